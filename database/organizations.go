@@ -1,0 +1,142 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const organizations = "organizations"
+
+// organizationsCollection holds the tenants.
+func organizationsCollection() Collection {
+	return Collection{
+		Name: organizations,
+		Fields: []Field{
+			{"admin_email", String}, {"name_key", String}, {"plan", String},
+			{"is_deleted", Bool}, {"created_at", Time},
+		},
+		Indexes: []Index{
+			{Keys: []string{"admin_email"}, Unique: true, ConflictCode: "email_taken"},
+			{Keys: []string{"is_deleted"}},
+			{Keys: []string{"name_key"}},
+			{Keys: []string{"plan"}},
+		},
+	}
+}
+
+// Organizations is the repository of tenants.
+type Organizations struct{ engine Engine }
+
+// NewOrganizations reads and writes organizations through an engine.
+func NewOrganizations(e Engine) *Organizations { return &Organizations{e} }
+
+// OrganizationFilter narrows a list. Empty fields narrow nothing.
+type OrganizationFilter struct {
+	// Prefix is the start of the folded name or e-mail.
+	Prefix string
+	Plan   models.Plan
+}
+
+// OrganizationChange is a partial update; nil leaves a field as it is.
+type OrganizationChange struct {
+	Name    *string
+	NameKey *string
+	Plan    *models.Plan
+}
+
+// own is the filter of one organization as a tenant may see it: an
+// organization is its own tenant.
+func (r *Organizations) own(t models.Tenant, id models.OrganizationID) (bson.D, error) {
+	org, all := t.Organization()
+	if !all && org == "" {
+		return nil, models.Internal(errNoTenant)
+	}
+	if !all && org != id {
+		return nil, models.NotFound()
+	}
+	return bson.D{{Key: "_id", Value: string(id)}, alive()}, nil
+}
+
+// Insert stores a new organization; conflict email_taken.
+func (r *Organizations) Insert(ctx context.Context, o *models.Organization) error {
+	return r.engine.Insert(ctx, organizations, o)
+}
+
+// Get reads one organization, or not_found.
+func (r *Organizations) Get(ctx context.Context, t models.Tenant, id models.OrganizationID) (models.Organization, error) {
+	filter, err := r.own(t, id)
+	if err != nil {
+		return models.Organization{}, err
+	}
+	return one[models.Organization](ctx, r.engine, organizations, Query{Filter: filter})
+}
+
+// ByAdminEmail reads the organization that holds a folded address, deleted
+// ones included, or not_found.
+func (r *Organizations) ByAdminEmail(ctx context.Context, email string) (models.Organization, error) {
+	return one[models.Organization](ctx, r.engine, organizations,
+		Query{Filter: bson.D{{Key: "admin_email", Value: email}}})
+}
+
+// List reads a page of the organizations a tenant may see.
+func (r *Organizations) List(ctx context.Context, t models.Tenant, f OrganizationFilter, p Page) ([]models.Organization, error) {
+	filter := bson.D{alive()}
+	org, all := t.Organization()
+	if !all {
+		if org == "" {
+			return nil, models.Internal(errNoTenant)
+		}
+		filter = append(filter, bson.E{Key: "_id", Value: string(org)})
+		if p.After != "" {
+			// One organization fits on the first page: nothing follows it.
+			return []models.Organization{}, nil
+		}
+	}
+	if f.Plan != "" {
+		filter = append(filter, bson.E{Key: "plan", Value: string(f.Plan)})
+	}
+	if f.Prefix != "" {
+		filter = append(filter, bson.E{Key: "$or", Value: bson.A{
+			bson.D{{Key: "name_key", Value: prefixed(f.Prefix)}},
+			bson.D{{Key: "admin_email", Value: prefixed(f.Prefix)}},
+		}})
+	}
+	return page[models.Organization](ctx, r.engine, organizations, filter, p)
+}
+
+// Update changes one organization and returns it, or not_found.
+func (r *Organizations) Update(ctx context.Context, t models.Tenant, id models.OrganizationID, c OrganizationChange, now time.Time) (models.Organization, error) {
+	filter, err := r.own(t, id)
+	if err != nil {
+		return models.Organization{}, err
+	}
+	set := fields{{Key: "updated_at", Value: now}}
+	setIf(&set, "name", c.Name)
+	setIf(&set, "name_key", c.NameKey)
+	setIf(&set, "plan", c.Plan)
+	return changed[models.Organization](ctx, r.engine, organizations, filter, set.update())
+}
+
+// SoftDelete hides one organization, or not_found. Its address is set free by
+// keeping it under released, which no sign-up can ask for.
+func (r *Organizations) SoftDelete(ctx context.Context, t models.Tenant, id models.OrganizationID, released string, now time.Time) (models.Organization, error) {
+	filter, err := r.own(t, id)
+	if err != nil {
+		return models.Organization{}, err
+	}
+	return changed[models.Organization](ctx, r.engine, organizations, filter, fields{
+		{Key: "is_deleted", Value: true}, {Key: "deleted_at", Value: now},
+		{Key: "updated_at", Value: now}, {Key: "admin_email", Value: released},
+	}.update())
+}
+
+// Discard removes an organization that never came to be: its sign-up failed
+// before it had an owner.
+func (r *Organizations) Discard(ctx context.Context, id models.OrganizationID) error {
+	_, err := r.engine.Delete(ctx, organizations, bson.D{{Key: "_id", Value: string(id)}}, 1)
+	return err
+}

@@ -1,0 +1,141 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const projects = "projects"
+
+// projectsCollection holds the tenants' projects.
+func projectsCollection() Collection {
+	return Collection{
+		Name: projects,
+		Fields: []Field{
+			{"org_id", String}, {"pulse_api_key", String}, {"name", String},
+			{"name_key", String}, {"is_deleted", Bool},
+		},
+		Indexes: []Index{
+			{Keys: []string{"pulse_api_key"}, Unique: true},
+			{Keys: []string{"org_id"}},
+			{Keys: []string{"is_deleted"}},
+			{Keys: []string{"org_id", "name"}},
+			{Keys: []string{"name_key"}},
+		},
+	}
+}
+
+// Projects is the repository of projects.
+type Projects struct{ engine Engine }
+
+// NewProjects reads and writes projects through an engine.
+func NewProjects(e Engine) *Projects { return &Projects{e} }
+
+// ProjectFilter narrows a list. Empty fields narrow nothing.
+type ProjectFilter struct {
+	Organization models.OrganizationID
+	// Prefix is the start of the folded name.
+	Prefix string
+}
+
+// ProjectChange is a partial update; nil leaves a field as it is.
+type ProjectChange struct {
+	Name         *string
+	NameKey      *string
+	Region       *string
+	ClientTokens *models.ClientTokens
+	Limits       *models.ProjectLimits
+}
+
+func (r *Projects) own(t models.Tenant, id models.ProjectID) (bson.D, error) {
+	if held := t.Project(); held != "" && held != id {
+		return nil, models.NotFound()
+	}
+	filter, err := ofOrganization(t)
+	if err != nil {
+		return nil, err
+	}
+	return append(filter, bson.E{Key: "_id", Value: string(id)}, alive()), nil
+}
+
+// Insert stores a new project.
+func (r *Projects) Insert(ctx context.Context, p *models.Project) error {
+	return r.engine.Insert(ctx, projects, p)
+}
+
+// Get reads one project of a tenant, or not_found.
+func (r *Projects) Get(ctx context.Context, t models.Tenant, id models.ProjectID) (models.Project, error) {
+	filter, err := r.own(t, id)
+	if err != nil {
+		return models.Project{}, err
+	}
+	return one[models.Project](ctx, r.engine, projects, Query{Filter: filter})
+}
+
+// List reads a page of a tenant's projects.
+func (r *Projects) List(ctx context.Context, t models.Tenant, f ProjectFilter, p Page) ([]models.Project, error) {
+	filter, err := ofProject(t, "_id")
+	if err != nil {
+		return nil, err
+	}
+	filter = append(filter, alive())
+	if org, all := t.Organization(); f.Organization != "" {
+		if !all && f.Organization != org {
+			return []models.Project{}, nil
+		}
+		if all {
+			filter = append(filter, bson.E{Key: "org_id", Value: string(f.Organization)})
+		}
+	}
+	if t.Project() != "" && p.After != "" {
+		// A key sees one project, and it was on the first page.
+		return []models.Project{}, nil
+	}
+	if f.Prefix != "" {
+		filter = append(filter, bson.E{Key: "name_key", Value: prefixed(f.Prefix)})
+	}
+	return page[models.Project](ctx, r.engine, projects, filter, p)
+}
+
+// Update changes one project of a tenant and returns it, or not_found.
+func (r *Projects) Update(ctx context.Context, t models.Tenant, id models.ProjectID, c ProjectChange, now time.Time) (models.Project, error) {
+	filter, err := r.own(t, id)
+	if err != nil {
+		return models.Project{}, err
+	}
+	set := fields{{Key: "updated_at", Value: now}}
+	setIf(&set, "name", c.Name)
+	setIf(&set, "name_key", c.NameKey)
+	setIf(&set, "region", c.Region)
+	setIf(&set, "client_tokens", c.ClientTokens)
+	setIf(&set, "limits", c.Limits)
+	return changed[models.Project](ctx, r.engine, projects, filter, set.update())
+}
+
+// ReplaceKey makes a new key the project's first, if the old one still is;
+// not_found otherwise.
+func (r *Projects) ReplaceKey(ctx context.Context, t models.Tenant, id models.ProjectID, old, fresh string, now time.Time) (models.Project, error) {
+	filter, err := r.own(t, id)
+	if err != nil {
+		return models.Project{}, err
+	}
+	filter = append(filter, bson.E{Key: "pulse_api_key", Value: old})
+	return changed[models.Project](ctx, r.engine, projects, filter, fields{
+		{Key: "pulse_api_key", Value: fresh}, {Key: "updated_at", Value: now},
+	}.update())
+}
+
+// SoftDelete hides one project of a tenant and returns it, or not_found.
+func (r *Projects) SoftDelete(ctx context.Context, t models.Tenant, id models.ProjectID, now time.Time) (models.Project, error) {
+	filter, err := r.own(t, id)
+	if err != nil {
+		return models.Project{}, err
+	}
+	return changed[models.Project](ctx, r.engine, projects, filter, fields{
+		{Key: "is_deleted", Value: true}, {Key: "deleted_at", Value: now}, {Key: "updated_at", Value: now},
+	}.update())
+}

@@ -1,0 +1,75 @@
+package database
+
+import (
+	"context"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+// Page asks for a part of a list, newest first: at most Limit items whose id
+// sorts before After (all, if After is empty).
+type Page struct {
+	After string
+	Limit int
+}
+
+// one reads the first match as a T, or not_found.
+func one[T any](ctx context.Context, e Engine, collection string, q Query) (T, error) {
+	var out T
+	err := e.FindOne(ctx, collection, q, &out)
+	return out, err
+}
+
+// many reads every match, up to q.Limit, as Ts.
+func many[T any](ctx context.Context, e Engine, collection string, q Query) ([]T, error) {
+	out := make([]T, 0, min(q.Limit, 128))
+	err := e.Find(ctx, collection, q, func(raw bson.Raw) error {
+		var item T
+		if err := bson.Unmarshal(raw, &item); err != nil {
+			return models.Internal(err)
+		}
+		out = append(out, item)
+		return nil
+	})
+	return out, err
+}
+
+// changed applies an update to the one document that matches and returns it
+// as it is afterwards, or not_found.
+func changed[T any](ctx context.Context, e Engine, collection string, filter, update bson.D) (T, error) {
+	var out T
+	err := e.FindOneAndUpdate(ctx, collection, filter, update, FindAndUpdateOptions{}, &out)
+	return out, err
+}
+
+// page reads a page of a list whose ids sort by creation, newest first.
+func page[T any](ctx context.Context, e Engine, collection string, filter bson.D, p Page) ([]T, error) {
+	if p.After != "" {
+		filter = append(filter, bson.E{Key: "_id", Value: bson.D{{Key: "$lt", Value: p.After}}})
+	}
+	return many[T](ctx, e, collection, Query{
+		Filter: filter, Sort: bson.D{{Key: "_id", Value: -1}}, Limit: int64(p.Limit),
+	})
+}
+
+// alive is the part of a filter that hides what was soft-deleted.
+func alive() bson.E { return bson.E{Key: "is_deleted", Value: false} }
+
+// prefixed is the condition that a folded field starts with prefix. U+10FFFF
+// sorts after every other character.
+func prefixed(prefix string) bson.D {
+	return bson.D{{Key: "$gte", Value: prefix}, {Key: "$lt", Value: prefix + "\U0010FFFF"}}
+}
+
+// fields collects the $set of a partial update.
+type fields bson.D
+
+func setIf[T any](f *fields, name string, value *T) {
+	if value != nil {
+		*f = append(*f, bson.E{Key: name, Value: *value})
+	}
+}
+
+func (f fields) update() bson.D { return bson.D{{Key: "$set", Value: bson.D(f)}} }

@@ -1,0 +1,14 @@
+package database
+
+// Schema returns every collection Pulse keeps. Both engines are built from it;
+// each collection is declared in the file of its noun.
+func Schema() []Collection {
+	return []Collection{
+		organizationsCollection(),
+		projectsCollection(),
+		usersCollection(),
+		usageMetricsCollection(),
+		apiKeysCollection(),
+		sessionsCollection(),
+	}
+}

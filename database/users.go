@@ -1,0 +1,84 @@
+package database
+
+import (
+	"context"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const users = "users"
+
+// usersCollection holds the people. A person belongs to one organization.
+func usersCollection() Collection {
+	return Collection{
+		Name: users,
+		Fields: []Field{
+			{"email", String}, {"org_id", String}, {"role", String}, {"is_deleted", Bool},
+		},
+		Indexes: []Index{
+			{Keys: []string{"email"}, Unique: true, ConflictCode: "email_taken"},
+			{Keys: []string{"org_id"}},
+		},
+	}
+}
+
+// Users is the repository of people.
+type Users struct{ engine Engine }
+
+// NewUsers reads and writes people through an engine.
+func NewUsers(e Engine) *Users { return &Users{e} }
+
+// Insert stores a new person; conflict email_taken.
+func (r *Users) Insert(ctx context.Context, u *models.User) error {
+	return r.engine.Insert(ctx, users, u)
+}
+
+// Get reads one person of a tenant, or not_found.
+func (r *Users) Get(ctx context.Context, t models.Tenant, id models.UserID) (models.User, error) {
+	filter, err := ofOrganization(t)
+	if err != nil {
+		return models.User{}, err
+	}
+	filter = append(filter, bson.E{Key: "_id", Value: string(id)}, alive())
+	return one[models.User](ctx, r.engine, users, Query{Filter: filter})
+}
+
+// ByEmail reads the person with a folded address, whatever their organization:
+// a login knows no tenant yet. not_found if there is none.
+func (r *Users) ByEmail(ctx context.Context, email string) (models.User, error) {
+	return one[models.User](ctx, r.engine, users, Query{
+		Filter: bson.D{{Key: "email", Value: email}, alive()},
+	})
+}
+
+// CountOf counts the people an organization has or had, up to limit.
+func (r *Users) CountOf(ctx context.Context, org models.OrganizationID, limit int64) (int64, error) {
+	return r.engine.Count(ctx, users, bson.D{{Key: "org_id", Value: string(org)}}, limit)
+}
+
+// ReleaseOf hides everybody of an organization and sets their addresses free:
+// each moves under its person's id, which no sign-up can ask for.
+func (r *Users) ReleaseOf(ctx context.Context, org models.OrganizationID) error {
+	for {
+		person, err := one[models.User](ctx, r.engine, users, Query{
+			Filter: bson.D{{Key: "org_id", Value: string(org)}, alive()},
+		})
+		if models.IsKind(err, models.KindNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := r.engine.Update(ctx, users, bson.D{{Key: "_id", Value: string(person.ID)}}, fields{
+			{Key: "is_deleted", Value: true}, {Key: "email", Value: Released(person.Email, string(person.ID))},
+		}.update(), UpdateOptions{}); err != nil {
+			return err
+		}
+	}
+}
+
+// Released is what the address of a deleted holder becomes: still readable,
+// unique, and not an address anybody can sign up with.
+func Released(email, id string) string { return email + " (released by " + id + ")" }

@@ -1,0 +1,126 @@
+package models
+
+// Role is what a person is in their organization.
+type Role string
+
+// The roles, from most to least.
+const (
+	RoleOwner     Role = "owner"
+	RoleAdmin     Role = "admin"
+	RoleDeveloper Role = "developer"
+	RoleViewer    Role = "viewer"
+)
+
+// Roles lists the roles, from most to least.
+func Roles() []Role { return []Role{RoleOwner, RoleAdmin, RoleDeveloper, RoleViewer} }
+
+// Valid tells whether r is one of the roles.
+func (r Role) Valid() bool { return r.rank() > 0 }
+
+func (r Role) rank() int {
+	switch r {
+	case RoleOwner:
+		return 4
+	case RoleAdmin:
+		return 3
+	case RoleDeveloper:
+		return 2
+	case RoleViewer:
+		return 1
+	}
+	return 0
+}
+
+// AtLeast tells whether r includes everything least may do.
+func (r Role) AtLeast(least Role) bool { return r.rank() >= least.rank() && r.Valid() }
+
+// Scope is what a key may be used for.
+type Scope string
+
+// The scopes; ScopeAll stands for each of them.
+const (
+	ScopeAll           Scope = "*"
+	ScopeTokensCreate  Scope = "tokens:create"
+	ScopeRoomsRead     Scope = "rooms:read"
+	ScopeRoomsWrite    Scope = "rooms:write"
+	ScopeEgressWrite   Scope = "egress:write"
+	ScopeIngressWrite  Scope = "ingress:write"
+	ScopeUsageRead     Scope = "usage:read"
+	ScopeWebhooksWrite Scope = "webhooks:write"
+	ScopeKeysWrite     Scope = "keys:write"
+)
+
+// Scopes lists the scopes a key may be given.
+func Scopes() []Scope {
+	return []Scope{ScopeAll, ScopeTokensCreate, ScopeRoomsRead, ScopeRoomsWrite, ScopeEgressWrite,
+		ScopeIngressWrite, ScopeUsageRead, ScopeWebhooksWrite, ScopeKeysWrite}
+}
+
+// Action is one thing a caller may be allowed to do.
+type Action string
+
+// The actions. Permission to each is in RuleOf.
+const (
+	ActionOrganizationRead   Action = "organization.read"
+	ActionOrganizationUpdate Action = "organization.update"
+	ActionOrganizationDelete Action = "organization.delete"
+	ActionPlanChange         Action = "plan.change"
+	ActionProjectRead        Action = "project.read"
+	ActionProjectCreate      Action = "project.create"
+	ActionProjectUpdate      Action = "project.update"
+	ActionProjectDelete      Action = "project.delete"
+	ActionLimitsChange       Action = "limits.change"
+	ActionKeysWrite          Action = "keys.write"
+	ActionTokensCreate       Action = "tokens.create"
+	ActionTokensValidate     Action = "tokens.validate"
+)
+
+// Actions lists every action, in the order the table of permissions is shown.
+func Actions() []Action {
+	return []Action{
+		ActionOrganizationRead, ActionOrganizationUpdate, ActionOrganizationDelete, ActionPlanChange,
+		ActionProjectRead, ActionProjectCreate, ActionProjectUpdate, ActionProjectDelete, ActionLimitsChange,
+		ActionKeysWrite, ActionTokensCreate, ActionTokensValidate,
+	}
+}
+
+// Rule says who may do an action. The zero rule allows nobody.
+type Rule struct {
+	// Person is the least role a person needs; empty: no person may.
+	Person Role
+	// Operator tells whether the operator of the installation may.
+	Operator bool
+	// ServerKey tells whether a key with its secret may, on its own project.
+	ServerKey bool
+	// ClientKey tells whether a key alone may, on its own project.
+	ClientKey bool
+	// Scope is what a key needs besides; empty: any key.
+	Scope Scope
+}
+
+// RuleOf is the one table of permissions: role, operator and key by action.
+func RuleOf(a Action) Rule {
+	switch a {
+	case ActionOrganizationRead:
+		return Rule{Person: RoleViewer, Operator: true}
+	case ActionOrganizationUpdate:
+		return Rule{Person: RoleAdmin, Operator: true}
+	case ActionOrganizationDelete:
+		return Rule{Person: RoleOwner, Operator: true}
+	case ActionPlanChange, ActionLimitsChange:
+		return Rule{Operator: true}
+	case ActionProjectRead:
+		return Rule{Person: RoleViewer, Operator: true, ServerKey: true}
+	case ActionProjectCreate, ActionProjectUpdate:
+		return Rule{Person: RoleDeveloper, Operator: true}
+	case ActionProjectDelete:
+		return Rule{Person: RoleAdmin, Operator: true}
+	case ActionKeysWrite:
+		return Rule{Person: RoleAdmin, Operator: true, ServerKey: true, Scope: ScopeKeysWrite}
+	case ActionTokensCreate:
+		return Rule{ServerKey: true, ClientKey: true, Scope: ScopeTokensCreate}
+	case ActionTokensValidate:
+		return Rule{ServerKey: true, ClientKey: true}
+	}
+	return Rule{}
+}

@@ -1,0 +1,109 @@
+package models
+
+import "slices"
+
+// CallerKind is how a caller proved who they are.
+type CallerKind string
+
+// The kinds of caller.
+const (
+	// CallerNobody is a caller without a credential.
+	CallerNobody CallerKind = ""
+	// CallerPerson holds an access token of a session.
+	CallerPerson CallerKind = "person"
+	// CallerClientKey showed a key alone: it may come from a browser or app.
+	CallerClientKey CallerKind = "client_key"
+	// CallerServerKey showed a key and its secret.
+	CallerServerKey CallerKind = "server_key"
+	// CallerOperator holds PULSE_ADMIN_TOKEN.
+	CallerOperator CallerKind = "operator"
+)
+
+// Principal is who calls, built by authentication alone and passed as an
+// argument. Its zero value may do nothing.
+type Principal struct {
+	Kind CallerKind
+	// OrgID is set for a person and a key.
+	OrgID OrganizationID
+
+	// Of a person.
+	UserID    UserID
+	Role      Role
+	SessionID SessionID
+
+	// Of a key. Project is the snapshot the key was verified against.
+	Project *Project
+	KeyID   KeyID
+	Scopes  []Scope
+}
+
+// May answers nil when the caller may do the action somewhere; where, is the
+// tenant's matter (Tenant). Otherwise forbidden: insufficient_role,
+// secret_required, insufficient_scope or not_allowed.
+func (p *Principal) May(a Action) error {
+	rule := RuleOf(a)
+	switch p.Kind {
+	case CallerOperator:
+		if rule.Operator {
+			return nil
+		}
+	case CallerPerson:
+		if rule.Person == "" {
+			break
+		}
+		if p.Role.AtLeast(rule.Person) {
+			return nil
+		}
+		return Forbidden("insufficient_role", "Your role does not include this: it takes "+string(rule.Person)+" or above.")
+	case CallerServerKey, CallerClientKey:
+		if !rule.ServerKey && !rule.ClientKey {
+			break
+		}
+		if p.Kind == CallerClientKey && !rule.ClientKey {
+			return Forbidden("secret_required", "This takes the key's secret too (X-Pulse-Secret).")
+		}
+		if rule.Scope == "" || p.HasScope(rule.Scope) {
+			return nil
+		}
+		return Forbidden("insufficient_scope", "This key lacks the scope "+string(rule.Scope)+".")
+	case CallerNobody:
+		return Unauthenticated("unauthenticated", "This needs a credential.")
+	}
+	return Forbidden("not_allowed", "This kind of credential may not do this.")
+}
+
+// HasScope tells whether the caller's key has the scope.
+func (p *Principal) HasScope(s Scope) bool {
+	return slices.Contains(p.Scopes, ScopeAll) || slices.Contains(p.Scopes, s)
+}
+
+// Tenant is the part of the data the caller may see.
+func (p *Principal) Tenant() Tenant {
+	switch p.Kind {
+	case CallerOperator:
+		return Tenant{all: true}
+	case CallerPerson:
+		return Tenant{org: p.OrgID}
+	case CallerServerKey, CallerClientKey:
+		return Tenant{org: p.OrgID, project: p.Project.ID}
+	case CallerNobody:
+	}
+	return Tenant{}
+}
+
+// Tenant limits a query to one organization, or to one project of it, or (the
+// operator's) to nothing. The zero Tenant sees nothing.
+type Tenant struct {
+	org     OrganizationID
+	project ProjectID
+	all     bool
+}
+
+// TenantOf is the tenant of one organization, for work Pulse does by itself.
+func TenantOf(org OrganizationID) Tenant { return Tenant{org: org} }
+
+// Organization gives the organization, or "" with all for the operator.
+func (t Tenant) Organization() (org OrganizationID, all bool) { return t.org, t.all }
+
+// Project gives the one project a key is held to, or "".
+func (t Tenant) Project() ProjectID { return t.project }

@@ -1,0 +1,54 @@
+package models
+
+import "time"
+
+// Project is an organization's space of rooms, keys and usage on the shared
+// LiveKit cluster.
+type Project struct {
+	ID    ProjectID      `bson:"_id"`
+	OrgID OrganizationID `bson:"org_id"`
+	Name  string         `bson:"name"`
+	// NameKey is the name folded to lower case, for prefix search.
+	NameKey string `bson:"name_key"`
+	// Region is free text the operator's clusters give meaning to.
+	Region string `bson:"region"`
+	// PulseAPIKey is the public half of the project's first key pair, the one
+	// regenerate-keys replaces.
+	PulseAPIKey  string        `bson:"pulse_api_key"`
+	ClientTokens ClientTokens  `bson:"client_tokens"`
+	Limits       ProjectLimits `bson:"limits"`
+	IsDeleted    bool          `bson:"is_deleted"`
+	CreatedAt    time.Time     `bson:"created_at"`
+	UpdatedAt    time.Time     `bson:"updated_at"`
+	DeletedAt    *time.Time    `bson:"deleted_at,omitempty"`
+}
+
+// ClientTokens is what a client-grade caller (the key alone) may mint.
+type ClientTokens struct {
+	Enabled bool `bson:"enabled"`
+	// MaxTTLSeconds caps ttl_seconds of client-grade tokens.
+	MaxTTLSeconds int64 `bson:"max_ttl_seconds"`
+	// Grants is the most a client-grade token carries, and what it gets when
+	// it asks for nothing.
+	Grants VideoGrants `bson:"grants"`
+	// AllowedOrigins, when not empty, are the only browser origins served.
+	AllowedOrigins []string `bson:"allowed_origins"`
+}
+
+// DefaultClientTokens is the policy of a new project: join, publish,
+// subscribe and data, for as long as any token may live, from any origin.
+func DefaultClientTokens() ClientTokens {
+	return ClientTokens{
+		Enabled:        true,
+		MaxTTLSeconds:  MaxTokenTTLSeconds,
+		Grants:         DefaultGrants(),
+		AllowedOrigins: []string{},
+	}
+}
+
+// ProjectLimits are set by the operator; zero means the plan's or the
+// installation's default.
+type ProjectLimits struct {
+	RequestsPerMinute      int64 `bson:"requests_per_minute"`
+	ConcurrentParticipants int64 `bson:"concurrent_participants"`
+}
