@@ -47,8 +47,8 @@ type ProjectChange struct {
 	Name         *string
 	NameKey      *string
 	Region       *string
-	ClientTokens *models.ClientTokens
-	Limits       *models.ProjectLimits
+	ClientTokens models.ClientTokensChange
+	Limits       models.ProjectLimitsChange
 }
 
 func (r *Projects) own(t models.Tenant, id models.ProjectID) (bson.D, error) {
@@ -111,8 +111,12 @@ func (r *Projects) Update(ctx context.Context, t models.Tenant, id models.Projec
 	setIf(&set, "name", c.Name)
 	setIf(&set, "name_key", c.NameKey)
 	setIf(&set, "region", c.Region)
-	setIf(&set, "client_tokens", c.ClientTokens)
-	setIf(&set, "limits", c.Limits)
+	setIf(&set, "client_tokens.enabled", c.ClientTokens.Enabled)
+	setIf(&set, "client_tokens.max_ttl_seconds", c.ClientTokens.MaxTTLSeconds)
+	setIf(&set, "client_tokens.grants", c.ClientTokens.Grants)
+	setIf(&set, "client_tokens.allowed_origins", c.ClientTokens.AllowedOrigins)
+	setIf(&set, "limits.requests_per_minute", c.Limits.RequestsPerMinute)
+	setIf(&set, "limits.concurrent_participants", c.Limits.ConcurrentParticipants)
 	return changed[models.Project](ctx, r.engine, projects, filter, set.update())
 }
 
@@ -138,4 +142,12 @@ func (r *Projects) SoftDelete(ctx context.Context, t models.Tenant, id models.Pr
 	return changed[models.Project](ctx, r.engine, projects, filter, fields{
 		{Key: "is_deleted", Value: true}, {Key: "deleted_at", Value: now}, {Key: "updated_at", Value: now},
 	}.update())
+}
+
+// SoftDeleteOf hides every project of an organization.
+func (r *Projects) SoftDeleteOf(ctx context.Context, org models.OrganizationID, now time.Time) error {
+	_, err := r.engine.Update(ctx, projects, bson.D{{Key: "org_id", Value: string(org)}, alive()}, fields{
+		{Key: "is_deleted", Value: true}, {Key: "deleted_at", Value: now}, {Key: "updated_at", Value: now},
+	}.update(), UpdateOptions{Many: true})
+	return err
 }

@@ -22,16 +22,17 @@ const (
 // ingressAdmin are left out on purpose: on LiveKit they are server-wide, so no
 // tenant may hold them. nil means not set.
 type VideoGrants struct {
-	RoomJoin             *bool    `bson:"roomJoin,omitempty"`
-	RoomAdmin            *bool    `bson:"roomAdmin,omitempty"`
-	CanPublish           *bool    `bson:"canPublish,omitempty"`
-	CanSubscribe         *bool    `bson:"canSubscribe,omitempty"`
-	CanPublishData       *bool    `bson:"canPublishData,omitempty"`
-	CanPublishSources    []string `bson:"canPublishSources,omitempty"`
-	CanUpdateOwnMetadata *bool    `bson:"canUpdateOwnMetadata,omitempty"`
-	CanSubscribeMetrics  *bool    `bson:"canSubscribeMetrics,omitempty"`
-	Hidden               *bool    `bson:"hidden,omitempty"`
-	Recorder             *bool    `bson:"recorder,omitempty"`
+	RoomJoin              *bool    `bson:"roomJoin,omitempty"`
+	RoomAdmin             *bool    `bson:"roomAdmin,omitempty"`
+	CanPublish            *bool    `bson:"canPublish,omitempty"`
+	CanSubscribe          *bool    `bson:"canSubscribe,omitempty"`
+	CanPublishData        *bool    `bson:"canPublishData,omitempty"`
+	CanPublishSources     []string `bson:"canPublishSources,omitempty"`
+	CanUpdateOwnMetadata  *bool    `bson:"canUpdateOwnMetadata,omitempty"`
+	CanSubscribeMetrics   *bool    `bson:"canSubscribeMetrics,omitempty"`
+	CanManageAgentSession *bool    `bson:"canManageAgentSession,omitempty"`
+	Hidden                *bool    `bson:"hidden,omitempty"`
+	Recorder              *bool    `bson:"recorder,omitempty"`
 	// Agent makes the participant one of kind AGENT in its room. It is never
 	// minted as LiveKit's own agent grant, which would let the bearer
 	// register as a worker for every tenant's rooms.
@@ -67,6 +68,7 @@ func (g VideoGrants) Exceeding(most VideoGrants) []string {
 	flag("canPublishData", notFalse(g.CanPublishData), notFalse(most.CanPublishData))
 	flag("canUpdateOwnMetadata", isTrue(g.CanUpdateOwnMetadata), isTrue(most.CanUpdateOwnMetadata))
 	flag("canSubscribeMetrics", isTrue(g.CanSubscribeMetrics), isTrue(most.CanSubscribeMetrics))
+	flag("canManageAgentSession", isTrue(g.CanManageAgentSession), isTrue(most.CanManageAgentSession))
 	flag("hidden", isTrue(g.Hidden), isTrue(most.Hidden))
 	flag("recorder", isTrue(g.Recorder), isTrue(most.Recorder))
 	flag("agent", isTrue(g.Agent), isTrue(most.Agent))
@@ -90,17 +92,18 @@ func (g VideoGrants) Within(base VideoGrants) VideoGrants {
 		return b
 	}
 	out := VideoGrants{
-		RoomJoin:             or(g.RoomJoin, base.RoomJoin),
-		RoomAdmin:            or(g.RoomAdmin, base.RoomAdmin),
-		CanPublish:           or(g.CanPublish, base.CanPublish),
-		CanSubscribe:         or(g.CanSubscribe, base.CanSubscribe),
-		CanPublishData:       or(g.CanPublishData, base.CanPublishData),
-		CanPublishSources:    g.CanPublishSources,
-		CanUpdateOwnMetadata: or(g.CanUpdateOwnMetadata, base.CanUpdateOwnMetadata),
-		CanSubscribeMetrics:  or(g.CanSubscribeMetrics, base.CanSubscribeMetrics),
-		Hidden:               or(g.Hidden, base.Hidden),
-		Recorder:             or(g.Recorder, base.Recorder),
-		Agent:                or(g.Agent, base.Agent),
+		RoomJoin:              or(g.RoomJoin, base.RoomJoin),
+		RoomAdmin:             or(g.RoomAdmin, base.RoomAdmin),
+		CanPublish:            or(g.CanPublish, base.CanPublish),
+		CanSubscribe:          or(g.CanSubscribe, base.CanSubscribe),
+		CanPublishData:        or(g.CanPublishData, base.CanPublishData),
+		CanPublishSources:     g.CanPublishSources,
+		CanUpdateOwnMetadata:  or(g.CanUpdateOwnMetadata, base.CanUpdateOwnMetadata),
+		CanSubscribeMetrics:   or(g.CanSubscribeMetrics, base.CanSubscribeMetrics),
+		CanManageAgentSession: or(g.CanManageAgentSession, base.CanManageAgentSession),
+		Hidden:                or(g.Hidden, base.Hidden),
+		Recorder:              or(g.Recorder, base.Recorder),
+		Agent:                 or(g.Agent, base.Agent),
 	}
 	if out.CanPublishSources == nil {
 		out.CanPublishSources = base.CanPublishSources

@@ -35,6 +35,11 @@ type Principal struct {
 	Project *Project
 	KeyID   KeyID
 	Scopes  []Scope
+
+	// RateKey names the bucket this caller's requests are counted in, and
+	// RequestsPerMinute its size; 0 is no limit.
+	RateKey           string
+	RequestsPerMinute int64
 }
 
 // May answers nil when the caller may do the action somewhere; where, is the
@@ -107,3 +112,7 @@ func (t Tenant) Organization() (org OrganizationID, all bool) { return t.org, t.
 
 // Project gives the one project a key is held to, or "".
 func (t Tenant) Project() ProjectID { return t.project }
+
+// PrincipalKey is where middleware leaves the *Principal of a request for the
+// handler, which takes it out once and passes it on as an argument.
+const PrincipalKey = "pulse.principal"

@@ -52,3 +52,19 @@ type ProjectLimits struct {
 	RequestsPerMinute      int64 `bson:"requests_per_minute"`
 	ConcurrentParticipants int64 `bson:"concurrent_participants"`
 }
+
+// ClientTokensChange is a partial update of the policy; nil leaves a field as
+// it is.
+type ClientTokensChange struct {
+	Enabled        *bool
+	MaxTTLSeconds  *int64
+	Grants         *VideoGrants
+	AllowedOrigins *[]string
+}
+
+// ProjectLimitsChange is a partial update of the limits; nil leaves a field as
+// it is.
+type ProjectLimitsChange struct {
+	RequestsPerMinute      *int64
+	ConcurrentParticipants *int64
+}

@@ -1,0 +1,72 @@
+package handlers
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/services"
+	"pulse-control-plane/utils/secret"
+)
+
+// Auth serves /v1/auth.
+type Auth struct {
+	requests *Requests
+	sessions *services.Sessions
+}
+
+// NewAuth serves a service.
+func NewAuth(r *Requests, s *services.Sessions) *Auth { return &Auth{r, s} }
+
+// User is a person as /v1 shows them.
+type User struct {
+	ID        models.UserID         `json:"id"`
+	OrgID     models.OrganizationID `json:"org_id"`
+	Email     string                `json:"email"`
+	Name      string                `json:"name"`
+	Role      models.Role           `json:"role"`
+	CreatedAt time.Time             `json:"created_at"`
+}
+
+func renderUser(u models.User) User {
+	return User{ID: u.ID, OrgID: u.OrgID, Email: u.Email, Name: u.Name, Role: u.Role, CreatedAt: instant(u.CreatedAt)}
+}
+
+// Session is what a person holds after logging in (RFC 6749, section 5.1).
+type Session struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"`
+	RefreshToken string `json:"refresh_token"`
+}
+
+func renderSession(l services.Login) Session {
+	return Session{AccessToken: l.AccessToken, TokenType: "Bearer",
+		ExpiresIn: int64(l.ExpiresIn / time.Second), RefreshToken: l.RefreshToken}
+}
+
+type loginRequest struct {
+	Email    string       `json:"email" validate:"required,max=254"`
+	Password secret.Value `json:"password" validate:"required,max=128"`
+}
+
+// LoggedIn is the answer to a login.
+type LoggedIn struct {
+	User    User    `json:"user"`
+	Session Session `json:"session"`
+}
+
+// Login opens a session.
+func (h *Auth) Login(c *gin.Context) error {
+	var in loginRequest
+	if err := h.requests.body(c, &in); err != nil {
+		return err
+	}
+	user, login, err := h.sessions.Login(c.Request.Context(), in.Email, in.Password)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, LoggedIn{renderUser(user), renderSession(login)})
+}

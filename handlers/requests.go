@@ -1,0 +1,187 @@
+package handlers
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/services"
+	"pulse-control-plane/utils/strictjson"
+)
+
+const (
+	defaultLimit = 20
+	maxLimit     = 100
+	// maxQuery bounds a search text in characters.
+	maxQuery = 128
+)
+
+// Requests reads what a request says.
+type Requests struct{ decoder *strictjson.Decoder }
+
+// NewRequests makes the reader all handlers share.
+func NewRequests() *Requests { return &Requests{strictjson.New()} }
+
+// actor takes the caller out of the request, once.
+func actor(c *gin.Context) *models.Principal {
+	if v, ok := c.Get(models.PrincipalKey); ok {
+		if p, ok := v.(*models.Principal); ok {
+			return p
+		}
+	}
+	return &models.Principal{}
+}
+
+// body reads a JSON body into a struct, reporting everything that is wrong
+// with it at once.
+func (r *Requests) body(c *gin.Context, into any) error {
+	if err := jsonContent(c.Request); err != nil {
+		return err
+	}
+	data, err := read(c.Request)
+	if err != nil {
+		return err
+	}
+	return r.decoder.Into(data, into)
+}
+
+// optionalBody is body for a request that may come without one.
+func (r *Requests) optionalBody(c *gin.Context, into any) error {
+	if c.Request.ContentLength == 0 {
+		return nil
+	}
+	return r.body(c, into)
+}
+
+// read takes the body, whose size middleware has bounded.
+func read(req *http.Request) ([]byte, error) {
+	data, err := io.ReadAll(req.Body)
+	var tooLarge *http.MaxBytesError
+	var network net.Error
+	switch {
+	case err == nil:
+		return data, nil
+	case errors.As(err, &tooLarge):
+		return nil, models.NewError(models.KindTooLarge, "body_too_large",
+			fmt.Sprintf("The body may have at most %d bytes.", tooLarge.Limit))
+	case errors.As(err, &network) && network.Timeout():
+		return nil, models.NewError(models.KindTimeout, "body_too_slow", "The body did not arrive in time.")
+	}
+	return nil, models.Invalid(models.FieldError{Location: "body", Message: "ended before it was complete"})
+}
+
+// jsonContent accepts application/json and application/*+json in UTF-8.
+func jsonContent(req *http.Request) error {
+	const plain = "application/json"
+	header := req.Header["Content-Type"]
+	if len(header) == 1 && header[0] == plain {
+		return nil
+	}
+	if len(header) == 1 {
+		kind, params, err := mime.ParseMediaType(header[0])
+		charset := params["charset"]
+		isJSON := kind == plain || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")
+		if err == nil && isJSON && (charset == "" || strings.EqualFold(charset, "utf-8")) {
+			return nil
+		}
+	}
+	return &models.Error{Kind: models.KindUnsupported, Code: "unsupported_media_type",
+		Message: "The body must be application/json in UTF-8.",
+		Fields:  []models.FieldError{{Location: "header.Content-Type", Message: "must be application/json"}}}
+}
+
+// query collects what is wrong with the parameters of a request.
+type query struct {
+	c     *gin.Context
+	wrong []models.FieldError
+}
+
+func (q *query) refuse(name, message string) {
+	q.wrong = append(q.wrong, models.FieldError{Location: "query." + name, Message: message})
+}
+
+// text gives a parameter of at most max characters, "" if it is absent.
+func (q *query) text(name string, most int) string {
+	value := q.c.Query(name)
+	switch {
+	case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
+		q.refuse(name, "must be UTF-8 text")
+		return ""
+	case utf8.RuneCountInString(value) > most:
+		q.refuse(name, fmt.Sprintf("must have at most %d characters", most))
+		return ""
+	}
+	return value
+}
+
+// page gives limit (1 to 100, 20 if absent) and cursor.
+func (q *query) page() services.PageRequest {
+	p := services.PageRequest{Limit: defaultLimit, Cursor: q.text("cursor", 1024)}
+	if raw, given := q.c.GetQuery("limit"); given {
+		n, err := strconv.Atoi(raw)
+		if err != nil || n < 1 || n > maxLimit {
+			q.refuse("limit", fmt.Sprintf("must be a whole number from 1 to %d", maxLimit))
+			n = defaultLimit
+		}
+		p.Limit = n
+	}
+	return p
+}
+
+func (q *query) err() error {
+	if len(q.wrong) == 0 {
+		return nil
+	}
+	return models.Invalid(q.wrong...)
+}
+
+// answer writes a JSON answer.
+func answer(c *gin.Context, status int, body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return models.Internal(err)
+	}
+	c.Data(status, "application/json", data)
+	return nil
+}
+
+// done answers that there is nothing to say.
+func done(c *gin.Context) error {
+	c.Status(http.StatusNoContent)
+	c.Writer.WriteHeaderNow()
+	return nil
+}
+
+// List is a part of a list, newest first.
+type List[T any] struct {
+	Items      []T     `json:"items"`
+	HasMore    bool    `json:"has_more"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+// listOf renders a page, item by item.
+func listOf[T, V any](p services.Page[T], render func(T) V) List[V] {
+	out := List[V]{Items: make([]V, 0, len(p.Items))}
+	for _, item := range p.Items {
+		out.Items = append(out.Items, render(item))
+	}
+	if p.NextCursor != "" {
+		out.HasMore, out.NextCursor = true, &p.NextCursor
+	}
+	return out
+}
+
+// instant renders a time as /v1 shows it: RFC 3339, UTC, to the millisecond
+// that is stored.
+func instant(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

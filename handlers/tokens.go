@@ -1,0 +1,125 @@
+package handlers
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/services"
+)
+
+// Tokens serves /v1/tokens.
+type Tokens struct {
+	requests *Requests
+	service  *services.Tokens
+}
+
+// NewTokens serves a service.
+func NewTokens(r *Requests, s *services.Tokens) *Tokens { return &Tokens{r, s} }
+
+// tokenRequest is LiveKit's TokenSourceRequest, in snake_case or camelCase as
+// LiveKit's JSON accepts it, and ttl_seconds and grants of ours.
+type tokenRequest struct {
+	RoomName              string            `json:"room_name" pulse:"alias=roomName" validate:"omitempty,roomname"`
+	ParticipantIdentity   string            `json:"participant_identity" pulse:"alias=participantIdentity" validate:"omitempty,maxbytes=256,line"`
+	ParticipantName       string            `json:"participant_name" pulse:"alias=participantName" validate:"omitempty,maxbytes=256,line"`
+	ParticipantMetadata   string            `json:"participant_metadata" pulse:"alias=participantMetadata" validate:"omitempty,maxbytes=32768"`
+	ParticipantAttributes map[string]string `json:"participant_attributes" pulse:"alias=participantAttributes"`
+	RoomConfig            jsontext.Value    `json:"room_config" pulse:"raw,alias=roomConfig"`
+	TTLSeconds            *int64            `json:"ttl_seconds" pulse:"alias=ttlSeconds" validate:"omitempty,min=30,max=86400"`
+	Grants                grantsRequest     `json:"grants"`
+}
+
+// Token is a minted token, as LiveKit's token endpoints answer, and what Pulse
+// knows of it.
+type Token struct {
+	ServerURL           string         `json:"server_url"`
+	ParticipantToken    string         `json:"participant_token"`
+	RoomName            string         `json:"room_name"`
+	ParticipantIdentity string         `json:"participant_identity"`
+	ParticipantName     string         `json:"participant_name"`
+	ExpiresAt           time.Time      `json:"expires_at"`
+	TokenID             models.TokenID `json:"token_id"`
+}
+
+// Create mints a token.
+func (h *Tokens) Create(c *gin.Context) error {
+	var in tokenRequest
+	if err := h.requests.optionalBody(c, &in); err != nil {
+		return err
+	}
+	if err := checkAttributes(in.ParticipantAttributes); err != nil {
+		return err
+	}
+	out, err := h.service.Create(c.Request.Context(), actor(c), &services.TokenInput{
+		RoomName: in.RoomName, Identity: in.ParticipantIdentity, Name: in.ParticipantName,
+		Metadata: in.ParticipantMetadata, Attributes: in.ParticipantAttributes, RoomConfig: in.RoomConfig,
+		TTLSeconds: in.TTLSeconds, Grants: in.Grants.VideoGrants(), ServerWide: in.Grants.serverWide(),
+		Origin: c.GetHeader("Origin"),
+	})
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusCreated, Token{
+		ServerURL: out.ServerURL, ParticipantToken: out.JWT, RoomName: out.RoomName, ParticipantIdentity: out.Identity,
+		ParticipantName: out.Name, ExpiresAt: instant(out.ExpiresAt), TokenID: out.ID,
+	})
+}
+
+// checkAttributes holds attributes to their number and size.
+func checkAttributes(attributes map[string]string) error {
+	total := 0
+	for name, value := range attributes {
+		total += len(name) + len(value)
+	}
+	const location = "body.participant_attributes"
+	switch {
+	case len(attributes) > models.MaxAttributes:
+		return models.Invalid(models.FieldError{Location: location,
+			Message: fmt.Sprintf("must have at most %d pairs", models.MaxAttributes)})
+	case total > models.MaxAttributesBytes:
+		return models.Invalid(models.FieldError{Location: location,
+			Message: fmt.Sprintf("must have at most %d bytes in all", models.MaxAttributesBytes)})
+	}
+	return nil
+}
+
+type validateTokenRequest struct {
+	Token string `json:"token" validate:"required,maxbytes=65536"`
+}
+
+// TokenCheck is what a token says. All but valid and reason are null for a
+// token that is not this project's.
+type TokenCheck struct {
+	Valid               bool            `json:"valid"`
+	Reason              string          `json:"reason,omitempty"`
+	RoomName            *string         `json:"room_name"`
+	ParticipantIdentity *string         `json:"participant_identity"`
+	Grants              *Grants         `json:"grants"`
+	IssuedAt            *time.Time      `json:"issued_at"`
+	ExpiresAt           *time.Time      `json:"expires_at"`
+	TokenID             *models.TokenID `json:"token_id"`
+}
+
+// Validate checks a token.
+func (h *Tokens) Validate(c *gin.Context) error {
+	var in validateTokenRequest
+	if err := h.requests.body(c, &in); err != nil {
+		return err
+	}
+	out, err := h.service.Validate(c.Request.Context(), actor(c), in.Token)
+	if err != nil {
+		return err
+	}
+	check := TokenCheck{Valid: out.Valid, Reason: out.Reason}
+	if out.RoomName != "" {
+		grants, issued, expires := renderGrants(out.Grants), instant(out.IssuedAt), instant(out.ExpiresAt)
+		check.RoomName, check.ParticipantIdentity, check.Grants = &out.RoomName, &out.Identity, &grants
+		check.IssuedAt, check.ExpiresAt, check.TokenID = &issued, &expires, &out.TokenID
+	}
+	return answer(c, http.StatusOK, check)
+}

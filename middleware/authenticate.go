@@ -1,0 +1,154 @@
+package middleware
+
+import (
+	"context"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/secret"
+)
+
+// KeyAuthenticator tells who a key, or a key and its secret, belongs to.
+type KeyAuthenticator interface {
+	Client(ctx context.Context, key string) (*models.Principal, error)
+	Server(ctx context.Context, key string, s secret.Value, ip string) (*models.Principal, error)
+}
+
+// PersonAuthenticator tells whose an access token is.
+type PersonAuthenticator interface {
+	Person(ctx context.Context, token string) (*models.Principal, error)
+}
+
+// Authentication reads the credential of a request, whatever its kind, and
+// counts the request against its caller.
+type Authentication struct {
+	Keys   KeyAuthenticator
+	People PersonAuthenticator
+	// Operator is PULSE_ADMIN_TOKEN; the zero value lets nobody in.
+	Operator secret.Value
+	Limits   *RateLimits
+}
+
+// keyPrefix tells a key in a Bearer credential from an access token.
+const keyPrefix = "pulse_key_"
+
+// Identify reads the credential. Without one the caller is nobody, counted by
+// IP; with a bad one the answer is 401, counted by IP too.
+func (a *Authentication) Identify(c *gin.Context) error {
+	p, err := a.principal(c)
+	switch {
+	case models.IsKind(err, models.KindUnauthenticated):
+		if limited := a.Limits.byIP(c); limited != nil {
+			return limited
+		}
+		return err
+	case err != nil:
+		return err
+	}
+	c.Set(models.PrincipalKey, p)
+	return a.Limits.byCaller(c, p)
+}
+
+func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
+	ctx, header := c.Request.Context(), c.Request.Header
+	key, hasKey := only(header["X-Pulse-Key"])
+	value, hasSecret := only(header["X-Pulse-Secret"])
+	authorization, hasAuthorization := only(header["Authorization"])
+	if !hasKey && hasAuthorization {
+		scheme, credential, _ := strings.Cut(authorization, " ")
+		credential = strings.TrimSpace(credential)
+		switch {
+		case strings.EqualFold(scheme, "Basic"):
+			user, password, ok := c.Request.BasicAuth()
+			if !ok {
+				return nil, errBadCredential()
+			}
+			return a.Keys.Server(ctx, user, secret.New(password), c.ClientIP())
+		case !strings.EqualFold(scheme, "Bearer") || credential == "":
+			return nil, errBadCredential()
+		case strings.HasPrefix(credential, keyPrefix):
+			key, hasKey = credential, true
+		case !a.Operator.IsZero() && a.Operator.Equal(secret.New(credential)):
+			return &models.Principal{Kind: models.CallerOperator}, nil
+		default:
+			return a.People.Person(ctx, credential)
+		}
+	}
+	switch {
+	case hasKey && hasSecret:
+		return a.Keys.Server(ctx, key, secret.New(value), c.ClientIP())
+	case hasKey:
+		return a.Keys.Client(ctx, key)
+	case hasSecret:
+		return nil, errBadCredential()
+	}
+	return &models.Principal{}, nil
+}
+
+// only gives a header's value; one that is sent twice is no credential.
+func only(values []string) (string, bool) {
+	switch len(values) {
+	case 0:
+		return "", false
+	case 1:
+		return values[0], true
+	}
+	return "", true
+}
+
+// AuthenticateProject asks for a project's key, with or without its secret.
+func AuthenticateProject(c *gin.Context) error {
+	switch p, _ := principalOf(c); p.Kind {
+	case models.CallerClientKey, models.CallerServerKey:
+		return nil
+	case models.CallerNobody:
+		return errNoCredential()
+	default:
+		return models.Forbidden("key_required", "This takes a project's key (X-Pulse-Key).")
+	}
+}
+
+// AuthenticateAPISecret asks whoever calls with a key for its secret too;
+// people and the operator pass.
+func AuthenticateAPISecret(c *gin.Context) error {
+	switch p, _ := principalOf(c); p.Kind {
+	case models.CallerNobody:
+		return errNoCredential()
+	case models.CallerClientKey:
+		return models.Forbidden("secret_required", "This takes the key's secret too (X-Pulse-Secret).")
+	default:
+		return nil
+	}
+}
+
+// RequireOrganization asks for a person of an organization, or the operator,
+// who stands for all of them.
+func RequireOrganization(c *gin.Context) error {
+	switch p, _ := principalOf(c); p.Kind {
+	case models.CallerPerson, models.CallerOperator:
+		return nil
+	case models.CallerNobody:
+		return errNoCredential()
+	default:
+		return models.Forbidden("person_required", "This takes a person's access token, not a key.")
+	}
+}
+
+func principalOf(c *gin.Context) (*models.Principal, bool) {
+	if v, ok := c.Get(models.PrincipalKey); ok {
+		if p, ok := v.(*models.Principal); ok {
+			return p, true
+		}
+	}
+	return &models.Principal{}, false
+}
+
+func errNoCredential() *models.Error {
+	return models.Unauthenticated("unauthenticated", "This needs a credential.")
+}
+
+func errBadCredential() *models.Error {
+	return models.Unauthenticated("invalid_credential", "The credential is not one Pulse knows how to read.")
+}

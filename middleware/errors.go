@@ -1,0 +1,159 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
+
+	"pulse-control-plane/models"
+)
+
+// Func is a handler or middleware that may fail. Wrap renders its error.
+type Func func(*gin.Context) error
+
+// Problem is the body of every error answer: RFC 9457, with a stable code, the
+// request id, every wrong field, and error, the same text as detail, for
+// clients that know only that.
+type Problem struct {
+	Type      string         `json:"type"`
+	Title     string         `json:"title"`
+	Status    int            `json:"status"`
+	Detail    string         `json:"detail"`
+	Instance  string         `json:"instance"`
+	Code      string         `json:"code"`
+	RequestID string         `json:"request_id"`
+	Errors    []ProblemField `json:"errors,omitempty"`
+	Error     string         `json:"error"`
+}
+
+// ProblemField is one wrong field, located as models.FieldError says.
+type ProblemField struct {
+	Location string `json:"location"`
+	Message  string `json:"message"`
+}
+
+// problemType is what a problem's type starts with; its code follows.
+const problemType = "urn:pulse:problem:"
+
+// status is the one table from kinds of error to HTTP.
+func status(k models.Kind) int {
+	switch k {
+	case models.KindInvalid:
+		return http.StatusBadRequest
+	case models.KindUnauthenticated:
+		return http.StatusUnauthorized
+	case models.KindQuotaExceeded:
+		return http.StatusPaymentRequired
+	case models.KindForbidden:
+		return http.StatusForbidden
+	case models.KindNotFound:
+		return http.StatusNotFound
+	case models.KindMethod:
+		return http.StatusMethodNotAllowed
+	case models.KindTimeout:
+		return http.StatusRequestTimeout
+	case models.KindConflict:
+		return http.StatusConflict
+	case models.KindTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case models.KindUnsupported:
+		return http.StatusUnsupportedMediaType
+	case models.KindRateLimited:
+		return http.StatusTooManyRequests
+	case models.KindUnavailable:
+		return http.StatusServiceUnavailable
+	case models.KindInternal:
+	}
+	return http.StatusInternalServerError
+}
+
+// Wrap makes a Func a gin handler: an error ends the request with a problem.
+func Wrap(f Func) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if err := f(c); err != nil {
+			Abort(c, err)
+		}
+	}
+}
+
+// Abort ends the request with the problem that err is, and keeps err for the
+// request's log line.
+func Abort(c *gin.Context, err error) {
+	problem := asError(c.Request.Context(), err)
+	_ = c.Error(problem) // for the log line; it returns what it was given
+	if c.Writer.Written() {
+		// Half an answer is out: cutting the connection is all that tells the
+		// client so.
+		panic(http.ErrAbortHandler)
+	}
+	code := status(problem.Kind)
+	header := c.Writer.Header()
+	header.Set("Content-Type", "application/problem+json")
+	switch problem.Kind {
+	case models.KindUnauthenticated:
+		header.Set("WWW-Authenticate", challenge(problem.Code))
+	case models.KindUnavailable:
+		if problem.RetryAfter == 0 {
+			problem.RetryAfter = time.Second
+		}
+	case models.KindTooLarge, models.KindTimeout:
+		// The rest of the body is unread.
+		header.Set("Connection", "close")
+	}
+	if problem.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.RetryAfter.Seconds()))))
+	}
+	body, err := json.Marshal(Problem{
+		Type: problemType + problem.Code, Title: http.StatusText(code), Status: code, Detail: problem.Message,
+		Instance: c.Request.URL.EscapedPath(), Code: problem.Code, RequestID: RequestIDOf(c),
+		Errors: problemFields(problem.Fields), Error: problem.Message,
+	})
+	if err != nil {
+		body = nil // a status without a body still says what is needed
+	}
+	c.Abort()
+	c.Data(code, "application/problem+json", body)
+}
+
+func asError(ctx context.Context, err error) *models.Error {
+	var e *models.Error
+	switch {
+	case errors.As(err, &e):
+		copied := *e
+		return &copied
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), ctx.Err() != nil:
+		return models.Unavailable(err)
+	}
+	return models.Internal(err)
+}
+
+func problemFields(fields []models.FieldError) []ProblemField {
+	out := make([]ProblemField, 0, len(fields))
+	for _, f := range fields {
+		out = append(out, ProblemField{Location: f.Location, Message: f.Message})
+	}
+	return out
+}
+
+// challenge is the WWW-Authenticate of RFC 6750, section 3: a request without
+// a credential gets no error code.
+func challenge(code string) string {
+	if code == "unauthenticated" {
+		return `Bearer realm="pulse"`
+	}
+	return `Bearer realm="pulse", error="invalid_token"`
+}
+
+// NotFound answers a path that is not there.
+func NotFound(*gin.Context) error { return models.NotFound() }
+
+// MethodNotAllowed answers a method the path does not have; gin has set Allow.
+func MethodNotAllowed(*gin.Context) error {
+	return models.NewError(models.KindMethod, "method_not_allowed", "This path does not have that method; see Allow.")
+}

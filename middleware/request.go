@@ -1,0 +1,168 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/rs/zerolog"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/ids"
+)
+
+const requestIDKey = "pulse.request_id"
+
+// maxRequestID bounds an id a client brings.
+const maxRequestID = 128
+
+// RequestID takes X-Request-Id if it is well-formed (1 to 128 of A–Z a–z 0–9
+// . _ - : =), or makes one, and returns it always.
+func RequestID(c *gin.Context) {
+	id := c.GetHeader("X-Request-Id")
+	if !wellFormedRequestID(id) {
+		id = ids.New(models.RequestPrefix)
+	}
+	c.Set(requestIDKey, id)
+	c.Writer.Header()["X-Request-Id"] = []string{id}
+}
+
+func wellFormedRequestID(id string) bool {
+	if id == "" || len(id) > maxRequestID {
+		return false
+	}
+	for i := range len(id) {
+		switch b := id[i]; {
+		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9',
+			b == '.', b == '_', b == '-', b == ':', b == '=':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// RequestIDOf gives the id of the request.
+func RequestIDOf(c *gin.Context) string { return c.GetString(requestIDKey) }
+
+// Log writes one line for each request when it is done: level by status, with
+// request id, principal, project and latency; the query is left out because
+// it may hold what is not for a log.
+func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		start := now()
+		c.Next()
+		code := c.Writer.Status()
+		level := zerolog.InfoLevel
+		switch {
+		case code >= http.StatusInternalServerError:
+			level = zerolog.ErrorLevel
+		case code >= http.StatusBadRequest:
+			level = zerolog.WarnLevel
+		}
+		line := log.WithLevel(level)
+		if line == nil {
+			return
+		}
+		line = line.Str("request_id", RequestIDOf(c)).Str("method", c.Request.Method).Str("path", c.Request.URL.Path).
+			Int("status", code).Int("bytes", c.Writer.Size()).Dur("latency_ms", now().Sub(start)).Str("ip", c.ClientIP())
+		if trace := traceID(c.GetHeader("Traceparent")); trace != "" {
+			line = line.Str("trace_id", trace)
+		}
+		if p, ok := principalOf(c); ok {
+			line = line.Str("caller", string(p.Kind))
+			if p.UserID != "" {
+				line = line.Str("user_id", string(p.UserID))
+			}
+			if p.Project != nil {
+				line = line.Str("project_id", string(p.Project.ID)).Str("key_id", string(p.KeyID))
+			}
+			if p.OrgID != "" {
+				line = line.Str("org_id", string(p.OrgID))
+			}
+		}
+		if last := c.Errors.Last(); last != nil {
+			var e *models.Error
+			if errors.As(last.Err, &e) {
+				line = line.Str("code", e.Code)
+			}
+			if level == zerolog.ErrorLevel {
+				line = line.Err(last.Err)
+			}
+		}
+		line.Msg("request")
+	}
+}
+
+// traceID gives the trace id of a W3C traceparent ("00-<32 hex>-<16 hex>-<2
+// hex>"), or "" if it is not one.
+func traceID(parent string) string {
+	const length = 2 + 1 + 32 + 1 + 16 + 1 + 2
+	if len(parent) != length || parent[2] != '-' || parent[35] != '-' || parent[52] != '-' {
+		return ""
+	}
+	id := parent[3:35]
+	zero := true
+	for i := range len(id) {
+		b := id[i]
+		if (b < '0' || b > '9') && (b < 'a' || b > 'f') {
+			return ""
+		}
+		zero = zero && b == '0'
+	}
+	if zero {
+		return ""
+	}
+	return id
+}
+
+// Recover turns a panic into a 500 without details; the stack goes to the
+// request's log line.
+func Recover(log zerolog.Logger) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		defer func() {
+			switch p := recover(); p {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(p)
+			default:
+				log.Error().Str("request_id", RequestIDOf(c)).Bytes("stack", debug.Stack()).Msg("panic")
+				Abort(c, models.Internal(fmt.Errorf("panic: %v", p)))
+			}
+		}()
+		c.Next()
+	}
+}
+
+// Timeout gives each request a deadline; what runs out answers 503.
+func Timeout(d time.Duration) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		ctx, cancel := context.WithTimeout(c.Request.Context(), d)
+		defer cancel()
+		c.Request = c.Request.WithContext(ctx)
+		c.Next()
+	}
+}
+
+// BodyLimit bounds the request's body to limit bytes. One that announces more
+// is refused before it is read.
+func BodyLimit(limit int64) Func {
+	return func(c *gin.Context) error {
+		if c.Request.ContentLength > limit {
+			return TooLarge(limit)
+		}
+		if c.Request.Body != nil && c.Request.Body != http.NoBody {
+			c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, limit)
+		}
+		return nil
+	}
+}
+
+// TooLarge refuses a body of more than limit bytes.
+func TooLarge(limit int64) *models.Error {
+	return models.NewError(models.KindTooLarge, "body_too_large", fmt.Sprintf("The body may have at most %d bytes.", limit))
+}

@@ -1,0 +1,100 @@
+package routes
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/rs/zerolog"
+
+	"pulse-control-plane/handlers"
+	"pulse-control-plane/middleware"
+)
+
+const (
+	// maxBody and maxTokenBody bound request bodies, in bytes.
+	maxBody      = 1 << 20
+	maxTokenBody = 64 << 10
+	// requestTimeout is the deadline of one request.
+	requestTimeout = 15 * time.Second
+)
+
+// Handlers are what the routes lead to.
+type Handlers struct {
+	Health        *handlers.Health
+	Auth          *handlers.Auth
+	Organizations *handlers.Organizations
+	Projects      *handlers.Projects
+	Tokens        *handlers.Tokens
+	Docs          *handlers.Docs
+	// Metrics serves Prometheus' text format.
+	Metrics *middleware.Metrics
+}
+
+// Options of New.
+type Options struct {
+	Log            zerolog.Logger
+	Authentication *middleware.Authentication
+	CORSOrigins    []string
+	// TrustedProxies are the CIDRs whose X-Forwarded-For is believed.
+	TrustedProxies []string
+	// Strict adds what only makes sense behind TLS.
+	Strict bool
+	Now    func() time.Time
+}
+
+// New builds the router.
+func New(h Handlers, o Options) (http.Handler, error) {
+	e := gin.New()
+	e.HandleMethodNotAllowed = true
+	e.RedirectTrailingSlash = false
+	// A room or identity may contain an encoded slash.
+	e.UseRawPath, e.UnescapePathValues = true, true
+	if err := e.SetTrustedProxies(o.TrustedProxies); err != nil {
+		return nil, err
+	}
+
+	wrap := middleware.Wrap
+	e.Use(middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
+		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins))
+	e.NoRoute(wrap(middleware.NotFound))
+	e.NoMethod(wrap(middleware.MethodNotAllowed))
+
+	e.GET("/health", wrap(h.Health.Live))
+	e.GET("/health/ready", wrap(h.Health.Ready))
+	e.GET("/metrics", wrap(h.Metrics.Serve))
+	e.GET("/openapi.json", wrap(h.Docs.JSON))
+	e.GET("/openapi.yaml", wrap(h.Docs.YAML))
+	e.GET("/docs", wrap(h.Docs.Page))
+	e.GET("/docs/*asset", wrap(h.Docs.Page))
+
+	auth := o.Authentication
+	v1 := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(auth.Identify))
+	limited := v1.Group("", wrap(middleware.BodyLimit(maxBody)))
+	person := limited.Group("", wrap(middleware.RequireOrganization))
+	server := limited.Group("", wrap(middleware.AuthenticateAPISecret))
+	project := v1.Group("", wrap(middleware.AuthenticateProject), wrap(middleware.BodyLimit(maxTokenBody)))
+
+	limited.GET("/status", wrap(h.Health.Status))
+
+	limited.POST("/organizations", wrap(h.Organizations.Create))
+	person.GET("/organizations", wrap(h.Organizations.List))
+	person.GET("/organizations/:id", wrap(h.Organizations.Get))
+	person.PUT("/organizations/:id", wrap(h.Organizations.Put))
+	person.PATCH("/organizations/:id", wrap(h.Organizations.Patch))
+	person.DELETE("/organizations/:id", wrap(h.Organizations.Delete))
+
+	limited.POST("/auth/login", wrap(h.Auth.Login))
+
+	person.POST("/projects", wrap(h.Projects.Create))
+	server.GET("/projects", wrap(h.Projects.List))
+	server.GET("/projects/:id", wrap(h.Projects.Get))
+	person.PUT("/projects/:id", wrap(h.Projects.Put))
+	person.PATCH("/projects/:id", wrap(h.Projects.Patch))
+	person.DELETE("/projects/:id", wrap(h.Projects.Delete))
+	server.POST("/projects/:id/regenerate-keys", wrap(h.Projects.RegenerateKeys))
+
+	project.POST("/tokens/create", wrap(h.Tokens.Create))
+	project.POST("/tokens/validate", wrap(h.Tokens.Validate))
+	return e, nil
+}

@@ -1,0 +1,32 @@
+package services
+
+import (
+	"context"
+
+	"github.com/livekit/protocol/livekit"
+	lksdk "github.com/livekit/server-sdk-go/v2"
+
+	"pulse-control-plane/models"
+)
+
+// LiveKit speaks to a cluster's server API.
+type LiveKit struct {
+	rooms *lksdk.RoomServiceClient
+}
+
+// NewLiveKit makes a client; it connects when it is used.
+func NewLiveKit(c Cluster) *LiveKit {
+	return &LiveKit{rooms: lksdk.NewRoomServiceClient(c.URL, c.APIKey, c.APISecret.Reveal())}
+}
+
+// probeRoom is a name no tenant's room has: theirs begin with a project id.
+const probeRoom = "pulse-probe"
+
+// Ping asks for a room that does not exist: the answer shows that the cluster
+// is there and trusts our key. unavailable otherwise.
+func (l *LiveKit) Ping(ctx context.Context) error {
+	if _, err := l.rooms.ListRooms(ctx, &livekit.ListRoomsRequest{Names: []string{probeRoom}}); err != nil {
+		return models.Unavailable(err)
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package services
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/secret"
+)
+
+// signUpRepairAge is how old an organization without anybody in it must be
+// before its address is given to the next who asks: a sign-up that died
+// between its two writes left it behind.
+const signUpRepairAge = time.Minute
+
+// Organizations are the tenants: signing up, reading, changing, closing.
+type Organizations struct {
+	orgs     *database.Organizations
+	users    *database.Users
+	projects *database.Projects
+	sessions *Sessions
+	keys     *KeyAuth
+	o        OrganizationOptions
+}
+
+// OrganizationOptions of NewOrganizations.
+type OrganizationOptions struct {
+	// SignUp lets anybody found an organization; otherwise the operator does.
+	SignUp  bool
+	Hasher  *hashing.Hasher
+	Cursors *cursor.Codec
+	Logins  *database.Sessions
+	Now     func() time.Time
+}
+
+// NewOrganizations builds the service.
+func NewOrganizations(orgs *database.Organizations, users *database.Users, projects *database.Projects,
+	sessions *Sessions, keys *KeyAuth, o OrganizationOptions) *Organizations {
+	return &Organizations{orgs: orgs, users: users, projects: projects, sessions: sessions, keys: keys, o: o}
+}
+
+// SignUpInput founds an organization.
+type SignUpInput struct {
+	Name, AdminEmail string
+	Password         secret.Value
+}
+
+// SignedUp is a founded organization with its owner, logged in.
+type SignedUp struct {
+	Organization models.Organization
+	User         models.User
+	Login        Login
+}
+
+// SignUp founds an organization and its owner. forbidden signup_disabled when
+// only the operator may; conflict email_taken.
+func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in SignUpInput) (SignedUp, error) {
+	if actor.Kind != models.CallerOperator && !s.o.SignUp {
+		return SignedUp{}, models.Forbidden("signup_disabled", "Only the operator of this installation founds organizations.")
+	}
+	now, email := s.o.Now(), FoldEmail(in.AdminEmail)
+	hash, err := s.o.Hasher.HashPassword(ctx, in.Password)
+	if err != nil {
+		return SignedUp{}, err
+	}
+	org := models.Organization{
+		ID: models.OrganizationID(ids.New(models.OrganizationPrefix)), Name: in.Name, NameKey: foldName(in.Name),
+		AdminEmail: email, Plan: models.PlanFree, CreatedAt: now, UpdatedAt: now,
+	}
+	name, _, _ := strings.Cut(email, "@")
+	owner := models.User{
+		ID: models.UserID(ids.New(models.UserPrefix)), OrgID: org.ID, Email: email, Name: name,
+		Role: models.RoleOwner, PasswordHash: hash, CreatedAt: now, UpdatedAt: now,
+	}
+	if err := s.insertRepairing(ctx, &org, now); err != nil {
+		return SignedUp{}, err
+	}
+	if err := s.users.Insert(ctx, &owner); err != nil {
+		if models.IsKind(err, models.KindConflict) {
+			if err := s.orgs.Discard(ctx, org.ID); err != nil {
+				return SignedUp{}, err
+			}
+		}
+		return SignedUp{}, err
+	}
+	login, err := s.sessions.Begin(ctx, owner)
+	return SignedUp{Organization: org, User: owner, Login: login}, err
+}
+
+// insertRepairing inserts an organization; if its address is held by one that
+// never got its owner, that one is removed first.
+func (s *Organizations) insertRepairing(ctx context.Context, org *models.Organization, now time.Time) error {
+	err := s.orgs.Insert(ctx, org)
+	if !models.HasCode(err, "email_taken") {
+		return err
+	}
+	holder, lookErr := s.orgs.ByAdminEmail(ctx, org.AdminEmail)
+	if lookErr != nil || now.Sub(holder.CreatedAt) < signUpRepairAge {
+		return err
+	}
+	if people, countErr := s.users.CountOf(ctx, holder.ID, 1); countErr != nil || people > 0 {
+		return err
+	}
+	if discardErr := s.orgs.Discard(ctx, holder.ID); discardErr != nil {
+		return discardErr
+	}
+	return s.orgs.Insert(ctx, org)
+}
+
+// Get reads one organization: a person's own, any for the operator.
+func (s *Organizations) Get(ctx context.Context, actor *models.Principal, id models.OrganizationID) (models.Organization, error) {
+	if err := actor.May(models.ActionOrganizationRead); err != nil {
+		return models.Organization{}, err
+	}
+	return s.orgs.Get(ctx, actor.Tenant(), id)
+}
+
+// OrganizationQuery narrows List; Query is the start of a name or e-mail.
+type OrganizationQuery struct {
+	Query string
+	Plan  models.Plan
+}
+
+// List reads a page of the organizations the caller may see.
+func (s *Organizations) List(ctx context.Context, actor *models.Principal, q OrganizationQuery, p PageRequest) (Page[models.Organization], error) {
+	if err := actor.May(models.ActionOrganizationRead); err != nil {
+		return Page[models.Organization]{}, err
+	}
+	return listByID(s.o.Cursors, actor, "organizations", p, func(at database.Page) ([]models.Organization, error) {
+		return s.orgs.List(ctx, actor.Tenant(), database.OrganizationFilter{Prefix: foldName(q.Query), Plan: q.Plan}, at)
+	}, func(o models.Organization) string { return string(o.ID) })
+}
+
+// OrganizationChange is a partial update; nil leaves a field as it is.
+type OrganizationChange struct {
+	Name *string
+	// Plan is the operator's to change.
+	Plan *models.Plan
+}
+
+// Update changes an organization.
+func (s *Organizations) Update(ctx context.Context, actor *models.Principal, id models.OrganizationID, c OrganizationChange) (models.Organization, error) {
+	if err := actor.May(models.ActionOrganizationUpdate); err != nil {
+		return models.Organization{}, err
+	}
+	if c.Plan != nil {
+		if err := actor.May(models.ActionPlanChange); err != nil {
+			return models.Organization{}, err
+		}
+	}
+	org, err := s.orgs.Update(ctx, actor.Tenant(), id, database.OrganizationChange{
+		Name: c.Name, NameKey: foldNameIf(c.Name), Plan: c.Plan,
+	}, s.o.Now())
+	if err != nil {
+		return models.Organization{}, err
+	}
+	s.keys.ForgetOrganization(id)
+	return org, nil
+}
+
+// Delete closes an organization: its projects, keys and sessions stop at
+// once; the documents stay.
+func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id models.OrganizationID) error {
+	if err := actor.May(models.ActionOrganizationDelete); err != nil {
+		return err
+	}
+	org, err := s.orgs.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return err
+	}
+	// The organization goes last: were the process to die half-way, the same
+	// request made again would finish the work.
+	now := s.o.Now()
+	if err := s.projects.SoftDeleteOf(ctx, id, now); err != nil {
+		return err
+	}
+	s.keys.ForgetOrganization(id)
+	if err := s.o.Logins.EndOf(ctx, id); err != nil {
+		return err
+	}
+	if err := s.users.ReleaseOf(ctx, id); err != nil {
+		return err
+	}
+	_, err = s.orgs.SoftDelete(ctx, actor.Tenant(), id, database.Released(org.AdminEmail, string(id)), now)
+	s.keys.ForgetOrganization(id)
+	s.sessions.ForgetOrganization(id)
+	return err
+}
+
+// foldName is the form in which names are searched.
+func foldName(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
+
+func foldNameIf(name *string) *string {
+	if name == nil {
+		return nil
+	}
+	folded := foldName(*name)
+	return &folded
+}

@@ -1,0 +1,212 @@
+package services
+
+import (
+	"context"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/apikey"
+	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/secret"
+)
+
+// MaxGracePeriod is the longest an old key pair works after its rotation.
+const MaxGracePeriod = 7 * 24 * time.Hour
+
+// Projects are the tenants' projects and the first key pair of each.
+type Projects struct {
+	projects *database.Projects
+	orgs     *database.Organizations
+	keys     *database.APIKeys
+	auth     *KeyAuth
+	hasher   *hashing.Hasher
+	o        ProjectOptions
+}
+
+// ProjectOptions of NewProjects.
+type ProjectOptions struct {
+	Cursors *cursor.Codec
+	Now     func() time.Time
+}
+
+// NewProjects builds the service.
+func NewProjects(projects *database.Projects, orgs *database.Organizations, keys *database.APIKeys,
+	auth *KeyAuth, hasher *hashing.Hasher, o ProjectOptions) *Projects {
+	return &Projects{projects: projects, orgs: orgs, keys: keys, auth: auth, hasher: hasher, o: o}
+}
+
+// ProjectInput makes a project. OrgID is for the operator, who has none.
+type ProjectInput struct {
+	Name, Region string
+	OrgID        models.OrganizationID
+}
+
+// KeyedProject is a project with a new key pair, whose secret is shown once.
+type KeyedProject struct {
+	Project models.Project
+	Key     string
+	Secret  secret.Value
+}
+
+// Create makes a project with its first key pair.
+func (s *Projects) Create(ctx context.Context, actor *models.Principal, in ProjectInput) (KeyedProject, error) {
+	if err := actor.May(models.ActionProjectCreate); err != nil {
+		return KeyedProject{}, err
+	}
+	org, err := s.organizationFor(ctx, actor, in.OrgID)
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	now := s.o.Now()
+	project := models.Project{
+		ID: models.ProjectID(ids.New(models.ProjectPrefix)), OrgID: org, Name: in.Name, NameKey: foldName(in.Name),
+		Region: in.Region, ClientTokens: models.DefaultClientTokens(), CreatedAt: now, UpdatedAt: now,
+	}
+	// The key goes first: until its project is there it opens nothing.
+	pair, value, err := s.newPair(ctx, actor, project.ID, org, now)
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	project.PulseAPIKey = pair.Key
+	if err := s.projects.Insert(ctx, &project); err != nil {
+		return KeyedProject{}, err
+	}
+	s.auth.ForgetKey(pair.ID, pair.Key)
+	return KeyedProject{Project: project, Key: pair.Key, Secret: value}, nil
+}
+
+func (s *Projects) organizationFor(ctx context.Context, actor *models.Principal, asked models.OrganizationID) (models.OrganizationID, error) {
+	if actor.Kind != models.CallerOperator {
+		if asked != "" && asked != actor.OrgID {
+			return "", models.NotFound()
+		}
+		return actor.OrgID, nil
+	}
+	if asked == "" {
+		return "", models.Invalid(models.FieldError{Location: "body.org_id", Message: "is required of the operator"})
+	}
+	org, err := s.orgs.Get(ctx, actor.Tenant(), asked)
+	return org.ID, err
+}
+
+func (s *Projects) newPair(ctx context.Context, actor *models.Principal, project models.ProjectID, org models.OrganizationID, now time.Time) (models.APIKey, secret.Value, error) {
+	key, value, err := apikey.Generate()
+	if err != nil {
+		return models.APIKey{}, secret.Value{}, models.Internal(err)
+	}
+	hash, err := s.hasher.Hash(ctx, value)
+	if err != nil {
+		return models.APIKey{}, secret.Value{}, err
+	}
+	pair := models.APIKey{
+		ID: models.KeyID(ids.New(models.KeyPrefix)), Key: key, ProjectID: project, OrgID: org, Name: "default",
+		SecretHash: hash, SecretHint: apikey.Hint(value), Scopes: []models.Scope{models.ScopeAll},
+		CreatedBy: actor.UserID, CreatedAt: now,
+	}
+	return pair, value, s.keys.Insert(ctx, &pair)
+}
+
+// Get reads one project of the caller's tenant.
+func (s *Projects) Get(ctx context.Context, actor *models.Principal, id models.ProjectID) (models.Project, error) {
+	if err := actor.May(models.ActionProjectRead); err != nil {
+		return models.Project{}, err
+	}
+	return s.projects.Get(ctx, actor.Tenant(), id)
+}
+
+// ProjectQuery narrows List; Query is the start of a name.
+type ProjectQuery struct {
+	OrgID models.OrganizationID
+	Query string
+}
+
+// List reads a page of the projects the caller may see.
+func (s *Projects) List(ctx context.Context, actor *models.Principal, q ProjectQuery, p PageRequest) (Page[models.Project], error) {
+	if err := actor.May(models.ActionProjectRead); err != nil {
+		return Page[models.Project]{}, err
+	}
+	return listByID(s.o.Cursors, actor, "projects|"+string(q.OrgID), p, func(at database.Page) ([]models.Project, error) {
+		return s.projects.List(ctx, actor.Tenant(), database.ProjectFilter{Organization: q.OrgID, Prefix: foldName(q.Query)}, at)
+	}, func(p models.Project) string { return string(p.ID) })
+}
+
+// ProjectChange is a partial update; nil leaves a field as it is.
+type ProjectChange struct {
+	Name         *string
+	Region       *string
+	ClientTokens models.ClientTokensChange
+	// Limits are the operator's to change.
+	Limits models.ProjectLimitsChange
+}
+
+// Update changes a project.
+func (s *Projects) Update(ctx context.Context, actor *models.Principal, id models.ProjectID, c ProjectChange) (models.Project, error) {
+	if err := actor.May(models.ActionProjectUpdate); err != nil {
+		return models.Project{}, err
+	}
+	if c.Limits != (models.ProjectLimitsChange{}) {
+		if err := actor.May(models.ActionLimitsChange); err != nil {
+			return models.Project{}, err
+		}
+	}
+	project, err := s.projects.Update(ctx, actor.Tenant(), id, database.ProjectChange{
+		Name: c.Name, NameKey: foldNameIf(c.Name), Region: c.Region, ClientTokens: c.ClientTokens, Limits: c.Limits,
+	}, s.o.Now())
+	if err != nil {
+		return models.Project{}, err
+	}
+	s.auth.ForgetProject(id)
+	return project, nil
+}
+
+// Delete closes a project: its keys stop at once; the document stays.
+func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id models.ProjectID) error {
+	if err := actor.May(models.ActionProjectDelete); err != nil {
+		return err
+	}
+	if _, err := s.projects.SoftDelete(ctx, actor.Tenant(), id, s.o.Now()); err != nil {
+		return err
+	}
+	s.auth.ForgetProject(id)
+	return nil
+}
+
+// RegenerateKeys gives a project a new first pair; the old one works until the
+// grace period ends (0 to MaxGracePeriod). Of two at the same time one gets a
+// conflict.
+func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, id models.ProjectID, grace time.Duration) (KeyedProject, error) {
+	if err := actor.May(models.ActionKeysWrite); err != nil {
+		return KeyedProject{}, err
+	}
+	project, err := s.projects.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	now := s.o.Now()
+	pair, value, err := s.newPair(ctx, actor, id, project.OrgID, now)
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	// The old pair's end is written before the new one is shown: a crash in
+	// between can cost a rotation, never leave a key alive that was to end.
+	old, err := s.keys.ExpireKey(ctx, id, project.PulseAPIKey, now.Add(grace))
+	if err != nil && !models.IsKind(err, models.KindNotFound) {
+		return KeyedProject{}, err
+	}
+	rotated, err := s.projects.ReplaceKey(ctx, actor.Tenant(), id, project.PulseAPIKey, pair.Key, now)
+	s.auth.ForgetKey(old.ID, project.PulseAPIKey)
+	s.auth.ForgetProject(id)
+	if models.IsKind(err, models.KindNotFound) {
+		if err := s.keys.Discard(ctx, id, pair.ID); err != nil {
+			return KeyedProject{}, err
+		}
+		return KeyedProject{}, models.Conflict("concurrent_change", "The project's keys were changed at the same time; read it and try again.")
+	}
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	return KeyedProject{Project: rotated, Key: pair.Key, Secret: value}, nil
+}

@@ -1,0 +1,158 @@
+package hashing
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/sync/semaphore"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/secret"
+)
+
+// DefaultCost is bcrypt's work factor where nothing else is configured, the
+// least OWASP's Password Storage Cheat Sheet allows. More would buy API
+// secrets nothing (they carry 256 random bits), and each of them is checked
+// anew once a minute.
+const DefaultCost = 10
+
+// maxWait is how long a check may wait for its turn. Longer means that more is
+// asked than the machine can compute, and a quick "try again" serves callers
+// better than a queue.
+const maxWait = 3 * time.Second
+
+// passwordDomain keys the pre-hash of passwords. It is public: its purpose is
+// that the digest under bcrypt is found in no other site's leaked SHA-256
+// digests. It is not API_KEY_PEPPER, so that people can still sign in, and
+// make new keys, after that was changed.
+const passwordDomain = "pulse-control-plane password v1"
+
+// dummySalted completes "$2a$<cost>$" to a well-formed bcrypt hash (22
+// characters of salt, 31 of digest) that belongs to no known password.
+const dummySalted = "PulsePulsePulsePulsePu" + "000000000000000000000000000000O"
+
+// ErrMismatch says that a secret or password does not belong to the hash. It
+// is not a models.Error, because only the caller knows which of them may be
+// told.
+var ErrMismatch = errors.New("hashing: mismatch")
+
+// Hasher hashes and checks with bcrypt. It is safe for concurrent use.
+type Hasher struct {
+	pepper []byte
+	cost   int
+	dummy  string
+	slots  *semaphore.Weighted
+}
+
+// NewHasher makes a Hasher. The pepper (API_KEY_PEPPER) goes into the hashes
+// of API secrets; cost is bcrypt's, 4 to 31, and each step doubles the time.
+func NewHasher(pepper secret.Value, cost int) (*Hasher, error) {
+	if pepper.IsZero() {
+		return nil, errors.New("hashing: the pepper is empty")
+	}
+	if cost < bcrypt.MinCost || cost > bcrypt.MaxCost {
+		return nil, fmt.Errorf("hashing: bcrypt's cost is %d to %d, not %d", bcrypt.MinCost, bcrypt.MaxCost, cost)
+	}
+	return &Hasher{
+		pepper: []byte(pepper.Reveal()),
+		cost:   cost,
+		dummy:  fmt.Sprintf("$2a$%02d$%s", cost, dummySalted),
+		slots:  semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
+	}, nil
+}
+
+// Hash gives the bcrypt hash of an API secret under the pepper. Errors:
+// unavailable when no turn came in time or ctx ended, otherwise internal.
+func (h *Hasher) Hash(ctx context.Context, confidential secret.Value) (string, error) {
+	return h.hash(ctx, prehash(h.pepper, confidential))
+}
+
+// Compare checks an API secret against its hash. Errors: ErrMismatch;
+// unavailable when no turn came in time or ctx ended; internal when the hash
+// is not one.
+func (h *Hasher) Compare(ctx context.Context, hash string, confidential secret.Value) error {
+	return h.compare(ctx, hash, prehash(h.pepper, confidential))
+}
+
+// HashPassword gives the bcrypt hash of a person's password. Errors as Hash.
+func (h *Hasher) HashPassword(ctx context.Context, password secret.Value) (string, error) {
+	return h.hash(ctx, prehash([]byte(passwordDomain), password))
+}
+
+// ComparePassword checks a person's password against its hash. Errors as
+// Compare.
+func (h *Hasher) ComparePassword(ctx context.Context, hash string, password secret.Value) error {
+	return h.compare(ctx, hash, prehash([]byte(passwordDomain), password))
+}
+
+// CompareDummy takes as long as ComparePassword does and never succeeds: what
+// to do for an e-mail address nobody has, so that the time of an answer does
+// not tell which addresses exist. Errors: ErrMismatch or unavailable.
+func (h *Hasher) CompareDummy(ctx context.Context, password secret.Value) error {
+	if err := h.ComparePassword(ctx, h.dummy, password); err != nil {
+		return err
+	}
+	return ErrMismatch
+}
+
+// Stale tells that a hash was made with another cost than is configured now;
+// hash again when the plain text is next at hand.
+func (h *Hasher) Stale(hash string) bool {
+	cost, err := bcrypt.Cost([]byte(hash))
+	return err != nil || cost != h.cost
+}
+
+// prehash makes of a text of any length and content 44 characters, because
+// bcrypt reads no further than 72 bytes and some implementations stop at NUL.
+func prehash(key []byte, confidential secret.Value) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(confidential.Reveal()))
+	return base64.StdEncoding.AppendEncode(nil, mac.Sum(nil))
+}
+
+func (h *Hasher) hash(ctx context.Context, digest []byte) (string, error) {
+	if err := h.enter(ctx); err != nil {
+		return "", err
+	}
+	defer h.slots.Release(1)
+	hash, err := bcrypt.GenerateFromPassword(digest, h.cost)
+	if err != nil {
+		return "", models.Internal(err)
+	}
+	return string(hash), nil
+}
+
+func (h *Hasher) compare(ctx context.Context, hash string, digest []byte) error {
+	if err := h.enter(ctx); err != nil {
+		return err
+	}
+	defer h.slots.Release(1)
+	err := bcrypt.CompareHashAndPassword([]byte(hash), digest)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, bcrypt.ErrMismatchedHashAndPassword):
+		return ErrMismatch
+	default:
+		return models.Internal(fmt.Errorf("a stored hash is damaged: %w", err))
+	}
+}
+
+// enter waits for one of the GOMAXPROCS turns.
+func (h *Hasher) enter(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	if err := h.slots.Acquire(waiting, 1); err != nil {
+		busy := models.Unavailable(fmt.Errorf("waiting for a turn at bcrypt: %w", err))
+		busy.RetryAfter = time.Second
+		return busy
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package hashing
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/secret"
+)
+
+func hasher(t testing.TB, pepper string) *Hasher {
+	t.Helper()
+	h, err := NewHasher(secret.New(pepper), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestASecretBelongsToItsHashOnly(t *testing.T) {
+	h := hasher(t, "pepper")
+	hash, err := h.Hash(t.Context(), secret.New("pulse_secret_a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Compare(t.Context(), hash, secret.New("pulse_secret_a")); err != nil {
+		t.Errorf("its own secret: %v", err)
+	}
+	if err := h.Compare(t.Context(), hash, secret.New("pulse_secret_b")); !errors.Is(err, ErrMismatch) {
+		t.Errorf("another secret: %v", err)
+	}
+	if err := hasher(t, "other").Compare(t.Context(), hash, secret.New("pulse_secret_a")); !errors.Is(err, ErrMismatch) {
+		t.Errorf("under another pepper: %v", err)
+	}
+	again, _ := h.Hash(t.Context(), secret.New("pulse_secret_a"))
+	if again == hash {
+		t.Error("hashes are not salted")
+	}
+}
+
+func TestNoPasswordIsCutOff(t *testing.T) {
+	h := hasher(t, "pepper")
+	long := strings.Repeat("a", 200)
+	for name, pair := range map[string][2]string{
+		"beyond 72 bytes": {long, long[:199] + "b"},
+		"shorter":         {long, long[:72]},
+		"after a NUL":     {"abc\x00def", "abc\x00deg"},
+		"multi-byte":      {strings.Repeat("é", 64), strings.Repeat("é", 63) + "e"},
+	} {
+		hash, err := h.HashPassword(t.Context(), secret.New(pair[0]))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := h.ComparePassword(t.Context(), hash, secret.New(pair[0])); err != nil {
+			t.Errorf("%s: its own password: %v", name, err)
+		}
+		if err := h.ComparePassword(t.Context(), hash, secret.New(pair[1])); !errors.Is(err, ErrMismatch) {
+			t.Errorf("%s: another password: %v", name, err)
+		}
+	}
+}
+
+func TestPasswordsOutliveAChangeOfThePepper(t *testing.T) {
+	hash, err := hasher(t, "before").HashPassword(t.Context(), secret.New("a password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hasher(t, "after").ComparePassword(t.Context(), hash, secret.New("a password")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheDummyComparisonDoesTheSameWorkAndNeverSucceeds(t *testing.T) {
+	h := hasher(t, "pepper")
+	real, _ := h.HashPassword(t.Context(), secret.New("a password"))
+	dummyCost, err := bcrypt.Cost([]byte(h.dummy))
+	if err != nil || dummyCost != bcrypt.MinCost || len(h.dummy) != len(real) {
+		t.Fatalf("the dummy %q is no hash of the configured cost: %v", h.dummy, err)
+	}
+	if err := h.CompareDummy(t.Context(), secret.New("a password")); !errors.Is(err, ErrMismatch) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestAtMostGOMAXPROCSComputationsRunAndTheRestWaitNoLongerThanTheirContext(t *testing.T) {
+	h := hasher(t, "pepper")
+	turns := int64(runtime.GOMAXPROCS(0))
+	if !h.slots.TryAcquire(turns) {
+		t.Fatal("there are fewer turns than processors")
+	}
+	if h.slots.TryAcquire(1) {
+		t.Fatal("there are more turns than processors")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, call := range map[string]func(context.Context) error{
+		"Compare":         func(ctx context.Context) error { return h.Compare(ctx, h.dummy, secret.New("s")) },
+		"ComparePassword": func(ctx context.Context) error { return h.ComparePassword(ctx, h.dummy, secret.New("s")) },
+		"CompareDummy":    func(ctx context.Context) error { return h.CompareDummy(ctx, secret.New("s")) },
+		"Hash":            func(ctx context.Context) error { _, err := h.Hash(ctx, secret.New("s")); return err },
+		"HashPassword":    func(ctx context.Context) error { _, err := h.HashPassword(ctx, secret.New("s")); return err },
+	} {
+		if err := call(ended); !models.IsKind(err, models.KindUnavailable) || !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	h.slots.Release(turns)
+	if err := h.CompareDummy(t.Context(), secret.New("s")); !errors.Is(err, ErrMismatch) {
+		t.Errorf("after the others: %v", err)
+	}
+}
+
+func TestAWaitForATurnIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hasher(t, "pepper")
+		h.slots.TryAcquire(int64(runtime.GOMAXPROCS(0)))
+		err := h.CompareDummy(t.Context(), secret.New("s"))
+		var busy *models.Error
+		if !errors.As(err, &busy) || busy.Kind != models.KindUnavailable || busy.RetryAfter <= 0 {
+			t.Fatalf("got %v", err)
+		}
+	})
+}
+
+func TestATurnIsGivenBackAfterEveryOutcome(t *testing.T) {
+	h := hasher(t, "pepper")
+	for range runtime.GOMAXPROCS(0) + 1 {
+		if err := h.Compare(t.Context(), "damaged", secret.New("s")); !models.IsKind(err, models.KindInternal) {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
+
+func TestAHashOfAnotherCostIsStale(t *testing.T) {
+	h := hasher(t, "pepper")
+	now, _ := h.HashPassword(t.Context(), secret.New("p"))
+	dearer, _ := bcrypt.GenerateFromPassword([]byte("p"), bcrypt.MinCost+1)
+	if h.Stale(now) || !h.Stale(string(dearer)) || !h.Stale("damaged") {
+		t.Fatal("Stale is wrong")
+	}
+}
+
+func TestAHasherNeedsAPepperAndACostBcryptKnows(t *testing.T) {
+	if _, err := NewHasher(secret.Value{}, DefaultCost); err == nil {
+		t.Error("no pepper")
+	}
+	for _, cost := range []int{-1, 3, 32} {
+		if _, err := NewHasher(secret.New("p"), cost); err == nil {
+			t.Errorf("cost %d", cost)
+		}
+	}
+}
+
+func BenchmarkCompareAtDefaultCost(b *testing.B) {
+	h, _ := NewHasher(secret.New("pepper"), DefaultCost)
+	for b.Loop() {
+		_ = h.CompareDummy(b.Context(), secret.New("s"))
+	}
+}

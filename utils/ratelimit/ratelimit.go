@@ -1,0 +1,84 @@
+package ratelimit
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// PerMinute is a number of requests a minute, which is also how many may come
+// at once. Zero or less means no limit.
+type PerMinute int
+
+// Decision is what a limiter says of one request.
+type Decision struct {
+	Allowed bool
+	// Limit is the limit that applied; 0 when there is none, and then the
+	// fields below say nothing.
+	Limit int
+	// Remaining is how many more requests would be let through right now.
+	Remaining int
+	// ResetAfter is how long until Remaining is Limit again if nothing comes.
+	ResetAfter time.Duration
+	// RetryAfter is, of a refused request, how long until one would be let
+	// through; otherwise 0.
+	RetryAfter time.Duration
+}
+
+// Limiter counts by key. It is safe for concurrent use.
+type Limiter struct {
+	clock func() time.Time
+	start time.Time
+
+	mu sync.Mutex
+	// arrivals holds for each key GCRA's theoretical arrival time, counted
+	// from start: when the key will have paid for all it was let through. By
+	// pointer, so that a warm key is looked up once and nothing is allocated.
+	arrivals *simplelru.LRU[string, *time.Duration]
+}
+
+// New makes a Limiter that remembers at most capacity keys (at least one).
+func New(capacity int, clock func() time.Time) *Limiter {
+	arrivals, err := simplelru.NewLRU[string, *time.Duration](max(1, capacity), nil)
+	if err != nil {
+		panic(err) // the library refuses a size below one only
+	}
+	return &Limiter{clock: clock, start: clock(), arrivals: arrivals}
+}
+
+// Allow counts one request under the key, unless it is refused. The same key
+// may come with another limit later; what it was let through stays counted.
+func (l *Limiter) Allow(key string, limit PerMinute) Decision {
+	if limit <= 0 {
+		return Decision{Allowed: true}
+	}
+	// A limit beyond one a nanosecond can not be told from that.
+	interval := max(1, time.Minute/time.Duration(limit))
+	window := interval * time.Duration(limit)
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// Sub keeps to the monotonic clock: setting the wall clock back locks
+	// nobody out.
+	now := l.clock().Sub(l.start)
+	arrival, known := l.arrivals.Get(key)
+	due := now
+	if known {
+		due = max(now, *arrival)
+	}
+	next := due + interval
+	if wait := next - now - window; wait > 0 {
+		return Decision{Limit: int(limit), ResetAfter: due - now, RetryAfter: wait}
+	}
+	if !known {
+		arrival = new(time.Duration)
+		l.arrivals.Add(key, arrival)
+	}
+	*arrival = next
+	return Decision{
+		Allowed: true, Limit: int(limit),
+		Remaining:  int((window - (next - now)) / interval),
+		ResetAfter: next - now,
+	}
+}
