@@ -1,0 +1,305 @@
+package database
+
+import (
+	"math"
+	"reflect"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+// operator is a comparison of the subset.
+type operator string
+
+const (
+	opEqual        operator = "$eq"
+	opIn           operator = "$in"
+	opGreater      operator = "$gt"
+	opGreaterEqual operator = "$gte"
+	opLess         operator = "$lt"
+	opLessEqual    operator = "$lte"
+	opNotEqual     operator = "$ne"
+	opExists       operator = "$exists"
+)
+
+// maxAlternatives bounds $or, and MaxBatch bounds $in, so that no statement
+// grows without limit.
+const maxAlternatives = 100
+
+// condition is one comparison of a declared field, checked: its values have
+// the field's kind and are string, int64, float64, bool or, for times, int64
+// milliseconds since 1970 (BSON's precision).
+type condition struct {
+	field string
+	op    operator
+	// value is the operand of every operator but $in; a bool for $exists.
+	value any
+	// values are the operands of $in, perhaps none: then nothing matches.
+	values []any
+}
+
+// conditions must all hold.
+type conditions []condition
+
+// filter is a checked filter: all of all, and one of any unless it is empty.
+type filter struct {
+	all conditions
+	any []conditions
+}
+
+// equal returns the value the filter demands of a field, if it demands one
+// with an equality outside of $or.
+func (f filter) equal(field string) (any, bool) {
+	for _, c := range f.all {
+		if c.field == field && c.op == opEqual {
+			return c.value, true
+		}
+	}
+	return nil, false
+}
+
+// sortKey is one key of a checked sort.
+type sortKey struct {
+	field      string
+	descending bool
+}
+
+// checkQuery checks what Find and FindOne are asked. many demands a limit.
+func (d *declared) checkQuery(q Query, many bool) (filter, []sortKey, error) {
+	if q.Limit < 0 || many && q.Limit == 0 {
+		return filter{}, nil, d.refuse("a list without a positive limit (%d)", q.Limit)
+	}
+	f, err := d.checkFilter(q.Filter)
+	if err != nil {
+		return filter{}, nil, err
+	}
+	keys, err := d.checkSort(q.Sort)
+	return f, keys, err
+}
+
+// checkWriteFilter is checkFilter for what changes documents: there a nil
+// filter is refused, so that one that was forgotten does not change them all
+// (bson.D{} says "all" on purpose).
+func (d *declared) checkWriteFilter(raw bson.D) (filter, error) {
+	if raw == nil {
+		return filter{}, d.refuse("a change with a nil filter")
+	}
+	return d.checkFilter(raw)
+}
+
+// checkFilter checks a filter against the declaration: declared fields,
+// operators of the subset, values of the declared kind. A nil filter matches
+// every document, as an empty one does.
+func (d *declared) checkFilter(raw bson.D) (filter, error) {
+	var f filter
+	f.all = make(conditions, 0, len(raw))
+	for i, e := range raw {
+		if namedBefore(raw, i) {
+			return filter{}, d.refuse("filter names %q twice; put both comparisons in one document", e.Key)
+		}
+		var err error
+		if e.Key == "$or" {
+			f.any, err = d.checkOr(e.Value)
+		} else {
+			f.all, err = d.checkField(f.all, e.Key, e.Value)
+		}
+		if err != nil {
+			return filter{}, err
+		}
+	}
+	return f, nil
+}
+
+func (d *declared) checkOr(value any) ([]conditions, error) {
+	list := reflect.ValueOf(value)
+	if !list.IsValid() || list.Kind() != reflect.Slice || isDocument(value) {
+		return nil, d.refuse("$or of a %T, not of a list", value)
+	}
+	if list.Len() == 0 || list.Len() > maxAlternatives {
+		return nil, d.refuse("$or of %d alternatives; 1 to %d are allowed", list.Len(), maxAlternatives)
+	}
+	alternatives := make([]conditions, 0, list.Len())
+	for i := range list.Len() {
+		alternative, ok := document(list.Index(i).Interface())
+		if !ok || len(alternative) == 0 {
+			return nil, d.refuse("alternative %d of $or is not a document with conditions", i)
+		}
+		var all conditions
+		for j, e := range alternative {
+			if namedBefore(alternative, j) {
+				return nil, d.refuse("alternative %d of $or names %q twice", i, e.Key)
+			}
+			var err error
+			if all, err = d.checkField(all, e.Key, e.Value); err != nil {
+				return nil, err
+			}
+		}
+		alternatives = append(alternatives, all)
+	}
+	return alternatives, nil
+}
+
+// checkField adds the comparisons a filter makes of one field.
+func (d *declared) checkField(all conditions, field string, value any) (conditions, error) {
+	kind := d.kinds[field]
+	if kind == 0 {
+		return nil, d.refuse("filter on %q, which is not declared", field)
+	}
+	comparisons, ok := document(value)
+	if !ok {
+		v, err := d.checkValue(field, kind, value)
+		return append(all, condition{field: field, op: opEqual, value: v}), err
+	}
+	if len(comparisons) == 0 {
+		return nil, d.refuse("filter on %q with an empty document", field)
+	}
+	for i, e := range comparisons {
+		if namedBefore(comparisons, i) {
+			return nil, d.refuse("filter on %q says %q twice", field, e.Key)
+		}
+		c := condition{field: field, op: operator(e.Key)}
+		var err error
+		switch c.op {
+		case opGreater, opGreaterEqual, opLess, opLessEqual, opNotEqual:
+			c.value, err = d.checkValue(field, kind, e.Value)
+		case opIn:
+			c.values, err = d.checkValues(field, kind, e.Value)
+		case opExists:
+			exists, isBool := e.Value.(bool)
+			if !isBool {
+				err = d.refuse("$exists of %q with a %T, not a bool", field, e.Value)
+			}
+			c.value = exists
+		default:
+			err = d.refuse("filter on %q with %q, which is outside of the subset", field, e.Key)
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+func (d *declared) checkValues(field string, kind FieldKind, value any) ([]any, error) {
+	list := reflect.ValueOf(value)
+	if !list.IsValid() || list.Kind() != reflect.Slice || isDocument(value) {
+		return nil, d.refuse("$in of %q with a %T, not a list", field, value)
+	}
+	if list.Len() > MaxBatch {
+		return nil, d.refuse("$in of %q with %d values; %d are allowed", field, list.Len(), MaxBatch)
+	}
+	values := make([]any, list.Len())
+	for i := range values {
+		v, err := d.checkValue(field, kind, list.Index(i).Interface())
+		if err != nil {
+			return nil, err
+		}
+		values[i] = v
+	}
+	return values, nil
+}
+
+// checkValue brings a value to the form of its field's kind. Named types
+// (models.ProjectID) count as what they are made of, as in BSON.
+func (d *declared) checkValue(field string, kind FieldKind, value any) (any, error) {
+	switch v := value.(type) {
+	case string:
+		if kind == String {
+			return v, nil
+		}
+	case bool:
+		if kind == Bool {
+			return v, nil
+		}
+	case time.Time:
+		if kind == Time {
+			return v.UnixMilli(), nil
+		}
+	case bson.DateTime:
+		if kind == Time {
+			return int64(v), nil
+		}
+	case nil:
+		return nil, d.refuse("filter on %q with null; say $exists: false", field)
+	default:
+		r := reflect.ValueOf(value)
+		switch {
+		case r.Kind() == reflect.String && kind == String:
+			return r.String(), nil
+		case r.Kind() == reflect.Bool && kind == Bool:
+			return r.Bool(), nil
+		case r.CanInt() && (kind == Int || kind == Float):
+			return r.Int(), nil
+		case r.CanFloat() && kind == Float && !math.IsNaN(r.Float()):
+			return r.Float(), nil
+		}
+	}
+	return nil, d.refuse("filter on %q, a %s, with a %T", field, kind, value)
+}
+
+// checkSort checks a sort: declared fields, each once, 1 or -1.
+func (d *declared) checkSort(raw bson.D) ([]sortKey, error) {
+	keys := make([]sortKey, 0, len(raw))
+	for i, e := range raw {
+		if d.kinds[e.Key] == 0 {
+			return nil, d.refuse("sort by %q, which is not declared", e.Key)
+		}
+		if namedBefore(raw, i) {
+			return nil, d.refuse("sort names %q twice", e.Key)
+		}
+		direction := reflect.ValueOf(e.Value)
+		if !direction.IsValid() || !direction.CanInt() || direction.Int() != 1 && direction.Int() != -1 {
+			return nil, d.refuse("sort by %q with %v; 1 and -1 are allowed", e.Key, e.Value)
+		}
+		keys = append(keys, sortKey{e.Key, direction.Int() == -1})
+	}
+	return keys, nil
+}
+
+// checkSum checks the fields of a Sum.
+func (d *declared) checkSum(field string, groupBy []string) error {
+	if kind := d.kinds[field]; kind != Int && kind != Float {
+		return d.refuse("sum of %q, which is not a declared number", field)
+	}
+	for i, g := range groupBy {
+		if d.kinds[g] == 0 {
+			return d.refuse("sum grouped by %q, which is not declared", g)
+		}
+		for _, before := range groupBy[:i] {
+			if before == g {
+				return d.refuse("sum grouped by %q twice", g)
+			}
+		}
+	}
+	return nil
+}
+
+// document reads a value as a document of the driver, bson.D or bson.M.
+func document(value any) (bson.D, bool) {
+	switch v := value.(type) {
+	case bson.D:
+		return v, true
+	case bson.M:
+		doc := make(bson.D, 0, len(v))
+		for key, value := range v {
+			doc = append(doc, bson.E{Key: key, Value: value})
+		}
+		return doc, true
+	}
+	return nil, false
+}
+
+func isDocument(value any) bool {
+	_, ok := value.(bson.D)
+	return ok
+}
+
+func namedBefore(doc bson.D, i int) bool {
+	for _, e := range doc[:i] {
+		if e.Key == doc[i].Key {
+			return true
+		}
+	}
+	return false
+}
