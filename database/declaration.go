@@ -53,14 +53,19 @@ func indexKey(key string) (field string, direction int) {
 type declared struct {
 	Collection
 	kinds map[string]FieldKind
-	// paths are the declared fields split at their dots, in declared order.
+	// paths are the declared fields in declared order.
 	paths []declaredPath
 }
 
+// declaredPath is a declared field, split at its dots.
 type declaredPath struct {
 	name string
 	path []string
 	kind FieldKind
+}
+
+func newDeclaredPath(name string, kind FieldKind) declaredPath {
+	return declaredPath{name, strings.Split(name, "."), kind}
 }
 
 // declarations are all collections by name.
@@ -114,7 +119,7 @@ func (d *declared) addFields() (mistakes []error) {
 		default:
 			folded[lower] = true
 			d.kinds[f.Name] = f.Kind
-			d.paths = append(d.paths, declaredPath{f.Name, strings.Split(f.Name, "."), f.Kind})
+			d.paths = append(d.paths, newDeclaredPath(f.Name, f.Kind))
 		}
 	}
 	for _, a := range d.paths {

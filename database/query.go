@@ -26,6 +26,9 @@ const (
 // grows without limit.
 const maxAlternatives = 100
 
+// MaxGroups is the most groups one Sum returns; more are an internal error.
+const MaxGroups = 100_000
+
 // condition is one comparison of a declared field, checked: its values have
 // the field's kind and are string, int64, float64, bool or, for times, int64
 // milliseconds since 1970 (BSON's precision).

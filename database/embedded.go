@@ -1,0 +1,220 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pulse-control-plane/models"
+)
+
+// EmbeddedOptions tune an embedded engine; the zero value is right for
+// production.
+type EmbeddedOptions struct {
+	// Log hears of upkeep that fails; the zero Logger is silent.
+	Log zerolog.Logger
+	// Clock tells the time by which documents expire; default time.Now.
+	Clock func() time.Time
+	// SweepEvery is how often expired documents are removed; default one
+	// minute, as on MongoDB.
+	SweepEvery time.Duration
+}
+
+// Embedded is the engine that keeps the documents in one SQLite file. One
+// goroutine writes, several connections read; every acknowledged write is on
+// disk. It is safe for concurrent use.
+type Embedded struct {
+	path    string
+	log     zerolog.Logger
+	clock   func() time.Time
+	every   time.Duration
+	tables  map[string]*table
+	declare declarations
+
+	lock    *os.File
+	writer  *writer
+	readers *readers
+
+	closing sync.Once
+	closed  chan struct{}
+	closeBy error
+}
+
+var _ Engine = (*Embedded)(nil)
+
+// The version of the file's layout, kept in SQLite's user_version. A file of a
+// newer layout is refused rather than misread.
+const embeddedLayout = 1
+
+// Tuning, measured with BenchmarkPointRead and BenchmarkDurableInsert32Writers.
+const (
+	// pageSize (bytes) is SQLite's default.
+	embeddedPageSize = "page_size=4096"
+	// writerCache and readerCache bound each connection's page cache (KiB,
+	// hence negative); what is not cached is read from the mapped file.
+	writerCache = "cache_size=-32768"
+	readerCache = "cache_size=-4096"
+	// mappedBytes of the file are read without system calls.
+	mappedBytes = "mmap_size=1073741824"
+	// checkpointPages of the log are collected before they move into the file.
+	checkpointPages = "wal_autocheckpoint=4000"
+	// busyMilliseconds bound the wait for a lock, which only an outside tool
+	// such as a backup can hold.
+	busyMilliseconds = "busy_timeout=5000"
+)
+
+// OpenEmbedded opens, or makes, the database file at path (never ":memory:")
+// and brings it to the schema, as EnsureSchema does. The folder is made if it
+// is missing; folder and file belong to the user alone.
+//
+// Errors: unavailable with the code "database_in_use" when another process has
+// it open, unavailable when the disk refuses, internal when the schema or the
+// file is wrong, conflict when stored documents violate a new unique index.
+func OpenEmbedded(ctx context.Context, path string, schema []Collection, options EmbeddedOptions) (*Embedded, error) {
+	declare, err := declare(schema)
+	if err != nil {
+		return nil, err
+	}
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return nil, models.Unavailable(err)
+	}
+	if options.Clock == nil {
+		options.Clock = time.Now
+	}
+	if options.SweepEvery <= 0 {
+		options.SweepEvery = time.Minute
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, models.Unavailable(err)
+	}
+	e := &Embedded{
+		path: path, log: options.Log, clock: options.Clock, every: options.SweepEvery,
+		declare: declare, closed: make(chan struct{}),
+	}
+	if e.lock, err = lockFile(path + ".lock"); err != nil {
+		return nil, err
+	}
+	if err := e.open(ctx); err != nil {
+		return nil, errors.Join(err, e.Close(ctx))
+	}
+	return e, nil
+}
+
+func (e *Embedded) open(ctx context.Context) error {
+	// SQLite would make the file readable by everybody.
+	f, err := os.OpenFile(e.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return models.Unavailable(err)
+	}
+	if err := f.Close(); err != nil {
+		return models.Unavailable(err)
+	}
+	// The journal mode is kept in the file; the page size must precede it.
+	// synchronous=FULL syncs the log at each commit: what is acknowledged
+	// survives a power failure (https://www.sqlite.org/pragma.html).
+	conn, err := openSQLite(e.path, []string{
+		busyMilliseconds, embeddedPageSize, "journal_mode=WAL", "synchronous=FULL",
+		writerCache, mappedBytes, checkpointPages, "temp_store=MEMORY",
+	})
+	if err != nil {
+		return sqliteFailure(err)
+	}
+	e.writer = startWriter(ctx, conn, e.clock)
+	e.readers = newReaders(max(4, 2*runtime.GOMAXPROCS(0)), func() (*sqliteConn, error) {
+		return openSQLite(e.path, []string{
+			busyMilliseconds, readerCache, mappedBytes, "temp_store=MEMORY", "query_only=ON",
+		})
+	})
+	var tables map[string]*table
+	err = e.writer.do(ctx, func(conn *sqliteConn) error {
+		var err error
+		tables, err = layOut(ctx, conn, e.declare)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	e.tables = tables
+	return nil
+}
+
+// table finds a collection's table.
+func (e *Embedded) table(name string) (*table, error) {
+	if t := e.tables[name]; t != nil {
+		return t, nil
+	}
+	_, err := e.declare.collection(name)
+	return nil, err
+}
+
+// EnsureSchema makes what is missing of the schema and reports the indexes
+// that exist but differ, by their SQL. OpenEmbedded has done so already.
+func (e *Embedded) EnsureSchema(ctx context.Context) ([]IndexDifference, error) {
+	var differences []IndexDifference
+	err := e.writer.do(ctx, func(conn *sqliteConn) error {
+		var err error
+		differences, err = ensureIndexes(ctx, conn, e.tables)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return differences, nil
+}
+
+// Ping reads, and writes unless a write was acknowledged in the last seconds.
+func (e *Embedded) Ping(ctx context.Context) error {
+	if err := e.read(ctx, func(conn *sqliteConn) error {
+		_, err := conn.row(ctx, "SELECT count(*) FROM sqlite_master")
+		return err
+	}); err != nil {
+		return err
+	}
+	return e.writer.probe(ctx)
+}
+
+// Name is "embedded".
+func (e *Embedded) Name() string { return "embedded" }
+
+// Exclusive is true: the lock file keeps every other process out.
+func (e *Embedded) Exclusive() bool { return true }
+
+// Close refuses what is asked from now on, finishes what was asked before,
+// moves the log into the file and lets go of file and lock. A second call
+// waits for the first. When ctx ends before that is done it returns
+// unavailable, and the rest goes on behind.
+func (e *Embedded) Close(ctx context.Context) error {
+	e.closing.Do(func() {
+		go func() {
+			defer close(e.closed)
+			var errs []error
+			if e.readers != nil {
+				errs = append(errs, e.readers.close())
+			}
+			if e.writer != nil {
+				errs = append(errs, e.writer.close())
+			}
+			// Last, since it lets the next process in.
+			errs = append(errs, e.lock.Close())
+			if err := errors.Join(errs...); err != nil {
+				e.closeBy = sqliteFailure(err)
+			}
+		}()
+	})
+	select {
+	case <-e.closed:
+		return e.closeBy
+	case <-ctx.Done():
+		return models.Unavailable(ctx.Err())
+	}
+}
+
+// errClosed is the cause of what is asked of a closed engine.
+var errClosed = errors.New("the embedded database is closed")

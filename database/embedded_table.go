@@ -1,0 +1,180 @@
+package database
+
+import (
+	"fmt"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+// table is how a collection lies in SQLite: "_id", the document as BSON in
+// "doc", and one typed column for each declared field, NULL where it is absent.
+// It keeps its rowid, so that a document of any size lies in a leaf and new
+// ones are appended; measured against WITHOUT ROWID, whose inner pages carry
+// whole documents, point reads are the same and inserts faster.
+type table struct {
+	*declared
+	columns []column
+	// insert stores a document; its parameters are "_id", "doc" and then the
+	// columns.
+	insert string
+	// duplicates maps what SQLite says was violated to the index's name.
+	duplicates map[string]string
+	plans      []plan
+}
+
+// column is one column of a table. A column that is no longer declared stays
+// and is kept up, as its indexes are: nothing is dropped, and when an older or
+// newer version declares it again it is complete.
+type column struct {
+	declaredPath
+	undeclared bool
+}
+
+// columnTypes are the declared types of the columns; each tells the kind and
+// has the affinity that stores its values as they are
+// (https://www.sqlite.org/datatype3.html): NUMERIC keeps integers exact, where
+// REAL would round those above 2^53.
+var columnTypes = map[FieldKind]string{
+	String: "TEXT", Int: "INTEGER", Float: "NUMERIC", Bool: "INT_BOOL", Time: "INT_MILLISECONDS",
+}
+
+func kindOfColumn(columnType string) (FieldKind, bool) {
+	for kind, name := range columnTypes {
+		if name == columnType {
+			return kind, true
+		}
+	}
+	return 0, false
+}
+
+// quoted makes an SQL identifier of a declared name, which has no quotes in it.
+func quoted(name string) string { return `"` + name + `"` }
+
+// newTable prepares a table with its declared fields and those columns that
+// are left from other versions' declarations.
+func newTable(d *declared, leftover []column) *table {
+	t := &table{declared: d, duplicates: map[string]string{}}
+	for _, p := range d.paths {
+		t.columns = append(t.columns, column{declaredPath: p})
+	}
+	t.columns = append(t.columns, leftover...)
+	names := []string{quoted(idField), "doc"}
+	for _, c := range t.columns {
+		names = append(names, quoted(c.name))
+	}
+	t.insert = fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s)",
+		quoted(d.Name), strings.Join(names, ", "), strings.Repeat(", ?", len(names)-1))
+	for _, ix := range d.Indexes {
+		name := IndexName(ix)
+		if ix.Unique {
+			var columns []string
+			for _, key := range ix.Keys {
+				field, _ := indexKey(key)
+				columns = append(columns, d.Name+"."+field)
+			}
+			t.duplicates[strings.Join(columns, ", ")] = name
+			t.duplicates["index '"+t.nullIndexName(ix)+"'"] = name
+		}
+		t.plans = append(t.plans, planOf(t, ix))
+	}
+	return t
+}
+
+// create is the statement that makes the table.
+func (t *table) create() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "CREATE TABLE %s (%s TEXT NOT NULL PRIMARY KEY, doc BLOB NOT NULL", quoted(t.Name), quoted(idField))
+	for _, c := range t.columns {
+		fmt.Fprintf(&b, ", %s %s", quoted(c.name), columnTypes[c.kind])
+	}
+	return b.String() + ")"
+}
+
+// indexName is an index's name in SQLite, where they are global.
+func (t *table) indexName(ix Index) string { return t.Name + "." + IndexName(ix) }
+
+func (t *table) nullIndexName(ix Index) string { return t.indexName(ix) + ".null" }
+
+// indexStatements are the statements that make an index, by the names of what
+// they make. SQLite never takes two NULLs for equal, MongoDB takes two missing
+// fields of a unique index for equal unless it is partial: a second index, over
+// the documents that lack a key, sees to that. An index that is not unique ends
+// with "_id", so that lists of what it selects, newest first, come out sorted
+// and page by cursor without looking at what is not shown.
+func (t *table) indexStatements(ix Index) map[string]string {
+	var keys, present, absent, coalesced []string
+	direction, named := "", false
+	for _, key := range ix.Keys {
+		field, sign := indexKey(key)
+		direction = ""
+		if sign < 0 {
+			direction = " DESC"
+		}
+		named = named || field == idField
+		keys = append(keys, quoted(field)+direction)
+		present = append(present, quoted(field)+" IS NOT NULL")
+		absent = append(absent, quoted(field)+" IS NULL")
+		// No stored value is a blob, so the empty one stands for "missing".
+		coalesced = append(coalesced, "ifnull("+quoted(field)+", x'')")
+	}
+	name := t.indexName(ix)
+	if !ix.Unique {
+		if !named {
+			keys = append(keys, quoted(idField)+direction)
+		}
+		return map[string]string{name: fmt.Sprintf("CREATE INDEX %s ON %s (%s)",
+			quoted(name), quoted(t.Name), strings.Join(keys, ", "))}
+	}
+	unique := fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s)", quoted(name), quoted(t.Name), strings.Join(keys, ", "))
+	if ix.Partial {
+		return map[string]string{name: unique + " WHERE " + strings.Join(present, " AND ")}
+	}
+	return map[string]string{
+		name: unique,
+		t.nullIndexName(ix): fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s) WHERE %s",
+			quoted(t.nullIndexName(ix)), quoted(t.Name), strings.Join(coalesced, ", "), strings.Join(absent, " OR ")),
+	}
+}
+
+// values are the parameters of insert for a document that checkDocument let
+// through.
+func (t *table) values(doc bson.Raw) ([]any, error) {
+	values := make([]any, 2, 2+len(t.columns))
+	values[0], values[1] = doc.Lookup(idField).StringValue(), []byte(doc)
+	for _, c := range t.columns {
+		v, err := t.columnValue(doc, c)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
+	}
+	return values, nil
+}
+
+// columnValue is what a column holds of a document. One that is not declared
+// any more cannot demand a kind; what does not fit it is absent.
+func (t *table) columnValue(doc bson.Raw, c column) (any, error) {
+	value, err := t.fieldOf(doc, c.declaredPath)
+	switch {
+	case err != nil && c.undeclared:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	switch value.Type {
+	case bson.TypeString:
+		return value.StringValue(), nil
+	case bson.TypeInt32:
+		return int64(value.Int32()), nil
+	case bson.TypeInt64:
+		return value.Int64(), nil
+	case bson.TypeDouble:
+		return value.Double(), nil
+	case bson.TypeBoolean:
+		return value.Boolean(), nil
+	case bson.TypeDateTime:
+		return value.DateTime(), nil
+	}
+	return nil, nil
+}
