@@ -1,0 +1,185 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	liveKitPackage = "github.com/livekit/livekit-server/cmd/server"
+	liveKitBinary  = "livekit-server"
+	// progressInterval is how often a build that takes minutes says that it still runs: CI systems end jobs that are
+	// silent for long.
+	progressInterval = 15 * time.Second
+)
+
+// BuildLiveKit returns the path of the livekit-server that e2e/livekit/go.mod names, building it if this machine has
+// not done so before (about six minutes on two cores). The binary is kept in
+//
+//	${PULSE_E2E_CACHE:-the user's cache directory}/pulse-control-plane/livekit-server-<first 16 hex of sha256(go.sum)>/
+//
+// so that another version is another folder. It appears there by rename, under a file lock: several test binaries may call this
+// at once, one builds and the others wait. A line goes to progress at the start, every 15 seconds and at the end; a
+// cached binary is returned silently. The call must be made from inside the e2e module. ctx ends build and wait.
+func BuildLiveKit(ctx context.Context, progress io.Writer) (string, error) {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return "", err
+	}
+	module := filepath.Join(root, "livekit")
+	sums, err := os.ReadFile(filepath.Join(module, "go.sum"))
+	if err != nil {
+		return "", fmt.Errorf("read livekit's go.sum: %w", err)
+	}
+	sum := sha256.Sum256(sums)
+	cache, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "pulse-control-plane", "livekit-server-"+hex.EncodeToString(sum[:8]))
+	path := filepath.Join(dir, liveKitBinary)
+	if isFile(path) {
+		return path, nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("make the cache folder: %w", err)
+	}
+	unlock, err := lockFile(ctx, filepath.Join(dir, "lock"), progress)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if isFile(path) {
+		return path, nil // another process built it while this one waited
+	}
+	building := filepath.Join(dir, fmt.Sprintf("%s.%d.tmp", liveKitBinary, os.Getpid()))
+	defer os.Remove(building) // what is left of a build that failed
+	if err := goBuild(ctx, module, liveKitPackage, building, "livekit-server", progress); err != nil {
+		return "", err
+	}
+	if err := os.Rename(building, path); err != nil {
+		return "", fmt.Errorf("move livekit-server into the cache: %w", err)
+	}
+	return path, nil
+}
+
+// BuildPulse builds the product from the folder above the e2e module into dir and returns the path of the binary. It
+// is not cached between runs: the Go build cache already makes an unchanged tree a matter of a second, and a stale
+// binary would test yesterday's code.
+func BuildPulse(ctx context.Context, dir string, progress io.Writer) (string, error) {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "pulse-control-plane")
+	if err := goBuild(ctx, filepath.Dir(root), ".", path, "pulse-control-plane", progress); err != nil {
+		return "", err
+	}
+	return path, nil
+}
+
+// goBuild runs `go build` of pkg in the module at dir and writes the binary to out.
+func goBuild(ctx context.Context, dir, pkg, out, name string, progress io.Writer) error {
+	// -buildvcs=false: a checkout owned by another user, or none at all, must not break the tests.
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, pkg)
+	cmd.Dir = dir
+	// GOFLAGS and GOWORK of the developer must not leak into the other module; without cgo neither program needs a C compiler.
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start go build: %w", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	tick := time.NewTicker(progressInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			if err != nil {
+				return fmt.Errorf("go build %s: %w\n%s", pkg, err, output.Bytes())
+			}
+			if took := time.Since(start); took > progressInterval {
+				fmt.Fprintf(progress, "%s: built in %s\n", name, took.Round(time.Second))
+			}
+			return nil
+		case <-tick.C:
+			fmt.Fprintf(progress, "%s: building, %s so far (about six minutes the first time on two cores, then cached)\n",
+				name, time.Since(start).Round(time.Second))
+		}
+	}
+}
+
+// lockFile takes an exclusive lock on path, made if missing, and returns what releases it. The kernel drops the lock
+// with the process, so that a killed builder blocks nobody.
+func lockFile(ctx context.Context, path string, progress io.Writer) (func(), error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open the build lock: %w", err)
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	said := time.Time{}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		if time.Since(said) > progressInterval {
+			said = time.Now()
+			fmt.Fprintln(progress, "livekit-server: waiting for another process that builds it")
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("wait for the build lock: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// moduleRoot is the folder of the e2e module, found from the working folder as the go command does.
+func moduleRoot(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOMOD: %w", err)
+	}
+	mod := strings.TrimSpace(string(out))
+	if filepath.Base(mod) != "go.mod" {
+		return "", errors.New("not inside the e2e module")
+	}
+	return filepath.Dir(mod), nil
+}
+
+func cacheDir() (string, error) {
+	if dir := os.Getenv("PULSE_E2E_CACHE"); dir != "" {
+		return dir, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache folder, set PULSE_E2E_CACHE: %w", err)
+	}
+	return dir, nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
