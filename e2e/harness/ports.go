@@ -1,0 +1,27 @@
+package harness
+
+import (
+	"fmt"
+	"net"
+)
+
+// freeTCPPort returns a port of 127.0.0.1 that nobody listened on a moment ago. Another process may take it before the
+// caller does; who starts a server on it must be ready to try again with another.
+func freeTCPPort() (int, error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free TCP port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// freeUDPPort is [freeTCPPort] for UDP.
+func freeUDPPort() (int, error) {
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free UDP port: %w", err)
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).Port, nil
+}
