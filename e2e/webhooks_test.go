@@ -1,0 +1,314 @@
+package e2e_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/livekit/protocol/auth"
+	"github.com/livekit/protocol/livekit"
+	lksdk "github.com/livekit/server-sdk-go/v2"
+
+	"pulse-control-plane/e2e/harness"
+)
+
+// TestLiveKitAnnouncesWhatHappensInItsRooms holds LiveKit to what the product takes for granted of its webhooks. With
+// RECORD_WEBHOOKS=folder it also leaves what LiveKit sent there.
+func TestLiveKitAnnouncesWhatHappensInItsRooms(t *testing.T) {
+	t.Parallel()
+	relay := harness.StartWebhookRelay(t)
+	redis := harness.StartRedis(t)
+	in := install(t, harness.LiveKitOptions{WebhookURLs: []string{relay.URL}, RedisAddress: redis, DepartureTimeout: 1})
+	node := harness.StartMediaNode(t, redis)
+	project := in.project(t, "acme")
+	room := project.ID() + "_standup"
+	var want []string
+	expect := func(kinds ...string) {
+		t.Helper()
+		want = append(want, kinds...)
+		slices.Sort(want)
+		harness.Eventually(t, soon, "the announcement of "+strings.Join(kinds, ", "), announced(t, relay, want))
+	}
+
+	alice := in.join(t, project, "standup", "alice")
+	expect("room_started", "participant_joined")
+	bob := in.join(t, project, "standup", "bob")
+	track, err := alice.PublishAudio("microphone", frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect("participant_joined", "track_published")
+	harness.Eventually(t, soon, "bob hears alice", func() error { return bob.HeardFrom("alice", frame) })
+	if err := alice.Room.LocalParticipant.UnpublishTrack(track.SID()); err != nil {
+		t.Fatal(err)
+	}
+	expect("track_unpublished")
+
+	carol := in.token(t, project, "standup", "carol")
+	if _, err := harness.AbortJoin(t.Context(), carol.ServerURL, carol.ParticipantToken); err != nil {
+		t.Fatal(err)
+	}
+	expect("participant_connection_aborted")
+	for _, kind := range []livekit.ParticipantInfo_Kind{livekit.ParticipantInfo_EGRESS, livekit.ParticipantInfo_AGENT} {
+		worker := in.joinAsWorker(t, room, kind)
+		expect("participant_joined")
+		worker.Leave()
+		expect("participant_left")
+	}
+	in.recordAndStream(t, node, room, expect)
+
+	bob.Leave()
+	expect("participant_left")
+	if _, err := in.LiveKit.Rooms().RemoveParticipant(t.Context(), &livekit.RoomParticipantIdentity{Room: room, Identity: "alice"}); err != nil {
+		t.Fatal(err)
+	}
+	expect("participant_left", "room_finished")
+
+	hooks := relay.Seen()
+	ids := map[string]bool{}
+	for _, hook := range hooks {
+		event := decode(t, hook)
+		if err := verifySignature(hook, in.LiveKit); err != nil {
+			t.Errorf("%s: %v", event.Event, err)
+		}
+		if ids[event.ID] || !strings.HasPrefix(event.ID, "EV_") {
+			t.Errorf("%s has the id %q, want a new one that starts with EV_", event.Event, event.ID)
+		}
+		ids[event.ID] = true
+		if err := checkShape(event, room); err != nil {
+			t.Errorf("%s: %v\n%s", event.Event, err, hook.Body)
+		}
+	}
+	record(t, hooks)
+}
+
+// joinAsWorker enters the room as LiveKit's own services do: they hold the cluster's key and mint their own tokens.
+func (i *installation) joinAsWorker(t *testing.T, room string, kind livekit.ParticipantInfo_Kind) *harness.Participant {
+	t.Helper()
+	grant := &auth.VideoGrant{RoomJoin: true, Room: room, Hidden: true}
+	switch kind {
+	case livekit.ParticipantInfo_EGRESS:
+		grant.Recorder = true
+	case livekit.ParticipantInfo_AGENT:
+		grant.Agent = true
+	}
+	token, err := auth.NewAccessToken(i.LiveKit.APIKey, i.LiveKit.APISecret).
+		SetIdentity(strings.ToLower(kind.String())).SetKind(kind).SetVideoGrant(grant).ToJWT()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return harness.Join(t, i.LiveKit.URL, token)
+}
+
+// recordAndStream has the room recorded and something streamed into it.
+func (i *installation) recordAndStream(t *testing.T, node *harness.MediaNode, room string, expect func(...string)) {
+	t.Helper()
+	ctx := t.Context()
+	egress := lksdk.NewEgressClient(i.LiveKit.HTTPURL, i.LiveKit.APIKey, i.LiveKit.APISecret)
+	recording, err := egress.StartRoomCompositeEgress(ctx, &livekit.RoomCompositeEgressRequest{
+		RoomName: room, Layout: "grid",
+		FileOutputs: []*livekit.EncodedFileOutput{{FileType: livekit.EncodedFileType_MP4, Filepath: "recording.mp4"}},
+	})
+	if err != nil {
+		t.Fatalf("start an egress: %v", err)
+	}
+	expect("egress_started")
+	if err := node.RunEgress(ctx, recording.GetEgressId()); err != nil {
+		t.Fatal(err)
+	}
+	expect("egress_updated")
+	if _, err := egress.StopEgress(ctx, &livekit.StopEgressRequest{EgressId: recording.GetEgressId()}); err != nil {
+		t.Fatalf("stop the egress: %v", err)
+	}
+	expect("egress_updated")
+	if err := node.FinishEgress(ctx, recording.GetEgressId()); err != nil {
+		t.Fatal(err)
+	}
+	expect("egress_ended")
+
+	ingress := lksdk.NewIngressClient(i.LiveKit.HTTPURL, i.LiveKit.APIKey, i.LiveKit.APISecret)
+	stream, err := ingress.CreateIngress(ctx, &livekit.CreateIngressRequest{
+		InputType: livekit.IngressInput_RTMP_INPUT, Name: "camera", RoomName: room, ParticipantIdentity: "camera",
+	})
+	if err != nil {
+		t.Fatalf("create an ingress: %v", err)
+	}
+	if err := node.PublishIngress(ctx, stream.GetIngressId(), recording.GetRoomId()); err != nil {
+		t.Fatal(err)
+	}
+	expect("ingress_started")
+	if err := node.StopIngress(ctx, stream.GetIngressId()); err != nil {
+		t.Fatal(err)
+	}
+	expect("ingress_ended")
+}
+
+// announced is a check that LiveKit has sent exactly these kinds of events so far; want is sorted.
+func announced(t *testing.T, relay *harness.WebhookRelay, want []string) func() error {
+	return func() error {
+		var got []string
+		for _, hook := range relay.Seen() {
+			got = append(got, decode(t, hook).Event)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			return fmt.Errorf("it has announced %q, want %q", got, want)
+		}
+		return nil
+	}
+}
+
+// event is a webhook's body, read as loosely as JSON allows.
+type event struct {
+	Event       string
+	ID          string
+	CreatedAt   string // seconds
+	Room        map[string]any
+	Participant map[string]any
+	Track       map[string]any
+	EgressInfo  map[string]any
+	IngressInfo map[string]any
+}
+
+func decode(t *testing.T, hook harness.Webhook) event {
+	t.Helper()
+	var e event
+	if err := json.Unmarshal(hook.Body, &e); err != nil {
+		t.Fatalf("a webhook that is not what it was: %v\n%s", err, hook.Body)
+	}
+	return e
+}
+
+// verifySignature checks the JWT as the product must: signed with the cluster's key, over exactly these bytes.
+func verifySignature(hook harness.Webhook, l *harness.LiveKit) error {
+	token, err := auth.ParseAPIToken(hook.Header.Get("Authorization"))
+	if err != nil {
+		return err
+	}
+	if token.APIKey() != l.APIKey {
+		return fmt.Errorf("signed by %q", token.APIKey())
+	}
+	_, grants, err := token.Verify(l.APISecret)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(hook.Body)
+	if want := base64.StdEncoding.EncodeToString(sum[:]); grants.Sha256 != want {
+		return fmt.Errorf("the signature is over %q, the body is %q", grants.Sha256, want)
+	}
+	return nil
+}
+
+// checkShape is what LiveKit's events carry and what not.
+func checkShape(e event, room string) error {
+	if _, err := time.ParseDuration(e.CreatedAt + "s"); err != nil {
+		return fmt.Errorf("createdAt is %q, want seconds in a string", e.CreatedAt)
+	}
+	kind, _, _ := strings.Cut(e.Event, "_")
+	switch kind {
+	case "egress", "ingress":
+		if e.Room != nil {
+			return errors.New("it has a room")
+		}
+		info := e.EgressInfo
+		if kind == "ingress" {
+			info = e.IngressInfo
+			if info["streamKey"] == nil {
+				return errors.New("it has no stream key, which is no secret any more")
+			}
+		}
+		if info["roomName"] != room {
+			return fmt.Errorf("it is about the room %v", info["roomName"])
+		}
+		return nil
+	case "track":
+		if err := onlyFields(e.Room, "name", "sid"); err != nil {
+			return fmt.Errorf("room: %w", err)
+		}
+		if err := onlyFields(e.Participant, "identity", "sid"); err != nil {
+			return fmt.Errorf("participant: %w", err)
+		}
+	default:
+		if e.Room["turnPassword"] == nil {
+			return errors.New("its room has no TURN password, which is no secret any more")
+		}
+	}
+	if e.Room["name"] != room {
+		return fmt.Errorf("it is about the room %v", e.Room["name"])
+	}
+	return nil
+}
+
+func onlyFields(object map[string]any, want ...string) error {
+	var got []string
+	for name := range object {
+		got = append(got, name)
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		return fmt.Errorf("it has the fields %q, want %q", got, want)
+	}
+	return nil
+}
+
+// TestLiveKitRepeatsAnEventThatWasNotAnswered is why an event may come twice, and late, and must be recognized by its id.
+func TestLiveKitRepeatsAnEventThatWasNotAnswered(t *testing.T) {
+	t.Parallel()
+	relay := harness.StartWebhookRelay(t)
+	in := install(t, harness.LiveKitOptions{WebhookURLs: []string{relay.URL}})
+	project := in.project(t, "acme")
+	relay.Cut(true)
+	in.join(t, project, "standup", "alice")
+	harness.Eventually(t, soon, "a second attempt", func() error {
+		if cut := relay.Lost(); len(cut) < 2 {
+			return fmt.Errorf("%d attempts", len(cut))
+		}
+		return nil
+	})
+	relay.Cut(false)
+	harness.Eventually(t, soon, "the delivery of what was cut off",
+		announced(t, relay, []string{"participant_joined", "room_started"}))
+	lost, first := relay.Lost(), relay.Seen()[0]
+	if !bytes.Equal(lost[0].Body, lost[1].Body) || !bytes.Equal(lost[0].Body, first.Body) {
+		t.Errorf("the attempts differ:\n%s\n%s\n%s", lost[0].Body, lost[1].Body, first.Body)
+	}
+}
+
+// record writes hooks to the folder RECORD_WEBHOOKS in the order they came, one file each: the claims of the JWT that
+// signed the body, and the body with its secrets redacted (so that the claims' sha256 no longer fits it).
+func record(t *testing.T, hooks []harness.Webhook) {
+	t.Helper()
+	dir := os.Getenv("RECORD_WEBHOOKS")
+	if dir == "" {
+		return
+	}
+	for i, hook := range hooks {
+		_, payload, _ := parts(t, hook.Header.Get("Authorization"))
+		content, err := json.MarshalIndent(struct {
+			ContentType string          `json:"content_type"`
+			Claims      claims          `json:"claims"`
+			Body        json.RawMessage `json:"body"`
+		}{hook.Header.Get("Content-Type"), payload, redact(hook.Body)}, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := fmt.Sprintf("%02d-%s.json", i+1, decode(t, hook).Event)
+		if err := os.WriteFile(filepath.Join(dir, name), append(content, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+var secretFields = regexp.MustCompile(`"(turnPassword|streamKey)":\s*"[^"]*"`)
+
+func redact(body []byte) []byte { return secretFields.ReplaceAll(body, []byte(`"$1":"[redacted]"`)) }
