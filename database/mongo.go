@@ -78,8 +78,11 @@ func (m *Mongo) Ping(ctx context.Context) error {
 	return mongoError(nil, m.client.Ping(ctx, readpref.Primary()))
 }
 
-// Close implements Engine. It waits for operations under way until ctx ends,
-// then closes their connections too; later operations are unavailable.
+// Close implements Engine. It tells the server which sessions ended, waits for
+// operations under way and closes the connections; what is not done when ctx or
+// the deadline of one operation ends is cut. Later operations are unavailable.
 func (m *Mongo) Close(ctx context.Context) error {
+	ctx, cancel := m.bounded(ctx) // the driver sets none for endSessions
+	defer cancel()
 	return mongoError(nil, m.client.Disconnect(ctx))
 }

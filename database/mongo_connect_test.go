@@ -194,6 +194,26 @@ func TestAServerThatDoesNotAnswerIsUnavailableInTimeWhateverTheCallersDeadline(t
 	}
 }
 
+func TestClosingIsBoundedWhenTheDatabaseDoesNotAnswer(t *testing.T) {
+	s := newWireServer(t, nil)
+	m, err := OpenMongo(t.Context(), s.uri("timeoutMS=100"), "pulse_test", mongoTestSchema(), MongoOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A session that the driver has to end with a command.
+	if err := m.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.mute.Store(true)
+	began := time.Now()
+	if err := m.Close(t.Context()); err != nil || time.Since(began) > 3*time.Second {
+		t.Errorf("closed after %s: %v", time.Since(began), err)
+	}
+	if err := m.Ping(t.Context()); !models.IsKind(err, models.KindUnavailable) {
+		t.Errorf("ping afterwards: %v, want unavailable", err)
+	}
+}
+
 func TestAfterCloseEverythingIsUnavailable(t *testing.T) {
 	m, err := OpenMongo(t.Context(), newWireServer(t, nil).uri(""), "pulse_test", mongoTestSchema(), MongoOptions{})
 	if err != nil {

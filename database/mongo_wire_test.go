@@ -23,7 +23,9 @@ import (
 type wireServer struct {
 	listener net.Listener
 	// away makes it hang up on everybody, as a proxy in front of nothing does.
-	away   atomic.Bool
+	away atomic.Bool
+	// mute makes it answer nobody, as a host that froze does.
+	mute   atomic.Bool
 	answer func(command bson.Raw) any
 
 	mu    sync.Mutex
@@ -119,7 +121,7 @@ func (s *wireServer) serve(ctx context.Context, conn net.Conn) error {
 		}
 		op := binary.LittleEndian.Uint32(header[12:])
 		answer, err := s.reply(readCommand(op, body))
-		if errors.Is(err, errSilence) {
+		if errors.Is(err, errSilence) || s.mute.Load() {
 			<-ctx.Done()
 		}
 		if err != nil {
