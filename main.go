@@ -1,18 +1,310 @@
-// Command pulse-control-plane is the control plane: one binary that serves /v1.
+// Command pulse-control-plane is the control plane: one binary that serves
+// /v1. See README.md for its sub-commands and settings.
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/crypto/bcrypt"
+
+	"pulse-control-plane/config"
+	"pulse-control-plane/database"
+	"pulse-control-plane/handlers"
+	"pulse-control-plane/middleware"
+	"pulse-control-plane/routes"
+	"pulse-control-plane/services"
+	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/utils/lifecycle"
+	"pulse-control-plane/utils/ratelimit"
+	"pulse-control-plane/utils/secret"
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+// version is set when a release is built.
+var version = "dev"
 
-func run(args []string) int {
-	if len(args) == 1 && args[0] == "version" {
-		fmt.Println("pulse-control-plane")
-		return 0
+// Exit codes. A wrong configuration has its own, so that a supervisor can tell
+// it from a crash.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+const usage = `usage: pulse-control-plane [command]
+
+  serve        serve /v1 (the default)
+  migrate      make or verify collections and indexes, then exit
+  healthcheck  exit 0 if the server on this machine answers /health
+  version      print the version
+`
+
+// process is what a run gets from outside.
+type process struct {
+	environ        []string
+	stdout, stderr io.Writer
+	// ready, when set, is told the address once the server listens.
+	ready func(net.Addr)
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	// After the first signal the default is back: a second one ends at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(process{environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}.run(ctx, os.Args[1:]))
+}
+
+// run does one sub-command and gives the exit code.
+func (p process) run(ctx context.Context, args []string) int {
+	command := "serve"
+	if len(args) > 0 {
+		command = args[0]
 	}
-	fmt.Fprintln(os.Stderr, "usage: pulse-control-plane version")
-	return 2
+	if len(args) > 1 {
+		fmt.Fprint(p.stderr, usage)
+		return exitUsage
+	}
+	switch command {
+	case "version":
+		fmt.Fprintln(p.stdout, buildVersion())
+		return exitOK
+	case "serve", "migrate", "healthcheck":
+	default:
+		fmt.Fprint(p.stderr, usage)
+		return exitUsage
+	}
+	cfg, err := config.Load(p.environ, ".env")
+	if err != nil {
+		fmt.Fprintln(p.stderr, err)
+		return exitUsage
+	}
+	log := newLog(cfg, p.stderr)
+	switch command {
+	case "healthcheck":
+		err = healthcheck(ctx, cfg)
+	case "migrate":
+		err = migrate(ctx, cfg, log)
+	default:
+		err = p.serve(ctx, cfg, log)
+	}
+	if err != nil {
+		log.Error().Err(err).Msg(command + " failed")
+		return exitFailed
+	}
+	return exitOK
+}
+
+// buildVersion is the release's, or the commit it was built from.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if version != "dev" || !ok {
+		return version
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return version + "-" + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return version
+}
+
+func newLog(cfg config.Config, to io.Writer) zerolog.Logger {
+	if cfg.LogFormat == "console" {
+		to = zerolog.ConsoleWriter{Out: to, TimeFormat: time.TimeOnly}
+	}
+	level, err := zerolog.ParseLevel(cfg.LogLevel)
+	if err != nil {
+		level = zerolog.InfoLevel
+	}
+	return zerolog.New(to).Level(level).With().Timestamp().Logger()
+}
+
+// open opens the engine the configuration names and brings it to the schema.
+func open(ctx context.Context, cfg config.Config, log zerolog.Logger) (database.Engine, error) {
+	return database.Open(ctx, database.Location{
+		URI: cfg.Database.URI.Reveal(), Name: cfg.Database.Name, Path: cfg.Database.Path,
+	}, log)
+}
+
+// migrate opens the database, which makes and verifies what is declared.
+func migrate(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
+	engine, err := open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	log.Info().Str("engine", engine.Name()).Int("collections", len(database.Schema())).Msg("the database is as declared")
+	return engine.Close(ctx)
+}
+
+// healthcheck asks the server of this configuration, on this machine, for
+// /health.
+func healthcheck(ctx context.Context, cfg config.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	host := cfg.Host
+	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	address := "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port)) + "/health"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", address, response.Status)
+	}
+	return nil
+}
+
+// Bounds against slow clients. The body may take as long as a request may.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 20 * time.Second
+	writeTimeout      = 60 * time.Second
+	idleTimeout       = 90 * time.Second
+	maxHeaderBytes    = 64 << 10
+)
+
+// serve builds the parts in order and runs them until ctx ends.
+func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
+	life := lifecycle.Life{Grace: cfg.ShutdownTimeout}
+	engine, err := open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	life.Closer("database", engine.Close)
+	life.Worker("database", engine.Run)
+
+	built, err := build(engine, cfg, log)
+	if err != nil {
+		return errors.Join(err, life.Close(ctx))
+	}
+	life.OnDrain(func() { built.health.Draining.Store(true) })
+
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
+	if err != nil {
+		return errors.Join(err, life.Close(ctx))
+	}
+	server := &http.Server{
+		Handler: built.router, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+	}
+	life.Server("http", func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	}, server.Shutdown)
+
+	log.Info().Str("version", buildVersion()).Str("address", listener.Addr().String()).Str("engine", engine.Name()).
+		Str("livekit", cfg.LiveKit.Host).Str("environment", string(cfg.Environment)).Msg("serving")
+	if p.ready != nil {
+		p.ready(listener.Addr())
+	}
+	err = life.Run(ctx)
+	log.Info().Err(err).Msg("stopped")
+	return err
+}
+
+// Sizes of what is remembered in memory, in entries.
+const (
+	keyCacheSize     = 200_000
+	sessionCacheSize = 50_000
+	limiterSize      = 200_000
+)
+
+// secretCost is bcrypt's cost for API secrets. They are 256 random bits, which
+// no cost makes harder to guess; a high one would only slow down every replica
+// that meets a key again.
+const secretCost = bcrypt.MinCost + 2
+
+// parts are what serve needs of the whole.
+type parts struct {
+	router http.Handler
+	health *handlers.Health
+}
+
+// build puts the layers together, from the repositories up.
+func build(engine database.Engine, cfg config.Config, log zerolog.Logger) (parts, error) {
+	now := time.Now
+	master := []byte(cfg.DataKey.Reveal())
+	cluster := services.Cluster{URL: cfg.LiveKit.Host, APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret}
+
+	orgs, users, projects := database.NewOrganizations(engine), database.NewUsers(engine), database.NewProjects(engine)
+	keys, logins := database.NewAPIKeys(engine), database.NewSessions(engine)
+
+	passwords, err := hashing.NewHasher(cfg.APIKeyPepper, cfg.BcryptCost)
+	if err != nil {
+		return parts{}, err
+	}
+	secrets, err := hashing.NewHasher(cfg.APIKeyPepper, secretCost)
+	if err != nil {
+		return parts{}, err
+	}
+	verified, err := hashing.NewVerified(keyCacheSize, now)
+	if err != nil {
+		return parts{}, err
+	}
+	cursors := cursor.New(secret.Derive(master, "cursors"))
+
+	keyAuth, err := services.NewKeyAuth(keys, projects, orgs, secrets, verified, services.KeyAuthOptions{
+		CacheSize: keyCacheSize, Exact: engine.Exclusive(), RequestsPerMinute: int64(cfg.RateLimitProject), Now: now,
+	})
+	if err != nil {
+		return parts{}, err
+	}
+	sessions, err := services.NewSessions(users, logins, orgs, passwords, services.SessionOptions{
+		Keys: cfg.JWTSecrets, CacheSize: sessionCacheSize, Exact: engine.Exclusive(),
+		RequestsPerMinute: int64(cfg.RateLimitProject), Now: now,
+	})
+	if err != nil {
+		return parts{}, err
+	}
+	organizationService := services.NewOrganizations(orgs, users, projects, sessions, keyAuth, services.OrganizationOptions{
+		SignUp: cfg.SignupEnabled, Hasher: passwords, Cursors: cursors, Logins: logins, Now: now,
+	})
+	projectService := services.NewProjects(projects, orgs, keys, keyAuth, secrets,
+		services.ProjectOptions{Cursors: cursors, Now: now})
+	livekit := services.NewLiveKit(cluster)
+	status := services.NewStatus(now,
+		services.Probe{Name: "database", Check: engine.Ping, Essential: true},
+		services.Probe{Name: "livekit", Check: livekit.Ping})
+
+	requests := handlers.NewRequests()
+	health := handlers.NewHealth(buildVersion(), status)
+	router, err := routes.New(routes.Handlers{
+		Health:        health,
+		Auth:          handlers.NewAuth(requests, sessions),
+		Organizations: handlers.NewOrganizations(requests, organizationService),
+		Projects:      handlers.NewProjects(requests, projectService),
+		Tokens:        handlers.NewTokens(requests, services.NewTokens(cluster, now)),
+		Docs:          handlers.NewDocs(routes.OpenAPI()),
+		Metrics:       middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now),
+	}, routes.Options{
+		Log: log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
+		Strict: cfg.Environment != config.Development, Now: now,
+		Authentication: &middleware.Authentication{
+			Keys: keyAuth, People: sessions, Operator: cfg.AdminToken,
+			Limits: &middleware.RateLimits{Limiter: ratelimit.New(limiterSize, now), IPPerMinute: cfg.RateLimitIP, Now: now},
+		},
+	})
+	return parts{router: router, health: health}, err
 }

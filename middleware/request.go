@@ -74,7 +74,7 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 			line = line.Str("trace_id", trace)
 		}
 		if p, ok := principalOf(c); ok {
-			line = line.Str("caller", string(p.Kind))
+			line = line.Str("principal", string(p.Kind))
 			if p.UserID != "" {
 				line = line.Str("user_id", string(p.UserID))
 			}

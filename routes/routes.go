@@ -2,6 +2,7 @@ package routes
 
 import (
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -33,11 +34,13 @@ type Handlers struct {
 
 // Options of New.
 type Options struct {
-	Log            zerolog.Logger
+	Log zerolog.Logger
+	// Mode is gin's: debug, release or test.
+	Mode           string
 	Authentication *middleware.Authentication
 	CORSOrigins    []string
 	// TrustedProxies are the CIDRs whose X-Forwarded-For is believed.
-	TrustedProxies []string
+	TrustedProxies []netip.Prefix
 	// Strict adds what only makes sense behind TLS.
 	Strict bool
 	Now    func() time.Time
@@ -45,12 +48,17 @@ type Options struct {
 
 // New builds the router.
 func New(h Handlers, o Options) (http.Handler, error) {
+	gin.SetMode(o.Mode)
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	// A room or identity may contain an encoded slash.
 	e.UseRawPath, e.UnescapePathValues = true, true
-	if err := e.SetTrustedProxies(o.TrustedProxies); err != nil {
+	trusted := make([]string, 0, len(o.TrustedProxies))
+	for _, network := range o.TrustedProxies {
+		trusted = append(trusted, network.String())
+	}
+	if err := e.SetTrustedProxies(trusted); err != nil {
 		return nil, err
 	}
 

@@ -1,0 +1,193 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"pulse-control-plane/utils/secret"
+)
+
+// Environment is where Pulse runs; all but development are strict about
+// secrets.
+type Environment string
+
+// The environments.
+const (
+	Development Environment = "development"
+	Staging     Environment = "staging"
+	Production  Environment = "production"
+)
+
+// Config is everything that can be set from outside. Secrets print redacted.
+type Config struct {
+	Environment Environment
+	// Host is the address to listen on; "" is every interface.
+	Host string
+	// Port to listen on; 0 lets the system choose.
+	Port int
+	// GinMode is "debug", "release" or "test".
+	GinMode string
+
+	Database Database
+	// DataDir is where everything lives that Pulse itself keeps on disk.
+	DataDir string
+	LiveKit LiveKit
+
+	// JWTSecrets: the first signs access tokens, each of them verifies.
+	JWTSecrets   []secret.Value
+	APIKeyPepper secret.Value
+	// DataKey is the master key of what is sealed at rest: 32 raw bytes.
+	DataKey secret.Value
+	// BcryptCost is for passwords.
+	BcryptCost int
+	// AdminToken is the operator's; empty when there is no operator.
+	AdminToken secret.Value
+	// MetricsToken guards /metrics; empty when nothing does.
+	MetricsToken  secret.Value
+	SignupEnabled bool
+
+	// CORSOrigins are lower-case origins such as "https://app.example.com", or
+	// the single "*".
+	CORSOrigins []string
+	// TrustedProxies may say on whose behalf they ask (X-Forwarded-For).
+	TrustedProxies []netip.Prefix
+	// RateLimitIP and RateLimitProject are requests a minute; 0 is no limit.
+	RateLimitIP      int
+	RateLimitProject int
+
+	// LogLevel is "debug", "info", "warn" or "error".
+	LogLevel string
+	// LogFormat is "console" or "json".
+	LogFormat string
+	// ShutdownTimeout is how long requests under way may take to finish.
+	ShutdownTimeout time.Duration
+	// RedisURL is empty when there is no Redis.
+	RedisURL secret.Value
+}
+
+// Database says which engine to use.
+type Database struct {
+	// URI of MongoDB; empty for the embedded engine.
+	URI secret.Value
+	// Path of the embedded engine's file; "" for MongoDB.
+	Path string
+	// Name of the database in MongoDB.
+	Name string
+}
+
+// LiveKit is the cluster that tokens are minted for.
+type LiveKit struct {
+	// Host is a URL with scheme ws, wss, http or https and no trailing slash.
+	Host      string
+	APIKey    string
+	APISecret secret.Value
+}
+
+// strict tells that secrets must be present, strong and no example's.
+func (e Environment) strict() bool { return e != Development }
+
+// String shows every setting, secrets redacted.
+func (c Config) String() string {
+	type plain Config // without this method
+	return fmt.Sprintf("%+v", plain(c))
+}
+
+// Problem is what is wrong with one variable.
+type Problem struct {
+	Variable string
+	Message  string
+}
+
+// Error is every problem of a configuration. Its text is meant for whoever
+// starts the process and names variables, never their values.
+type Error struct {
+	Problems []Problem
+}
+
+// Error lists the problems, one a line.
+func (e *Error) Error() string {
+	var text strings.Builder
+	text.WriteString("the configuration is not valid:")
+	for _, p := range e.Problems {
+		text.WriteString("\n  " + p.Variable + ": " + p.Message)
+	}
+	return text.String()
+}
+
+func (e *Error) add(variable, message string) {
+	e.Problems = append(e.Problems, Problem{variable, message})
+}
+
+// Load reads the configuration from the environment (os.Environ()) and the
+// .env file at that path, which need not exist. In development it makes the
+// secrets that are missing and keeps them in DATA_DIR/secrets.json. Every
+// error is an *Error.
+func Load(environ []string, dotenvPath string) (Config, error) {
+	var (
+		c        Config
+		problems Error
+		missing  []variable
+	)
+	from := readSources(environ, dotenvPath, &problems)
+	for _, v := range variables() {
+		text, err := from.lookup(v.Name)
+		if err == nil {
+			if text == "" {
+				text = v.DefaultIn(c.Environment)
+			}
+			switch {
+			case text != "":
+				err = v.read(&c, text)
+			case v.kept && !c.Environment.strict():
+				missing = append(missing, v)
+			case v.Required:
+				err = errRequired
+			}
+		}
+		if err != nil {
+			problems.add(v.Name, err.Error())
+		}
+		if v.Name == "ENVIRONMENT" && err != nil {
+			// Whoever misspelt it is spared no check.
+			c.Environment = Production
+		}
+	}
+	c.settle(from, &problems)
+	if len(problems.Problems) == 0 && len(missing) > 0 {
+		c.fillIn(missing, &problems)
+	}
+	if len(problems.Problems) > 0 {
+		return Config{}, &problems
+	}
+	return c, nil
+}
+
+// settle checks and completes what depends on several variables.
+func (c *Config) settle(from *sources, problems *Error) {
+	if c.Database.URI.IsZero() && c.Database.Path == "" {
+		c.Database.Path = filepath.Join(c.DataDir, "pulse.db")
+	}
+	// A key of one's own and the default secret, or the other way round, would
+	// only fail later, and at LiveKit.
+	if from.has("LIVEKIT_API_KEY") != from.has("LIVEKIT_API_SECRET") && !c.Environment.strict() {
+		problems.add("LIVEKIT_API_SECRET", "must be set together with LIVEKIT_API_KEY")
+	}
+}
+
+// fillIn gives the variables the texts kept in DATA_DIR/secrets.json, which is
+// made if need be.
+func (c *Config) fillIn(missing []variable, problems *Error) {
+	kept, err := keptSecrets(c.DataDir)
+	if err != nil {
+		problems.add("DATA_DIR", err.Error())
+		return
+	}
+	for _, v := range missing {
+		if err := v.read(c, kept[v.Name]); err != nil {
+			problems.add(v.Name, "in "+secretsFile+" of DATA_DIR: "+err.Error())
+		}
+	}
+}

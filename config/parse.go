@@ -1,0 +1,247 @@
+package config
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pulse-control-plane/utils/secret"
+)
+
+const (
+	// leastSecret is how many characters a secret has in staging and
+	// production: 256 bits where each carries eight (RFC 7518, section 3.2, for
+	// HS256).
+	leastSecret = 32
+	// leastDistinct is how many different ones; random text has far more.
+	leastDistinct = 8
+	// maxRate bounds a rate limit to what the limiter can tell from none.
+	maxRate = 1_000_000_000
+	// maxShutdown bounds a shutdown.
+	maxShutdown = 10 * time.Minute
+)
+
+var (
+	errRequired = errors.New("is required in staging and production")
+	errExample  = errors.New("is an example value; set one of your own")
+	errWeak     = fmt.Errorf("is too weak: at least %d random characters are needed in staging and production", leastSecret)
+)
+
+func oneOf(into *string, text string, allowed ...string) error {
+	if !slices.Contains(allowed, text) {
+		return errors.New("must be one of: " + strings.Join(allowed, ", "))
+	}
+	*into = text
+	return nil
+}
+
+func integer(into *int, text string, least, most int) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return fmt.Errorf("must be a whole number from %d to %d", least, most)
+	}
+	*into = n
+	return nil
+}
+
+func boolean(into *bool, text string) error {
+	b, err := strconv.ParseBool(text)
+	if err != nil {
+		return errors.New("must be true or false")
+	}
+	*into = b
+	return nil
+}
+
+func duration(into *time.Duration, text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 || d > maxShutdown {
+		return errors.New("must be a duration such as 5s, at most 10m")
+	}
+	*into = d
+	return nil
+}
+
+// host takes an IP address or a name to listen on, without a port.
+func host(into *string, text string) error {
+	bare := strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
+	if _, err := netip.ParseAddr(bare); err != nil && strings.ContainsAny(text, " :/@[]") {
+		return errors.New("must be an IP address or a host name, without a port")
+	}
+	*into = bare
+	return nil
+}
+
+func path(into *string, text string) error {
+	if strings.ContainsRune(text, 0) {
+		return errors.New("must be a path")
+	}
+	*into = text
+	return nil
+}
+
+// token takes printable ASCII without spaces: what a header can carry.
+func token(into *string, text string) error {
+	for _, c := range []byte(text) {
+		if c <= ' ' || c > '~' {
+			return errors.New("must be printable ASCII without spaces")
+		}
+	}
+	*into = text
+	return nil
+}
+
+// database takes a MongoDB connection string or sqlite://PATH. The driver
+// checks the rest of the former when it connects.
+func database(into *Database, text string) error {
+	if file, ok := strings.CutPrefix(text, "sqlite://"); ok {
+		if file == "" || strings.ContainsAny(file, "?#\x00") {
+			return errors.New("must name a file after sqlite://, without ? or #")
+		}
+		into.Path = file
+		return nil
+	}
+	for _, scheme := range []string{"mongodb://", "mongodb+srv://"} {
+		if rest, ok := strings.CutPrefix(text, scheme); ok && rest != "" {
+			into.URI = secret.New(text)
+			return nil
+		}
+	}
+	return errors.New("must begin with mongodb://, mongodb+srv:// or sqlite://, or be empty")
+}
+
+// databaseName holds to MongoDB's restrictions on names
+// (https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions).
+func databaseName(into *string, text string) error {
+	if len(text) > 63 || strings.ContainsAny(text, "/\\. \"$*<>:|?\x00") {
+		return errors.New(`must be at most 63 bytes, none of / \ . " $ * < > : | ? or space`)
+	}
+	*into = text
+	return nil
+}
+
+func liveKitHost(into *string, text string) error {
+	u, err := url.Parse(text)
+	if err != nil || !slices.Contains([]string{"ws", "wss", "http", "https"}, u.Scheme) ||
+		u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("must be a URL with ws://, wss://, http:// or https:// and a host")
+	}
+	*into = strings.TrimRight(text, "/")
+	return nil
+}
+
+func redisURL(into *secret.Value, text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" {
+		return errors.New("must be a URL with redis:// or rediss:// and a host")
+	}
+	*into = secret.New(text)
+	return nil
+}
+
+// origins takes what a browser sends in Origin (RFC 6454, section 6.1).
+func origins(into *[]string, text string) error {
+	var out []string
+	for item := range strings.SplitSeq(text, ",") {
+		item = strings.ToLower(strings.TrimSpace(item))
+		if item == "*" {
+			out = append(out, item)
+			continue
+		}
+		u, err := url.Parse(item)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || item != u.Scheme+"://"+u.Host {
+			return errors.New("must be origins such as https://app.example.com, separated by commas, or *")
+		}
+		out = append(out, item)
+	}
+	if len(out) > 1 && slices.Contains(out, "*") {
+		return errors.New("must be either * or a list of origins")
+	}
+	*into = out
+	return nil
+}
+
+func networks(into *[]netip.Prefix, text string) error {
+	var out []netip.Prefix
+	for item := range strings.SplitSeq(text, ",") {
+		item = strings.TrimSpace(item)
+		prefix, err := netip.ParsePrefix(item)
+		if addr, addrErr := netip.ParseAddr(item); addrErr == nil && addr.Zone() == "" {
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			return errors.New("must be addresses or networks such as 10.0.0.0/8, separated by commas")
+		}
+		out = append(out, prefix.Masked())
+	}
+	*into = out
+	return nil
+}
+
+// strong takes a secret, in staging and production a strong one only.
+func (c *Config) strong(into *secret.Value, text string) error {
+	if c.Environment.strict() && (len(text) < leastSecret || distinct(text) < leastDistinct) {
+		return errWeak
+	}
+	*into = secret.New(text)
+	return nil
+}
+
+// bearer takes a strong secret that can be sent in a header.
+func (c *Config) bearer(into *secret.Value, text string) error {
+	var plain string
+	if err := token(&plain, text); err != nil {
+		return err
+	}
+	return c.strong(into, plain)
+}
+
+func (c *Config) jwtSecrets(text string) error {
+	var out []secret.Value
+	for item := range strings.SplitSeq(text, ",") {
+		var one secret.Value
+		item = strings.TrimSpace(item)
+		if item == "" {
+			return errors.New("must be secrets separated by single commas")
+		}
+		if err := c.strong(&one, item); err != nil {
+			return err
+		}
+		out = append(out, one)
+	}
+	c.JWTSecrets = out
+	return nil
+}
+
+// dataKey takes 32 bytes in hex, or in base64 of either alphabet, padded or not.
+func dataKey(into *secret.Value, text string) error {
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != secret.KeySize {
+		standard := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
+		raw, err = base64.RawStdEncoding.DecodeString(standard)
+	}
+	if err != nil || len(raw) != secret.KeySize {
+		return fmt.Errorf("must be %d bytes in base64 or hex", secret.KeySize)
+	}
+	if distinct(string(raw)) < leastDistinct {
+		return errors.New("is too weak: its bytes are not random")
+	}
+	*into = secret.New(string(raw))
+	return nil
+}
+
+// distinct counts the different bytes of a text.
+func distinct(text string) int {
+	seen := map[byte]bool{}
+	for i := range len(text) {
+		seen[text[i]] = true
+	}
+	return len(seen)
+}

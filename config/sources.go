@@ -1,0 +1,82 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/joho/godotenv"
+)
+
+// maxFile bounds what is read of a file that holds one value.
+const maxFile = 64 << 10
+
+// sources are where texts come from, the first that knows a name wins.
+type sources struct {
+	environment, dotenv map[string]string
+}
+
+func readSources(environ []string, dotenvPath string, problems *Error) *sources {
+	s := &sources{environment: map[string]string{}}
+	for _, entry := range environ {
+		if name, text, ok := strings.Cut(entry, "="); ok {
+			s.environment[name] = text
+		}
+	}
+	var err error
+	s.dotenv, err = godotenv.Read(dotenvPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		// The library's text quotes the line, which may hold a secret.
+		message := "is not a well-formed list of NAME=value lines"
+		if _, ok := errors.AsType[*fs.PathError](err); ok {
+			message = "can not be read: " + reason(err).Error()
+		}
+		problems.add(dotenvPath, message)
+	}
+	return s
+}
+
+// has tells whether a variable is set to anything, in either form.
+func (s *sources) has(name string) bool {
+	text, err := s.lookup(name)
+	return err != nil || text != ""
+}
+
+// lookup gives the text of a variable, "" where there is none. A source that
+// knows the name in either form hides the other source.
+func (s *sources) lookup(name string) (string, error) {
+	for _, source := range []map[string]string{s.environment, s.dotenv} {
+		text, direct := source[name]
+		path, inFile := source[name+"_FILE"]
+		switch {
+		case text != "" && path != "":
+			return "", fmt.Errorf("is set twice, the other time as %s_FILE", name)
+		case path != "":
+			return readValue(path)
+		case direct || inFile:
+			return text, nil
+		}
+	}
+	return "", nil
+}
+
+// readValue gives what a file holds without its final line break, as Docker's
+// and Kubernetes' secrets have it.
+func readValue(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("its file can not be read: %w", reason(err))
+	}
+	defer func() { _ = file.Close() }()
+	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	switch {
+	case err != nil:
+		return "", errors.New("its file can not be read")
+	case len(text) > maxFile:
+		return "", fmt.Errorf("its file is larger than %d KiB", maxFile>>10)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), nil
+}
