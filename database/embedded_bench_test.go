@@ -67,24 +67,24 @@ func openFilled(b *testing.B, documents int) *Embedded {
 	return e
 }
 
-// sizes are the numbers of documents every figure is measured at; the second
-// takes a while to fill and is left out with -short.
-func sizes(b *testing.B, run func(b *testing.B, documents int)) {
+// atSizes runs a benchmark at both numbers of documents every figure is
+// measured at. The larger takes a while to fill and is left out with -short.
+func atSizes(b *testing.B, run func(b *testing.B, e *Embedded, documents int)) {
 	for _, documents := range []int{10_000, 1_000_000} {
-		b.Run(fmt.Sprintf("%d_documents", documents), func(b *testing.B) {
-			if documents > 10_000 && testing.Short() {
-				b.Skip("filling a million documents takes a minute; not with -short")
-			}
-			run(b, documents)
-		})
+		name := fmt.Sprintf("%d_documents", documents)
+		if documents > 10_000 && testing.Short() {
+			b.Run(name, func(b *testing.B) { b.Skip("filling a million documents takes minutes; not with -short") })
+			continue
+		}
+		e := openFilled(b, documents)
+		b.Run(name, func(b *testing.B) { run(b, e, documents) })
 	}
 }
 
 // BenchmarkPointRead reads whole projects by their public key on one
 // goroutine, decoded. The goal is 20,000 a second (50 µs each).
 func BenchmarkPointRead(b *testing.B) {
-	sizes(b, func(b *testing.B, documents int) {
-		e := openFilled(b, documents)
+	atSizes(b, func(b *testing.B, e *Embedded, documents int) {
 		keys := make([]string, 10_000)
 		for i := range keys {
 			keys[i] = newBenchProject(rand.IntN(documents)).Key
@@ -106,14 +106,13 @@ func BenchmarkPointRead(b *testing.B) {
 // BenchmarkDurableInsert32Writers inserts projects from 32 goroutines, each
 // waiting until its document is on disk. The goal is 5,000 a second.
 func BenchmarkDurableInsert32Writers(b *testing.B) {
-	sizes(b, func(b *testing.B, documents int) {
-		e := openFilled(b, documents)
+	var next atomic.Int64
+	atSizes(b, func(b *testing.B, e *Embedded, _ int) {
+		next.CompareAndSwap(0, 10_000_000)
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		var next, left atomic.Int64
-		next.Store(int64(documents))
+		var left atomic.Int64
 		left.Store(int64(b.N))
-		b.ResetTimer()
 		var writers sync.WaitGroup
 		for range 32 {
 			writers.Go(func() {

@@ -9,9 +9,9 @@ import (
 
 // table is how a collection lies in SQLite: "_id", the document as BSON in
 // "doc", and one typed column for each declared field, NULL where it is absent.
-// It keeps its rowid, so that a document of any size lies in a leaf and new
-// ones are appended; measured against WITHOUT ROWID, whose inner pages carry
-// whole documents, point reads are the same and inserts faster.
+// It keeps its rowid, so that documents of any size lie in leaves and new ones
+// are appended: WITHOUT ROWID, whose inner pages carry whole documents, was
+// measured slower at point reads and at inserts.
 type table struct {
 	*declared
 	columns []column
