@@ -43,7 +43,8 @@ type Embedded struct {
 
 	closing sync.Once
 	closed  chan struct{}
-	closeBy error
+	// failed is what went wrong while closing; read once closed is closed.
+	failed error
 }
 
 var _ Engine = (*Embedded)(nil)
@@ -204,13 +205,18 @@ func (e *Embedded) Close(ctx context.Context) error {
 			// Last, since it lets the next process in.
 			errs = append(errs, e.lock.Close())
 			if err := errors.Join(errs...); err != nil {
-				e.closeBy = sqliteFailure(err)
+				e.failed = sqliteFailure(err)
 			}
 		}()
 	})
 	select {
 	case <-e.closed:
-		return e.closeBy
+		return e.failed
+	default:
+	}
+	select {
+	case <-e.closed:
+		return e.failed
 	case <-ctx.Done():
 		return models.Unavailable(ctx.Err())
 	}

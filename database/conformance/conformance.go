@@ -1,0 +1,191 @@
+package conformance
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+)
+
+// Open opens the store that belongs to t, brought to the schema (EnsureSchema
+// has been called, or is not needed before use). The first call for a t finds
+// an empty store; a later one, made after the engine before was closed, finds
+// what that one left. The suite closes the engines; what is left of the store
+// goes with t.Cleanup.
+type Open func(t *testing.T, schema []database.Collection) database.Engine
+
+// Skips are the cases an engine is excused from, each with the reason.
+type Skips map[string]string
+
+// patience bounds the wait for something an engine does in its own time. A
+// MongoDB server removes expired documents once a minute.
+const patience = 150 * time.Second
+
+// Run runs every case as a subtest of t. A skip that names no case fails, so
+// that none outlives its reason unnoticed.
+func Run(t *testing.T, open func(t *testing.T, schema []database.Collection) database.Engine, skips Skips) {
+	cases := map[string]func(*testing.T, Open){}
+	for _, group := range []map[string]func(*testing.T, Open){
+		documents(), updates(), uniqueness(), concurrency(), queries(), sums(), refusals(), lifecycle(), schemas(),
+	} {
+		for name, run := range group {
+			if cases[name] != nil {
+				t.Errorf("two cases are named %s", name)
+			}
+			cases[name] = run
+		}
+	}
+	for name := range skips {
+		if cases[name] == nil {
+			t.Errorf("skip of %s, which is no case", name)
+		}
+	}
+	for name, run := range cases {
+		t.Run(name, func(t *testing.T) {
+			if reason := skips[name]; reason != "" {
+				t.Skip(reason)
+			}
+			run(t, open)
+		})
+	}
+}
+
+// things is the collection most cases use: every kind, a dotted field, a
+// unique index, a partial one, one on two fields.
+const things = "things"
+
+func thingsSchema() []database.Collection {
+	return []database.Collection{{
+		Name: things,
+		Fields: []database.Field{
+			{Name: "name", Kind: database.String}, {Name: "email", Kind: database.String},
+			{Name: "slug", Kind: database.String}, {Name: "number", Kind: database.Int},
+			{Name: "ratio", Kind: database.Float}, {Name: "done", Kind: database.Bool},
+			{Name: "at", Kind: database.Time}, {Name: "owner.id", Kind: database.String},
+		},
+		Indexes: []database.Index{
+			{Keys: []string{"email"}, Unique: true, Partial: true, ConflictCode: "email_taken"},
+			{Keys: []string{"owner.id", "slug"}, Unique: true, Partial: true},
+			{Keys: []string{"name"}},
+			{Keys: []string{"number", "-at"}},
+			{Keys: []string{"owner.id"}},
+			{Keys: []string{"done"}},
+		},
+	}}
+}
+
+// thing is a document of things. Name is the only field that is always there.
+type thing struct {
+	ID     string     `bson:"_id"`
+	Name   string     `bson:"name"`
+	Email  string     `bson:"email,omitempty"`
+	Slug   string     `bson:"slug,omitempty"`
+	Number *int64     `bson:"number,omitempty"`
+	Ratio  *float64   `bson:"ratio,omitempty"`
+	Done   *bool      `bson:"done,omitempty"`
+	At     *time.Time `bson:"at,omitempty"`
+	Owner  *owner     `bson:"owner,omitempty"`
+	Notes  []string   `bson:"notes,omitempty"`
+}
+
+type owner struct {
+	ID    string `bson:"id,omitempty"`
+	Title string `bson:"title,omitempty"`
+}
+
+func to[T any](v T) *T { return &v }
+
+// opened opens the store with the schema and closes the engine with the test.
+func opened(t *testing.T, open Open, schema []database.Collection) database.Engine {
+	t.Helper()
+	e := open(t, schema)
+	t.Cleanup(func() {
+		if err := e.Close(context.Background()); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	differences, err := e.EnsureSchema(t.Context())
+	must(t, err)
+	if len(differences) > 0 {
+		t.Fatalf("a new store differs from its schema: %v", differences)
+	}
+	return e
+}
+
+// openThings opens a store with some things in it.
+func openThings(t *testing.T, open Open, stored ...any) database.Engine {
+	t.Helper()
+	e := opened(t, open, thingsSchema())
+	for _, doc := range stored {
+		must(t, e.Insert(t.Context(), things, doc))
+	}
+	return e
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("unexpected error: %v", err)
+	}
+}
+
+// mustBe demands an error of a kind.
+func mustBe(t *testing.T, err error, kind models.Kind) {
+	t.Helper()
+	if !models.IsKind(err, kind) {
+		t.Fatalf("error is %v; want the kind %s", err, kind)
+	}
+}
+
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s is %v; want %v", what, got, want)
+	}
+}
+
+// eventually polls until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s: not within %s", what, patience)
+		}
+	}
+}
+
+func byID(id string) bson.D { return single("_id", id) }
+
+// single is a document of one field: a filter, a condition, an update, a sort.
+func single(key string, value any) bson.D { return bson.D{{Key: key, Value: value}} }
+
+// ids returns the ids that match, in the order of q.
+func ids(t *testing.T, e database.Engine, q database.Query) []string {
+	t.Helper()
+	found := []string{}
+	if q.Limit == 0 {
+		q.Limit = 1000
+	}
+	must(t, e.Find(t.Context(), things, q, func(raw bson.Raw) error {
+		found = append(found, raw.Lookup("_id").StringValue())
+		return nil
+	}))
+	return found
+}
+
+// load reads one thing by its id.
+func load(t *testing.T, e database.Engine, id string) bson.M {
+	t.Helper()
+	var out bson.M
+	must(t, e.FindOne(t.Context(), things, database.Query{Filter: byID(id)}, &out))
+	return out
+}
