@@ -1,0 +1,257 @@
+package routes_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/handlers"
+	"pulse-control-plane/middleware"
+	"pulse-control-plane/models"
+	"pulse-control-plane/routes"
+	"pulse-control-plane/services"
+	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/utils/ratelimit"
+	"pulse-control-plane/utils/secret"
+)
+
+const (
+	operatorToken = "operator-token-of-the-tests-0123456789"
+	clusterKey    = "devkey"
+	clusterSecret = "secret-of-the-cluster-in-the-tests-0123456789"
+	clusterURL    = "wss://livekit.test.example"
+	version       = "1.2.3-test"
+	cacheSize     = 1000
+)
+
+// setup is what a test may choose of a server; the zero value has no limits on
+// requests and lets everybody sign up.
+type setup struct {
+	signUpClosed                                   bool
+	ipPerMinute, personPerMinute, projectPerMinute int
+	origins, proxies                               []string
+	metricsToken                                   string
+	strict                                         bool
+	// replica makes the engine say that other processes change the data too.
+	replica bool
+	// liveKitAway makes the probe of LiveKit fail.
+	liveKitAway bool
+}
+
+// server is the whole stack in this process, over an embedded database in a
+// folder of the test's own. Every answer it gives is held against the document.
+type server struct {
+	t       testing.TB
+	handler http.Handler
+	engine  *meteredEngine
+	clock   *clock
+	log     *lockedBuffer
+	health  *handlers.Health
+}
+
+func newServer(t testing.TB, choose ...func(*setup)) *server {
+	t.Helper()
+	var o setup
+	for _, c := range choose {
+		c(&o)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &server{t: t, clock: &clock{now: time.Now().UTC().Truncate(time.Millisecond)}, log: &lockedBuffer{}}
+	embedded, err := database.OpenEmbedded(t.Context(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(),
+		database.EmbeddedOptions{Clock: s.clock.Now})
+	must(err)
+	t.Cleanup(func() { must(embedded.Close(context.Background())) })
+	s.engine = &meteredEngine{Engine: embedded, replica: o.replica}
+
+	now := s.clock.Now
+	orgs, users := database.NewOrganizations(s.engine), database.NewUsers(s.engine)
+	projects, keys, logins := database.NewProjects(s.engine), database.NewAPIKeys(s.engine), database.NewSessions(s.engine)
+	hasher, err := hashing.NewHasher(secret.New("pepper of the tests"), 4)
+	must(err)
+	verified, err := hashing.NewVerified(cacheSize, now)
+	must(err)
+	cursors := cursor.New(secret.Derive([]byte("cursors of the tests"), "cursors"))
+	keyAuth, err := services.NewKeyAuth(keys, projects, orgs, hasher, verified, services.KeyAuthOptions{
+		CacheSize: cacheSize, Exact: s.engine.Exclusive(), RequestsPerMinute: int64(o.projectPerMinute), Now: now,
+	})
+	must(err)
+	sessions, err := services.NewSessions(users, logins, orgs, hasher, services.SessionOptions{
+		Keys: []secret.Value{secret.New("jwt secret of the tests")}, CacheSize: cacheSize, Exact: s.engine.Exclusive(),
+		RequestsPerMinute: int64(o.personPerMinute), Now: now,
+	})
+	must(err)
+	status := services.NewStatus(now,
+		services.Probe{Name: "database", Check: s.engine.Ping, Essential: true},
+		services.Probe{Name: "livekit", Check: func(context.Context) error {
+			if o.liveKitAway {
+				return errAway
+			}
+			return nil
+		}})
+	requests := handlers.NewRequests()
+	s.health = handlers.NewHealth(version, status)
+	s.handler, err = routes.New(routes.Handlers{
+		Health: s.health,
+		Auth:   handlers.NewAuth(requests, sessions),
+		Organizations: handlers.NewOrganizations(requests, services.NewOrganizations(orgs, users, projects, sessions, keyAuth,
+			services.OrganizationOptions{SignUp: !o.signUpClosed, Hasher: hasher, Cursors: cursors, Logins: logins, Now: now})),
+		Projects: handlers.NewProjects(requests, services.NewProjects(projects, orgs, keys, keyAuth, hasher,
+			services.ProjectOptions{Cursors: cursors, Now: now})),
+		Tokens: handlers.NewTokens(requests, services.NewTokens(
+			services.Cluster{URL: clusterURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}, now)),
+		Docs:    handlers.NewDocs(routes.OpenAPI()),
+		Metrics: middleware.NewMetrics(version, secret.New(o.metricsToken), now),
+	}, routes.Options{
+		Log: zerolog.New(s.log),
+		Authentication: &middleware.Authentication{
+			Keys: keyAuth, People: sessions, Operator: secret.New(operatorToken),
+			Limits: &middleware.RateLimits{Limiter: ratelimit.New(cacheSize, now), IPPerMinute: o.ipPerMinute, Now: now},
+		},
+		CORSOrigins: o.origins, TrustedProxies: o.proxies, Strict: o.strict, Now: now,
+	})
+	must(err)
+	return s
+}
+
+// clock stands still until it is told otherwise.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// lockedBuffer takes a log that several goroutines write.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// errAway is why a dependency the test took away does not answer.
+var errAway = errors.New("the test took it away")
+
+// meteredEngine counts what is asked of an engine, and is away on demand.
+type meteredEngine struct {
+	database.Engine
+	replica       bool
+	away          atomic.Bool
+	reads, writes atomic.Int64
+}
+
+func (e *meteredEngine) count(n *atomic.Int64) error {
+	n.Add(1)
+	if e.away.Load() {
+		return models.Unavailable(errAway)
+	}
+	return nil
+}
+
+func (e *meteredEngine) Exclusive() bool { return !e.replica && e.Engine.Exclusive() }
+
+func (e *meteredEngine) Insert(ctx context.Context, c string, doc any) error {
+	if err := e.count(&e.writes); err != nil {
+		return err
+	}
+	return e.Engine.Insert(ctx, c, doc)
+}
+
+func (e *meteredEngine) InsertMany(ctx context.Context, c string, docs []any) ([]int, error) {
+	if err := e.count(&e.writes); err != nil {
+		return nil, err
+	}
+	return e.Engine.InsertMany(ctx, c, docs)
+}
+
+func (e *meteredEngine) FindOne(ctx context.Context, c string, q database.Query, out any) error {
+	if err := e.count(&e.reads); err != nil {
+		return err
+	}
+	return e.Engine.FindOne(ctx, c, q, out)
+}
+
+func (e *meteredEngine) Find(ctx context.Context, c string, q database.Query, each func(bson.Raw) error) error {
+	if err := e.count(&e.reads); err != nil {
+		return err
+	}
+	return e.Engine.Find(ctx, c, q, each)
+}
+
+func (e *meteredEngine) Update(ctx context.Context, c string, filter, update bson.D, o database.UpdateOptions) (int64, error) {
+	if err := e.count(&e.writes); err != nil {
+		return 0, err
+	}
+	return e.Engine.Update(ctx, c, filter, update, o)
+}
+
+func (e *meteredEngine) FindOneAndUpdate(ctx context.Context, c string, filter, update bson.D, o database.FindAndUpdateOptions, out any) error {
+	if err := e.count(&e.writes); err != nil {
+		return err
+	}
+	return e.Engine.FindOneAndUpdate(ctx, c, filter, update, o, out)
+}
+
+func (e *meteredEngine) Delete(ctx context.Context, c string, filter bson.D, limit int64) (int64, error) {
+	if err := e.count(&e.writes); err != nil {
+		return 0, err
+	}
+	return e.Engine.Delete(ctx, c, filter, limit)
+}
+
+func (e *meteredEngine) Count(ctx context.Context, c string, filter bson.D, limit int64) (int64, error) {
+	if err := e.count(&e.reads); err != nil {
+		return 0, err
+	}
+	return e.Engine.Count(ctx, c, filter, limit)
+}
+
+func (e *meteredEngine) Sum(ctx context.Context, c string, filter bson.D, field string, by ...string) ([]database.Group, error) {
+	if err := e.count(&e.reads); err != nil {
+		return nil, err
+	}
+	return e.Engine.Sum(ctx, c, filter, field, by...)
+}
+
+func (e *meteredEngine) Ping(ctx context.Context) error {
+	if err := e.count(&e.reads); err != nil {
+		return err
+	}
+	return e.Engine.Ping(ctx)
+}
