@@ -129,6 +129,13 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 	return s
 }
 
+// in gives the same server to a part of the test.
+func (s *server) in(t testing.TB) *server {
+	part := *s
+	part.t = t
+	return &part
+}
+
 // clock stands still until it is told otherwise.
 type clock struct {
 	mu  sync.Mutex

@@ -1,0 +1,33 @@
+package routes_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// fill puts ids into a path's template.
+func fill(path, org, project string) string {
+	return strings.NewReplacer("{org}", org, "{project}", project).Replace(path)
+}
+
+func pathHasID(path string) bool { return strings.Contains(path, "{") }
+
+// neutral is an answer as text, status, headers and body, without the ids that
+// were asked for.
+func neutral(a *answer, ids ...string) string {
+	var b strings.Builder
+	fmt.Fprintln(&b, a.status)
+	for _, name := range slices.Sorted(maps.Keys(a.header)) {
+		fmt.Fprintln(&b, name, a.header[name])
+	}
+	b.Write(a.body)
+	text := b.String()
+	for _, id := range ids {
+		if id != "" {
+			text = strings.ReplaceAll(text, id, "ID")
+		}
+	}
+	return text
+}
