@@ -13,7 +13,7 @@ import (
 )
 
 // field reads a value inside of a command as extended JSON, "" if it is absent.
-func field(command bson.Raw, path ...string) string {
+func commandField(command bson.Raw, path ...string) string {
 	v := command.Lookup(path...)
 	if v.Type == 0 {
 		return ""
@@ -51,11 +51,11 @@ func TestWritesAskForAJournalledMajorityAndCanBeRetried(t *testing.T) {
 			continue
 		}
 		c := commands[0]
-		if field(c, "writeConcern", "w") != `"majority"` || field(c, "writeConcern", "j") != "true" || field(c, "txnNumber") == "" {
+		if commandField(c, "writeConcern", "w") != `"majority"` || commandField(c, "writeConcern", "j") != "true" || commandField(c, "txnNumber") == "" {
 			t.Errorf("%s was sent as %s", name, c)
 		}
 	}
-	if c := s.commands("findAndModify")[0]; field(c, "new") != "true" || field(c, "sort") == "" {
+	if c := s.commands("findAndModify")[0]; commandField(c, "new") != "true" || commandField(c, "sort") == "" {
 		t.Errorf("findAndModify was sent as %s, want the document afterwards, in order", c)
 	}
 }
@@ -73,8 +73,8 @@ func TestReadsAskThePrimaryForWhatAMajorityHas(t *testing.T) {
 		t.Fatalf("counted %d: %v", n, err)
 	}
 	for _, c := range append(s.commands("find"), s.commands("aggregate")...) {
-		preference := field(c, "$readPreference", "mode") // absent means primary
-		if field(c, "readConcern", "level") != `"majority"` || preference != "" && preference != `"primary"` {
+		preference := commandField(c, "$readPreference", "mode") // absent means primary
+		if commandField(c, "readConcern", "level") != `"majority"` || preference != "" && preference != `"primary"` {
 			t.Errorf("sent %s", c)
 		}
 	}
@@ -141,7 +141,7 @@ func TestABatchIsInsertedUnorderedAndItsDuplicatesReported(t *testing.T) {
 	if err != nil || fmt.Sprint(dups) != "[1]" {
 		t.Errorf("duplicates %v: %v", dups, err)
 	}
-	if c := s.commands("insert"); len(c) != 1 || field(c[0], "ordered") != "false" {
+	if c := s.commands("insert"); len(c) != 1 || commandField(c[0], "ordered") != "false" {
 		t.Errorf("sent %s", c)
 	}
 	if dups, err := m.InsertMany(t.Context(), "people", nil); err != nil || dups != nil || len(s.commands("insert")) != 1 {
@@ -231,7 +231,7 @@ func TestASumGroupsWithAbsentKeysAsNil(t *testing.T) {
 	if err != nil || fmt.Sprint(groups) != fmt.Sprint(want) {
 		t.Errorf("groups %v: %v, want %v", groups, err, want)
 	}
-	pipeline := field(s.commands("aggregate")[0], "pipeline")
+	pipeline := commandField(s.commands("aggregate")[0], "pipeline")
 	for _, part := range []string{`{"k0": "$age","k1": "$address.city"}`, `{"$sum": "$age"}`, `"_id.k0"`, `"_id.k1"`, `{"$match": {}}`} {
 		if !strings.Contains(pipeline, part) {
 			t.Errorf("pipeline %s lacks %s", pipeline, part)
@@ -279,7 +279,7 @@ func TestFindStopsAndClosesItsCursorWhenItsCallerDoes(t *testing.T) {
 		if closed := len(s.commands("killCursors")) == 1; c.close && !closed {
 			t.Errorf("%s: the cursor stays open at the server", name)
 		}
-		if find := s.commands("find")[0]; field(find, "limit") != `{"$numberLong":"10"}` || field(find, "batchSize") != `{"$numberInt":"11"}` {
+		if find := s.commands("find")[0]; commandField(find, "limit") != `{"$numberLong":"10"}` || commandField(find, "batchSize") != `{"$numberInt":"11"}` {
 			t.Errorf("%s: sent %s", name, find)
 		}
 	}

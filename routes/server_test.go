@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -40,7 +41,8 @@ const (
 type setup struct {
 	signUpClosed                                   bool
 	ipPerMinute, personPerMinute, projectPerMinute int
-	origins, proxies                               []string
+	origins                                        []string
+	proxies                                        []netip.Prefix
 	metricsToken                                   string
 	strict                                         bool
 	// replica makes the engine say that other processes change the data too.
@@ -123,7 +125,7 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 			Keys: keyAuth, People: sessions, Operator: secret.New(operatorToken),
 			Limits: &middleware.RateLimits{Limiter: ratelimit.New(cacheSize, now), IPPerMinute: o.ipPerMinute, Now: now},
 		},
-		CORSOrigins: o.origins, TrustedProxies: o.proxies, Strict: o.strict, Now: now,
+		CORSOrigins: o.origins, TrustedProxies: o.proxies, Mode: "test", Strict: o.strict, Now: now,
 	})
 	must(err)
 	return s
