@@ -187,10 +187,16 @@ const (
 func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 	life := lifecycle.Life{Grace: cfg.ShutdownTimeout}
 	engine, err := open(ctx, cfg, log)
+	if err == nil {
+		life.Closer("database", engine.Close)
+	}
+	if ctx.Err() != nil {
+		log.Info().Msg("told to stop before it served")
+		return life.Close(ctx)
+	}
 	if err != nil {
 		return err
 	}
-	life.Closer("database", engine.Close)
 	life.Worker("database", engine.Run)
 
 	built, err := build(engine, cfg, log)

@@ -73,7 +73,7 @@ func StartLiveKit(t testing.TB, binary string, o LiveKitOptions) *LiveKit {
 }
 
 func startLiveKit(binary string, o LiveKitOptions) (*LiveKit, error) {
-	tcp, err := freeTCPPort()
+	tcp, err := FreeTCPPort()
 	if err != nil {
 		return nil, err
 	}

@@ -5,9 +5,9 @@ import (
 	"net"
 )
 
-// freeTCPPort returns a port of 127.0.0.1 that nobody listened on a moment ago. Another process may take it before the
+// FreeTCPPort returns a port of 127.0.0.1 that nobody listened on a moment ago. Another process may take it before the
 // caller does; who starts a server on it must be ready to try again with another.
-func freeTCPPort() (int, error) {
+func FreeTCPPort() (int, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("find a free TCP port: %w", err)
@@ -16,7 +16,7 @@ func freeTCPPort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// freeUDPPort is [freeTCPPort] for UDP.
+// freeUDPPort is [FreeTCPPort] for UDP.
 func freeUDPPort() (int, error) {
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {

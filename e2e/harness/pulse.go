@@ -48,7 +48,7 @@ func StartPulse(t testing.TB, o PulseOptions) *Pulse {
 	p := &Pulse{DataDir: t.TempDir(), workDir: t.TempDir(), binary: o.Binary}
 	var last error
 	for range pulseStartAttempts {
-		port, err := freeTCPPort()
+		port, err := FreeTCPPort()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,40 @@
+# Nothing but Go, make and a C compiler is needed; the rest comes through Go.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BINARY  := pulse-control-plane
+# gin reads and writes msgpack unless told otherwise; Pulse speaks JSON only.
+TAGS    := nomsgpack
+
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Prints each package as it ends and, last, every test that failed or was
+# skipped, with its reason.
+GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname --hide-summary output --
+
+.PHONY: run build check lint test bench soak fuzz
+
+run: ## serve on :8081 with the embedded database
+	go run .
+
+build: ## one static, stripped binary
+	CGO_ENABLED=0 go build -tags $(TAGS) -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) .
+
+check: ## the quick part: format, vet, unit and journey tests
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt'ed: $$unformatted"; exit 1; }
+	go vet ./...
+	cd e2e && go vet ./...
+	go test ./...
+
+lint: ## staticcheck over both modules
+	$(STATICCHECK) ./...
+	cd e2e && $(STATICCHECK) ./...
+
+test: ## everything; the first time builds livekit-server, which takes minutes
+	cd e2e && go run ./cmd/livekit-build
+	$(GOTESTSUM) -race ./...
+	cd e2e && $(GOTESTSUM) -count=1 ./...
+
+fuzz: ## each fuzz test for 60 s
+	@set -e; for package in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep ^Fuzz || true); do \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime 60s $$package; \
+	  done; \
+	done
