@@ -58,10 +58,11 @@ func (b *Box) Seal(plain []byte, aad string) (string, error) {
 // ErrUnopened.
 func (b *Box) Open(sealed, aad string) ([]byte, error) {
 	body, ok := strings.CutPrefix(sealed, sealedPrefix)
-	if !ok {
+	// One text only opens a value: Go's decoder would skip line breaks, and
+	// only a strict one refuses stray trailing bits.
+	if !ok || strings.ContainsAny(body, "\r\n") {
 		return nil, ErrUnopened
 	}
-	// Strict refuses stray trailing bits: one text only opens a value.
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(body)
 	if err != nil {
 		return nil, ErrUnopened

@@ -106,7 +106,7 @@ func TestABoxOpensNothingElse(t *testing.T) {
 	b := box(t, "master")
 	sealed, _ := b.Seal([]byte(plain), "project prj_1")
 	for i := range sealed {
-		for _, c := range []byte{'A', 'B', '!'} {
+		for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_!\n") {
 			altered := []byte(sealed)
 			if altered[i] == c {
 				continue
@@ -118,6 +118,11 @@ func TestABoxOpensNothingElse(t *testing.T) {
 		}
 		if _, err := b.Open(sealed[:i], "project prj_1"); !errors.Is(err, secret.ErrUnopened) {
 			t.Fatalf("opened when cut to %d characters", i)
+		}
+	}
+	for _, longer := range []string{sealed + "\n", sealed + "=", sealed + "A", "v1." + sealed, " " + sealed} {
+		if _, err := b.Open(longer, "project prj_1"); !errors.Is(err, secret.ErrUnopened) {
+			t.Fatalf("opened %q", longer)
 		}
 	}
 	if _, err := b.Open(sealed, "project prj_2"); !errors.Is(err, secret.ErrUnopened) {
