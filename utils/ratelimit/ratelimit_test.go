@@ -86,6 +86,20 @@ func TestResetAfterIsExactlyWhenTheWholeLimitIsBack(t *testing.T) {
 	}
 }
 
+func TestIdleTimeSavesUpNoMoreThanTheLimit(t *testing.T) {
+	l, clock := limiter(10)
+	l.Allow("k", 60)
+	clock.advance(time.Hour)
+	for range 60 {
+		if !l.Allow("k", 60).Allowed {
+			t.Fatal("the limit is not back")
+		}
+	}
+	if l.Allow("k", 60).Allowed {
+		t.Fatal("more than the limit was let through at once")
+	}
+}
+
 func TestRefusedRequestsCostNothing(t *testing.T) {
 	l, clock := limiter(10)
 	for range 1000 {
