@@ -73,7 +73,7 @@ func TestTheTimeOfAnIDIsWhenItWasMade(t *testing.T) {
 
 func TestCheckingAnIDAllocatesNothing(t *testing.T) {
 	id := ids.New("prj_")
-	if n := testing.AllocsPerRun(100, func() { ids.Valid("prj_", id) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { _ = ids.Valid("prj_", id) }); n != 0 {
 		t.Fatalf("%v allocations", n)
 	}
 }
