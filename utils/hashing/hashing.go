@@ -17,12 +17,6 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// DefaultCost is bcrypt's work factor where nothing else is configured, the
-// least OWASP's Password Storage Cheat Sheet allows. More would buy API
-// secrets nothing (they carry 256 random bits), and each of them is checked
-// anew once a minute.
-const DefaultCost = 10
-
 // maxWait is how long a check may wait for its turn. Longer means that more is
 // asked than the machine can compute, and a quick "try again" serves callers
 // better than a queue.

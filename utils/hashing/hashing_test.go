@@ -147,7 +147,7 @@ func TestAHashOfAnotherCostIsStale(t *testing.T) {
 }
 
 func TestAHasherNeedsAPepperAndACostBcryptKnows(t *testing.T) {
-	if _, err := NewHasher(secret.Value{}, DefaultCost); err == nil {
+	if _, err := NewHasher(secret.Value{}, bcrypt.DefaultCost); err == nil {
 		t.Error("no pepper")
 	}
 	for _, cost := range []int{-1, 3, 32} {
@@ -157,8 +157,8 @@ func TestAHasherNeedsAPepperAndACostBcryptKnows(t *testing.T) {
 	}
 }
 
-func BenchmarkCompareAtDefaultCost(b *testing.B) {
-	h, _ := NewHasher(secret.New("pepper"), DefaultCost)
+func BenchmarkCompareAtCost10(b *testing.B) {
+	h, _ := NewHasher(secret.New("pepper"), 10)
 	for b.Loop() {
 		_ = h.CompareDummy(b.Context(), secret.New("s"))
 	}
