@@ -6,7 +6,6 @@ import (
 	"io"
 	"reflect"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -32,31 +31,6 @@ type walker struct {
 func newWalker() *walker {
 	return &walker{options: json.JoinOptions(
 		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
-}
-
-// step is the way from an object or array to a place in it: a name, or an
-// index where the name is empty and indexed is true.
-type step struct {
-	name    string
-	index   int
-	indexed bool
-}
-
-// join names a place: "body" and "name" give "body.name".
-func (s step) join(at string) string {
-	if s.indexed {
-		return at + "[" + strconv.Itoa(s.index) + "]"
-	}
-	return at + "." + clip(s.name)
-}
-
-// clip keeps a name a caller made up short enough to be repeated to them.
-func clip(name string) string {
-	const most = 128
-	if len(name) <= most {
-		return name
-	}
-	return strings.ToValidUTF8(name[:most], "") + "…"
 }
 
 // read decodes data into the struct v. complete is false where the walk could
@@ -163,16 +137,14 @@ func (w *walker) object(at string, plan *object, v reflect.Value) error {
 
 func (w *walker) value(at string, place step, n *node, v reflect.Value) error {
 	kind := w.tokens.PeekKind()
-	if kind == 'n' {
-		if n.nullable {
-			return w.tokens.SkipValue()
-		}
+	switch {
+	case kind == jsontext.KindInvalid, kind == '}', kind == ']':
+		return w.tokens.SkipValue() // there is no value; this says what is wrong
+	case kind == 'n' && n.nullable:
+		return w.tokens.SkipValue()
+	case kind == 'n':
 		return w.skip(place.join(at), "must not be null")
-	}
-	if !n.takes(kind) {
-		if kind == jsontext.KindInvalid {
-			return w.tokens.SkipValue() // which says what is wrong
-		}
+	case !n.takes(kind):
 		return w.skip(place.join(at), "must be "+n.want)
 	}
 	if n.pointer {
@@ -230,7 +202,7 @@ func (n *node) takes(kind jsontext.Kind) bool {
 	case shapeSlice:
 		return kind == '['
 	default:
-		return kind != jsontext.KindInvalid
+		return true
 	}
 }
 
@@ -279,34 +251,5 @@ func (w *walker) failInside(at string, n *node, err error) error {
 		return w.fail(at, "is not well-formed")
 	default:
 		return w.fail(at, "must be "+n.want)
-	}
-}
-
-// below says an RFC 6901 pointer from a place on the way locations are written.
-func below(at string, p jsontext.Pointer) string {
-	for token := range p.Tokens() {
-		if len(at) > 512 {
-			break
-		}
-		at = step{name: token}.join(at)
-	}
-	return at
-}
-
-// syntaxMessage says in plain words what jsontext found wrong. Its own texts
-// may quote the input and are not repeated.
-func syntaxMessage(err error) string {
-	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		err = syntactic.Err
-	}
-	switch text := err.Error(); {
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		return "is given more than once"
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "is not valid JSON: it ends too early"
-	case strings.Contains(text, "invalid UTF-8"), strings.Contains(text, "invalid surrogate pair"):
-		return "is not valid UTF-8"
-	default:
-		return "is not valid JSON"
 	}
 }
