@@ -86,7 +86,8 @@ type LiveKit struct {
 	APISecret secret.Value
 }
 
-// strict tells that secrets must be present, strong and no example's.
+// strict tells that secrets must be present, strong and no example's. It is
+// true of the zero Environment, which is what a misspelt one leaves.
 func (e Environment) strict() bool { return e != Development }
 
 // String shows every setting, secrets redacted.
@@ -149,10 +150,6 @@ func Load(environ []string, dotenvPath string) (Config, error) {
 		}
 		if err != nil {
 			problems.add(v.Name, err.Error())
-		}
-		if v.Name == "ENVIRONMENT" && err != nil {
-			// Whoever misspelt it is spared no check.
-			c.Environment = Production
 		}
 	}
 	c.settle(from, &problems)

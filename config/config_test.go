@@ -181,7 +181,7 @@ func TestStagingAndProductionRefuseMissingWeakAndExampleSecrets(t *testing.T) {
 			weak[v.Name] = append(weak[v.Name], "")
 		}
 		if v.Secret && v.Example != "" {
-			weak[v.Name] = append(weak[v.Name], strongText(1)[:31], strings.Repeat("a", 64), strings.Repeat("changeme", 5))
+			weak[v.Name] = append(weak[v.Name], strongText(1)[:31], strings.Repeat("a", 64), "changeme-"+strongText(1))
 		}
 	}
 	for _, name := range []string{"JWT_SECRET", "API_KEY_PEPPER", "DATA_KEY", "LIVEKIT_API_SECRET", "LIVEKIT_API_KEY", "LIVEKIT_HOST", "PULSE_ADMIN_TOKEN", "METRICS_TOKEN"} {
