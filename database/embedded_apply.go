@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -72,7 +73,7 @@ func changeValue(before bson.RawValue, rest []string, c change) (bson.RawValue, 
 	case c.op == "$unset":
 		return before, nil
 	case !isAbsent(before):
-		return bson.RawValue{}, errNotADocument
+		return bson.RawValue{}, errors.New("a field on the way to the changed one is not a document")
 	}
 	after, err := changeAt(inner, rest, c)
 	return bson.RawValue{Type: bson.TypeEmbeddedDocument, Value: after}, err

@@ -42,13 +42,16 @@ func (t *table) forgetPlan(index string) {
 
 // What a condition on the next key of an index is worth. An equality narrows
 // most, but one of a bool little; a list of values loses the order; a range
-// ends the prefix; the order asked for saves a sort.
+// ends the prefix, and one of "_id" is a cursor, which narrows nothing. The
+// order asked for saves a sort, but where little was narrowed before, walking
+// in that order may pass the whole collection for a few matches.
 const (
 	worthEqual = 10
 	worthIn    = 6
-	worthRange = 4
-	worthBool  = 3
 	worthOrder = 5
+	worthRange = 4
+	worthBool  = 2
+	worthWalk  = 1
 )
 
 // hint is the INDEXED BY clause for a question, or nothing where SQLite's own
@@ -92,12 +95,18 @@ func (p plan) worth(d *declared, f filter, order []sortKey) (worth int, full boo
 			worth += worthIn
 			ordered = false
 		case opGreater:
-			worth += worthRange
+			if key.field != idField {
+				worth += worthRange
+			}
 		}
 		break
 	}
 	if ordered && len(order) > 0 && p.serves(order, prefix) {
-		worth += worthOrder
+		if worth > worthBool {
+			worth += worthOrder
+		} else {
+			worth += worthWalk
+		}
 	}
 	return worth, prefix == len(p.fields)
 }
