@@ -47,12 +47,12 @@ func TestADatabaseThatIsAwayAtStartIsWaitedFor(t *testing.T) {
 	s := newWireServer(t, nil)
 	s.away.Store(true)
 	logs := &mongoLog{wrote: func(n int) {
-		if n == 2 {
+		if n == 4 {
 			s.away.Store(false)
 		}
 	}}
 	m, err := OpenMongo(t.Context(), s.uri("serverSelectionTimeoutMS=50&appName=x"), "pulse_test", mongoTestSchema(),
-		MongoOptions{Log: zerolog.New(logs), FirstWait: time.Millisecond, LongestWait: 2 * time.Millisecond})
+		MongoOptions{Log: zerolog.New(logs), FirstWait: time.Millisecond, LongestWait: 3 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,10 +62,10 @@ func TestADatabaseThatIsAwayAtStartIsWaitedFor(t *testing.T) {
 	if err := m.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if len(logs.lines) < 3 {
-		t.Fatalf("log lines %q, want one for each of two tries and one at the end", logs.lines)
+	if len(logs.lines) != 5 {
+		t.Fatalf("log lines %q, want one for each of four tries and one at the end", logs.lines)
 	}
-	for i, line := range logs.lines[:2] {
+	for i, line := range logs.lines[:4] {
 		var entry struct {
 			Level, Message, Error string
 			Try                   int
@@ -75,7 +75,7 @@ func TestADatabaseThatIsAwayAtStartIsWaitedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		if entry.Level != "warn" || entry.Try != i+1 || !strings.Contains(entry.Message, "waiting") ||
-			!strings.Contains(entry.Error, s.listener.Addr().String()) || entry.NextTryIn != float64(1+i) {
+			!strings.Contains(entry.Error, s.listener.Addr().String()) || entry.NextTryIn != []float64{1, 2, 3, 3}[i] {
 			t.Errorf("try %d was logged as %s", i+1, line)
 		}
 	}
@@ -109,7 +109,9 @@ func TestWhatWaitingDoesNotMendFailsAtOnce(t *testing.T) {
 		"invalid schema":      {"mongodb://" + address, "pulse_test", undeclared, "nobody"},
 	} {
 		logs := &mongoLog{}
-		_, err := OpenMongo(t.Context(), c.uri, c.db, c.schema, MongoOptions{Log: zerolog.New(logs), FirstWait: time.Hour})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		_, err := OpenMongo(ctx, c.uri, c.db, c.schema, MongoOptions{Log: zerolog.New(logs), FirstWait: time.Hour})
+		cancel()
 		if !models.IsKind(err, models.KindInternal) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want internal with %q", name, err, c.want)
 		}

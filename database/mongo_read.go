@@ -107,6 +107,9 @@ func (m *Mongo) Count(ctx context.Context, collection string, filter bson.D, lim
 	if err != nil {
 		return 0, err
 	}
+	if limit < 0 {
+		return 0, c.refuse("a count with limit %d", limit)
+	}
 	if _, err := c.checkFilter(filter); err != nil {
 		return 0, err
 	}

@@ -62,7 +62,7 @@ func sumPipeline(filter bson.D, field string, groupBy []string) bson.A {
 		bson.D{{Key: "$group", Value: bson.D{
 			{Key: "_id", Value: key},
 			{Key: "sum", Value: bson.D{{Key: "$sum", Value: "$" + field}}},
-			{Key: "count", Value: bson.D{{Key: "$sum", Value: int64(1)}}},
+			{Key: "count", Value: bson.D{{Key: "$sum", Value: 1}}},
 		}}},
 	}
 	if len(order) > 0 {
