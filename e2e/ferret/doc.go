@@ -6,5 +6,7 @@
 //
 //   - one connection only: use [Server.URI] as it is (it sets maxPoolSize=1), and small data;
 //   - no TTL index (an error), and indexes are created one at a time and only when missing;
-//   - a duplicate key on update comes as code 1 (InternalError), not 11000.
+//   - a duplicate key on update comes as code 1 (InternalError), not 11000, and none names its index;
+//   - two documents that lack a field are no duplicates in its unique index; partial indexes are an error;
+//   - only the first accumulator of a $group gets the group's documents.
 package ferret
