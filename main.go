@@ -203,7 +203,11 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	if err != nil {
 		return errors.Join(err, life.Close(ctx))
 	}
-	life.OnDrain(func() { built.health.Draining.Store(true) })
+	life.OnDrain(func() {
+		built.health.Draining.Store(true)
+		// Who asks is told, for as long as there is something to wait for.
+		built.inflight.Drain(cfg.ShutdownTimeout)
+	})
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
 	if err != nil {
@@ -244,8 +248,9 @@ const secretCost = bcrypt.MinCost + 2
 
 // parts are what serve needs of the whole.
 type parts struct {
-	router http.Handler
-	health *handlers.Health
+	router   http.Handler
+	health   *handlers.Health
+	inflight *middleware.Inflight
 }
 
 // build puts the layers together, from the repositories up.
@@ -295,7 +300,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger) (parts
 		services.Probe{Name: "livekit", Check: livekit.Ping})
 
 	requests := handlers.NewRequests()
-	health := handlers.NewHealth(buildVersion(), status)
+	health, inflight := handlers.NewHealth(buildVersion(), status), new(middleware.Inflight)
 	router, err := routes.New(routes.Handlers{
 		Health:        health,
 		Auth:          handlers.NewAuth(requests, sessions),
@@ -306,11 +311,11 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger) (parts
 		Metrics:       middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now),
 	}, routes.Options{
 		Log: log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
-		Strict: cfg.Environment != config.Development, Now: now,
+		Inflight: inflight, Strict: cfg.Environment != config.Development, Now: now,
 		Authentication: &middleware.Authentication{
 			Keys: keyAuth, People: sessions, Operator: cfg.AdminToken,
 			Limits: &middleware.RateLimits{Limiter: ratelimit.New(limiterSize, now), IPPerMinute: cfg.RateLimitIP, Now: now},
 		},
 	})
-	return parts{router: router, health: health}, err
+	return parts{router: router, health: health, inflight: inflight}, err
 }

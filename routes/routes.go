@@ -41,6 +41,8 @@ type Options struct {
 	CORSOrigins    []string
 	// TrustedProxies are the CIDRs whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
+	// Inflight counts the requests under way.
+	Inflight *middleware.Inflight
 	// Strict adds what only makes sense behind TLS.
 	Strict bool
 	Now    func() time.Time
@@ -63,7 +65,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	}
 
 	wrap := middleware.Wrap
-	e.Use(middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
+	e.Use(o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
 		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins))
 	e.NoRoute(wrap(middleware.NotFound))
 	e.NoMethod(wrap(middleware.MethodNotAllowed))

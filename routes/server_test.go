@@ -125,7 +125,7 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 			Keys: keyAuth, People: sessions, Operator: secret.New(operatorToken),
 			Limits: &middleware.RateLimits{Limiter: ratelimit.New(cacheSize, now), IPPerMinute: o.ipPerMinute, Now: now},
 		},
-		CORSOrigins: o.origins, TrustedProxies: o.proxies, Mode: "test", Strict: o.strict, Now: now,
+		CORSOrigins: o.origins, TrustedProxies: o.proxies, Mode: "test", Inflight: new(middleware.Inflight), Strict: o.strict, Now: now,
 	})
 	must(err)
 	return s

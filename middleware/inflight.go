@@ -1,0 +1,59 @@
+package middleware
+
+import (
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// Inflight counts the requests under way, so that a process that was told to
+// stop can go on listening, and say that it is not ready, until they are done.
+// Its zero value is ready to use.
+type Inflight struct {
+	mu       sync.Mutex
+	draining bool
+	count    int
+	done     chan struct{}
+}
+
+// Count counts a request while it is handled. One that comes after Drain is
+// served and not waited for.
+func (f *Inflight) Count(c *gin.Context) {
+	f.mu.Lock()
+	counted := !f.draining
+	if counted {
+		f.count++
+	}
+	f.mu.Unlock()
+	if counted {
+		defer f.leave()
+	}
+	c.Next()
+}
+
+func (f *Inflight) leave() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.count--
+	if f.draining && f.count == 0 {
+		close(f.done)
+	}
+}
+
+// Drain waits until the requests under way are done, at most for so long. It
+// is called once.
+func (f *Inflight) Drain(most time.Duration) {
+	f.mu.Lock()
+	f.draining, f.done = true, make(chan struct{})
+	if f.count == 0 {
+		close(f.done)
+	}
+	f.mu.Unlock()
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-f.done:
+	case <-timer.C:
+	}
+}
