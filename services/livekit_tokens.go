@@ -181,12 +181,24 @@ func (s *tokenSigner) parse(token string, now time.Time) (*liveKitClaims, string
 		return nil, "malformed"
 	case err != nil || claims.Issuer != s.cluster.APIKey || claims.ExpiresAt == nil:
 		return nil, "signature_invalid"
+	case !inCalendar(claims.ExpiresAt) || !inCalendar(claims.NotBefore) || !inCalendar(claims.IssuedAt):
+		return nil, "malformed"
 	case !now.Before(claims.ExpiresAt.Time):
 		return &claims, "expired"
 	case claims.NotBefore != nil && now.Before(claims.NotBefore.Time):
 		return &claims, "not_yet_valid"
 	}
 	return &claims, ""
+}
+
+// inCalendar tells whether an answer can hold a time: RFC 3339 writes years of
+// four digits.
+func inCalendar(at *jwt.NumericDate) bool {
+	if at == nil {
+		return true
+	}
+	year := at.UTC().Year()
+	return 0 <= year && year <= 9999
 }
 
 func (c *liveKitClaims) issuedAt() time.Time {
