@@ -1,0 +1,381 @@
+package routes_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/livekit/protocol/auth"
+
+	"pulse-control-plane/handlers"
+	"pulse-control-plane/utils/ids"
+)
+
+const create, validate = "/v1/tokens/create", "/v1/tokens/validate"
+
+// minted reads a token that LiveKit's own library accepts, and its claims as
+// they stand in it.
+func minted(t testing.TB, a *answer) (handlers.Token, *auth.ClaimGrants, map[string]any) {
+	t.Helper()
+	out := read[handlers.Token](a.want(http.StatusCreated))
+	verifier, err := auth.ParseAPIToken(out.ParticipantToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, grants, err := verifier.Verify(clusterSecret)
+	if err != nil || verifier.APIKey() != clusterKey {
+		t.Fatalf("LiveKit refuses the token of %q: %v", verifier.APIKey(), err)
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(out.ParticipantToken, ".")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		t.Fatal(err)
+	}
+	return out, grants, claims
+}
+
+func TestATokenSaysExactlyWhatWasAsked(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	metadata := "{\"quote\":\"\\\"\",\"tag\":\"</script>\",\"uni\":\"ü\U0001F600\u2028\"}"
+	out, grants, claims := minted(t, s.do(http.MethodPost, create, map[string]any{
+		"room_name": "Daily (ü) _1", "participant_identity": `ada "the" \first`, "participant_name": "Ada <L>",
+		"participant_metadata": metadata, "participant_attributes": map[string]string{"desk": "7", "ü\n": "\x00"},
+		"ttl_seconds": 600, "grants": map[string]any{"roomAdmin": true, "canPublishSources": []string{"microphone", "camera"},
+			"canPublishData": false, "hidden": true, "recorder": true, "canUpdateOwnMetadata": true, "canSubscribeMetrics": true,
+			"canManageAgentSession": false},
+		"room_config": map[string]any{"name": "escape", "empty_timeout": 60, "maxParticipants": 5, "unknown_of_the_future": 1},
+	}, ada.asOwn))
+
+	now := s.clock.Now()
+	qualified := ada.project + "_Daily (ü) _1"
+	want := map[string]any{
+		"iss": clusterKey, "sub": `ada "the" \first`, "name": "Ada <L>", "jti": string(out.TokenID),
+		"iat": float64(now.Unix()), "nbf": float64(now.Unix()), "exp": float64(now.Add(600 * time.Second).Unix()),
+		"video": map[string]any{"room": qualified, "roomJoin": true, "roomAdmin": true, "canPublish": true, "canSubscribe": true,
+			"canPublishData": false, "canPublishSources": []any{"microphone", "camera"}, "canUpdateOwnMetadata": true,
+			"canSubscribeMetrics": true, "canManageAgentSession": false, "hidden": true, "recorder": true},
+		"metadata":   metadata,
+		"attributes": map[string]any{"pulse.project": ada.project, "desk": "7", "ü\n": "\x00"},
+		"roomConfig": map[string]any{"emptyTimeout": 60.0, "maxParticipants": 5.0},
+	}
+	if !reflect.DeepEqual(claims, want) {
+		t.Errorf("the claims are\n%v\nwant\n%v", claims, want)
+	}
+	if grants.Identity != `ada "the" \first` || grants.Metadata != metadata || grants.Video.Room != qualified ||
+		grants.Attributes["pulse.project"] != ada.project || grants.GetRoomConfiguration().GetEmptyTimeout() != 60 {
+		t.Errorf("LiveKit reads %+v", grants)
+	}
+	if out.ServerURL != clusterURL || out.RoomName != "Daily (ü) _1" || out.ParticipantIdentity != `ada "the" \first` ||
+		out.ParticipantName != "Ada <L>" || out.ExpiresAt.Unix() != now.Add(600*time.Second).Unix() || !ids.Valid("tok_", string(out.TokenID)) {
+		t.Errorf("answered %+v", out)
+	}
+}
+
+func TestATokenOfNothingJoinsAFreshRoomForAnHour(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	seen := map[string]bool{}
+	for name, caller := range map[string]with{"key": ada.asKey, "Bearer key": bearer(ada.key), "key and secret": ada.asOwn,
+		"Bearer key and secret": both(bearer(ada.key), header("X-Pulse-Secret", ada.secret)), "Basic": asBasic(ada.key, ada.secret)} {
+		for _, body := range []any{nil, "{}", `{"room_name":"","participant_identity":"","grants":{},"participant_attributes":{},"room_config":{}}`} {
+			out, _, claims := minted(t, s.do(http.MethodPost, create, body, caller))
+			if !regexp.MustCompile(`^room-[a-z2-7]{12}$`).MatchString(out.RoomName) ||
+				!regexp.MustCompile(`^participant-[a-z2-7]{12}$`).MatchString(out.ParticipantIdentity) ||
+				out.ParticipantName != "" || out.ExpiresAt.Unix() != s.clock.Now().Unix()+3600 {
+				t.Errorf("%s: got %+v", name, out)
+			}
+			if seen[out.RoomName] || seen[out.ParticipantIdentity] || seen[string(out.TokenID)] {
+				t.Errorf("%s: generated twice: %+v", name, out)
+			}
+			seen[out.RoomName], seen[out.ParticipantIdentity], seen[string(out.TokenID)] = true, true, true
+			want := map[string]any{"room": ada.project + "_" + out.RoomName, "roomJoin": true, "canPublish": true, "canSubscribe": true, "canPublishData": true}
+			if !reflect.DeepEqual(claims["video"], want) {
+				t.Errorf("%s: grants %v", name, claims["video"])
+			}
+			if claims["nbf"] != float64(s.clock.Now().Unix()) {
+				t.Errorf("%s: nbf %v", name, claims["nbf"])
+			}
+		}
+	}
+}
+
+func TestCamelCaseIsAnotherSpellingOfTheSameToken(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	_, _, snake := minted(t, s.do(http.MethodPost, create, `{"room_name":"r","participant_identity":"i","participant_name":"n",
+		"participant_metadata":"m","participant_attributes":{"a":"b"},"room_config":{"empty_timeout":5},"ttl_seconds":99}`, ada.asKey))
+	_, _, camel := minted(t, s.do(http.MethodPost, create, `{"roomName":"r","participantIdentity":"i","participantName":"n",
+		"participantMetadata":"m","participantAttributes":{"a":"b"},"roomConfig":{"emptyTimeout":5},"ttlSeconds":99}`, ada.asKey))
+	delete(snake, "jti")
+	delete(camel, "jti")
+	if !reflect.DeepEqual(snake, camel) || snake["name"] != "n" || snake["metadata"] != "m" {
+		t.Errorf("they differ:\n%v\n%v", snake, camel)
+	}
+	for _, name := range []string{"room_name roomName", "ttl_seconds ttlSeconds", "participant_identity participantIdentity"} {
+		a, b, _ := strings.Cut(name, " ")
+		value := `"x"`
+		if a == "ttl_seconds" {
+			value = "60"
+		}
+		s.do(http.MethodPost, create, `{"`+a+`":`+value+`,"`+b+`":`+value+`}`, ada.asKey).refused(http.StatusBadRequest, "invalid_request", "body."+b)
+	}
+}
+
+// within are the grants a tenant may hold that are flags.
+func within() []string {
+	return []string{"roomJoin", "roomAdmin", "canPublish", "canSubscribe", "canPublishData", "canUpdateOwnMetadata",
+		"canSubscribeMetrics", "canManageAgentSession", "hidden", "recorder", "agent"}
+}
+
+func TestClientGradeNeverGetsMoreThanThePolicy(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	// By default nothing beyond join, publish, subscribe and data.
+	for _, grant := range within() {
+		body := map[string]any{"grants": map[string]any{grant: true}}
+		switch a := s.do(http.MethodPost, create, body, ada.asKey); grant {
+		case "roomJoin", "canPublish", "canSubscribe", "canPublishData":
+			a.want(http.StatusCreated)
+		default:
+			a.refused(http.StatusForbidden, "grant_not_allowed", "body.grants."+grant)
+		}
+		minted(t, s.do(http.MethodPost, create, body, ada.asOwn)) // its server may
+		_, grants, _ := minted(t, s.do(http.MethodPost, create, map[string]any{"grants": map[string]any{grant: false}}, ada.asKey))
+		if v := grants.Video; v.RoomAdmin || v.Hidden || v.Recorder || v.Agent || v.GetCanUpdateOwnMetadata() {
+			t.Errorf("refusing %s got %+v", grant, v)
+		}
+	}
+	// A narrow policy: listen to microphones only.
+	s.patch(ada.project, map[string]any{"client_tokens": map[string]any{"max_ttl_seconds": 120, "grants": map[string]any{
+		"roomJoin": true, "canPublish": true, "canPublishSources": []string{"microphone"}, "canSubscribe": true, "canPublishData": false}}})
+	out, grants, _ := minted(t, s.do(http.MethodPost, create, nil, ada.asKey))
+	if v := grants.Video; !v.GetCanPublish() || v.GetCanPublishData() || !slices.Equal(v.CanPublishSources, []string{"microphone"}) {
+		t.Errorf("got %+v", v)
+	}
+	if out.ExpiresAt.Unix() != s.clock.Now().Unix()+120 {
+		t.Errorf("lives until %s", out.ExpiresAt)
+	}
+	s.do(http.MethodPost, create, map[string]any{"ttl_seconds": 121}, ada.asKey).refused(http.StatusForbidden, "ttl_not_allowed")
+	minted(t, s.do(http.MethodPost, create, map[string]any{"ttl_seconds": 120}, ada.asKey))
+	for _, over := range []map[string]any{{"canPublishData": true}, {"canPublishSources": []string{"camera"}},
+		{"canPublishSources": []string{}}, {"canPublishSources": []string{"microphone", "screen_share"}}} {
+		name := slices.Collect(maps.Keys(over))[0]
+		s.do(http.MethodPost, create, map[string]any{"grants": over}, ada.asKey).refused(http.StatusForbidden, "grant_not_allowed", "body.grants."+name)
+	}
+	_, grants, _ = minted(t, s.do(http.MethodPost, create, map[string]any{"grants": map[string]any{"canPublish": false}}, ada.asKey))
+	if grants.Video.GetCanPublish() {
+		t.Error("less was asked for and more was given")
+	}
+	// The project's server is not held to any of it.
+	out, grants, _ = minted(t, s.do(http.MethodPost, create, map[string]any{"ttl_seconds": 86400, "grants": map[string]any{"roomAdmin": true}}, ada.asOwn))
+	if !grants.Video.RoomAdmin || out.ExpiresAt.Unix() != s.clock.Now().Unix()+86400 {
+		t.Errorf("the server got %+v until %s", grants.Video, out.ExpiresAt)
+	}
+}
+
+func TestAClientPolicyMayBeSwitchedOffAndHeldToOrigins(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	s.patch(ada.project, map[string]any{"client_tokens": map[string]any{"allowed_origins": []string{"https://a.example", "http://localhost:3000"}}})
+	for origin, status := range map[string]int{"https://a.example": 201, "http://localhost:3000": 201, "https://b.example": 403,
+		"http://a.example": 403, "https://a.example.evil.example": 403, "null": 403} {
+		a := s.do(http.MethodPost, create, nil, ada.asKey, header("Origin", origin)).want(status)
+		if status == 403 {
+			a.refused(status, "origin_not_allowed")
+		}
+		s.do(http.MethodPost, create, nil, ada.asOwn, header("Origin", origin)).want(http.StatusCreated)
+	}
+	s.do(http.MethodPost, create, nil, ada.asKey).want(http.StatusCreated) // no browser
+	s.patch(ada.project, map[string]any{"client_tokens": map[string]any{"enabled": false}})
+	s.do(http.MethodPost, create, nil, ada.asKey).refused(http.StatusForbidden, "client_tokens_disabled")
+	s.do(http.MethodPost, create, nil, ada.asOwn).want(http.StatusCreated)
+}
+
+func TestServerWideGrantsAreNeverMinted(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	for grant, value := range map[string]any{"roomCreate": true, "roomList": true, "roomRecord": true, "ingressAdmin": true,
+		"room": "another", "destinationRoom": "another"} {
+		for _, caller := range []with{ada.asKey, ada.asOwn} {
+			s.do(http.MethodPost, create, map[string]any{"grants": map[string]any{grant: value}}, caller).
+				refused(http.StatusForbidden, "grant_not_allowed", "body.grants."+grant)
+		}
+		s.do(http.MethodPatch, "/v1/projects/"+ada.project, map[string]any{"client_tokens": map[string]any{"grants": map[string]any{grant: value}}}, ada.asPerson).
+			refused(http.StatusForbidden, "grant_not_allowed", "body.client_tokens.grants."+grant)
+	}
+	for _, unknown := range []string{"sipAdmin", "sip", "roomcreate", "RoomCreate", "inference"} {
+		s.do(http.MethodPost, create, map[string]any{"grants": map[string]any{unknown: true}}, ada.asOwn).
+			refused(http.StatusBadRequest, "invalid_request", "body.grants."+unknown)
+	}
+	all := map[string]any{}
+	for _, grant := range within() {
+		all[grant] = true
+	}
+	_, grants, claims := minted(t, s.do(http.MethodPost, create, map[string]any{"grants": all}, ada.asOwn))
+	if v := grants.Video; v.RoomCreate || v.RoomList || v.RoomRecord || v.IngressAdmin || v.Agent || v.DestinationRoom != "" {
+		t.Errorf("minted %+v", v)
+	}
+	if grants.SIP != nil || grants.Agent != nil || grants.Inference != nil || claims["kind"] != "agent" {
+		t.Errorf("minted %v", claims)
+	}
+}
+
+func TestRoomConfigIsLiveKitsWithoutWhatReachesBeyondTheRoom(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	for _, egress := range []string{`{"egress":{}}`, `{"egress":{"room":{"roomName":"x"}}}`, `{"emptyTimeout":1,"egress":{"tracks":{}}}`} {
+		for _, caller := range []with{ada.asKey, ada.asOwn} {
+			s.do(http.MethodPost, create, `{"room_config":`+egress+`}`, caller).refused(http.StatusForbidden, "grant_not_allowed", "body.room_config.egress")
+		}
+	}
+	for _, wrong := range []string{`{"emptyTimeout":"soon"}`, `{"agents":{}}`, `{"emptyTimeout":-1}`, `{"agents":[{"agentName":7}]}`} {
+		s.do(http.MethodPost, create, `{"room_config":`+wrong+`}`, ada.asKey).refused(http.StatusBadRequest, "invalid_request", "body.room_config")
+	}
+	_, grants, _ := minted(t, s.do(http.MethodPost, create, `{"room_config":{"name":"other","agents":[{"agent_name":"notetaker","metadata":"m"}]}}`, ada.asKey))
+	if c := grants.GetRoomConfiguration(); c.GetName() != "" || c.GetAgents()[0].GetAgentName() != "notetaker" {
+		t.Errorf("got %v", c)
+	}
+}
+
+func TestAttributesOfPulseAreNotTheCallersToSet(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	for _, name := range []string{"pulse.project", "pulse.", "pulse.x"} {
+		s.do(http.MethodPost, create, map[string]any{"participant_attributes": map[string]string{name: "x"}}, ada.asOwn).
+			refused(http.StatusBadRequest, "invalid_request", "body.participant_attributes."+name)
+	}
+}
+
+func TestPeopleAndTheOperatorMintNoTokens(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	for _, path := range []string{create, validate} {
+		s.do(http.MethodPost, path, map[string]any{"token": "x"}).refused(http.StatusUnauthorized, "unauthenticated")
+		for _, caller := range []with{ada.asPerson, asOperator()} {
+			s.do(http.MethodPost, path, map[string]any{"token": "x"}, caller).refused(http.StatusForbidden, "key_required")
+		}
+	}
+}
+
+func TestAValidTokenIsReadBackAsItWasMinted(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	out, _, _ := minted(t, s.do(http.MethodPost, create, map[string]any{"room_name": "daily_1", "participant_identity": "ada",
+		"grants": map[string]any{"agent": true, "hidden": true, "canPublish": false}}, ada.asOwn))
+	for _, caller := range []with{ada.asKey, ada.asOwn, bearer(ada.key), asBasic(ada.key, ada.secret)} {
+		check := read[handlers.TokenCheck](s.do(http.MethodPost, validate, map[string]any{"token": out.ParticipantToken}, caller).want(http.StatusOK))
+		if !check.Valid || check.Reason != "" || *check.RoomName != "daily_1" || *check.ParticipantIdentity != "ada" ||
+			*check.TokenID != out.TokenID || !check.ExpiresAt.Equal(out.ExpiresAt) || check.IssuedAt.Unix() != s.clock.Now().Unix() {
+			t.Errorf("got %+v", check)
+		}
+		yes, no := true, false
+		if want := (handlers.Grants{RoomJoin: &yes, CanPublish: &no, CanSubscribe: &yes, CanPublishData: &yes, Hidden: &yes, Agent: &yes}); !reflect.DeepEqual(*check.Grants, want) {
+			t.Errorf("grants %+v", *check.Grants)
+		}
+	}
+}
+
+func TestATokenThatIsNotGoodIsToldByItsReason(t *testing.T) {
+	s := newServer(t)
+	ada, eve := s.tenant("ada"), s.tenant("eve")
+	mint := func(caller with) string {
+		return read[handlers.Token](s.do(http.MethodPost, create, map[string]any{"room_name": "r", "ttl_seconds": 60}, caller).want(http.StatusCreated)).ParticipantToken
+	}
+	now := s.clock.Now()
+	sign := func(method jwt.SigningMethod, key any, change func(jwt.MapClaims)) string {
+		claims := jwt.MapClaims{"iss": clusterKey, "sub": "ada", "jti": "x", "nbf": now.Unix(), "exp": now.Add(time.Minute).Unix(),
+			"video": map[string]any{"room": ada.project + "_r", "roomJoin": true}}
+		change(claims)
+		token, err := jwt.NewWithClaims(method, claims).SignedString(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	same := func(jwt.MapClaims) {}
+	good := mint(ada.asKey)
+	for name, tc := range map[string]struct {
+		token, reason string
+		known         bool
+	}{
+		"good":                 {good, "", true},
+		"signed elsewhere":     {sign(jwt.SigningMethodHS256, []byte(clusterSecret), same), "", true},
+		"no JWT":               {"hello", "malformed", false},
+		"two dots":             {"..", "malformed", false},
+		"not base64":           {"?.?.?", "malformed", false},
+		"altered":              {good[:len(good)-2] + "xx", "signature_invalid", false},
+		"cut":                  {good[:len(good)-4], "signature_invalid", false},
+		"another secret":       {sign(jwt.SigningMethodHS256, []byte("other"), same), "signature_invalid", false},
+		"another algorithm":    {sign(jwt.SigningMethodHS512, []byte(clusterSecret), same), "signature_invalid", false},
+		"no algorithm":         {sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, same), "signature_invalid", false},
+		"another issuer":       {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["iss"] = "other" }), "signature_invalid", false},
+		"no end":               {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { delete(c, "exp") }), "signature_invalid", false},
+		"expired":              {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["exp"] = now.Unix() }), "expired", true},
+		"not yet":              {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["nbf"] = now.Unix() + 1 }), "not_yet_valid", true},
+		"another project":      {mint(eve.asKey), "wrong_project", false},
+		"no project":           {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["video"] = map[string]any{"room": "lobby"} }), "wrong_project", false},
+		"no room":              {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { delete(c, "video") }), "wrong_project", false},
+		"an end far, far away": {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["exp"] = 1e18 }), "malformed", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check := read[handlers.TokenCheck](s.in(t).do(http.MethodPost, validate, map[string]any{"token": tc.token}, ada.asKey).want(http.StatusOK))
+			if check.Valid != (tc.reason == "") || check.Reason != tc.reason || (check.RoomName != nil) != tc.known {
+				t.Errorf("got %+v", check)
+			}
+		})
+	}
+	// As time goes by.
+	s.clock.Advance(61 * time.Second)
+	if check := read[handlers.TokenCheck](s.do(http.MethodPost, validate, map[string]any{"token": good}, ada.asKey)); check.Reason != "expired" || *check.RoomName != "r" {
+		t.Errorf("got %+v", check)
+	}
+}
+
+func TestAMistypedKeyIsRefusedWithoutADatabaseLookUp(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	mistyped := []byte(ada.key)
+	mistyped[15] ^= 1
+	reads := s.engine.reads.Load()
+	for _, key := range []string{string(mistyped), "pulse_key_", "x", "", ada.key + "0", strings.ToLower(ada.key)} {
+		s.do(http.MethodPost, create, nil, asKey(key)).refused(http.StatusUnauthorized, "invalid_api_key")
+		s.do(http.MethodPost, create, nil, asServer(key, ada.secret)).refused(http.StatusUnauthorized, "invalid_api_key")
+	}
+	wrong := []byte(ada.secret)
+	wrong[20] ^= 1
+	s.do(http.MethodPost, create, nil, asServer(ada.key, string(wrong))).refused(http.StatusUnauthorized, "invalid_api_key")
+	if got := s.engine.reads.Load(); got != reads {
+		t.Errorf("%d look-ups", got-reads)
+	}
+}
+
+func TestAWarmKeyAsksTheDatabaseNothing(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	s.do(http.MethodPost, create, nil, ada.asOwn).want(http.StatusCreated)
+	reads := s.engine.reads.Load()
+	for range 5 {
+		s.do(http.MethodPost, create, nil, ada.asOwn).want(http.StatusCreated)
+		s.do(http.MethodPost, create, nil, ada.asKey).want(http.StatusCreated)
+	}
+	// A well-formed key nobody has is asked for once.
+	other := newServer(t).tenant("elsewhere")
+	for range 5 {
+		s.do(http.MethodPost, create, nil, other.asKey).refused(http.StatusUnauthorized, "invalid_api_key")
+	}
+	if got := s.engine.reads.Load(); got != reads+1 {
+		t.Errorf("%d look-ups", got-reads)
+	}
+}
