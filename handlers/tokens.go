@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"fmt"
 	"net/http"
 	"time"
 
@@ -28,7 +27,7 @@ type tokenRequest struct {
 	ParticipantIdentity   string            `json:"participant_identity" pulse:"alias=participantIdentity" validate:"omitempty,maxbytes=256,line"`
 	ParticipantName       string            `json:"participant_name" pulse:"alias=participantName" validate:"omitempty,maxbytes=256,line"`
 	ParticipantMetadata   string            `json:"participant_metadata" pulse:"alias=participantMetadata" validate:"omitempty,maxbytes=32768"`
-	ParticipantAttributes map[string]string `json:"participant_attributes" pulse:"alias=participantAttributes"`
+	ParticipantAttributes map[string]string `json:"participant_attributes" pulse:"alias=participantAttributes" validate:"omitempty,max=64,maxtotal=32768"`
 	RoomConfig            jsontext.Value    `json:"room_config" pulse:"raw,alias=roomConfig"`
 	TTLSeconds            *int64            `json:"ttl_seconds" pulse:"alias=ttlSeconds" validate:"omitempty,min=30,max=86400"`
 	Grants                grantsRequest     `json:"grants"`
@@ -52,9 +51,6 @@ func (h *Tokens) Create(c *gin.Context) error {
 	if err := h.requests.optionalBody(c, &in); err != nil {
 		return err
 	}
-	if err := checkAttributes(in.ParticipantAttributes); err != nil {
-		return err
-	}
 	out, err := h.service.Create(c.Request.Context(), actor(c), &services.TokenInput{
 		RoomName: in.RoomName, Identity: in.ParticipantIdentity, Name: in.ParticipantName,
 		Metadata: in.ParticipantMetadata, Attributes: in.ParticipantAttributes, RoomConfig: in.RoomConfig,
@@ -68,24 +64,6 @@ func (h *Tokens) Create(c *gin.Context) error {
 		ServerURL: out.ServerURL, ParticipantToken: out.JWT, RoomName: out.RoomName, ParticipantIdentity: out.Identity,
 		ParticipantName: out.Name, ExpiresAt: instant(out.ExpiresAt), TokenID: out.ID,
 	})
-}
-
-// checkAttributes holds attributes to their number and size.
-func checkAttributes(attributes map[string]string) error {
-	total := 0
-	for name, value := range attributes {
-		total += len(name) + len(value)
-	}
-	const location = "body.participant_attributes"
-	switch {
-	case len(attributes) > models.MaxAttributes:
-		return models.Invalid(models.FieldError{Location: location,
-			Message: fmt.Sprintf("must have at most %d pairs", models.MaxAttributes)})
-	case total > models.MaxAttributesBytes:
-		return models.Invalid(models.FieldError{Location: location,
-			Message: fmt.Sprintf("must have at most %d bytes in all", models.MaxAttributesBytes)})
-	}
-	return nil
 }
 
 type validateTokenRequest struct {

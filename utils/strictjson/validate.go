@@ -19,8 +19,8 @@ import (
 // they stood in the struct around it.
 const embedded = "\x00"
 
-// newValidator adds to validator's own rules those of /v1. All of them work on
-// strings:
+// newValidator adds to validator's own rules those of /v1. All but maxtotal
+// work on strings:
 //
 //	roomname     what models.ValidRoomName allows
 //	printable    printable characters only (spaces among them)
@@ -31,6 +31,7 @@ const embedded = "\x00"
 //	origin       a web origin as RFC 6454 writes it: scheme://host[:port]
 //	utf8         well-formed UTF-8, for what did not come as JSON
 //	maxbytes=N   at most N bytes, where max=N counts characters
+//	maxtotal=N   of a map of strings: at most N bytes of names and values in all
 //
 // A secret.Value is checked by its text.
 func newValidator() *validator.Validate {
@@ -64,11 +65,26 @@ func newValidator() *validator.Validate {
 			panic(err) // an empty or reserved name
 		}
 	}
+	if err := v.RegisterValidation("maxtotal", func(level validator.FieldLevel) bool {
+		most, err := strconv.Atoi(level.Param())
+		return err == nil && total(level.Field()) <= most
+	}); err != nil {
+		panic(err) // as above
+	}
 	return v
 }
 
 func every(text string, allowed func(rune) bool) bool {
 	return strings.IndexFunc(text, func(r rune) bool { return !allowed(r) }) < 0
+}
+
+// total counts the bytes of a map's names and values.
+func total(texts reflect.Value) int {
+	sum := 0
+	for pair := texts.MapRange(); pair.Next(); {
+		sum += pair.Key().Len() + pair.Value().Len()
+	}
+	return sum
 }
 
 func inRegion(r rune) bool {
@@ -139,6 +155,8 @@ func message(rule validator.FieldError) string {
 		return "must be less than " + amount(rule)
 	case "maxbytes":
 		return "must be at most " + param + " bytes long"
+	case "maxtotal":
+		return "must be at most " + param + " bytes in all"
 	case "email":
 		return "must be an e-mail address"
 	case "oneof":
