@@ -242,7 +242,7 @@ func roomConfiguration(raw []byte) ([]byte, error) {
 	var config livekit.RoomConfiguration
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw, &config); err != nil {
 		return nil, models.Invalid(models.FieldError{Location: "body.room_config",
-			Message: "is not a RoomConfiguration as LiveKit documents it: " + protoMessage(err)})
+			Message: "is not a RoomConfiguration as LiveKit documents it" + protoPlace(err)})
 	}
 	if config.GetEgress() != nil {
 		return nil, GrantNotAllowed("body.", []string{"room_config.egress"})
@@ -255,8 +255,21 @@ func roomConfiguration(raw []byte) ([]byte, error) {
 	return out, nil
 }
 
-// protoMessage is the part of a protojson error that speaks of the input.
-func protoMessage(err error) string {
-	message := strings.TrimPrefix(err.Error(), "proto:")
-	return strings.TrimSpace(strings.ReplaceAll(message, "\u00a0", " "))
+// protoPlace is where a protojson error found the fault: its field and line.
+// The rest of its text quotes the input and is not repeated.
+func protoPlace(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
+	place := ""
+	if _, rest, ok := strings.Cut(text, " field "); ok {
+		name, _, _ := strings.Cut(rest, ":")
+		if strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == "" {
+			place = ": " + name
+		}
+	}
+	if _, rest, ok := strings.Cut(text, "(line "); ok {
+		if line, _, ok := strings.Cut(rest, ")"); ok {
+			place += " (line " + line + ")"
+		}
+	}
+	return place
 }
