@@ -40,7 +40,7 @@ func renderOrganization(o models.Organization) Organization {
 type signUpRequest struct {
 	Name       string       `json:"name" validate:"required,notblank,max=100,line"`
 	AdminEmail string       `json:"admin_email" validate:"required,max=254,email"`
-	Password   secret.Value `json:"password" validate:"required,min=10,max=128"`
+	Password   secret.Value `json:"password" validate:"required,min=10,max=128,uncommon"`
 }
 
 // SignedUp is the answer to a sign-up.

@@ -12,6 +12,7 @@ import (
 	"github.com/go-playground/validator/v10"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/passwords"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -30,6 +31,7 @@ const embedded = "\x00"
 //	region       lower-case letters, digits and hyphens, as clouds name regions
 //	origin       a web origin as RFC 6454 writes it: scheme://host[:port]
 //	utf8         well-formed UTF-8, for what did not come as JSON
+//	uncommon     not a password that everybody tries first (utils/passwords)
 //	maxbytes=N   at most N bytes, where max=N counts characters
 //	maxtotal=N   of a map of strings: at most N bytes of names and values in all
 //
@@ -46,6 +48,7 @@ func newValidator() *validator.Validate {
 	v.RegisterCustomTypeFunc(func(field reflect.Value) any {
 		return field.Interface().(secret.Value).Reveal()
 	}, secret.Value{})
+	known := passwords.New()
 	for tag, holds := range map[string]func(text, param string) bool{
 		"roomname":  func(text, _ string) bool { return models.ValidRoomName(text) },
 		"printable": func(text, _ string) bool { return every(text, unicode.IsPrint) },
@@ -55,6 +58,7 @@ func newValidator() *validator.Validate {
 		"region":    func(text, _ string) bool { return every(text, inRegion) },
 		"origin":    func(text, _ string) bool { return isOrigin(text) },
 		"utf8":      func(text, _ string) bool { return utf8.ValidString(text) },
+		"uncommon":  func(text, _ string) bool { return !known.Common(text) },
 		"maxbytes": func(text, param string) bool {
 			most, err := strconv.Atoi(param)
 			return err == nil && len(text) <= most
@@ -177,6 +181,8 @@ func message(rule validator.FieldError) string {
 		return "must be an origin such as https://app.example.com"
 	case "cleantext":
 		return "must not hold control characters"
+	case "uncommon":
+		return "is one of the passwords that everybody tries first; choose another"
 	case "utf8":
 		return "must be valid UTF-8"
 	case "url", "http_url", "https_url", "uri":

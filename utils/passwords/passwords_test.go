@@ -1,0 +1,54 @@
+package passwords
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestTheThousandMostCommonPasswordsAreCommonInAnyCase(t *testing.T) {
+	l, seen := New(), 0
+	for word := range strings.Lines(common) {
+		word = strings.TrimSpace(word)
+		seen++
+		if !l.Common(word) || !l.Common(strings.ToUpper(word)) {
+			t.Errorf("%q was let through", word)
+		}
+	}
+	if seen < 1000 {
+		t.Errorf("the list has %d", seen)
+	}
+}
+
+func TestWhatGuessingToolsMakeOfACommonPasswordIsCommon(t *testing.T) {
+	l := New()
+	for _, password := range []string{
+		"Password2024!", "P@ssw0rd123", "!!dragon2000", "passwordpassword", "Qwertyuiop", "aaaaaaaaaa", "1212121212",
+		"abcabcabcabc", "abcdefghij", "0123456789", "1234567890", "9876543210", " password1234 ",
+	} {
+		if !l.Common(password) {
+			t.Errorf("%q was let through", password)
+		}
+	}
+}
+
+func TestAPasswordNobodyTriesFirstIsNotCommon(t *testing.T) {
+	l := New()
+	for _, password := range []string{
+		"correct horse battery staple", "vT9#kd0_qLw2", "monkey84019284710293", "Tr0ub4dor&3x", "ein langer Satz", "пароль-не-из-списка",
+	} {
+		if l.Common(password) {
+			t.Errorf("%q was refused", password)
+		}
+	}
+}
+
+func FuzzCommonNeverPanics(f *testing.F) {
+	f.Add("passwordpassword")
+	f.Add("\xff\x00")
+	l := New()
+	f.Fuzz(func(t *testing.T, password string) {
+		if l.Common(password) != l.Common(password) {
+			t.Fatal("two answers for one password")
+		}
+	})
+}
