@@ -54,6 +54,14 @@ func (r *APIKeys) ExpireKey(ctx context.Context, project models.ProjectID, key s
 	}, bson.D{{Key: "$min", Value: bson.D{{Key: "expires_at", Value: at}}}})
 }
 
+// RevokeOf ends every pair of an organization that a person made.
+func (r *APIKeys) RevokeOf(ctx context.Context, org models.OrganizationID, by models.UserID) error {
+	_, err := r.engine.Update(ctx, apiKeys, bson.D{
+		{Key: "org_id", Value: string(org)}, {Key: "created_by", Value: string(by)}, alive(),
+	}, fields{{Key: "is_deleted", Value: true}}.update(), UpdateOptions{Many: true})
+	return err
+}
+
 // Discard removes a pair nobody was ever given.
 func (r *APIKeys) Discard(ctx context.Context, project models.ProjectID, id models.KeyID) error {
 	_, err := r.engine.Delete(ctx, apiKeys, bson.D{

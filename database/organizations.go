@@ -17,7 +17,7 @@ func organizationsCollection() Collection {
 		Name: organizations,
 		Fields: []Field{
 			{"admin_email", String}, {"name_key", String}, {"plan", String},
-			{"is_deleted", Bool}, {"created_at", Time},
+			{"is_deleted", Bool}, {"created_at", Time}, {"members_version", Int},
 		},
 		Indexes: []Index{
 			{Keys: []string{"admin_email"}, Unique: true, ConflictCode: "email_taken"},
@@ -119,6 +119,33 @@ func (r *Organizations) Update(ctx context.Context, t models.Tenant, id models.O
 	setIf(&set, "name_key", c.NameKey)
 	setIf(&set, "plan", c.Plan)
 	return changed[models.Organization](ctx, r.engine, organizations, filter, set.update())
+}
+
+// Suspend keeps an organization's people and keys out from a time on, or with
+// nil lets them in again; it returns the organization, or not_found.
+func (r *Organizations) Suspend(ctx context.Context, t models.Tenant, id models.OrganizationID, at *time.Time, now time.Time) (models.Organization, error) {
+	filter, err := r.own(t, id)
+	if err != nil {
+		return models.Organization{}, err
+	}
+	update := fields{{Key: "updated_at", Value: now}}
+	setIf(&update, "suspended_at", at)
+	change := update.update()
+	if at == nil {
+		change = append(change, bson.E{Key: "$unset", Value: bson.D{{Key: "suspended_at", Value: ""}}})
+	}
+	return changed[models.Organization](ctx, r.engine, organizations, filter, change)
+}
+
+// SetMembers writes who owns an organization and who is on the way out, if
+// nobody has since that version of the two; not_found otherwise.
+func (r *Organizations) SetMembers(ctx context.Context, id models.OrganizationID, version int64, owners, leaving []models.UserID) (models.Organization, error) {
+	return changed[models.Organization](ctx, r.engine, organizations, bson.D{
+		{Key: "_id", Value: string(id)}, {Key: "members_version", Value: version}, alive(),
+	}, fields{
+		{Key: "owner_ids", Value: owners}, {Key: "leaving_ids", Value: leaving},
+		{Key: "members_version", Value: version + 1},
+	}.update())
 }
 
 // SoftDelete hides one organization, or not_found. Its address is set free by

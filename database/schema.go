@@ -10,5 +10,6 @@ func Schema() []Collection {
 		usageMetricsCollection(),
 		apiKeysCollection(),
 		sessionsCollection(),
+		invitationsCollection(),
 	}
 }

@@ -50,6 +50,43 @@ func (r *Sessions) Get(ctx context.Context, t models.Tenant, id models.SessionID
 	return one[models.Session](ctx, r.engine, sessions, Query{Filter: filter})
 }
 
+// ByID reads one login that has not ended, whatever its tenant: a refresh
+// token names a session and no tenant. not_found if there is none.
+func (r *Sessions) ByID(ctx context.Context, id models.SessionID) (models.Session, error) {
+	return one[models.Session](ctx, r.engine, sessions, Query{
+		Filter: bson.D{{Key: "_id", Value: string(id)}, {Key: "ended", Value: false}},
+	})
+}
+
+// Rotate replaces a login's refresh token by its successor, if the one shown is
+// still the current one and has not expired, and returns the login; not_found
+// otherwise.
+func (r *Sessions) Rotate(ctx context.Context, id models.SessionID, shown, next string, now, expires time.Time) (models.Session, error) {
+	return changed[models.Session](ctx, r.engine, sessions, bson.D{
+		{Key: "_id", Value: string(id)}, {Key: "refresh_hash", Value: shown}, {Key: "ended", Value: false},
+		{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: now}}},
+	}, fields{
+		{Key: "refresh_hash", Value: next}, {Key: "previous_hash", Value: shown},
+		{Key: "rotated_at", Value: now}, {Key: "expires_at", Value: expires},
+	}.update())
+}
+
+// KeepAfterPassword lets one login of a person outlive the change of their
+// password to a version.
+func (r *Sessions) KeepAfterPassword(ctx context.Context, user models.UserID, id models.SessionID, version int64) error {
+	_, err := r.engine.Update(ctx, sessions,
+		bson.D{{Key: "_id", Value: string(id)}, {Key: "user_id", Value: string(user)}, {Key: "ended", Value: false}},
+		fields{{Key: "password_version", Value: version}}.update(), UpdateOptions{})
+	return err
+}
+
+// End ends one login; that it has ended already, or is not there, is no error.
+func (r *Sessions) End(ctx context.Context, id models.SessionID) error {
+	_, err := r.engine.Update(ctx, sessions, bson.D{{Key: "_id", Value: string(id)}},
+		fields{{Key: "ended", Value: true}}.update(), UpdateOptions{})
+	return err
+}
+
 // EndOf ends every login of an organization.
 func (r *Sessions) EndOf(ctx context.Context, org models.OrganizationID) error {
 	_, err := r.engine.Update(ctx, sessions,

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -15,7 +16,7 @@ func usersCollection() Collection {
 	return Collection{
 		Name: users,
 		Fields: []Field{
-			{"email", String}, {"org_id", String}, {"role", String}, {"is_deleted", Bool},
+			{"email", String}, {"org_id", String}, {"role", String}, {"is_deleted", Bool}, {"password_version", Int},
 		},
 		Indexes: []Index{
 			{Keys: []string{"email"}, Unique: true, ConflictCode: "email_taken"},
@@ -51,6 +52,75 @@ func (r *Users) ByEmail(ctx context.Context, email string) (models.User, error) 
 	return one[models.User](ctx, r.engine, users, Query{
 		Filter: bson.D{{Key: "email", Value: email}, alive()},
 	})
+}
+
+// List reads a page of the people of one organization, as a tenant may see it.
+func (r *Users) List(ctx context.Context, t models.Tenant, org models.OrganizationID, p Page) ([]models.User, error) {
+	if _, err := ofOrganization(t); err != nil {
+		return nil, err
+	}
+	if own, all := t.Organization(); !all && own != org {
+		return nil, models.NotFound()
+	}
+	return page[models.User](ctx, r.engine, users, bson.D{{Key: "org_id", Value: string(org)}, alive()}, p)
+}
+
+// Member reads one person of one organization, as a tenant may see it, or
+// not_found.
+func (r *Users) Member(ctx context.Context, t models.Tenant, org models.OrganizationID, id models.UserID) (models.User, error) {
+	filter, err := r.member(t, org, id)
+	if err != nil {
+		return models.User{}, err
+	}
+	return one[models.User](ctx, r.engine, users, Query{Filter: filter})
+}
+
+func (r *Users) member(t models.Tenant, org models.OrganizationID, id models.UserID) (bson.D, error) {
+	if _, err := ofOrganization(t); err != nil {
+		return nil, err
+	}
+	if own, all := t.Organization(); !all && own != org {
+		return nil, models.NotFound()
+	}
+	return bson.D{{Key: "_id", Value: string(id)}, {Key: "org_id", Value: string(org)}, alive()}, nil
+}
+
+// SetRole changes a person's role below ownership and returns the person, or
+// not_found.
+func (r *Users) SetRole(ctx context.Context, t models.Tenant, org models.OrganizationID, id models.UserID, role models.Role, now time.Time) (models.User, error) {
+	filter, err := r.member(t, org, id)
+	if err != nil {
+		return models.User{}, err
+	}
+	return changed[models.User](ctx, r.engine, users, filter, fields{
+		{Key: "role", Value: string(role)}, {Key: "updated_at", Value: now},
+	}.update())
+}
+
+// SetPassword changes a password, if it is still of the version that was
+// checked, and returns the person; not_found otherwise.
+func (r *Users) SetPassword(ctx context.Context, t models.Tenant, id models.UserID, version int64, hash string, now time.Time) (models.User, error) {
+	filter, err := ofOrganization(t)
+	if err != nil {
+		return models.User{}, err
+	}
+	filter = append(filter, bson.E{Key: "_id", Value: string(id)}, bson.E{Key: "password_version", Value: version}, alive())
+	return changed[models.User](ctx, r.engine, users, filter, fields{
+		{Key: "password_hash", Value: hash}, {Key: "password_version", Value: version + 1}, {Key: "updated_at", Value: now},
+	}.update())
+}
+
+// Remove hides one person and sets their address free under released; not_found
+// if they are not there.
+func (r *Users) Remove(ctx context.Context, t models.Tenant, org models.OrganizationID, id models.UserID, released string, now time.Time) error {
+	filter, err := r.member(t, org, id)
+	if err != nil {
+		return err
+	}
+	_, err = changed[models.User](ctx, r.engine, users, filter, fields{
+		{Key: "is_deleted", Value: true}, {Key: "email", Value: released}, {Key: "updated_at", Value: now},
+	}.update())
+	return err
 }
 
 // CountOf counts the people an organization has or had, up to limit.

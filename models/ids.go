@@ -15,6 +15,8 @@ type (
 	// SessionID names a login of a person: "ses_…". Every refresh token and
 	// access token of one login carries it.
 	SessionID string
+	// InvitationID names an invitation into an organization: "inv_…".
+	InvitationID string
 	// TokenID names a minted LiveKit token (its jti): "tok_…".
 	TokenID string
 )
@@ -26,6 +28,7 @@ const (
 	UserPrefix         = "usr_"
 	KeyPrefix          = "key_"
 	SessionPrefix      = "ses_"
+	InvitationPrefix   = "inv_"
 	TokenPrefix        = "tok_"
 	RequestPrefix      = "req_"
 )

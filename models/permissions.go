@@ -65,6 +65,16 @@ const (
 	ActionOrganizationUpdate Action = "organization.update"
 	ActionOrganizationDelete Action = "organization.delete"
 	ActionPlanChange         Action = "plan.change"
+	ActionSuspensionChange   Action = "suspension.change"
+	ActionAccountRead        Action = "account.read"
+	ActionAccountUpdate      Action = "account.update"
+	ActionMembersRead        Action = "members.read"
+	ActionMembersLeave       Action = "members.leave"
+	ActionMembersWrite       Action = "members.write"
+	ActionOwnersWrite        Action = "owners.write"
+	ActionInvitationsRead    Action = "invitations.read"
+	ActionInvitationsWrite   Action = "invitations.write"
+	ActionAuditRead          Action = "audit.read"
 	ActionProjectRead        Action = "project.read"
 	ActionProjectCreate      Action = "project.create"
 	ActionProjectUpdate      Action = "project.update"
@@ -79,6 +89,8 @@ const (
 func Actions() []Action {
 	return []Action{
 		ActionOrganizationRead, ActionOrganizationUpdate, ActionOrganizationDelete, ActionPlanChange,
+		ActionSuspensionChange, ActionAccountRead, ActionAccountUpdate, ActionMembersRead, ActionMembersLeave,
+		ActionMembersWrite, ActionOwnersWrite, ActionInvitationsRead, ActionInvitationsWrite, ActionAuditRead,
 		ActionProjectRead, ActionProjectCreate, ActionProjectUpdate, ActionProjectDelete, ActionLimitsChange,
 		ActionKeysWrite, ActionTokensCreate, ActionTokensValidate,
 	}
@@ -107,8 +119,17 @@ func RuleOf(a Action) Rule {
 		return Rule{Person: RoleAdmin, Operator: true}
 	case ActionOrganizationDelete:
 		return Rule{Person: RoleOwner, Operator: true}
-	case ActionPlanChange, ActionLimitsChange:
+	case ActionPlanChange, ActionLimitsChange, ActionSuspensionChange:
 		return Rule{Operator: true}
+	case ActionAccountRead, ActionAccountUpdate, ActionMembersLeave:
+		// One's own account and membership: the operator has neither.
+		return Rule{Person: RoleViewer}
+	case ActionMembersRead:
+		return Rule{Person: RoleViewer, Operator: true}
+	case ActionMembersWrite, ActionInvitationsRead, ActionInvitationsWrite, ActionAuditRead:
+		return Rule{Person: RoleAdmin, Operator: true}
+	case ActionOwnersWrite:
+		return Rule{Person: RoleOwner, Operator: true}
 	case ActionProjectRead:
 		return Rule{Person: RoleViewer, Operator: true, ServerKey: true}
 	case ActionProjectCreate, ActionProjectUpdate:

@@ -7,13 +7,18 @@ type User struct {
 	ID    UserID         `bson:"_id"`
 	OrgID OrganizationID `bson:"org_id"`
 	// Email is lower-cased; unique over the installation.
-	Email        string    `bson:"email"`
-	Name         string    `bson:"name"`
-	Role         Role      `bson:"role"`
-	PasswordHash string    `bson:"password_hash"`
-	IsDeleted    bool      `bson:"is_deleted"`
-	CreatedAt    time.Time `bson:"created_at"`
-	UpdatedAt    time.Time `bson:"updated_at"`
+	Email string `bson:"email"`
+	Name  string `bson:"name"`
+	// Role is the person's below ownership, which the organization's document
+	// gives; Organization.RoleOf puts the two together.
+	Role         Role   `bson:"role"`
+	PasswordHash string `bson:"password_hash"`
+	// PasswordVersion counts changes of the password. A session of an earlier
+	// one has ended, so that one write changes a password and ends sessions.
+	PasswordVersion int64     `bson:"password_version"`
+	IsDeleted       bool      `bson:"is_deleted"`
+	CreatedAt       time.Time `bson:"created_at"`
+	UpdatedAt       time.Time `bson:"updated_at"`
 }
 
 // Session is one login of a person. Access tokens name it; its refresh token
@@ -23,9 +28,15 @@ type Session struct {
 	UserID UserID         `bson:"user_id"`
 	OrgID  OrganizationID `bson:"org_id"`
 	// RefreshHash is the hex SHA-256 of the current refresh token.
-	RefreshHash string    `bson:"refresh_hash"`
-	Ended       bool      `bson:"ended"`
-	CreatedAt   time.Time `bson:"created_at"`
+	RefreshHash string `bson:"refresh_hash"`
+	// PreviousHash is that of the token used last, at RotatedAt: whoever races
+	// with that use shows the same token again without being a thief.
+	PreviousHash string     `bson:"previous_hash"`
+	RotatedAt    *time.Time `bson:"rotated_at,omitempty"`
+	// PasswordVersion is the person's when they proved who they are.
+	PasswordVersion int64     `bson:"password_version"`
+	Ended           bool      `bson:"ended"`
+	CreatedAt       time.Time `bson:"created_at"`
 	// ExpiresAt is when the current refresh token does.
 	ExpiresAt time.Time `bson:"expires_at"`
 }

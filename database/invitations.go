@@ -1,0 +1,110 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const invitations = "invitations"
+
+// keepInvitations is how long an invitation is kept after it could last be
+// accepted.
+const keepInvitations = 90 * 24 * time.Hour
+
+// invitationsCollection holds the invitations into organizations.
+func invitationsCollection() Collection {
+	keep := keepInvitations
+	return Collection{
+		Name: invitations,
+		Fields: []Field{
+			{"org_id", String}, {"token_hash", String}, {"pending_key", String}, {"expires_at", Time},
+		},
+		Indexes: []Index{
+			{Keys: []string{"token_hash"}, Unique: true},
+			{Keys: []string{"pending_key"}, Unique: true, Partial: true, ConflictCode: "invitation_pending"},
+			{Keys: []string{"org_id"}},
+			{Keys: []string{"expires_at"}, ExpireAfter: &keep},
+		},
+	}
+}
+
+// Invitations is the repository of invitations.
+type Invitations struct{ engine Engine }
+
+// NewInvitations reads and writes invitations through an engine.
+func NewInvitations(e Engine) *Invitations { return &Invitations{e} }
+
+// pending is the part of a filter that leaves what can still be accepted.
+func pending(now time.Time) bson.D {
+	return bson.D{
+		{Key: "pending_key", Value: bson.D{{Key: "$exists", Value: true}}},
+		{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: now}}},
+	}
+}
+
+// Insert stores a new invitation; conflict invitation_pending if its address
+// has an open one.
+func (r *Invitations) Insert(ctx context.Context, i *models.Invitation) error {
+	return r.engine.Insert(ctx, invitations, i)
+}
+
+// ByToken reads the invitation with a token's hash that can be accepted,
+// whatever its tenant, or not_found.
+func (r *Invitations) ByToken(ctx context.Context, hash string, now time.Time) (models.Invitation, error) {
+	return one[models.Invitation](ctx, r.engine, invitations, Query{
+		Filter: append(pending(now), bson.E{Key: "token_hash", Value: hash}),
+	})
+}
+
+// List reads a page of the invitations into an organization that can be
+// accepted.
+func (r *Invitations) List(ctx context.Context, org models.OrganizationID, now time.Time, p Page) ([]models.Invitation, error) {
+	return page[models.Invitation](ctx, r.engine, invitations,
+		append(pending(now), bson.E{Key: "org_id", Value: string(org)}), p)
+}
+
+// CountPending counts the invitations into an organization that can be
+// accepted, up to limit.
+func (r *Invitations) CountPending(ctx context.Context, org models.OrganizationID, now time.Time, limit int64) (int64, error) {
+	return r.engine.Count(ctx, invitations, append(pending(now), bson.E{Key: "org_id", Value: string(org)}), limit)
+}
+
+// Accept closes an invitation that can be accepted, once; not_found otherwise.
+func (r *Invitations) Accept(ctx context.Context, id models.InvitationID, now time.Time) (models.Invitation, error) {
+	return changed[models.Invitation](ctx, r.engine, invitations,
+		append(pending(now), bson.E{Key: "_id", Value: string(id)}), bson.D{
+			{Key: "$set", Value: bson.D{{Key: "accepted_at", Value: now}}},
+			{Key: "$unset", Value: bson.D{{Key: "pending_key", Value: ""}}},
+		})
+}
+
+// Reopen undoes Accept, for an acceptance that failed; conflict
+// invitation_pending if the address has been invited again.
+func (r *Invitations) Reopen(ctx context.Context, id models.InvitationID, key string) error {
+	_, err := r.engine.Update(ctx, invitations, bson.D{{Key: "_id", Value: string(id)}}, bson.D{
+		{Key: "$set", Value: bson.D{{Key: "pending_key", Value: key}}},
+		{Key: "$unset", Value: bson.D{{Key: "accepted_at", Value: ""}}},
+	}, UpdateOptions{})
+	return err
+}
+
+// Revoke closes one open invitation into an organization, or not_found.
+func (r *Invitations) Revoke(ctx context.Context, org models.OrganizationID, id models.InvitationID, now time.Time) error {
+	_, err := changed[models.Invitation](ctx, r.engine, invitations, append(pending(now),
+		bson.E{Key: "_id", Value: string(id)}, bson.E{Key: "org_id", Value: string(org)}), closed())
+	return err
+}
+
+// Replace closes the open invitation of an address, if there is one.
+func (r *Invitations) Replace(ctx context.Context, key string) error {
+	_, err := r.engine.Update(ctx, invitations, bson.D{{Key: "pending_key", Value: key}}, closed(), UpdateOptions{})
+	return err
+}
+
+func closed() bson.D {
+	return bson.D{{Key: "$unset", Value: bson.D{{Key: "pending_key", Value: ""}}}}
+}
