@@ -64,9 +64,74 @@ func (h *Auth) Login(c *gin.Context) error {
 	if err := h.requests.body(c, &in); err != nil {
 		return err
 	}
-	user, login, err := h.sessions.Login(c.Request.Context(), in.Email, in.Password)
+	user, login, err := h.sessions.Login(c.Request.Context(),
+		services.LoginInput{Email: in.Email, Password: in.Password, IP: c.ClientIP()})
 	if err != nil {
 		return err
 	}
 	return answer(c, http.StatusOK, LoggedIn{renderUser(user), renderSession(login)})
+}
+
+type refreshRequest struct {
+	RefreshToken secret.Value `json:"refresh_token" validate:"required,max=512"`
+}
+
+// Refreshed is the answer to a refresh.
+type Refreshed struct {
+	Session Session `json:"session"`
+}
+
+// Refresh gives a new access token and the next refresh token.
+func (h *Auth) Refresh(c *gin.Context) error {
+	var in refreshRequest
+	if err := h.requests.body(c, &in); err != nil {
+		return err
+	}
+	login, err := h.sessions.Refresh(c.Request.Context(), in.RefreshToken)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, Refreshed{renderSession(login)})
+}
+
+// Logout ends the caller's session.
+func (h *Auth) Logout(c *gin.Context) error {
+	if err := h.sessions.Logout(c.Request.Context(), actor(c)); err != nil {
+		return err
+	}
+	return done(c)
+}
+
+// Account is a person and where they belong.
+type Account struct {
+	User         User         `json:"user"`
+	Organization Organization `json:"organization"`
+}
+
+// Me answers with the caller.
+func (h *Auth) Me(c *gin.Context) error {
+	out, err := h.sessions.Me(c.Request.Context(), actor(c))
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, Account{renderUser(out.User), renderOrganization(out.Organization)})
+}
+
+type passwordRequest struct {
+	CurrentPassword secret.Value `json:"current_password" validate:"required,max=128"`
+	NewPassword     secret.Value `json:"new_password" validate:"required,min=10,max=128,uncommon"`
+}
+
+// Password replaces the caller's password and ends their other sessions.
+func (h *Auth) Password(c *gin.Context) error {
+	var in passwordRequest
+	if err := h.requests.body(c, &in); err != nil {
+		return err
+	}
+	if err := h.sessions.ChangePassword(c.Request.Context(), actor(c), services.PasswordChange{
+		Current: in.CurrentPassword, New: in.NewPassword, IP: c.ClientIP(),
+	}); err != nil {
+		return err
+	}
+	return done(c)
 }

@@ -35,11 +35,12 @@ type Authentication struct {
 const keyPrefix = "pulse_key_"
 
 // Identify reads the credential. Without one the caller is nobody, counted by
-// IP; with a bad one the answer is 401, counted by IP too.
+// IP; with a bad one the answer is 401, counted by IP too, as is one that is
+// suspended (403).
 func (a *Authentication) Identify(c *gin.Context) error {
 	p, err := a.principal(c)
 	switch {
-	case models.IsKind(err, models.KindUnauthenticated):
+	case models.IsKind(err, models.KindUnauthenticated), models.IsKind(err, models.KindForbidden):
 		if limited := a.Limits.byIP(c); limited != nil {
 			return limited
 		}
@@ -50,6 +51,10 @@ func (a *Authentication) Identify(c *gin.Context) error {
 	c.Set(models.PrincipalKey, p)
 	return a.Limits.byCaller(c, p)
 }
+
+// Anonymous reads no credential: a page whose access token has expired sends
+// it along when it asks for another. The request is counted by IP.
+func (a *Authentication) Anonymous(c *gin.Context) error { return a.Limits.byIP(c) }
 
 func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 	ctx, header := c.Request.Context(), c.Request.Header

@@ -2,10 +2,6 @@ package services
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"strings"
 	"time"
 
@@ -32,12 +28,26 @@ const (
 type Sessions struct {
 	users    *database.Users
 	sessions *database.Sessions
+	orgs     *database.Organizations
 	hasher   *hashing.Hasher
-	// keys sign and verify access tokens: the first signs, all verify.
-	keys   []secret.Value
-	people *directory[*models.Principal]
-	parser *jwt.Parser
-	now    func() time.Time
+	tokens   tokenKeys
+	people   *directory[*personSnapshot]
+	throttle *loginThrottle
+	now      func() time.Time
+}
+
+// tokenKeys are those of JWT_SECRET: the first signs, all verify.
+type tokenKeys struct {
+	access []secret.Value
+	// refresh are derived from them, for refresh tokens.
+	refresh [][]byte
+	parser  *jwt.Parser
+}
+
+// personSnapshot is whose a session is, as it was read.
+type personSnapshot struct {
+	principal models.Principal
+	suspended bool
 }
 
 // SessionOptions of NewSessions.
@@ -56,9 +66,9 @@ type SessionOptions struct {
 // NewSessions builds the authentication of people.
 func NewSessions(users *database.Users, sessions *database.Sessions, orgs *database.Organizations,
 	hasher *hashing.Hasher, o SessionOptions) (*Sessions, error) {
-	load := func(ctx context.Context, key string) (*models.Principal, error) {
-		org, id, _ := strings.Cut(key, "|")
-		tenant := models.TenantOf(models.OrganizationID(org))
+	load := func(ctx context.Context, key string) (*personSnapshot, error) {
+		orgID, id, _ := strings.Cut(key, "|")
+		tenant := models.TenantOf(models.OrganizationID(orgID))
 		session, err := sessions.Get(ctx, tenant, models.SessionID(id))
 		if err != nil {
 			return nil, err
@@ -67,22 +77,34 @@ func NewSessions(users *database.Users, sessions *database.Sessions, orgs *datab
 		if err != nil {
 			return nil, err
 		}
-		if _, err := orgs.Get(ctx, tenant, session.OrgID); err != nil {
+		if session.PasswordVersion != user.PasswordVersion {
+			return nil, models.NotFound()
+		}
+		org, err := orgs.Get(ctx, tenant, session.OrgID)
+		if err != nil {
 			return nil, err
 		}
-		return &models.Principal{
-			Kind: models.CallerPerson, OrgID: session.OrgID, UserID: user.ID, Role: user.Role,
+		return &personSnapshot{suspended: org.Suspended(), principal: models.Principal{
+			Kind: models.CallerPerson, OrgID: session.OrgID, UserID: user.ID, Role: org.RoleOf(&user),
 			SessionID: session.ID, RateKey: string(user.ID), RequestsPerMinute: o.RequestsPerMinute,
-		}, nil
+		}}, nil
 	}
 	people, err := newDirectory(o.CacheSize, o.Exact, o.Now, load)
 	if err != nil {
 		return nil, err
 	}
+	throttle, err := newLoginThrottle(o.CacheSize, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	tokens := tokenKeys{access: o.Keys, parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}),
+		jwt.WithIssuer(accessIssuer), jwt.WithAudience(accessAudience), jwt.WithExpirationRequired(), jwt.WithTimeFunc(o.Now))}
+	for _, key := range o.Keys {
+		tokens.refresh = append(tokens.refresh, secret.Derive([]byte(key.Reveal()), "refresh tokens"))
+	}
 	return &Sessions{
-		users: users, sessions: sessions, hasher: hasher, keys: o.Keys, people: people, now: o.Now,
-		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(accessIssuer),
-			jwt.WithAudience(accessAudience), jwt.WithExpirationRequired(), jwt.WithTimeFunc(o.Now)),
+		users: users, sessions: sessions, orgs: orgs, hasher: hasher, tokens: tokens,
+		people: people, throttle: throttle, now: o.Now,
 	}, nil
 }
 
@@ -100,49 +122,23 @@ type accessClaims struct {
 	OrgID     string `json:"org"`
 }
 
-// Login checks an address and password. unauthenticated (invalid_credentials)
-// for an unknown address and a wrong password alike, after the same work.
-func (s *Sessions) Login(ctx context.Context, email string, password secret.Value) (models.User, Login, error) {
-	user, err := s.users.ByEmail(ctx, FoldEmail(email))
-	if models.IsKind(err, models.KindNotFound) {
-		if err := s.hasher.CompareDummy(ctx, password); models.IsKind(err, models.KindUnavailable) {
-			return models.User{}, Login{}, err
-		}
-		return models.User{}, Login{}, errBadCredentials()
-	}
-	if err != nil {
-		return models.User{}, Login{}, err
-	}
-	if err := s.hasher.ComparePassword(ctx, user.PasswordHash, password); err != nil {
-		if models.IsKind(err, models.KindUnavailable) {
-			return models.User{}, Login{}, err
-		}
-		return models.User{}, Login{}, errBadCredentials()
-	}
-	login, err := s.Begin(ctx, user)
-	return user, login, err
-}
-
 // Begin opens a session for a person who has just proved who they are.
 func (s *Sessions) Begin(ctx context.Context, user models.User) (Login, error) {
 	now := s.now()
 	id := models.SessionID(ids.New(models.SessionPrefix))
-	refresh, hash := newRefreshToken(id)
+	refresh := s.tokens.newRefresh(id)
 	session := models.Session{
-		ID: id, UserID: user.ID, OrgID: user.OrgID, RefreshHash: hash,
-		CreatedAt: now, ExpiresAt: now.Add(RefreshTokenTTL),
+		ID: id, UserID: user.ID, OrgID: user.OrgID, RefreshHash: hashToken(refresh),
+		PasswordVersion: user.PasswordVersion, CreatedAt: now, ExpiresAt: now.Add(RefreshTokenTTL),
 	}
 	if err := s.sessions.Insert(ctx, &session); err != nil {
 		return Login{}, err
 	}
-	access, err := s.access(session, now)
-	if err != nil {
-		return Login{}, err
-	}
-	return Login{AccessToken: access, ExpiresIn: AccessTokenTTL, RefreshToken: refresh}, nil
+	return s.login(&session, refresh, now)
 }
 
-func (s *Sessions) access(session models.Session, now time.Time) (string, error) {
+// login makes what a person is handed of a session and its refresh token.
+func (s *Sessions) login(session *models.Session, refresh string, now time.Time) (Login, error) {
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, accessClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: accessIssuer, Audience: jwt.ClaimStrings{accessAudience}, Subject: string(session.UserID),
@@ -150,35 +146,22 @@ func (s *Sessions) access(session models.Session, now time.Time) (string, error)
 			ExpiresAt: jwt.NewNumericDate(now.Add(AccessTokenTTL)),
 		},
 		SessionID: string(session.ID), OrgID: string(session.OrgID),
-	}).SignedString([]byte(s.keys[0].Reveal()))
+	}).SignedString([]byte(s.tokens.access[0].Reveal()))
 	if err != nil {
-		return "", models.Internal(err)
+		return Login{}, models.Internal(err)
 	}
-	return token, nil
-}
-
-// newRefreshToken makes an opaque token of 256 random bits that names its
-// session, and the hash that is kept of it.
-func newRefreshToken(id models.SessionID) (token, hash string) {
-	var random [32]byte
-	rand.Read(random[:]) //nolint:errcheck // documented never to fail
-	token = string(id) + "." + base64.RawURLEncoding.EncodeToString(random[:])
-	return token, hashRefreshToken(token)
-}
-
-func hashRefreshToken(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:])
+	return Login{AccessToken: token, ExpiresIn: AccessTokenTTL, RefreshToken: refresh}, nil
 }
 
 // Person answers for an access token. unauthenticated if it is not ours, has
-// expired, or its session, person or organization is gone.
+// expired, or its session, person or organization is gone; forbidden
+// organization_suspended.
 func (s *Sessions) Person(ctx context.Context, token string) (*models.Principal, error) {
 	var claims accessClaims
 	verified := false
-	for _, key := range s.keys {
+	for _, key := range s.tokens.access {
 		claims = accessClaims{}
-		if _, err := s.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
+		if _, err := s.tokens.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
 			return []byte(key.Reveal()), nil
 		}); err == nil {
 			verified = true
@@ -188,26 +171,46 @@ func (s *Sessions) Person(ctx context.Context, token string) (*models.Principal,
 	if !verified || !ids.Valid(models.SessionPrefix, claims.SessionID) {
 		return nil, errBadAccessToken()
 	}
-	p, err := s.people.get(ctx, claims.OrgID+"|"+claims.SessionID)
+	p, err := s.person(ctx, models.OrganizationID(claims.OrgID), models.SessionID(claims.SessionID))
 	if models.IsKind(err, models.KindNotFound) {
 		return nil, errBadAccessToken()
 	}
 	return p, err
 }
 
+// person answers for a session: not_found if it has ended, forbidden
+// organization_suspended.
+func (s *Sessions) person(ctx context.Context, org models.OrganizationID, id models.SessionID) (*models.Principal, error) {
+	p, err := s.people.get(ctx, sessionKey(org, id))
+	if err != nil {
+		return nil, err
+	}
+	if p.suspended {
+		return nil, errSuspended()
+	}
+	return &p.principal, nil
+}
+
+// sessionKey names a session in the directory.
+func sessionKey(org models.OrganizationID, id models.SessionID) string {
+	return string(org) + "|" + string(id)
+}
+
+// ForgetUser makes the next request of a person ask the database.
+func (s *Sessions) ForgetUser(id models.UserID) {
+	s.people.dropWhere(func(p *personSnapshot) bool { return p.principal.UserID == id })
+}
+
 // ForgetOrganization makes the next request of everybody in it ask the
 // database.
 func (s *Sessions) ForgetOrganization(id models.OrganizationID) {
-	s.people.dropWhere(func(p *models.Principal) bool { return p.OrgID == id })
-}
-
-// FoldEmail is the form in which addresses are compared and kept.
-func FoldEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
-
-func errBadCredentials() *models.Error {
-	return models.Unauthenticated("invalid_credentials", "The e-mail address or the password is wrong.")
+	s.people.dropWhere(func(p *personSnapshot) bool { return p.principal.OrgID == id })
 }
 
 func errBadAccessToken() *models.Error {
 	return models.Unauthenticated("invalid_token", "The access token is not valid or has expired.")
+}
+
+func errSuspended() *models.Error {
+	return models.Forbidden("organization_suspended", "The operator of this installation has suspended this organization.")
 }

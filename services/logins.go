@@ -1,0 +1,78 @@
+package services
+
+import (
+	"context"
+	"strings"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/secret"
+)
+
+// LoginInput is an address and a password, shown from an IP.
+type LoginInput struct {
+	Email    string
+	Password secret.Value
+	IP       string
+}
+
+// Login checks an address and password. unauthenticated (invalid_credentials)
+// for an unknown address and a wrong password alike, after the same work;
+// rate_limited (too_many_attempts), for either alike, after too many failures;
+// forbidden organization_suspended to whoever knows the password.
+func (s *Sessions) Login(ctx context.Context, in LoginInput) (models.User, Login, error) {
+	email := FoldEmail(in.Email)
+	attempt, err := s.throttle.begin(email, in.IP)
+	if err != nil {
+		return models.User{}, Login{}, err
+	}
+	user, err := s.checkPassword(ctx, email, in.Password)
+	switch {
+	case models.HasCode(err, badCredentials):
+		return models.User{}, Login{}, err
+	case err != nil:
+		attempt.undo()
+		return models.User{}, Login{}, err
+	}
+	attempt.succeed()
+	org, err := s.orgs.Get(ctx, models.TenantOf(user.OrgID), user.OrgID)
+	switch {
+	case models.IsKind(err, models.KindNotFound):
+		return models.User{}, Login{}, errBadCredentials()
+	case err != nil:
+		return models.User{}, Login{}, err
+	case org.Suspended():
+		return models.User{}, Login{}, errSuspended()
+	}
+	login, err := s.Begin(ctx, user)
+	user.Role = org.RoleOf(&user)
+	return user, login, err
+}
+
+// checkPassword gives the person an address and password belong to.
+func (s *Sessions) checkPassword(ctx context.Context, email string, password secret.Value) (models.User, error) {
+	user, err := s.users.ByEmail(ctx, email)
+	switch {
+	case models.IsKind(err, models.KindNotFound):
+		err = s.hasher.CompareDummy(ctx, password)
+	case err != nil:
+		return models.User{}, err
+	default:
+		err = s.hasher.ComparePassword(ctx, user.PasswordHash, password)
+	}
+	if err != nil {
+		if models.IsKind(err, models.KindUnavailable) {
+			return models.User{}, err
+		}
+		return models.User{}, errBadCredentials()
+	}
+	return user, nil
+}
+
+// FoldEmail is the form in which addresses are compared and kept.
+func FoldEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+
+const badCredentials = "invalid_credentials"
+
+func errBadCredentials() *models.Error {
+	return models.Unauthenticated(badCredentials, "The e-mail address or the password is wrong.")
+}
