@@ -28,12 +28,19 @@ type Organization struct {
 	Name       string                `json:"name"`
 	AdminEmail string                `json:"admin_email"`
 	Plan       models.Plan           `json:"plan"`
-	CreatedAt  time.Time             `json:"created_at"`
-	UpdatedAt  time.Time             `json:"updated_at"`
+	// SuspendedAt is null unless the operator keeps its people and keys out.
+	SuspendedAt *time.Time `json:"suspended_at"`
+	CreatedAt   time.Time  `json:"created_at"`
+	UpdatedAt   time.Time  `json:"updated_at"`
 }
 
 func renderOrganization(o models.Organization) Organization {
-	return Organization{ID: o.ID, Name: o.Name, AdminEmail: o.AdminEmail, Plan: o.Plan,
+	var suspended *time.Time
+	if o.SuspendedAt != nil {
+		at := instant(*o.SuspendedAt)
+		suspended = &at
+	}
+	return Organization{ID: o.ID, Name: o.Name, AdminEmail: o.AdminEmail, Plan: o.Plan, SuspendedAt: suspended,
 		CreatedAt: instant(o.CreatedAt), UpdatedAt: instant(o.UpdatedAt)}
 }
 
@@ -121,6 +128,24 @@ func (h *Organizations) Patch(c *gin.Context) error {
 
 func (h *Organizations) change(c *gin.Context, change services.OrganizationChange) error {
 	out, err := h.service.Update(c.Request.Context(), actor(c), models.OrganizationID(c.Param("id")), change)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, renderOrganization(out))
+}
+
+// Suspend keeps an organization's people and keys out.
+func (h *Organizations) Suspend(c *gin.Context) error {
+	out, err := h.service.Suspend(c.Request.Context(), actor(c), models.OrganizationID(c.Param("id")))
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, renderOrganization(out))
+}
+
+// Unsuspend lets them in again.
+func (h *Organizations) Unsuspend(c *gin.Context) error {
+	out, err := h.service.Unsuspend(c.Request.Context(), actor(c), models.OrganizationID(c.Param("id")))
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ type KeyAuth struct {
 type keySnapshot struct {
 	key            models.APIKey
 	client, server models.Principal
+	suspended      bool
 }
 
 // KeyAuthOptions of NewKeyAuth.
@@ -40,8 +41,8 @@ type KeyAuthOptions struct {
 	CacheSize int
 	// Exact tells that no other process changes the database.
 	Exact bool
-	// RequestsPerMinute is the limit of a project that has none of its own;
-	// 0 is no limit.
+	// RequestsPerMinute is the limit of a project on the free plan that has
+	// none of its own; 0 is no limit for any plan (models.Plan).
 	RequestsPerMinute int64
 	Now               func() time.Time
 }
@@ -59,12 +60,13 @@ func NewKeyAuth(keys *database.APIKeys, projects *database.Projects, orgs *datab
 		if err != nil {
 			return nil, err
 		}
-		if _, err := orgs.Get(ctx, tenant, k.OrgID); err != nil {
+		org, err := orgs.Get(ctx, tenant, k.OrgID)
+		if err != nil {
 			return nil, err
 		}
 		limit := project.Limits.RequestsPerMinute
 		if limit == 0 {
-			limit = o.RequestsPerMinute
+			limit = org.Plan.RequestsPerMinute(o.RequestsPerMinute)
 		}
 		client := models.Principal{
 			Kind: models.CallerClientKey, OrgID: k.OrgID, Project: &project, KeyID: k.ID, Scopes: k.Scopes,
@@ -72,7 +74,7 @@ func NewKeyAuth(keys *database.APIKeys, projects *database.Projects, orgs *datab
 		}
 		server := client
 		server.Kind = models.CallerServerKey
-		return &keySnapshot{key: k, client: client, server: server}, nil
+		return &keySnapshot{key: k, client: client, server: server, suspended: org.Suspended()}, nil
 	}
 	snapshots, err := newDirectory(o.CacheSize, o.Exact, o.Now, load)
 	if err != nil {
@@ -86,7 +88,7 @@ func NewKeyAuth(keys *database.APIKeys, projects *database.Projects, orgs *datab
 
 // Client answers for a key alone. unauthenticated if the key is malformed
 // (without asking the database), unknown, expired, or its project or
-// organization is gone.
+// organization is gone; forbidden organization_suspended.
 func (a *KeyAuth) Client(ctx context.Context, key string) (*models.Principal, error) {
 	s, err := a.snapshot(ctx, key)
 	if err != nil {
@@ -138,6 +140,9 @@ func (a *KeyAuth) snapshot(ctx context.Context, key string) (*keySnapshot, error
 	}
 	if !s.key.Usable(a.now()) {
 		return nil, errBadKey()
+	}
+	if s.suspended {
+		return nil, errSuspended()
 	}
 	return s, nil
 }

@@ -72,9 +72,11 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 		ID: models.OrganizationID(ids.New(models.OrganizationPrefix)), Name: in.Name, NameKey: foldName(in.Name),
 		AdminEmail: email, Plan: models.PlanFree, CreatedAt: now, UpdatedAt: now,
 	}
+	ownerID := models.UserID(ids.New(models.UserPrefix))
+	org.OwnerIDs = []models.UserID{ownerID}
 	name, _, _ := strings.Cut(email, "@")
 	owner := models.User{
-		ID: models.UserID(ids.New(models.UserPrefix)), OrgID: org.ID, Email: email, Name: name,
+		ID: ownerID, OrgID: org.ID, Email: email, Name: name,
 		Role: models.RoleOwner, PasswordHash: hash, CreatedAt: now, UpdatedAt: now,
 	}
 	if err := s.insertRepairing(ctx, &org, now); err != nil {
@@ -161,6 +163,28 @@ func (s *Organizations) Update(ctx context.Context, actor *models.Principal, id 
 	}
 	s.keys.ForgetOrganization(id)
 	return org, nil
+}
+
+// Suspend keeps an organization's people and keys out, at once in this process
+// and within freshFor in others, until Unsuspend.
+func (s *Organizations) Suspend(ctx context.Context, actor *models.Principal, id models.OrganizationID) (models.Organization, error) {
+	now := s.o.Now()
+	return s.suspend(ctx, actor, id, &now)
+}
+
+// Unsuspend lets them in again.
+func (s *Organizations) Unsuspend(ctx context.Context, actor *models.Principal, id models.OrganizationID) (models.Organization, error) {
+	return s.suspend(ctx, actor, id, nil)
+}
+
+func (s *Organizations) suspend(ctx context.Context, actor *models.Principal, id models.OrganizationID, at *time.Time) (models.Organization, error) {
+	if err := actor.May(models.ActionSuspensionChange); err != nil {
+		return models.Organization{}, err
+	}
+	org, err := s.orgs.Suspend(ctx, actor.Tenant(), id, at, s.o.Now())
+	s.keys.ForgetOrganization(id)
+	s.sessions.ForgetOrganization(id)
+	return org, err
 }
 
 // Delete closes an organization: its projects, keys and sessions stop at
