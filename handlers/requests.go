@@ -139,6 +139,18 @@ func (q *query) page() services.PageRequest {
 	return p
 }
 
+// flag gives a parameter that is true or false, false if it is absent.
+func (q *query) flag(name string) bool {
+	switch q.c.Query(name) {
+	case "true":
+		return true
+	case "", "false":
+	default:
+		q.refuse(name, "must be true or false")
+	}
+	return false
+}
+
 func (q *query) err() error {
 	if len(q.wrong) == 0 {
 		return nil

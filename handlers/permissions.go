@@ -1,0 +1,47 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"pulse-control-plane/models"
+)
+
+// Permissions is the table of who may do what.
+type Permissions struct {
+	Roles       []models.Role `json:"roles"`
+	Permissions []Permission  `json:"permissions"`
+}
+
+// Permission is one action and who may do it.
+type Permission struct {
+	Action models.Action `json:"action"`
+	// Roles of people who may; empty if no person may.
+	Roles     []models.Role `json:"roles"`
+	Operator  bool          `json:"operator"`
+	ServerKey bool          `json:"server_key"`
+	ClientKey bool          `json:"client_key"`
+	// Scope is what a key needs besides; null if any key will do, or none.
+	Scope *models.Scope `json:"scope"`
+}
+
+// Permissions answers with the table, which is the same for everybody.
+func (h *Auth) Permissions(c *gin.Context) error {
+	out := Permissions{Roles: models.Roles()}
+	for _, action := range models.Actions() {
+		rule := models.RuleOf(action)
+		row := Permission{Action: action, Roles: []models.Role{}, Operator: rule.Operator,
+			ServerKey: rule.ServerKey, ClientKey: rule.ClientKey}
+		for _, role := range models.Roles() {
+			if rule.Person != "" && role.AtLeast(rule.Person) {
+				row.Roles = append(row.Roles, role)
+			}
+		}
+		if rule.Scope != "" {
+			row.Scope = &rule.Scope
+		}
+		out.Permissions = append(out.Permissions, row)
+	}
+	return answer(c, http.StatusOK, out)
+}

@@ -1,0 +1,188 @@
+package services
+
+import (
+	"context"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/cursor"
+)
+
+// Members are the people of the organizations: who is in, as what.
+type Members struct {
+	orgs     *database.Organizations
+	users    *database.Users
+	keys     *database.APIKeys
+	sessions *Sessions
+	auth     *KeyAuth
+	o        MemberOptions
+}
+
+// MemberOptions of NewMembers.
+type MemberOptions struct {
+	Cursors *cursor.Codec
+	Now     func() time.Time
+}
+
+// NewMembers builds the service.
+func NewMembers(orgs *database.Organizations, users *database.Users, keys *database.APIKeys,
+	sessions *Sessions, auth *KeyAuth, o MemberOptions) *Members {
+	return &Members{orgs: orgs, users: users, keys: keys, sessions: sessions, auth: auth, o: o}
+}
+
+// List reads a page of the people of an organization.
+func (s *Members) List(ctx context.Context, actor *models.Principal, id models.OrganizationID, p PageRequest) (Page[models.User], error) {
+	if err := actor.May(models.ActionMembersRead); err != nil {
+		return Page[models.User]{}, err
+	}
+	org, err := s.orgs.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return Page[models.User]{}, err
+	}
+	page, err := listByID(s.o.Cursors, actor, "members|"+string(id), p, func(at database.Page) ([]models.User, error) {
+		return s.users.List(ctx, actor.Tenant(), id, at)
+	}, func(u models.User) string { return string(u.ID) })
+	for i := range page.Items {
+		page.Items[i].Role = org.RoleOf(&page.Items[i])
+	}
+	return page, err
+}
+
+// Get reads one person of an organization.
+func (s *Members) Get(ctx context.Context, actor *models.Principal, id models.OrganizationID, user models.UserID) (models.User, error) {
+	if err := actor.May(models.ActionMembersRead); err != nil {
+		return models.User{}, err
+	}
+	_, member, err := s.read(ctx, actor, id, user)
+	return member, err
+}
+
+// read gives an organization and one person of it. The organization comes
+// first: its MembersVersion then vouches for the person, see SetMembers.
+func (s *Members) read(ctx context.Context, actor *models.Principal, id models.OrganizationID, user models.UserID) (models.Organization, models.User, error) {
+	org, err := s.orgs.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return models.Organization{}, models.User{}, err
+	}
+	member, err := s.users.Member(ctx, actor.Tenant(), id, user)
+	member.Role = org.RoleOf(&member)
+	return org, member, err
+}
+
+// ChangeRole makes a person something else in their organization. Only owners
+// make owners of people and people of owners; conflict last_owner for the only
+// one.
+func (s *Members) ChangeRole(ctx context.Context, actor *models.Principal, id models.OrganizationID, user models.UserID, role models.Role) (models.User, error) {
+	if err := actor.May(models.ActionMembersWrite); err != nil {
+		return models.User{}, err
+	}
+	var member models.User
+	err := retry(func() error {
+		var org models.Organization
+		var err error
+		if org, member, err = s.read(ctx, actor, id, user); err != nil || member.Role == role {
+			return err
+		}
+		if member.Role == models.RoleOwner || role == models.RoleOwner {
+			if err := actor.May(models.ActionOwnersWrite); err != nil {
+				return err
+			}
+		}
+		was := member.Role
+		member.Role = role
+		if role == models.RoleOwner {
+			return s.addOwner(ctx, &org, user)
+		}
+		if was == models.RoleOwner && lastOwner(&org, user) {
+			return errLastOwner()
+		}
+		// While the organization lists them as an owner, this says nothing yet.
+		if _, err := s.users.SetRole(ctx, actor.Tenant(), id, user, role, s.o.Now()); err != nil {
+			return err
+		}
+		if was != models.RoleOwner {
+			return nil
+		}
+		return s.setMembers(ctx, &org, without(org.OwnerIDs, user), org.LeavingIDs)
+	})
+	s.sessions.ForgetUser(user)
+	return member, err
+}
+
+// RemoveInput is a person to remove from an organization.
+type RemoveInput struct {
+	OrgID  models.OrganizationID
+	UserID models.UserID
+	// RevokeKeys also ends the key pairs the person made.
+	RevokeKeys bool
+}
+
+// Remove puts a person out of an organization, or lets the caller leave it:
+// their sessions end and their address is free. Only owners remove owners;
+// conflict last_owner for the only one.
+func (s *Members) Remove(ctx context.Context, actor *models.Principal, in RemoveInput) error {
+	action := models.ActionMembersWrite
+	if actor.UserID == in.UserID {
+		action = models.ActionMembersLeave
+	}
+	if err := actor.May(action); err != nil {
+		return err
+	}
+	if in.RevokeKeys {
+		if err := actor.May(models.ActionKeysWrite); err != nil {
+			return err
+		}
+	}
+	var member models.User
+	// From here on the person can not become an owner any more, so that the
+	// owners counted now are still there when the person is gone.
+	err := retry(func() error {
+		org, found, err := s.read(ctx, actor, in.OrgID, in.UserID)
+		if err != nil {
+			return err
+		}
+		member = found
+		if member.Role == models.RoleOwner {
+			if err := actor.May(models.ActionOwnersWrite); err != nil {
+				return err
+			}
+			if lastOwner(&org, in.UserID) {
+				return errLastOwner()
+			}
+		}
+		return s.setMembers(ctx, &org, without(org.OwnerIDs, in.UserID), with(org.LeavingIDs, in.UserID))
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.revokeKeys(ctx, in); err != nil {
+		return err
+	}
+	released := database.Released(member.Email, string(member.ID))
+	err = s.users.Remove(ctx, actor.Tenant(), in.OrgID, in.UserID, released, s.o.Now())
+	s.sessions.ForgetUser(in.UserID)
+	if err != nil {
+		return err
+	}
+	// A key made while the first sweep ran.
+	if err := s.revokeKeys(ctx, in); err != nil {
+		return err
+	}
+	return retry(func() error {
+		org, err := s.orgs.Get(ctx, models.TenantOf(in.OrgID), in.OrgID)
+		if err != nil {
+			return err
+		}
+		return s.setMembers(ctx, &org, org.OwnerIDs, without(org.LeavingIDs, in.UserID))
+	})
+}
+
+func (s *Members) revokeKeys(ctx context.Context, in RemoveInput) error {
+	if !in.RevokeKeys {
+		return nil
+	}
+	err := s.keys.RevokeOf(ctx, in.OrgID, in.UserID)
+	s.auth.ForgetOrganization(in.OrgID)
+	return err
+}
