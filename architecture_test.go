@@ -30,6 +30,8 @@ var onlyIn = map[string][]string{
 	"github.com/livekit/protocol":      {"services"},
 	"github.com/livekit/server-sdk-go": {"services"},
 	"github.com/getkin/kin-openapi":    {},
+	"github.com/wneessen/go-mail":      {"services"},
+	"github.com/emersion/go-smtp":      {},
 }
 
 type goPackage struct {

@@ -261,6 +261,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger) (parts
 
 	orgs, users, projects := database.NewOrganizations(engine), database.NewUsers(engine), database.NewProjects(engine)
 	keys, logins := database.NewAPIKeys(engine), database.NewSessions(engine)
+	invitations := database.NewInvitations(engine)
 
 	passwords, err := hashing.NewHasher(cfg.APIKeyPepper, cfg.BcryptCost)
 	if err != nil {
@@ -294,6 +295,16 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger) (parts
 	})
 	projectService := services.NewProjects(projects, orgs, keys, keyAuth, secrets,
 		services.ProjectOptions{Cursors: cursors, Now: now})
+	memberService := services.NewMembers(orgs, users, keys, sessions, keyAuth,
+		services.MemberOptions{Cursors: cursors, Now: now})
+	invitationOptions := services.InvitationOptions{AcceptURL: cfg.InvitationURL, Cursors: cursors, Now: now}
+	if cfg.SMTP != nil {
+		invitationOptions.Mailer = services.NewSMTP(*cfg.SMTP)
+	}
+	invitationService, err := services.NewInvitations(invitations, orgs, users, memberService, invitationOptions)
+	if err != nil {
+		return parts{}, err
+	}
 	livekit := services.NewLiveKit(cluster)
 	status := services.NewStatus(now,
 		services.Probe{Name: "database", Check: engine.Ping, Essential: true},
@@ -305,6 +316,8 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger) (parts
 		Health:        health,
 		Auth:          handlers.NewAuth(requests, sessions),
 		Organizations: handlers.NewOrganizations(requests, organizationService),
+		Members:       handlers.NewMembers(requests, memberService),
+		Invitations:   handlers.NewInvitations(requests, invitationService),
 		Projects:      handlers.NewProjects(requests, projectService),
 		Tokens:        handlers.NewTokens(requests, services.NewTokens(cluster, now)),
 		Docs:          handlers.NewDocs(routes.OpenAPI()),

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pulse-control-plane/utils/secret"
+	"pulse-control-plane/utils/smtpurl"
 )
 
 // Environment is where Pulse runs; all but development are strict about
@@ -66,6 +67,10 @@ type Config struct {
 	ShutdownTimeout time.Duration
 	// RedisURL is empty when there is no Redis.
 	RedisURL secret.Value
+	// SMTP is the mail server; nil when there is none.
+	SMTP *smtpurl.Server
+	// InvitationURL is the page invitations by mail link to, or "".
+	InvitationURL string
 }
 
 // Database says which engine to use.

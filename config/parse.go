@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pulse-control-plane/utils/secret"
+	"pulse-control-plane/utils/smtpurl"
 )
 
 const (
@@ -143,6 +144,25 @@ func redisURL(into *secret.Value, text string) error {
 		return errors.New("must be a URL with redis:// or rediss:// and a host")
 	}
 	*into = secret.New(text)
+	return nil
+}
+
+func mailServer(into **smtpurl.Server, text string) error {
+	server, err := smtpurl.Parse(text)
+	if err != nil {
+		return err
+	}
+	*into = &server
+	return nil
+}
+
+// page reads the address of a web page, to which a fragment will be added.
+func page(into *string, text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Fragment != "" {
+		return errors.New("must be a URL such as https://dashboard.example.com/invitation, without #")
+	}
+	*into = u.String()
 	return nil
 }
 

@@ -140,7 +140,7 @@ func variables() []variable {
 			Description: "Requests a minute from one IP address where nobody is authenticated; 0 is no limit."},
 			parse: func(c *Config, text string) error { return integer(&c.RateLimitIP, text, 0, maxRate) }},
 		{Variable: Variable{Name: "RATE_LIMIT_PROJECT_PER_MINUTE", Group: network, Default: "1000",
-			Description: "Requests a minute of one project; 0 is no limit."},
+			Description: "Requests a minute of one project on the free plan; pro has at least 10,000, enterprise 100,000. 0 is no limit for any plan."},
 			parse: func(c *Config, text string) error { return integer(&c.RateLimitProject, text, 0, maxRate) }},
 
 		{Variable: Variable{Name: "LOG_LEVEL", Group: logging, Default: "info",
@@ -155,6 +155,12 @@ func variables() []variable {
 		{Variable: Variable{Name: "REDIS_URL", Group: optional, Secret: true,
 			Description: "redis://… or rediss://…. Empty: Redis is not used."},
 			parse: func(c *Config, text string) error { return redisURL(&c.RedisURL, text) }},
+		{Variable: Variable{Name: "SMTP_URL", Group: optional, Secret: true,
+			Description: "Mail server for invitations: smtp://user:password@host:587?from=pulse@example.com (STARTTLS, required with a password; tls=required, optional or off says otherwise) or smtps://…. Empty: the inviter is handed the accept token."},
+			parse: func(c *Config, text string) error { return mailServer(&c.SMTP, text) }},
+		{Variable: Variable{Name: "INVITATION_URL", Group: optional,
+			Description: "Page of yours that accepts invitations; mails link to it with #token=… at its end. Empty: mails hold the token itself."},
+			parse: func(c *Config, text string) error { return page(&c.InvitationURL, text) }},
 	}
 }
 

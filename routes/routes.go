@@ -25,6 +25,8 @@ type Handlers struct {
 	Health        *handlers.Health
 	Auth          *handlers.Auth
 	Organizations *handlers.Organizations
+	Members       *handlers.Members
+	Invitations   *handlers.Invitations
 	Projects      *handlers.Projects
 	Tokens        *handlers.Tokens
 	Docs          *handlers.Docs
@@ -80,6 +82,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 
 	auth := o.Authentication
 	v1 := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(auth.Identify))
+	anybody := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(auth.Anonymous), wrap(middleware.BodyLimit(maxBody)))
 	limited := v1.Group("", wrap(middleware.BodyLimit(maxBody)))
 	person := limited.Group("", wrap(middleware.RequireOrganization))
 	server := limited.Group("", wrap(middleware.AuthenticateAPISecret))
@@ -94,7 +97,24 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	person.PATCH("/organizations/:id", wrap(h.Organizations.Patch))
 	person.DELETE("/organizations/:id", wrap(h.Organizations.Delete))
 
-	limited.POST("/auth/login", wrap(h.Auth.Login))
+	person.POST("/organizations/:id/suspend", wrap(h.Organizations.Suspend))
+	person.POST("/organizations/:id/unsuspend", wrap(h.Organizations.Unsuspend))
+
+	person.GET("/organizations/:id/members", wrap(h.Members.List))
+	person.GET("/organizations/:id/members/:user_id", wrap(h.Members.Get))
+	person.PATCH("/organizations/:id/members/:user_id", wrap(h.Members.Patch))
+	person.DELETE("/organizations/:id/members/:user_id", wrap(h.Members.Delete))
+	person.POST("/organizations/:id/invitations", wrap(h.Invitations.Create))
+	person.GET("/organizations/:id/invitations", wrap(h.Invitations.List))
+	person.DELETE("/organizations/:id/invitations/:invitation_id", wrap(h.Invitations.Delete))
+	anybody.POST("/invitations/accept", wrap(h.Invitations.Accept))
+
+	anybody.POST("/auth/login", wrap(h.Auth.Login))
+	anybody.POST("/auth/refresh", wrap(h.Auth.Refresh))
+	anybody.GET("/auth/permissions", wrap(h.Auth.Permissions))
+	person.POST("/auth/logout", wrap(h.Auth.Logout))
+	person.GET("/auth/me", wrap(h.Auth.Me))
+	person.POST("/auth/password", wrap(h.Auth.Password))
 
 	person.POST("/projects", wrap(h.Projects.Create))
 	server.GET("/projects", wrap(h.Projects.List))

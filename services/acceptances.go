@@ -1,0 +1,91 @@
+package services
+
+import (
+	"context"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/secret"
+)
+
+// AcceptInput accepts an invitation.
+type AcceptInput struct {
+	Token    secret.Value
+	Name     string
+	Password secret.Value
+}
+
+// Accept makes whoever was invited a member, logged in. invalid
+// (invalid_invitation) for a token that is unknown, used, replaced, revoked or
+// expired; conflict email_taken when the address has an account; forbidden
+// organization_suspended.
+func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (SignedUp, error) {
+	now := s.o.Now()
+	invitation, err := s.invitations.ByToken(ctx, hashToken(in.Token.Reveal()), now)
+	if err != nil {
+		return SignedUp{}, orInvalidInvitation(err)
+	}
+	org, err := s.orgs.Get(ctx, models.TenantOf(invitation.OrgID), invitation.OrgID)
+	switch {
+	case err != nil:
+		return SignedUp{}, orInvalidInvitation(err)
+	case org.Suspended():
+		return SignedUp{}, errSuspended()
+	}
+	hash, err := s.members.sessions.hasher.HashPassword(ctx, in.Password)
+	if err != nil {
+		return SignedUp{}, err
+	}
+	user := models.User{
+		ID: models.UserID(ids.New(models.UserPrefix)), OrgID: org.ID, Email: invitation.Email, Name: in.Name,
+		Role: invitation.Role, PasswordHash: hash, CreatedAt: now, UpdatedAt: now,
+	}
+	// Closed first, so that it works once whatever happens: a crash here costs
+	// a new invitation.
+	if _, err := s.invitations.Accept(ctx, invitation.ID, now); err != nil {
+		return SignedUp{}, orInvalidInvitation(err)
+	}
+	if err := s.users.Insert(ctx, &user); err != nil {
+		// The address may be free later, and the database back.
+		if again := s.invitations.Reopen(ctx, invitation.ID, invitation.PendingKey); again != nil &&
+			!models.IsKind(again, models.KindConflict) {
+			return SignedUp{}, again
+		}
+		return SignedUp{}, err
+	}
+	if invitation.Role == models.RoleOwner {
+		if org, err = s.members.join(ctx, org.ID, user.ID); err != nil {
+			return SignedUp{}, err
+		}
+	}
+	login, err := s.members.sessions.Begin(ctx, user)
+	user.Role = org.RoleOf(&user)
+	return SignedUp{Organization: org, User: user, Login: login}, err
+}
+
+// join makes a new member an owner.
+func (s *Members) join(ctx context.Context, id models.OrganizationID, user models.UserID) (models.Organization, error) {
+	var org models.Organization
+	err := retry(func() (err error) {
+		if org, err = s.orgs.Get(ctx, models.TenantOf(id), id); err != nil {
+			return err
+		}
+		if _, err := s.users.Member(ctx, models.TenantOf(id), id, user); err != nil {
+			return err
+		}
+		return s.addOwner(ctx, &org, user)
+	})
+	org.OwnerIDs = with(org.OwnerIDs, user)
+	return org, err
+}
+
+// orInvalidInvitation says of what is not there that the token is no good.
+func orInvalidInvitation(err error) error {
+	if !models.IsKind(err, models.KindNotFound) {
+		return err
+	}
+	refused := models.NewError(models.KindInvalid, "invalid_invitation",
+		"This invitation is not valid: it may have been used, replaced, revoked, or have expired.")
+	refused.Fields = []models.FieldError{{Location: "body.token", Message: "is not an open invitation"}}
+	return refused
+}

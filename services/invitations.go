@@ -1,0 +1,198 @@
+package services
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/base64"
+	"strings"
+	"text/template"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/secret"
+)
+
+//go:embed invitation.txt
+var invitationText string
+
+// Mail is a plain text for one address.
+type Mail struct {
+	To, Subject, Text string
+}
+
+// Mailer sends mails. Send returns nil when a server has taken the mail,
+// otherwise unavailable.
+type Mailer interface {
+	Send(ctx context.Context, m Mail) error
+}
+
+// Invitations bring people into organizations.
+type Invitations struct {
+	invitations *database.Invitations
+	orgs        *database.Organizations
+	users       *database.Users
+	members     *Members
+	text        *template.Template
+	o           InvitationOptions
+}
+
+// InvitationOptions of NewInvitations.
+type InvitationOptions struct {
+	// Mailer sends the invitations; nil hands their tokens to the inviter.
+	Mailer Mailer
+	// AcceptURL is the page mails link to, with "#token=" and the token after
+	// it, where no server's log sees it; "" puts the token itself into mails.
+	AcceptURL string
+	Cursors   *cursor.Codec
+	Now       func() time.Time
+}
+
+// NewInvitations builds the service. Its error is that of a damaged template.
+func NewInvitations(invitations *database.Invitations, orgs *database.Organizations, users *database.Users,
+	members *Members, o InvitationOptions) (*Invitations, error) {
+	text, err := template.New("invitation").Parse(invitationText)
+	if err != nil {
+		return nil, models.Internal(err)
+	}
+	return &Invitations{invitations: invitations, orgs: orgs, users: users, members: members, text: text, o: o}, nil
+}
+
+// InvitationInput asks an address into an organization.
+type InvitationInput struct {
+	Email string
+	Role  models.Role
+}
+
+// Invited is a new invitation. Token is zero when it went out by mail.
+type Invited struct {
+	Invitation models.Invitation
+	Token      secret.Value
+}
+
+// Create invites an address; an open invitation of the same address ends. Only
+// owners invite owners. conflict already_member, too_many_invitations.
+//
+// The mail goes out before anything is stored, while the caller waits: when it
+// can not be sent the answer is unavailable (mail_not_sent), an earlier
+// invitation still works, and the caller simply tries again.
+func (s *Invitations) Create(ctx context.Context, actor *models.Principal, id models.OrganizationID, in InvitationInput) (Invited, error) {
+	if err := actor.May(models.ActionInvitationsWrite); err != nil {
+		return Invited{}, err
+	}
+	if in.Role == models.RoleOwner {
+		if err := actor.May(models.ActionOwnersWrite); err != nil {
+			return Invited{}, err
+		}
+	}
+	org, err := s.orgs.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return Invited{}, err
+	}
+	now, email := s.o.Now(), FoldEmail(in.Email)
+	if err := s.mayInvite(ctx, id, email, now); err != nil {
+		return Invited{}, err
+	}
+	token := newAcceptToken()
+	out := Invited{Token: token, Invitation: models.Invitation{
+		ID: models.InvitationID(ids.New(models.InvitationPrefix)), OrgID: id, Email: email, Role: in.Role,
+		TokenHash: hashToken(token.Reveal()), InvitedBy: actor.UserID, PendingKey: models.PendingKeyOf(id, email),
+		CreatedAt: now, ExpiresAt: now.Add(models.InvitationTTL),
+	}}
+	if s.o.Mailer != nil {
+		if err := s.send(ctx, actor, &org, &out); err != nil {
+			return Invited{}, err
+		}
+		out.Token = secret.Value{}
+	}
+	err = retry(func() error {
+		if err := s.invitations.Replace(ctx, out.Invitation.PendingKey); err != nil {
+			return err
+		}
+		err := s.invitations.Insert(ctx, &out.Invitation)
+		if models.HasCode(err, "invitation_pending") {
+			return errConcurrentChange()
+		}
+		return err
+	})
+	return out, err
+}
+
+// mayInvite refuses who is in already, and more invitations than are bounded.
+func (s *Invitations) mayInvite(ctx context.Context, id models.OrganizationID, email string, now time.Time) error {
+	// That an address belongs to somebody elsewhere is not told to the inviter.
+	if user, err := s.users.ByEmail(ctx, email); err == nil && user.OrgID == id {
+		return models.Conflict("already_member", "This person is a member already.")
+	} else if err != nil && !models.IsKind(err, models.KindNotFound) {
+		return err
+	}
+	open, err := s.invitations.CountPending(ctx, id, now, models.MaxPendingInvitations)
+	if err == nil && open >= models.MaxPendingInvitations {
+		return models.Conflict("too_many_invitations", "Too many invitations are open; revoke some first.")
+	}
+	return err
+}
+
+func (s *Invitations) send(ctx context.Context, actor *models.Principal, org *models.Organization, i *Invited) error {
+	inviter := ""
+	if actor.Kind == models.CallerPerson {
+		user, err := s.users.Get(ctx, actor.Tenant(), actor.UserID)
+		if err != nil {
+			return err
+		}
+		inviter = user.Email
+	}
+	link := ""
+	if s.o.AcceptURL != "" {
+		link = s.o.AcceptURL + "#token=" + i.Token.Reveal()
+	}
+	var text strings.Builder
+	if err := s.text.Execute(&text, map[string]any{
+		"Inviter": inviter, "Organization": org.Name, "Role": string(i.Invitation.Role), "Link": link,
+		"Token": i.Token.Reveal(), "Email": i.Invitation.Email, "ExpiresAt": i.Invitation.ExpiresAt,
+	}); err != nil {
+		return models.Internal(err)
+	}
+	err := s.o.Mailer.Send(ctx, Mail{
+		To: i.Invitation.Email, Subject: "You are invited to " + org.Name + " on Pulse", Text: text.String(),
+	})
+	if models.IsKind(err, models.KindUnavailable) {
+		return models.NewError(models.KindUnavailable, "mail_not_sent",
+			"The invitation could not be mailed, so nobody was invited; try again.").Because(err)
+	}
+	return err
+}
+
+// List reads a page of an organization's open invitations.
+func (s *Invitations) List(ctx context.Context, actor *models.Principal, id models.OrganizationID, p PageRequest) (Page[models.Invitation], error) {
+	if err := actor.May(models.ActionInvitationsRead); err != nil {
+		return Page[models.Invitation]{}, err
+	}
+	if _, err := s.orgs.Get(ctx, actor.Tenant(), id); err != nil {
+		return Page[models.Invitation]{}, err
+	}
+	return listByID(s.o.Cursors, actor, "invitations|"+string(id), p, func(at database.Page) ([]models.Invitation, error) {
+		return s.invitations.List(ctx, id, s.o.Now(), at)
+	}, func(i models.Invitation) string { return string(i.ID) })
+}
+
+// Revoke ends an open invitation.
+func (s *Invitations) Revoke(ctx context.Context, actor *models.Principal, org models.OrganizationID, id models.InvitationID) error {
+	if err := actor.May(models.ActionInvitationsWrite); err != nil {
+		return err
+	}
+	if _, err := s.orgs.Get(ctx, actor.Tenant(), org); err != nil {
+		return err
+	}
+	return s.invitations.Revoke(ctx, org, id, s.o.Now())
+}
+
+// newAcceptToken makes a token of 256 random bits.
+func newAcceptToken() secret.Value {
+	var random [32]byte
+	rand.Read(random[:]) //nolint:errcheck // documented never to fail
+	return secret.New(base64.RawURLEncoding.EncodeToString(random[:]))
+}
