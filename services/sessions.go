@@ -168,7 +168,8 @@ func (s *Sessions) Person(ctx context.Context, token string) (*models.Principal,
 			break
 		}
 	}
-	if !verified || !ids.Valid(models.SessionPrefix, claims.SessionID) {
+	if !verified || !ids.Valid(models.SessionPrefix, claims.SessionID) ||
+		!ids.Valid(models.OrganizationPrefix, claims.OrgID) {
 		return nil, errBadAccessToken()
 	}
 	p, err := s.person(ctx, models.OrganizationID(claims.OrgID), models.SessionID(claims.SessionID))

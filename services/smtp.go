@@ -2,6 +2,7 @@ package services
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
@@ -23,7 +24,7 @@ type SMTP struct {
 
 // NewSMTP makes a sender; it connects when it is used.
 func NewSMTP(server smtpurl.Server, more ...gomail.Option) *SMTP {
-	options := []gomail.Option{gomail.WithPort(server.Port), gomail.WithTimeout(mailTimeout)}
+	options := []gomail.Option{gomail.WithPort(server.Port)}
 	switch server.Encryption {
 	case smtpurl.Implicit:
 		options = append(options, gomail.WithSSL())
@@ -54,7 +55,11 @@ func (s *SMTP) Send(ctx context.Context, m Mail) error {
 	message.SetMessageID()
 	message.SetDate()
 	message.SetBodyString(gomail.TypeTextPlain, m.Text)
-	client, err := gomail.NewClient(s.server.Host, s.options...)
+	// The library grants its timeout once for coming in and once for the mail,
+	// and hears of ctx in the first alone.
+	deadline, _ := ctx.Deadline()
+	half := max(time.Millisecond, time.Until(deadline)/2)
+	client, err := gomail.NewClient(s.server.Host, append(slices.Clone(s.options), gomail.WithTimeout(half))...)
 	if err != nil {
 		return models.Internal(err)
 	}
