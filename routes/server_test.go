@@ -98,6 +98,10 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 		RequestsPerMinute: int64(o.personPerMinute), Now: now,
 	})
 	must(err)
+	members := services.NewMembers(orgs, users, keys, sessions, keyAuth, services.MemberOptions{Cursors: cursors, Now: now})
+	invitations, err := services.NewInvitations(database.NewInvitations(s.engine), orgs, users, members,
+		services.InvitationOptions{Cursors: cursors, Now: now})
+	must(err)
 	status := services.NewStatus(now,
 		services.Probe{Name: "database", Check: s.engine.Ping, Essential: true},
 		services.Probe{Name: "livekit", Check: func(context.Context) error {
@@ -115,6 +119,8 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 			services.OrganizationOptions{SignUp: !o.signUpClosed, Hasher: hasher, Cursors: cursors, Logins: logins, Now: now})),
 		Projects: handlers.NewProjects(requests, services.NewProjects(projects, orgs, keys, keyAuth, hasher,
 			services.ProjectOptions{Cursors: cursors, Now: now})),
+		Members:     handlers.NewMembers(requests, members),
+		Invitations: handlers.NewInvitations(requests, invitations),
 		Tokens: handlers.NewTokens(requests, services.NewTokens(
 			services.Cluster{URL: clusterURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}, now)),
 		Docs:    handlers.NewDocs(routes.OpenAPI()),
