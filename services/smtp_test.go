@@ -38,7 +38,9 @@ type mailServer struct {
 	logins   int
 }
 
-func (s *mailServer) NewSession(*smtp.Conn) (smtp.Session, error) { return &mailSession{server: s}, nil }
+func (s *mailServer) NewSession(*smtp.Conn) (smtp.Session, error) {
+	return &mailSession{server: s}, nil
+}
 
 type mailSession struct {
 	server *mailServer

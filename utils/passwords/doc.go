@@ -1,6 +1,6 @@
 // Package passwords tells the passwords that everybody tries first.
 //
-// It owns the list and the rules by which a password is one of it in disguise.
+// It owns the list and the one disguise it sees through, digits after a word.
 // It does not hash, and it does not judge strength beyond that: length is the
 // request's rule, and NIST SP 800-63B (5.1.1.2) asks for a list of common
 // values and against rules about character classes.
