@@ -67,7 +67,7 @@ func TestTheExampleFileDocumentsEveryVariableWithItsDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(text) != example() {
-		t.Error(".env.example is not in step with the table; run: go test ./config -run ExampleFile -update")
+		t.Error(".env.example is not in step with the table; run: go test ./config -update")
 	}
 }
 
@@ -124,5 +124,49 @@ func TestNoVariableIsDeclaredTwice(t *testing.T) {
 		if !seen[name] {
 			t.Errorf("%s is missing", name)
 		}
+	}
+}
+
+// readmePath is README.md, whose table of settings is written out of the table
+// too.
+const readmePath = "../README.md"
+
+func settingsTable() string {
+	var out strings.Builder
+	out.WriteString("<!-- settings -->\n| variable | default | |\n|---|---|---|\n")
+	for _, v := range Variables() {
+		shown := v.Default
+		if v.DevelopmentDefault != "" {
+			shown = v.DevelopmentDefault
+		}
+		if shown != "" {
+			shown = "`" + shown + "`"
+		}
+		if v.DevelopmentDefault != "" {
+			shown += " in development"
+		}
+		out.WriteString("| `" + v.Name + "` | " + shown + " | " + strings.ReplaceAll(v.Description, "|", `\|`) + " |\n")
+	}
+	return out.String() + "<!-- /settings -->"
+}
+
+func TestTheReadmeListsEveryVariableWithItsDefault(t *testing.T) {
+	text, err := os.ReadFile(readmePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, opened := strings.Cut(string(text), "<!-- settings -->")
+	table, after, closed := strings.Cut(rest, "<!-- /settings -->")
+	if !opened || !closed {
+		t.Fatal("README.md has no place for the settings")
+	}
+	if *update {
+		if err := os.WriteFile(readmePath, []byte(before+settingsTable()+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if "<!-- settings -->"+table+"<!-- /settings -->" != settingsTable() {
+		t.Error("README.md is not in step with the table; run: go test ./config -update")
 	}
 }

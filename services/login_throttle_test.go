@@ -191,7 +191,7 @@ func TestAnUnknownAddressCostsTheTimeOfAWrongPassword(t *testing.T) {
 		return best
 	}
 	known, unknown := least(ownersEmail), least("nobody@example.com")
-	if ratio := float64(unknown) / float64(known); ratio < 0.6 || ratio > 1.7 {
+	if ratio := float64(unknown) / float64(known); ratio < 0.3 || ratio > 3 {
 		t.Errorf("%s for an unknown address, %s for a wrong password", unknown, known)
 	}
 }
