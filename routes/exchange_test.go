@@ -1,0 +1,75 @@
+package routes_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// exchangeBody is what an app sends to be let into a room.
+const exchangeBody = `{"room_name":"standup","participant_identity":"alice"}`
+
+// exchange is one request for a token that can be sent again and again, so
+// that what is measured is the stack's and not the test's.
+type exchange struct {
+	s       *server
+	request *http.Request
+	body    *strings.Reader
+	answer  unread
+}
+
+func newExchange(s *server, how with) *exchange {
+	x := &exchange{s: s, body: strings.NewReader(exchangeBody), answer: unread{header: http.Header{}}}
+	x.request = httptest.NewRequest(http.MethodPost, "/v1/tokens/create", nil)
+	x.request.Header.Set("Content-Type", "application/json")
+	x.request.ContentLength, x.request.Body = int64(len(exchangeBody)), io.NopCloser(x.body)
+	how(x.request)
+	return x
+}
+
+func (x *exchange) send() {
+	x.body.Reset(exchangeBody)
+	x.request.Body = io.NopCloser(x.body)
+	clear(x.answer.header)
+	x.s.handler.ServeHTTP(&x.answer, x.request)
+	x.s.log.Reset()
+	if x.answer.status != http.StatusCreated {
+		x.s.t.Fatalf("got %d, want 201", x.answer.status)
+	}
+}
+
+// unread is an answer of which only the status is kept.
+type unread struct {
+	header http.Header
+	status int
+}
+
+func (w *unread) Header() http.Header         { return w.header }
+func (w *unread) WriteHeader(status int)      { w.status = status }
+func (w *unread) Write(p []byte) (int, error) { return len(p), nil }
+
+// exchanges are the two grades of caller.
+func exchanges(s *server) map[string]*exchange {
+	t := s.tenant("acme")
+	return map[string]*exchange{
+		"key":            newExchange(s, asKey(t.key)),
+		"key_and_secret": newExchange(s, asServer(t.key, t.secret)),
+	}
+}
+
+// BenchmarkTokenExchange is the whole stack without the connection: every
+// middleware, the log line, the metrics. `make bench` measures the same over
+// real connections.
+func BenchmarkTokenExchange(b *testing.B) {
+	for name, x := range exchanges(newServer(b)) {
+		b.Run(name, func(b *testing.B) {
+			x.send()
+			b.ReportAllocs()
+			for b.Loop() {
+				x.send()
+			}
+		})
+	}
+}
