@@ -44,8 +44,12 @@ type grantsRequest struct {
 	DestinationRoom string `json:"destinationRoom" validate:"max=256"`
 }
 
-// VideoGrants gives the grants that stay inside a room.
+// VideoGrants gives the grants that stay inside a room; none where the request
+// names no grants.
 func (g *grantsRequest) VideoGrants() models.VideoGrants {
+	if g == nil {
+		return models.VideoGrants{}
+	}
 	return models.VideoGrants{
 		RoomJoin: g.RoomJoin, RoomAdmin: g.RoomAdmin, CanPublish: g.CanPublish, CanSubscribe: g.CanSubscribe,
 		CanPublishData: g.CanPublishData, CanPublishSources: g.CanPublishSources,
@@ -56,6 +60,9 @@ func (g *grantsRequest) VideoGrants() models.VideoGrants {
 
 // serverWide names those asked for that reach beyond a room.
 func (g *grantsRequest) serverWide() []string {
+	if g == nil {
+		return nil
+	}
 	var out []string
 	for _, grant := range []struct {
 		name  string

@@ -15,7 +15,9 @@ import (
 	"pulse-control-plane/utils/ids"
 )
 
-const requestIDKey = "pulse.request_id"
+// requestIDHeader of the answer is also where the id is read from again: a
+// value in gin's context would cost each request a map.
+const requestIDHeader = "X-Request-Id"
 
 // maxRequestID bounds an id a client brings.
 const maxRequestID = 128
@@ -23,12 +25,11 @@ const maxRequestID = 128
 // RequestID takes X-Request-Id if it is well-formed (1 to 128 of A–Z a–z 0–9
 // . _ - : =), or makes one, and returns it always.
 func RequestID(c *gin.Context) {
-	id := c.GetHeader("X-Request-Id")
+	id := c.GetHeader(requestIDHeader)
 	if !wellFormedRequestID(id) {
 		id = ids.New(models.RequestPrefix)
 	}
-	c.Set(requestIDKey, id)
-	c.Writer.Header()["X-Request-Id"] = []string{id}
+	c.Writer.Header()[requestIDHeader] = []string{id}
 }
 
 func wellFormedRequestID(id string) bool {
@@ -47,7 +48,7 @@ func wellFormedRequestID(id string) bool {
 }
 
 // RequestIDOf gives the id of the request.
-func RequestIDOf(c *gin.Context) string { return c.GetString(requestIDKey) }
+func RequestIDOf(c *gin.Context) string { return c.Writer.Header().Get(requestIDHeader) }
 
 // Log writes one line for each request when it is done: level by status, with
 // request id, principal, project and latency; the query is left out because

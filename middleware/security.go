@@ -13,20 +13,24 @@ import (
 // Pages of our own (/docs) replace the content policy.
 func SecurityHeaders(strict bool) gin.HandlerFunc {
 	// Shared slices: the values never change, so no request allocates them.
-	fixed := map[string][]string{
-		"X-Content-Type-Options":  {"nosniff"},
-		"X-Frame-Options":         {"DENY"},
-		"Referrer-Policy":         {"no-referrer"},
-		"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
-		"Cache-Control":           {"no-store"},
+	type field struct {
+		name  string
+		value []string
+	}
+	fixed := []field{
+		{"X-Content-Type-Options", []string{"nosniff"}},
+		{"X-Frame-Options", []string{"DENY"}},
+		{"Referrer-Policy", []string{"no-referrer"}},
+		{"Content-Security-Policy", []string{"default-src 'none'; frame-ancestors 'none'"}},
+		{"Cache-Control", []string{"no-store"}},
 	}
 	if strict {
-		fixed["Strict-Transport-Security"] = []string{"max-age=63072000; includeSubDomains"}
+		fixed = append(fixed, field{"Strict-Transport-Security", []string{"max-age=63072000; includeSubDomains"}})
 	}
 	return func(c *gin.Context) {
 		header := c.Writer.Header()
-		for name, value := range fixed {
-			header[name] = value
+		for _, f := range fixed {
+			header[f.name] = f.value
 		}
 	}
 }
