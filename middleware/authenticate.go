@@ -40,12 +40,13 @@ const keyPrefix = "pulse_key_"
 func (a *Authentication) Identify(c *gin.Context) error {
 	p, err := a.principal(c)
 	switch {
+	case err == nil: // the usual case; looking into an error allocates
 	case models.IsKind(err, models.KindUnauthenticated), models.IsKind(err, models.KindForbidden):
 		if limited := a.Limits.byIP(c); limited != nil {
 			return limited
 		}
 		return err
-	case err != nil:
+	default:
 		return err
 	}
 	c.Set(models.PrincipalKey, p)

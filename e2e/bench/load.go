@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+)
+
+// load is how hard wrk asks.
+type load struct {
+	rounds      int
+	duration    time.Duration
+	connections int
+}
+
+// keysOf says with which keys wrk asks: one pair, or those in a file, one a line.
+type keysOf struct {
+	one  pair
+	file string
+}
+
+func (k keysOf) arguments() []string {
+	switch {
+	case k.file != "":
+		return []string{k.file}
+	case k.one.Secret == "":
+		return []string{"-", k.one.Key, "-"}
+	}
+	return []string{"-", k.one.Key, k.one.Secret}
+}
+
+// result is one run of wrk: requests a second, and latencies in milliseconds.
+type result struct{ perSecond, p50, p99 float64 }
+
+// run loads a server once. An answer that is not 2xx is an error: refusals would be fast.
+func (l load) run(ctx context.Context, s *server, k keysOf) (result, error) {
+	args := append([]string{"--threads", "1", "--connections", fmt.Sprint(l.connections), "--duration", l.duration.String(),
+		"--script", "exchange.lua", "http://" + s.address, "--"}, k.arguments()...)
+	out, err := exec.CommandContext(ctx, "wrk", args...).CombinedOutput()
+	if err != nil {
+		return result{}, fmt.Errorf("wrk: %w\n%s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		var requests, microseconds, p50, p99, failed float64
+		if _, err := fmt.Sscanf(line, "RESULT %g %g %g %g %g", &requests, &microseconds, &p50, &p99, &failed); err != nil {
+			continue
+		}
+		if failed > 0 {
+			return result{}, fmt.Errorf("%g of %g requests failed\n%s", failed, requests, out)
+		}
+		return result{requests / (microseconds / 1e6), p50 / 1000, p99 / 1000}, nil
+	}
+	return result{}, fmt.Errorf("wrk said nothing of its result\n%s", out)
+}
+
+// contender is one side of a comparison.
+type contender struct {
+	name   string
+	server *server
+	keys   keysOf
+}
+
+// alternate loads the contenders in turn, once to warm up and then in every round, and gives each one's results in the
+// order of the rounds.
+func (l load) alternate(ctx context.Context, all []contender, progress func(string)) ([][]result, error) {
+	results := make([][]result, len(all))
+	for round := range l.rounds + 1 {
+		for i, c := range all {
+			r, err := l.run(ctx, c.server, c.keys)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+			if round > 0 {
+				results[i] = append(results[i], r)
+				progress(fmt.Sprintf("round %d of %d: %-28s %8.0f/s  p50 %6.2f ms  p99 %6.2f ms",
+					round, l.rounds, c.name, r.perSecond, r.p50, r.p99))
+			}
+		}
+	}
+	return results, nil
+}
+
+// each gives one figure of every round.
+func each(results []result, figure func(result) float64) []float64 {
+	out := make([]float64, len(results))
+	for i, r := range results {
+		out[i] = figure(r)
+	}
+	return out
+}
+
+// ratios divides round by round, so that what the machine did meanwhile cancels out.
+func ratios(over, under []float64) []float64 {
+	out := make([]float64, len(over))
+	for i := range over {
+		out[i] = over[i] / under[i]
+	}
+	return out
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+// haveWrk tells whether the generator is there.
+func haveWrk() error {
+	if _, err := exec.LookPath("wrk"); err != nil {
+		return errors.New("the load generator wrk is missing: apt-get install wrk, brew install wrk, or https://github.com/wg/wrk")
+	}
+	return nil
+}

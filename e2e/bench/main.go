@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+)
+
+// idleFor is how long a server is left alone before its memory is read.
+const idleFor = 5 * time.Second
+
+type options struct {
+	load     load
+	projects int
+	root     string
+	out      string
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.load.rounds, "rounds", 7, "rounds of each comparison")
+	flag.DurationVar(&o.load.duration, "duration", 4*time.Second, "length of one run of wrk")
+	flag.IntVar(&o.load.connections, "connections", 32, "connections of wrk")
+	flag.IntVar(&o.projects, "projects", 1_000_000, "projects in the large database")
+	flag.StringVar(&o.root, "root", "../..", "folder of the product's module")
+	flag.StringVar(&o.out, "out", "../../docs/BENCHMARKS.md", "file to write the table to")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func say(text string) { fmt.Println(text) }
+
+func run(ctx context.Context, o options) error {
+	if err := haveWrk(); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "pulse-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	before := loadAverage()
+	pulse, bare := filepath.Join(dir, "pulse"), filepath.Join(dir, "bare")
+	say("building")
+	if err := errors.Join(buildBinary(ctx, o.root, ".", pulse), buildBinary(ctx, ".", "./bare", bare)); err != nil {
+		return err
+	}
+	big, err := filled(ctx, o.projects, say)
+	if err != nil {
+		return fmt.Errorf("fill the large database: %w", err)
+	}
+	rows, err := exchanges(ctx, o, dir, pulse, bare, big)
+	if err != nil {
+		return err
+	}
+	still, err := standing(ctx, o, dir, pulse)
+	if err != nil {
+		return err
+	}
+	figures, err := engineFigures(ctx, o.root, say)
+	if err != nil {
+		return err
+	}
+	rows = append(append(rows, engineRows(figures)...), still...)
+	text := markdown(rows, o.load, o.projects, before, loadAverage())
+	say("\n" + text)
+	return errors.Join(os.MkdirAll(filepath.Dir(o.out), 0o755), os.WriteFile(o.out, []byte(text), 0o644))
+}
+
+// exchanges compares the token exchange.
+func exchanges(ctx context.Context, o options, dir, pulse, bare, big string) (rows []row, err error) {
+	var running []*server
+	defer func() {
+		for _, s := range running {
+			err = errors.Join(err, s.stop())
+		}
+	}()
+	begin := func(name string, start func(dir string) (*server, error)) (*server, error) {
+		own := filepath.Join(dir, "run-"+name)
+		if err := os.MkdirAll(filepath.Join(own, "data"), 0o700); err != nil {
+			return nil, err
+		}
+		s, err := start(own)
+		if err == nil {
+			running = append(running, s)
+		}
+		return s, err
+	}
+	other, err := begin("bare", func(own string) (*server, error) { return startBare(ctx, bare, own) })
+	if err != nil {
+		return nil, err
+	}
+	small, err := begin("small", func(own string) (*server, error) {
+		return startPulse(ctx, pulse, own, filepath.Join(own, "data"))
+	})
+	if err != nil {
+		return nil, err
+	}
+	large, err := begin("large", func(own string) (*server, error) {
+		data := filepath.Join(own, "data")
+		if err := copyFile(filepath.Join(data, "pulse.db"), filepath.Join(big, "pulse.db")); err != nil {
+			return nil, err
+		}
+		return startPulse(ctx, pulse, own, data)
+	})
+	if err != nil {
+		return nil, err
+	}
+	own, err := small.newPair(ctx)
+	if err != nil {
+		return nil, err
+	}
+	results, err := o.load.alternate(ctx, []contender{
+		{"bare", other, keysOf{one: pair{Key: own.Key}}},
+		{"pulse, key", small, keysOf{one: pair{Key: own.Key}}},
+		{"pulse, key and secret", small, keysOf{one: own}},
+		{"pulse, large database", large, keysOf{file: filepath.Join(big, "keys")}},
+	}, say)
+	if err != nil {
+		return nil, err
+	}
+	perSecond := func(r result) float64 { return r.perSecond }
+	p99 := func(r result) float64 { return r.p99 }
+	compare := func(what string, of []result, figure func(result) float64, unit string, g goal) row {
+		ours, theirs := each(of, figure), each(results[0], figure)
+		return row{what: what, pulse: number(median(ours)) + unit, bare: number(median(theirs)) + unit,
+			value: median(ratios(ours, theirs)), unit: " ×", goal: g}
+	}
+	return []row{
+		compare("token exchange, key", results[1], perSecond, "/s", atLeast(0.85)),
+		compare("token exchange, key and secret", results[2], perSecond, "/s", atLeast(0.85)),
+		compare("token exchange, key, 99th percentile", results[1], p99, " ms", atMost(1.5)),
+		compare("token exchange, key and secret, 99th percentile", results[2], p99, " ms", atMost(1.5)),
+		compare(fmt.Sprintf("token exchange, %d projects, keys of 100,000", o.projects), results[3], perSecond, "/s", atLeast(0.6)),
+	}, nil
+}
+
+// standing measures what needs no load: start, memory, size.
+func standing(ctx context.Context, o options, dir, pulse string) ([]row, error) {
+	var starts, resident []float64
+	for n := range o.load.rounds {
+		own := filepath.Join(dir, fmt.Sprintf("start-%d", n))
+		if err := os.MkdirAll(own, 0o700); err != nil {
+			return nil, err
+		}
+		s, err := startPulse(ctx, pulse, own, filepath.Join(own, "data"))
+		if err != nil {
+			return nil, err
+		}
+		starts = append(starts, float64(s.startup.Microseconds())/1000)
+		select {
+		case <-time.After(idleFor):
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), s.stop())
+		}
+		held, err := s.residentMB()
+		if err := errors.Join(err, s.stop()); err != nil {
+			return nil, err
+		}
+		resident = append(resident, held)
+	}
+	info, err := os.Stat(pulse)
+	if err != nil {
+		return nil, err
+	}
+	figure := func(what string, value float64, unit string, g goal) row {
+		return row{what: what, pulse: number(value) + unit, value: value, unit: unit, goal: g}
+	}
+	return []row{
+		figure("start to first /health", median(starts), " ms", atMost(300)),
+		figure("resident memory, idle", median(resident), " MB", atMost(60)),
+		figure("stripped binary", float64(info.Size())/1e6, " MB", atMost(35)),
+	}, nil
+}
+
+// engineRows are the embedded engine's, which are goals at both sizes.
+func engineRows(figures map[string]float64) []row {
+	var rows []row
+	for _, size := range []string{"10000", "1000000"} {
+		reads, inserts := figures["PointRead/"+size+"_documents"], figures["DurableInsert32Writers/"+size+"_documents"]
+		rows = append(rows,
+			row{what: "embedded engine, point reads on one goroutine, " + size + " documents",
+				pulse: number(reads) + "/s", value: reads, unit: "/s", goal: atLeast(20_000)},
+			row{what: "embedded engine, durable inserts from 32 writers, " + size + " documents",
+				pulse: number(inserts) + "/s", value: inserts, unit: "/s", goal: atLeast(5_000)})
+	}
+	return rows
+}
