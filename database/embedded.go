@@ -63,8 +63,8 @@ const (
 	readerCache = "cache_size=-4096"
 	// mappedBytes of the file are read without system calls.
 	mappedBytes = "mmap_size=1073741824"
-	// checkpointPages of the log are collected before they move into the file.
-	checkpointPages = "wal_autocheckpoint=4000"
+	// The checkpointer moves the log, not the commit that makes it long.
+	noCheckpoints = "wal_autocheckpoint=0"
 	// busyMilliseconds bound the wait for a lock, which only an outside tool
 	// such as a backup can hold.
 	busyMilliseconds = "busy_timeout=5000"
@@ -122,12 +122,16 @@ func (e *Embedded) open(ctx context.Context) error {
 	// survives a power failure (https://www.sqlite.org/pragma.html).
 	conn, err := openSQLite(e.path, []string{
 		busyMilliseconds, embeddedPageSize, "journal_mode=WAL", "synchronous=FULL",
-		writerCache, mappedBytes, checkpointPages, "temp_store=MEMORY",
+		writerCache, mappedBytes, noCheckpoints, "temp_store=MEMORY",
 	})
 	if err != nil {
 		return sqliteFailure(err)
 	}
-	e.writer = startWriter(ctx, conn, e.clock)
+	moving, err := openSQLite(e.path, []string{busyMilliseconds, "synchronous=FULL", readerCache, noCheckpoints})
+	if err != nil {
+		return sqliteFailure(errors.Join(err, conn.close()))
+	}
+	e.writer = startWriter(ctx, conn, startCheckpointer(ctx, moving, e.log), e.clock)
 	e.readers = newReaders(max(4, 2*runtime.GOMAXPROCS(0)), func() (*sqliteConn, error) {
 		return openSQLite(e.path, []string{
 			busyMilliseconds, readerCache, mappedBytes, "temp_store=MEMORY", "query_only=ON",

@@ -30,6 +30,7 @@ const (
 // each is acknowledged only after that.
 type writer struct {
 	conn  *sqliteConn
+	moves *checkpointer
 	clock func() time.Time
 	queue chan *write
 	done  chan struct{}
@@ -39,7 +40,10 @@ type writer struct {
 	// committed is the clock's time of the last commit that reached the disk,
 	// in Unix nanoseconds; zero after one that failed.
 	committed atomic.Int64
-	failed    error
+	// finishAt is the length of the log, in frames, at which the writer moves
+	// it itself; the goroutine's own.
+	finishAt int64
+	failed   error
 }
 
 // write is one operation on its way to the disk.
@@ -58,12 +62,12 @@ const (
 	writeGivenUp
 )
 
-// startWriter takes over a connection. The writer ends with close, not with
+// startWriter takes over a connection and a checkpointer. The writer ends with close, not with
 // ctx: what is queued must still be answered.
-func startWriter(ctx context.Context, conn *sqliteConn, clock func() time.Time) *writer {
+func startWriter(ctx context.Context, conn *sqliteConn, moves *checkpointer, clock func() time.Time) *writer {
 	w := &writer{
-		conn: conn, clock: clock,
-		queue: make(chan *write, 4*batchedWrites), done: make(chan struct{}),
+		conn: conn, moves: moves, clock: clock,
+		queue: make(chan *write, 4*batchedWrites), done: make(chan struct{}), finishAt: fullFrames,
 	}
 	go w.loop(context.WithoutCancel(ctx))
 	return w
@@ -120,9 +124,11 @@ func (w *writer) loop(ctx context.Context) {
 	batch := make([]*write, 0, batchedWrites)
 	for op := range w.queue {
 		batch = w.transact(ctx, append(batch[:0], op))
+		w.keepLogShort(ctx)
 	}
-	_, err := w.conn.row(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
-	w.failed = errors.Join(err, w.conn.close())
+	err := w.moves.close()
+	_, truncate := w.conn.row(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	w.failed = errors.Join(err, truncate, w.conn.close())
 }
 
 // transact runs the first operation and all that queue up meanwhile in one

@@ -3,7 +3,9 @@ package database
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -146,5 +148,33 @@ func TestPingWritesUnlessAWriteWasJustAcknowledged(t *testing.T) {
 	}
 	if n := probes(); n != 1 {
 		t.Errorf("probed %d times right after a probe; want once", n)
+	}
+}
+
+func TestTheLogStaysShortWhileWritesNeverPause(t *testing.T) {
+	e := openListed(t, EmbeddedOptions{})
+	note := strings.Repeat("x", 256<<10)
+	var writers sync.WaitGroup
+	var longest atomic.Int64
+	for w := range 8 {
+		writers.Go(func() {
+			for n := range 120 {
+				doc := bson.D{{Key: "_id", Value: fmt.Sprintf("%d-%d", w, n)}, {Key: "note", Value: note}}
+				if err := e.Insert(t.Context(), "listed", doc); err != nil {
+					t.Error(err)
+					return
+				}
+				if info, err := os.Stat(e.path + "-wal"); err != nil {
+					t.Error(err)
+				} else if info.Size() > longest.Load() {
+					longest.Store(info.Size())
+				}
+			}
+		})
+	}
+	writers.Wait()
+	// 240 MiB were written; a batch may pass the limit before it is seen.
+	if limit := int64(2 * fullFrames * 4096); longest.Load() > limit {
+		t.Errorf("the log grew to %d bytes; want at most %d", longest.Load(), limit)
 	}
 }
