@@ -222,7 +222,12 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 			return err
 		}
 		return nil
-	}, server.Shutdown)
+	}, func(ctx context.Context) error {
+		if err := server.Shutdown(ctx); err != nil {
+			return errors.Join(err, server.Close())
+		}
+		return nil
+	})
 
 	log.Info().Str("version", buildVersion()).Str("address", listener.Addr().String()).Str("engine", engine.Name()).
 		Str("livekit", cfg.LiveKit.Host).Str("environment", string(cfg.Environment)).Msg("serving")
