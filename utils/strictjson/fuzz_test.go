@@ -59,13 +59,19 @@ func FuzzATokenRequestIsTakenOnlyIfItIsOneWellFormedObject(f *testing.F) {
 	for _, seed := range []string{
 		`{"room_name":"a","participant_identity":"b"}`, `{"roomName":"a","room_name":"a"}`, `{"room_config":{"a":{"b":1,"b":2}}}`,
 		`{"expires_at":null,"password":"0123456789","data":"aGk="}`, `{"rows":[{"note":"a","note":"b"}]}`, `{"grants":{"canPublishSources":["camera"]}}`,
+		`{"room_name":"a/b"}`, `{"participant_attributes":{"a":"123456789"}}`, `{"ttl_seconds":29}`, `{"ttl_seconds":0}`, `{"password":"short"}`, `{"note":"\u0000"}`,
+		`{"grants":{"canPublishSources":["x"]}}`, `{"rows":[{"note":"\u0007"}]}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	d := strictjson.New()
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if d.Into(body, new(tokenRequest)) != nil {
+		var into tokenRequest
+		if d.Into(body, &into) != nil {
 			return
+		}
+		if broken := d.Validate(&into); len(broken) > 0 {
+			t.Fatalf("%q is taken and breaks %v", body, broken)
 		}
 		// Duplicate names and malformed UTF-8 make a value invalid here.
 		if v := jsontext.Value(bytes.TrimSpace(body)); v.Kind() != '{' || !v.IsValid() {

@@ -47,11 +47,20 @@ type field struct {
 	name  string
 	index []int
 	bit   uint64
+	// rule is its validate tag, and optional tells that it has nothing to say
+	// of the zero value.
+	rule     string
+	optional bool
 }
 
 // object is the plan of a struct: its fields by every name they go by.
 type object struct {
 	byName map[string]*field
+	// ruled are the fields with a rule, or that may hold such fields.
+	ruled []*field
+	// elsewhere is true where rules stand on what is not decoded, or concern
+	// several fields.
+	elsewhere bool
 }
 
 // planOf compiles the plan of a struct type. An error is a mistake in the
@@ -73,14 +82,17 @@ func (p planner) object(t reflect.Type) (*object, error) {
 	count := 0
 	for _, member := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(member.Tag.Get("json"), ",")
+		rule := member.Tag.Get("validate")
 		if member.Anonymous {
 			// Its own fields follow, as if they stood here.
 			if name != "" || member.Type.Kind() != reflect.Struct {
 				return nil, fmt.Errorf("%s.%s: only a struct without a name can be embedded", t, member.Name)
 			}
+			o.elsewhere = o.elsewhere || rule != ""
 			continue
 		}
 		if name == "-" || !member.IsExported() {
+			o.elsewhere = o.elsewhere || rule != ""
 			continue
 		}
 		if name == "" {
@@ -93,8 +105,13 @@ func (p planner) object(t reflect.Type) (*object, error) {
 		if count == 64 {
 			return nil, fmt.Errorf("%s has more than 64 fields", t)
 		}
-		f := &field{node: *n, name: name, index: member.Index, bit: 1 << count}
+		f := &field{node: *n, name: name, index: member.Index, bit: 1 << count,
+			rule: rule, optional: rule == "omitempty" || strings.HasPrefix(rule, "omitempty,")}
 		count++
+		if rule != "" || n.shape == shapeStruct {
+			o.ruled = append(o.ruled, f)
+		}
+		o.elsewhere = o.elsewhere || concernsOthers(rule)
 		if err := f.applyTag(member.Tag.Get("pulse"), o); err != nil {
 			return nil, fmt.Errorf("%s.%s: %w", t, member.Name, err)
 		}
@@ -103,6 +120,16 @@ func (p planner) object(t reflect.Type) (*object, error) {
 		}
 	}
 	return o, nil
+}
+
+// concernsOthers recognises validator's rules that look at other fields.
+func concernsOthers(rule string) bool {
+	for _, part := range []string{"field", "_with", "_if", "_unless"} {
+		if strings.Contains(rule, part) {
+			return true
+		}
+	}
+	return false
 }
 
 func (o *object) add(name string, f *field) error {

@@ -45,11 +45,11 @@ func New() *Decoder {
 // can not be decoded into at all is internal. What into holds after an error
 // is not to be used.
 func (d *Decoder) Into(data []byte, into any) error {
-	found, complete, err := d.decode(data, into)
+	plan, found, complete, err := d.decode(data, into)
 	if err != nil {
 		return models.Internal(err)
 	}
-	if complete {
+	if complete && !(len(found) == 0 && d.surelyValid(plan, reflect.ValueOf(into).Elem())) {
 		found = merge(found, d.Validate(into))
 	}
 	if len(found) > 0 {
@@ -61,32 +61,31 @@ func (d *Decoder) Into(data []byte, into any) error {
 // Decode only decodes, and gives every field that could not be. It panics where
 // into is no pointer to a struct, or to one that can not be decoded into.
 func (d *Decoder) Decode(data []byte, into any) []models.FieldError {
-	found, _, err := d.decode(data, into)
+	_, found, _, err := d.decode(data, into)
 	if err != nil {
 		panic(err)
 	}
 	return found
 }
 
-func (d *Decoder) decode(data []byte, into any) (found []models.FieldError, complete bool, err error) {
+func (d *Decoder) decode(data []byte, into any) (plan *object, found []models.FieldError, complete bool, err error) {
 	v := reflect.ValueOf(into)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
-		return nil, false, fmt.Errorf("strictjson: %T is no pointer to a struct", into)
+		return nil, nil, false, fmt.Errorf("strictjson: %T is no pointer to a struct", into)
 	}
-	plan, err := d.plan(v.Elem().Type())
-	if err != nil {
-		return nil, false, err
+	if plan, err = d.plan(v.Elem().Type()); err != nil {
+		return nil, nil, false, err
 	}
 	switch {
 	case len(bytes.TrimSpace(data)) == 0:
-		return one("is empty; send a JSON object"), false, nil
+		return plan, one("is empty; send a JSON object"), false, nil
 	case depth(data) > MaxDepth:
-		return one(fmt.Sprintf("is nested deeper than %d levels", MaxDepth)), false, nil
+		return plan, one(fmt.Sprintf("is nested deeper than %d levels", MaxDepth)), false, nil
 	}
 	w := d.walkers.Get().(*walker)
 	defer d.walkers.Put(w)
 	found, complete = w.read(data, plan, v.Elem())
-	return found, complete, nil
+	return plan, found, complete, nil
 }
 
 func one(message string) []models.FieldError {

@@ -133,6 +133,64 @@ func TestAFieldThatCouldNotBeDecodedIsNotCalledMissingToo(t *testing.T) {
 	}
 }
 
+func TestRulesAreCheckedWhereverTheyStand(t *testing.T) {
+	type inner struct {
+		Tags []string `json:"tags" validate:"dive,oneof=a b"`
+	}
+	// Types of their own, so that no rule is checked for another's sake.
+	type ordered struct {
+		Min int `json:"min"`
+		Max int `json:"max" validate:"omitempty,nefield=Min"`
+	}
+	type both struct {
+		One   string `json:"one" validate:"required_with=Other"`
+		Other string `json:"other"`
+	}
+	type nested struct {
+		Held  inner  `json:"held"`
+		Inner *inner `json:"inner"`
+	}
+	type needed struct {
+		Needed *inner `json:"needed" validate:"required"`
+	}
+	for _, row := range []struct {
+		into any
+		body string
+		want []string
+	}{
+		{new(ordered), `{"min":5,"max":5}`, []string{"body.max: is not valid (nefield)"}},
+		{new(ordered), `{"min":4,"max":5}`, nil},
+		{new(both), `{"other":"x"}`, []string{"body.one: is required"}},
+		{new(both), `{}`, nil},
+		{new(nested), `{"held":{"tags":["c","a"]},"inner":{"tags":["a"]}}`, []string{"body.held.tags[0]: must be one of: a, b"}},
+		{new(nested), `{"inner":{"tags":["a","c"]}}`, []string{"body.inner.tags[1]: must be one of: a, b"}},
+		{new(nested), `{"held":{"tags":["a"]},"inner":{"tags":["b"]}}`, nil},
+		{new(needed), `{}`, []string{"body.needed: is required"}},
+		{new(needed), `{"needed":{"tags":["c"]}}`, []string{"body.needed.tags[0]: must be one of: a, b"}},
+		{new(needed), `{"needed":{}}`, nil},
+	} {
+		if got := of(t, row.body, row.into); !slices.Equal(got, row.want) {
+			t.Errorf("%T %s: got %q, want %q", row.into, row.body, got, row.want)
+		}
+	}
+	type hidden struct {
+		Name string `json:"name" validate:"max=3"`
+		Mark string `json:"-" validate:"required"`
+	}
+	if got := of(t, `{"name":"a"}`, new(hidden)); len(got) != 1 || !strings.HasSuffix(got[0], ": is required") {
+		t.Errorf("a rule on what is not decoded: got %q", got)
+	}
+	type flat struct {
+		Name string `json:"name" validate:"omitempty,max=3"`
+	}
+	if got := of(t, `{"name":"abc"}`, new(flat)); got != nil {
+		t.Errorf("got %q", got)
+	}
+	if got := of(t, `{"name":"abcd"}`, new(flat)); !slices.Equal(got, []string{"body.name: must be at most 3 characters long"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestANameMayStandOnceOnly(t *testing.T) {
 	expect(t, `{"note":"a","note":"a"}`, "body.note: is given more than once")
 	expect(t, `{"note":"a","n\u006fte":"b"}`, "body.note: is given more than once")
