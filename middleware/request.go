@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -23,10 +24,11 @@ const requestIDHeader = "X-Request-Id"
 const maxRequestID = 128
 
 // RequestID takes X-Request-Id if it is well-formed (1 to 128 of A–Z a–z 0–9
-// . _ - : =), or makes one, and returns it always.
+// . _ - : =) and does not look like a credential, or makes one, and returns it
+// always.
 func RequestID(c *gin.Context) {
 	id := c.GetHeader(requestIDHeader)
-	if !wellFormedRequestID(id) {
+	if !wellFormedRequestID(id) || holdsCredential(id) {
 		id = ids.New(models.RequestPrefix)
 	}
 	c.Writer.Header()[requestIDHeader] = []string{id}
@@ -45,6 +47,13 @@ func wellFormedRequestID(id string) bool {
 		}
 	}
 	return true
+}
+
+// holdsCredential tells what a client may have put into X-Request-Id by
+// mistake and must not stand in a log: a key or secret, a refresh token, a JWT
+// (whose first characters are those of {" in base64).
+func holdsCredential(id string) bool {
+	return strings.Contains(id, "pulse_") || strings.Contains(id, models.SessionPrefix) || strings.Contains(id, "eyJ")
 }
 
 // RequestIDOf gives the id of the request.
