@@ -60,6 +60,7 @@ type server struct {
 	clock   *clock
 	log     *lockedBuffer
 	health  *handlers.Health
+	setup   setup
 }
 
 func newServer(t testing.TB, choose ...func(*setup)) *server {
@@ -68,20 +69,41 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 	for _, c := range choose {
 		c(&o)
 	}
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	s := &server{t: t, clock: &clock{now: time.Now().UTC().Truncate(time.Millisecond)}, log: &lockedBuffer{}}
+	s := &server{t: t, clock: &clock{now: time.Now().UTC().Truncate(time.Millisecond)}, setup: o}
 	embedded, err := database.OpenEmbedded(t.Context(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(),
 		database.EmbeddedOptions{Clock: s.clock.Now})
-	must(err)
-	t.Cleanup(func() { must(embedded.Close(context.Background())) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := embedded.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 	s.engine = &meteredEngine{Engine: embedded, replica: o.replica}
+	s.build()
+	return s
+}
 
-	now := s.clock.Now
+// another is a second process over the same database.
+func (s *server) another() *server {
+	s.t.Helper()
+	second := &server{t: s.t, clock: s.clock, engine: s.engine, setup: s.setup}
+	second.build()
+	return second
+}
+
+// build puts the stack together over the engine.
+func (s *server) build() {
+	s.t.Helper()
+	must := func(err error) {
+		s.t.Helper()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.log = &lockedBuffer{}
+	o, now := s.setup, s.clock.Now
 	orgs, users := database.NewOrganizations(s.engine), database.NewUsers(s.engine)
 	projects, keys, logins := database.NewProjects(s.engine), database.NewAPIKeys(s.engine), database.NewSessions(s.engine)
 	hasher, err := hashing.NewHasher(secret.New("pepper of the tests"), 4)
@@ -134,7 +156,6 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 		CORSOrigins: o.origins, TrustedProxies: o.proxies, Mode: "test", Inflight: new(middleware.Inflight), Strict: o.strict, Now: now,
 	})
 	must(err)
-	return s
 }
 
 // in gives the same server to a part of the test.
