@@ -154,12 +154,12 @@ func key(id string) bson.D {
 }
 
 func TestADatabaseThatGoesAwayIsUnavailableSoonAndServesAgainWhenItReturns(t *testing.T) {
-	for name, state := range map[string]lineState{"hangs up": cut, "falls silent": silent} {
+	server := ferret.Start(t) // one only: starting it writes a variable of its package
+	for name, state := range map[string]lineState{"hangs_up": cut, "falls_silent": silent} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // they mostly wait
-			server := ferret.Start(t)
 			p, uri := newLine(t, server.URI)
-			engine, err := database.OpenMongo(t.Context(), uri, "pulse", ferretSchema(database.Schema()), database.MongoOptions{})
+			engine, err := database.OpenMongo(t.Context(), uri, "pulse_"+name, ferretSchema(database.Schema()), database.MongoOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
