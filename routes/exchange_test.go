@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -71,5 +72,26 @@ func BenchmarkTokenExchange(b *testing.B) {
 				x.send()
 			}
 		})
+	}
+}
+
+func TestTheRightSecretIsNoGuessHoweverManyShowItAtOnce(t *testing.T) {
+	// Dear enough that all have come before the first check ends.
+	s := newServer(t, func(o *setup) { o.bcryptCost = 10 })
+	own := s.tenant("acme").asOwn
+	const callers = 64 // more than may guess in a minute
+	answers := make([]unread, callers)
+	var all sync.WaitGroup
+	for i := range answers {
+		r := httptest.NewRequest(http.MethodPost, "/v1/tokens/create", nil)
+		own(r)
+		answers[i].header = http.Header{}
+		all.Go(func() { s.handler.ServeHTTP(&answers[i], r) })
+	}
+	all.Wait()
+	for _, a := range answers {
+		if a.status != http.StatusCreated {
+			t.Fatalf("got %d, want 201", a.status)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"golang.org/x/crypto/bcrypt"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
@@ -45,6 +46,8 @@ type setup struct {
 	proxies                                        []netip.Prefix
 	metricsToken                                   string
 	strict                                         bool
+	// bcryptCost replaces the least that bcrypt knows.
+	bcryptCost int
 	// replica makes the engine say that other processes change the data too.
 	replica bool
 	// liveKitAway makes the probe of LiveKit fail.
@@ -106,7 +109,7 @@ func (s *server) build() {
 	o, now := s.setup, s.clock.Now
 	orgs, users := database.NewOrganizations(s.engine), database.NewUsers(s.engine)
 	projects, keys, logins := database.NewProjects(s.engine), database.NewAPIKeys(s.engine), database.NewSessions(s.engine)
-	hasher, err := hashing.NewHasher(secret.New("pepper of the tests"), 4)
+	hasher, err := hashing.NewHasher(secret.New("pepper of the tests"), max(o.bcryptCost, bcrypt.MinCost))
 	must(err)
 	verified, err := hashing.NewVerified(cacheSize, now)
 	must(err)

@@ -2,7 +2,10 @@ package services
 
 import (
 	"context"
+	"strings"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
@@ -24,7 +27,9 @@ type KeyAuth struct {
 	hasher    *hashing.Hasher
 	verified  *hashing.Verified
 	guesses   *ratelimit.Limiter
-	now       func() time.Time
+	// checks lets those who show the same pair at the same time share one.
+	checks singleflight.Group
+	now    func() time.Time
 }
 
 // keySnapshot is a key as it was read, with both principals it can become
@@ -111,20 +116,44 @@ func (a *KeyAuth) Server(ctx context.Context, key string, s secret.Value, ip str
 	if a.verified.Check(string(k.ID), s, k.SecretHash) {
 		return &snapshot.server, nil
 	}
+	what := strings.Join([]string{string(k.ID), k.SecretHash, ip, s.Reveal()}, " ")
+	result := a.checks.DoChan(what, func() (any, error) {
+		// The one who asked first may hang up; the others still want to know.
+		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+		return nil, a.check(shared, k, s, ip)
+	})
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return &snapshot.server, nil
+	case <-ctx.Done():
+		return nil, models.Unavailable(ctx.Err())
+	}
+}
+
+// check asks bcrypt about a secret, unless somebody just did, and remembers a
+// good one.
+func (a *KeyAuth) check(ctx context.Context, k *models.APIKey, s secret.Value, ip string) error {
+	if a.verified.Check(string(k.ID), s, k.SecretHash) {
+		return nil
+	}
 	if d := a.guesses.Allow(string(k.ID)+"|"+ip, secretChecksPerMinute); !d.Allowed {
 		limited := models.NewError(models.KindRateLimited, "too_many_attempts",
 			"Too many attempts with this key; wait before trying again.")
 		limited.RetryAfter = d.RetryAfter
-		return nil, limited
+		return limited
 	}
 	if err := a.hasher.Compare(ctx, k.SecretHash, s); err != nil {
 		if models.IsKind(err, models.KindUnavailable) {
-			return nil, err
+			return err
 		}
-		return nil, errBadKey()
+		return errBadKey()
 	}
 	a.verified.Remember(string(k.ID), s, k.SecretHash)
-	return &snapshot.server, nil
+	return nil
 }
 
 func (a *KeyAuth) snapshot(ctx context.Context, key string) (*keySnapshot, error) {
