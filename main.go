@@ -199,7 +199,7 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	}
 	life.Worker("database", engine.Run)
 
-	built, err := build(engine, cfg, log)
+	built, err := build(engine, cfg, log, &life)
 	if err != nil {
 		return errors.Join(err, life.Close(ctx))
 	}
@@ -258,8 +258,9 @@ type parts struct {
 	inflight *middleware.Inflight
 }
 
-// build puts the layers together, from the repositories up.
-func build(engine database.Engine, cfg config.Config, log zerolog.Logger) (parts, error) {
+// build puts the layers together, from the repositories up, and registers with
+// life what must run or be closed.
+func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *lifecycle.Life) (parts, error) {
 	now := time.Now
 	master := []byte(cfg.DataKey.Reveal())
 	cluster := services.Cluster{URL: cfg.LiveKit.Host, APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret}
@@ -311,9 +312,21 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger) (parts
 		return parts{}, err
 	}
 	livekit := services.NewLiveKit(cluster)
-	status := services.NewStatus(now,
-		services.Probe{Name: "database", Check: engine.Ping, Essential: true},
-		services.Probe{Name: "livekit", Check: livekit.Ping})
+	probes := []services.Probe{
+		{Name: "database", Check: engine.Ping, Essential: true},
+		{Name: "livekit", Check: livekit.Ping},
+	}
+	local := ratelimit.New(limiterSize, now)
+	var limiter middleware.Limiter = ratelimit.Local{Limiter: local}
+	if !cfg.RedisURL.IsZero() {
+		shared, err := ratelimit.NewShared(cfg.RedisURL.Reveal(), local)
+		if err != nil {
+			return parts{}, err
+		}
+		life.Closer("redis", shared.Close)
+		limiter, probes = shared, append(probes, services.Probe{Name: "redis", Check: shared.Ping})
+	}
+	status := services.NewStatus(now, probes...)
 
 	requests := handlers.NewRequests()
 	health, inflight := handlers.NewHealth(buildVersion(), status), new(middleware.Inflight)
@@ -332,7 +345,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger) (parts
 		Inflight: inflight, Strict: cfg.Environment != config.Development, Now: now,
 		Authentication: &middleware.Authentication{
 			Keys: keyAuth, People: sessions, Operator: cfg.AdminToken,
-			Limits: &middleware.RateLimits{Limiter: ratelimit.New(limiterSize, now), IPPerMinute: cfg.RateLimitIP, Now: now},
+			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, Now: now},
 		},
 	})
 	return parts{router: router, health: health, inflight: inflight}, err

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/alicebob/miniredis/v2"
 )
 
 // asServer makes the test binary the server itself, so that signals and exit
@@ -299,6 +301,20 @@ func TestHealthcheckTellsWhetherTheServerAnswers(t *testing.T) {
 	s.wait(t)
 	if code := check(port); code != exitFailed {
 		t.Errorf("no server: exit code %d", code)
+	}
+}
+
+func TestRedisIsAmongTheComponentsWhenItIsSet(t *testing.T) {
+	redis := miniredis.RunT(t)
+	s := start(t, t.TempDir(), "REDIS_URL=redis://"+redis.Addr())
+	response, err := http.Get(s.URL + "/health/ready")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK || !bytes.Contains(body, []byte(`"name":"redis","status":"operational"`)) {
+		t.Errorf("%d %s %v", response.StatusCode, body, err)
 	}
 }
 

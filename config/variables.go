@@ -153,7 +153,7 @@ func variables() []variable {
 			parse: func(c *Config, text string) error { return oneOf(&c.LogFormat, text, "console", "json") }},
 
 		{Variable: Variable{Name: "REDIS_URL", Group: optional, Secret: true,
-			Description: "redis://… or rediss://…. Empty: Redis is not used."},
+			Description: "redis://… or rediss://…, where replicas count requests together, so that a limit holds for all of them. Empty: each counts for itself."},
 			parse: func(c *Config, text string) error { return redisURL(&c.RedisURL, text) }},
 		{Variable: Variable{Name: "SMTP_URL", Group: optional, Secret: true,
 			Description: "Mail server for invitations: smtp://user:password@host:587?from=pulse@example.com (STARTTLS, required with a password; tls=required, optional or off says otherwise) or smtps://…. Empty: the inviter is handed the accept token."},

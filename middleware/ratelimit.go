@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"math"
 	"strconv"
 	"time"
@@ -11,10 +12,16 @@ import (
 	"pulse-control-plane/utils/ratelimit"
 )
 
+// Limiter counts one request under a key, unless it is refused. ctx bounds the
+// question where the count is kept elsewhere.
+type Limiter interface {
+	Allow(ctx context.Context, key string, limit ratelimit.PerMinute) ratelimit.Decision
+}
+
 // RateLimits counts requests: by IP where nobody is authenticated, by the
 // caller's own bucket otherwise.
 type RateLimits struct {
-	Limiter *ratelimit.Limiter
+	Limiter Limiter
 	// IPPerMinute is what one address may do without a credential; 0: no limit.
 	IPPerMinute int
 	Now         func() time.Time
@@ -44,7 +51,7 @@ func (l *RateLimits) count(c *gin.Context, policy, key string, perMinute int) er
 	if perMinute <= 0 {
 		return nil
 	}
-	d := l.Limiter.Allow(key, ratelimit.PerMinute(perMinute))
+	d := l.Limiter.Allow(c.Request.Context(), key, ratelimit.PerMinute(perMinute))
 	header := c.Writer.Header()
 	limit, remaining := strconv.Itoa(d.Limit), strconv.Itoa(d.Remaining)
 	reset := strconv.FormatInt(ceilSeconds(d.ResetAfter), 10)

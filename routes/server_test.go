@@ -154,7 +154,7 @@ func (s *server) build() {
 		Log: zerolog.New(s.log),
 		Authentication: &middleware.Authentication{
 			Keys: keyAuth, People: sessions, Operator: secret.New(operatorToken),
-			Limits: &middleware.RateLimits{Limiter: ratelimit.New(cacheSize, now), IPPerMinute: o.ipPerMinute, Now: now},
+			Limits: &middleware.RateLimits{Limiter: ratelimit.Local{Limiter: ratelimit.New(cacheSize, now)}, IPPerMinute: o.ipPerMinute, Now: now},
 		},
 		CORSOrigins: o.origins, TrustedProxies: o.proxies, Mode: "test", Inflight: new(middleware.Inflight), Strict: o.strict, Now: now,
 	})

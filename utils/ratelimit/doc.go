@@ -9,5 +9,6 @@
 // once every minute/limit; a refused request costs nothing; no more keys are
 // remembered than there is room for. When there are more, the one unused
 // longest is forgotten and starts afresh: the limiter then errs on the side of
-// letting through. Counts are those of this process.
+// letting through. Counts are those of this process, or with Shared those of
+// every process that shares a Redis.
 package ratelimit

@@ -1,0 +1,62 @@
+package ratelimit
+
+import (
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+)
+
+func shared(t *testing.T, url string) *Shared {
+	t.Helper()
+	s, err := NewShared(url, New(10, time.Now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close(t.Context()) })
+	return s
+}
+
+func TestReplicasHoldACallerToOneLimitTogether(t *testing.T) {
+	url := "redis://" + miniredis.RunT(t).Addr()
+	replicas := []*Shared{shared(t, url), shared(t, url)}
+	allowed := 0
+	for i := range 20 {
+		d := replicas[i%2].Allow(t.Context(), "prj", 10)
+		if d.Allowed {
+			allowed++
+		} else if d.RetryAfter <= 0 {
+			t.Errorf("refused without a time to come back: %+v", d)
+		}
+		if d.Limit != 10 {
+			t.Errorf("the limit is said to be %d", d.Limit)
+		}
+	}
+	if allowed != 10 {
+		t.Errorf("%d of 20 were let through a limit of 10", allowed)
+	}
+}
+
+func TestWithoutRedisEachReplicaCountsForItself(t *testing.T) {
+	server := miniredis.RunT(t)
+	s := shared(t, "redis://"+server.Addr())
+	server.Close()
+	allowed := 0
+	for range 20 {
+		if s.Allow(t.Context(), "prj", 10).Allowed {
+			allowed++
+		}
+	}
+	if allowed != 10 {
+		t.Errorf("%d of 20 were let through a limit of 10", allowed)
+	}
+	if s.Ping(t.Context()) == nil {
+		t.Error("it says that Redis is there")
+	}
+}
+
+func TestNoLimitAsksNobody(t *testing.T) {
+	if d := shared(t, "redis://127.0.0.1:1").Allow(t.Context(), "prj", 0); !d.Allowed || d.Limit != 0 {
+		t.Errorf("%+v", d)
+	}
+}
