@@ -79,11 +79,10 @@ func (s *server) do(method, path string, body any, how ...with) *answer {
 	return s.send(r)
 }
 
+// send is do for a request that is made already.
 func (s *server) send(r *http.Request) *answer {
 	s.t.Helper()
-	w := httptest.NewRecorder()
-	s.handler.ServeHTTP(w, r)
-	a := &answer{t: s.t, what: r.Method + " " + r.URL.Path, status: w.Code, header: w.Header(), body: w.Body.Bytes()}
+	a := s.serve(r)
 	if err := conforms(r, a.status, a.header, a.body); err != nil {
 		s.t.Fatalf("%s answers %d against the document: %v\n%s", a.what, a.status, err, a.body)
 	}
@@ -91,6 +90,13 @@ func (s *server) send(r *http.Request) *answer {
 		a.checkProblem(r)
 	}
 	return a
+}
+
+// serve is send without the document, which costs milliseconds an answer.
+func (s *server) serve(r *http.Request) *answer {
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	return &answer{t: s.t, what: r.Method + " " + r.URL.Path, status: w.Code, header: w.Header(), body: w.Body.Bytes()}
 }
 
 // checkProblem checks what a schema can't say of a problem.

@@ -2,6 +2,7 @@ package routes_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -12,7 +13,7 @@ import (
 
 // FuzzTokenRequest sends bodies to tokens/create as a browser and as a server:
 // whatever they hold, the answer is a token for a room of the caller's project
-// that LiveKit accepts, or a 4xx problem as the document describes it.
+// that LiveKit accepts and Pulse reads back, or a 4xx problem.
 func FuzzTokenRequest(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, `null`, `[]`, `{"room_name":"daily","participant_identity":"ada","participant_name":"Ada","ttl_seconds":600}`,
@@ -37,12 +38,14 @@ func FuzzTokenRequest(f *testing.F) {
 			ada.asOwn(r)
 		}
 		writes := s.engine.writes.Load()
-		a := s.send(r)
+		a := s.serve(r)
 		if s.engine.writes.Load() != writes {
 			t.Fatal("something was written")
 		}
 		if a.status >= 400 && a.status < 500 {
-			a.problem()
+			if a.checkProblem(r); a.header.Get("Content-Type") != "application/problem+json" {
+				t.Fatalf("a refusal that is no problem: %s", a.body)
+			}
 			return
 		}
 		out, grants, _ := minted(t, a)
@@ -58,7 +61,14 @@ func FuzzTokenRequest(f *testing.F) {
 			Exceeding(models.DefaultGrants()); !server && len(over) > 0 {
 			t.Fatalf("a browser got %v", over)
 		}
-		check := read[handlers.TokenCheck](s.do(http.MethodPost, validate, map[string]any{"token": out.ParticipantToken}, ada.asKey))
+		text, err := json.Marshal(map[string]string{"token": out.ParticipantToken})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r = httptest.NewRequest(http.MethodPost, validate, bytes.NewReader(text))
+		r.Header.Set("Content-Type", "application/json")
+		ada.asKey(r)
+		check := read[handlers.TokenCheck](s.serve(r).want(http.StatusOK))
 		if !check.Valid || *check.RoomName != out.RoomName {
 			t.Fatalf("minted and then refused: %+v", check)
 		}
