@@ -222,3 +222,14 @@ func TestAnotherOrganizationsMembersAreNotThere(t *testing.T) {
 		}
 	}
 }
+
+func TestOwnersAreNotWrittenOverAChangeThatCameBetween(t *testing.T) {
+	p := newPeople(t)
+	org := p.found()
+	stale, err := p.members.orgs.Get(t.Context(), operator().Tenant(), org.Organization.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.add(p.actor(org.Login), "grace@example.com", models.RoleOwner)
+	wantCode(t, p.members.setMembers(t.Context(), &stale, nil, nil), "concurrent_change")
+}
