@@ -53,12 +53,14 @@ var _ Engine = (*Embedded)(nil)
 // newer layout is refused rather than misread.
 const embeddedLayout = 1
 
-// Tuning, measured with BenchmarkPointRead and BenchmarkDurableInsert32Writers.
+// What the connections are told (https://www.sqlite.org/pragma.html).
 const (
-	// pageSize (bytes) is SQLite's default.
+	// embeddedPageSize (bytes) is SQLite's default, written out since the
+	// checkpointer counts in it.
 	embeddedPageSize = "page_size=4096"
 	// writerCache and readerCache bound each connection's page cache (KiB,
-	// hence negative); what is not cached is read from the mapped file.
+	// hence negative), and with it the memory of a server at work; what is not
+	// cached is read from the mapped file.
 	writerCache = "cache_size=-32768"
 	readerCache = "cache_size=-4096"
 	// mappedBytes of the file are read without system calls.

@@ -2,8 +2,10 @@ package database
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -176,5 +178,93 @@ func TestTheLogStaysShortWhileWritesNeverPause(t *testing.T) {
 	// 240 MiB were written; a batch may pass the limit before it is seen.
 	if limit := int64(2 * fullFrames * 4096); longest.Load() > limit {
 		t.Errorf("the log grew to %d bytes; want at most %d", longest.Load(), limit)
+	}
+}
+
+func TestAnOperationThatFailsMidwayLeavesNothingAndSpoilsNoOther(t *testing.T) {
+	e := openListed(t, EmbeddedOptions{})
+	insert := func(conn *sqliteConn, id string) error {
+		_, err := conn.exec(t.Context(), `INSERT INTO listed (_id, doc) VALUES (?, ?)`, id, []byte{5, 0, 0, 0, 0})
+		return err
+	}
+	// All of these wait behind the first, and so share a transaction.
+	busy, leave := make(chan struct{}), make(chan struct{})
+	outcomes := make([]error, 4)
+	var writers sync.WaitGroup
+	writers.Go(func() {
+		outcomes[0] = e.writer.do(t.Context(), func(conn *sqliteConn) error {
+			close(busy)
+			<-leave
+			return insert(conn, "first")
+		})
+	})
+	<-busy
+	for i, id := range []string{"second", "", "third"} {
+		writers.Go(func() {
+			outcomes[i+1] = e.writer.do(t.Context(), func(conn *sqliteConn) error {
+				if id != "" {
+					return insert(conn, id)
+				}
+				return atomically(t.Context(), conn, func() error {
+					if err := insert(conn, "half"); err != nil {
+						return err
+					}
+					return errors.New("midway")
+				})
+			})
+		})
+	}
+	close(leave)
+	writers.Wait()
+	for i, err := range outcomes {
+		if failed := err != nil; failed != (i == 2) {
+			t.Errorf("operation %d answers %v", i, err)
+		}
+	}
+	if count, err := e.Count(t.Context(), "listed", nil, 0); err != nil || count != 3 {
+		t.Errorf("stored %d, %v; want three", count, err)
+	}
+	if count, err := e.Count(t.Context(), "listed", only("_id", "half"), 0); err != nil || count != 0 {
+		t.Errorf("half of an operation was stored: %d, %v", count, err)
+	}
+}
+
+func TestWritesThatWaitShareOneTransaction(t *testing.T) {
+	// The writer looks at the clock once for each transaction on disk.
+	var commits atomic.Int64
+	e := openListed(t, EmbeddedOptions{Clock: func() time.Time {
+		commits.Add(1)
+		return time.Now()
+	}})
+	busy, leave := make(chan struct{}), make(chan struct{})
+	var writers sync.WaitGroup
+	writers.Go(func() {
+		if err := e.writer.do(t.Context(), func(*sqliteConn) error {
+			close(busy)
+			<-leave
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	<-busy
+	const waiting = 100
+	for i := range waiting {
+		writers.Go(func() {
+			if err := e.Insert(t.Context(), "listed", only("_id", fmt.Sprint(i))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for len(e.writer.queue) < waiting && time.Now().Before(deadline) {
+		runtime.Gosched()
+	}
+	before := commits.Load()
+	close(leave)
+	writers.Wait()
+	// The held transaction itself may have run out of time to take others in.
+	if n := commits.Load() - before; n > 2 {
+		t.Errorf("%d waiting writes took %d transactions; want at most two", waiting, n)
 	}
 }

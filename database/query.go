@@ -26,9 +26,6 @@ const (
 // grows without limit.
 const maxAlternatives = 100
 
-// MaxGroups is the most groups one Sum returns; more are an internal error.
-const MaxGroups = 100_000
-
 // condition is one comparison of a declared field, checked: its values have
 // the field's kind and are string, int64, float64, bool or, for times, int64
 // milliseconds since 1970 (BSON's precision).
@@ -258,24 +255,6 @@ func (d *declared) checkSort(raw bson.D) ([]sortKey, error) {
 		keys = append(keys, sortKey{e.Key, direction.Int() == -1})
 	}
 	return keys, nil
-}
-
-// checkSum checks the fields of a Sum.
-func (d *declared) checkSum(field string, groupBy []string) error {
-	if kind := d.kinds[field]; kind != Int && kind != Float {
-		return d.refuse("sum of %q, which is not a declared number", field)
-	}
-	for i, g := range groupBy {
-		if d.kinds[g] == 0 {
-			return d.refuse("sum grouped by %q, which is not declared", g)
-		}
-		for _, before := range groupBy[:i] {
-			if before == g {
-				return d.refuse("sum grouped by %q twice", g)
-			}
-		}
-	}
-	return nil
 }
 
 // document reads a value as a document of the driver, bson.D or bson.M.

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ func updates() map[string]func(*testing.T, Open) {
 		"AnUpdateThatChangesNothingStillMatches":            updateSame,
 		"UpdateOperatorsDoWhatMongoDBDocuments":             updateOperators,
 		"IncrementsKeepWideIntegersAndTurnIntoDoubles":      increments,
+		"AnIncrementThatOverflowsIsRefused":                 incrementOverflows,
 		"AnUpdatedFieldIsFoundByItsNewValueOnly":            updatedIndex,
 		"AnUpdateThatCannotBeAppliedChangesNothing":         updateFails,
 		"AFindAndUpdateTakesTheFirstInOrderAndAnswersAfter": findAndUpdate,
@@ -137,6 +139,16 @@ func increments(t *testing.T, open Open) {
 		must(t, err)
 		equal(t, fmt.Sprintf("%v + %v", c.before, c.by), load(t, e, id)["free"], c.after)
 	}
+}
+
+func incrementOverflows(t *testing.T, open Open) {
+	e := openThings(t, open, thing{ID: "a", Number: to(int64(math.MaxInt64 - 1))}, thing{ID: "b", Number: to(int64(math.MinInt64))})
+	for id, by := range map[string]int64{"a": 2, "b": -1} {
+		_, err := e.Update(t.Context(), things, byID(id), single("$inc", single("number", by)), database.UpdateOptions{})
+		mustBe(t, err, models.KindInternal)
+	}
+	equal(t, "high number", load(t, e, "a")["number"], any(int64(math.MaxInt64-1)))
+	equal(t, "low number", load(t, e, "b")["number"], any(int64(math.MinInt64)))
 }
 
 func updatedIndex(t *testing.T, open Open) {
