@@ -29,9 +29,10 @@ func TestTheMongoDBEngineConformsOnFerretDB(t *testing.T) {
 	conformance.Run(t, func(t *testing.T, schema []database.Collection) database.Engine {
 		name := fnv.New64a()
 		_, _ = name.Write([]byte(t.Name())) // never fails
-		// Its updates of many documents rewrite each on its own: more than the
-		// four seconds that Pulse gives an operation.
-		uri := server.URI + "&timeoutMS=60000"
+		// Many callers wait for its one connection, and it rewrites the
+		// documents of an update one by one: that takes longer than the
+		// seconds Pulse gives an operation, above all under -race.
+		uri := server.URI + "&timeoutMS=300000&serverSelectionTimeoutMS=300000"
 		engine, err := database.OpenMongo(t.Context(), uri, fmt.Sprintf("case_%x", name.Sum64()),
 			ferretSchema(schema), database.MongoOptions{})
 		if err != nil {
