@@ -203,6 +203,7 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	if err != nil {
 		return errors.Join(err, life.Close(ctx))
 	}
+	life.Worker("key uses", built.uses.Run)
 	life.OnDrain(func() {
 		built.health.Draining.Store(true)
 		// Who asks is told, for as long as there is something to wait for.
@@ -256,6 +257,7 @@ type parts struct {
 	router   http.Handler
 	health   *handlers.Health
 	inflight *middleware.Inflight
+	uses     *services.KeyUses
 }
 
 // build puts the layers together, from the repositories up, and registers with
@@ -311,6 +313,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	if err != nil {
 		return parts{}, err
 	}
+	pairService := services.NewKeyPairs(keys, projects, keyAuth, secrets, services.KeyPairOptions{Cursors: cursors, Now: now})
 	livekit := services.NewLiveKit(cluster)
 	probes := []services.Probe{
 		{Name: "database", Check: engine.Ping, Essential: true},
@@ -337,6 +340,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 		Members:       handlers.NewMembers(requests, memberService),
 		Invitations:   handlers.NewInvitations(requests, invitationService),
 		Projects:      handlers.NewProjects(requests, projectService),
+		APIKeys:       handlers.NewAPIKeys(requests, pairService),
 		Tokens:        handlers.NewTokens(requests, services.NewTokens(cluster, now)),
 		Docs:          handlers.NewDocs(routes.OpenAPI()),
 		Metrics:       middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now),
@@ -348,5 +352,5 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, Now: now},
 		},
 	})
-	return parts{router: router, health: health, inflight: inflight}, err
+	return parts{router: router, health: health, inflight: inflight, uses: keyAuth.Uses()}, err
 }

@@ -17,7 +17,7 @@ func apiKeysCollection() Collection {
 		Name: apiKeys,
 		Fields: []Field{
 			{"key", String}, {"project_id", String}, {"org_id", String},
-			{"created_by", String}, {"is_deleted", Bool}, {"expires_at", Time},
+			{"created_by", String}, {"is_deleted", Bool}, {"expires_at", Time}, {"last_used_at", Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"key"}, Unique: true},
@@ -46,12 +46,114 @@ func (r *APIKeys) ByKey(ctx context.Context, key string) (models.APIKey, error) 
 	})
 }
 
-// ExpireKey ends a project's pair at a time, unless it ends before, and
-// answers not_found if there is no such pair.
-func (r *APIKeys) ExpireKey(ctx context.Context, project models.ProjectID, key string, at time.Time) (models.APIKey, error) {
+// Rotate ends a project's pair at a time, unless it ends before, because
+// another took its place now; not_found if there is no such pair.
+func (r *APIKeys) Rotate(ctx context.Context, project models.ProjectID, key string, now, end time.Time) (models.APIKey, error) {
 	return changed[models.APIKey](ctx, r.engine, apiKeys, bson.D{
 		{Key: "project_id", Value: string(project)}, {Key: "key", Value: key}, alive(),
-	}, bson.D{{Key: "$min", Value: bson.D{{Key: "expires_at", Value: at}}}})
+	}, bson.D{
+		{Key: "$min", Value: bson.D{{Key: "expires_at", Value: end}}},
+		{Key: "$set", Value: bson.D{{Key: "rotated_at", Value: now}}},
+	})
+}
+
+// own is the filter of one pair of a project, as a tenant may see it.
+func (r *APIKeys) own(t models.Tenant, project models.ProjectID, id models.KeyID) (bson.D, error) {
+	filter, err := r.of(t, project)
+	return append(filter, bson.E{Key: "_id", Value: string(id)}), err
+}
+
+// of is the filter of a project's pairs, as a tenant may see them.
+func (r *APIKeys) of(t models.Tenant, project models.ProjectID) (bson.D, error) {
+	if held := t.Project(); held != "" && held != project {
+		return nil, models.NotFound()
+	}
+	filter, err := ofOrganization(t)
+	return append(filter, bson.E{Key: "project_id", Value: string(project)}, alive()), err
+}
+
+// Get reads one pair of a project, or not_found.
+func (r *APIKeys) Get(ctx context.Context, t models.Tenant, project models.ProjectID, id models.KeyID) (models.APIKey, error) {
+	filter, err := r.own(t, project, id)
+	if err != nil {
+		return models.APIKey{}, err
+	}
+	return one[models.APIKey](ctx, r.engine, apiKeys, Query{Filter: filter})
+}
+
+// List reads a page of a project's pairs.
+func (r *APIKeys) List(ctx context.Context, t models.Tenant, project models.ProjectID, p Page) ([]models.APIKey, error) {
+	filter, err := r.of(t, project)
+	if err != nil {
+		return nil, err
+	}
+	return page[models.APIKey](ctx, r.engine, apiKeys, filter, p)
+}
+
+// Usable reads up to limit of a project's pairs that work at a time.
+func (r *APIKeys) Usable(ctx context.Context, t models.Tenant, project models.ProjectID, at time.Time, limit int64) ([]models.APIKey, error) {
+	filter, err := r.of(t, project)
+	if err != nil {
+		return nil, err
+	}
+	return many[models.APIKey](ctx, r.engine, apiKeys, Query{
+		Filter: append(filter, bson.E{Key: "$or", Value: bson.A{
+			bson.D{{Key: "expires_at", Value: bson.D{{Key: "$exists", Value: false}}}},
+			bson.D{{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: at}}}},
+		}}), Limit: limit,
+	})
+}
+
+// APIKeyChange is a partial update; nil leaves a field as it is.
+type APIKeyChange struct {
+	Name       *string
+	Scopes     *[]models.Scope
+	AllowedIPs *[]string
+	// ExpiresAt is taken away if NoExpiry is set.
+	ExpiresAt *time.Time
+	NoExpiry  bool
+}
+
+// Update changes one pair of a project and returns it, or not_found.
+func (r *APIKeys) Update(ctx context.Context, t models.Tenant, project models.ProjectID, id models.KeyID, c APIKeyChange) (models.APIKey, error) {
+	filter, err := r.own(t, project, id)
+	if err != nil {
+		return models.APIKey{}, err
+	}
+	// Saying again what never changes makes an empty change one MongoDB takes.
+	set := fields{{Key: "is_deleted", Value: false}}
+	setIf(&set, "name", c.Name)
+	setIf(&set, "scopes", c.Scopes)
+	setIf(&set, "allowed_ips", c.AllowedIPs)
+	setIf(&set, "expires_at", c.ExpiresAt)
+	update := set.update()
+	if c.NoExpiry {
+		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "expires_at", Value: ""}}})
+	}
+	return changed[models.APIKey](ctx, r.engine, apiKeys, filter, update)
+}
+
+// Remove ends one pair of a project for good, or not_found.
+func (r *APIKeys) Remove(ctx context.Context, t models.Tenant, project models.ProjectID, id models.KeyID) error {
+	filter, err := r.own(t, project, id)
+	if err != nil {
+		return err
+	}
+	_, err = changed[models.APIKey](ctx, r.engine, apiKeys, filter, fields{{Key: "is_deleted", Value: true}}.update())
+	return err
+}
+
+// Used notes that a pair was used at a time, unless a use less than
+// models.KeyUseInterval before that is known already.
+func (r *APIKeys) Used(ctx context.Context, id models.KeyID, at time.Time) error {
+	_, err := r.engine.Update(ctx, apiKeys, bson.D{
+		{Key: "_id", Value: string(id)},
+		{Key: "$or", Value: bson.A{
+			bson.D{{Key: "last_used_at", Value: bson.D{{Key: "$exists", Value: false}}}},
+			bson.D{{Key: "last_used_at", Value: bson.D{{Key: "$lte", Value: at.Add(-models.KeyUseInterval)}}}},
+		}},
+	}, fields{{Key: "last_used_at", Value: at}}.update(), UpdateOptions{})
+	return err
 }
 
 // RevokeOf ends every pair of an organization that a person made.

@@ -17,7 +17,7 @@ func projectsCollection() Collection {
 		Name: projects,
 		Fields: []Field{
 			{"org_id", String}, {"pulse_api_key", String}, {"name", String},
-			{"name_key", String}, {"is_deleted", Bool},
+			{"name_key", String}, {"is_deleted", Bool}, {"keys_version", Int},
 		},
 		Indexes: []Index{
 			{Keys: []string{"pulse_api_key"}, Unique: true},
@@ -131,6 +131,20 @@ func (r *Projects) ReplaceKey(ctx context.Context, t models.Tenant, id models.Pr
 	return changed[models.Project](ctx, r.engine, projects, filter, fields{
 		{Key: "pulse_api_key", Value: fresh}, {Key: "updated_at", Value: now},
 	}.update())
+}
+
+// SetLeavingKeys writes which pairs of a project are about to be removed, if
+// nobody has since that version; not_found otherwise.
+func (r *Projects) SetLeavingKeys(ctx context.Context, t models.Tenant, id models.ProjectID, version int64, leaving []models.LeavingKey) error {
+	filter, err := r.own(t, id)
+	if err != nil {
+		return err
+	}
+	filter = append(filter, bson.E{Key: "keys_version", Value: version})
+	_, err = changed[models.Project](ctx, r.engine, projects, filter, fields{
+		{Key: "leaving_keys", Value: leaving}, {Key: "keys_version", Value: version + 1},
+	}.update())
+	return err
 }
 
 // SoftDelete hides one project of a tenant and returns it, or not_found.

@@ -2,6 +2,8 @@ package middleware
 
 import (
 	"context"
+	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -12,7 +14,7 @@ import (
 
 // KeyAuthenticator tells who a key, or a key and its secret, belongs to.
 type KeyAuthenticator interface {
-	Client(ctx context.Context, key string) (*models.Principal, error)
+	Client(ctx context.Context, key, ip string) (*models.Principal, error)
 	Server(ctx context.Context, key string, s secret.Value, ip string) (*models.Principal, error)
 }
 
@@ -36,7 +38,7 @@ const keyPrefix = "pulse_key_"
 
 // Identify reads the credential. Without one the caller is nobody, counted by
 // IP; with a bad one the answer is 401, counted by IP too, as is one that is
-// suspended (403).
+// suspended or does not work from there (403).
 func (a *Authentication) Identify(c *gin.Context) error {
 	p, err := a.principal(c)
 	switch {
@@ -50,6 +52,13 @@ func (a *Authentication) Identify(c *gin.Context) error {
 		return err
 	}
 	c.Set(models.PrincipalKey, p)
+	if !p.RotatedAt.IsZero() {
+		// RFC 9745 and RFC 8594: the pair that was used has been replaced, and
+		// when it stops working.
+		header := c.Writer.Header()
+		header["Deprecation"] = []string{"@" + strconv.FormatInt(p.RotatedAt.Unix(), 10)}
+		header["Sunset"] = []string{p.EndsAt.UTC().Format(http.TimeFormat)}
+	}
 	return a.Limits.byCaller(c, p)
 }
 
@@ -86,7 +95,7 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 	case hasKey && hasSecret:
 		return a.Keys.Server(ctx, key, secret.New(value), c.ClientIP())
 	case hasKey:
-		return a.Keys.Client(ctx, key)
+		return a.Keys.Client(ctx, key, c.ClientIP())
 	case hasSecret:
 		return nil, errBadCredential()
 	}

@@ -1,6 +1,10 @@
 package models
 
-import "time"
+import (
+	"errors"
+	"net/netip"
+	"time"
+)
 
 // APIKey is a key pair of a project: a public key, which may be in a browser
 // or app, and a secret that makes its bearer server grade.
@@ -15,13 +19,47 @@ type APIKey struct {
 	// SecretHint is the last four characters of the secret.
 	SecretHint string  `bson:"secret_hint"`
 	Scopes     []Scope `bson:"scopes"`
-	CreatedBy  UserID  `bson:"created_by,omitempty"`
-	IsDeleted  bool    `bson:"is_deleted"`
+	// AllowedIPs are the only addresses and networks (CIDR) the pair works
+	// from; none: it works from anywhere.
+	AllowedIPs []string `bson:"allowed_ips,omitempty"`
+	CreatedBy  UserID   `bson:"created_by,omitempty"`
+	IsDeleted  bool     `bson:"is_deleted"`
 	// ExpiresAt is when the pair stops working: a set expiry, or the end of
 	// the grace period after it was rotated away.
 	ExpiresAt *time.Time `bson:"expires_at,omitempty"`
-	CreatedAt time.Time  `bson:"created_at"`
+	// RotatedAt is when another pair took this one's place.
+	RotatedAt *time.Time `bson:"rotated_at,omitempty"`
+	// LastUsedAt is a time the pair was used, at most KeyUseInterval and one
+	// flush before the last one.
+	LastUsedAt *time.Time `bson:"last_used_at,omitempty"`
+	CreatedAt  time.Time  `bson:"created_at"`
 }
+
+// KeyUseInterval is how often a key's use is written down at most.
+const KeyUseInterval = time.Minute
+
+// MaxAllowedIPs is the most addresses and networks one key may name.
+const MaxAllowedIPs = 100
+
+// ParseAllowedIP reads an address ("203.0.113.7", "2001:db8::1") or a network
+// ("203.0.113.0/24", RFC 4632 and RFC 4291) and gives it as a network without
+// bits beyond its length.
+func ParseAllowedIP(text string) (netip.Prefix, error) {
+	if address, err := netip.ParseAddr(text); err == nil {
+		if address.Zone() != "" {
+			return netip.Prefix{}, errZone
+		}
+		address = address.Unmap()
+		return netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	network, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return network.Masked(), nil
+}
+
+var errZone = errors.New("an address with a zone means something on one machine only")
 
 // Usable tells whether the pair works at that time.
 func (k *APIKey) Usable(at time.Time) bool {

@@ -80,6 +80,7 @@ const (
 	ActionProjectUpdate      Action = "project.update"
 	ActionProjectDelete      Action = "project.delete"
 	ActionLimitsChange       Action = "limits.change"
+	ActionKeysRead           Action = "keys.read"
 	ActionKeysWrite          Action = "keys.write"
 	ActionTokensCreate       Action = "tokens.create"
 	ActionTokensValidate     Action = "tokens.validate"
@@ -92,7 +93,7 @@ func Actions() []Action {
 		ActionSuspensionChange, ActionAccountRead, ActionAccountUpdate, ActionMembersRead, ActionMembersLeave,
 		ActionMembersWrite, ActionOwnersWrite, ActionInvitationsRead, ActionInvitationsWrite, ActionAuditRead,
 		ActionProjectRead, ActionProjectCreate, ActionProjectUpdate, ActionProjectDelete, ActionLimitsChange,
-		ActionKeysWrite, ActionTokensCreate, ActionTokensValidate,
+		ActionKeysRead, ActionKeysWrite, ActionTokensCreate, ActionTokensValidate,
 	}
 }
 
@@ -136,6 +137,8 @@ func RuleOf(a Action) Rule {
 		return Rule{Person: RoleDeveloper, Operator: true}
 	case ActionProjectDelete:
 		return Rule{Person: RoleAdmin, Operator: true}
+	case ActionKeysRead:
+		return Rule{Person: RoleDeveloper, Operator: true, ServerKey: true, Scope: ScopeKeysWrite}
 	case ActionKeysWrite:
 		return Rule{Person: RoleAdmin, Operator: true, ServerKey: true, Scope: ScopeKeysWrite}
 	case ActionTokensCreate:

@@ -1,6 +1,9 @@
 package models
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // CallerKind is how a caller proved who they are.
 type CallerKind string
@@ -35,6 +38,9 @@ type Principal struct {
 	Project *Project
 	KeyID   KeyID
 	Scopes  []Scope
+	// RotatedAt and EndsAt are set for a pair that another has replaced: when,
+	// and when it stops working. Every answer it gets says so.
+	RotatedAt, EndsAt time.Time
 
 	// RateKey names the bucket this caller's requests are counted in, and
 	// RequestsPerMinute its size; 0 is no limit.
@@ -80,6 +86,20 @@ func (p *Principal) May(a Action) error {
 // HasScope tells whether the caller's key has the scope.
 func (p *Principal) HasScope(s Scope) bool {
 	return slices.Contains(p.Scopes, ScopeAll) || slices.Contains(p.Scopes, s)
+}
+
+// HasScopes tells whether the caller may hand out, or change, a key with these
+// scopes: people and the operator any, a key at most its own.
+func (p *Principal) HasScopes(scopes []Scope) bool {
+	if p.Kind != CallerServerKey && p.Kind != CallerClientKey {
+		return true
+	}
+	for _, s := range scopes {
+		if !p.HasScope(s) {
+			return false
+		}
+	}
+	return true
 }
 
 // Tenant is the part of the data the caller may see.

@@ -14,13 +14,25 @@ type Project struct {
 	Region string `bson:"region"`
 	// PulseAPIKey is the public half of the project's first key pair, the one
 	// regenerate-keys replaces.
-	PulseAPIKey  string        `bson:"pulse_api_key"`
+	PulseAPIKey string `bson:"pulse_api_key"`
+	// LeavingKeys are pairs about to be removed. Kept here, in one document,
+	// the rule that a project keeps a usable pair is held by one atomic write;
+	// KeysVersion counts changes of it.
+	LeavingKeys  []LeavingKey  `bson:"leaving_keys,omitempty"`
+	KeysVersion  int64         `bson:"keys_version"`
 	ClientTokens ClientTokens  `bson:"client_tokens"`
 	Limits       ProjectLimits `bson:"limits"`
 	IsDeleted    bool          `bson:"is_deleted"`
 	CreatedAt    time.Time     `bson:"created_at"`
 	UpdatedAt    time.Time     `bson:"updated_at"`
 	DeletedAt    *time.Time    `bson:"deleted_at,omitempty"`
+}
+
+// LeavingKey is a pair on its way out since a time. It no longer counts as one
+// the project can be used with.
+type LeavingKey struct {
+	ID KeyID     `bson:"id"`
+	At time.Time `bson:"at"`
 }
 
 // ClientTokens is what a client-grade caller (the key alone) may mint.

@@ -138,6 +138,23 @@ func bounds(ada tenant) []bound {
 	for _, grant := range within() {
 		all = append(all, bound{method: "POST", path: create, caller: ada.asOwn, field: "grants." + grant, fits: []any{true, false}, over: []any{1, "true"}})
 	}
+	// So do making and changing a key. The path names none, so that what fits
+	// is a missing one.
+	keys, key := project+"/keys", project+"/keys/{key_id}"
+	for _, b := range []bound{
+		{field: "name", fits: lines, over: notLines},
+		{field: "scopes", fits: []any{[]any{"*"}, repeat(20, "rooms:read")}, over: []any{repeat(21, "rooms:read"), "*", 1}},
+		{field: "scopes", over: []any{[]any{""}, []any{"rooms:*"}, []any{1}}, inside: "[0]"},
+		{field: "expires_at", fits: []any{"2999-12-31T23:59:59Z"}, over: []any{"tomorrow", 1}},
+		{field: "allowed_ips", fits: []any{[]any{}, repeat(100, "203.0.113.0/24")}, over: []any{repeat(101, "203.0.113.1"), "203.0.113.1"}},
+		{field: "allowed_ips", over: []any{[]any{x(65)}, []any{1}}, inside: "[0]"},
+	} {
+		b.caller = ada.asPerson
+		b.method, b.path = http.MethodPatch, key
+		all = append(all, b)
+		b.method, b.path, b.base = http.MethodPost, keys, named
+		all = append(all, b)
+	}
 	// PUT and PATCH take the same settings.
 	for _, b := range []bound{
 		{field: "name", fits: lines, over: notLines},

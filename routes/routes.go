@@ -28,6 +28,7 @@ type Handlers struct {
 	Members       *handlers.Members
 	Invitations   *handlers.Invitations
 	Projects      *handlers.Projects
+	APIKeys       *handlers.APIKeys
 	Tokens        *handlers.Tokens
 	Docs          *handlers.Docs
 	// Metrics serves Prometheus' text format.
@@ -123,6 +124,12 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	person.PATCH("/projects/:id", wrap(h.Projects.Patch))
 	person.DELETE("/projects/:id", wrap(h.Projects.Delete))
 	server.POST("/projects/:id/regenerate-keys", wrap(h.Projects.RegenerateKeys))
+
+	server.POST("/projects/:id/keys", wrap(h.APIKeys.Create))
+	server.GET("/projects/:id/keys", wrap(h.APIKeys.List))
+	server.GET("/projects/:id/keys/:key_id", wrap(h.APIKeys.Get))
+	server.PATCH("/projects/:id/keys/:key_id", wrap(h.APIKeys.Patch))
+	server.DELETE("/projects/:id/keys/:key_id", wrap(h.APIKeys.Delete))
 
 	project.POST("/tokens/create", wrap(h.Tokens.Create))
 	project.POST("/tokens/validate", wrap(h.Tokens.Validate))

@@ -60,10 +60,12 @@ type server struct {
 	t       testing.TB
 	handler http.Handler
 	engine  *meteredEngine
+	crash   *crashingEngine
 	clock   *clock
 	log     *lockedBuffer
 	health  *handlers.Health
 	setup   setup
+	uses    *services.KeyUses
 }
 
 func newServer(t testing.TB, choose ...func(*setup)) *server {
@@ -83,7 +85,8 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 			t.Error(err)
 		}
 	})
-	s.engine = &meteredEngine{Engine: embedded, replica: o.replica}
+	s.crash = &crashingEngine{Engine: embedded}
+	s.engine = &meteredEngine{Engine: s.crash, replica: o.replica}
 	s.build()
 	return s
 }
@@ -91,7 +94,7 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 // another is a second process over the same database.
 func (s *server) another() *server {
 	s.t.Helper()
-	second := &server{t: s.t, clock: s.clock, engine: s.engine, setup: s.setup}
+	second := &server{t: s.t, clock: s.clock, crash: s.crash, engine: s.engine, setup: s.setup}
 	second.build()
 	return second
 }
@@ -118,6 +121,7 @@ func (s *server) build() {
 		CacheSize: cacheSize, Exact: s.engine.Exclusive(), RequestsPerMinute: int64(o.projectPerMinute), Now: now,
 	})
 	must(err)
+	s.uses = keyAuth.Uses()
 	sessions, err := services.NewSessions(users, logins, orgs, hasher, services.SessionOptions{
 		Keys: []secret.Value{secret.New("jwt secret of the tests")}, CacheSize: cacheSize, Exact: s.engine.Exclusive(),
 		RequestsPerMinute: int64(o.personPerMinute), Now: now,
@@ -146,6 +150,8 @@ func (s *server) build() {
 			services.ProjectOptions{Cursors: cursors, Now: now})),
 		Members:     handlers.NewMembers(requests, members),
 		Invitations: handlers.NewInvitations(requests, invitations),
+		APIKeys: handlers.NewAPIKeys(requests, services.NewKeyPairs(keys, projects, keyAuth, hasher,
+			services.KeyPairOptions{Cursors: cursors, Now: now})),
 		Tokens: handlers.NewTokens(requests, services.NewTokens(
 			services.Cluster{URL: clusterURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}, now)),
 		Docs:    handlers.NewDocs(routes.OpenAPI()),

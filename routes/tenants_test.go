@@ -84,6 +84,11 @@ func tenantRoutes() []tenantRoute {
 		{http.MethodPatch, "/v1/projects/{project}", name, false},
 		{http.MethodDelete, "/v1/projects/{project}", nil, false},
 		{http.MethodPost, "/v1/projects/{project}/regenerate-keys", nil, true},
+		{http.MethodPost, "/v1/projects/{project}/keys", name, true},
+		{http.MethodGet, "/v1/projects/{project}/keys", nil, true},
+		{http.MethodGet, "/v1/projects/{project}/keys/{key_id}", nil, true},
+		{http.MethodPatch, "/v1/projects/{project}/keys/{key_id}", name, true},
+		{http.MethodDelete, "/v1/projects/{project}/keys/{key_id}", nil, true},
 	}
 }
 

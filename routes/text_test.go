@@ -31,3 +31,6 @@ func neutral(a *answer, ids ...string) string {
 	}
 	return text
 }
+
+// text is a value as it stands in a path or header.
+func text(v any) string { return fmt.Sprint(v) }

@@ -2,7 +2,9 @@ package services
 
 import (
 	"context"
+	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -29,6 +31,7 @@ type KeyAuth struct {
 	guesses   *ratelimit.Limiter
 	// checks lets those who show the same pair at the same time share one.
 	checks singleflight.Group
+	uses   *KeyUses
 	now    func() time.Time
 }
 
@@ -38,6 +41,11 @@ type keySnapshot struct {
 	key            models.APIKey
 	client, server models.Principal
 	suspended      bool
+	// allowed are the only networks the key works from, if there are any.
+	allowed []netip.Prefix
+	// notedAt is when a use was last noted, in Unix nanoseconds, so that most
+	// requests need not ask uses.
+	notedAt atomic.Int64
 }
 
 // KeyAuthOptions of NewKeyAuth.
@@ -73,32 +81,49 @@ func NewKeyAuth(keys *database.APIKeys, projects *database.Projects, orgs *datab
 		if limit == 0 {
 			limit = org.Plan.RequestsPerMinute(o.RequestsPerMinute)
 		}
+		snapshot := &keySnapshot{key: k, suspended: org.Suspended()}
+		for _, text := range k.AllowedIPs {
+			network, err := models.ParseAllowedIP(text)
+			if err != nil {
+				return nil, models.Internal(err)
+			}
+			snapshot.allowed = append(snapshot.allowed, network)
+		}
 		client := models.Principal{
 			Kind: models.CallerClientKey, OrgID: k.OrgID, Project: &project, KeyID: k.ID, Scopes: k.Scopes,
 			RateKey: string(project.ID), RequestsPerMinute: limit,
 		}
-		server := client
-		server.Kind = models.CallerServerKey
-		return &keySnapshot{key: k, client: client, server: server, suspended: org.Suspended()}, nil
+		if k.RotatedAt != nil && k.ExpiresAt != nil {
+			client.RotatedAt, client.EndsAt = *k.RotatedAt, *k.ExpiresAt
+		}
+		snapshot.client, snapshot.server = client, client
+		snapshot.server.Kind = models.CallerServerKey
+		return snapshot, nil
 	}
 	snapshots, err := newDirectory(o.CacheSize, o.Exact, o.Now, load)
 	if err != nil {
 		return nil, err
 	}
-	return &KeyAuth{
-		snapshots: snapshots, hasher: hasher, verified: verified,
-		guesses: ratelimit.New(o.CacheSize, o.Now), now: o.Now,
-	}, nil
-}
-
-// Client answers for a key alone. unauthenticated if the key is malformed
-// (without asking the database), unknown, expired, or its project or
-// organization is gone; forbidden organization_suspended.
-func (a *KeyAuth) Client(ctx context.Context, key string) (*models.Principal, error) {
-	s, err := a.snapshot(ctx, key)
+	uses, err := NewKeyUses(keys, o.CacheSize, o.Now)
 	if err != nil {
 		return nil, err
 	}
+	return &KeyAuth{
+		snapshots: snapshots, hasher: hasher, verified: verified,
+		guesses: ratelimit.New(o.CacheSize, o.Now), uses: uses, now: o.Now,
+	}, nil
+}
+
+// Client answers for a key alone, shown from an IP. unauthenticated if the key
+// is malformed (without asking the database), unknown, expired, or its project
+// or organization is gone; forbidden organization_suspended, or ip_not_allowed
+// from an address the key does not work from.
+func (a *KeyAuth) Client(ctx context.Context, key, ip string) (*models.Principal, error) {
+	s, err := a.snapshot(ctx, key, ip)
+	if err != nil {
+		return nil, err
+	}
+	a.used(s)
 	return &s.client, nil
 }
 
@@ -108,12 +133,13 @@ func (a *KeyAuth) Server(ctx context.Context, key string, s secret.Value, ip str
 	if !apikey.IsSecret(s.Reveal()) {
 		return nil, errBadKey()
 	}
-	snapshot, err := a.snapshot(ctx, key)
+	snapshot, err := a.snapshot(ctx, key, ip)
 	if err != nil {
 		return nil, err
 	}
 	k := &snapshot.key
 	if a.verified.Check(string(k.ID), s, k.SecretHash) {
+		a.used(snapshot)
 		return &snapshot.server, nil
 	}
 	what := strings.Join([]string{string(k.ID), k.SecretHash, ip, s.Reveal()}, " ")
@@ -128,6 +154,7 @@ func (a *KeyAuth) Server(ctx context.Context, key string, s secret.Value, ip str
 		if r.Err != nil {
 			return nil, r.Err
 		}
+		a.used(snapshot)
 		return &snapshot.server, nil
 	case <-ctx.Done():
 		return nil, models.Unavailable(ctx.Err())
@@ -156,7 +183,19 @@ func (a *KeyAuth) check(ctx context.Context, k *models.APIKey, s secret.Value, i
 	return nil
 }
 
-func (a *KeyAuth) snapshot(ctx context.Context, key string) (*keySnapshot, error) {
+// Uses is what writes down when keys were used.
+func (a *KeyAuth) Uses() *KeyUses { return a.uses }
+
+// used notes that a key was good for a request.
+func (a *KeyAuth) used(s *keySnapshot) {
+	now := a.now()
+	if now.UnixNano()-s.notedAt.Load() < int64(models.KeyUseInterval) {
+		return
+	}
+	s.notedAt.Store(a.uses.note(s.key.ID, now).UnixNano())
+}
+
+func (a *KeyAuth) snapshot(ctx context.Context, key, ip string) (*keySnapshot, error) {
 	if !apikey.IsKey(key) {
 		return nil, errBadKey()
 	}
@@ -172,6 +211,9 @@ func (a *KeyAuth) snapshot(ctx context.Context, key string) (*keySnapshot, error
 	}
 	if s.suspended {
 		return nil, errSuspended()
+	}
+	if len(s.allowed) > 0 && !allowedFrom(s.allowed, ip) {
+		return nil, models.Forbidden("ip_not_allowed", "This key does not work from your address.")
 	}
 	return s, nil
 }

@@ -6,7 +6,6 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
-	"pulse-control-plane/utils/apikey"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -15,6 +14,9 @@ import (
 
 // MaxGracePeriod is the longest an old key pair works after its rotation.
 const MaxGracePeriod = 7 * 24 * time.Hour
+
+// firstPairName is what the pair of a new project is called.
+const firstPairName = "default"
 
 // Projects are the tenants' projects and the first key pair of each.
 type Projects struct {
@@ -66,16 +68,22 @@ func (s *Projects) Create(ctx context.Context, actor *models.Principal, in Proje
 		Region: in.Region, ClientTokens: models.DefaultClientTokens(), CreatedAt: now, UpdatedAt: now,
 	}
 	// The key goes first: until its project is there it opens nothing.
-	pair, value, err := s.newPair(ctx, actor, project.ID, org, now)
+	pair, err := mintPair(ctx, s.hasher, models.APIKey{
+		ProjectID: project.ID, OrgID: org, Name: firstPairName, Scopes: []models.Scope{models.ScopeAll},
+		CreatedBy: actor.UserID, CreatedAt: now,
+	})
 	if err != nil {
 		return KeyedProject{}, err
 	}
-	project.PulseAPIKey = pair.Key
+	if err := s.keys.Insert(ctx, &pair.Key); err != nil {
+		return KeyedProject{}, err
+	}
+	project.PulseAPIKey = pair.Key.Key
 	if err := s.projects.Insert(ctx, &project); err != nil {
 		return KeyedProject{}, err
 	}
-	s.auth.ForgetKey(pair.ID, pair.Key)
-	return KeyedProject{Project: project, Key: pair.Key, Secret: value}, nil
+	s.auth.ForgetKey(pair.Key.ID, pair.Key.Key)
+	return KeyedProject{Project: project, Key: pair.Key.Key, Secret: pair.Secret}, nil
 }
 
 func (s *Projects) organizationFor(ctx context.Context, actor *models.Principal, asked models.OrganizationID) (models.OrganizationID, error) {
@@ -90,23 +98,6 @@ func (s *Projects) organizationFor(ctx context.Context, actor *models.Principal,
 	}
 	org, err := s.orgs.Get(ctx, actor.Tenant(), asked)
 	return org.ID, err
-}
-
-func (s *Projects) newPair(ctx context.Context, actor *models.Principal, project models.ProjectID, org models.OrganizationID, now time.Time) (models.APIKey, secret.Value, error) {
-	key, value, err := apikey.Generate()
-	if err != nil {
-		return models.APIKey{}, secret.Value{}, models.Internal(err)
-	}
-	hash, err := s.hasher.Hash(ctx, value)
-	if err != nil {
-		return models.APIKey{}, secret.Value{}, err
-	}
-	pair := models.APIKey{
-		ID: models.KeyID(ids.New(models.KeyPrefix)), Key: key, ProjectID: project, OrgID: org, Name: "default",
-		SecretHash: hash, SecretHint: apikey.Hint(value), Scopes: []models.Scope{models.ScopeAll},
-		CreatedBy: actor.UserID, CreatedAt: now,
-	}
-	return pair, value, s.keys.Insert(ctx, &pair)
 }
 
 // Get reads one project of the caller's tenant.
@@ -174,9 +165,10 @@ func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id model
 	return nil
 }
 
-// RegenerateKeys gives a project a new first pair; the old one works until the
-// grace period ends (0 to MaxGracePeriod). Of two at the same time one gets a
-// conflict.
+// RegenerateKeys gives a project a new first pair, which may do what the old
+// one may; the old one works until the grace period ends (0 to
+// MaxGracePeriod). Of two at the same time one gets a conflict. A key that may
+// do less than the first pair is forbidden, insufficient_scope.
 func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, id models.ProjectID, grace time.Duration) (KeyedProject, error) {
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return KeyedProject{}, err
@@ -186,21 +178,31 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 		return KeyedProject{}, err
 	}
 	now := s.o.Now()
-	pair, value, err := s.newPair(ctx, actor, id, project.OrgID, now)
+	made, err := s.successor(ctx, actor, &project, now)
 	if err != nil {
+		return KeyedProject{}, err
+	}
+	if !actor.HasScopes(made.Scopes) {
+		return KeyedProject{}, errMoreScopes()
+	}
+	pair, err := mintPair(ctx, s.hasher, made)
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	if err := s.keys.Insert(ctx, &pair.Key); err != nil {
 		return KeyedProject{}, err
 	}
 	// The old pair's end is written before the new one is shown: a crash in
 	// between can cost a rotation, never leave a key alive that was to end.
-	old, err := s.keys.ExpireKey(ctx, id, project.PulseAPIKey, now.Add(grace))
+	old, err := s.keys.Rotate(ctx, id, project.PulseAPIKey, now, now.Add(grace))
 	if err != nil && !models.IsKind(err, models.KindNotFound) {
 		return KeyedProject{}, err
 	}
-	rotated, err := s.projects.ReplaceKey(ctx, actor.Tenant(), id, project.PulseAPIKey, pair.Key, now)
+	rotated, err := s.projects.ReplaceKey(ctx, actor.Tenant(), id, project.PulseAPIKey, pair.Key.Key, now)
 	s.auth.ForgetKey(old.ID, project.PulseAPIKey)
 	s.auth.ForgetProject(id)
 	if models.IsKind(err, models.KindNotFound) {
-		if err := s.keys.Discard(ctx, id, pair.ID); err != nil {
+		if err := s.keys.Discard(ctx, id, pair.Key.ID); err != nil {
 			return KeyedProject{}, err
 		}
 		return KeyedProject{}, models.Conflict("concurrent_change", "The project's keys were changed at the same time; read it and try again.")
@@ -208,5 +210,23 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 	if err != nil {
 		return KeyedProject{}, err
 	}
-	return KeyedProject{Project: rotated, Key: pair.Key, Secret: value}, nil
+	return KeyedProject{Project: rotated, Key: pair.Key.Key, Secret: pair.Secret}, nil
+}
+
+// successor is what the next first pair of a project may do: what the one
+// before it may, or everything if that one was removed.
+func (s *Projects) successor(ctx context.Context, actor *models.Principal, project *models.Project, now time.Time) (models.APIKey, error) {
+	next := models.APIKey{
+		ProjectID: project.ID, OrgID: project.OrgID, Name: firstPairName, Scopes: []models.Scope{models.ScopeAll},
+		CreatedBy: actor.UserID, CreatedAt: now,
+	}
+	old, err := s.keys.ByKey(ctx, project.PulseAPIKey)
+	switch {
+	case models.IsKind(err, models.KindNotFound):
+		return next, nil
+	case err != nil:
+		return next, err
+	}
+	next.Name, next.Scopes, next.AllowedIPs = old.Name, old.Scopes, old.AllowedIPs
+	return next, nil
 }

@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// Nuller is a type that tells null from absence. Where its field is declared
+// nullable, SetNull is called for a null.
+type Nuller interface{ SetNull() }
+
 // shape is how a Go type is read from JSON.
 type shape int
 

@@ -141,6 +141,9 @@ func (w *walker) value(at string, place step, n *node, v reflect.Value) error {
 	case kind == jsontext.KindInvalid, kind == '}', kind == ']':
 		return w.tokens.SkipValue() // there is no value; this says what is wrong
 	case kind == 'n' && n.nullable:
+		if whole, ok := v.Addr().Interface().(Nuller); ok {
+			whole.SetNull()
+		}
 		return w.tokens.SkipValue()
 	case kind == 'n':
 		return w.skip(place.join(at), "must not be null")

@@ -1,0 +1,301 @@
+package services
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/apikey"
+	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/secret"
+)
+
+const (
+	// leavingFor is how long a removal may take before a pair that was about to
+	// be removed counts again: a process that died in between left it behind.
+	leavingFor = time.Minute
+	// removalTries bounds how often a removal is tried that meets another one.
+	removalTries = 10
+)
+
+// KeyPairs are a project's key pairs: further ones beside the first, what they
+// may do, and their end.
+type KeyPairs struct {
+	keys     *database.APIKeys
+	projects *database.Projects
+	auth     *KeyAuth
+	hasher   *hashing.Hasher
+	o        KeyPairOptions
+}
+
+// KeyPairOptions of NewKeyPairs.
+type KeyPairOptions struct {
+	Cursors *cursor.Codec
+	Now     func() time.Time
+}
+
+// NewKeyPairs builds the service.
+func NewKeyPairs(keys *database.APIKeys, projects *database.Projects, auth *KeyAuth, hasher *hashing.Hasher, o KeyPairOptions) *KeyPairs {
+	return &KeyPairs{keys: keys, projects: projects, auth: auth, hasher: hasher, o: o}
+}
+
+// NewKeyPair is a pair as it is handed out, this once.
+type NewKeyPair struct {
+	Key    models.APIKey
+	Secret secret.Value
+}
+
+// mintPair makes the two halves of a pair and fills in what follows from them;
+// nothing is stored yet.
+func mintPair(ctx context.Context, hasher *hashing.Hasher, pair models.APIKey) (NewKeyPair, error) {
+	key, value, err := apikey.Generate()
+	if err != nil {
+		return NewKeyPair{}, models.Internal(err)
+	}
+	hash, err := hasher.Hash(ctx, value)
+	if err != nil {
+		return NewKeyPair{}, err
+	}
+	pair.ID, pair.Key = models.KeyID(ids.New(models.KeyPrefix)), key
+	pair.SecretHash, pair.SecretHint = hash, apikey.Hint(value)
+	return NewKeyPair{Key: pair, Secret: value}, nil
+}
+
+// KeyPairInput makes a pair. No Scopes means all of them, no AllowedIPs from
+// anywhere, no ExpiresAt for good.
+type KeyPairInput struct {
+	Name       string
+	Scopes     []models.Scope
+	AllowedIPs []string
+	ExpiresAt  *time.Time
+}
+
+// Create makes a further pair of a project. forbidden insufficient_scope when
+// a key asks for more than it has itself; invalid for an end in the past or an
+// address that is none.
+func (s *KeyPairs) Create(ctx context.Context, actor *models.Principal, id models.ProjectID, in KeyPairInput) (NewKeyPair, error) {
+	if err := actor.May(models.ActionKeysWrite); err != nil {
+		return NewKeyPair{}, err
+	}
+	project, err := s.projects.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return NewKeyPair{}, err
+	}
+	now := s.o.Now()
+	if len(in.Scopes) == 0 {
+		in.Scopes = []models.Scope{models.ScopeAll}
+	}
+	networks, err := checkKeyPair(now, in.AllowedIPs, in.ExpiresAt)
+	if err != nil {
+		return NewKeyPair{}, err
+	}
+	if !actor.HasScopes(in.Scopes) {
+		return NewKeyPair{}, errMoreScopes()
+	}
+	pair, err := mintPair(ctx, s.hasher, models.APIKey{
+		ProjectID: id, OrgID: project.OrgID, Name: in.Name, Scopes: unique(in.Scopes), AllowedIPs: networks,
+		ExpiresAt: in.ExpiresAt, CreatedBy: actor.UserID, CreatedAt: now,
+	})
+	if err != nil {
+		return NewKeyPair{}, err
+	}
+	if err := s.keys.Insert(ctx, &pair.Key); err != nil {
+		return NewKeyPair{}, err
+	}
+	s.auth.ForgetKey(pair.Key.ID, pair.Key.Key)
+	return pair, nil
+}
+
+// Get reads one pair of a project.
+func (s *KeyPairs) Get(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID) (models.APIKey, error) {
+	if err := actor.May(models.ActionKeysRead); err != nil {
+		return models.APIKey{}, err
+	}
+	return s.read(ctx, actor, project, id)
+}
+
+// read gives one pair of a project that is still there.
+func (s *KeyPairs) read(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID) (models.APIKey, error) {
+	if _, err := s.projects.Get(ctx, actor.Tenant(), project); err != nil {
+		return models.APIKey{}, err
+	}
+	return s.keys.Get(ctx, actor.Tenant(), project, id)
+}
+
+// List reads a page of a project's pairs, ended ones among them.
+func (s *KeyPairs) List(ctx context.Context, actor *models.Principal, project models.ProjectID, p PageRequest) (Page[models.APIKey], error) {
+	if err := actor.May(models.ActionKeysRead); err != nil {
+		return Page[models.APIKey]{}, err
+	}
+	if _, err := s.projects.Get(ctx, actor.Tenant(), project); err != nil {
+		return Page[models.APIKey]{}, err
+	}
+	return listByID(s.o.Cursors, actor, "keys|"+string(project), p, func(at database.Page) ([]models.APIKey, error) {
+		return s.keys.List(ctx, actor.Tenant(), project, at)
+	}, func(k models.APIKey) string { return string(k.ID) })
+}
+
+// KeyPairChange is a partial update; nil leaves a field as it is.
+type KeyPairChange struct {
+	Name       *string
+	Scopes     *[]models.Scope
+	AllowedIPs *[]string
+	// ExpiresAt is the new end; NoExpiry takes the end away.
+	ExpiresAt *time.Time
+	NoExpiry  bool
+}
+
+// Update changes a pair, at once in this process and within freshFor in
+// others. A key changes no key that may do more than itself: forbidden
+// insufficient_scope. conflict key_rotated for another end of a pair that was
+// replaced.
+func (s *KeyPairs) Update(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID, c KeyPairChange) (models.APIKey, error) {
+	if err := actor.May(models.ActionKeysWrite); err != nil {
+		return models.APIKey{}, err
+	}
+	before, err := s.read(ctx, actor, project, id)
+	if err != nil {
+		return models.APIKey{}, err
+	}
+	change := database.APIKeyChange{Name: c.Name, ExpiresAt: c.ExpiresAt, NoExpiry: c.NoExpiry}
+	if c.Scopes != nil {
+		scopes := unique(*c.Scopes)
+		change.Scopes = &scopes
+	}
+	var asked []string
+	if c.AllowedIPs != nil {
+		asked = *c.AllowedIPs
+	}
+	networks, err := checkKeyPair(s.o.Now(), asked, c.ExpiresAt)
+	switch {
+	case err != nil:
+		return models.APIKey{}, err
+	case !actor.HasScopes(before.Scopes), change.Scopes != nil && !actor.HasScopes(*change.Scopes):
+		return models.APIKey{}, errMoreScopes()
+	case before.RotatedAt != nil && (c.ExpiresAt != nil || c.NoExpiry):
+		return models.APIKey{}, models.Conflict("key_rotated", "This pair was replaced by another; its end is set.")
+	case c.AllowedIPs != nil:
+		change.AllowedIPs = &networks
+	}
+	after, err := s.keys.Update(ctx, actor.Tenant(), project, id, change)
+	s.auth.ForgetKey(id, before.Key)
+	return after, err
+}
+
+// Delete ends a pair, at once in this process and within freshFor in others.
+// conflict last_usable_key for the only one that works, unless force is set:
+// of several removals at the same time one finds itself the last.
+func (s *KeyPairs) Delete(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID, force bool) error {
+	if err := actor.May(models.ActionKeysWrite); err != nil {
+		return err
+	}
+	pair, err := s.read(ctx, actor, project, id)
+	if err != nil {
+		return err
+	}
+	if !actor.HasScopes(pair.Scopes) {
+		return errMoreScopes()
+	}
+	if !force {
+		if err := s.claimRemoval(ctx, actor, &pair); err != nil {
+			return err
+		}
+	}
+	err = s.keys.Remove(ctx, actor.Tenant(), project, id)
+	s.auth.ForgetKey(id, pair.Key)
+	return err
+}
+
+// claimRemoval writes into the project that a pair is about to be removed, if
+// one that works then remains. Pairs that others are about to remove do not
+// count, and the project's version lets one claim in at a time.
+func (s *KeyPairs) claimRemoval(ctx context.Context, actor *models.Principal, pair *models.APIKey) error {
+	for range removalTries {
+		project, err := s.projects.Get(ctx, actor.Tenant(), pair.ProjectID)
+		if err != nil {
+			return err
+		}
+		now := s.o.Now()
+		leaving := slices.DeleteFunc(project.LeavingKeys, func(k models.LeavingKey) bool {
+			return k.ID == pair.ID || now.Sub(k.At) >= leavingFor
+		})
+		if pair.Usable(now) {
+			// One more than could be left out tells whether one remains.
+			usable, err := s.keys.Usable(ctx, actor.Tenant(), pair.ProjectID, now, int64(len(leaving))+2)
+			if err != nil {
+				return err
+			}
+			if !slices.ContainsFunc(usable, func(k models.APIKey) bool {
+				return k.ID != pair.ID && !slices.ContainsFunc(leaving, func(l models.LeavingKey) bool { return l.ID == k.ID })
+			}) {
+				return models.Conflict("last_usable_key",
+					"Without this pair nothing of the project's could call any more; repeat with ?force=true if that is what you want.")
+			}
+		}
+		err = s.projects.SetLeavingKeys(ctx, actor.Tenant(), pair.ProjectID, project.KeysVersion,
+			append(leaving, models.LeavingKey{ID: pair.ID, At: now}))
+		if !models.IsKind(err, models.KindNotFound) {
+			return err
+		}
+	}
+	return models.Conflict("concurrent_change", "The project's keys were changed at the same time; read them and try again.")
+}
+
+// checkKeyPair gives the allowed addresses as networks, and refuses what is
+// none and an end in the past.
+func checkKeyPair(now time.Time, allowed []string, end *time.Time) ([]string, error) {
+	var wrong []models.FieldError
+	networks := make([]string, 0, len(allowed))
+	for i, text := range allowed {
+		network, err := models.ParseAllowedIP(text)
+		if err != nil {
+			wrong = append(wrong, models.FieldError{Location: "body.allowed_ips[" + strconv.Itoa(i) + "]",
+				Message: "must be an IP address or network such as 203.0.113.7 or 203.0.113.0/24"})
+			continue
+		}
+		networks = append(networks, network.String())
+	}
+	if end != nil && !now.Before(*end) {
+		wrong = append(wrong, models.FieldError{Location: "body.expires_at", Message: "must lie in the future"})
+	}
+	if len(wrong) > 0 {
+		return nil, models.Invalid(wrong...)
+	}
+	return unique(networks), nil
+}
+
+// unique drops repetitions and keeps the order.
+func unique[T comparable](items []T) []T {
+	out := make([]T, 0, len(items))
+	for _, item := range items {
+		if !slices.Contains(out, item) {
+			out = append(out, item)
+		}
+	}
+	return out
+}
+
+// allowedFrom tells whether an address is in one of the networks.
+func allowedFrom(networks []netip.Prefix, ip string) bool {
+	address, err := netip.ParseAddr(ip)
+	if err != nil {
+		return false
+	}
+	address = address.Unmap().WithZone("")
+	for _, network := range networks {
+		if network.Contains(address) {
+			return true
+		}
+	}
+	return false
+}
+
+func errMoreScopes() *models.Error {
+	return models.Forbidden("insufficient_scope", "A key can not give, or change, a key that may do more than itself.")
+}
