@@ -314,6 +314,10 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 		return parts{}, err
 	}
 	pairService := services.NewKeyPairs(keys, projects, keyAuth, secrets, services.KeyPairOptions{Cursors: cursors, Now: now})
+	idempotency, err := services.NewIdempotency(database.NewIdempotencyKeys(engine), master, now)
+	if err != nil {
+		return parts{}, err
+	}
 	livekit := services.NewLiveKit(cluster)
 	probes := []services.Probe{
 		{Name: "database", Check: engine.Ping, Essential: true},
@@ -347,6 +351,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	}, routes.Options{
 		Log: log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
 		Inflight: inflight, Strict: cfg.Environment != config.Development, Now: now,
+		Idempotency: &middleware.Idempotency{Service: idempotency},
 		Authentication: &middleware.Authentication{
 			Keys: keyAuth, People: sessions, Operator: cfg.AdminToken,
 			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, Now: now},

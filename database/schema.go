@@ -9,6 +9,7 @@ func Schema() []Collection {
 		usersCollection(),
 		usageMetricsCollection(),
 		apiKeysCollection(),
+		idempotencyKeysCollection(),
 		sessionsCollection(),
 		invitationsCollection(),
 	}

@@ -174,3 +174,15 @@ func (s *server) raw(method, path string, how ...with) *httptest.ResponseRecorde
 	s.handler.ServeHTTP(w, r)
 	return w
 }
+
+// withJSON gives a request a body.
+func withJSON(body any) with {
+	return func(r *http.Request) {
+		data, err := json.Marshal(body)
+		if err != nil {
+			panic(err)
+		}
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(data)), int64(len(data))
+		r.Header.Set("Content-Type", "application/json")
+	}
+}

@@ -96,6 +96,12 @@ func permissions() []permission {
 		{"POST", "/v1/projects/{project}/regenerate-keys", map[string]any{"grace_period_seconds": 600},
 			"401 200 200 403 403 403 200 404 404 403 403 200", false},
 
+		{"POST", "/v1/projects/{project}/keys", name, "401 201 201 403 403 403 201 404 404 403 403 201", false},
+		{"GET", "/v1/projects/{project}/keys", nil, "401 200 200 200 403 403 200 404 404 403 403 200", false},
+		{"GET", "/v1/projects/{project}/keys/{key}", nil, "401 200 200 200 403 403 200 404 404 403 403 200", false},
+		{"PATCH", "/v1/projects/{project}/keys/{key}", name, "401 200 200 403 403 403 200 404 404 403 403 200", false},
+		{"DELETE", "/v1/projects/{project}/keys/{key}", nil, "401 204 204 403 403 403 204 404 404 403 403 204", false},
+
 		{"POST", "/v1/tokens/create", map[string]any{}, "401 403 403 403 403 201 201 201 403 403 403 403", false},
 		{"POST", "/v1/tokens/validate", map[string]any{"token": "x"}, "401 403 403 403 403 200 200 200 403 403 403 403", false},
 	}
@@ -131,7 +137,7 @@ func TestEveryRouteHasARowInTheTableOfPermissions(t *testing.T) {
 	rows := map[string]bool{}
 	for _, row := range permissions() {
 		path := strings.NewReplacer("{org}", ":id", "{project}", ":id", "{spare}", ":id", "{self}", ":user_id",
-			"{member}", ":user_id", "{invitation}", ":invitation_id").Replace(row.path)
+			"{member}", ":user_id", "{invitation}", ":invitation_id", "{key}", ":key_id").Replace(row.path)
 		rows[row.method+" "+path] = true
 	}
 	for _, r := range newServer(t).handler.(*gin.Engine).Routes() {
@@ -203,6 +209,7 @@ func (w *world) path(path, who string) string {
 		return string(w.join(fmt.Sprintf("member%d@acme.example", w.s.engine.writes.Load()), "viewer").User.ID)
 	})
 	fresh("{invitation}", func() string { return string(w.invite("open@acme.example", "viewer").Invitation.ID) })
+	fresh("{key}", func() string { return string(w.s.newKey(w.org, nil).Key.ID) })
 	fresh("{self}", func() string {
 		if id := w.ids[who]; id != "" {
 			return id

@@ -41,6 +41,7 @@ type Options struct {
 	// Mode is gin's: debug, release or test.
 	Mode           string
 	Authentication *middleware.Authentication
+	Idempotency    *middleware.Idempotency
 	CORSOrigins    []string
 	// TrustedProxies are the CIDRs whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
@@ -82,6 +83,8 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	e.GET("/docs/*asset", wrap(h.Docs.Page))
 
 	auth := o.Authentication
+	// Every POST that makes something can be sent again safely.
+	once := wrap(o.Idempotency.Once)
 	v1 := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(auth.Identify))
 	anybody := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(auth.Anonymous), wrap(middleware.BodyLimit(maxBody)))
 	limited := v1.Group("", wrap(middleware.BodyLimit(maxBody)))
@@ -91,7 +94,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 
 	limited.GET("/status", wrap(h.Health.Status))
 
-	limited.POST("/organizations", wrap(h.Organizations.Create))
+	limited.POST("/organizations", once, wrap(h.Organizations.Create))
 	person.GET("/organizations", wrap(h.Organizations.List))
 	person.GET("/organizations/:id", wrap(h.Organizations.Get))
 	person.PUT("/organizations/:id", wrap(h.Organizations.Put))
@@ -105,10 +108,10 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	person.GET("/organizations/:id/members/:user_id", wrap(h.Members.Get))
 	person.PATCH("/organizations/:id/members/:user_id", wrap(h.Members.Patch))
 	person.DELETE("/organizations/:id/members/:user_id", wrap(h.Members.Delete))
-	person.POST("/organizations/:id/invitations", wrap(h.Invitations.Create))
+	person.POST("/organizations/:id/invitations", once, wrap(h.Invitations.Create))
 	person.GET("/organizations/:id/invitations", wrap(h.Invitations.List))
 	person.DELETE("/organizations/:id/invitations/:invitation_id", wrap(h.Invitations.Delete))
-	anybody.POST("/invitations/accept", wrap(h.Invitations.Accept))
+	anybody.POST("/invitations/accept", once, wrap(h.Invitations.Accept))
 
 	anybody.POST("/auth/login", wrap(h.Auth.Login))
 	anybody.POST("/auth/refresh", wrap(h.Auth.Refresh))
@@ -117,21 +120,21 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	person.GET("/auth/me", wrap(h.Auth.Me))
 	person.POST("/auth/password", wrap(h.Auth.Password))
 
-	person.POST("/projects", wrap(h.Projects.Create))
+	person.POST("/projects", once, wrap(h.Projects.Create))
 	server.GET("/projects", wrap(h.Projects.List))
 	server.GET("/projects/:id", wrap(h.Projects.Get))
 	person.PUT("/projects/:id", wrap(h.Projects.Put))
 	person.PATCH("/projects/:id", wrap(h.Projects.Patch))
 	person.DELETE("/projects/:id", wrap(h.Projects.Delete))
-	server.POST("/projects/:id/regenerate-keys", wrap(h.Projects.RegenerateKeys))
+	server.POST("/projects/:id/regenerate-keys", once, wrap(h.Projects.RegenerateKeys))
 
-	server.POST("/projects/:id/keys", wrap(h.APIKeys.Create))
+	server.POST("/projects/:id/keys", once, wrap(h.APIKeys.Create))
 	server.GET("/projects/:id/keys", wrap(h.APIKeys.List))
 	server.GET("/projects/:id/keys/:key_id", wrap(h.APIKeys.Get))
 	server.PATCH("/projects/:id/keys/:key_id", wrap(h.APIKeys.Patch))
 	server.DELETE("/projects/:id/keys/:key_id", wrap(h.APIKeys.Delete))
 
-	project.POST("/tokens/create", wrap(h.Tokens.Create))
+	project.POST("/tokens/create", once, wrap(h.Tokens.Create))
 	project.POST("/tokens/validate", wrap(h.Tokens.Validate))
 	return e, nil
 }

@@ -139,6 +139,8 @@ func (s *server) build() {
 			}
 			return nil
 		}})
+	idempotency, err := services.NewIdempotency(database.NewIdempotencyKeys(s.engine), []byte("master key of the tests"), now)
+	must(err)
 	requests := handlers.NewRequests()
 	s.health = handlers.NewHealth(version, status)
 	s.handler, err = routes.New(routes.Handlers{
@@ -157,7 +159,8 @@ func (s *server) build() {
 		Docs:    handlers.NewDocs(routes.OpenAPI()),
 		Metrics: middleware.NewMetrics(version, secret.New(o.metricsToken), now),
 	}, routes.Options{
-		Log: zerolog.New(s.log),
+		Log:         zerolog.New(s.log),
+		Idempotency: &middleware.Idempotency{Service: idempotency},
 		Authentication: &middleware.Authentication{
 			Keys: keyAuth, People: sessions, Operator: secret.New(operatorToken),
 			Limits: &middleware.RateLimits{Limiter: ratelimit.Local{Limiter: ratelimit.New(cacheSize, now)}, IPPerMinute: o.ipPerMinute, Now: now},

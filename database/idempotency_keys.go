@@ -1,0 +1,76 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const idempotencyKeys = "idempotency_keys"
+
+// idempotencyKeysCollection holds the requests that may be sent again, until
+// they expire.
+func idempotencyKeysCollection() Collection {
+	at := time.Duration(0)
+	return Collection{
+		Name:    idempotencyKeys,
+		Fields:  []Field{{"lock", String}, {"done", Bool}, {"expires_at", Time}},
+		Indexes: []Index{{Keys: []string{"expires_at"}, ExpireAfter: &at}},
+	}
+}
+
+// IdempotencyKeys is the repository of requests that may be sent again. Their
+// ids are hashes over the tenant, which is therefore part of every filter.
+type IdempotencyKeys struct{ engine Engine }
+
+// NewIdempotencyKeys reads and writes them through an engine.
+func NewIdempotencyKeys(e Engine) *IdempotencyKeys { return &IdempotencyKeys{e} }
+
+// Insert takes a key for its first request; conflict if it is taken.
+func (r *IdempotencyKeys) Insert(ctx context.Context, k *models.IdempotencyKey) error {
+	return r.engine.Insert(ctx, idempotencyKeys, k)
+}
+
+// Get reads a key, or not_found.
+func (r *IdempotencyKeys) Get(ctx context.Context, id string) (models.IdempotencyKey, error) {
+	return one[models.IdempotencyKey](ctx, r.engine, idempotencyKeys, Query{Filter: bson.D{{Key: "_id", Value: id}}})
+}
+
+// Take gives a key whose attempt has ended to another attempt, or not_found if
+// somebody was faster.
+func (r *IdempotencyKeys) Take(ctx context.Context, old *models.IdempotencyKey, fresh *models.IdempotencyKey) error {
+	_, err := changed[models.IdempotencyKey](ctx, r.engine, idempotencyKeys, bson.D{
+		{Key: "_id", Value: old.ID}, {Key: "lock", Value: old.Lock},
+	}, bson.D{
+		{Key: "$set", Value: bson.D{
+			{Key: "fingerprint", Value: fresh.Fingerprint}, {Key: "lock", Value: fresh.Lock},
+			{Key: "locked_until", Value: fresh.LockedUntil}, {Key: "done", Value: false},
+			{Key: "created_at", Value: fresh.CreatedAt}, {Key: "expires_at", Value: fresh.ExpiresAt},
+		}},
+		{Key: "$unset", Value: bson.D{{Key: "answer", Value: ""}, {Key: "status", Value: ""}, {Key: "content_type", Value: ""}}},
+	})
+	return err
+}
+
+// Complete keeps the answer of the attempt that holds the lock; not_found if
+// another has taken it.
+func (r *IdempotencyKeys) Complete(ctx context.Context, id, lock string, status int, contentType, answer string) error {
+	_, err := changed[models.IdempotencyKey](ctx, r.engine, idempotencyKeys, bson.D{
+		{Key: "_id", Value: id}, {Key: "lock", Value: lock}, {Key: "done", Value: false},
+	}, fields{
+		{Key: "done", Value: true}, {Key: "status", Value: status},
+		{Key: "content_type", Value: contentType}, {Key: "answer", Value: answer},
+	}.update())
+	return err
+}
+
+// Release frees a key whose attempt came to nothing.
+func (r *IdempotencyKeys) Release(ctx context.Context, id, lock string) error {
+	_, err := r.engine.Delete(ctx, idempotencyKeys, bson.D{
+		{Key: "_id", Value: id}, {Key: "lock", Value: lock}, {Key: "done", Value: false},
+	}, 1)
+	return err
+}

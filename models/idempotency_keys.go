@@ -1,0 +1,33 @@
+package models
+
+import "time"
+
+const (
+	// MaxIdempotencyKey is the most characters an Idempotency-Key has.
+	MaxIdempotencyKey = 255
+	// IdempotencyTTL is how long a first answer is kept.
+	IdempotencyTTL = 24 * time.Hour
+	// IdempotencyLease is how long a first request may take before another may
+	// take its place: several times the deadline of a request, so that only a
+	// process that died leaves its lease to run out.
+	IdempotencyLease = time.Minute
+)
+
+// IdempotencyKey is a request that a caller may send again.
+type IdempotencyKey struct {
+	// ID is a hash of the tenant and of the key it chose.
+	ID string `bson:"_id"`
+	// Fingerprint is a keyed hash of who called, the route and the body: the
+	// body may hold a password, which a plain hash would let be guessed.
+	Fingerprint string `bson:"fingerprint"`
+	// Lock names the attempt that runs, and LockedUntil is when its lease ends.
+	Lock        string    `bson:"lock"`
+	LockedUntil time.Time `bson:"locked_until"`
+	Done        bool      `bson:"done"`
+	Status      int       `bson:"status,omitempty"`
+	ContentType string    `bson:"content_type,omitempty"`
+	// Answer is the body, sealed: secrets that are shown once are in it.
+	Answer    string    `bson:"answer,omitempty"`
+	CreatedAt time.Time `bson:"created_at"`
+	ExpiresAt time.Time `bson:"expires_at"`
+}
