@@ -1,6 +1,15 @@
 package database
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const usageMetrics = "usage_metrics"
 
 // RawUsageRetention is how long raw metered facts are kept; hourly and daily
 // totals outlive them.
@@ -10,7 +19,7 @@ const RawUsageRetention = 90 * 24 * time.Hour
 func usageMetricsCollection() Collection {
 	retention := RawUsageRetention
 	return Collection{
-		Name: "usage_metrics",
+		Name: usageMetrics,
 		Fields: []Field{
 			{"project_id", String}, {"event_type", String}, {"timestamp", Time}, {"value", Float},
 		},
@@ -18,7 +27,97 @@ func usageMetricsCollection() Collection {
 			{Keys: []string{"project_id"}},
 			{Keys: []string{"project_id", "timestamp"}},
 			{Keys: []string{"event_type"}},
+			{Keys: []string{"project_id", "event_type", "timestamp"}},
 			{Keys: []string{"timestamp"}, ExpireAfter: &retention},
 		},
 	}
+}
+
+// UsageMetrics is the repository of metered facts.
+type UsageMetrics struct{ engine Engine }
+
+// NewUsageMetrics reads and writes facts through an engine.
+func NewUsageMetrics(e Engine) *UsageMetrics { return &UsageMetrics{e} }
+
+// Put stores facts, each over an earlier one with its id.
+func (r *UsageMetrics) Put(ctx context.Context, facts []models.UsageFact) error {
+	for len(facts) > 0 {
+		batch := facts[:min(len(facts), MaxBatch)]
+		facts = facts[len(batch):]
+		docs := make([]any, len(batch))
+		for i := range batch {
+			docs[i] = &batch[i]
+		}
+		present, err := r.engine.InsertMany(ctx, usageMetrics, docs)
+		if err != nil {
+			return err
+		}
+		for _, i := range present {
+			f := &batch[i]
+			if _, err := r.engine.Update(ctx, usageMetrics, bson.D{{Key: "_id", Value: f.ID}}, fields{
+				{Key: "timestamp", Value: f.Timestamp}, {Key: "value", Value: f.Value}, {Key: "event_ids", Value: f.EventIDs},
+			}.update(), UpdateOptions{}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// PutOnce stores up to MaxBatch facts that never change; those that are there
+// already were stored by an attempt whose answer was lost.
+func (r *UsageMetrics) PutOnce(ctx context.Context, facts []models.UsageFact) error {
+	docs := make([]any, len(facts))
+	for i := range facts {
+		docs[i] = &facts[i]
+	}
+	_, err := r.engine.InsertMany(ctx, usageMetrics, docs)
+	return err
+}
+
+func metered(p models.ProjectID, m models.Meter, start, end time.Time) bson.D {
+	return bson.D{
+		{Key: "project_id", Value: string(p)}, {Key: "event_type", Value: string(m)},
+		{Key: "timestamp", Value: bson.D{{Key: "$gte", Value: start}, {Key: "$lt", Value: end}}},
+	}
+}
+
+// Sum adds up what a project's meter counted in [start, end).
+func (r *UsageMetrics) Sum(ctx context.Context, p models.ProjectID, m models.Meter, start, end time.Time) (float64, error) {
+	groups, err := r.engine.Sum(ctx, usageMetrics, metered(p, m, start, end), "value")
+	if err != nil || len(groups) == 0 {
+		return 0, err
+	}
+	return groups[0].Sum, nil
+}
+
+// FactFilter narrows a list to the facts that begin in [Start, End), of one
+// meter or of all.
+type FactFilter struct {
+	Meter      models.Meter
+	Start, End time.Time
+	// AfterTime and AfterID are where a page begins: after the fact they name.
+	AfterTime time.Time
+	AfterID   string
+}
+
+// List reads facts of a project that are not zero, in order of time and id.
+func (r *UsageMetrics) List(ctx context.Context, p models.ProjectID, f FactFilter, limit int64) ([]models.UsageFact, error) {
+	start := f.Start
+	filter := bson.D{{Key: "project_id", Value: string(p)}}
+	if f.Meter != "" {
+		filter = append(filter, bson.E{Key: "event_type", Value: string(f.Meter)})
+	}
+	if f.AfterID != "" {
+		start = f.AfterTime
+		filter = append(filter, bson.E{Key: "$or", Value: bson.A{
+			bson.D{{Key: "timestamp", Value: bson.D{{Key: "$gt", Value: f.AfterTime}}}},
+			bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: f.AfterID}}}},
+		}})
+	}
+	filter = append(filter, bson.E{Key: "timestamp", Value: bson.D{{Key: "$gte", Value: start}, {Key: "$lt", Value: f.End}}},
+		bson.E{Key: "value", Value: bson.D{{Key: "$gt", Value: 0.0}}})
+	return many[models.UsageFact](ctx, r.engine, usageMetrics, Query{
+		Filter: filter, Sort: bson.D{{Key: "timestamp", Value: 1}, {Key: "_id", Value: 1}}, Limit: limit,
+	})
 }

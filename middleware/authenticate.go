@@ -66,6 +66,35 @@ func (a *Authentication) Identify(c *gin.Context) error {
 // it along when it asks for another. The request is counted by IP.
 func (a *Authentication) Anonymous(c *gin.Context) error { return a.Limits.byIP(c) }
 
+// Signed guards a route whose handler checks a signature by itself: only calls
+// that fail it are counted, by IP, so that a busy cluster is never held up and
+// guessing is.
+func (a *Authentication) Signed(f Func) Func {
+	return func(c *gin.Context) error {
+		err := f(c)
+		if models.IsKind(err, models.KindUnauthenticated) {
+			if limited := a.Limits.byIP(c); limited != nil {
+				return limited
+			}
+		}
+		return err
+	}
+}
+
+// Counter counts a project's requests.
+type Counter interface {
+	Count(models.ProjectID, models.Meter)
+}
+
+// CountRequests counts what calls with a project's key, whatever comes of it.
+func CountRequests(counter Counter) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if p, ok := principalOf(c); ok && p.Project != nil {
+			counter.Count(p.Project.ID, models.MeterAPIRequests)
+		}
+	}
+}
+
 func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 	ctx, header := c.Request.Context(), c.Request.Header
 	key, hasKey := only(header["X-Pulse-Key"])

@@ -84,6 +84,8 @@ const (
 	ActionKeysWrite          Action = "keys.write"
 	ActionTokensCreate       Action = "tokens.create"
 	ActionTokensValidate     Action = "tokens.validate"
+	ActionTokensRevoke       Action = "tokens.revoke"
+	ActionUsageRead          Action = "usage.read"
 )
 
 // Actions lists every action, in the order the table of permissions is shown.
@@ -93,7 +95,7 @@ func Actions() []Action {
 		ActionSuspensionChange, ActionAccountRead, ActionAccountUpdate, ActionMembersRead, ActionMembersLeave,
 		ActionMembersWrite, ActionOwnersWrite, ActionInvitationsRead, ActionInvitationsWrite, ActionAuditRead,
 		ActionProjectRead, ActionProjectCreate, ActionProjectUpdate, ActionProjectDelete, ActionLimitsChange,
-		ActionKeysRead, ActionKeysWrite, ActionTokensCreate, ActionTokensValidate,
+		ActionKeysRead, ActionKeysWrite, ActionTokensCreate, ActionTokensValidate, ActionTokensRevoke, ActionUsageRead,
 	}
 }
 
@@ -143,6 +145,10 @@ func RuleOf(a Action) Rule {
 		return Rule{Person: RoleAdmin, Operator: true, ServerKey: true, Scope: ScopeKeysWrite}
 	case ActionTokensCreate:
 		return Rule{ServerKey: true, ClientKey: true, Scope: ScopeTokensCreate}
+	case ActionTokensRevoke:
+		return Rule{ServerKey: true, Scope: ScopeTokensCreate}
+	case ActionUsageRead:
+		return Rule{Person: RoleViewer, Operator: true, ServerKey: true, Scope: ScopeUsageRead}
 	case ActionTokensValidate:
 		return Rule{ServerKey: true, ClientKey: true}
 	}

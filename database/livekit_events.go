@@ -1,0 +1,117 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const liveKitEvents = "livekit_events"
+
+// EventRetention is how long events are kept: as long as the facts they prove,
+// and a week more for facts that come late.
+const EventRetention = RawUsageRetention + 7*24*time.Hour
+
+// liveKitEventsCollection is the inbox of LiveKit's events and the record that
+// usage is proved with.
+func liveKitEventsCollection() Collection {
+	retention := EventRetention
+	return Collection{
+		Name: liveKitEvents,
+		Fields: []Field{
+			{"state", String}, {"shard", Int}, {"seq", Int}, {"room_key", String}, {"due_at", Time}, {"received_at", Time},
+			{"project_id", String},
+		},
+		Indexes: []Index{
+			{Keys: []string{"state", "shard", "seq"}},
+			{Keys: []string{"received_at"}, ExpireAfter: &retention},
+		},
+	}
+}
+
+// LiveKitEvents is the repository of the inbox. What it holds is of all
+// tenants: the cluster sends it before anybody's tenant is known.
+type LiveKitEvents struct{ engine Engine }
+
+// NewLiveKitEvents reads and writes events through an engine.
+func NewLiveKitEvents(e Engine) *LiveKitEvents { return &LiveKitEvents{e} }
+
+// Insert stores an event; conflict if it is there already.
+func (r *LiveKitEvents) Insert(ctx context.Context, e *models.LiveKitEvent) error {
+	return r.engine.Insert(ctx, liveKitEvents, e)
+}
+
+// InsertMany stores up to MaxBatch events; those that are there already stay
+// as they are.
+func (r *LiveKitEvents) InsertMany(ctx context.Context, events []models.LiveKitEvent) error {
+	docs := make([]any, len(events))
+	for i := range events {
+		docs[i] = &events[i]
+	}
+	_, err := r.engine.InsertMany(ctx, liveKitEvents, docs)
+	return err
+}
+
+// Due reads the pending events of a shard that may be tried now, in order of
+// arrival.
+func (r *LiveKitEvents) Due(ctx context.Context, shard int64, now time.Time, limit int64) ([]models.LiveKitEvent, error) {
+	return many[models.LiveKitEvent](ctx, r.engine, liveKitEvents, Query{
+		Filter: bson.D{
+			{Key: "state", Value: string(models.EventPending)}, {Key: "shard", Value: shard},
+			{Key: "due_at", Value: bson.D{{Key: "$lte", Value: now}}},
+		},
+		Sort: bson.D{{Key: "seq", Value: 1}}, Limit: limit,
+	})
+}
+
+// Waiting reads up to limit pending events of a shard that are to be tried
+// again later, in order of arrival.
+func (r *LiveKitEvents) Waiting(ctx context.Context, shard int64, now time.Time, limit int64) ([]models.LiveKitEvent, error) {
+	return many[models.LiveKitEvent](ctx, r.engine, liveKitEvents, Query{
+		Filter: bson.D{
+			{Key: "state", Value: string(models.EventPending)}, {Key: "shard", Value: shard},
+			{Key: "due_at", Value: bson.D{{Key: "$gt", Value: now}}},
+		},
+		Sort: bson.D{{Key: "seq", Value: 1}}, Limit: limit,
+	})
+}
+
+// Done marks up to MaxBatch events as worked on.
+func (r *LiveKitEvents) Done(ctx context.Context, events []string) error {
+	_, err := r.engine.Update(ctx, liveKitEvents, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: events}}}},
+		fields{{Key: "state", Value: string(models.EventDone)}}.update(), UpdateOptions{Many: true})
+	return err
+}
+
+// Postpone makes the pending events of a room wait until a time.
+func (r *LiveKitEvents) Postpone(ctx context.Context, shard int64, roomKey string, until time.Time) error {
+	_, err := r.engine.Update(ctx, liveKitEvents, bson.D{
+		{Key: "state", Value: string(models.EventPending)}, {Key: "shard", Value: shard}, {Key: "room_key", Value: roomKey},
+	}, fields{{Key: "due_at", Value: until}}.update(), UpdateOptions{Many: true})
+	return err
+}
+
+// Failed counts a failed attempt at a pending event and puts it into a state;
+// not_found if it is no longer pending.
+func (r *LiveKitEvents) Failed(ctx context.Context, id string, state models.EventState, reason string) (models.LiveKitEvent, error) {
+	return changed[models.LiveKitEvent](ctx, r.engine, liveKitEvents,
+		bson.D{{Key: "_id", Value: id}, {Key: "state", Value: string(models.EventPending)}},
+		bson.D{{Key: "$inc", Value: bson.D{{Key: "attempts", Value: int64(1)}}},
+			{Key: "$set", Value: bson.D{{Key: "state", Value: string(state)}, {Key: "last_error", Value: reason}}}})
+}
+
+// CountIn counts the events in a state, no further than limit.
+func (r *LiveKitEvents) CountIn(ctx context.Context, state models.EventState, limit int64) (int64, error) {
+	return r.engine.Count(ctx, liveKitEvents, bson.D{{Key: "state", Value: string(state)}}, limit)
+}
+
+// Get reads up to MaxBatch events of a project by their ids.
+func (r *LiveKitEvents) Get(ctx context.Context, p models.ProjectID, ids []string) ([]models.LiveKitEvent, error) {
+	return many[models.LiveKitEvent](ctx, r.engine, liveKitEvents, Query{
+		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, {Key: "project_id", Value: string(p)}},
+		Limit:  MaxBatch,
+	})
+}

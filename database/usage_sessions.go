@@ -1,0 +1,194 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const usageSessions = "usage_sessions"
+
+// usageSessionsCollection holds the stays that usage is measured by.
+func usageSessionsCollection() Collection {
+	return Collection{
+		Name: usageSessions,
+		Fields: []Field{
+			{"project_id", String}, {"subject", String}, {"room_sid", String}, {"room_name", String},
+			{"identity", String}, {"kind", String}, {"open", Bool}, {"joined_at", Time}, {"left_at", Time}, {"version", Int},
+		},
+		Indexes: []Index{
+			{Keys: []string{"project_id", "subject", "joined_at"}},
+			{Keys: []string{"project_id", "subject", "left_at"}},
+			{Keys: []string{"project_id", "identity", "joined_at"}},
+			{Keys: []string{"project_id", "open"}},
+			{Keys: []string{"room_sid", "open"}},
+			{Keys: []string{"open"}},
+		},
+	}
+}
+
+// UsageSessions is the repository of stays.
+type UsageSessions struct{ engine Engine }
+
+// NewUsageSessions reads and writes stays through an engine.
+func NewUsageSessions(e Engine) *UsageSessions { return &UsageSessions{e} }
+
+// Named reads up to MaxBatch stays of any tenant by their ids.
+func (r *UsageSessions) Named(ctx context.Context, ids []string) ([]models.UsageSession, error) {
+	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
+		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, Limit: MaxBatch,
+	})
+}
+
+// OpenIn reads a page, in order of ids, of what is open in a room of any
+// tenant.
+func (r *UsageSessions) OpenIn(ctx context.Context, roomSID, after string, limit int64) ([]models.UsageSession, error) {
+	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
+		Filter: bson.D{{Key: "room_sid", Value: roomSID}, {Key: "open", Value: true},
+			{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}},
+		Sort: bson.D{{Key: "_id", Value: 1}}, Limit: limit,
+	})
+}
+
+// Open reads a page, in order of ids, of what is open for any tenant.
+func (r *UsageSessions) Open(ctx context.Context, after string, limit int64) ([]models.UsageSession, error) {
+	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
+		Filter: bson.D{{Key: "open", Value: true}, {Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}},
+		Sort:   bson.D{{Key: "_id", Value: 1}}, Limit: limit,
+	})
+}
+
+// InsertMany stores up to MaxBatch new stays and gives the indexes of those
+// that were there already and stay as they are.
+func (r *UsageSessions) InsertMany(ctx context.Context, sessions []*models.UsageSession) (present []int, err error) {
+	docs := make([]any, len(sessions))
+	for i, s := range sessions {
+		docs[i] = s
+	}
+	return r.engine.InsertMany(ctx, usageSessions, docs)
+}
+
+// Replace stores a stay over the version it was read at, and raises the
+// version; conflict if somebody else did meanwhile.
+func (r *UsageSessions) Replace(ctx context.Context, s *models.UsageSession) error {
+	next := *s
+	next.Version++
+	set, unset, err := replacement(&next, "joined_at", "left_at", "metered_from", "metered_to", "end_reason")
+	if err != nil {
+		return err
+	}
+	update := bson.D{{Key: "$set", Value: set}}
+	if len(unset) > 0 {
+		update = append(update, bson.E{Key: "$unset", Value: unset})
+	}
+	matched, err := r.engine.Update(ctx, usageSessions,
+		bson.D{{Key: "_id", Value: s.ID}, {Key: "version", Value: s.Version}}, update, UpdateOptions{})
+	if err != nil {
+		return err
+	}
+	if matched == 0 {
+		return models.Conflict("concurrent_change", "The session was changed at the same time.")
+	}
+	s.Version = next.Version
+	return nil
+}
+
+// replacement is the $set of a whole document, and the $unset of those of its
+// optional fields that it lacks.
+func replacement(doc any, optional ...string) (set, unset bson.D, err error) {
+	raw, err := bson.Marshal(doc)
+	if err != nil {
+		return nil, nil, models.Internal(err)
+	}
+	elements, err := bson.Raw(raw).Elements()
+	if err != nil {
+		return nil, nil, models.Internal(err)
+	}
+	present := map[string]bool{}
+	for _, e := range elements {
+		present[e.Key()] = true
+		if e.Key() != "_id" {
+			set = append(set, bson.E{Key: e.Key(), Value: e.Value()})
+		}
+	}
+	for _, name := range optional {
+		if !present[name] {
+			unset = append(unset, bson.E{Key: name, Value: ""})
+		}
+	}
+	return set, unset, nil
+}
+
+// UsageSessionFilter narrows a list. Empty fields narrow nothing.
+type UsageSessionFilter struct {
+	RoomName, Identity string
+	// JoinedBefore and AfterID are where a page begins: what joined before,
+	// or at the same time with a lesser id.
+	JoinedBefore time.Time
+	AfterID      string
+}
+
+// Get reads one stay of a project, or not_found.
+func (r *UsageSessions) Get(ctx context.Context, p models.ProjectID, id string) (models.UsageSession, error) {
+	return one[models.UsageSession](ctx, r.engine, usageSessions, Query{
+		Filter: bson.D{{Key: "_id", Value: id}, {Key: "project_id", Value: string(p)}},
+	})
+}
+
+// List reads the participants of a project, the latest to join first.
+func (r *UsageSessions) List(ctx context.Context, p models.ProjectID, f UsageSessionFilter, limit int64) ([]models.UsageSession, error) {
+	filter := bson.D{{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(models.SubjectParticipant)}}
+	if f.RoomName != "" {
+		filter = append(filter, bson.E{Key: "room_name", Value: f.RoomName})
+	}
+	if f.Identity != "" {
+		filter = append(filter, bson.E{Key: "identity", Value: f.Identity})
+	}
+	if f.AfterID != "" {
+		filter = append(filter, bson.E{Key: "joined_at", Value: bson.D{{Key: "$lte", Value: f.JoinedBefore}}},
+			bson.E{Key: "$or", Value: bson.A{
+				bson.D{{Key: "joined_at", Value: bson.D{{Key: "$lt", Value: f.JoinedBefore}}}},
+				bson.D{{Key: "_id", Value: bson.D{{Key: "$lt", Value: f.AfterID}}}},
+			}})
+	}
+	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
+		Filter: filter, Sort: bson.D{{Key: "joined_at", Value: -1}, {Key: "_id", Value: -1}}, Limit: limit,
+	})
+}
+
+// EachOpen calls each for the open stays of a project, up to limit.
+func (r *UsageSessions) EachOpen(ctx context.Context, p models.ProjectID, limit int64, each func(models.UsageSession) error) error {
+	return r.each(ctx, bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}}, nil, limit, each)
+}
+
+// EachEnded calls each for the participants of a project that left in
+// [start, end) or later but joined before end, up to limit.
+func (r *UsageSessions) EachEnded(ctx context.Context, p models.ProjectID, start, end time.Time, limit int64, each func(models.UsageSession) error) error {
+	return r.each(ctx, bson.D{
+		{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(models.SubjectParticipant)},
+		{Key: "left_at", Value: bson.D{{Key: "$gt", Value: start}}}, {Key: "joined_at", Value: bson.D{{Key: "$lt", Value: end}}},
+	}, bson.D{{Key: "left_at", Value: 1}}, limit, each)
+}
+
+func (r *UsageSessions) each(ctx context.Context, filter, sort bson.D, limit int64, each func(models.UsageSession) error) error {
+	return r.engine.Find(ctx, usageSessions, Query{Filter: filter, Sort: sort, Limit: limit}, func(raw bson.Raw) error {
+		var s models.UsageSession
+		if err := bson.Unmarshal(raw, &s); err != nil {
+			return models.Internal(err)
+		}
+		return each(s)
+	})
+}
+
+// CountOpen counts the open stays of a project that match, no further than
+// limit.
+func (r *UsageSessions) CountOpen(ctx context.Context, p models.ProjectID, subject models.Subject, kind string, limit int64) (int64, error) {
+	filter := bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}, {Key: "subject", Value: string(subject)}}
+	if kind != "" {
+		filter = append(filter, bson.E{Key: "kind", Value: kind})
+	}
+	return r.engine.Count(ctx, usageSessions, filter, limit)
+}

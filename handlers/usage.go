@@ -1,0 +1,232 @@
+package handlers
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/services"
+)
+
+// Usage serves /v1/usage.
+type Usage struct{ service *services.Usage }
+
+// NewUsage serves a service.
+func NewUsage(s *services.Usage) *Usage { return &Usage{s} }
+
+// Meters are the quantities of usage: seconds to the millisecond, or counts.
+type Meters struct {
+	ParticipantSeconds float64 `json:"participant_seconds"`
+	RoomSeconds        float64 `json:"room_seconds"`
+	EgressSeconds      float64 `json:"egress_seconds"`
+	IngressSeconds     float64 `json:"ingress_seconds"`
+	TokensIssued       float64 `json:"tokens_issued"`
+	APIRequests        float64 `json:"api_requests"`
+	PeakParticipants   float64 `json:"peak_participants"`
+}
+
+func renderMeters(v map[models.Meter]float64) Meters {
+	return Meters{
+		ParticipantSeconds: millis(v[models.MeterParticipantSeconds]), RoomSeconds: millis(v[models.MeterRoomSeconds]),
+		EgressSeconds: millis(v[models.MeterEgressSeconds]), IngressSeconds: millis(v[models.MeterIngressSeconds]),
+		TokensIssued: v[models.MeterTokensIssued], APIRequests: v[models.MeterAPIRequests], PeakParticipants: v[models.MeterPeak],
+	}
+}
+
+// millis rounds seconds to what they are known to, so that a sum of binary
+// fractions reads as what it is.
+func millis(seconds float64) float64 {
+	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond).Seconds()
+}
+
+// UsageRow is what was used in [start, end).
+type UsageRow struct {
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+	Meters
+}
+
+// UsageReport is the usage of a project in whole windows.
+type UsageReport struct {
+	ProjectID models.ProjectID `json:"project_id"`
+	Start     time.Time        `json:"start"`
+	End       time.Time        `json:"end"`
+	Window    models.Window    `json:"window"`
+	Totals    Meters           `json:"totals"`
+	Items     []UsageRow       `json:"items"`
+}
+
+// Get answers with the usage of a project.
+func (h *Usage) Get(c *gin.Context) error {
+	q := query{c: c}
+	ask := h.rangeOf(&q)
+	if ask.Window = models.Window(q.text("window", maxQuery)); ask.Window != "" && !ask.Window.Valid() {
+		q.refuse("window", "must be hour, day or month")
+	}
+	if err := q.err(); err != nil {
+		return err
+	}
+	out, err := h.service.Get(c.Request.Context(), actor(c), ask)
+	if err != nil {
+		return err
+	}
+	report := UsageReport{ProjectID: out.ProjectID, Start: out.Start, End: out.End, Window: out.Window,
+		Totals: renderMeters(out.Totals), Items: make([]UsageRow, 0, len(out.Items))}
+	for _, row := range out.Items {
+		report.Items = append(report.Items, UsageRow{row.Start, row.End, renderMeters(row.Values)})
+	}
+	return answer(c, http.StatusOK, report)
+}
+
+func (h *Usage) rangeOf(q *query) services.UsageQuery {
+	return services.UsageQuery{ProjectID: models.ProjectID(q.text("project_id", maxQuery)),
+		Start: q.instant("start"), End: q.instant("end")}
+}
+
+// instant gives a time, the zero one if it is absent.
+func (q *query) instant(name string) time.Time {
+	text := q.text(name, maxQuery)
+	if text == "" {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || t.Year() < 1970 || t.Year() > 9998 {
+		q.refuse(name, "must be a time as RFC 3339 writes it, such as 2026-01-31T12:00:00Z")
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// UsageSession is one stay, mostly of a participant in a room.
+type UsageSession struct {
+	ID                  string         `json:"id"`
+	Subject             models.Subject `json:"subject"`
+	RoomName            string         `json:"room_name"`
+	RoomSID             string         `json:"room_sid"`
+	ParticipantIdentity string         `json:"participant_identity"`
+	Kind                string         `json:"kind"`
+	JoinedAt            time.Time      `json:"joined_at"`
+	LeftAt              *time.Time     `json:"left_at"`
+	DurationSeconds     float64        `json:"duration_seconds"`
+	EndReason           *string        `json:"end_reason"`
+	EventIDs            []string       `json:"event_ids"`
+}
+
+func renderUsageSession(now time.Time) func(models.UsageSession) UsageSession {
+	return func(s models.UsageSession) UsageSession {
+		out := UsageSession{
+			ID: s.ID, Subject: s.Subject, RoomName: s.RoomName, RoomSID: s.RoomSID, ParticipantIdentity: s.Identity,
+			Kind: s.Kind, JoinedAt: instant(s.JoinedAt), EventIDs: append([]string{}, s.EventIDs...),
+			DurationSeconds: millis(s.Until(now).Sub(s.JoinedAt).Seconds()),
+		}
+		if !s.Open {
+			left := instant(s.LeftAt)
+			out.LeftAt, out.EndReason = &left, &s.EndReason
+		}
+		return out
+	}
+}
+
+// Sessions answers with a page of participants, the latest to join first.
+func (h *Usage) Sessions(c *gin.Context) error {
+	q := query{c: c}
+	ask := services.UsageSessionQuery{ProjectID: models.ProjectID(q.text("project_id", maxQuery)),
+		RoomName: q.text("room_name", models.MaxRoomName), Identity: q.text("participant_identity", models.MaxIdentityBytes)}
+	page := q.page()
+	if err := q.err(); err != nil {
+		return err
+	}
+	out, err := h.service.Sessions(c.Request.Context(), actor(c), ask, page)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, listOf(out, renderUsageSession(h.service.Now())))
+}
+
+// Session answers with one session.
+func (h *Usage) Session(c *gin.Context) error {
+	q := query{c: c}
+	project := models.ProjectID(q.text("project_id", maxQuery))
+	if err := q.err(); err != nil {
+		return err
+	}
+	out, err := h.service.Session(c.Request.Context(), actor(c), project, c.Param("id"))
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, renderUsageSession(h.service.Now())(out))
+}
+
+// Explanation is a total and a part of what adds up to it.
+type Explanation struct {
+	ProjectID  models.ProjectID `json:"project_id"`
+	Meter      models.Meter     `json:"meter"`
+	Start      time.Time        `json:"start"`
+	End        time.Time        `json:"end"`
+	Total      float64          `json:"total"`
+	Items      []ExplainedFact  `json:"items"`
+	HasMore    bool             `json:"has_more"`
+	NextCursor *string          `json:"next_cursor"`
+}
+
+// ExplainedFact is one addend of a total and the events that prove it.
+type ExplainedFact struct {
+	ID        string          `json:"id"`
+	SessionID *string         `json:"session_id"`
+	RoomName  *string         `json:"room_name"`
+	Timestamp time.Time       `json:"timestamp"`
+	Value     float64         `json:"value"`
+	Open      bool            `json:"open"`
+	EventIDs  []string        `json:"event_ids"`
+	Events    []EvidenceEvent `json:"events"`
+}
+
+// EvidenceEvent is an event of the record.
+type EvidenceEvent struct {
+	ID         string    `json:"id"`
+	Event      string    `json:"event"`
+	CreatedAt  time.Time `json:"created_at"`
+	ReceivedAt time.Time `json:"received_at"`
+}
+
+// Explain answers with what a total is made of.
+func (h *Usage) Explain(c *gin.Context) error {
+	q := query{c: c}
+	at := h.rangeOf(&q)
+	ask := services.ExplainQuery{ProjectID: at.ProjectID, Start: at.Start, End: at.End, Meter: models.Meter(q.text("meter", maxQuery))}
+	if !ask.Meter.Valid() || ask.Meter == models.MeterPeak {
+		q.refuse("meter", "must be participant_seconds, room_seconds, egress_seconds, ingress_seconds, tokens_issued or api_requests")
+	}
+	page := q.page()
+	if err := q.err(); err != nil {
+		return err
+	}
+	out, err := h.service.Explain(c.Request.Context(), actor(c), ask, page)
+	if err != nil {
+		return err
+	}
+	body := Explanation{ProjectID: out.ProjectID, Meter: out.Meter, Start: out.Start, End: out.End,
+		Total: millis(out.Total), Items: make([]ExplainedFact, 0, len(out.Items))}
+	for i := range out.Items {
+		body.Items = append(body.Items, renderExplained(&out.Items[i]))
+	}
+	if out.NextCursor != "" {
+		body.HasMore, body.NextCursor = true, &out.NextCursor
+	}
+	return answer(c, http.StatusOK, body)
+}
+
+func renderExplained(f *services.ExplainedFact) ExplainedFact {
+	out := ExplainedFact{ID: f.ID, Timestamp: instant(f.Timestamp), Value: millis(f.Value), Open: f.Open,
+		EventIDs: append([]string{}, f.EventIDs...), Events: []EvidenceEvent{}}
+	if f.SessionID != "" {
+		out.SessionID, out.RoomName = &f.SessionID, &f.RoomName
+	}
+	for i := range f.Events {
+		e := &f.Events[i]
+		out.Events = append(out.Events, EvidenceEvent{e.ID, e.Event, instant(e.CreatedAt), instant(e.ReceivedAt)})
+	}
+	return out
+}

@@ -1,0 +1,114 @@
+package handlers
+
+import (
+	"encoding/csv"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
+
+	"pulse-control-plane/models"
+)
+
+// flushRows is how many rows go out together.
+const flushRows = 500
+
+// ExportedFact is one line of an export.
+type ExportedFact struct {
+	ID        string           `json:"id"`
+	ProjectID models.ProjectID `json:"project_id"`
+	Meter     models.Meter     `json:"meter"`
+	Timestamp time.Time        `json:"timestamp"`
+	Value     float64          `json:"value"`
+	SessionID string           `json:"session_id"`
+	RoomName  string           `json:"room_name"`
+	EventIDs  []string         `json:"event_ids"`
+}
+
+// Export streams the facts of a project, as CSV (RFC 4180) or as one JSON
+// document a line.
+func (h *Usage) Export(c *gin.Context) error {
+	q := query{c: c}
+	ask, format := h.rangeOf(&q), q.text("format", maxQuery)
+	if format == "" {
+		format = "csv"
+	}
+	if format != "csv" && format != "jsonl" {
+		q.refuse("format", "must be csv or jsonl")
+	}
+	if err := q.err(); err != nil {
+		return err
+	}
+	each, err := h.service.Export(c.Request.Context(), actor(c), ask)
+	if err != nil {
+		return err
+	}
+	header := c.Writer.Header()
+	header.Set("Content-Disposition", `attachment; filename="usage.`+format+`"`)
+	line, flush := jsonLines(c)
+	if format == "csv" {
+		header.Set("Content-Type", "text/csv; charset=utf-8")
+		line, flush = csvLines(c)
+	} else {
+		header.Set("Content-Type", "application/jsonl")
+	}
+	c.Status(http.StatusOK)
+	rows := 0
+	if err := each(c.Request.Context(), func(f models.UsageFact) error {
+		if rows++; rows%flushRows == 0 {
+			flush()
+		}
+		return line(ExportedFact{ID: f.ID, ProjectID: f.ProjectID, Meter: f.Meter, Timestamp: instant(f.Timestamp),
+			Value: millis(f.Value), SessionID: f.SessionID, RoomName: f.RoomName, EventIDs: append([]string{}, f.EventIDs...)})
+	}); err != nil {
+		return err
+	}
+	flush()
+	return nil
+}
+
+func jsonLines(c *gin.Context) (line func(ExportedFact) error, flush func()) {
+	return func(f ExportedFact) error {
+		data, err := json.Marshal(f)
+		if err != nil {
+			return models.Internal(err)
+		}
+		_, err = c.Writer.Write(append(data, '\n'))
+		return err
+	}, c.Writer.Flush
+}
+
+func csvLines(c *gin.Context) (line func(ExportedFact) error, flush func()) {
+	out, started := csv.NewWriter(c.Writer), false
+	head := func() error {
+		if started {
+			return nil
+		}
+		started = true
+		return out.Write([]string{"id", "project_id", "meter", "timestamp", "value", "session_id", "room_name", "event_ids"})
+	}
+	return func(f ExportedFact) error {
+			if err := head(); err != nil {
+				return err
+			}
+			return out.Write([]string{f.ID, string(f.ProjectID), string(f.Meter), f.Timestamp.Format(time.RFC3339Nano),
+				strconv.FormatFloat(f.Value, 'f', -1, 64), f.SessionID, cell(f.RoomName), strings.Join(f.EventIDs, " ")})
+		}, func() {
+			if head() == nil {
+				out.Flush()
+			}
+			c.Writer.Flush()
+		}
+}
+
+// cell keeps a tenant's text from being taken for a formula by a spreadsheet
+// (https://owasp.org/www-community/attacks/CSV_Injection).
+func cell(text string) string {
+	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}

@@ -1,0 +1,121 @@
+package models
+
+import "time"
+
+// EventState is how far an event from LiveKit has come.
+type EventState string
+
+// The states of an event: pending until everything was derived from it, then
+// done; dead when that failed too often and somebody has to look.
+const (
+	EventPending EventState = "pending"
+	EventDone    EventState = "done"
+	EventDead    EventState = "dead"
+)
+
+// Kinds of event: LiveKit's webhook names
+// (https://docs.livekit.io/home/server/webhooks/), and those Pulse writes into
+// the same record when reconciliation finds that one was missed.
+const (
+	EventRoomStarted        = "room_started"
+	EventRoomFinished       = "room_finished"
+	EventParticipantJoined  = "participant_joined"
+	EventParticipantLeft    = "participant_left"
+	EventParticipantAborted = "participant_connection_aborted"
+	EventEgressStarted      = "egress_started"
+	EventEgressUpdated      = "egress_updated"
+	EventEgressEnded        = "egress_ended"
+	EventIngressStarted     = "ingress_started"
+	EventIngressEnded       = "ingress_ended"
+
+	// EventFoundPresent corrects: the cluster lists what no event announced,
+	// or what was taken for gone.
+	EventFoundPresent = "pulse_found_present"
+	// EventFoundGone corrects: the cluster no longer lists what is open.
+	EventFoundGone = "pulse_found_gone"
+)
+
+// ParticipantStandard is the kind, as LiveKit names it, of participants that are
+// people.
+const ParticipantStandard = "STANDARD"
+
+// LiveKitEvent is one entry of the record that usage is proved with: an event
+// a LiveKit cluster sent, as it was understood when it came, or a correction
+// by reconciliation.
+type LiveKitEvent struct {
+	// ID is LiveKit's id of the event; it sends the same one again until it is
+	// answered.
+	ID string `bson:"_id"`
+	// Cluster is the API key that signed the event.
+	Cluster string `bson:"cluster"`
+	Event   string `bson:"event"`
+	// ProjectID is empty for a room that is not a tenant's.
+	ProjectID ProjectID `bson:"project_id,omitempty"`
+	// RoomName is the tenant's name of the room.
+	RoomName      string    `bson:"room_name,omitempty"`
+	RoomSID       string    `bson:"room_sid,omitempty"`
+	RoomCreatedAt time.Time `bson:"room_created_at,omitempty"`
+
+	Participant *EventParticipant `bson:"participant,omitempty"`
+	Media       *EventMedia       `bson:"media,omitempty"`
+	// SessionID, Subject and LastSeenAt are of a correction: which session it
+	// is about, and when that was last listed.
+	SessionID  string    `bson:"session_id,omitempty"`
+	Subject    Subject   `bson:"subject,omitempty"`
+	LastSeenAt time.Time `bson:"last_seen_at,omitempty"`
+
+	// CreatedAt is LiveKit's time of the event, in whole seconds; ReceivedAt
+	// is when it first reached Pulse.
+	CreatedAt  time.Time `bson:"created_at"`
+	ReceivedAt time.Time `bson:"received_at"`
+	// Body is the JSON that was sent, without its secrets.
+	Body string `bson:"body,omitempty"`
+
+	// RoomKey orders: events with the same one are worked on in the order of
+	// Seq, the nanosecond of their arrival. Shard divides the keys among
+	// workers.
+	RoomKey  string     `bson:"room_key"`
+	Shard    int64      `bson:"shard"`
+	Seq      int64      `bson:"seq"`
+	State    EventState `bson:"state"`
+	Attempts int64      `bson:"attempts"`
+	// DueAt is when it may be tried (again).
+	DueAt     time.Time `bson:"due_at"`
+	LastError string    `bson:"last_error,omitempty"`
+}
+
+// EventParticipant is what an event says of a participant. Kind and JoinedAt
+// are empty in track events.
+type EventParticipant struct {
+	SID      string    `bson:"sid"`
+	Identity string    `bson:"identity"`
+	Kind     string    `bson:"kind,omitempty"`
+	JoinedAt time.Time `bson:"joined_at,omitempty"`
+	// Reason is LiveKit's DisconnectReason in lower case.
+	Reason string `bson:"reason,omitempty"`
+	// TokenID names the token it joined with, from its attribute pulse.token.
+	TokenID TokenID `bson:"token_id,omitempty"`
+}
+
+// EventMedia is what an event says of an egress or ingress: EG_… or IN_… and
+// its times, which LiveKit gives in nanoseconds.
+type EventMedia struct {
+	ID        string    `bson:"id"`
+	Status    string    `bson:"status"`
+	StartedAt time.Time `bson:"started_at,omitempty"`
+	EndedAt   time.Time `bson:"ended_at,omitempty"`
+}
+
+// At estimates when the event happened. LiveKit gives whole seconds only, so
+// the truth is in [CreatedAt, CreatedAt+1s) and before ReceivedAt: an event
+// that arrived within its second happened just before it arrived; of one that
+// came later the middle of the second is at most half a second off.
+func (e *LiveKitEvent) At() time.Time {
+	switch late := e.ReceivedAt.Sub(e.CreatedAt); {
+	case late < 0: // our clock is behind
+		return e.CreatedAt
+	case late < time.Second:
+		return e.ReceivedAt
+	}
+	return e.CreatedAt.Add(time.Second / 2)
+}

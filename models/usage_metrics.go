@@ -1,0 +1,115 @@
+package models
+
+import "time"
+
+// Meter names a quantity of usage.
+type Meter string
+
+// The meters. Those in seconds add up what sessions lasted; MeterPeak is the
+// most STANDARD participants at one time.
+const (
+	MeterParticipantSeconds Meter = "participant_seconds"
+	MeterRoomSeconds        Meter = "room_seconds"
+	MeterEgressSeconds      Meter = "egress_seconds"
+	MeterIngressSeconds     Meter = "ingress_seconds"
+	MeterTokensIssued       Meter = "tokens_issued"
+	MeterAPIRequests        Meter = "api_requests"
+	MeterPeak               Meter = "peak_participants"
+)
+
+// Meters lists the meters in the order they are shown.
+func Meters() []Meter {
+	return []Meter{MeterParticipantSeconds, MeterRoomSeconds, MeterEgressSeconds, MeterIngressSeconds,
+		MeterTokensIssued, MeterAPIRequests, MeterPeak}
+}
+
+// Valid tells whether m is one of the meters.
+func (m Meter) Valid() bool {
+	return m.Timed() || m == MeterTokensIssued || m == MeterAPIRequests || m == MeterPeak
+}
+
+// Timed tells whether m adds up the seconds of sessions.
+func (m Meter) Timed() bool {
+	switch m {
+	case MeterParticipantSeconds, MeterRoomSeconds, MeterEgressSeconds, MeterIngressSeconds:
+		return true
+	case MeterTokensIssued, MeterAPIRequests, MeterPeak:
+	}
+	return false
+}
+
+// UsageFact is one metered fact: a quantity of one project within one hour,
+// with the evidence for it. Its id is a function of its origin, so that
+// writing it twice is writing it once.
+type UsageFact struct {
+	ID        string    `bson:"_id"`
+	ProjectID ProjectID `bson:"project_id"`
+	Meter     Meter     `bson:"event_type"`
+	// Timestamp is where in time the quantity begins.
+	Timestamp time.Time `bson:"timestamp"`
+	Value     float64   `bson:"value"`
+	// SessionID is the session it was measured by; empty for what is counted.
+	SessionID string `bson:"session_id,omitempty"`
+	RoomName  string `bson:"room_name,omitempty"`
+	// EventIDs are the events that prove it.
+	EventIDs []string `bson:"event_ids,omitempty"`
+}
+
+// Window is the width of a row of usage.
+type Window string
+
+// The windows, in UTC.
+const (
+	WindowHour  Window = "hour"
+	WindowDay   Window = "day"
+	WindowMonth Window = "month"
+)
+
+// Valid tells whether w is one of the windows.
+func (w Window) Valid() bool { return w == WindowHour || w == WindowDay || w == WindowMonth }
+
+// Start is the beginning of the window that holds t.
+func (w Window) Start(t time.Time) time.Time {
+	t = t.UTC()
+	switch w {
+	case WindowMonth:
+		return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
+	case WindowDay:
+		return t.Truncate(24 * time.Hour)
+	case WindowHour:
+	}
+	return t.Truncate(time.Hour)
+}
+
+// Next is the beginning of the window after the one that begins at start.
+func (w Window) Next(start time.Time) time.Time {
+	switch w {
+	case WindowMonth:
+		return start.AddDate(0, 1, 0)
+	case WindowDay:
+		return start.AddDate(0, 0, 1)
+	case WindowHour:
+	}
+	return start.Add(time.Hour)
+}
+
+// UsageTotal is the quantity of a project within an hour or a day. It is
+// computed from the facts of its hour, never added to, so nothing that is
+// written twice is counted twice.
+type UsageTotal struct {
+	ID        string    `bson:"_id"`
+	ProjectID ProjectID `bson:"project_id"`
+	Meter     Meter     `bson:"meter"`
+	Window    Window    `bson:"window"`
+	Start     time.Time `bson:"start"`
+	Value     float64   `bson:"value"`
+	// Touches counts what may have changed the facts; Dirty tells that the
+	// value was not computed since the last of them.
+	Touches int64 `bson:"touches"`
+	Dirty   bool  `bson:"dirty"`
+}
+
+// UsageTotalID names the total of a project's meter in a window.
+func UsageTotalID(p ProjectID, m Meter, w Window, start time.Time) string {
+	return string(p) + "|" + string(m) + "|" + string(w) + "|" + start.UTC().Format("2006-01-02T15")
+}

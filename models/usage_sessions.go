@@ -1,0 +1,194 @@
+package models
+
+import (
+	"slices"
+	"time"
+)
+
+// Subject is what a usage session is a stay of.
+type Subject string
+
+// The subjects.
+const (
+	SubjectParticipant Subject = "participant"
+	SubjectRoom        Subject = "room"
+	SubjectEgress      Subject = "egress"
+	SubjectIngress     Subject = "ingress"
+)
+
+// Why a session ended, besides LiveKit's DisconnectReason in lower case.
+const (
+	EndedByAbort          = "connection_aborted"
+	EndedByRoom           = "room_finished"
+	EndedByReconciliation = "reconciled"
+	EndedByEvent          = "ended"
+)
+
+// UsageSession is one stay: a participant in a room (PA_…), a room's life
+// (RM_…), an egress (EG_…), one run of an ingress (IN_…@start). What is
+// metered is derived from it, and it names the events that prove it.
+type UsageSession struct {
+	ID        string    `bson:"_id"`
+	Subject   Subject   `bson:"subject"`
+	ProjectID ProjectID `bson:"project_id"`
+	RoomName  string    `bson:"room_name"`
+	RoomSID   string    `bson:"room_sid"`
+	// Identity and Kind are of a participant; Kind is LiveKit's ParticipantInfo.Kind.
+	Identity string  `bson:"identity,omitempty"`
+	Kind     string  `bson:"kind,omitempty"`
+	TokenID  TokenID `bson:"token_id,omitempty"`
+
+	Observed Observed `bson:"observed"`
+
+	// Derived from Observed by Settle.
+	JoinedAt  time.Time `bson:"joined_at,omitempty"`
+	LeftAt    time.Time `bson:"left_at,omitempty"`
+	Open      bool      `bson:"open"`
+	EndReason string    `bson:"end_reason,omitempty"`
+	EventIDs  []string  `bson:"event_ids"`
+
+	// MeteredFrom and MeteredTo span the hours that facts were written for.
+	MeteredFrom time.Time `bson:"metered_from,omitempty"`
+	MeteredTo   time.Time `bson:"metered_to,omitempty"`
+	// Version counts the writes: one who read an older one does not overwrite.
+	Version int64 `bson:"version"`
+}
+
+// Observed is all that events have said of a session. Joining two of them in
+// any order, any number of times, gives the same: times are joined by their
+// least or greatest, ids as sets. So events may come late, twice or in any
+// order.
+type Observed struct {
+	// StartedAt is the least start any event named.
+	StartedAt time.Time `bson:"started_at,omitempty"`
+	// Started tells that it was there at all: an aborted connection never was.
+	Started   bool     `bson:"started"`
+	StartedBy []string `bson:"started_by,omitempty"`
+	// Witness is the least id of other events that spoke of the start: proof
+	// where the event that should have announced it never came.
+	Witness string `bson:"witness,omitempty"`
+	// EndedAt is the greatest end an event of its own named.
+	EndedAt     time.Time `bson:"ended_at,omitempty"`
+	EndedReason string    `bson:"ended_reason,omitempty"`
+	EndedBy     []string  `bson:"ended_by,omitempty"`
+	AbortedAt   time.Time `bson:"aborted_at,omitempty"`
+	AbortedBy   []string  `bson:"aborted_by,omitempty"`
+	// RoomEndedAt is when its room finished.
+	RoomEndedAt time.Time `bson:"room_ended_at,omitempty"`
+	RoomEndedBy []string  `bson:"room_ended_by,omitempty"`
+	// PresentAt and GoneAt are the latest reconciliation that found it there
+	// or, by the time it was last seen, gone; GoneFoundAt is when it was
+	// looked for in vain.
+	PresentAt   time.Time `bson:"present_at,omitempty"`
+	GoneAt      time.Time `bson:"gone_at,omitempty"`
+	GoneFoundAt time.Time `bson:"gone_found_at,omitempty"`
+	CorrectedBy []string  `bson:"corrected_by,omitempty"`
+}
+
+// Join adds what another has observed.
+func (o *Observed) Join(other Observed) {
+	o.StartedAt = earliest(o.StartedAt, other.StartedAt)
+	o.Started = o.Started || other.Started
+	o.StartedBy = union(o.StartedBy, other.StartedBy)
+	if o.Witness == "" || other.Witness != "" && other.Witness < o.Witness {
+		o.Witness = other.Witness
+	}
+	switch o.EndedAt.Compare(other.EndedAt) {
+	case -1:
+		o.EndedAt, o.EndedReason = other.EndedAt, other.EndedReason
+	case 0:
+		o.EndedReason = max(o.EndedReason, other.EndedReason)
+	}
+	o.EndedBy = union(o.EndedBy, other.EndedBy)
+	o.AbortedAt = latest(o.AbortedAt, other.AbortedAt)
+	o.AbortedBy = union(o.AbortedBy, other.AbortedBy)
+	o.RoomEndedAt = latest(o.RoomEndedAt, other.RoomEndedAt)
+	o.RoomEndedBy = union(o.RoomEndedBy, other.RoomEndedBy)
+	o.PresentAt = latest(o.PresentAt, other.PresentAt)
+	o.GoneAt = latest(o.GoneAt, other.GoneAt)
+	o.GoneFoundAt = latest(o.GoneFoundAt, other.GoneFoundAt)
+	o.CorrectedBy = union(o.CorrectedBy, other.CorrectedBy)
+}
+
+// Settle derives when the session began and ended, why, and which events prove
+// it. An end of its own counts before any other; then whichever of the room's
+// end and reconciliation's finding came first.
+func (s *UsageSession) Settle() {
+	o := &s.Observed
+	s.JoinedAt, s.LeftAt, s.EndReason = o.StartedAt, time.Time{}, ""
+	s.EventIDs = union(union(nil, o.StartedBy), o.CorrectedBy)
+	if len(o.StartedBy) == 0 && o.Witness != "" {
+		s.EventIDs = union(s.EventIDs, []string{o.Witness})
+	}
+	gone := o.GoneAt
+	if !o.PresentAt.Before(o.GoneFoundAt) {
+		gone = time.Time{} // it was seen again
+	}
+	switch {
+	case !o.EndedAt.IsZero():
+		s.LeftAt, s.EndReason = o.EndedAt, o.EndedReason
+		s.EventIDs = union(union(s.EventIDs, o.EndedBy), o.AbortedBy)
+	case !o.AbortedAt.IsZero():
+		s.LeftAt, s.EndReason = o.AbortedAt, EndedByAbort
+		s.EventIDs = union(s.EventIDs, o.AbortedBy)
+	case !o.RoomEndedAt.IsZero() && (gone.IsZero() || o.RoomEndedAt.Before(gone)):
+		s.LeftAt, s.EndReason = o.RoomEndedAt, EndedByRoom
+		s.EventIDs = union(s.EventIDs, o.RoomEndedBy)
+	case !gone.IsZero():
+		s.LeftAt, s.EndReason = gone, EndedByReconciliation
+	}
+	if !o.Started && !s.LeftAt.IsZero() {
+		s.LeftAt = s.JoinedAt // it never was there
+	}
+	if !s.LeftAt.IsZero() && s.LeftAt.Before(s.JoinedAt) {
+		s.LeftAt = s.JoinedAt
+	}
+	s.Open = s.LeftAt.IsZero()
+}
+
+// Until is the end of the session, or now while it is open.
+func (s *UsageSession) Until(now time.Time) time.Time {
+	if !s.Open {
+		return s.LeftAt
+	}
+	return latest(now, s.JoinedAt)
+}
+
+// Meter is what the session's seconds are counted under, "" for nothing: only
+// STANDARD participants are people.
+func (s *UsageSession) Meter() Meter {
+	switch s.Subject {
+	case SubjectRoom:
+		return MeterRoomSeconds
+	case SubjectEgress:
+		return MeterEgressSeconds
+	case SubjectIngress:
+		return MeterIngressSeconds
+	case SubjectParticipant:
+		if s.Kind == ParticipantStandard {
+			return MeterParticipantSeconds
+		}
+	}
+	return ""
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// union of two sets of ids, sorted. It does not change its arguments.
+func union(a, b []string) []string {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
