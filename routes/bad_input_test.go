@@ -32,12 +32,37 @@ func bodied(ada tenant) []struct {
 		{"POST", "/v1/auth/login", `{"email":"` + ada.email + `","password":"` + password + `"}`, "email", nobody},
 		{"PUT", org, `{"name":"n"}`, "name", ada.asPerson},
 		{"PATCH", org, `{"name":"n"}`, "name", ada.asPerson},
+		{"POST", "/v1/auth/refresh", `{"refresh_token":"x"}`, "refresh_token", nobody},
+		{"POST", "/v1/auth/password", `{"current_password":"x","new_password":"` + password + `"}`, "new_password", ada.asPerson},
+		{"POST", "/v1/invitations/accept", `{"token":"x","name":"n","password":"` + password + `"}`, "token", nobody},
+		{"POST", org + "/invitations", `{"email":"bad@example.com","role":"viewer"}`, "email", ada.asPerson},
+		{"PATCH", org + "/members/" + ada.user, `{"role":"owner"}`, "role", ada.asPerson},
 		{"POST", "/v1/projects", `{"name":"n"}`, "name", ada.asPerson},
+		{"POST", project + "/keys", `{"name":"n"}`, "name", ada.asPerson},
+		{"PATCH", project + "/keys/key_x", `{"name":"n"}`, "name", ada.asPerson},
 		{"PUT", project, `{"name":"n"}`, "name", ada.asPerson},
 		{"PATCH", project, `{"name":"n"}`, "name", ada.asPerson},
 		{"POST", project + "/regenerate-keys", `{"grace_period_seconds":60}`, "grace_period_seconds", ada.asPerson},
 		{"POST", create, `{"room_name":"r"}`, "room_name", ada.asKey},
 		{"POST", validate, `{"token":"x"}`, "token", ada.asKey},
+	}
+}
+
+func TestEveryRouteWithABodyIsInTheTableOfBadBodies(t *testing.T) {
+	doc, err := document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := map[string]bool{}
+	for _, route := range bodied(tenant{org: "ORG", project: "PROJECT", user: "USER"}) {
+		table[route.method+" "+strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}", "USER", "{user_id}", "key_x", "{key_id}").Replace(route.path)] = true
+	}
+	for path, item := range doc.Paths.Map() {
+		for method, o := range item.Operations() {
+			if o.RequestBody != nil && !table[method+" "+path] {
+				t.Errorf("%s %s is not in the table", method, path)
+			}
+		}
 	}
 }
 
@@ -95,7 +120,7 @@ func TestBadBodiesAreProblemsThatSayWhereAndWriteNothing(t *testing.T) {
 			{"given twice", set(`1,"` + route.text + `":1`), field},
 			{"given twice, once escaped", set(fmt.Sprintf(`1,"\u%04x%s":1`, route.text[0], route.text[1:])), field},
 		} {
-			t.Run(route.method+" "+strings.NewReplacer(ada.org, "ID", ada.project, "ID").Replace(route.path)+" "+tc.name, func(t *testing.T) {
+			t.Run(route.method+" "+nameless(route.path, ada)+" "+tc.name, func(t *testing.T) {
 				s := s.in(t)
 				writes := s.engine.writes.Load()
 				a := s.do(route.method, route.path, tc.body, route.caller).refused(http.StatusBadRequest, "invalid_request")
@@ -107,7 +132,7 @@ func TestBadBodiesAreProblemsThatSayWhereAndWriteNothing(t *testing.T) {
 				}
 			})
 		}
-		t.Run("size of "+route.method+" "+strings.NewReplacer(ada.org, "ID", ada.project, "ID").Replace(route.path), func(t *testing.T) {
+		t.Run("size of "+route.method+" "+nameless(route.path, ada), func(t *testing.T) {
 			s := s.in(t)
 			writes := s.engine.writes.Load()
 			over := route.good + strings.Repeat(" ", limit+1-len(route.good))

@@ -12,6 +12,11 @@ func fill(path, org, project string) string {
 	return strings.NewReplacer("{org}", org, "{project}", project).Replace(path)
 }
 
+// nameless is a path without a tenant's ids, for the name of a test.
+func nameless(path string, t tenant) string {
+	return strings.NewReplacer(t.org, "ORG", t.project, "PROJECT", t.user, "USER").Replace(path)
+}
+
 func pathHasID(path string) bool { return strings.Contains(path, "{") }
 
 // neutral is an answer as text, status, headers and body, without the ids that
