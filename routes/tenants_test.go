@@ -3,6 +3,7 @@ package routes_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -140,6 +141,61 @@ func TestEveryRouteWithAnIdIsInTheTableOfForeignTenants(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A place of one's own and somebody else's thing in it: the tenant of both has
+// to be right.
+func TestAnotherTenantsThingInAPlaceOfOnesOwnIsAMissingOne(t *testing.T) {
+	s := newServer(t)
+	mine, other := s.tenant("mine"), s.tenant("other")
+	type made struct {
+		ID string `json:"id"`
+	}
+	invitation := read[struct{ Invitation made }](s.do(http.MethodPost, "/v1/organizations/"+other.org+"/invitations",
+		map[string]any{"email": "grace@example.com", "role": "viewer"}, other.asPerson).want(http.StatusCreated)).Invitation.ID
+	key := read[struct{ Key made }](s.do(http.MethodPost, "/v1/projects/"+other.project+"/keys",
+		map[string]any{"name": "second"}, other.asPerson).want(http.StatusCreated)).Key.ID
+	sibling := string(s.newProject(mine, "sibling").Project.ID)
+	const missing = "01a2063f-e6cc-7690-9e88-10046bbf09e7"
+	same := header("X-Request-Id", "the-same-for-both")
+
+	tested := map[string]bool{}
+	for _, route := range tenantRoutes() {
+		theirs, prefix := "", ""
+		switch {
+		case strings.Contains(route.path, "{user_id}"):
+			theirs, prefix = other.user, "usr_"
+		case strings.Contains(route.path, "{invitation_id}"):
+			theirs, prefix = invitation, "inv_"
+		case strings.Contains(route.path, "{key_id}"):
+			theirs, prefix = key, "key_"
+		default:
+			continue
+		}
+		tested[prefix] = true
+		callers := map[string]with{mine.project: mine.asPerson}
+		if route.keys {
+			callers[sibling] = mine.asPerson // the right organization, the wrong project
+		}
+		for project, caller := range callers {
+			t.Run(route.method+" "+route.path, func(t *testing.T) {
+				s := s.in(t)
+				ask := func(id string) *answer {
+					path := strings.NewReplacer("{user_id}", id, "{invitation_id}", id, "{key_id}", id).Replace(fill(route.path, mine.org, project))
+					return s.do(route.method, path, route.body, caller, same)
+				}
+				got, want := ask(theirs).refused(http.StatusNotFound, "not_found"), ask(prefix+missing)
+				if neutral(got, theirs) != neutral(want, prefix+missing) {
+					t.Errorf("they differ:\n%s\n%s", got.body, want.body)
+				}
+			})
+		}
+	}
+	if len(tested) != 3 {
+		t.Errorf("only %v were tried", tested)
+	}
+	s.do(http.MethodGet, "/v1/projects/"+other.project+"/keys/"+key, nil, other.asPerson).want(http.StatusOK)
+	s.do(http.MethodGet, "/v1/organizations/"+other.org+"/members/"+other.user, nil, other.asPerson).want(http.StatusOK)
 }
 
 func TestAnotherTenantsIdInABodyOrQueryIsAMissingOne(t *testing.T) {
