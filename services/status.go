@@ -12,6 +12,10 @@ const (
 	// probeFor is how long a measurement answers for: a page that polls, or
 	// many pages, do not become load on what they watch.
 	probeFor = 2 * time.Second
+	// patience is how long a report waits for the new measurement of a
+	// component that is not essential before it repeats the last one: one that
+	// hangs must not make readiness too slow for those who poll it.
+	patience = 100 * time.Millisecond
 )
 
 // Probe measures one thing Pulse depends on.
@@ -48,34 +52,50 @@ type StatusReport struct {
 	Uptime     time.Duration
 }
 
-// Status measures the components when asked, at most every probeFor.
+// Status measures the components when asked, each at most every probeFor.
 type Status struct {
-	probes  []Probe
+	probes  []*watched
 	now     func() time.Time
 	started time.Time
+}
 
-	mu         sync.Mutex
-	measured   []Component
-	measuredAt time.Time
+// watched is a component with its last measurement.
+type watched struct {
+	Probe
+	mu sync.Mutex
+	// last is nil before the first measurement.
+	last *Component
+	// running is closed when the measurement in progress ends; nil: there is
+	// none.
+	running chan struct{}
 }
 
 // NewStatus starts the clock of the uptime.
 func NewStatus(now func() time.Time, probes ...Probe) *Status {
-	return &Status{probes: probes, now: now, started: now()}
+	s := &Status{now: now, started: now()}
+	for _, p := range probes {
+		s.probes = append(s.probes, &watched{Probe: p})
+	}
+	return s
 }
 
-// Report measures, or repeats the last measurement if it is fresh.
+// Report measures what was not measured lately, all at once. It waits for the
+// essential components and for those never measured before; for the others
+// only as long as its patience.
 func (s *Status) Report(ctx context.Context) StatusReport {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.measured == nil || s.now().Sub(s.measuredAt) >= probeFor {
-		s.measured, s.measuredAt = s.measure(ctx), s.now()
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	running := make([]<-chan struct{}, len(s.probes))
+	for i, w := range s.probes {
+		running[i] = s.renew(ctx, w)
 	}
-	report := StatusReport{State: Operational, Components: s.measured, Uptime: s.now().Sub(s.started)}
-	for i, c := range s.measured {
+	report := StatusReport{State: Operational, Uptime: s.now().Sub(s.started)}
+	for i, w := range s.probes {
+		c := w.wait(running[i], patient)
+		report.Components = append(report.Components, c)
 		switch {
 		case c.State == Operational:
-		case s.probes[i].Essential:
+		case w.Essential:
 			report.State = Down
 		case report.State == Operational:
 			report.State = Degraded
@@ -84,23 +104,61 @@ func (s *Status) Report(ctx context.Context) StatusReport {
 	return report
 }
 
-// measure asks all components at once. It does not stop when the asker hangs
-// up: others wait for the same measurement.
-func (s *Status) measure(ctx context.Context) []Component {
-	out := make([]Component, len(s.probes))
-	var all sync.WaitGroup
-	for i, probe := range s.probes {
-		all.Go(func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
-			defer cancel()
-			start := time.Now()
-			err := probe.Check(ctx)
-			out[i] = Component{Name: probe.Name, State: Operational, Latency: time.Since(start), CheckedAt: s.now()}
-			if err != nil {
-				out[i].State = Down
-			}
-		})
+// renew measures a component again unless its last measurement is fresh, and
+// gives what is closed when that is done; nil where there is nothing to wait
+// for. A measurement does not stop when the asker hangs up: others wait for the
+// same one.
+func (s *Status) renew(ctx context.Context, w *watched) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.last != nil && s.now().Sub(w.last.CheckedAt) < probeFor {
+		return nil
 	}
-	all.Wait()
-	return out
+	if w.running == nil {
+		done := make(chan struct{})
+		w.running = done
+		go func() {
+			c := s.measure(context.WithoutCancel(ctx), w.Probe)
+			w.mu.Lock()
+			w.last, w.running = &c, nil
+			w.mu.Unlock()
+			close(done)
+		}()
+	}
+	return w.running
+}
+
+func (s *Status) measure(ctx context.Context, p Probe) Component {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	start := time.Now()
+	err := p.Check(ctx)
+	c := Component{Name: p.Name, State: Operational, Latency: time.Since(start), CheckedAt: s.now()}
+	if err != nil {
+		c.State = Down
+	}
+	return c
+}
+
+// wait gives the measurement that is running when it is done, or the last one
+// when patience ends before that.
+func (w *watched) wait(running <-chan struct{}, patient context.Context) Component {
+	w.mu.Lock()
+	last := w.last
+	w.mu.Unlock()
+	switch {
+	case running == nil:
+		return *last
+	case last == nil || w.Essential:
+		<-running
+	default:
+		select {
+		case <-running:
+		case <-patient.Done():
+			return *last
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return *w.last
 }
