@@ -91,7 +91,8 @@ func (p process) run(ctx context.Context, args []string) int {
 		fmt.Fprintln(p.stderr, err)
 		return exitUsage
 	}
-	log := newLog(cfg, p.stderr)
+	log, flush := newLog(cfg, p.stderr)
+	defer flush()
 	switch command {
 	case "healthcheck":
 		err = healthcheck(ctx, cfg)
@@ -119,17 +120,6 @@ func buildVersion() string {
 		}
 	}
 	return version
-}
-
-func newLog(cfg config.Config, to io.Writer) zerolog.Logger {
-	if cfg.LogFormat == "console" {
-		to = zerolog.ConsoleWriter{Out: to, TimeFormat: time.TimeOnly}
-	}
-	level, err := zerolog.ParseLevel(cfg.LogLevel)
-	if err != nil {
-		level = zerolog.InfoLevel
-	}
-	return zerolog.New(to).Level(level).With().Timestamp().Logger()
 }
 
 // open opens the engine the configuration names and brings it to the schema.

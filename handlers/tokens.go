@@ -86,8 +86,9 @@ func (t *Token) appendJSON(b []byte) ([]byte, error) {
 		wrong = errors.Join(wrong, err)
 	}
 	text(`{"server_url":`, t.ServerURL)
-	text(`,"participant_token":`, t.ParticipantToken)
-	text(`,"room_name":`, t.RoomName)
+	// A JWT is base64url and dots (RFC 7515): nothing to quote.
+	b = append(append(b, `,"participant_token":"`...), t.ParticipantToken...)
+	text(`","room_name":`, t.RoomName)
 	text(`,"participant_identity":`, t.ParticipantIdentity)
 	text(`,"participant_name":`, t.ParticipantName)
 	b = t.ExpiresAt.AppendFormat(append(b, `,"expires_at":"`...), time.RFC3339Nano)
