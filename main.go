@@ -48,6 +48,9 @@ const usage = `usage: pulse-control-plane [command]
   serve        serve /v1 (the default)
   migrate      make or verify collections and indexes, then exit
   healthcheck  exit 0 if the server on this machine answers /health
+  audit verify FILE [HEAD]
+               check an export of the audit trail (JSON lines); HEAD is the
+               head_hash it must end with
   version      print the version
 `
 
@@ -72,6 +75,9 @@ func (p process) run(ctx context.Context, args []string) int {
 	command := "serve"
 	if len(args) > 0 {
 		command = args[0]
+	}
+	if command == "audit" {
+		return p.audit(args[1:])
 	}
 	if len(args) > 1 {
 		fmt.Fprint(p.stderr, usage)
@@ -288,11 +294,16 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	if err != nil {
 		return parts{}, err
 	}
+	auditLogs := database.NewAuditLogs(engine)
+	trail, err := services.NewTrail(auditLogs, now)
+	if err != nil {
+		return parts{}, err
+	}
 	organizationService := services.NewOrganizations(orgs, users, projects, sessions, keyAuth, services.OrganizationOptions{
-		SignUp: cfg.SignupEnabled, Hasher: passwords, Cursors: cursors, Logins: logins, Now: now,
+		SignUp: cfg.SignupEnabled, Hasher: passwords, Cursors: cursors, Logins: logins, Trail: trail, Now: now,
 	})
 	projectService := services.NewProjects(projects, orgs, keys, keyAuth, secrets,
-		services.ProjectOptions{Cursors: cursors, Now: now})
+		services.ProjectOptions{Cursors: cursors, Trail: trail, Now: now})
 	memberService := services.NewMembers(orgs, users, keys, sessions, keyAuth,
 		services.MemberOptions{Cursors: cursors, Now: now})
 	invitationOptions := services.InvitationOptions{AcceptURL: cfg.InvitationURL, Cursors: cursors, Now: now}
@@ -303,7 +314,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	if err != nil {
 		return parts{}, err
 	}
-	pairService := services.NewKeyPairs(keys, projects, keyAuth, secrets, services.KeyPairOptions{Cursors: cursors, Now: now})
+	pairService := services.NewKeyPairs(keys, projects, keyAuth, secrets, services.KeyPairOptions{Cursors: cursors, Trail: trail, Now: now})
 	idempotency, err := services.NewIdempotency(database.NewIdempotencyKeys(engine), master, now)
 	if err != nil {
 		return parts{}, err
@@ -334,6 +345,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 		Members:       handlers.NewMembers(requests, memberService),
 		Invitations:   handlers.NewInvitations(requests, invitationService),
 		Projects:      handlers.NewProjects(requests, projectService),
+		AuditLogs:     handlers.NewAuditLogs(services.NewAuditLogs(auditLogs, cursors)),
 		APIKeys:       handlers.NewAPIKeys(requests, pairService),
 		Tokens:        handlers.NewTokens(requests, services.NewTokens(cluster, now)),
 		Docs:          handlers.NewDocs(routes.OpenAPI()),

@@ -14,6 +14,7 @@ func Schema() []Collection {
 		leasesCollection(),
 		apiKeysCollection(),
 		idempotencyKeysCollection(),
+		auditLogsCollection(),
 		sessionsCollection(),
 		invitationsCollection(),
 	}

@@ -33,8 +33,17 @@ type Requests struct{ decoder *strictjson.Decoder }
 // NewRequests makes the reader all handlers share.
 func NewRequests() *Requests { return &Requests{strictjson.New()} }
 
-// actor takes the caller out of the request, once.
+// actor takes the caller out of the request, once, with where the request came
+// from, which the audit trail wants.
 func actor(c *gin.Context) *models.Principal {
+	p := *caller(c)
+	p.Origin = models.Origin{IP: c.ClientIP(), UserAgent: c.Request.UserAgent(), RequestID: c.Writer.Header().Get("X-Request-Id")}
+	return &p
+}
+
+// caller is actor for what leaves no trail and must be quick: it is shared by
+// all requests of the caller.
+func caller(c *gin.Context) *models.Principal {
 	if v, ok := c.Get(models.PrincipalKey); ok {
 		if p, ok := v.(*models.Principal); ok {
 			return p

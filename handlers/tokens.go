@@ -52,7 +52,7 @@ func (h *Tokens) Create(c *gin.Context) error {
 	if err := h.requests.optionalBody(c, &in); err != nil {
 		return err
 	}
-	out, err := h.service.Create(c.Request.Context(), actor(c), &services.TokenInput{
+	out, err := h.service.Create(c.Request.Context(), caller(c), &services.TokenInput{
 		RoomName: in.RoomName, Identity: in.ParticipantIdentity, Name: in.ParticipantName,
 		Metadata: in.ParticipantMetadata, Attributes: in.ParticipantAttributes, RoomConfig: in.RoomConfig,
 		TTLSeconds: in.TTLSeconds, Grants: in.Grants.VideoGrants(), ServerWide: in.Grants.serverWide(),
@@ -119,7 +119,7 @@ func (h *Tokens) Validate(c *gin.Context) error {
 	if err := h.requests.body(c, &in); err != nil {
 		return err
 	}
-	out, err := h.service.Validate(c.Request.Context(), actor(c), in.Token)
+	out, err := h.service.Validate(c.Request.Context(), caller(c), in.Token)
 	if err != nil {
 		return err
 	}

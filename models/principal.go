@@ -42,6 +42,9 @@ type Principal struct {
 	// and when it stops working. Every answer it gets says so.
 	RotatedAt, EndsAt time.Time
 
+	// Origin is where the request came from, for the audit trail.
+	Origin Origin
+
 	// RateKey names the bucket this caller's requests are counted in, and
 	// RequestsPerMinute its size; 0 is no limit.
 	RateKey           string

@@ -102,6 +102,10 @@ func permissions() []permission {
 		{"PATCH", "/v1/projects/{project}/keys/{key}", name, "401 200 200 403 403 403 200 404 404 403 403 200", false},
 		{"DELETE", "/v1/projects/{project}/keys/{key}", nil, "401 204 204 403 403 403 204 404 404 403 403 204", false},
 
+		{"GET", "/v1/audit-logs", nil, "401 200 200 403 403 403 403 403 200 403 403 400", false},
+		{"GET", "/v1/audit-logs/export", nil, "401 200 200 403 403 403 403 403 200 403 403 400", false},
+		{"GET", "/v1/audit-logs/verify", nil, "401 200 200 403 403 403 403 403 200 403 403 400", false},
+
 		{"POST", "/v1/tokens/create", map[string]any{}, "401 403 403 403 403 201 201 201 403 403 403 403", false},
 		{"POST", "/v1/tokens/validate", map[string]any{"token": "x"}, "401 403 403 403 403 200 200 200 403 403 403 403", false},
 	}

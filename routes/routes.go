@@ -29,6 +29,7 @@ type Handlers struct {
 	Invitations   *handlers.Invitations
 	Projects      *handlers.Projects
 	APIKeys       *handlers.APIKeys
+	AuditLogs     *handlers.AuditLogs
 	Tokens        *handlers.Tokens
 	Docs          *handlers.Docs
 	// Metrics serves Prometheus' text format.
@@ -133,6 +134,10 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	server.GET("/projects/:id/keys/:key_id", wrap(h.APIKeys.Get))
 	server.PATCH("/projects/:id/keys/:key_id", wrap(h.APIKeys.Patch))
 	server.DELETE("/projects/:id/keys/:key_id", wrap(h.APIKeys.Delete))
+
+	person.GET("/audit-logs", wrap(h.AuditLogs.List))
+	person.GET("/audit-logs/export", wrap(h.AuditLogs.Export))
+	person.GET("/audit-logs/verify", wrap(h.AuditLogs.Verify))
 
 	project.POST("/tokens/create", once, wrap(h.Tokens.Create))
 	project.POST("/tokens/validate", wrap(h.Tokens.Validate))

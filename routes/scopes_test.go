@@ -50,6 +50,9 @@ func scopedRoutes() map[string]scopedRoute {
 		"POST /v1/auth/refresh":                                     {anyScope, "{", false}, // takes no credential
 		"POST /v1/invitations/accept":                               {anyScope, "{", false}, // takes no credential
 		"POST /v1/projects":                                         {noKey, name, false},
+		"GET /v1/audit-logs":                                        {noKey, nil, false},
+		"GET /v1/audit-logs/export":                                 {noKey, nil, false},
+		"GET /v1/audit-logs/verify":                                 {noKey, nil, false},
 		"GET /v1/projects":                                          {anyScope, nil, false},
 		"GET /v1/projects/{id}":                                     {anyScope, nil, false},
 		"PUT /v1/projects/{id}":                                     {noKey, name, false},

@@ -141,19 +141,23 @@ func (s *server) build() {
 		}})
 	idempotency, err := services.NewIdempotency(database.NewIdempotencyKeys(s.engine), []byte("master key of the tests"), now)
 	must(err)
+	auditLogs := database.NewAuditLogs(s.engine)
+	trail, err := services.NewTrail(auditLogs, now)
+	must(err)
 	requests := handlers.NewRequests()
 	s.health = handlers.NewHealth(version, status)
 	s.handler, err = routes.New(routes.Handlers{
 		Health: s.health,
 		Auth:   handlers.NewAuth(requests, sessions),
 		Organizations: handlers.NewOrganizations(requests, services.NewOrganizations(orgs, users, projects, sessions, keyAuth,
-			services.OrganizationOptions{SignUp: !o.signUpClosed, Hasher: hasher, Cursors: cursors, Logins: logins, Now: now})),
+			services.OrganizationOptions{SignUp: !o.signUpClosed, Hasher: hasher, Cursors: cursors, Logins: logins, Trail: trail, Now: now})),
 		Projects: handlers.NewProjects(requests, services.NewProjects(projects, orgs, keys, keyAuth, hasher,
-			services.ProjectOptions{Cursors: cursors, Now: now})),
+			services.ProjectOptions{Cursors: cursors, Trail: trail, Now: now})),
 		Members:     handlers.NewMembers(requests, members),
 		Invitations: handlers.NewInvitations(requests, invitations),
+		AuditLogs:   handlers.NewAuditLogs(services.NewAuditLogs(auditLogs, cursors)),
 		APIKeys: handlers.NewAPIKeys(requests, services.NewKeyPairs(keys, projects, keyAuth, hasher,
-			services.KeyPairOptions{Cursors: cursors, Now: now})),
+			services.KeyPairOptions{Cursors: cursors, Trail: trail, Now: now})),
 		Tokens: handlers.NewTokens(requests, services.NewTokens(
 			services.Cluster{URL: clusterURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}, now)),
 		Docs:    handlers.NewDocs(routes.OpenAPI()),

@@ -37,7 +37,9 @@ type KeyPairs struct {
 // KeyPairOptions of NewKeyPairs.
 type KeyPairOptions struct {
 	Cursors *cursor.Codec
-	Now     func() time.Time
+	// Trail is told of every change.
+	Trail *Trail
+	Now   func() time.Time
 }
 
 // NewKeyPairs builds the service.
@@ -79,7 +81,7 @@ type KeyPairInput struct {
 // Create makes a further pair of a project. forbidden insufficient_scope when
 // a key asks for more than it has itself; invalid for an end in the past or an
 // address that is none.
-func (s *KeyPairs) Create(ctx context.Context, actor *models.Principal, id models.ProjectID, in KeyPairInput) (NewKeyPair, error) {
+func (s *KeyPairs) Create(ctx context.Context, actor *models.Principal, id models.ProjectID, in KeyPairInput) (out NewKeyPair, err error) {
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return NewKeyPair{}, err
 	}
@@ -105,6 +107,16 @@ func (s *KeyPairs) Create(ctx context.Context, actor *models.Principal, id model
 	if err != nil {
 		return NewKeyPair{}, err
 	}
+	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
+		OrgID: project.OrgID, Action: "key.created", Type: "key", ID: string(pair.Key.ID),
+		After: map[string]any{
+			"name": in.Name, "project_id": id, "scopes": pair.Key.Scopes, "allowed_ips": networks, "expires_at": in.ExpiresAt,
+		},
+	})
+	if err != nil {
+		return NewKeyPair{}, err
+	}
+	defer entry.End(ctx, &err)
 	if err := s.keys.Insert(ctx, &pair.Key); err != nil {
 		return NewKeyPair{}, err
 	}
@@ -155,7 +167,7 @@ type KeyPairChange struct {
 // others. A key changes no key that may do more than itself: forbidden
 // insufficient_scope. conflict key_rotated for another end of a pair that was
 // replaced.
-func (s *KeyPairs) Update(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID, c KeyPairChange) (models.APIKey, error) {
+func (s *KeyPairs) Update(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID, c KeyPairChange) (after models.APIKey, err error) {
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return models.APIKey{}, err
 	}
@@ -183,7 +195,21 @@ func (s *KeyPairs) Update(ctx context.Context, actor *models.Principal, project 
 	case c.AllowedIPs != nil:
 		change.AllowedIPs = &networks
 	}
-	after, err := s.keys.Update(ctx, actor.Tenant(), project, id, change)
+	var fields changes
+	changed(&fields, "name", before.Name, change.Name)
+	changed(&fields, "scopes", before.Scopes, change.Scopes)
+	changed(&fields, "allowed_ips", before.AllowedIPs, change.AllowedIPs)
+	if c.ExpiresAt != nil || c.NoExpiry {
+		changed(&fields, "expires_at", before.ExpiresAt, &c.ExpiresAt)
+	}
+	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
+		OrgID: before.OrgID, Action: "key.updated", Type: "key", ID: string(id), Before: fields.before, After: fields.after,
+	})
+	if err != nil {
+		return models.APIKey{}, err
+	}
+	defer entry.End(ctx, &err)
+	after, err = s.keys.Update(ctx, actor.Tenant(), project, id, change)
 	s.auth.ForgetKey(id, before.Key)
 	return after, err
 }
@@ -191,7 +217,7 @@ func (s *KeyPairs) Update(ctx context.Context, actor *models.Principal, project 
 // Delete ends a pair, at once in this process and within freshFor in others.
 // conflict last_usable_key for the only one that works, unless force is set:
 // of several removals at the same time one finds itself the last.
-func (s *KeyPairs) Delete(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID, force bool) error {
+func (s *KeyPairs) Delete(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID, force bool) (err error) {
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return err
 	}
@@ -202,6 +228,14 @@ func (s *KeyPairs) Delete(ctx context.Context, actor *models.Principal, project 
 	if !actor.HasScopes(pair.Scopes) {
 		return errMoreScopes()
 	}
+	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
+		OrgID: pair.OrgID, Action: "key.deleted", Type: "key", ID: string(id),
+		Before: map[string]any{"name": pair.Name, "project_id": project},
+	})
+	if err != nil {
+		return err
+	}
+	defer entry.End(ctx, &err)
 	if !force {
 		if err := s.claimRemoval(ctx, actor, &pair); err != nil {
 			return err

@@ -34,8 +34,10 @@ type OrganizationOptions struct {
 	SignUp  bool
 	Hasher  *hashing.Hasher
 	Cursors *cursor.Codec
-	Logins  *database.Sessions
-	Now     func() time.Time
+	// Trail is told of every change.
+	Trail  *Trail
+	Logins *database.Sessions
+	Now    func() time.Time
 }
 
 // NewOrganizations builds the service.
@@ -59,7 +61,7 @@ type SignedUp struct {
 
 // SignUp founds an organization and its owner. forbidden signup_disabled when
 // only the operator may; conflict email_taken.
-func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in SignUpInput) (SignedUp, error) {
+func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in SignUpInput) (out SignedUp, err error) {
 	if actor.Kind != models.CallerOperator && !s.o.SignUp {
 		return SignedUp{}, models.Forbidden("signup_disabled", "Only the operator of this installation founds organizations.")
 	}
@@ -79,6 +81,18 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 		ID: ownerID, OrgID: org.ID, Email: email, Name: name,
 		Role: models.RoleOwner, PasswordHash: hash, CreatedAt: now, UpdatedAt: now,
 	}
+	founder := *actor
+	if founder.Kind == models.CallerNobody { // who signs up becomes the owner
+		founder.Kind, founder.UserID = models.CallerPerson, owner.ID
+	}
+	entry, err := s.o.Trail.Begin(ctx, &founder, AuditEvent{
+		OrgID: org.ID, Action: "organization.created", Type: "organization", ID: string(org.ID),
+		After: map[string]any{"name": org.Name, "admin_email": email, "owner_id": owner.ID},
+	})
+	if err != nil {
+		return SignedUp{}, err
+	}
+	defer entry.End(ctx, &err)
 	if err := s.insertRepairing(ctx, &org, now); err != nil {
 		return SignedUp{}, err
 	}
@@ -146,7 +160,7 @@ type OrganizationChange struct {
 }
 
 // Update changes an organization.
-func (s *Organizations) Update(ctx context.Context, actor *models.Principal, id models.OrganizationID, c OrganizationChange) (models.Organization, error) {
+func (s *Organizations) Update(ctx context.Context, actor *models.Principal, id models.OrganizationID, c OrganizationChange) (org models.Organization, err error) {
 	if err := actor.May(models.ActionOrganizationUpdate); err != nil {
 		return models.Organization{}, err
 	}
@@ -155,7 +169,21 @@ func (s *Organizations) Update(ctx context.Context, actor *models.Principal, id 
 			return models.Organization{}, err
 		}
 	}
-	org, err := s.orgs.Update(ctx, actor.Tenant(), id, database.OrganizationChange{
+	before, err := s.orgs.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return models.Organization{}, err
+	}
+	var fields changes
+	changed(&fields, "name", before.Name, c.Name)
+	changed(&fields, "plan", before.Plan, c.Plan)
+	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
+		OrgID: id, Action: "organization.updated", Type: "organization", ID: string(id), Before: fields.before, After: fields.after,
+	})
+	if err != nil {
+		return models.Organization{}, err
+	}
+	defer entry.End(ctx, &err)
+	org, err = s.orgs.Update(ctx, actor.Tenant(), id, database.OrganizationChange{
 		Name: c.Name, NameKey: foldNameIf(c.Name), Plan: c.Plan,
 	}, s.o.Now())
 	if err != nil {
@@ -177,11 +205,27 @@ func (s *Organizations) Unsuspend(ctx context.Context, actor *models.Principal, 
 	return s.suspend(ctx, actor, id, nil)
 }
 
-func (s *Organizations) suspend(ctx context.Context, actor *models.Principal, id models.OrganizationID, at *time.Time) (models.Organization, error) {
+func (s *Organizations) suspend(ctx context.Context, actor *models.Principal, id models.OrganizationID, at *time.Time) (org models.Organization, err error) {
 	if err := actor.May(models.ActionSuspensionChange); err != nil {
 		return models.Organization{}, err
 	}
-	org, err := s.orgs.Suspend(ctx, actor.Tenant(), id, at, s.o.Now())
+	before, err := s.orgs.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return models.Organization{}, err
+	}
+	action := "organization.suspended"
+	if at == nil {
+		action = "organization.unsuspended"
+	}
+	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
+		OrgID: id, Action: action, Type: "organization", ID: string(id),
+		Before: map[string]any{"suspended_at": before.SuspendedAt}, After: map[string]any{"suspended_at": at},
+	})
+	if err != nil {
+		return models.Organization{}, err
+	}
+	defer entry.End(ctx, &err)
+	org, err = s.orgs.Suspend(ctx, actor.Tenant(), id, at, s.o.Now())
 	s.keys.ForgetOrganization(id)
 	s.sessions.ForgetOrganization(id)
 	return org, err
@@ -189,7 +233,7 @@ func (s *Organizations) suspend(ctx context.Context, actor *models.Principal, id
 
 // Delete closes an organization: its projects, keys and sessions stop at
 // once; the documents stay.
-func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id models.OrganizationID) error {
+func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id models.OrganizationID) (err error) {
 	if err := actor.May(models.ActionOrganizationDelete); err != nil {
 		return err
 	}
@@ -197,6 +241,13 @@ func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id 
 	if err != nil {
 		return err
 	}
+	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
+		OrgID: id, Action: "organization.deleted", Type: "organization", ID: string(id), Before: map[string]any{"name": org.Name},
+	})
+	if err != nil {
+		return err
+	}
+	defer entry.End(ctx, &err)
 	// The organization goes last: were the process to die half-way, the same
 	// request made again would finish the work.
 	now := s.o.Now()

@@ -31,7 +31,9 @@ type Projects struct {
 // ProjectOptions of NewProjects.
 type ProjectOptions struct {
 	Cursors *cursor.Codec
-	Now     func() time.Time
+	// Trail is told of every change.
+	Trail *Trail
+	Now   func() time.Time
 }
 
 // NewProjects builds the service.
@@ -54,7 +56,7 @@ type KeyedProject struct {
 }
 
 // Create makes a project with its first key pair.
-func (s *Projects) Create(ctx context.Context, actor *models.Principal, in ProjectInput) (KeyedProject, error) {
+func (s *Projects) Create(ctx context.Context, actor *models.Principal, in ProjectInput) (out KeyedProject, err error) {
 	if err := actor.May(models.ActionProjectCreate); err != nil {
 		return KeyedProject{}, err
 	}
@@ -75,6 +77,14 @@ func (s *Projects) Create(ctx context.Context, actor *models.Principal, in Proje
 	if err != nil {
 		return KeyedProject{}, err
 	}
+	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
+		OrgID: org, Action: "project.created", Type: "project", ID: string(project.ID),
+		After: map[string]any{"name": in.Name, "region": in.Region, "key_id": pair.Key.ID},
+	})
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	defer entry.End(ctx, &err)
 	if err := s.keys.Insert(ctx, &pair.Key); err != nil {
 		return KeyedProject{}, err
 	}
@@ -134,7 +144,7 @@ type ProjectChange struct {
 }
 
 // Update changes a project.
-func (s *Projects) Update(ctx context.Context, actor *models.Principal, id models.ProjectID, c ProjectChange) (models.Project, error) {
+func (s *Projects) Update(ctx context.Context, actor *models.Principal, id models.ProjectID, c ProjectChange) (project models.Project, err error) {
 	if err := actor.May(models.ActionProjectUpdate); err != nil {
 		return models.Project{}, err
 	}
@@ -143,7 +153,16 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 			return models.Project{}, err
 		}
 	}
-	project, err := s.projects.Update(ctx, actor.Tenant(), id, database.ProjectChange{
+	before, err := s.projects.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return models.Project{}, err
+	}
+	entry, err := s.o.Trail.Begin(ctx, actor, projectUpdated(&before, c))
+	if err != nil {
+		return models.Project{}, err
+	}
+	defer entry.End(ctx, &err)
+	project, err = s.projects.Update(ctx, actor.Tenant(), id, database.ProjectChange{
 		Name: c.Name, NameKey: foldNameIf(c.Name), Region: c.Region, ClientTokens: c.ClientTokens, Limits: c.Limits,
 	}, s.o.Now())
 	if err != nil {
@@ -154,10 +173,22 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 }
 
 // Delete closes a project: its keys stop at once; the document stays.
-func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id models.ProjectID) error {
+func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id models.ProjectID) (err error) {
 	if err := actor.May(models.ActionProjectDelete); err != nil {
 		return err
 	}
+	project, err := s.projects.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return err
+	}
+	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
+		OrgID: project.OrgID, Action: "project.deleted", Type: "project", ID: string(id),
+		Before: map[string]any{"name": project.Name},
+	})
+	if err != nil {
+		return err
+	}
+	defer entry.End(ctx, &err)
 	if _, err := s.projects.SoftDelete(ctx, actor.Tenant(), id, s.o.Now()); err != nil {
 		return err
 	}
@@ -169,7 +200,7 @@ func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id model
 // one may; the old one works until the grace period ends (0 to
 // MaxGracePeriod). Of two at the same time one gets a conflict. A key that may
 // do less than the first pair is forbidden, insufficient_scope.
-func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, id models.ProjectID, grace time.Duration) (KeyedProject, error) {
+func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, id models.ProjectID, grace time.Duration) (out KeyedProject, err error) {
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return KeyedProject{}, err
 	}
@@ -189,6 +220,15 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 	if err != nil {
 		return KeyedProject{}, err
 	}
+	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
+		OrgID: project.OrgID, Action: "key.rotated", Type: "project", ID: string(id),
+		Before: map[string]any{"pulse_api_key": project.PulseAPIKey},
+		After:  map[string]any{"pulse_api_key": pair.Key.Key, "key_id": pair.Key.ID, "grace_period_seconds": int64(grace / time.Second)},
+	})
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	defer entry.End(ctx, &err)
 	if err := s.keys.Insert(ctx, &pair.Key); err != nil {
 		return KeyedProject{}, err
 	}
@@ -229,4 +269,18 @@ func (s *Projects) successor(ctx context.Context, actor *models.Principal, proje
 	}
 	next.Name, next.Scopes, next.AllowedIPs = old.Name, old.Scopes, old.AllowedIPs
 	return next, nil
+}
+
+// projectUpdated is the audit event of a change to a project.
+func projectUpdated(p *models.Project, c ProjectChange) AuditEvent {
+	var fields changes
+	changed(&fields, "name", p.Name, c.Name)
+	changed(&fields, "region", p.Region, c.Region)
+	changed(&fields, "client_tokens.enabled", p.ClientTokens.Enabled, c.ClientTokens.Enabled)
+	changed(&fields, "client_tokens.max_ttl_seconds", p.ClientTokens.MaxTTLSeconds, c.ClientTokens.MaxTTLSeconds)
+	changed(&fields, "client_tokens.grants", p.ClientTokens.Grants, c.ClientTokens.Grants)
+	changed(&fields, "client_tokens.allowed_origins", p.ClientTokens.AllowedOrigins, c.ClientTokens.AllowedOrigins)
+	changed(&fields, "limits.requests_per_minute", p.Limits.RequestsPerMinute, c.Limits.RequestsPerMinute)
+	changed(&fields, "limits.concurrent_participants", p.Limits.ConcurrentParticipants, c.Limits.ConcurrentParticipants)
+	return AuditEvent{OrgID: p.OrgID, Action: "project.updated", Type: "project", ID: string(p.ID), Before: fields.before, After: fields.after}
 }

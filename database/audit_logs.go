@@ -1,0 +1,132 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const (
+	auditLogs = "audit_logs"
+	// auditSeqTaken is the conflict of two processes that wrote the next entry
+	// at the same time.
+	auditSeqTaken = "audit_seq_taken"
+)
+
+// auditLogsCollection holds the audit trail, a chain for each organization.
+func auditLogsCollection() Collection {
+	return Collection{
+		Name: auditLogs,
+		Fields: []Field{
+			{"org_id", String}, {"seq", Int}, {"at", Time}, {"actor.id", String}, {"action", String},
+			{"target.id", String}, {"outcome", String},
+		},
+		Indexes: []Index{
+			{Keys: []string{"org_id", "seq"}, Unique: true, ConflictCode: auditSeqTaken},
+			{Keys: []string{"org_id", "at"}},
+			{Keys: []string{"org_id", "actor.id"}},
+			{Keys: []string{"org_id", "action"}},
+			{Keys: []string{"org_id", "target.id"}},
+		},
+	}
+}
+
+// AuditLogs is the repository of the audit trail. Nothing of it is deleted, and
+// only the outcome of an entry is ever changed.
+type AuditLogs struct{ engine Engine }
+
+// NewAuditLogs reads and writes the trail through an engine.
+func NewAuditLogs(e Engine) *AuditLogs { return &AuditLogs{e} }
+
+// Append stores the next entry of an organization; conflict if another process
+// was faster.
+func (r *AuditLogs) Append(ctx context.Context, e *models.AuditEntry) error {
+	return r.engine.Insert(ctx, auditLogs, e)
+}
+
+// Complete writes how a change went, once; not_found if that is known.
+func (r *AuditLogs) Complete(ctx context.Context, e *models.AuditEntry) error {
+	_, err := changed[models.AuditEntry](ctx, r.engine, auditLogs, bson.D{
+		{Key: "_id", Value: string(e.ID)}, {Key: "org_id", Value: string(e.OrgID)},
+		{Key: "outcome", Value: string(models.AuditPending)},
+	}, fields{
+		{Key: "outcome", Value: e.Outcome}, {Key: "code", Value: e.Code},
+		{Key: "completed_at", Value: e.CompletedAt}, {Key: "outcome_hash", Value: e.OutcomeHash},
+	}.update())
+	return err
+}
+
+// Head reads the last entry of an organization, or not_found.
+func (r *AuditLogs) Head(ctx context.Context, org models.OrganizationID) (models.AuditEntry, error) {
+	return one[models.AuditEntry](ctx, r.engine, auditLogs, Query{
+		Filter: bson.D{{Key: "org_id", Value: string(org)}}, Sort: bson.D{{Key: "seq", Value: -1}},
+	})
+}
+
+// Numbered reads the entries with these numbers, at most MaxBatch.
+func (r *AuditLogs) Numbered(ctx context.Context, org models.OrganizationID, seqs []int64) ([]models.AuditEntry, error) {
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	return many[models.AuditEntry](ctx, r.engine, auditLogs, Query{
+		Filter: bson.D{{Key: "org_id", Value: string(org)}, {Key: "seq", Value: bson.D{{Key: "$in", Value: seqs}}}},
+		Limit:  int64(len(seqs)),
+	})
+}
+
+// AuditFilter narrows a list. Empty fields narrow nothing; From is included,
+// Until is not.
+type AuditFilter struct {
+	Actor, Action, Target string
+	From, Until           *time.Time
+}
+
+// Empty tells whether nothing is narrowed but the time.
+func (f AuditFilter) Empty() bool { return f.Actor == "" && f.Action == "" && f.Target == "" }
+
+func (f AuditFilter) of(org models.OrganizationID, seq bson.D) bson.D {
+	filter := bson.D{{Key: "org_id", Value: string(org)}}
+	for _, equal := range []struct{ field, value string }{{"actor.id", f.Actor}, {"action", f.Action}, {"target.id", f.Target}} {
+		if equal.value != "" {
+			filter = append(filter, bson.E{Key: equal.field, Value: equal.value})
+		}
+	}
+	between := bson.D{}
+	if f.From != nil {
+		between = append(between, bson.E{Key: "$gte", Value: *f.From})
+	}
+	if f.Until != nil {
+		between = append(between, bson.E{Key: "$lt", Value: *f.Until})
+	}
+	if len(between) > 0 {
+		filter = append(filter, bson.E{Key: "at", Value: between})
+	}
+	if len(seq) > 0 {
+		filter = append(filter, bson.E{Key: "seq", Value: seq})
+	}
+	return filter
+}
+
+// Before reads up to limit entries below a number (0: from the newest), newest
+// first.
+func (r *AuditLogs) Before(ctx context.Context, org models.OrganizationID, f AuditFilter, seq, limit int64) ([]models.AuditEntry, error) {
+	var below bson.D
+	if seq > 0 {
+		below = bson.D{{Key: "$lt", Value: seq}}
+	}
+	return many[models.AuditEntry](ctx, r.engine, auditLogs, Query{
+		Filter: f.of(org, below), Sort: bson.D{{Key: "seq", Value: -1}}, Limit: limit,
+	})
+}
+
+// After reads up to limit entries above a number, up to and including the last
+// one asked for, oldest first.
+func (r *AuditLogs) After(ctx context.Context, org models.OrganizationID, f AuditFilter, seq, last, limit int64) ([]models.AuditEntry, error) {
+	return many[models.AuditEntry](ctx, r.engine, auditLogs, Query{
+		Filter: f.of(org, bson.D{{Key: "$gt", Value: seq}, {Key: "$lte", Value: last}}),
+		Sort:   bson.D{{Key: "seq", Value: 1}}, Limit: limit,
+	})
+}
