@@ -305,8 +305,8 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	projectService := services.NewProjects(projects, orgs, keys, keyAuth, secrets,
 		services.ProjectOptions{Cursors: cursors, Trail: trail, Now: now})
 	memberService := services.NewMembers(orgs, users, keys, sessions, keyAuth,
-		services.MemberOptions{Cursors: cursors, Now: now})
-	invitationOptions := services.InvitationOptions{AcceptURL: cfg.InvitationURL, Cursors: cursors, Now: now}
+		services.MemberOptions{Cursors: cursors, Trail: trail, Now: now})
+	invitationOptions := services.InvitationOptions{AcceptURL: cfg.InvitationURL, Cursors: cursors, Trail: trail, Now: now}
 	if cfg.SMTP != nil {
 		invitationOptions.Mailer = services.NewSMTP(*cfg.SMTP)
 	}

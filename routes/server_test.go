@@ -127,9 +127,12 @@ func (s *server) build() {
 		RequestsPerMinute: int64(o.personPerMinute), Now: now,
 	})
 	must(err)
-	members := services.NewMembers(orgs, users, keys, sessions, keyAuth, services.MemberOptions{Cursors: cursors, Now: now})
+	auditLogs := database.NewAuditLogs(s.engine)
+	trail, err := services.NewTrail(auditLogs, now)
+	must(err)
+	members := services.NewMembers(orgs, users, keys, sessions, keyAuth, services.MemberOptions{Cursors: cursors, Trail: trail, Now: now})
 	invitations, err := services.NewInvitations(database.NewInvitations(s.engine), orgs, users, members,
-		services.InvitationOptions{Cursors: cursors, Now: now})
+		services.InvitationOptions{Cursors: cursors, Trail: trail, Now: now})
 	must(err)
 	status := services.NewStatus(now,
 		services.Probe{Name: "database", Check: s.engine.Ping, Essential: true},
@@ -140,9 +143,6 @@ func (s *server) build() {
 			return nil
 		}})
 	idempotency, err := services.NewIdempotency(database.NewIdempotencyKeys(s.engine), []byte("master key of the tests"), now)
-	must(err)
-	auditLogs := database.NewAuditLogs(s.engine)
-	trail, err := services.NewTrail(auditLogs, now)
 	must(err)
 	requests := handlers.NewRequests()
 	s.health = handlers.NewHealth(version, status)

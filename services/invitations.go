@@ -48,7 +48,9 @@ type InvitationOptions struct {
 	// it, where no server's log sees it; "" puts the token itself into mails.
 	AcceptURL string
 	Cursors   *cursor.Codec
-	Now       func() time.Time
+	// Trail is told of every change.
+	Trail *Trail
+	Now   func() time.Time
 }
 
 // NewInvitations builds the service. Its error is that of a damaged template.
@@ -79,7 +81,7 @@ type Invited struct {
 // The mail goes out before anything is stored, while the caller waits: when it
 // can not be sent the answer is unavailable (mail_not_sent), an earlier
 // invitation still works, and the caller simply tries again.
-func (s *Invitations) Create(ctx context.Context, actor *models.Principal, id models.OrganizationID, in InvitationInput) (Invited, error) {
+func (s *Invitations) Create(ctx context.Context, actor *models.Principal, id models.OrganizationID, in InvitationInput) (out Invited, err error) {
 	if err := actor.May(models.ActionInvitationsWrite); err != nil {
 		return Invited{}, err
 	}
@@ -97,11 +99,18 @@ func (s *Invitations) Create(ctx context.Context, actor *models.Principal, id mo
 		return Invited{}, err
 	}
 	token := newAcceptToken()
-	out := Invited{Token: token, Invitation: models.Invitation{
+	out = Invited{Token: token, Invitation: models.Invitation{
 		ID: models.InvitationID(ids.New(models.InvitationPrefix)), OrgID: id, Email: email, Role: in.Role,
 		TokenHash: hashToken(token.Reveal()), InvitedBy: actor.UserID, PendingKey: models.PendingKeyOf(id, email),
 		CreatedAt: now, ExpiresAt: now.Add(models.InvitationTTL),
 	}}
+	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
+		OrgID: id, Action: "invitation.created", Type: "invitation", ID: string(out.Invitation.ID), After: map[string]any{"email": email, "role": in.Role},
+	})
+	if err != nil {
+		return Invited{}, err
+	}
+	defer entry.End(ctx, &err)
 	if s.o.Mailer != nil {
 		if err := s.send(ctx, actor, &org, &out); err != nil {
 			return Invited{}, err
@@ -180,13 +189,20 @@ func (s *Invitations) List(ctx context.Context, actor *models.Principal, id mode
 }
 
 // Revoke ends an open invitation.
-func (s *Invitations) Revoke(ctx context.Context, actor *models.Principal, org models.OrganizationID, id models.InvitationID) error {
+func (s *Invitations) Revoke(ctx context.Context, actor *models.Principal, org models.OrganizationID, id models.InvitationID) (err error) {
 	if err := actor.May(models.ActionInvitationsWrite); err != nil {
 		return err
 	}
 	if _, err := s.orgs.Get(ctx, actor.Tenant(), org); err != nil {
 		return err
 	}
+	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
+		OrgID: org, Action: "invitation.revoked", Type: "invitation", ID: string(id),
+	})
+	if err != nil {
+		return err
+	}
+	defer entry.End(ctx, &err)
 	return s.invitations.Revoke(ctx, org, id, s.o.Now())
 }
 

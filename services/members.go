@@ -22,7 +22,9 @@ type Members struct {
 // MemberOptions of NewMembers.
 type MemberOptions struct {
 	Cursors *cursor.Codec
-	Now     func() time.Time
+	// Trail is told of every change.
+	Trail *Trail
+	Now   func() time.Time
 }
 
 // NewMembers builds the service.
@@ -73,12 +75,22 @@ func (s *Members) read(ctx context.Context, actor *models.Principal, id models.O
 // ChangeRole makes a person something else in their organization. Only owners
 // make owners of people and people of owners; conflict last_owner for the only
 // one.
-func (s *Members) ChangeRole(ctx context.Context, actor *models.Principal, id models.OrganizationID, user models.UserID, role models.Role) (models.User, error) {
+func (s *Members) ChangeRole(ctx context.Context, actor *models.Principal, id models.OrganizationID, user models.UserID, role models.Role) (member models.User, err error) {
 	if err := actor.May(models.ActionMembersWrite); err != nil {
 		return models.User{}, err
 	}
-	var member models.User
-	err := retry(func() error {
+	_, before, err := s.read(ctx, actor, id, user)
+	if err != nil {
+		return models.User{}, err
+	}
+	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
+		OrgID: id, Action: "member.role_changed", Type: "user", ID: string(user), Before: map[string]any{"role": before.Role}, After: map[string]any{"role": role},
+	})
+	if err != nil {
+		return models.User{}, err
+	}
+	defer entry.End(ctx, &err)
+	err = retry(func() error {
 		var org models.Organization
 		var err error
 		if org, member, err = s.read(ctx, actor, id, user); err != nil || member.Role == role {
@@ -121,7 +133,7 @@ type RemoveInput struct {
 // Remove puts a person out of an organization, or lets the caller leave it:
 // their sessions end and their address is free. Only owners remove owners;
 // conflict last_owner for the only one.
-func (s *Members) Remove(ctx context.Context, actor *models.Principal, in RemoveInput) error {
+func (s *Members) Remove(ctx context.Context, actor *models.Principal, in RemoveInput) (err error) {
 	action := models.ActionMembersWrite
 	if actor.UserID == in.UserID {
 		action = models.ActionMembersLeave
@@ -134,10 +146,21 @@ func (s *Members) Remove(ctx context.Context, actor *models.Principal, in Remove
 			return err
 		}
 	}
+	_, before, err := s.read(ctx, actor, in.OrgID, in.UserID)
+	if err != nil {
+		return err
+	}
+	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
+		OrgID: in.OrgID, Action: "member.removed", Type: "user", ID: string(in.UserID), Before: map[string]any{"email": before.Email, "role": before.Role}, After: map[string]any{"keys_revoked": in.RevokeKeys},
+	})
+	if err != nil {
+		return err
+	}
+	defer entry.End(ctx, &err)
 	var member models.User
 	// From here on the person can not become an owner any more, so that the
 	// owners counted now are still there when the person is gone.
-	err := retry(func() error {
+	err = retry(func() error {
 		org, found, err := s.read(ctx, actor, in.OrgID, in.UserID)
 		if err != nil {
 			return err

@@ -88,12 +88,13 @@ func (p *people) build(mailer Mailer, jwtSecrets ...string) {
 	p.sessions = p.newSessions(jwtSecrets...)
 	p.auth = must[*KeyAuth](p.t)(NewKeyAuth(keys, projects, orgs, p.hasher, verified,
 		KeyAuthOptions{CacheSize: 100, Exact: true, RequestsPerMinute: 1000, Now: now}))
+	trail := must[*Trail](p.t)(NewTrail(database.NewAuditLogs(p.engine), now))
 	p.organizations = NewOrganizations(orgs, users, projects, p.sessions, p.auth, OrganizationOptions{
-		SignUp: true, Hasher: p.hasher, Cursors: cursors, Logins: database.NewSessions(p.engine), Now: now})
-	p.projects = NewProjects(projects, orgs, keys, p.auth, p.hasher, ProjectOptions{Cursors: cursors, Now: now})
-	p.members = NewMembers(orgs, users, keys, p.sessions, p.auth, MemberOptions{Cursors: cursors, Now: now})
+		SignUp: true, Hasher: p.hasher, Cursors: cursors, Logins: database.NewSessions(p.engine), Trail: trail, Now: now})
+	p.projects = NewProjects(projects, orgs, keys, p.auth, p.hasher, ProjectOptions{Cursors: cursors, Trail: trail, Now: now})
+	p.members = NewMembers(orgs, users, keys, p.sessions, p.auth, MemberOptions{Cursors: cursors, Trail: trail, Now: now})
 	p.invitations = must[*Invitations](p.t)(NewInvitations(database.NewInvitations(p.engine), orgs, users, p.members,
-		InvitationOptions{Mailer: mailer, Cursors: cursors, Now: now}))
+		InvitationOptions{Mailer: mailer, Cursors: cursors, Trail: trail, Now: now}))
 }
 
 // newSessions is another replica's: it hears of no other's changes.
