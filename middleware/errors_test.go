@@ -1,0 +1,130 @@
+package middleware
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/rs/zerolog"
+
+	"pulse-control-plane/models"
+)
+
+// failWith answers a request with an error, through the middleware an error
+// passes, and gives what was logged.
+func failWith(t *testing.T, fail Func) (*httptest.ResponseRecorder, string) {
+	t.Helper()
+	gin.SetMode(gin.TestMode)
+	var log strings.Builder
+	e := gin.New()
+	e.Use(RequestID, Log(zerolog.New(&log), time.Now), Recover(zerolog.New(&log)))
+	e.GET("/x", Wrap(fail))
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/x", nil))
+	return w, log.String()
+}
+
+func TestEachKindOfErrorHasItsStatus(t *testing.T) {
+	for kind, want := range map[models.Kind]int{
+		models.KindInvalid: 400, models.KindUnauthenticated: 401, models.KindQuotaExceeded: 402, models.KindForbidden: 403,
+		models.KindNotFound: 404, models.KindMethod: 405, models.KindTimeout: 408, models.KindConflict: 409, models.KindTooLarge: 413,
+		models.KindUnsupported: 415, models.KindRateLimited: 429, models.KindInternal: 500, models.KindUnavailable: 503, "made_up": 500,
+	} {
+		w, _ := failWith(t, func(*gin.Context) error {
+			return fmt.Errorf("wrapped: %w", models.NewError(kind, "a_code", "A message."))
+		})
+		var p Problem
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != want || p.Status != want || p.Code != "a_code" ||
+			p.Detail != "A message." || p.Error != p.Detail || p.Title != http.StatusText(want) || p.RequestID != w.Header().Get("X-Request-Id") {
+			t.Errorf("%s: %d %s (%v)", kind, w.Code, w.Body, err)
+		}
+	}
+}
+
+func TestAFaultOfOursIsLoggedAndNotTold(t *testing.T) {
+	const private = "the private cause"
+	for name, fail := range map[string]Func{
+		"a plain error":  func(*gin.Context) error { return errors.New(private) },
+		"an internal":    func(*gin.Context) error { return models.Internal(errors.New(private)) },
+		"an unavailable": func(*gin.Context) error { return models.Unavailable(errors.New(private)) },
+		"a panic":        func(*gin.Context) error { panic(private) },
+	} {
+		w, log := failWith(t, fail)
+		if w.Code < 500 || strings.Contains(w.Body.String(), private) || !strings.Contains(log, private) || !strings.Contains(log, `"level":"error"`) {
+			t.Errorf("%s: answered %d %s, logged %s", name, w.Code, w.Body, log)
+		}
+	}
+	if _, log := failWith(t, func(*gin.Context) error { return models.NotFound().Because(errors.New(private)) }); strings.Contains(log, private) || !strings.Contains(log, "not_found") {
+		t.Errorf("a fault of the caller's logged %s", log)
+	}
+}
+
+func TestWhatRanOutOfTimeIsUnavailable(t *testing.T) {
+	for _, err := range []error{context.DeadlineExceeded, context.Canceled, fmt.Errorf("asking: %w", context.DeadlineExceeded)} {
+		if w, _ := failWith(t, func(*gin.Context) error { return err }); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("%v: %d %v", err, w.Code, w.Header())
+		}
+	}
+}
+
+func TestRetryAfterIsWholeSecondsRoundedUp(t *testing.T) {
+	for wait, want := range map[time.Duration]string{time.Millisecond: "1", time.Second: "1", 1001 * time.Millisecond: "2", 90 * time.Second: "90", 0: ""} {
+		w, _ := failWith(t, func(*gin.Context) error {
+			e := models.NewError(models.KindRateLimited, "rate_limited", "Wait.")
+			e.RetryAfter = wait
+			return e
+		})
+		if got := w.Header().Get("Retry-After"); got != want {
+			t.Errorf("%s: %q, want %q", wait, got, want)
+		}
+	}
+}
+
+// An answer that is half sent can't become a problem: the connection is cut, so
+// that the client does not take the half for the whole.
+func TestAnAnswerThatBreaksOffCutsTheConnection(t *testing.T) {
+	gin.SetMode(gin.TestMode)
+	e := gin.New()
+	e.Use(RequestID, Recover(zerolog.Nop()))
+	e.GET("/x", Wrap(func(c *gin.Context) error {
+		c.Header("Content-Length", "100")
+		c.String(http.StatusOK, "half")
+		return errors.New("the rest is lost")
+	}))
+	server := httptest.NewServer(e)
+	defer server.Close()
+	r, err := http.Get(server.URL + "/x")
+	if err != nil {
+		return // cut before the first half was out
+	}
+	defer r.Body.Close()
+	var body strings.Builder
+	buffer := make([]byte, 256)
+	for err == nil {
+		var n int
+		n, err = r.Body.Read(buffer)
+		body.Write(buffer[:n])
+	}
+	if err.Error() == "EOF" || strings.Contains(body.String(), "problem") {
+		t.Errorf("read %q and %v", body.String(), err)
+	}
+}
+
+func TestATraceIdIsThatOfTheW3C(t *testing.T) {
+	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
+	for parent, want := range map[string]string{
+		"00-" + id + "-00f067aa0ba902b7-01": id, "": "", "00-" + id: "", "00-" + strings.ToUpper(id) + "-00f067aa0ba902b7-01": "",
+		"00-" + strings.Repeat("0", 32) + "-00f067aa0ba902b7-01": "", "00_" + id + "-00f067aa0ba902b7-01": "", "00-" + id + "-00f067aa0ba902b7-011": "",
+	} {
+		if got := traceID(parent); got != want {
+			t.Errorf("%q gives %q", parent, got)
+		}
+	}
+}
