@@ -75,7 +75,7 @@ func (r *Requests) optionalBody(c *gin.Context, into any) error {
 
 // read takes the body, whose size middleware has bounded.
 func read(req *http.Request) ([]byte, error) {
-	data, err := io.ReadAll(req.Body)
+	data, err := readAll(req)
 	var tooLarge *http.MaxBytesError
 	var network net.Error
 	switch {
@@ -88,6 +88,18 @@ func read(req *http.Request) ([]byte, error) {
 		return nil, models.NewError(models.KindTimeout, "body_too_slow", "The body did not arrive in time.")
 	}
 	return nil, models.Invalid(models.FieldError{Location: "body", Message: "ended before it was complete"})
+}
+
+// readAll is io.ReadAll with the right size at once for a short body that says
+// how long it is; a longer one gets its memory as it arrives.
+func readAll(req *http.Request) ([]byte, error) {
+	const short = 4 << 10
+	if n := req.ContentLength; 0 < n && n <= short {
+		data := make([]byte, n)
+		_, err := io.ReadFull(req.Body, data)
+		return data, err
+	}
+	return io.ReadAll(req.Body)
 }
 
 // jsonContent accepts application/json and application/*+json in UTF-8.

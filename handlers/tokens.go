@@ -31,7 +31,7 @@ type tokenRequest struct {
 	ParticipantAttributes map[string]string `json:"participant_attributes" pulse:"alias=participantAttributes" validate:"omitempty,max=64,maxtotal=32768"`
 	RoomConfig            jsontext.Value    `json:"room_config" pulse:"raw,alias=roomConfig"`
 	TTLSeconds            *int64            `json:"ttl_seconds" pulse:"alias=ttlSeconds" validate:"omitempty,min=30,max=86400"`
-	Grants                *grantsRequest    `json:"grants" validate:"omitempty"`
+	Grants                *grantsRequest    `json:"grants"`
 }
 
 // Token is a minted token, as LiveKit's token endpoints answer, and what Pulse
