@@ -52,6 +52,9 @@ const usage = `usage: pulse-control-plane [command]
                check an export of the audit trail (JSON lines); HEAD is the
                head_hash it must end with
   version      print the version
+  help         print this
+
+Settings are read from the environment and from .env; .env.example says more.
 `
 
 // process is what a run gets from outside.
@@ -80,16 +83,19 @@ func (p process) run(ctx context.Context, args []string) int {
 		return p.audit(args[1:])
 	}
 	if len(args) > 1 {
-		fmt.Fprint(p.stderr, usage)
+		fmt.Fprintf(p.stderr, "one command at a time, and none takes arguments\n%s", usage)
 		return exitUsage
 	}
 	switch command {
-	case "version":
+	case "version", "-version", "--version":
 		fmt.Fprintln(p.stdout, buildVersion())
+		return exitOK
+	case "help", "-h", "-help", "--help":
+		fmt.Fprint(p.stdout, usage)
 		return exitOK
 	case "serve", "migrate", "healthcheck":
 	default:
-		fmt.Fprint(p.stderr, usage)
+		fmt.Fprintf(p.stderr, "there is no command %q\n%s", command, usage)
 		return exitUsage
 	}
 	cfg, err := config.Load(p.environ, ".env")

@@ -263,12 +263,22 @@ func TestAWrongConfigurationEndsWithCode2AndNamesEveryVariable(t *testing.T) {
 	}
 }
 
-func TestAnUnknownCommandPrintsTheUsage(t *testing.T) {
+func TestAnUnknownCommandIsNamedAndPrintsTheUsage(t *testing.T) {
 	for _, args := range [][]string{{"fly"}, {"serve", "now"}} {
 		var errs bytes.Buffer
 		code := process{stderr: &errs, stdout: io.Discard}.run(t.Context(), args)
-		if code != exitUsage || !strings.Contains(errs.String(), "usage:") {
+		if code != exitUsage || !strings.Contains(errs.String(), "usage:") || strings.HasPrefix(errs.String(), "usage:") {
 			t.Errorf("%v: exit code %d: %s", args, code, &errs)
+		}
+	}
+}
+
+func TestWhoAsksForHelpGetsTheUsageAndNoError(t *testing.T) {
+	for _, arg := range []string{"help", "-h", "-help", "--help"} {
+		var out, errs bytes.Buffer
+		code := process{stdout: &out, stderr: &errs}.run(t.Context(), []string{arg})
+		if code != exitOK || !strings.HasPrefix(out.String(), "usage:") || errs.Len() > 0 {
+			t.Errorf("%s: exit code %d: %s%s", arg, code, &out, &errs)
 		}
 	}
 }
