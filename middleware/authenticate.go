@@ -148,7 +148,7 @@ func AuthenticateProject(c *gin.Context) error {
 	case models.CallerClientKey, models.CallerServerKey:
 		return nil
 	case models.CallerNobody:
-		return errNoCredential()
+		return errNoCredential("a project's key (X-Pulse-Key)")
 	default:
 		return models.Forbidden("key_required", "This takes a project's key (X-Pulse-Key).")
 	}
@@ -159,7 +159,7 @@ func AuthenticateProject(c *gin.Context) error {
 func AuthenticateAPISecret(c *gin.Context) error {
 	switch p, _ := principalOf(c); p.Kind {
 	case models.CallerNobody:
-		return errNoCredential()
+		return errNoCredential("an access token (Authorization: Bearer) or a key and its secret (X-Pulse-Key, X-Pulse-Secret)")
 	case models.CallerClientKey:
 		return models.Forbidden("secret_required", "This takes the key's secret too (X-Pulse-Secret).")
 	default:
@@ -174,7 +174,7 @@ func RequireOrganization(c *gin.Context) error {
 	case models.CallerPerson, models.CallerOperator:
 		return nil
 	case models.CallerNobody:
-		return errNoCredential()
+		return errNoCredential("an access token (Authorization: Bearer)")
 	default:
 		return models.Forbidden("person_required", "This takes a person's access token, not a key.")
 	}
@@ -189,10 +189,11 @@ func principalOf(c *gin.Context) (*models.Principal, bool) {
 	return &models.Principal{}, false
 }
 
-func errNoCredential() *models.Error {
-	return models.Unauthenticated("unauthenticated", "This needs a credential.")
+// errNoCredential tells a caller without a credential which one to send.
+func errNoCredential(which string) *models.Error {
+	return models.Unauthenticated("unauthenticated", "This needs "+which+".")
 }
 
 func errBadCredential() *models.Error {
-	return models.Unauthenticated("invalid_credential", "The credential is not one Pulse knows how to read.")
+	return models.Unauthenticated("invalid_credential", "The credential can not be read: send Authorization: Bearer, or X-Pulse-Key, for some calls with X-Pulse-Secret.")
 }

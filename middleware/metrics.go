@@ -78,7 +78,7 @@ func (m *Metrics) Serve(c *gin.Context) error {
 		scheme, credential, _ := strings.Cut(c.GetHeader("Authorization"), " ")
 		switch {
 		case credential == "":
-			return errNoCredential()
+			return errNoCredential("the metrics token (Authorization: Bearer)")
 		case !strings.EqualFold(scheme, "Bearer") || !m.token.Equal(secret.New(strings.TrimSpace(credential))):
 			return errBadCredential()
 		}

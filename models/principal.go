@@ -81,7 +81,7 @@ func (p *Principal) May(a Action) error {
 		}
 		return Forbidden("insufficient_scope", "This key lacks the scope "+string(rule.Scope)+".")
 	case CallerNobody:
-		return Unauthenticated("unauthenticated", "This needs a credential.")
+		return Unauthenticated("unauthenticated", "This needs a credential: an access token (Authorization: Bearer) or a project's key (X-Pulse-Key).")
 	}
 	return Forbidden("not_allowed", "This kind of credential may not do this.")
 }

@@ -304,3 +304,23 @@ func TestEveryBadCredentialIsA401ThatSaysHow(t *testing.T) {
 		})
 	}
 }
+
+func TestACallerWithoutACredentialIsToldWhichToSend(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	for _, tc := range []struct {
+		method, path string
+		headers      []string
+	}{
+		{http.MethodPost, "/v1/tokens/create", []string{"X-Pulse-Key"}},
+		{http.MethodGet, "/v1/organizations/" + ada.org, []string{"Authorization: Bearer"}},
+		{http.MethodGet, "/v1/projects", []string{"Authorization: Bearer", "X-Pulse-Key", "X-Pulse-Secret"}},
+	} {
+		detail := s.do(tc.method, tc.path, nil).refused(http.StatusUnauthorized, "unauthenticated").problem().Detail
+		for _, h := range tc.headers {
+			if !strings.Contains(detail, h) {
+				t.Errorf("%s: %q does not name %s", tc.path, detail, h)
+			}
+		}
+	}
+}
