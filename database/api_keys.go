@@ -18,6 +18,7 @@ func apiKeysCollection() Collection {
 		Fields: []Field{
 			{"key", String}, {"project_id", String}, {"org_id", String},
 			{"created_by", String}, {"is_deleted", Bool}, {"expires_at", Time}, {"last_used_at", Time},
+			{"rotated_at", Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"key"}, Unique: true},
@@ -114,11 +115,35 @@ type APIKeyChange struct {
 	NoExpiry  bool
 }
 
-// Update changes one pair of a project and returns it, or not_found.
+// Ends tells whether the pair's end is changed.
+func (c APIKeyChange) Ends() bool { return c.ExpiresAt != nil || c.NoExpiry }
+
+// Of gives a pair as it is after the change.
+func (c APIKeyChange) Of(k models.APIKey) models.APIKey {
+	if c.Name != nil {
+		k.Name = *c.Name
+	}
+	if c.Scopes != nil {
+		k.Scopes = *c.Scopes
+	}
+	if c.AllowedIPs != nil {
+		k.AllowedIPs = *c.AllowedIPs
+	}
+	if c.Ends() {
+		k.ExpiresAt = c.ExpiresAt
+	}
+	return k
+}
+
+// Update changes one pair of a project and returns it, or not_found. The end
+// of a pair that was replaced is not changed, however lately: not_found too.
 func (r *APIKeys) Update(ctx context.Context, t models.Tenant, project models.ProjectID, id models.KeyID, c APIKeyChange) (models.APIKey, error) {
 	filter, err := r.own(t, project, id)
 	if err != nil {
 		return models.APIKey{}, err
+	}
+	if c.Ends() {
+		filter = append(filter, bson.E{Key: "rotated_at", Value: bson.D{{Key: "$exists", Value: false}}})
 	}
 	// Saying again what never changes makes an empty change one MongoDB takes.
 	set := fields{{Key: "is_deleted", Value: false}}

@@ -278,3 +278,61 @@ func TestAKeysUseIsWrittenAtMostOnceAMinute(t *testing.T) {
 		t.Errorf("used at %v", got)
 	}
 }
+
+func TestAKeyGivesNoKeyThatWorksLongerOrFromMorePlaces(t *testing.T) {
+	s := newServer(t)
+	own := s.tenant("acme")
+	end := s.clock.Now().Add(time.Hour)
+	held := s.newKey(own, map[string]any{"expires_at": end, "allowed_ips": []string{"203.0.113.0/24"}})
+	how, path := both(asPair(held), from("203.0.113.7")), "/v1/projects/"+own.project
+	for _, beyond := range []map[string]any{
+		{}, {"expires_at": end}, {"allowed_ips": []string{"203.0.113.0/24"}},
+		{"expires_at": end.Add(time.Second), "allowed_ips": []string{"203.0.113.0/24"}},
+		{"expires_at": end, "allowed_ips": []string{"203.0.112.0/23"}},
+		{"expires_at": end, "allowed_ips": []string{"203.0.113.7", "198.51.100.7"}},
+	} {
+		beyond["name"] = "x"
+		s.do(http.MethodPost, path+"/keys", beyond, how).refused(403, "insufficient_scope")
+	}
+	for _, body := range []string{`{"expires_at":null}`, `{"allowed_ips":[]}`, `{"allowed_ips":["0.0.0.0/0"]}`} {
+		s.do(http.MethodPatch, own.keyPath(held.Key.ID), body, how).refused(403, "insufficient_scope")
+	}
+	s.do(http.MethodPost, path+"/regenerate-keys", nil, how).refused(403, "insufficient_scope")
+	s.do(http.MethodPost, path+"/keys", map[string]any{"name": "x", "expires_at": end, "allowed_ips": []string{"203.0.113.128/25"}}, how).want(201)
+	s.do(http.MethodPatch, own.keyPath(held.Key.ID), `{"name":"renamed"}`, how).want(200)
+	s.do(http.MethodPatch, own.keyPath(held.Key.ID), `{"expires_at":null,"allowed_ips":[]}`, own.asPerson).want(200)
+}
+
+func TestAPairInItsGracePeriodGivesItselfNoSuccessor(t *testing.T) {
+	s := newServer(t)
+	own := s.tenant("acme")
+	path := "/v1/projects/" + own.project
+	s.do(http.MethodPost, path+"/regenerate-keys", map[string]any{"grace_period_seconds": 3600}, own.asPerson).want(200)
+	s.do(http.MethodPost, path+"/regenerate-keys", nil, own.asOwn).refused(403, "insufficient_scope")
+	s.do(http.MethodPost, path+"/keys", `{"name":"x"}`, own.asOwn).refused(403, "insufficient_scope")
+	s.do(http.MethodPost, "/v1/tokens/create", nil, own.asOwn).want(201)
+}
+
+func TestAReplacedPairIsNotGivenItsEndBackByAChangeUnderWay(t *testing.T) {
+	s := newServer(t)
+	for round := range 20 {
+		own := s.tenant("acme" + text(round))
+		first := read[handlers.List[handlers.APIKey]](s.do(http.MethodGet, "/v1/projects/"+own.project+"/keys", nil, own.asPerson)).Items[0]
+		var all sync.WaitGroup
+		for range 6 {
+			all.Go(func() { s.do(http.MethodPatch, own.keyPath(first.ID), `{"expires_at":null}`, own.asOwn) })
+		}
+		s.do(http.MethodPost, "/v1/projects/"+own.project+"/regenerate-keys", nil, own.asPerson).want(200)
+		all.Wait()
+		s.do(http.MethodPost, "/v1/tokens/create", nil, own.asOwn).refused(401, "invalid_api_key")
+	}
+}
+
+func TestAKeysEndIsOneThatAnAnswerCanHold(t *testing.T) {
+	s := newServer(t)
+	own := s.tenant("acme")
+	path := "/v1/projects/" + own.project + "/keys"
+	s.do(http.MethodPost, path, `{"name":"x","expires_at":"9999-12-31T23:59:59-23:59"}`, own.asPerson).refused(400, "invalid_request", "body.expires_at")
+	s.do(http.MethodPost, path, `{"name":"x","expires_at":"9999-12-31T23:59:59Z"}`, own.asPerson).want(201)
+	s.do(http.MethodGet, path, nil, own.asPerson).want(200)
+}

@@ -79,8 +79,8 @@ type KeyPairInput struct {
 }
 
 // Create makes a further pair of a project. forbidden insufficient_scope when
-// a key asks for more than it has itself; invalid for an end in the past or an
-// address that is none.
+// a key asks for one that may do more, works longer or from more places than
+// itself; invalid for an end in the past or an address that is none.
 func (s *KeyPairs) Create(ctx context.Context, actor *models.Principal, id models.ProjectID, in KeyPairInput) (out NewKeyPair, err error) {
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return NewKeyPair{}, err
@@ -97,13 +97,14 @@ func (s *KeyPairs) Create(ctx context.Context, actor *models.Principal, id model
 	if err != nil {
 		return NewKeyPair{}, err
 	}
-	if !actor.HasScopes(in.Scopes) {
-		return NewKeyPair{}, errMoreScopes()
-	}
-	pair, err := mintPair(ctx, s.hasher, models.APIKey{
+	made := models.APIKey{
 		ProjectID: id, OrgID: project.OrgID, Name: in.Name, Scopes: unique(in.Scopes), AllowedIPs: networks,
 		ExpiresAt: in.ExpiresAt, CreatedBy: actor.UserID, CreatedAt: now,
-	})
+	}
+	if err := withinReach(ctx, s.keys, actor, &made); err != nil {
+		return NewKeyPair{}, err
+	}
+	pair, err := mintPair(ctx, s.hasher, made)
 	if err != nil {
 		return NewKeyPair{}, err
 	}
@@ -164,8 +165,8 @@ type KeyPairChange struct {
 }
 
 // Update changes a pair, at once in this process and within freshFor in
-// others. A key changes no key that may do more than itself: forbidden
-// insufficient_scope. conflict key_rotated for another end of a pair that was
+// others. A key changes no key that may do more, works longer or from more
+// places than itself, and makes none of one: forbidden insufficient_scope. conflict key_rotated for another end of a pair that was
 // replaced.
 func (s *KeyPairs) Update(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID, c KeyPairChange) (after models.APIKey, err error) {
 	if err := actor.May(models.ActionKeysWrite); err != nil {
@@ -185,21 +186,24 @@ func (s *KeyPairs) Update(ctx context.Context, actor *models.Principal, project 
 		asked = *c.AllowedIPs
 	}
 	networks, err := checkKeyPair(s.o.Now(), asked, c.ExpiresAt)
-	switch {
-	case err != nil:
+	if err != nil {
 		return models.APIKey{}, err
-	case !actor.HasScopes(before.Scopes), change.Scopes != nil && !actor.HasScopes(*change.Scopes):
-		return models.APIKey{}, errMoreScopes()
-	case before.RotatedAt != nil && (c.ExpiresAt != nil || c.NoExpiry):
-		return models.APIKey{}, models.Conflict("key_rotated", "This pair was replaced by another; its end is set.")
-	case c.AllowedIPs != nil:
+	}
+	if c.AllowedIPs != nil {
 		change.AllowedIPs = &networks
+	}
+	if before.RotatedAt != nil && change.Ends() {
+		return models.APIKey{}, errKeyRotated()
+	}
+	asChanged := change.Of(before)
+	if err := withinReach(ctx, s.keys, actor, &before, &asChanged); err != nil {
+		return models.APIKey{}, err
 	}
 	var fields changes
 	changed(&fields, "name", before.Name, change.Name)
 	changed(&fields, "scopes", before.Scopes, change.Scopes)
 	changed(&fields, "allowed_ips", before.AllowedIPs, change.AllowedIPs)
-	if c.ExpiresAt != nil || c.NoExpiry {
+	if change.Ends() {
 		changed(&fields, "expires_at", before.ExpiresAt, &c.ExpiresAt)
 	}
 	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
@@ -211,6 +215,12 @@ func (s *KeyPairs) Update(ctx context.Context, actor *models.Principal, project 
 	defer entry.End(ctx, &err)
 	after, err = s.keys.Update(ctx, actor.Tenant(), project, id, change)
 	s.auth.ForgetKey(id, before.Key)
+	if change.Ends() && models.IsKind(err, models.KindNotFound) {
+		if _, gone := s.read(ctx, actor, project, id); gone != nil {
+			return models.APIKey{}, gone
+		}
+		return models.APIKey{}, errKeyRotated() // since it was read
+	}
 	return after, err
 }
 
@@ -225,8 +235,10 @@ func (s *KeyPairs) Delete(ctx context.Context, actor *models.Principal, project 
 	if err != nil {
 		return err
 	}
-	if !actor.HasScopes(pair.Scopes) {
-		return errMoreScopes()
+	if id != actor.KeyID { // itself it may always end
+		if err := withinReach(ctx, s.keys, actor, &pair); err != nil {
+			return err
+		}
 	}
 	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{
 		OrgID: pair.OrgID, Action: "key.deleted", Type: "key", ID: string(id),
@@ -295,8 +307,12 @@ func checkKeyPair(now time.Time, allowed []string, end *time.Time) ([]string, er
 		}
 		networks = append(networks, network.String())
 	}
-	if end != nil && !now.Before(*end) {
+	switch {
+	case end == nil:
+	case !now.Before(*end):
 		wrong = append(wrong, models.FieldError{Location: "body.expires_at", Message: "must lie in the future"})
+	case end.UTC().Year() > 9999: // no answer could hold it: RFC 3339 writes years of four digits
+		wrong = append(wrong, models.FieldError{Location: "body.expires_at", Message: "must lie before the year 10000 in UTC"})
 	}
 	if len(wrong) > 0 {
 		return nil, models.Invalid(wrong...)
@@ -331,5 +347,10 @@ func allowedFrom(networks []netip.Prefix, ip string) bool {
 }
 
 func errMoreScopes() *models.Error {
-	return models.Forbidden("insufficient_scope", "A key can not give, or change, a key that may do more than itself.")
+	return models.Forbidden("insufficient_scope",
+		"A key can not give, or change, a key that may do more, works longer or from more places than itself.")
+}
+
+func errKeyRotated() *models.Error {
+	return models.Conflict("key_rotated", "This pair was replaced by another; its end is set.")
 }

@@ -199,7 +199,8 @@ func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id model
 // RegenerateKeys gives a project a new first pair, which may do what the old
 // one may; the old one works until the grace period ends (0 to
 // MaxGracePeriod). Of two at the same time one gets a conflict. A key that may
-// do less than the first pair is forbidden, insufficient_scope.
+// do less than the first pair, or does not work as long, is forbidden,
+// insufficient_scope: so is a pair in its grace period.
 func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, id models.ProjectID, grace time.Duration) (out KeyedProject, err error) {
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return KeyedProject{}, err
@@ -213,8 +214,8 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 	if err != nil {
 		return KeyedProject{}, err
 	}
-	if !actor.HasScopes(made.Scopes) {
-		return KeyedProject{}, errMoreScopes()
+	if err := withinReach(ctx, s.keys, actor, &made); err != nil {
+		return KeyedProject{}, err
 	}
 	pair, err := mintPair(ctx, s.hasher, made)
 	if err != nil {
@@ -268,6 +269,9 @@ func (s *Projects) successor(ctx context.Context, actor *models.Principal, proje
 		return next, err
 	}
 	next.Name, next.Scopes, next.AllowedIPs = old.Name, old.Scopes, old.AllowedIPs
+	if actor.KeyID != "" && old.RotatedAt == nil {
+		next.ExpiresAt = old.ExpiresAt // a person's to lift
+	}
 	return next, nil
 }
 
