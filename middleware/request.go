@@ -78,7 +78,7 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 		if line == nil {
 			return
 		}
-		line = line.Str("request_id", RequestIDOf(c)).Str("method", c.Request.Method).Str("path", c.Request.URL.Path).
+		line = line.Str("request_id", RequestIDOf(c)).Str("method", c.Request.Method).Str("path", loggedPath(c)).
 			Int("status", code).Int("bytes", c.Writer.Size()).Dur("latency_ms", now().Sub(start)).Str("ip", c.ClientIP())
 		if trace := traceID(c.GetHeader("Traceparent")); trace != "" {
 			line = line.Str("trace_id", trace)
@@ -106,6 +106,18 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 		}
 		line.Msg("request")
 	}
+}
+
+// loggedPath is the request's path, or its route where a client has put a
+// credential into it, such as a key where a key's id belongs.
+func loggedPath(c *gin.Context) string {
+	if path := c.Request.URL.Path; !holdsCredential(path) {
+		return path
+	}
+	if route := c.FullPath(); route != "" {
+		return route
+	}
+	return unmatched
 }
 
 // traceID gives the trace id of a W3C traceparent ("00-<32 hex>-<16 hex>-<2

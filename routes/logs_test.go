@@ -47,6 +47,12 @@ func TestNoCredentialAppearsInTheLog(t *testing.T) {
 			s.do(http.MethodPost, create, body, ada.asKey)
 			s.do(http.MethodPost, validate, body, ada.asKey)
 		}
+		if secret != word && secret != operatorToken && secret != clusterSecret && secret != password && !strings.HasPrefix(secret, "metrics") {
+			// Where an id belongs, and where nothing is.
+			s.do(http.MethodGet, "/v1/projects/"+secret, nil, ada.asPerson)
+			s.do(http.MethodDelete, "/v1/projects/"+ada.project+"/keys/"+secret, nil, ada.asPerson)
+			s.do(http.MethodGet, "/v1/nothing/"+secret, nil, ada.asPerson)
+		}
 		s.do(http.MethodGet, "/v1/projects?q="+url.QueryEscape(secret)+"&cursor="+url.QueryEscape(secret)+"&access_token="+url.QueryEscape(secret), nil, ada.asPerson)
 	}
 	s.engine.away.Store(true) // faults log more
