@@ -136,12 +136,10 @@ func (k tokenKeys) issued(id models.SessionID, token string) bool {
 	if at < 0 || !strings.HasPrefix(token, string(id)+".") {
 		return false
 	}
-	tag, err := base64.RawURLEncoding.DecodeString(token[at+1:])
-	if err != nil {
-		return false
-	}
 	for _, key := range k.refresh {
-		if hmac.Equal(tag, sum(key, "tag", token[:at])[:refreshTag]) {
+		// Compared as text: base64 reads a line break behind a token, too.
+		tag := base64.RawURLEncoding.EncodeToString(sum(key, "tag", token[:at])[:refreshTag])
+		if hmac.Equal([]byte(token[at+1:]), []byte(tag)) {
 			return true
 		}
 	}

@@ -92,7 +92,7 @@ func TestAMadeUpRefreshTokenEndsNothing(t *testing.T) {
 	login := p.found().Login
 	parts := strings.Split(login.RefreshToken, ".")
 	for _, token := range []string{"", "x", parts[0], parts[0] + ".", parts[0] + "." + parts[1],
-		parts[0] + "." + strings.Repeat("A", 43) + "." + parts[2], login.RefreshToken + "x", "ses_" + parts[1]} {
+		parts[0] + "." + strings.Repeat("A", 43) + "." + parts[2], login.RefreshToken + "x", login.RefreshToken + "\n", "ses_" + parts[1]} {
 		_, err := p.refresh(token)
 		wantCode(t, err, "invalid_refresh_token")
 	}
