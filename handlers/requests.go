@@ -105,6 +105,12 @@ func readAll(req *http.Request) ([]byte, error) {
 // jsonContent accepts application/json and application/*+json in UTF-8.
 func jsonContent(req *http.Request) error {
 	const plain = "application/json"
+	if coding := req.Header["Content-Encoding"]; len(coding) > 0 && !(len(coding) == 1 && strings.EqualFold(coding[0], "identity")) {
+		// RFC 9110, section 8.4.
+		return &models.Error{Kind: models.KindUnsupported, Code: "unsupported_media_type",
+			Message: "The body must be sent as it is, without a content coding.",
+			Fields:  []models.FieldError{{Location: "header.Content-Encoding", Message: "must be absent"}}}
+	}
 	header := req.Header["Content-Type"]
 	if len(header) == 1 && header[0] == plain {
 		return nil

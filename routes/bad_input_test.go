@@ -288,3 +288,13 @@ func TestAHandlerThatPanicsAnswersWithoutDetails(t *testing.T) {
 		t.Error("the log says nothing of it")
 	}
 }
+
+func TestABodyWithAContentCodingIsRefusedForIt(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	for _, coding := range []string{"gzip", "br", "identity, gzip", ""} {
+		s.do(http.MethodPost, create, "{}", ada.asOwn, header("Content-Encoding", coding)).
+			refused(http.StatusUnsupportedMediaType, "unsupported_media_type", "header.Content-Encoding")
+	}
+	s.do(http.MethodPost, create, "{}", ada.asOwn, header("Content-Encoding", "identity")).want(http.StatusCreated)
+}
