@@ -53,6 +53,16 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (SignedUp, err
 		}
 		return SignedUp{}, err
 	}
+	// Closing an organization sets the addresses free that it finds; one that
+	// came in after that would stay taken for good.
+	if org, err = s.orgs.Get(ctx, models.TenantOf(org.ID), org.ID); err != nil {
+		if models.IsKind(err, models.KindNotFound) {
+			if err := s.users.ReleaseOf(ctx, invitation.OrgID); err != nil {
+				return SignedUp{}, err
+			}
+		}
+		return SignedUp{}, orInvalidInvitation(err)
+	}
 	if invitation.Role == models.RoleOwner {
 		if org, err = s.members.join(ctx, org.ID, user.ID); err != nil {
 			return SignedUp{}, err

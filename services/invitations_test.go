@@ -244,3 +244,61 @@ func TestAMailThatCanNotBeSentInvitesNobodyAndLeavesTheEarlierInvitationOpen(t *
 		t.Errorf("%s, %v", in.User.Role, err)
 	}
 }
+
+// between is a database where something else happens just before one write.
+type between struct {
+	database.Engine
+	collection string
+	happens    func()
+}
+
+func (b *between) now(collection string) {
+	if happens := b.happens; happens != nil && collection == b.collection {
+		b.happens = nil
+		happens()
+	}
+}
+
+func (b *between) Insert(ctx context.Context, collection string, doc any) error {
+	b.now(collection)
+	return b.Engine.Insert(ctx, collection, doc)
+}
+
+func (b *between) FindOneAndUpdate(ctx context.Context, collection string, filter, update bson.D, o database.FindAndUpdateOptions, out any) error {
+	b.now(collection)
+	return b.Engine.FindOneAndUpdate(ctx, collection, filter, update, o, out)
+}
+
+func TestAnAddressIsFreeWhenItsOrganizationClosesWhileItAccepts(t *testing.T) {
+	for _, collection := range []string{"users", "organizations"} {
+		p := newPeople(t)
+		b := &between{Engine: p.engine, collection: collection}
+		p.engine = b
+		p.build(nil, "jwt secret of the tests")
+		org := p.found()
+		invited := p.invite(p.actor(org.Login), "grace@example.com", models.RoleViewer)
+		closes := func() {
+			if err := p.organizations.Delete(t.Context(), operator(), org.Organization.ID); err != nil {
+				t.Error(err)
+			}
+		}
+		if collection == "users" {
+			// It closes between looking the organization up and coming in.
+			b.happens = closes
+			_, err := p.accept(invited.Token)
+			wantCode(t, err, "invalid_invitation")
+		} else {
+			// It is about to go when somebody comes in.
+			b.happens = func() {
+				if _, err := p.accept(invited.Token); err != nil {
+					t.Error(err)
+				}
+			}
+			closes()
+		}
+		if _, err := p.organizations.SignUp(t.Context(), &models.Principal{}, SignUpInput{
+			Name: "Hers", AdminEmail: "grace@example.com", Password: secret.New(ownersPassword)}); err != nil {
+			t.Errorf("while %s are written: %v", collection, err)
+		}
+	}
+}

@@ -264,7 +264,12 @@ func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id 
 	_, err = s.orgs.SoftDelete(ctx, actor.Tenant(), id, database.Released(org.AdminEmail, string(id)), now)
 	s.keys.ForgetOrganization(id)
 	s.sessions.ForgetOrganization(id)
-	return err
+	if err != nil {
+		return err
+	}
+	// Whoever accepted an invitation meanwhile; who does from here on finds the
+	// organization gone, see Accept.
+	return s.users.ReleaseOf(ctx, id)
 }
 
 // foldName is the form in which names are searched.
