@@ -333,10 +333,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	local := ratelimit.New(limiterSize, now)
 	var limiter middleware.Limiter = ratelimit.Local{Limiter: local}
 	if !cfg.RedisURL.IsZero() {
-		shared, err := ratelimit.NewShared(cfg.RedisURL.Reveal(), local)
-		if err != nil {
-			return parts{}, err
-		}
+		shared := ratelimit.NewShared(cfg.RedisURL.Reveal(), local)
 		life.Closer("redis", shared.Close)
 		limiter, probes = shared, append(probes, services.Probe{Name: "redis", Check: shared.Ping})
 	}

@@ -2,36 +2,63 @@ package ratelimit
 
 import (
 	"context"
+	"fmt"
 	"time"
 
-	"github.com/go-redis/redis_rate/v10"
-	"github.com/redis/go-redis/v9"
+	"github.com/gomodule/redigo/redis"
 )
 
-// sharedTimeout bounds one question to Redis: a limiter that is slower than
-// that would be the load it is to keep away.
-const sharedTimeout = 50 * time.Millisecond
+const (
+	// sharedTimeout bounds one question to Redis: a limiter that is slower
+	// than that would be the load it is to keep away.
+	sharedTimeout = 50 * time.Millisecond
+	// sharedConnections bounds the questions under way; who finds none free
+	// counts locally.
+	sharedConnections = 64
+	// sharedIdle is how long an unused connection is kept.
+	sharedIdle = time.Minute
+	// sharedPrefix keeps our keys apart from what else is in that Redis.
+	sharedPrefix = "pulse:ratelimit:"
+)
 
-// Shared counts in Redis, so that replicas hold a caller to one limit
-// together, by the same GCRA as Limiter. While Redis is away each replica
-// counts for itself. It is safe for concurrent use.
+// gcra is Limiter.Allow in Redis' own clock. It takes the interval and the
+// window in microseconds and gives whether the request is let through, and in
+// microseconds how long until the key has paid and until one more would be let
+// through.
+const gcra = `
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local interval, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local paid = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
+local wait = paid + interval - window - now
+if wait > 0 then return {0, paid - now, wait} end
+paid = paid + interval
+redis.call('SET', KEYS[1], string.format('%.0f', paid), 'PX', math.ceil((paid - now) / 1000))
+return {1, paid - now, 0}`
+
+// Shared counts in Redis (5 or later), so that replicas hold a caller to one
+// limit together, by the same GCRA as Limiter. While Redis is away each
+// replica counts for itself. It is safe for concurrent use.
 type Shared struct {
-	client *redis.Client
-	redis  *redis_rate.Limiter
+	pool   *redis.Pool
+	script *redis.Script
 	local  *Limiter
 }
 
 // NewShared connects, when first used, to a redis:// or rediss:// URL; local
 // counts while Redis is away.
-func NewShared(url string, local *Limiter) (*Shared, error) {
-	options, err := redis.ParseURL(url)
-	if err != nil {
-		return nil, err
+func NewShared(url string, local *Limiter) *Shared {
+	return &Shared{
+		local:  local,
+		script: redis.NewScript(1, gcra),
+		pool: &redis.Pool{
+			MaxActive: sharedConnections, MaxIdle: sharedConnections, IdleTimeout: sharedIdle,
+			DialContext: func(ctx context.Context) (redis.Conn, error) {
+				return redis.DialURLContext(ctx, url, redis.DialConnectTimeout(sharedTimeout),
+					redis.DialReadTimeout(sharedTimeout), redis.DialWriteTimeout(sharedTimeout))
+			},
+		},
 	}
-	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = sharedTimeout, sharedTimeout, sharedTimeout
-	options.MaxRetries = -1 // none: the local count answers sooner
-	client := redis.NewClient(options)
-	return &Shared{client: client, redis: redis_rate.NewLimiter(client), local: local}, nil
 }
 
 // Allow counts one request under the key, unless it is refused.
@@ -39,24 +66,47 @@ func (s *Shared) Allow(ctx context.Context, key string, limit PerMinute) Decisio
 	if limit <= 0 {
 		return Decision{Allowed: true}
 	}
-	ctx, cancel := context.WithTimeout(ctx, sharedTimeout)
-	defer cancel()
-	result, err := s.redis.Allow(ctx, key, redis_rate.PerMinute(int(limit)))
+	d, err := s.ask(ctx, key, limit)
 	if err != nil {
 		return s.local.Allow(key, limit)
-	}
-	d := Decision{Allowed: result.Allowed > 0, Limit: int(limit), Remaining: result.Remaining, ResetAfter: result.ResetAfter}
-	if !d.Allowed {
-		d.RetryAfter = result.RetryAfter
 	}
 	return d
 }
 
+func (s *Shared) ask(ctx context.Context, key string, limit PerMinute) (Decision, error) {
+	ctx, cancel := context.WithTimeout(ctx, sharedTimeout)
+	defer cancel()
+	conn, err := s.pool.GetContext(ctx)
+	if err != nil {
+		return Decision{}, err
+	}
+	defer conn.Close()
+	interval := max(1, time.Minute/time.Duration(limit)/time.Microsecond)
+	window := interval * time.Duration(limit)
+	out, err := redis.Int64s(s.script.DoContext(ctx, conn, sharedPrefix+key, int64(interval), int64(window)))
+	if err != nil || len(out) != 3 {
+		return Decision{}, fmt.Errorf("ratelimit: %d values: %w", len(out), err)
+	}
+	owed := time.Duration(out[1])
+	return Decision{
+		Allowed: out[0] == 1, Limit: int(limit), Remaining: int((window - owed) / interval),
+		ResetAfter: owed * time.Microsecond, RetryAfter: time.Duration(out[2]) * time.Microsecond,
+	}, nil
+}
+
 // Ping answers nil when Redis does.
-func (s *Shared) Ping(ctx context.Context) error { return s.client.Ping(ctx).Err() }
+func (s *Shared) Ping(ctx context.Context) error {
+	conn, err := s.pool.GetContext(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = redis.DoContext(conn, ctx, "PING")
+	return err
+}
 
 // Close lets go of the connections.
-func (s *Shared) Close(context.Context) error { return s.client.Close() }
+func (s *Shared) Close(context.Context) error { return s.pool.Close() }
 
 // Local counts in this process alone, for one that shares nothing.
 type Local struct{ *Limiter }

@@ -9,10 +9,7 @@ import (
 
 func shared(t *testing.T, url string) *Shared {
 	t.Helper()
-	s, err := NewShared(url, New(10, time.Now))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := NewShared(url, New(10, time.Now))
 	t.Cleanup(func() { _ = s.Close(t.Context()) })
 	return s
 }
@@ -52,6 +49,29 @@ func TestWithoutRedisEachReplicaCountsForItself(t *testing.T) {
 	}
 	if s.Ping(t.Context()) == nil {
 		t.Error("it says that Redis is there")
+	}
+}
+
+func TestWhatIsPaidForIsLetThroughAgain(t *testing.T) {
+	server := miniredis.RunT(t)
+	now := time.Unix(1_700_000_000, 0)
+	server.SetTime(now)
+	s := shared(t, "redis://"+server.Addr())
+	for want := 2; want >= 0; want-- {
+		if d := s.Allow(t.Context(), "prj", 3); !d.Allowed || d.Remaining != want {
+			t.Fatalf("%+v, want %d remaining", d, want)
+		}
+	}
+	d := s.Allow(t.Context(), "prj", 3)
+	if d.Allowed || d.RetryAfter != 20*time.Second || d.ResetAfter != time.Minute {
+		t.Fatalf("%+v", d)
+	}
+	server.SetTime(now.Add(d.RetryAfter))
+	if d := s.Allow(t.Context(), "prj", 3); !d.Allowed {
+		t.Errorf("%+v after the time it was told", d)
+	}
+	if d := s.Allow(t.Context(), "other", 3); !d.Allowed || d.Remaining != 2 {
+		t.Errorf("another key was counted with it: %+v", d)
 	}
 }
 
