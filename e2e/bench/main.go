@@ -67,7 +67,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	figures, err := engineFigures(ctx, o.root, say)
+	figures, err := engineFigures(ctx, o.root, dir, say)
 	if err != nil {
 		return err
 	}
