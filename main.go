@@ -211,6 +211,9 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 		// Who asks is told, for as long as there is something to wait for.
 		built.inflight.Drain(cfg.ShutdownTimeout)
 	})
+	for _, w := range built.workers {
+		life.Worker(w.name, w.run)
+	}
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
 	if err != nil {
@@ -260,6 +263,13 @@ type parts struct {
 	health   *handlers.Health
 	inflight *middleware.Inflight
 	uses     *services.KeyUses
+	workers  []worker
+}
+
+// worker is long work that lasts as long as the process.
+type worker struct {
+	name string
+	run  func(context.Context) error
 }
 
 // build puts the layers together, from the repositories up, and registers with
@@ -326,9 +336,17 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 		return parts{}, err
 	}
 	livekit := services.NewLiveKit(cluster)
+
+	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
+	metered, err := buildMetering(engine, cfg, cluster, livekit, projects, cursors, log)
+	if err != nil {
+		return parts{}, err
+	}
+	metered.inbox.Register(metrics.Registry())
 	probes := []services.Probe{
 		{Name: "database", Check: engine.Ping, Essential: true},
 		{Name: "livekit", Check: livekit.Ping},
+		{Name: "events", Check: metered.inbox.Check},
 	}
 	local := ratelimit.New(limiterSize, now)
 	var limiter middleware.Limiter = ratelimit.Local{Limiter: local}
@@ -350,17 +368,21 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 		Projects:      handlers.NewProjects(requests, projectService),
 		AuditLogs:     handlers.NewAuditLogs(services.NewAuditLogs(auditLogs, cursors)),
 		APIKeys:       handlers.NewAPIKeys(requests, pairService),
-		Tokens:        handlers.NewTokens(requests, services.NewTokens(cluster, now)),
+		Tokens:        handlers.NewTokens(requests, services.NewTokens(cluster, metered.counters, metered.revoked, now)),
 		Docs:          handlers.NewDocs(routes.OpenAPI()),
-		Metrics:       middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now),
+		Revocations:   handlers.NewRevocations(requests, metered.revoked),
+		LiveKitEvents: handlers.NewLiveKitEvents(metered.inbox),
+		Usage:         handlers.NewUsage(metered.usage),
+		Metrics:       metrics,
 	}, routes.Options{
 		Log: log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
 		Inflight: inflight, Strict: cfg.Environment != config.Development, Now: now,
+		Requests:    metered.counters,
 		Idempotency: &middleware.Idempotency{Service: idempotency},
 		Authentication: &middleware.Authentication{
 			Keys: keyAuth, People: sessions, Operator: cfg.AdminToken,
 			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, Now: now},
 		},
 	})
-	return parts{router: router, health: health, inflight: inflight, uses: keyAuth.Uses()}, err
+	return parts{router: router, health: health, inflight: inflight, uses: keyAuth.Uses(), workers: metered.workers}, err
 }

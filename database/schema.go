@@ -12,6 +12,8 @@ func Schema() []Collection {
 		usageMetricsCollection(),
 		usageTotalsCollection(),
 		leasesCollection(),
+		sightingsCollection(),
+		revocationsCollection(),
 		apiKeysCollection(),
 		idempotencyKeysCollection(),
 		auditLogsCollection(),

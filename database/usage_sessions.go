@@ -192,3 +192,11 @@ func (r *UsageSessions) CountOpen(ctx context.Context, p models.ProjectID, subje
 	}
 	return r.engine.Count(ctx, usageSessions, filter, limit)
 }
+
+// OpenOf reads up to limit of the open stays of an identity in a project.
+func (r *UsageSessions) OpenOf(ctx context.Context, p models.ProjectID, identity string, limit int64) ([]models.UsageSession, error) {
+	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
+		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "identity", Value: identity}, {Key: "open", Value: true}},
+		Sort:   bson.D{{Key: "joined_at", Value: -1}}, Limit: limit,
+	})
+}

@@ -94,7 +94,8 @@ func (r *UsageTotals) DirtyOf(ctx context.Context, p models.ProjectID, w models.
 
 // Settle stores the value of a total computed from the facts as they were when
 // it had been touched t.Touches times. If it was touched since, the value is
-// stored and it stays dirty.
+// stored, for who asks now, as long as it is dirty and will be computed again:
+// somebody else may have computed a later one.
 func (r *UsageTotals) Settle(ctx context.Context, t *models.UsageTotal) error {
 	matched, err := r.engine.Update(ctx, usageTotals,
 		bson.D{{Key: "_id", Value: t.ID}, {Key: "touches", Value: t.Touches}},
@@ -102,7 +103,7 @@ func (r *UsageTotals) Settle(ctx context.Context, t *models.UsageTotal) error {
 	if err != nil || matched == 1 {
 		return err
 	}
-	_, err = r.engine.Update(ctx, usageTotals, bson.D{{Key: "_id", Value: t.ID}},
+	_, err = r.engine.Update(ctx, usageTotals, bson.D{{Key: "_id", Value: t.ID}, {Key: "dirty", Value: true}},
 		fields{{Key: "value", Value: t.Value}}.update(), UpdateOptions{})
 	return err
 }

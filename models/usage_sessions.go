@@ -50,6 +50,9 @@ type UsageSession struct {
 	// MeteredFrom and MeteredTo span the hours that facts were written for.
 	MeteredFrom time.Time `bson:"metered_from,omitempty"`
 	MeteredTo   time.Time `bson:"metered_to,omitempty"`
+	// RecordedAt is when the record first knew of the session. What comparisons
+	// with the cluster before that saw or did not see says nothing of it.
+	RecordedAt time.Time `bson:"recorded_at"`
 	// Version counts the writes: one who read an older one does not overwrite.
 	Version int64 `bson:"version"`
 }

@@ -44,6 +44,7 @@ func bodied(ada tenant) []struct {
 		{"PATCH", project, `{"name":"n"}`, "name", ada.asPerson},
 		{"POST", project + "/regenerate-keys", `{"grace_period_seconds":60}`, "grace_period_seconds", ada.asPerson},
 		{"POST", create, `{"room_name":"r"}`, "room_name", ada.asKey},
+		{"POST", revoke, `{"participant_identity":"bad"}`, "participant_identity", ada.asOwn},
 		{"POST", validate, `{"token":"x"}`, "token", ada.asKey},
 	}
 }
@@ -59,7 +60,8 @@ func TestEveryRouteWithABodyIsInTheTableOfBadBodies(t *testing.T) {
 	}
 	for path, item := range doc.Paths.Map() {
 		for method, o := range item.Operations() {
-			if o.RequestBody != nil && !table[method+" "+path] {
+			// What comes to /v1/webhooks/livekit is signed before it is read.
+			if o.RequestBody != nil && path != "/v1/webhooks/livekit" && !table[method+" "+path] {
 				t.Errorf("%s %s is not in the table", method, path)
 			}
 		}

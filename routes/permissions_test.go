@@ -107,6 +107,15 @@ func permissions() []permission {
 		{"GET", "/v1/audit-logs/verify", nil, "401 200 200 403 403 403 403 403 200 403 403 400", false},
 
 		{"POST", "/v1/tokens/create", map[string]any{}, "401 403 403 403 403 201 201 201 403 403 403 403", false},
+		{"POST", "/v1/tokens/revoke", map[string]any{"participant_identity": "x"}, "401 403 403 403 403 403 200 200 403 403 403 403", false},
+		{"POST", "/v1/webhooks/livekit", map[string]any{}, "401 401 401 401 401 401 401 401 401 401 401 401", false}, // LiveKit alone
+
+		// A person who names no project is asked which.
+		{"GET", "/v1/usage", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
+		{"GET", "/v1/usage/sessions", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
+		{"GET", "/v1/usage/sessions/{project}", nil, "401 400 400 400 400 403 404 404 400 403 403 400", false},
+		{"GET", "/v1/usage/explain", nil, "401 400 400 400 400 403 400 400 400 403 403 400", false},
+		{"GET", "/v1/usage/export", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
 		{"POST", "/v1/tokens/validate", map[string]any{"token": "x"}, "401 403 403 403 403 200 200 200 403 403 403 403", false},
 	}
 }

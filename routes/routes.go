@@ -16,8 +16,11 @@ const (
 	// maxBody and maxTokenBody bound request bodies, in bytes.
 	maxBody      = 1 << 20
 	maxTokenBody = 64 << 10
-	// requestTimeout is the deadline of one request.
+	maxEventBody = 256 << 10
+	// requestTimeout is the deadline of one request; exportTimeout that of one
+	// whose answer is streamed.
 	requestTimeout = 15 * time.Second
+	exportTimeout  = 50 * time.Second
 )
 
 // Handlers are what the routes lead to.
@@ -31,6 +34,9 @@ type Handlers struct {
 	APIKeys       *handlers.APIKeys
 	AuditLogs     *handlers.AuditLogs
 	Tokens        *handlers.Tokens
+	Revocations   *handlers.Revocations
+	LiveKitEvents *handlers.LiveKitEvents
+	Usage         *handlers.Usage
 	Docs          *handlers.Docs
 	// Metrics serves Prometheus' text format.
 	Metrics *middleware.Metrics
@@ -42,8 +48,10 @@ type Options struct {
 	// Mode is gin's: debug, release or test.
 	Mode           string
 	Authentication *middleware.Authentication
-	Idempotency    *middleware.Idempotency
-	CORSOrigins    []string
+	// Requests counts the requests of each project.
+	Requests    middleware.Counter
+	Idempotency *middleware.Idempotency
+	CORSOrigins []string
 	// TrustedProxies are the CIDRs whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	// Inflight counts the requests under way.
@@ -86,8 +94,11 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	auth := o.Authentication
 	// Every POST that makes something can be sent again safely.
 	once := wrap(o.Idempotency.Once)
-	v1 := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(auth.Identify))
 	anybody := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(auth.Anonymous), wrap(middleware.BodyLimit(maxBody)))
+	count := middleware.CountRequests(o.Requests)
+	v1 := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(auth.Identify), count)
+	export := e.Group("/v1", middleware.Timeout(exportTimeout), wrap(auth.Identify), count, wrap(middleware.AuthenticateAPISecret))
+	cluster := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(middleware.BodyLimit(maxEventBody)))
 	limited := v1.Group("", wrap(middleware.BodyLimit(maxBody)))
 	person := limited.Group("", wrap(middleware.RequireOrganization))
 	server := limited.Group("", wrap(middleware.AuthenticateAPISecret))
@@ -141,5 +152,14 @@ func New(h Handlers, o Options) (http.Handler, error) {
 
 	project.POST("/tokens/create", once, wrap(h.Tokens.Create))
 	project.POST("/tokens/validate", wrap(h.Tokens.Validate))
+	project.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
+
+	cluster.POST("/webhooks/livekit", wrap(auth.Signed(h.LiveKitEvents.Receive)))
+
+	server.GET("/usage", wrap(h.Usage.Get))
+	server.GET("/usage/sessions", wrap(h.Usage.Sessions))
+	server.GET("/usage/sessions/:id", wrap(h.Usage.Session))
+	server.GET("/usage/explain", wrap(h.Usage.Explain))
+	export.GET("/usage/export", wrap(h.Usage.Export))
 	return e, nil
 }

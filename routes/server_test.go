@@ -65,7 +65,28 @@ type server struct {
 	log     *lockedBuffer
 	health  *handlers.Health
 	setup   setup
-	uses    *services.KeyUses
+	// inbox works on events and counters stores counts when a test says so.
+	inbox    *services.InboxWorker
+	counters *services.Counters
+	cluster  *fakeCluster
+	uses     *services.KeyUses
+}
+
+// fakeCluster remembers who was removed from where.
+type fakeCluster struct {
+	mu      sync.Mutex
+	removed []string
+	away    bool
+}
+
+func (c *fakeCluster) RemoveParticipant(_ context.Context, room, identity string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away {
+		return models.Unavailable(errAway)
+	}
+	c.removed = append(c.removed, room+" "+identity)
+	return nil
 }
 
 func newServer(t testing.TB, choose ...func(*setup)) *server {
@@ -142,6 +163,17 @@ func (s *server) build() {
 			}
 			return nil
 		}})
+	cluster := services.Cluster{URL: clusterURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}
+	events, stays, facts := database.NewLiveKitEvents(s.engine), database.NewUsageSessions(s.engine), database.NewUsageMetrics(s.engine)
+	totals, leases := database.NewUsageTotals(s.engine), database.NewLeases(s.engine)
+	inbox := services.NewInbox(events, []services.Cluster{cluster}, now)
+	s.cluster = &fakeCluster{}
+	revoked := services.NewRevocations(database.NewRevocations(s.engine), stays, s.cluster, zerolog.New(s.log), now)
+	s.inbox = services.NewInboxWorker(inbox, events, leases, "test", zerolog.New(s.log),
+		services.NewMetering(stays, facts, totals, now), revoked)
+	s.counters = services.NewCounters(facts, totals, "test", zerolog.New(s.log), now)
+	usage := services.NewUsage(projects, stays, facts, events, totals,
+		services.NewTotals(totals, facts, stays, leases, "test", zerolog.New(s.log), now), cursors, now)
 	idempotency, err := services.NewIdempotency(database.NewIdempotencyKeys(s.engine), []byte("master key of the tests"), now)
 	must(err)
 	requests := handlers.NewRequests()
@@ -158,10 +190,12 @@ func (s *server) build() {
 		AuditLogs:   handlers.NewAuditLogs(services.NewAuditLogs(auditLogs, cursors)),
 		APIKeys: handlers.NewAPIKeys(requests, services.NewKeyPairs(keys, projects, keyAuth, hasher,
 			services.KeyPairOptions{Cursors: cursors, Trail: trail, Now: now})),
-		Tokens: handlers.NewTokens(requests, services.NewTokens(
-			services.Cluster{URL: clusterURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}, now)),
-		Docs:    handlers.NewDocs(routes.OpenAPI()),
-		Metrics: middleware.NewMetrics(version, secret.New(o.metricsToken), now),
+		Tokens:        handlers.NewTokens(requests, services.NewTokens(cluster, s.counters, revoked, now)),
+		Revocations:   handlers.NewRevocations(requests, revoked),
+		LiveKitEvents: handlers.NewLiveKitEvents(inbox),
+		Usage:         handlers.NewUsage(usage),
+		Docs:          handlers.NewDocs(routes.OpenAPI()),
+		Metrics:       middleware.NewMetrics(version, secret.New(o.metricsToken), now),
 	}, routes.Options{
 		Log:         zerolog.New(s.log),
 		Idempotency: &middleware.Idempotency{Service: idempotency},
@@ -170,6 +204,7 @@ func (s *server) build() {
 			Limits: &middleware.RateLimits{Limiter: ratelimit.Local{Limiter: ratelimit.New(cacheSize, now)}, IPPerMinute: o.ipPerMinute, Now: now},
 		},
 		CORSOrigins: o.origins, TrustedProxies: o.proxies, Mode: "test", Inflight: new(middleware.Inflight), Strict: o.strict, Now: now,
+		Requests: s.counters,
 	})
 	must(err)
 }

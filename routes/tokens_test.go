@@ -19,7 +19,7 @@ import (
 	"pulse-control-plane/utils/ids"
 )
 
-const create, validate = "/v1/tokens/create", "/v1/tokens/validate"
+const create, validate, revoke = "/v1/tokens/create", "/v1/tokens/validate", "/v1/tokens/revoke"
 
 // minted reads a token that LiveKit's own library accepts, and its claims as
 // they stand in it.
@@ -67,7 +67,7 @@ func TestATokenSaysExactlyWhatWasAsked(t *testing.T) {
 			"canPublishData": false, "canPublishSources": []any{"microphone", "camera"}, "canUpdateOwnMetadata": true,
 			"canSubscribeMetrics": true, "canManageAgentSession": false, "hidden": true, "recorder": true},
 		"metadata":   metadata,
-		"attributes": map[string]any{"pulse.project": ada.project, "desk": "7", "ü\n": "\x00"},
+		"attributes": map[string]any{"pulse.project": ada.project, "pulse.token": string(out.TokenID), "desk": "7", "ü\n": "\x00"},
 		"roomConfig": map[string]any{"emptyTimeout": 60.0, "maxParticipants": 5.0},
 	}
 	if !reflect.DeepEqual(claims, want) {
@@ -118,8 +118,10 @@ func TestCamelCaseIsAnotherSpellingOfTheSameToken(t *testing.T) {
 		"participant_metadata":"m","participant_attributes":{"a":"b"},"room_config":{"empty_timeout":5},"ttl_seconds":99}`, ada.asKey))
 	_, _, camel := minted(t, s.do(http.MethodPost, create, `{"roomName":"r","participantIdentity":"i","participantName":"n",
 		"participantMetadata":"m","participantAttributes":{"a":"b"},"roomConfig":{"emptyTimeout":5},"ttlSeconds":99}`, ada.asKey))
-	delete(snake, "jti")
-	delete(camel, "jti")
+	for _, claims := range []map[string]any{snake, camel} {
+		delete(claims, "jti")
+		delete(claims["attributes"].(map[string]any), "pulse.token")
+	}
 	if !reflect.DeepEqual(snake, camel) || snake["name"] != "n" || snake["metadata"] != "m" {
 		t.Errorf("they differ:\n%v\n%v", snake, camel)
 	}

@@ -7,12 +7,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 )
-
-// MaxEventBody is the most bytes an event may have.
-const MaxEventBody = 256 << 10
 
 // inboxShards is how many parts the inbox has. Each is worked on by one worker
 // at a time, and a room's events are all in one.
@@ -30,6 +29,8 @@ type Inbox struct {
 	lastSeq  atomic.Int64
 	// arrived wakes the worker of this process.
 	arrived chan struct{}
+	// pending and dead are what measure counted.
+	pending, dead atomic.Int64
 }
 
 // NewInbox takes events of these clusters.
@@ -111,6 +112,32 @@ func (s *Inbox) Check(ctx context.Context) error {
 	if dead > 0 {
 		return fmt.Errorf("%d dead events", dead)
 	}
+	return nil
+}
+
+// Register offers the numbers of waiting and dead events as metrics, as the
+// worker of this process last counted them.
+func (s *Inbox) Register(registry prometheus.Registerer) {
+	gauge := func(name, help string, n *atomic.Int64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(n.Load()) })
+	}
+	registry.MustRegister(
+		gauge("pulse_inbox_pending_events", "LiveKit events that wait to be worked on, counted up to 10000.", &s.pending),
+		gauge("pulse_inbox_dead_events", "LiveKit events that nobody could make sense of, counted up to 10000.", &s.dead))
+}
+
+// measure counts for the metrics.
+func (s *Inbox) measure(ctx context.Context) error {
+	pending, err := s.Backlog(ctx)
+	if err != nil {
+		return err
+	}
+	dead, err := s.Dead(ctx)
+	if err != nil {
+		return err
+	}
+	s.pending.Store(pending)
+	s.dead.Store(dead)
 	return nil
 }
 

@@ -29,6 +29,8 @@ const (
 	lastRetry  = time.Minute
 	// outagePause is how long a worker waits when the database is away.
 	outagePause = time.Second
+	// measureEvery is how often waiting and dead events are counted.
+	measureEvery = 5 * time.Second
 )
 
 // EventConsumer derives something from events. Events of one room come in
@@ -53,6 +55,8 @@ type InboxWorker struct {
 	renewAt   [inboxShards]time.Time
 	// parked rooms wait for their first event to be tried again.
 	parked map[string]time.Time
+	// measureAt is when events are counted next.
+	measureAt time.Time
 }
 
 // NewInboxWorker makes a worker; holder names this process among replicas.
@@ -89,6 +93,12 @@ func (w *InboxWorker) Run(ctx context.Context) error {
 // Work takes one batch from each shard and tells how many events it finished.
 func (w *InboxWorker) Work(ctx context.Context) (int, error) {
 	done := 0
+	if now := w.now(); !now.Before(w.measureAt) {
+		if err := w.inbox.measure(ctx); err != nil {
+			return 0, err
+		}
+		w.measureAt = now.Add(measureEvery)
+	}
 	for shard := range int64(inboxShards) {
 		held, err := w.hold(ctx, shard)
 		if err != nil {

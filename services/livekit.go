@@ -11,12 +11,18 @@ import (
 
 // LiveKit speaks to a cluster's server API.
 type LiveKit struct {
-	rooms *lksdk.RoomServiceClient
+	rooms   *lksdk.RoomServiceClient
+	egress  *lksdk.EgressClient
+	ingress *lksdk.IngressClient
 }
 
 // NewLiveKit makes a client; it connects when it is used.
 func NewLiveKit(c Cluster) *LiveKit {
-	return &LiveKit{rooms: lksdk.NewRoomServiceClient(c.URL, c.APIKey, c.APISecret.Reveal())}
+	return &LiveKit{
+		rooms:   lksdk.NewRoomServiceClient(c.URL, c.APIKey, c.APISecret.Reveal()),
+		egress:  lksdk.NewEgressClient(c.URL, c.APIKey, c.APISecret.Reveal()),
+		ingress: lksdk.NewIngressClient(c.URL, c.APIKey, c.APISecret.Reveal()),
+	}
 }
 
 // probeRoom is a name no tenant's room has: theirs begin with a project id.

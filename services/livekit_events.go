@@ -13,12 +13,11 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/livekit/protocol/auth"
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/livekit/protocol/livekit"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/utils/secret"
 )
 
 // tokenAttribute is the participant attribute that names the token somebody
@@ -26,12 +25,27 @@ import (
 const tokenAttribute = "pulse.token"
 
 // eventVerifier tells which cluster signed a webhook.
-type eventVerifier struct{ secrets map[string]secret.Value }
+type eventVerifier struct {
+	secrets map[string][]byte
+	parser  *jwt.Parser
+}
+
+// signatureLeeway is how far LiveKit's clock may be off; it is that of
+// LiveKit's own verifier.
+const signatureLeeway = time.Minute
+
+// eventClaims of the token LiveKit signs a webhook with.
+type eventClaims struct {
+	jwt.RegisteredClaims
+	// Sha256 is that of the body, in base64.
+	Sha256 string `json:"sha256"`
+}
 
 func newEventVerifier(clusters []Cluster) eventVerifier {
-	v := eventVerifier{secrets: make(map[string]secret.Value, len(clusters))}
+	v := eventVerifier{secrets: make(map[string][]byte, len(clusters)),
+		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithLeeway(signatureLeeway))}
 	for _, c := range clusters {
-		v.secrets[c.APIKey] = c.APISecret
+		v.secrets[c.APIKey] = []byte(c.APISecret.Reveal())
 	}
 	return v
 }
@@ -39,19 +53,17 @@ func newEventVerifier(clusters []Cluster) eventVerifier {
 // verify checks LiveKit's signature of a body
 // (https://docs.livekit.io/home/server/webhooks/#receiving-webhooks): a token
 // in Authorization, signed by the cluster's key, whose claim sha256 is that of
-// the body. It gives the key; unauthenticated otherwise.
+// the body. It gives the key; unauthenticated otherwise. LiveKit's own
+// verifier would parse each token twice, which is half of its cost.
 func (v eventVerifier) verify(authorization string, body []byte) (string, error) {
 	token := strings.TrimSpace(strings.TrimPrefix(authorization, "Bearer "))
-	parsed, err := auth.ParseAPIToken(token)
-	if err != nil {
-		return "", errBadSignature(err)
-	}
-	key, known := v.secrets[parsed.APIKey()]
-	if !known || key.IsZero() {
-		return "", errBadSignature(errors.New("signed by a key of no cluster"))
-	}
-	_, claims, err := parsed.Verify(key.Reveal())
-	if err != nil {
+	var claims eventClaims
+	if _, err := v.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
+		if key := v.secrets[claims.Issuer]; len(key) > 0 {
+			return key, nil
+		}
+		return nil, errors.New("signed by a key of no cluster")
+	}); err != nil {
 		return "", errBadSignature(err)
 	}
 	sum := sha256.Sum256(body)
@@ -59,7 +71,7 @@ func (v eventVerifier) verify(authorization string, body []byte) (string, error)
 	if subtle.ConstantTimeCompare([]byte(claims.Sha256), []byte(want)) != 1 {
 		return "", errBadSignature(errors.New("signed another body"))
 	}
-	return parsed.APIKey(), nil
+	return claims.Issuer, nil
 }
 
 func errBadSignature(cause error) *models.Error {

@@ -105,7 +105,8 @@ func (s *tokenSigner) sign(m *mint) string {
 	if m.metadata != "" {
 		b = text(append(b, `,"metadata":`...), m.metadata)
 	}
-	b = append(append(append(b, `,"attributes":{"`+projectAttribute+`":"`...), m.project...), '"')
+	b = append(append(append(b, `,"attributes":{"`+projectAttribute+`":"`...), m.project...), `","`+tokenAttribute+`":"`...)
+	b = append(append(b, m.token.ID...), '"')
 	for name, value := range m.attributes {
 		b = text(append(text(append(b, ','), name), ':'), value)
 	}

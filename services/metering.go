@@ -151,6 +151,7 @@ func (m *Metering) store(ctx context.Context, books ledger, before map[string]mo
 		old, known := before[id]
 		switch {
 		case !known:
+			s.RecordedAt = m.now().UTC().Truncate(time.Millisecond)
 			fresh = append(fresh, s)
 		case !reflect.DeepEqual(old, *s):
 			changed.Go(func() error { return m.sessions.Replace(writing, s) })

@@ -20,13 +20,16 @@ const reservedAttributePrefix = "pulse."
 
 // Tokens mints and checks LiveKit tokens for the tenants' rooms.
 type Tokens struct {
-	signer *tokenSigner
-	now    func() time.Time
+	signer   *tokenSigner
+	counters *Counters
+	revoked  *Revocations
+	now      func() time.Time
 }
 
-// NewTokens mints tokens for one LiveKit cluster.
-func NewTokens(cluster Cluster, now func() time.Time) *Tokens {
-	return &Tokens{signer: newTokenSigner(cluster), now: now}
+// NewTokens mints tokens for one LiveKit cluster, counts them, and refuses
+// them to whom theirs were revoked.
+func NewTokens(cluster Cluster, counters *Counters, revoked *Revocations, now func() time.Time) *Tokens {
+	return &Tokens{signer: newTokenSigner(cluster), counters: counters, revoked: revoked, now: now}
 }
 
 // TokenInput asks for a token. Its fields were checked for their limits
@@ -60,8 +63,8 @@ type Token struct {
 // Create mints a token for a room of the caller's project. A client-grade
 // caller gets at most what the project's client_tokens allow. forbidden
 // grant_not_allowed, ttl_not_allowed, origin_not_allowed or
-// client_tokens_disabled; invalid for what is not well-formed.
-func (s *Tokens) Create(_ context.Context, actor *models.Principal, in *TokenInput) (Token, error) {
+// client_tokens_disabled or participant_revoked; invalid for what is not well-formed.
+func (s *Tokens) Create(ctx context.Context, actor *models.Principal, in *TokenInput) (Token, error) {
 	if err := actor.May(models.ActionTokensCreate); err != nil {
 		return Token{}, err
 	}
@@ -101,10 +104,14 @@ func (s *Tokens) Create(_ context.Context, actor *models.Principal, in *TokenInp
 	if token.Identity == "" {
 		token.Identity = "participant-" + randomName()
 	}
+	if err := s.revoked.Refuse(ctx, actor.Project.ID, token.Identity, token.RoomName); err != nil {
+		return Token{}, err
+	}
 	token.JWT = s.signer.sign(&mint{
 		token: &token, project: actor.Project.ID, grants: &grants, issuedAt: now,
 		metadata: in.Metadata, attributes: in.Attributes, roomConfig: config,
 	})
+	s.counters.Count(actor.Project.ID, models.MeterTokensIssued)
 	return token, nil
 }
 

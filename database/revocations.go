@@ -1,0 +1,51 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const revocations = "revocations"
+
+// revocationsCollection holds the tokens taken back, until they would have
+// ended anyway.
+func revocationsCollection() Collection {
+	at := time.Duration(0)
+	return Collection{
+		Name:   revocations,
+		Fields: []Field{{"project_id", String}, {"revoked_at", Time}, {"expires_at", Time}},
+		Indexes: []Index{
+			{Keys: []string{"revoked_at"}},
+			{Keys: []string{"expires_at"}, ExpireAfter: &at},
+		},
+	}
+}
+
+// Revocations is the repository of revocations.
+type Revocations struct{ engine Engine }
+
+// NewRevocations reads and writes revocations through an engine.
+func NewRevocations(e Engine) *Revocations { return &Revocations{e} }
+
+// Put stores a revocation over an earlier one of the same.
+func (r *Revocations) Put(ctx context.Context, v *models.Revocation) error {
+	set, _, err := replacement(v)
+	if err != nil {
+		return err
+	}
+	_, err = r.engine.Update(ctx, revocations, bson.D{{Key: "_id", Value: v.ID}}, bson.D{{Key: "$set", Value: set}}, UpdateOptions{Upsert: true})
+	return err
+}
+
+// Since reads the revocations of all tenants from a time on, the earliest
+// first.
+func (r *Revocations) Since(ctx context.Context, at time.Time, limit int64) ([]models.Revocation, error) {
+	return many[models.Revocation](ctx, r.engine, revocations, Query{
+		Filter: bson.D{{Key: "revoked_at", Value: bson.D{{Key: "$gte", Value: at}}}},
+		Sort:   bson.D{{Key: "revoked_at", Value: 1}}, Limit: limit,
+	})
+}

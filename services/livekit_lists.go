@@ -1,0 +1,129 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/livekit/protocol/livekit"
+	"github.com/twitchtv/twirp"
+
+	"pulse-control-plane/models"
+)
+
+// callTimeout bounds one call to the cluster.
+const callTimeout = 5 * time.Second
+
+// ClusterRoom is a room as the cluster lists it, under its qualified name.
+type ClusterRoom struct {
+	Name, SID string
+	CreatedAt time.Time
+}
+
+// ClusterMedia is an egress or a run of an ingress as the cluster lists it.
+type ClusterMedia struct {
+	RoomName, RoomSID string
+	models.EventMedia
+}
+
+// Rooms lists every room of the cluster.
+func (l *LiveKit) Rooms(ctx context.Context) ([]ClusterRoom, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	list, err := l.rooms.ListRooms(ctx, &livekit.ListRoomsRequest{})
+	if err != nil {
+		return nil, models.Unavailable(err)
+	}
+	out := make([]ClusterRoom, 0, len(list.Rooms))
+	for _, r := range list.Rooms {
+		out = append(out, ClusterRoom{Name: r.Name, SID: r.Sid, CreatedAt: roomCreation(r)})
+	}
+	return out, nil
+}
+
+// Participants lists who is in a room, by its qualified name: those whose
+// connection stands, and separately the sids of those who are on their way in.
+func (l *LiveKit) Participants(ctx context.Context, room string) (active []models.EventParticipant, joining []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	list, err := l.rooms.ListParticipants(ctx, &livekit.ListParticipantsRequest{Room: room})
+	if isGone(err) {
+		return nil, nil, nil // the room ended since it was listed
+	}
+	if err != nil {
+		return nil, nil, models.Unavailable(err)
+	}
+	for _, p := range list.Participants {
+		switch p.State {
+		case livekit.ParticipantInfo_ACTIVE:
+			active = append(active, models.EventParticipant{SID: p.Sid, Identity: p.Identity, Kind: p.Kind.String(),
+				JoinedAt: participantJoined(p), TokenID: models.TokenID(p.Attributes[tokenAttribute])})
+		case livekit.ParticipantInfo_JOINING, livekit.ParticipantInfo_JOINED:
+			joining = append(joining, p.Sid)
+		case livekit.ParticipantInfo_DISCONNECTED:
+		}
+	}
+	return active, joining, nil
+}
+
+// Egresses lists the egresses that run.
+func (l *LiveKit) Egresses(ctx context.Context) ([]ClusterMedia, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	list, err := l.egress.ListEgress(ctx, &livekit.ListEgressRequest{Active: true})
+	if err != nil {
+		return nil, models.Unavailable(err)
+	}
+	out := make([]ClusterMedia, 0, len(list.Items))
+	for _, e := range list.Items {
+		out = append(out, ClusterMedia{RoomName: e.RoomName, RoomSID: e.RoomId, EventMedia: *egressMedia(e)})
+	}
+	return out, nil
+}
+
+// Ingresses lists the runs of ingresses that publish now.
+func (l *LiveKit) Ingresses(ctx context.Context) ([]ClusterMedia, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	list, err := l.ingress.ListIngress(ctx, &livekit.ListIngressRequest{})
+	if err != nil {
+		return nil, models.Unavailable(err)
+	}
+	var out []ClusterMedia
+	for _, i := range list.Items {
+		switch i.GetState().GetStatus() {
+		case livekit.IngressState_ENDPOINT_BUFFERING, livekit.IngressState_ENDPOINT_PUBLISHING:
+			out = append(out, ClusterMedia{RoomName: i.RoomName, RoomSID: i.State.RoomId, EventMedia: *ingressMedia(i)})
+		case livekit.IngressState_ENDPOINT_INACTIVE, livekit.IngressState_ENDPOINT_ERROR, livekit.IngressState_ENDPOINT_COMPLETE:
+		}
+	}
+	return out, nil
+}
+
+// RemoveParticipant ends somebody's stay in a room, by its qualified name.
+// Somebody who is not there is not an error.
+func (l *LiveKit) RemoveParticipant(ctx context.Context, room, identity string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if _, err := l.rooms.RemoveParticipant(ctx, &livekit.RoomParticipantIdentity{Room: room, Identity: identity}); err != nil && !isGone(err) {
+		return models.Unavailable(err)
+	}
+	return nil
+}
+
+// EndRoom ends a room, by its qualified name. One that is not there is not an
+// error.
+func (l *LiveKit) EndRoom(ctx context.Context, room string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if _, err := l.rooms.DeleteRoom(ctx, &livekit.DeleteRoomRequest{Room: room}); err != nil && !isGone(err) {
+		return models.Unavailable(err)
+	}
+	return nil
+}
+
+// isGone tells LiveKit's answer that what was asked for is not there.
+func isGone(err error) bool {
+	var e twirp.Error
+	return errors.As(err, &e) && e.Code() == twirp.NotFound
+}

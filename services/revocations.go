@@ -1,0 +1,246 @@
+package services
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/ids"
+)
+
+const (
+	// revocationsEvery is how often other replicas' revocations are looked for.
+	revocationsEvery = time.Second
+	// revocationsOverlap is how far back one looks: clocks of replicas differ.
+	revocationsOverlap = 10 * time.Second
+	// revocationsRead is how many are read at a time.
+	revocationsRead = 10_000
+	// removedAtOnce bounds the rooms one revocation removes somebody from now;
+	// the rest are left by the events that say they are there.
+	removedAtOnce = 100
+)
+
+// Remover ends somebody's stay in a room, by its qualified name; that they are
+// not there is not an error.
+type Remover interface {
+	RemoveParticipant(ctx context.Context, room, identity string) error
+}
+
+// Revocations take tokens back: LiveKit would honour them until they end. All
+// that are in force are in memory, so that minting asks no database.
+type Revocations struct {
+	store    *database.Revocations
+	sessions *database.UsageSessions
+	cluster  Remover
+	log      zerolog.Logger
+	now      func() time.Time
+
+	inForce sync.Map // revoked → *models.Revocation
+	count   atomic.Int64
+	// loading is held by the one who reads the store; read is the time up to
+	// which that was done.
+	loading sync.Mutex
+	read    time.Time
+	loaded  atomic.Bool
+}
+
+type revoked struct {
+	project        models.ProjectID
+	identity, room string
+}
+
+// NewRevocations removes people from a cluster.
+func NewRevocations(store *database.Revocations, sessions *database.UsageSessions, cluster Remover, log zerolog.Logger, now func() time.Time) *Revocations {
+	return &Revocations{store: store, sessions: sessions, cluster: cluster, log: log, now: now}
+}
+
+// RevokeInput takes back the tokens of an identity, for one room or all ("").
+type RevokeInput struct {
+	Identity, RoomName string
+	// BanSeconds is how long new tokens are refused; 0 is not at all.
+	BanSeconds int64
+}
+
+// Revoke takes back the tokens of somebody, removes them from the rooms they
+// are in and refuses new tokens while the ban lasts. unavailable if LiveKit
+// could not be asked to remove them; the tokens are taken back nevertheless,
+// and the same request may be made again.
+func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in RevokeInput) (models.Revocation, error) {
+	if err := actor.May(models.ActionTokensRevoke); err != nil {
+		return models.Revocation{}, err
+	}
+	now := s.now().UTC().Truncate(time.Millisecond)
+	v := models.Revocation{
+		ID:        string(actor.Project.ID) + "/" + in.RoomName + "/" + in.Identity, // no room's name has a slash
+		ProjectID: actor.Project.ID, Identity: in.Identity, RoomName: in.RoomName, RevokedAt: now,
+		BannedUntil: now.Add(time.Duration(in.BanSeconds) * time.Second),
+	}
+	v.ExpiresAt = latestOf(v.BannedUntil, now.Add(models.MaxTokenTTLSeconds*time.Second))
+	if err := s.store.Put(ctx, &v); err != nil {
+		return models.Revocation{}, err
+	}
+	s.remember(&v)
+	rooms := []string{in.RoomName}
+	if in.RoomName == "" {
+		var err error
+		if rooms, err = s.roomsOf(ctx, actor.Project.ID, in.Identity); err != nil {
+			return models.Revocation{}, err
+		}
+	}
+	for _, room := range rooms {
+		if err := s.cluster.RemoveParticipant(ctx, models.QualifyRoom(actor.Project.ID, room), in.Identity); err != nil {
+			return models.Revocation{}, err
+		}
+	}
+	return v, nil
+}
+
+// roomsOf lists the rooms somebody is in, as far as events have told.
+func (s *Revocations) roomsOf(ctx context.Context, p models.ProjectID, identity string) ([]string, error) {
+	open, err := s.sessions.OpenOf(ctx, p, identity, removedAtOnce)
+	if err != nil {
+		return nil, err
+	}
+	var rooms []string
+	seen := map[string]bool{}
+	for i := range open {
+		if room := open[i].RoomName; !seen[room] {
+			seen[room] = true
+			rooms = append(rooms, room)
+		}
+	}
+	return rooms, nil
+}
+
+// Refuse answers with forbidden participant_revoked while somebody is banned
+// from a room. It looks into memory only, once everything is there.
+func (s *Revocations) Refuse(ctx context.Context, p models.ProjectID, identity, room string) error {
+	if !s.loaded.Load() {
+		if err := s.load(ctx); err != nil {
+			return err
+		}
+	}
+	if s.count.Load() == 0 {
+		return nil
+	}
+	now := s.now()
+	if v := s.find(p, identity, room, func(v *models.Revocation) bool { return v.Banned(now) }); v != nil {
+		refused := models.Forbidden("participant_revoked", "This participant's tokens were revoked; new ones may be had later.")
+		refused.RetryAfter = v.BannedUntil.Sub(now)
+		return refused
+	}
+	return nil
+}
+
+// find looks for a revocation of a room or of all rooms.
+func (s *Revocations) find(p models.ProjectID, identity, room string, matches func(*models.Revocation) bool) *models.Revocation {
+	for _, key := range [...]revoked{{p, identity, room}, {p, identity, ""}} {
+		if v, ok := s.inForce.Load(key); ok && matches(v.(*models.Revocation)) {
+			return v.(*models.Revocation)
+		}
+	}
+	return nil
+}
+
+func (s *Revocations) remember(v *models.Revocation) {
+	key := revoked{v.ProjectID, v.Identity, v.RoomName}
+	for {
+		old, known := s.inForce.LoadOrStore(key, v)
+		if !known {
+			s.count.Add(1)
+			return
+		}
+		if !v.RevokedAt.After(old.(*models.Revocation).RevokedAt) || s.inForce.CompareAndSwap(key, old, v) {
+			return
+		}
+	}
+}
+
+// Run keeps the memory up to date until ctx ends.
+func (s *Revocations) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := s.load(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn().Err(err).Msg("revocations of other replicas are not known")
+		}
+		s.forget(s.now())
+		sleep(ctx, revocationsEvery)
+	}
+	return nil
+}
+
+// load reads what was revoked since it was read last.
+func (s *Revocations) load(ctx context.Context) error {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	from := s.read.Add(-revocationsOverlap)
+	for {
+		list, err := s.store.Since(ctx, from, revocationsRead)
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			s.remember(&list[i])
+			s.read = latestOf(s.read, list[i].RevokedAt)
+		}
+		if len(list) < revocationsRead || !list[len(list)-1].RevokedAt.After(from) {
+			break
+		}
+		from = list[len(list)-1].RevokedAt
+	}
+	s.loaded.Store(true)
+	return nil
+}
+
+// forget lets go of what has expired.
+func (s *Revocations) forget(now time.Time) {
+	s.inForce.Range(func(key, value any) bool {
+		if !now.Before(value.(*models.Revocation).ExpiresAt) && s.inForce.CompareAndDelete(key, value) {
+			s.count.Add(-1)
+		}
+		return true
+	})
+}
+
+var _ EventConsumer = (*Revocations)(nil)
+
+// Consume removes whoever came with a token that was taken back. It comes
+// after Metering, which knows whether they are still there. What LiveKit does
+// not do now is tried again for that room alone.
+func (s *Revocations) Consume(ctx context.Context, events []models.LiveKitEvent) error {
+	if !s.loaded.Load() {
+		if err := s.load(ctx); err != nil {
+			return err
+		}
+	}
+	if s.count.Load() == 0 {
+		return nil
+	}
+	for i := range events {
+		e := &events[i]
+		p := e.Participant
+		if e.ProjectID == "" || p == nil || p.JoinedAt.IsZero() ||
+			e.Event != models.EventParticipantJoined && e.Event != models.EventFoundPresent {
+			continue
+		}
+		issued, _ := ids.Time(string(p.TokenID))
+		if s.find(e.ProjectID, p.Identity, e.RoomName, func(v *models.Revocation) bool { return v.Covers(p.JoinedAt, issued) }) == nil {
+			continue
+		}
+		stay, err := s.sessions.Get(ctx, e.ProjectID, p.SID)
+		if err != nil && !models.IsKind(err, models.KindNotFound) {
+			return err
+		}
+		if err != nil || !stay.Open {
+			continue // they have left; who bears the name now may be somebody else
+		}
+		if err := s.cluster.RemoveParticipant(ctx, models.QualifyRoom(e.ProjectID, e.RoomName), p.Identity); err != nil {
+			return models.Internal(err)
+		}
+	}
+	return nil
+}
