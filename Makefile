@@ -35,6 +35,10 @@ test: ## everything; the first time builds livekit-server, which takes minutes
 bench: ## against a bare handler, side by side; writes docs/BENCHMARKS.md; needs wrk, takes a quarter of an hour
 	cd e2e/bench && go run .
 
+soak: ## the proof of metering in full: 20 people, a minute, and every fault
+	cd e2e && go run ./cmd/livekit-build
+	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 20m -v -run 'TestMeter' .
+
 fuzz: ## each fuzz test for 60 s
 	@set -e; for package in $$(go list ./...); do \
 	  for target in $$(go test -list '^Fuzz' $$package | grep ^Fuzz || true); do \

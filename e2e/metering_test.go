@@ -1,0 +1,343 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/livekit/protocol/livekit"
+
+	"pulse-control-plane/e2e/harness"
+)
+
+// reconcileEvery is RECONCILE_INTERVAL in these tests.
+const reconcileEvery = 3 * time.Second
+
+// soaking tells that the long form was asked for (make soak).
+func soaking() bool { return os.Getenv("PULSE_SOAK") != "" }
+
+// visit is one stay of a client in a room, as the client measured it: the stay
+// began between asked and in, and ended between leaving and out.
+type visit struct {
+	project                 int
+	room, identity          string
+	asked, in, leaving, out time.Time
+}
+
+func (v *visit) least() time.Duration { return v.leaving.Sub(v.in) }
+func (v *visit) most() time.Duration  { return v.out.Sub(v.asked) }
+
+// meteredInstallation is an installation whose webhooks go through a relay.
+func meteredInstallation(t *testing.T) (*installation, *harness.WebhookRelay) {
+	t.Helper()
+	relay := harness.StartWebhookRelay(t)
+	liveKit := harness.StartLiveKit(t, liveKitBinary, harness.LiveKitOptions{WebhookURLs: []string{relay.URL}, DepartureTimeout: 1})
+	pulse := harness.StartPulse(t, harness.PulseOptions{Binary: pulseBinary, LiveKit: liveKit,
+		Env: map[string]string{"RECONCILE_INTERVAL": reconcileEvery.String(), "RATE_LIMIT_PROJECT_PER_MINUTE": "0"}})
+	relay.ForwardTo(pulse.URL + "/v1/webhooks/livekit")
+	return &installation{LiveKit: liveKit, Pulse: pulse, API: pulse.API()}, relay
+}
+
+// crowd lets people come and go at random until ctx ends and then leave, and
+// gives every visit there was.
+func (i *installation) crowd(t *testing.T, ctx context.Context, projects []harness.Project, people int) []visit {
+	t.Helper()
+	// Three rooms in two projects.
+	places := []visit{{project: 0, room: "red"}, {project: 0, room: "green"}, {project: 1, room: "red"}}
+	var mu sync.Mutex
+	var visits []visit
+	var all sync.WaitGroup
+	for person := range people {
+		all.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(person), 4))
+			for n := 0; ctx.Err() == nil; n++ {
+				v := places[random.IntN(len(places))]
+				v.identity = fmt.Sprintf("person-%d-%d", person, n)
+				// Pulse may be down: the app would ask again.
+				token, err := i.API.CreateToken(t.Context(), harness.AsServer(projects[v.project]),
+					harness.TokenRequest{RoomName: v.room, ParticipantIdentity: v.identity})
+				if err != nil {
+					wait(ctx, 200*time.Millisecond)
+					continue
+				}
+				v.asked = time.Now()
+				p, err := harness.TryJoin(t.Context(), token.ServerURL, token.ParticipantToken)
+				v.in = time.Now()
+				if err != nil {
+					t.Errorf("%s: %v", v.identity, err)
+					return
+				}
+				v.leaving, v.out = stay(ctx, p, time.Second+time.Duration(random.IntN(8000))*time.Millisecond)
+				mu.Lock()
+				visits = append(visits, v)
+				mu.Unlock()
+				wait(ctx, time.Duration(random.IntN(1500))*time.Millisecond)
+			}
+		})
+	}
+	all.Wait()
+	return visits
+}
+
+// stay keeps somebody in their room for a while, or until they find themselves
+// put out of it, and tells between when and when they left.
+func stay(ctx context.Context, p *harness.Participant, d time.Duration) (leaving, out time.Time) {
+	defer p.Leave()
+	for until := time.Now().Add(d); time.Now().Before(until) && ctx.Err() == nil; {
+		before := time.Now()
+		wait(ctx, 50*time.Millisecond)
+		if gone, _ := p.Disconnected(); gone {
+			return before, time.Now()
+		}
+	}
+	leaving = time.Now()
+	p.Leave()
+	return leaving, time.Now()
+}
+
+// wait lets a client do nothing for a while: what it measures is time.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// usageSession is what /v1/usage/sessions says of a stay.
+type usageSession struct {
+	ID                  string     `json:"id"`
+	ParticipantIdentity string     `json:"participant_identity"`
+	RoomName            string     `json:"room_name"`
+	LeftAt              *time.Time `json:"left_at"`
+	DurationSeconds     float64    `json:"duration_seconds"`
+	EndReason           *string    `json:"end_reason"`
+	EventIDs            []string   `json:"event_ids"`
+}
+
+// sessions reads every session of a project.
+func (i *installation) sessions(t *testing.T, p harness.Project) (all []usageSession, err error) {
+	t.Helper()
+	for path := "/v1/usage/sessions?limit=100"; ; {
+		var page struct {
+			Items      []usageSession `json:"items"`
+			NextCursor *string        `json:"next_cursor"`
+		}
+		if err := i.API.Do(t.Context(), http.MethodGet, path, harness.AsServer(p), nil, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Items...)
+		if page.NextCursor == nil {
+			return all, nil
+		}
+		path = "/v1/usage/sessions?limit=100&cursor=" + url.QueryEscape(*page.NextCursor)
+	}
+}
+
+// participantSeconds is the project's total over everything there was.
+func (i *installation) participantSeconds(t *testing.T, p harness.Project) float64 {
+	t.Helper()
+	var report struct {
+		Totals struct {
+			ParticipantSeconds float64 `json:"participant_seconds"`
+		} `json:"totals"`
+	}
+	if err := i.API.Do(t.Context(), http.MethodGet, "/v1/usage", harness.AsServer(p), nil, &report); err != nil {
+		t.Fatal(err)
+	}
+	return report.Totals.ParticipantSeconds
+}
+
+// settled waits until no session of a project is open and at least so many are
+// known, and gives them by identity. One identity is one visit: a second
+// session of it would be counted double.
+func (i *installation) settled(t *testing.T, p harness.Project, least int, within time.Duration) map[string]usageSession {
+	t.Helper()
+	var by map[string]usageSession
+	harness.Eventually(t, within, "the end of every session", func() error {
+		all, err := i.sessions(t, p)
+		if err != nil {
+			return err
+		}
+		by = map[string]usageSession{}
+		for _, s := range all {
+			if s.LeftAt == nil {
+				return fmt.Errorf("%s of %s is open", s.ID, s.ParticipantIdentity)
+			}
+			if other, twice := by[s.ParticipantIdentity]; twice {
+				return fmt.Errorf("%s is metered as %s and as %s", s.ParticipantIdentity, other.ID, s.ID)
+			}
+			by[s.ParticipantIdentity] = s
+		}
+		if len(by) < least {
+			return fmt.Errorf("%d sessions of %d are known", len(by), least)
+		}
+		return nil
+	})
+	return by
+}
+
+func TestMeteredSecondsAreWhatTheClientsMeasured(t *testing.T) {
+	in, _ := meteredInstallation(t)
+	projects := []harness.Project{in.project(t, "acme"), in.project(t, "umbrella")}
+	lasting, people := 12*time.Second, 8
+	if soaking() {
+		lasting, people = 60*time.Second, 20
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), lasting)
+	defer cancel()
+	visits := in.crowd(t, ctx, projects, people)
+	for n, p := range projects {
+		count := 0
+		for i := range visits {
+			if visits[i].project == n {
+				count++
+			}
+		}
+		metered := in.settled(t, p, count, 20*time.Second)
+		if len(metered) != count {
+			t.Errorf("%d sessions of %d visits", len(metered), count)
+		}
+		sum := 0.0
+		for i := range visits {
+			v := &visits[i]
+			if v.project != n {
+				continue
+			}
+			s := metered[v.identity]
+			got := time.Duration(s.DurationSeconds * float64(time.Second))
+			if got < v.least()-time.Second || got > v.most()+time.Second {
+				t.Errorf("%s: %v metered, between %v and %v measured", v.identity, got, v.least(), v.most())
+			}
+			if s.RoomName != v.room || len(s.EventIDs) < 2 {
+				t.Errorf("%s: was in %q, metered in %q, proved by %v", v.identity, v.room, s.RoomName, s.EventIDs)
+			}
+			sum += s.DurationSeconds
+		}
+		if total := in.participantSeconds(t, p); total < sum-.01 || total > sum+.01 {
+			t.Errorf("the total is %v, its sessions %v", total, sum)
+		}
+	}
+	t.Logf("%d visits", len(visits))
+}
+
+func TestMeteringSurvivesLostAndRepeatedEventsAndItsOwnDeath(t *testing.T) {
+	in, relay := meteredInstallation(t)
+	projects := []harness.Project{in.project(t, "acme"), in.project(t, "umbrella")}
+	lasting, people, cut := 30*time.Second, 8, 18*time.Second // LiveKit gives up after 15 s
+	if soaking() {
+		lasting, people, cut = 75*time.Second, 20, 40*time.Second
+	}
+	relay.Repeat(2)
+	ctx, cancel := context.WithTimeout(t.Context(), lasting)
+	defer cancel()
+	var faults sync.WaitGroup
+	faults.Go(func() {
+		wait(ctx, 4*time.Second)
+		relay.Cut(true)
+		wait(ctx, cut)
+		relay.Cut(false)
+	})
+	faults.Go(func() {
+		for range 3 {
+			wait(ctx, lasting/5)
+			if err := in.Pulse.Kill(); err != nil {
+				t.Error(err)
+			}
+			wait(ctx, time.Second)
+			in.Pulse.Restart(t)
+		}
+	})
+	faults.Go(func() {
+		wait(ctx, lasting*3/4)
+		_, err := in.LiveKit.Rooms().DeleteRoom(t.Context(), &livekit.DeleteRoomRequest{Room: projects[0].ID() + "_green"})
+		if err != nil {
+			t.Logf("the room to delete: %v", err) // it may be empty and gone just now
+		}
+	})
+	visits := in.crowd(t, ctx, projects, people)
+	faults.Wait()
+
+	for n, p := range projects {
+		// The last event may be on its way for LiveKit's 15 s, and what was lost
+		// is found by the second comparison after it.
+		metered := in.settled(t, p, 0, 30*time.Second)
+		var missing, corrected int
+		for i := range visits {
+			v := &visits[i]
+			if v.project != n {
+				continue
+			}
+			s, known := metered[v.identity]
+			// A comparison is a list that is reached within a second, or two
+			// while Pulse is being killed.
+			slack := reconcileEvery + 4*time.Second
+			if !known {
+				missing++
+				if v.least() > slack {
+					t.Errorf("%s was there for %v and nobody saw it", v.identity, v.least())
+				}
+				continue
+			}
+			if s.EndReason != nil && *s.EndReason == "reconciled" {
+				corrected++
+			}
+			got := time.Duration(s.DurationSeconds * float64(time.Second))
+			if got < v.least()-slack || got > v.most()+slack {
+				t.Errorf("%s: %v metered (%s), between %v and %v measured", v.identity, got, *s.EndReason, v.least(), v.most())
+			}
+		}
+		sum := 0.0
+		for _, s := range metered {
+			sum += s.DurationSeconds
+		}
+		if total := in.participantSeconds(t, p); total < sum-.01 || total > sum+.01 {
+			t.Errorf("the total is %v, its sessions %v", total, sum)
+		}
+		t.Logf("%d sessions known, %d too short to be seen, %d ended by reconciliation", len(metered), missing, corrected)
+	}
+}
+
+func TestARevokedParticipantCannotStayNorComeBack(t *testing.T) {
+	in, _ := meteredInstallation(t)
+	project := in.project(t, "acme")
+	token := in.token(t, project, "daily", "mallory")
+	mallory := harness.Join(t, token.ServerURL, token.ParticipantToken)
+	out := func(p *harness.Participant) func() error {
+		return func() error {
+			if gone, reason := p.Disconnected(); !gone {
+				return errors.New("still in the room")
+			} else if reason != livekit.DisconnectReason_PARTICIPANT_REMOVED {
+				return fmt.Errorf("left because of %s", reason)
+			}
+			return nil
+		}
+	}
+	harness.Eventually(t, 10*time.Second, "the announcement of mallory", func() error {
+		all, err := in.sessions(t, project)
+		if err == nil && len(all) == 0 {
+			err = errors.New("no session")
+		}
+		return err
+	})
+	if err := in.API.Do(t.Context(), http.MethodPost, "/v1/tokens/revoke", harness.AsServer(project),
+		map[string]any{"participant_identity": "mallory"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, time.Second, "the removal of mallory", out(mallory))
+	_, err := in.API.CreateToken(t.Context(), harness.AsServer(project), harness.TokenRequest{RoomName: "daily", ParticipantIdentity: "mallory"})
+	var refused *harness.APIError
+	if !errors.As(err, &refused) || refused.Status != http.StatusForbidden || refused.Code != "participant_revoked" {
+		t.Errorf("a new token: %v", err)
+	}
+	again := harness.Join(t, token.ServerURL, token.ParticipantToken)
+	harness.Eventually(t, time.Second, "the second removal of mallory", out(again))
+}
