@@ -313,15 +313,15 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	if err != nil {
 		return parts{}, err
 	}
-	sessions, err := services.NewSessions(users, logins, orgs, passwords, services.SessionOptions{
-		Keys: cfg.JWTSecrets, CacheSize: sessionCacheSize, Exact: engine.Exclusive(),
-		RequestsPerMinute: int64(cfg.RateLimitProject), Now: now,
-	})
+	auditLogs := database.NewAuditLogs(engine)
+	trail, err := services.NewTrail(auditLogs, now)
 	if err != nil {
 		return parts{}, err
 	}
-	auditLogs := database.NewAuditLogs(engine)
-	trail, err := services.NewTrail(auditLogs, now)
+	sessions, err := services.NewSessions(users, logins, orgs, passwords, services.SessionOptions{
+		Keys: cfg.JWTSecrets, CacheSize: sessionCacheSize, Exact: engine.Exclusive(),
+		RequestsPerMinute: int64(cfg.RateLimitProject), Trail: trail, Now: now,
+	})
 	if err != nil {
 		return parts{}, err
 	}

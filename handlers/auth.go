@@ -65,7 +65,7 @@ func (h *Auth) Login(c *gin.Context) error {
 		return err
 	}
 	user, login, err := h.sessions.Login(c.Request.Context(),
-		services.LoginInput{Email: in.Email, Password: in.Password, IP: c.ClientIP()})
+		services.LoginInput{Email: in.Email, Password: in.Password, Origin: origin(c)})
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (h *Auth) Refresh(c *gin.Context) error {
 	if err := h.requests.body(c, &in); err != nil {
 		return err
 	}
-	login, err := h.sessions.Refresh(c.Request.Context(), in.RefreshToken)
+	login, err := h.sessions.Refresh(c.Request.Context(), in.RefreshToken, origin(c))
 	if err != nil {
 		return err
 	}

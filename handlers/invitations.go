@@ -104,7 +104,7 @@ func (h *Invitations) Accept(c *gin.Context) error {
 		return err
 	}
 	out, err := h.service.Accept(c.Request.Context(),
-		services.AcceptInput{Token: in.Token, Name: in.Name, Password: in.Password})
+		services.AcceptInput{Token: in.Token, Name: in.Name, Password: in.Password, Origin: origin(c)})
 	if err != nil {
 		return err
 	}

@@ -37,8 +37,13 @@ func NewRequests() *Requests { return &Requests{strictjson.New()} }
 // from, which the audit trail wants.
 func actor(c *gin.Context) *models.Principal {
 	p := *caller(c)
-	p.Origin = models.Origin{IP: c.ClientIP(), UserAgent: c.Request.UserAgent(), RequestID: c.Writer.Header().Get("X-Request-Id")}
+	p.Origin = origin(c)
 	return &p
+}
+
+// origin is where a request came from, as the audit trail wants it.
+func origin(c *gin.Context) models.Origin {
+	return models.Origin{IP: c.ClientIP(), UserAgent: c.Request.UserAgent(), RequestID: c.Writer.Header().Get("X-Request-Id")}
 }
 
 // caller is actor for what leaves no trail and must be quick: it is shared by

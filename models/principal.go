@@ -20,6 +20,10 @@ const (
 	CallerServerKey CallerKind = "server_key"
 	// CallerOperator holds PULSE_ADMIN_TOKEN.
 	CallerOperator CallerKind = "operator"
+	// CallerSystem is Pulse itself, which does by itself what no caller asked
+	// for; authentication never gives it, and it may do nothing of what May
+	// guards.
+	CallerSystem CallerKind = "system"
 )
 
 // Principal is who calls, built by authentication alone and passed as an
@@ -80,6 +84,7 @@ func (p *Principal) May(a Action) error {
 			return nil
 		}
 		return Forbidden("insufficient_scope", "This key lacks the scope "+string(rule.Scope)+".")
+	case CallerSystem:
 	case CallerNobody:
 		return Unauthenticated("unauthenticated", "This needs a credential: an access token (Authorization: Bearer) or a project's key (X-Pulse-Key).")
 	}
@@ -114,7 +119,7 @@ func (p *Principal) Tenant() Tenant {
 		return Tenant{org: p.OrgID}
 	case CallerServerKey, CallerClientKey:
 		return Tenant{org: p.OrgID, project: p.Project.ID}
-	case CallerNobody:
+	case CallerNobody, CallerSystem:
 	}
 	return Tenant{}
 }

@@ -143,13 +143,13 @@ func (s *server) build() {
 	})
 	must(err)
 	s.uses = keyAuth.Uses()
-	sessions, err := services.NewSessions(users, logins, orgs, hasher, services.SessionOptions{
-		Keys: []secret.Value{secret.New("jwt secret of the tests")}, CacheSize: cacheSize, Exact: s.engine.Exclusive(),
-		RequestsPerMinute: int64(o.personPerMinute), Now: now,
-	})
-	must(err)
 	auditLogs := database.NewAuditLogs(s.engine)
 	trail, err := services.NewTrail(auditLogs, now)
+	must(err)
+	sessions, err := services.NewSessions(users, logins, orgs, hasher, services.SessionOptions{
+		Keys: []secret.Value{secret.New("jwt secret of the tests")}, CacheSize: cacheSize, Exact: s.engine.Exclusive(),
+		RequestsPerMinute: int64(o.personPerMinute), Trail: trail, Now: now,
+	})
 	must(err)
 	members := services.NewMembers(orgs, users, keys, sessions, keyAuth, services.MemberOptions{Cursors: cursors, Trail: trail, Now: now})
 	invitations, err := services.NewInvitations(database.NewInvitations(s.engine), orgs, users, members,

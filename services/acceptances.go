@@ -8,18 +8,20 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// AcceptInput accepts an invitation.
+// AcceptInput accepts an invitation, from somewhere.
 type AcceptInput struct {
 	Token    secret.Value
 	Name     string
 	Password secret.Value
+	Origin   models.Origin
 }
 
 // Accept makes whoever was invited a member, logged in. invalid
 // (invalid_invitation) for a token that is unknown, used, replaced, revoked or
 // expired; conflict email_taken when the address has an account; forbidden
-// organization_suspended.
-func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (SignedUp, error) {
+// organization_suspended. The audit trail hears only of tokens that are good:
+// those made up must not make a tenant's chain grow.
+func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp, err error) {
 	now := s.o.Now()
 	invitation, err := s.invitations.ByToken(ctx, hashToken(in.Token.Reveal()), now)
 	if err != nil {
@@ -40,6 +42,16 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (SignedUp, err
 		ID: models.UserID(ids.New(models.UserPrefix)), OrgID: org.ID, Email: invitation.Email, Name: in.Name,
 		Role: invitation.Role, PasswordHash: hash, CreatedAt: now, UpdatedAt: now,
 	}
+	entry, err := s.o.Trail.Begin(ctx, &models.Principal{
+		Kind: models.CallerPerson, OrgID: org.ID, UserID: user.ID, Role: user.Role, Origin: in.Origin,
+	}, AuditEvent{
+		OrgID: org.ID, Action: "invitation.accepted", Type: "invitation", ID: string(invitation.ID),
+		After: map[string]any{"user_id": user.ID, "email": user.Email, "name": user.Name, "role": user.Role},
+	})
+	if err != nil {
+		return SignedUp{}, err
+	}
+	defer entry.End(ctx, &err)
 	// Closed first, so that it works once whatever happens: a crash here costs
 	// a new invitation.
 	if _, err := s.invitations.Accept(ctx, invitation.ID, now); err != nil {

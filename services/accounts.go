@@ -36,7 +36,7 @@ type PasswordChange struct {
 // ChangePassword replaces the caller's password and ends their other sessions.
 // invalid for a wrong current password, rate_limited as Login, conflict
 // concurrent_change when it was changed at the same time.
-func (s *Sessions) ChangePassword(ctx context.Context, actor *models.Principal, c PasswordChange) error {
+func (s *Sessions) ChangePassword(ctx context.Context, actor *models.Principal, c PasswordChange) (err error) {
 	if err := actor.May(models.ActionAccountUpdate); err != nil {
 		return err
 	}
@@ -64,6 +64,14 @@ func (s *Sessions) ChangePassword(ctx context.Context, actor *models.Principal, 
 	if err != nil {
 		return err
 	}
+	entry, err := s.trail.Begin(ctx, actor, AuditEvent{
+		OrgID: user.OrgID, Action: "password.changed", Type: "user", ID: string(user.ID),
+		Before: map[string]any{"password": c.Current}, After: map[string]any{"password": c.New}, // redacted by their type
+	})
+	if err != nil {
+		return err
+	}
+	defer entry.End(ctx, &err)
 	// This one write ends every session of the person, their own too, which is
 	// then brought along: a crash in between costs a login and keeps no thief.
 	user, err = s.users.SetPassword(ctx, actor.Tenant(), user.ID, user.PasswordVersion, hash, s.now())

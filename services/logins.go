@@ -8,24 +8,28 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// LoginInput is an address and a password, shown from an IP.
+// LoginInput is an address and a password, and where they were shown.
 type LoginInput struct {
 	Email    string
 	Password secret.Value
-	IP       string
+	Origin   models.Origin
 }
 
 // Login checks an address and password. unauthenticated (invalid_credentials)
 // for an unknown address and a wrong password alike, after the same work;
 // rate_limited (too_many_attempts), for either alike, after too many failures;
 // forbidden organization_suspended to whoever knows the password.
-func (s *Sessions) Login(ctx context.Context, in LoginInput) (models.User, Login, error) {
+//
+// A login that fails leaves no entry in the audit trail: anybody can cause one
+// without a credential, and would otherwise make a tenant's chain grow at will.
+// The throttle and the log are what there is against guessing.
+func (s *Sessions) Login(ctx context.Context, in LoginInput) (user models.User, login Login, err error) {
 	email := FoldEmail(in.Email)
-	attempt, err := s.throttle.begin(email, in.IP)
+	attempt, err := s.throttle.begin(email, in.Origin.IP)
 	if err != nil {
 		return models.User{}, Login{}, err
 	}
-	user, err := s.checkPassword(ctx, email, in.Password)
+	user, err = s.checkPassword(ctx, email, in.Password)
 	switch {
 	case models.HasCode(err, badCredentials):
 		return models.User{}, Login{}, err
@@ -43,8 +47,18 @@ func (s *Sessions) Login(ctx context.Context, in LoginInput) (models.User, Login
 	case org.Suspended():
 		return models.User{}, Login{}, errSuspended()
 	}
-	login, err := s.Begin(ctx, user)
 	user.Role = org.RoleOf(&user)
+	id := newSessionID()
+	entry, err := s.trail.Begin(ctx, &models.Principal{
+		Kind: models.CallerPerson, OrgID: user.OrgID, UserID: user.ID, Role: user.Role, SessionID: id, Origin: in.Origin,
+	}, AuditEvent{
+		OrgID: user.OrgID, Action: "session.created", Type: "session", ID: string(id), After: map[string]any{"user_id": user.ID},
+	})
+	if err != nil {
+		return models.User{}, Login{}, err
+	}
+	defer entry.End(ctx, &err)
+	login, err = s.begin(ctx, user, id)
 	return user, login, err
 }
 

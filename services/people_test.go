@@ -25,6 +25,7 @@ type people struct {
 	t             *testing.T
 	engine        database.Engine
 	clock         *testClock
+	trail         *Trail
 	sessions      *Sessions
 	organizations *Organizations
 	projects      *Projects
@@ -85,10 +86,11 @@ func (p *people) build(mailer Mailer, jwtSecrets ...string) {
 	projects, keys := database.NewProjects(p.engine), database.NewAPIKeys(p.engine)
 	cursors := cursor.New([]byte("cursors"))
 	verified := must[*hashing.Verified](p.t)(hashing.NewVerified(100, now))
+	trail := must[*Trail](p.t)(NewTrail(database.NewAuditLogs(p.engine), now))
+	p.trail = trail
 	p.sessions = p.newSessions(jwtSecrets...)
 	p.auth = must[*KeyAuth](p.t)(NewKeyAuth(keys, projects, orgs, p.hasher, verified,
 		KeyAuthOptions{CacheSize: 100, Exact: true, RequestsPerMinute: 1000, Now: now}))
-	trail := must[*Trail](p.t)(NewTrail(database.NewAuditLogs(p.engine), now))
 	p.organizations = NewOrganizations(orgs, users, projects, p.sessions, p.auth, OrganizationOptions{
 		SignUp: true, Hasher: p.hasher, Cursors: cursors, Logins: database.NewSessions(p.engine), Trail: trail, Now: now})
 	p.projects = NewProjects(projects, orgs, keys, p.auth, p.hasher, ProjectOptions{Cursors: cursors, Trail: trail, Now: now})
@@ -105,7 +107,7 @@ func (p *people) newSessions(jwtSecrets ...string) *Sessions {
 		keys = append(keys, secret.New(s))
 	}
 	return must[*Sessions](p.t)(NewSessions(database.NewUsers(p.engine), database.NewSessions(p.engine),
-		database.NewOrganizations(p.engine), p.hasher, SessionOptions{Keys: keys, CacheSize: 100, Now: p.clock.Now}))
+		database.NewOrganizations(p.engine), p.hasher, SessionOptions{Keys: keys, CacheSize: 100, Trail: p.trail, Now: p.clock.Now}))
 }
 
 // found signs an organization up.
@@ -131,12 +133,12 @@ func (p *people) add(inviter *models.Principal, email string, role models.Role) 
 }
 
 func (p *people) login(email, password, ip string) (Login, error) {
-	_, login, err := p.sessions.Login(p.t.Context(), LoginInput{Email: email, Password: secret.New(password), IP: ip})
+	_, login, err := p.sessions.Login(p.t.Context(), LoginInput{Email: email, Password: secret.New(password), Origin: models.Origin{IP: ip}})
 	return login, err
 }
 
 func (p *people) refresh(token string) (Login, error) {
-	return p.sessions.Refresh(p.t.Context(), secret.New(token))
+	return p.sessions.Refresh(p.t.Context(), secret.New(token), models.Origin{IP: anIP})
 }
 
 func wantCode(t *testing.T, err error, code string) {

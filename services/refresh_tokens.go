@@ -33,7 +33,9 @@ const (
 // same successor again: it is computed from the token, so nothing that could be
 // read from the database gives it away, and both holders go on with one token,
 // whose next use apart still shows a theft.
-func (s *Sessions) Refresh(ctx context.Context, shown secret.Value) (Login, error) {
+//
+// Going on with a session leaves no entry in the audit trail; ending one does.
+func (s *Sessions) Refresh(ctx context.Context, shown secret.Value, origin models.Origin) (Login, error) {
 	token := shown.Reveal()
 	id, _, _ := strings.Cut(token, ".")
 	if !ids.Valid(models.SessionPrefix, id) {
@@ -69,7 +71,7 @@ func (s *Sessions) Refresh(ctx context.Context, shown secret.Value) (Login, erro
 		}
 		return Login{}, errBadRefreshToken()
 	case session.PreviousHash == hash || s.tokens.issued(session.ID, token):
-		return Login{}, s.endReused(ctx, &session)
+		return Login{}, s.endReused(ctx, &session, origin)
 	}
 	// Made up: knowing a session's id is not enough to end it.
 	return Login{}, errBadRefreshToken()
@@ -87,8 +89,12 @@ func (s *Sessions) alive(ctx context.Context, id models.SessionID) (models.Sessi
 	return session, err
 }
 
-func (s *Sessions) endReused(ctx context.Context, session *models.Session) error {
-	if err := s.end(ctx, session.OrgID, session.ID); err != nil {
+// endReused ends a session one of whose refresh tokens was used twice. Pulse
+// does so by itself: who showed the token is just what is not known. That the
+// session has then ended bounds what a stolen token adds to the trail.
+func (s *Sessions) endReused(ctx context.Context, session *models.Session, origin models.Origin) error {
+	system := &models.Principal{Kind: models.CallerSystem, OrgID: session.OrgID, Origin: origin}
+	if err := s.endAudited(ctx, system, "session.reuse_detected", session.OrgID, session.ID); err != nil {
 		return err
 	}
 	return models.Unauthenticated("refresh_token_reused",
@@ -100,7 +106,17 @@ func (s *Sessions) Logout(ctx context.Context, actor *models.Principal) error {
 	if err := actor.May(models.ActionAccountUpdate); err != nil {
 		return err
 	}
-	return s.end(ctx, actor.OrgID, actor.SessionID)
+	return s.endAudited(ctx, actor, "session.ended", actor.OrgID, actor.SessionID)
+}
+
+// endAudited is end with an entry in the audit trail.
+func (s *Sessions) endAudited(ctx context.Context, actor *models.Principal, action string, org models.OrganizationID, id models.SessionID) (err error) {
+	entry, err := s.trail.Begin(ctx, actor, AuditEvent{OrgID: org, Action: action, Type: "session", ID: string(id)})
+	if err != nil {
+		return err
+	}
+	defer entry.End(ctx, &err)
+	return s.end(ctx, org, id)
 }
 
 // end ends a session: here at once, in other processes within freshFor.

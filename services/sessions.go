@@ -33,6 +33,7 @@ type Sessions struct {
 	tokens   tokenKeys
 	people   *directory[*personSnapshot]
 	throttle *loginThrottle
+	trail    *Trail
 	now      func() time.Time
 }
 
@@ -60,7 +61,10 @@ type SessionOptions struct {
 	Exact bool
 	// RequestsPerMinute is a person's limit; 0 is no limit.
 	RequestsPerMinute int64
-	Now               func() time.Time
+	// Trail is told of every session that begins or ends and every password
+	// that changes; it is required.
+	Trail *Trail
+	Now   func() time.Time
 }
 
 // NewSessions builds the authentication of people.
@@ -104,7 +108,7 @@ func NewSessions(users *database.Users, sessions *database.Sessions, orgs *datab
 	}
 	return &Sessions{
 		users: users, sessions: sessions, orgs: orgs, hasher: hasher, tokens: tokens,
-		people: people, throttle: throttle, now: o.Now,
+		people: people, throttle: throttle, trail: o.Trail, now: o.Now,
 	}, nil
 }
 
@@ -123,9 +127,17 @@ type accessClaims struct {
 }
 
 // Begin opens a session for a person who has just proved who they are.
+// The entry of the audit trail is the caller's: what led to the session says
+// more than that there is one.
 func (s *Sessions) Begin(ctx context.Context, user models.User) (Login, error) {
+	return s.begin(ctx, user, newSessionID())
+}
+
+func newSessionID() models.SessionID { return models.SessionID(ids.New(models.SessionPrefix)) }
+
+// begin is Begin for a session whose id is known already.
+func (s *Sessions) begin(ctx context.Context, user models.User, id models.SessionID) (Login, error) {
 	now := s.now()
-	id := models.SessionID(ids.New(models.SessionPrefix))
 	refresh := s.tokens.newRefresh(id)
 	session := models.Session{
 		ID: id, UserID: user.ID, OrgID: user.OrgID, RefreshHash: hashToken(refresh),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -252,7 +253,7 @@ func auditActor(p *models.Principal) models.AuditActor {
 		return models.AuditActor{Kind: string(p.Kind), ID: string(p.UserID), CredentialID: string(p.SessionID)}
 	case models.CallerServerKey, models.CallerClientKey:
 		return models.AuditActor{Kind: string(p.Kind), ID: string(p.KeyID), CredentialID: string(p.KeyID)}
-	case models.CallerOperator:
+	case models.CallerOperator, models.CallerSystem:
 		return models.AuditActor{Kind: string(p.Kind)}
 	case models.CallerNobody:
 	}
@@ -269,7 +270,7 @@ type changes struct{ before, after map[string]any }
 
 // changed notes a field that is sent and differs.
 func changed[T any](c *changes, field string, before T, sent *T) {
-	if sent == nil {
+	if sent == nil || reflect.DeepEqual(before, *sent) {
 		return
 	}
 	if c.before == nil {
