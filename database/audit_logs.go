@@ -125,8 +125,14 @@ func (r *AuditLogs) Before(ctx context.Context, org models.OrganizationID, f Aud
 // After reads up to limit entries above a number, up to and including the last
 // one asked for, oldest first.
 func (r *AuditLogs) After(ctx context.Context, org models.OrganizationID, f AuditFilter, seq, last, limit int64) ([]models.AuditEntry, error) {
-	return many[models.AuditEntry](ctx, r.engine, auditLogs, Query{
+	out := make([]models.AuditEntry, 0, min(limit, last-seq))
+	err := r.engine.Find(ctx, auditLogs, Query{
 		Filter: f.of(org, bson.D{{Key: "$gt", Value: seq}, {Key: "$lte", Value: last}}),
 		Sort:   bson.D{{Key: "seq", Value: 1}}, Limit: limit,
+	}, func(raw bson.Raw) error {
+		entry, err := auditEntryOf(raw)
+		out = append(out, entry)
+		return err
 	})
+	return out, err
 }
