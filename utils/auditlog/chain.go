@@ -59,6 +59,10 @@ func text(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
+// unknown is the outcome of an entry before the first one, which can not be
+// checked. It is no hash.
+const unknown = "before the first"
+
 // Verifier checks entries one by one, oldest first. The zero Verifier expects
 // a chain from its first entry on; FromMiddle one that begins anywhere.
 type Verifier struct {
@@ -92,9 +96,8 @@ func (v *Verifier) Add(e *models.AuditEntry) string {
 		return "the outcome of the entry was changed"
 	}
 	if first {
-		// What lies before the first entry can not be checked.
 		for _, seq := range e.Open {
-			v.unsealed[seq] = ""
+			v.unsealed[seq] = unknown
 		}
 	} else if wrong := v.seal(e); wrong != "" {
 		return wrong
@@ -108,8 +111,7 @@ func (v *Verifier) Add(e *models.AuditEntry) string {
 func (v *Verifier) seal(e *models.AuditEntry) string {
 	for _, s := range e.Seals {
 		outcome, waits := v.unsealed[s.Seq]
-		// Of an entry before the first one nothing is known.
-		if !waits || s.Hash != outcome && !(v.FromMiddle && outcome == "") {
+		if !waits || s.Hash != outcome && outcome != unknown {
 			return "the outcome of entry " + strconv.FormatInt(s.Seq, 10) + " was changed"
 		}
 		delete(v.unsealed, s.Seq)
