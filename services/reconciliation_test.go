@@ -21,7 +21,6 @@ type fakeCluster struct {
 	away         bool
 	roomsAway    map[string]bool
 	egressesAway bool
-	removed      []string
 }
 
 var errAway = models.Unavailable(errors.New("away"))
