@@ -39,8 +39,6 @@ type Config struct {
 	// ReconcileInterval is how often what is metered is compared with what
 	// LiveKit lists.
 	ReconcileInterval time.Duration
-	// QuotaGrace is how long a room outlives its project's month's quota.
-	QuotaGrace time.Duration
 
 	// JWTSecrets: the first signs access tokens, each of them verifies.
 	JWTSecrets   []secret.Value

@@ -89,8 +89,8 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 		Environment: Development, Host: "127.0.0.1", Port: 8081, GinMode: "debug",
 		Database: Database{Path: filepath.Join("data", "pulse.db"), Name: "pulse"}, DataDir: "./data",
 		LiveKit:           LiveKit{Host: "ws://127.0.0.1:7880", APIKey: "devkey", APISecret: c.LiveKit.APISecret},
-		ReconcileInterval: 30 * time.Second, QuotaGrace: time.Minute,
-		JWTSecrets: c.JWTSecrets, APIKeyPepper: c.APIKeyPepper, DataKey: c.DataKey, BcryptCost: 12,
+		ReconcileInterval: 30 * time.Second,
+		JWTSecrets:        c.JWTSecrets, APIKeyPepper: c.APIKeyPepper, DataKey: c.DataKey, BcryptCost: 12,
 		SignupEnabled: true, CORSOrigins: []string{"*"}, RateLimitIP: 100, RateLimitProject: 1000,
 		LogLevel: "info", LogFormat: "console", ShutdownTimeout: 5 * time.Second,
 	}

@@ -110,9 +110,6 @@ func variables() []variable {
 		{Variable: Variable{Name: "RECONCILE_INTERVAL", Group: livekit, Default: "30s",
 			Description: "How often what is metered is compared with what LiveKit lists, up to 10m."},
 			parse: func(c *Config, text string) error { return duration(&c.ReconcileInterval, text) }},
-		{Variable: Variable{Name: "QUOTA_GRACE", Group: livekit, Default: "1m",
-			Description: "How long a room goes on after its project has used up what it may have in a month, up to 10m."},
-			parse: func(c *Config, text string) error { return duration(&c.QuotaGrace, text) }},
 
 		{Variable: Variable{Name: "JWT_SECRET", Group: secrets, Secret: true, Required: true, Example: "change-me-jwt-secret-of-at-least-32-characters",
 			Description: "Signs access tokens. Several, separated by commas, for a rotation: the first signs, each verifies. Development makes one."},
