@@ -39,7 +39,8 @@ func VerifyExport(r io.Reader, head string) (Report, error) {
 			Line
 			Trailer *Trailer `json:"trailer"`
 		}
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+		// A member that is not known is covered by no hash.
+		if err := json.Unmarshal(lines.Bytes(), &line, json.RejectUnknownMembers(true)); err != nil {
 			return report, fmt.Errorf("line %d: %w", number, err)
 		}
 		if line.Trailer != nil {
