@@ -121,8 +121,9 @@ func TestARevocationReachesAnotherProcessWithin5Seconds(t *testing.T) {
 	}
 }
 
-// BenchmarkAuthenticateKey compares a key without limits with one that has
-// scopes and allowed addresses; the second may cost 5 % of a request more.
+// BenchmarkAuthenticateKey is what it costs to tell whose a key and its secret
+// are and that it may mint a token: for a key without limits and for one with
+// scopes and allowed addresses.
 func BenchmarkAuthenticateKey(b *testing.B) {
 	for name, w := range map[string]*keyWorld{
 		"plain":   newKeyWorld(b, nil, models.ScopeAll),
