@@ -348,7 +348,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	livekit := services.NewLiveKit(cluster)
 
 	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
-	metered, err := buildMetering(engine, cfg, cluster, livekit, projects, cursors, log)
+	metered, err := buildMetering(engine, cfg, cluster, livekit, projects, cursors, trail, log)
 	if err != nil {
 		return parts{}, err
 	}

@@ -24,7 +24,7 @@ type metered struct {
 // buildMetering puts together what takes LiveKit's events in and makes usage of
 // them.
 func buildMetering(engine database.Engine, cfg config.Config, cluster services.Cluster, livekit *services.LiveKit,
-	projects *database.Projects, cursors *cursor.Codec, log zerolog.Logger) (metered, error) {
+	projects *database.Projects, cursors *cursor.Codec, trail *services.Trail, log zerolog.Logger) (metered, error) {
 	now := time.Now
 	// Each start of the process has a name of its own, for leases and counts.
 	process := ids.New("proc_")
@@ -40,7 +40,7 @@ func buildMetering(engine database.Engine, cfg config.Config, cluster services.C
 	inbox := services.NewInbox(events, []services.Cluster{cluster}, now)
 	counters := services.NewCounters(facts, totals, process, log, now)
 	keeper := services.NewTotals(totals, facts, stays, leases, holder, log, now)
-	revoked := services.NewRevocations(database.NewRevocations(engine), stays, livekit, log, now)
+	revoked := services.NewRevocations(database.NewRevocations(engine), stays, livekit, trail, log, now)
 	work := services.NewInboxWorker(inbox, events, leases, holder, log, services.NewMetering(stays, facts, totals, now), revoked)
 	reconciliation := services.NewReconciliation(livekit, cluster.APIKey, inbox, stays, database.NewSightings(engine), leases,
 		holder, cfg.ReconcileInterval, log)

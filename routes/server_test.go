@@ -168,7 +168,7 @@ func (s *server) build() {
 	totals, leases := database.NewUsageTotals(s.engine), database.NewLeases(s.engine)
 	inbox := services.NewInbox(events, []services.Cluster{cluster}, now)
 	s.cluster = &fakeCluster{}
-	revoked := services.NewRevocations(database.NewRevocations(s.engine), stays, s.cluster, zerolog.New(s.log), now)
+	revoked := services.NewRevocations(database.NewRevocations(s.engine), stays, s.cluster, trail, zerolog.New(s.log), now)
 	s.inbox = services.NewInboxWorker(inbox, events, leases, "test", zerolog.New(s.log),
 		services.NewMetering(stays, facts, totals, now), revoked)
 	s.counters = services.NewCounters(facts, totals, "test", zerolog.New(s.log), now)

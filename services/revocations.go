@@ -37,6 +37,7 @@ type Revocations struct {
 	store    *database.Revocations
 	sessions *database.UsageSessions
 	cluster  Remover
+	trail    *Trail
 	log      zerolog.Logger
 	now      func() time.Time
 
@@ -54,9 +55,9 @@ type revoked struct {
 	identity, room string
 }
 
-// NewRevocations removes people from a cluster.
-func NewRevocations(store *database.Revocations, sessions *database.UsageSessions, cluster Remover, log zerolog.Logger, now func() time.Time) *Revocations {
-	return &Revocations{store: store, sessions: sessions, cluster: cluster, log: log, now: now}
+// NewRevocations removes people from a cluster and tells the audit trail.
+func NewRevocations(store *database.Revocations, sessions *database.UsageSessions, cluster Remover, trail *Trail, log zerolog.Logger, now func() time.Time) *Revocations {
+	return &Revocations{store: store, sessions: sessions, cluster: cluster, trail: trail, log: log, now: now}
 }
 
 // RevokeInput takes back the tokens of an identity, for one room or all ("").
@@ -70,24 +71,31 @@ type RevokeInput struct {
 // are in and refuses new tokens while the ban lasts. unavailable if LiveKit
 // could not be asked to remove them; the tokens are taken back nevertheless,
 // and the same request may be made again.
-func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in RevokeInput) (models.Revocation, error) {
+func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in RevokeInput) (v models.Revocation, err error) {
 	if err := actor.May(models.ActionTokensRevoke); err != nil {
 		return models.Revocation{}, err
 	}
 	now := s.now().UTC().Truncate(time.Millisecond)
-	v := models.Revocation{
+	v = models.Revocation{
 		ID:        string(actor.Project.ID) + "/" + in.RoomName + "/" + in.Identity, // no room's name has a slash
 		ProjectID: actor.Project.ID, Identity: in.Identity, RoomName: in.RoomName, RevokedAt: now,
 		BannedUntil: now.Add(time.Duration(in.BanSeconds) * time.Second),
 	}
 	v.ExpiresAt = latestOf(v.BannedUntil, now.Add(models.MaxTokenTTLSeconds*time.Second))
+	entry, err := s.trail.Begin(ctx, actor, AuditEvent{
+		OrgID: actor.OrgID, Action: "tokens.revoked", Type: "participant", ID: in.Identity,
+		After: map[string]any{"project_id": v.ProjectID, "room_name": in.RoomName, "banned_until": v.BannedUntil},
+	})
+	if err != nil {
+		return models.Revocation{}, err
+	}
+	defer entry.End(ctx, &err)
 	if err := s.store.Put(ctx, &v); err != nil {
 		return models.Revocation{}, err
 	}
 	s.remember(&v)
 	rooms := []string{in.RoomName}
 	if in.RoomName == "" {
-		var err error
 		if rooms, err = s.roomsOf(ctx, actor.Project.ID, in.Identity); err != nil {
 			return models.Revocation{}, err
 		}
