@@ -19,12 +19,12 @@ func described(t *testing.T, method, path string, body []byte) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var value any
-	if err := json.Unmarshal(body, &value); err != nil {
+	all, err := schemas()
+	if err != nil {
 		t.Fatal(err)
 	}
-	content := operation(doc, method, path).Operation.RequestBody.Value.Content["application/json"]
-	return content.Schema.Value.VisitJSON(value, openapi3.EnableJSONSchema2020(), openapi3.VisitAsRequest()) == nil
+	return all.validate(body, "paths", operation(doc, method, path).Path, strings.ToLower(method),
+		"requestBody", "content", "application/json", "schema") == nil
 }
 
 // bound is a field and values at and beyond its limits.
