@@ -7,7 +7,7 @@ TAGS    := nomsgpack
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Prints each package as it ends and, last, every test that failed or was
 # skipped, with its reason.
-GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname --hide-summary output --
+GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname --
 
 .PHONY: run build check lint test bench soak fuzz
 
