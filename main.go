@@ -308,7 +308,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	cursors := cursor.New(secret.Derive(master, "cursors"))
 
 	keyAuth, err := services.NewKeyAuth(keys, projects, orgs, secrets, verified, services.KeyAuthOptions{
-		CacheSize: keyCacheSize, Exact: engine.Exclusive(), RequestsPerMinute: int64(cfg.RateLimitProject), Now: now,
+		CacheSize: keyCacheSize, Exact: engine.Exclusive(), Plans: cfg.Quotas, RequestsPerMinute: int64(cfg.RateLimitProject), Now: now,
 	})
 	if err != nil {
 		return parts{}, err
@@ -328,8 +328,13 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	organizationService := services.NewOrganizations(orgs, users, projects, sessions, keyAuth, services.OrganizationOptions{
 		SignUp: cfg.SignupEnabled, Hasher: passwords, Cursors: cursors, Logins: logins, Trail: trail, Now: now,
 	})
+	livekit := services.NewLiveKit(cluster)
+	metered, err := buildMetering(engine, cfg, cluster, livekit, projects, orgs, cursors, trail, log)
+	if err != nil {
+		return parts{}, err
+	}
 	projectService := services.NewProjects(projects, orgs, keys, keyAuth, secrets,
-		services.ProjectOptions{Cursors: cursors, Trail: trail, Now: now})
+		services.ProjectOptions{Cursors: cursors, Trail: trail, Quotas: metered.quotas, Now: now})
 	memberService := services.NewMembers(orgs, users, keys, sessions, keyAuth,
 		services.MemberOptions{Cursors: cursors, Trail: trail, Now: now})
 	invitationOptions := services.InvitationOptions{AcceptURL: cfg.InvitationURL, Cursors: cursors, Trail: trail, Now: now}
@@ -345,14 +350,9 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	if err != nil {
 		return parts{}, err
 	}
-	livekit := services.NewLiveKit(cluster)
-
 	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
-	metered, err := buildMetering(engine, cfg, cluster, livekit, projects, cursors, trail, log)
-	if err != nil {
-		return parts{}, err
-	}
 	metered.inbox.Register(metrics.Registry())
+	metered.quotas.Register(metrics.Registry())
 	probes := []services.Probe{
 		{Name: "database", Check: engine.Ping, Essential: true},
 		{Name: "livekit", Check: livekit.Ping},
@@ -378,11 +378,12 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 		Projects:      handlers.NewProjects(requests, projectService),
 		AuditLogs:     handlers.NewAuditLogs(services.NewAuditLogs(auditLogs, cursors)),
 		APIKeys:       handlers.NewAPIKeys(requests, pairService),
-		Tokens:        handlers.NewTokens(requests, services.NewTokens(cluster, metered.counters, metered.revoked, now)),
+		Tokens:        handlers.NewTokens(requests, services.NewTokens(cluster, metered.counters, metered.revoked, metered.quotas, now)),
 		Docs:          handlers.NewDocs(routes.OpenAPI()),
 		Revocations:   handlers.NewRevocations(requests, metered.revoked),
 		LiveKitEvents: handlers.NewLiveKitEvents(metered.inbox),
 		Usage:         handlers.NewUsage(metered.usage),
+		Quotas:        handlers.NewQuotas(metered.quotas),
 		Metrics:       metrics,
 	}, routes.Options{
 		Log: log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,

@@ -17,6 +17,7 @@ type metered struct {
 	inbox    *services.Inbox
 	counters *services.Counters
 	usage    *services.Usage
+	quotas   *services.Quotas
 	revoked  *services.Revocations
 	workers  []worker
 }
@@ -24,7 +25,7 @@ type metered struct {
 // buildMetering puts together what takes LiveKit's events in and makes usage of
 // them.
 func buildMetering(engine database.Engine, cfg config.Config, cluster services.Cluster, livekit *services.LiveKit,
-	projects *database.Projects, cursors *cursor.Codec, trail *services.Trail, log zerolog.Logger) (metered, error) {
+	projects *database.Projects, orgs *database.Organizations, cursors *cursor.Codec, trail *services.Trail, log zerolog.Logger) (metered, error) {
 	now := time.Now
 	// Each start of the process has a name of its own, for leases and counts.
 	process := ids.New("proc_")
@@ -40,16 +41,28 @@ func buildMetering(engine database.Engine, cfg config.Config, cluster services.C
 	inbox := services.NewInbox(events, []services.Cluster{cluster}, now)
 	counters := services.NewCounters(facts, totals, process, log, now)
 	keeper := services.NewTotals(totals, facts, stays, leases, holder, log, now)
-	revoked := services.NewRevocations(database.NewRevocations(engine), stays, livekit, trail, log, now)
-	work := services.NewInboxWorker(inbox, events, leases, holder, log, services.NewMetering(stays, facts, totals, now), revoked)
+	places, err := services.NewPlaces(database.NewPlaces(engine), engine.Exclusive(), now)
+	if err != nil {
+		return metered{}, err
+	}
+	usage := services.NewUsage(projects, stays, facts, events, totals, keeper, cursors, now)
+	quotas, err := services.NewQuotas(services.QuotaStores{
+		Projects: projects, Organizations: orgs, Sessions: stays, Events: database.NewQuotaEvents(engine),
+	}, places, usage, livekit, services.QuotaOptions{
+		Plans: cfg.Quotas, Grace: cfg.QuotaGrace, Leases: leases, Holder: holder, Log: log, Now: now,
+	})
+	if err != nil {
+		return metered{}, err
+	}
+	revoked := services.NewRevocations(database.NewRevocations(engine), stays, places, livekit, trail, log, now)
+	work := services.NewInboxWorker(inbox, events, leases, holder, log, services.NewMetering(stays, facts, totals, now), revoked, quotas)
 	reconciliation := services.NewReconciliation(livekit, cluster.APIKey, inbox, stays, database.NewSightings(engine), leases,
 		holder, cfg.ReconcileInterval, log)
 	return metered{
-		inbox: inbox, counters: counters, revoked: revoked,
-		usage: services.NewUsage(projects, stays, facts, events, totals, keeper, cursors, now),
+		inbox: inbox, counters: counters, revoked: revoked, quotas: quotas, usage: usage,
 		workers: []worker{
 			{"inbox", work.Run}, {"usage counters", counters.Run}, {"usage totals", keeper.Run},
-			{"reconciliation", reconciliation.Run}, {"revocations", revoked.Run},
+			{"reconciliation", reconciliation.Run}, {"revocations", revoked.Run}, {"quotas", quotas.Run},
 		},
 	}, nil
 }

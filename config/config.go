@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"pulse-control-plane/models"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/smtpurl"
 )
@@ -61,6 +62,11 @@ type Config struct {
 	// RateLimitIP and RateLimitProject are requests a minute; 0 is no limit.
 	RateLimitIP      int
 	RateLimitProject int
+	// Quotas are what each project of an organization may use, by plan, and
+	// how many projects that may have.
+	Quotas models.PlanQuotas
+	// QuotaGrace is how long rooms and egresses go on once a month is used up.
+	QuotaGrace time.Duration
 
 	// LogLevel is "debug", "info", "warn" or "error".
 	LogLevel string

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pulse-control-plane/models"
 )
 
 // strongText is what a real secret looks like; number makes several.
@@ -92,7 +94,7 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 		ReconcileInterval: 30 * time.Second,
 		JWTSecrets:        c.JWTSecrets, APIKeyPepper: c.APIKeyPepper, DataKey: c.DataKey, BcryptCost: 12,
 		SignupEnabled: true, CORSOrigins: []string{"*"}, RateLimitIP: 100, RateLimitProject: 1000,
-		LogLevel: "info", LogFormat: "console", ShutdownTimeout: 5 * time.Second,
+		QuotaGrace: 5 * time.Minute, LogLevel: "info", LogFormat: "console", ShutdownTimeout: 5 * time.Second,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Fatalf("\n got %v\nwant %v", c, want)
@@ -123,7 +125,8 @@ func TestEverySettingArrivesWhereItBelongs(t *testing.T) {
 		"PULSE_ADMIN_TOKEN="+strongText(15), "METRICS_TOKEN="+strongText(16), "BCRYPT_COST=11", "SIGNUP_ENABLED=false",
 		"CORS_ORIGINS=https://A.example.com, http://localhost:3000", "TRUSTED_PROXIES=10.1.2.3/8, 192.0.2.1,::1",
 		"RATE_LIMIT_IP_PER_MINUTE=0", "RATE_LIMIT_PROJECT_PER_MINUTE=5", "LOG_LEVEL=debug", "LOG_FORMAT=console",
-		"REDIS_URL=rediss://:pw@redis:6379/1",
+		"REDIS_URL=rediss://:pw@redis:6379/1", "QUOTA_FREE=rooms=2, projects=3", "QUOTA_PRO=concurrent_participants=4",
+		"QUOTA_ENTERPRISE=participant_minutes_per_month=5,egress_minutes_per_month=6", "QUOTA_GRACE=0s",
 	))
 	type row struct{ got, want any }
 	for name, r := range map[string]row{
@@ -137,7 +140,9 @@ func TestEverySettingArrivesWhereItBelongs(t *testing.T) {
 		"signup": {c.SignupEnabled, false}, "origins": {c.CORSOrigins, []string{"https://a.example.com", "http://localhost:3000"}},
 		"proxies": {c.TrustedProxies, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("::1/128")}},
 		"ip":      {c.RateLimitIP, 0}, "project": {c.RateLimitProject, 5}, "level": {c.LogLevel, "debug"}, "format": {c.LogFormat, "console"},
-		"redis": {c.RedisURL.Reveal(), "rediss://:pw@redis:6379/1"},
+		"redis": {c.RedisURL.Reveal(), "rediss://:pw@redis:6379/1"}, "grace": {c.QuotaGrace, time.Duration(0)},
+		"quotas": {c.Quotas, models.PlanQuotas{models.PlanFree: {Rooms: 2, Projects: 3}, models.PlanPro: {ConcurrentParticipants: 4},
+			models.PlanEnterprise: {ParticipantMinutes: 5, EgressMinutes: 6}}},
 	} {
 		if !reflect.DeepEqual(r.got, r.want) {
 			t.Errorf("%s: got %v, want %v", name, r.got, r.want)
@@ -162,6 +167,7 @@ func TestAWrongValueIsRefused(t *testing.T) {
 		"PULSE_ADMIN_TOKEN": {"short", strongText(1) + " x"}, "METRICS_TOKEN": {"short"}, "BCRYPT_COST": {"9", "15", "x"}, "SIGNUP_ENABLED": {"maybe"},
 		"CORS_ORIGINS": {"https://a.com/path", "a.com", "*,https://a.com", "https://a.com,", "ftp://a", "null"}, "TRUSTED_PROXIES": {"10.0.0.0/33", "x", "10.0.0.1,"},
 		"RATE_LIMIT_IP_PER_MINUTE": {"-1", "1.5", "99999999999"}, "RATE_LIMIT_PROJECT_PER_MINUTE": {"x"}, "LOG_LEVEL": {"trace"}, "LOG_FORMAT": {"text"},
+		"QUOTA_FREE": {"rooms", "rooms=0", "rooms=-1", "rooms=1,rooms=2", "chairs=1", "rooms=1,"}, "QUOTA_GRACE": {"-1s", "25h", "x"},
 		"REDIS_URL": {"localhost:6379", "http://x", "redis://"}, "API_KEY_PEPPER": {"short"}, "LIVEKIT_API_SECRET": {"short"},
 	} {
 		for _, value := range values {

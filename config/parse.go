@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"pulse-control-plane/models"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/smtpurl"
 )
@@ -27,6 +28,8 @@ const (
 	maxRate = 1_000_000_000
 	// maxShutdown bounds a shutdown.
 	maxShutdown = 10 * time.Minute
+	// maxGrace bounds how long a quota may be overrun.
+	maxGrace = 24 * time.Hour
 )
 
 var (
@@ -68,6 +71,49 @@ func duration(into *time.Duration, text string) error {
 	}
 	*into = d
 	return nil
+}
+
+// grace takes a duration that may be none.
+func grace(into *time.Duration, text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > maxGrace {
+		return errors.New("must be a duration such as 5m, from 0s to 24h")
+	}
+	*into = d
+	return nil
+}
+
+// quotas takes the limits of a plan, such as "rooms=10, projects=3".
+func (c *Config) quotas(plan models.Plan, text string) error {
+	var q models.Quotas
+	for part := range strings.SplitSeq(text, ",") {
+		name, value, _ := strings.Cut(part, "=")
+		limit, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+		if err != nil || limit < 1 || limit > maxRate {
+			return fmt.Errorf("must be name=number, separated by commas, with numbers from 1 to %d", maxRate)
+		}
+		known := models.Quota(strings.TrimSpace(name))
+		if q.Of(known) != 0 {
+			return fmt.Errorf("names %s twice", known)
+		}
+		if !q.Set(known, limit) {
+			return fmt.Errorf("names a quota that there is not; there are %s", quotaNames())
+		}
+	}
+	if c.Quotas == nil {
+		c.Quotas = models.PlanQuotas{}
+	}
+	c.Quotas[plan] = q
+	return nil
+}
+
+// quotaNames lists the quotas for whoever sets them.
+func quotaNames() string {
+	names := make([]string, 0, len(models.QuotaNames()))
+	for _, name := range models.QuotaNames() {
+		names = append(names, string(name))
+	}
+	return strings.Join(names, ", ")
 }
 
 // host takes an IP address or a name to listen on, without a port.

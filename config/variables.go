@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"strings"
+
+	"pulse-control-plane/models"
+)
 
 // Variable describes a setting, for documentation and the tests that keep it
 // in step.
@@ -145,6 +149,19 @@ func variables() []variable {
 		{Variable: Variable{Name: "RATE_LIMIT_PROJECT_PER_MINUTE", Group: network, Default: "1000",
 			Description: "Requests a minute of one project on the free plan; pro has at least 10,000, enterprise 100,000. 0 is no limit for any plan."},
 			parse: func(c *Config, text string) error { return integer(&c.RateLimitProject, text, 0, maxRate) }},
+
+		{Variable: Variable{Name: "QUOTA_FREE", Group: network,
+			Description: "Quotas of each project on the free plan, separated by commas, such as concurrent_participants=100,rooms=20. There are " + quotaNames() + "; the last is of the organization. What is not named is not limited."},
+			parse: func(c *Config, text string) error { return c.quotas(models.PlanFree, text) }},
+		{Variable: Variable{Name: "QUOTA_PRO", Group: network,
+			Description: "The same for the plan pro."},
+			parse: func(c *Config, text string) error { return c.quotas(models.PlanPro, text) }},
+		{Variable: Variable{Name: "QUOTA_ENTERPRISE", Group: network,
+			Description: "The same for the plan enterprise."},
+			parse: func(c *Config, text string) error { return c.quotas(models.PlanEnterprise, text) }},
+		{Variable: Variable{Name: "QUOTA_GRACE", Group: network, Default: "5m",
+			Description: "How long rooms and egresses go on after the minutes of a month are used up, up to 24h; 0s ends them at once."},
+			parse: func(c *Config, text string) error { return grace(&c.QuotaGrace, text) }},
 
 		{Variable: Variable{Name: "LOG_LEVEL", Group: logging, Default: "info",
 			Description: "debug, info, warn or error."},

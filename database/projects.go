@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -76,6 +77,30 @@ func (r *Projects) Get(ctx context.Context, t models.Tenant, id models.ProjectID
 	return one[models.Project](ctx, r.engine, projects, Query{Filter: filter})
 }
 
+// Named reads one project of whichever tenant, for work Pulse does by itself,
+// or not_found.
+func (r *Projects) Named(ctx context.Context, id models.ProjectID) (models.Project, error) {
+	return one[models.Project](ctx, r.engine, projects, Query{Filter: bson.D{{Key: "_id", Value: string(id)}, alive()}})
+}
+
+// OfOrganization calls each for the ids of an organization's projects, up to
+// limit.
+func (r *Projects) OfOrganization(ctx context.Context, org models.OrganizationID, limit int64, each func(models.ProjectID)) error {
+	return r.engine.Find(ctx, projects, Query{Filter: bson.D{{Key: "org_id", Value: string(org)}, alive()}, Limit: limit}, func(raw bson.Raw) error {
+		id, ok := raw.Lookup("_id").StringValueOK()
+		if !ok {
+			return models.Internal(errors.New("a project whose id is no string"))
+		}
+		each(models.ProjectID(id))
+		return nil
+	})
+}
+
+// CountOf counts an organization's projects.
+func (r *Projects) CountOf(ctx context.Context, org models.OrganizationID) (int64, error) {
+	return r.engine.Count(ctx, projects, bson.D{{Key: "org_id", Value: string(org)}, alive()}, 0)
+}
+
 // List reads a page of a tenant's projects.
 func (r *Projects) List(ctx context.Context, t models.Tenant, f ProjectFilter, p Page) ([]models.Project, error) {
 	filter, err := ofProject(t, "_id")
@@ -117,6 +142,9 @@ func (r *Projects) Update(ctx context.Context, t models.Tenant, id models.Projec
 	setIf(&set, "client_tokens.allowed_origins", c.ClientTokens.AllowedOrigins)
 	setIf(&set, "limits.requests_per_minute", c.Limits.RequestsPerMinute)
 	setIf(&set, "limits.concurrent_participants", c.Limits.ConcurrentParticipants)
+	setIf(&set, "limits.rooms", c.Limits.Rooms)
+	setIf(&set, "limits.participant_minutes_per_month", c.Limits.ParticipantMinutes)
+	setIf(&set, "limits.egress_minutes_per_month", c.Limits.EgressMinutes)
 	return changed[models.Project](ctx, r.engine, projects, filter, set.update())
 }
 

@@ -14,6 +14,8 @@ func Schema() []Collection {
 		leasesCollection(),
 		sightingsCollection(),
 		revocationsCollection(),
+		placesCollection(),
+		quotaEventsCollection(),
 		apiKeysCollection(),
 		idempotencyKeysCollection(),
 		auditLogsCollection(),

@@ -193,6 +193,29 @@ func (r *UsageSessions) CountOpen(ctx context.Context, p models.ProjectID, subje
 	return r.engine.Count(ctx, usageSessions, filter, limit)
 }
 
+// OpenSubject reads up to limit open stays of a subject in a project.
+func (r *UsageSessions) OpenSubject(ctx context.Context, p models.ProjectID, subject models.Subject, limit int64) ([]models.UsageSession, error) {
+	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
+		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}, {Key: "subject", Value: string(subject)}},
+		Limit:  limit,
+	})
+}
+
+// OpenProjects lists the projects that have an open stay, of all tenants.
+func (r *UsageSessions) OpenProjects(ctx context.Context) ([]models.ProjectID, error) {
+	groups, err := r.engine.Sum(ctx, usageSessions, bson.D{{Key: "open", Value: true}}, "version", "project_id")
+	if err != nil {
+		return nil, err
+	}
+	out := make([]models.ProjectID, 0, len(groups))
+	for _, g := range groups {
+		if id, ok := g.Keys[0].(string); ok {
+			out = append(out, models.ProjectID(id))
+		}
+	}
+	return out, nil
+}
+
 // OpenOf reads up to limit of the open stays of an identity in a project.
 func (r *UsageSessions) OpenOf(ctx context.Context, p models.ProjectID, identity string, limit int64) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{

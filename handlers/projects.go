@@ -40,10 +40,14 @@ type ClientTokens struct {
 	AllowedOrigins []string `json:"allowed_origins"`
 }
 
-// ProjectLimits are set by the operator; 0 is the installation's default.
+// ProjectLimits are set by the operator; 0 is the plan's or the installation's
+// default.
 type ProjectLimits struct {
 	RequestsPerMinute      int64 `json:"requests_per_minute"`
 	ConcurrentParticipants int64 `json:"concurrent_participants"`
+	Rooms                  int64 `json:"rooms"`
+	ParticipantMinutes     int64 `json:"participant_minutes_per_month"`
+	EgressMinutes          int64 `json:"egress_minutes_per_month"`
 }
 
 func renderProject(p models.Project) Project {
@@ -127,6 +131,9 @@ type clientTokensRequest struct {
 type limitsRequest struct {
 	RequestsPerMinute      *int64 `json:"requests_per_minute" validate:"omitempty,min=0,max=100000000"`
 	ConcurrentParticipants *int64 `json:"concurrent_participants" validate:"omitempty,min=0,max=100000000"`
+	Rooms                  *int64 `json:"rooms" validate:"omitempty,min=0,max=100000000"`
+	ParticipantMinutes     *int64 `json:"participant_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
+	EgressMinutes          *int64 `json:"egress_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
 }
 
 type putProjectRequest struct {

@@ -30,6 +30,12 @@ type Problem struct {
 	RequestID string         `json:"request_id"`
 	Errors    []ProblemField `json:"errors,omitempty"`
 	Error     string         `json:"error"`
+	// Of a quota that is used up (RFC 9457, section 3.2): Limit and Used are
+	// minutes or how many, Reset is when a month's begins anew.
+	Quota models.Quota `json:"quota,omitempty"`
+	Limit *int64       `json:"limit,omitempty"`
+	Used  *float64     `json:"used,omitempty"`
+	Reset *time.Time   `json:"reset,omitempty"`
 }
 
 // ProblemField is one wrong field, located as models.FieldError says.
@@ -109,11 +115,18 @@ func Abort(c *gin.Context, err error) {
 	if problem.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.RetryAfter.Seconds()))))
 	}
-	body, err := json.Marshal(Problem{
+	answer := Problem{
 		Type: problemType + problem.Code, Title: http.StatusText(code), Status: code, Detail: problem.Message,
 		Instance: c.Request.URL.EscapedPath(), Code: problem.Code, RequestID: RequestIDOf(c),
 		Errors: problemFields(problem.Fields), Error: problem.Message,
-	})
+	}
+	if use := problem.Quota; use != nil {
+		answer.Quota, answer.Limit, answer.Used = use.Quota, &use.Limit, &use.Used
+		if !use.Reset.IsZero() {
+			answer.Reset = &use.Reset
+		}
+	}
+	body, err := json.Marshal(answer)
 	if err != nil {
 		body = nil // a status without a body still says what is needed
 	}

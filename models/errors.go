@@ -45,7 +45,9 @@ type Error struct {
 	Fields  []FieldError
 	// RetryAfter, when positive, tells the caller when to come back.
 	RetryAfter time.Duration
-	cause      error
+	// Quota, where one is exceeded, is public too.
+	Quota *QuotaUse
+	cause error
 }
 
 // NewError builds an error of a kind with a stable code and a public message.

@@ -30,5 +30,6 @@ const (
 	SessionPrefix      = "ses_"
 	InvitationPrefix   = "inv_"
 	TokenPrefix        = "tok_"
+	EventPrefix        = "evt_"
 	RequestPrefix      = "req_"
 )

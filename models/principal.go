@@ -42,6 +42,8 @@ type Principal struct {
 	Project *Project
 	KeyID   KeyID
 	Scopes  []Scope
+	// Quotas are the project's.
+	Quotas Quotas
 	// RotatedAt and EndsAt are set for a pair that another has replaced: when,
 	// and when it stops working. Every answer it gets says so.
 	RotatedAt, EndsAt time.Time

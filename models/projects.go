@@ -59,10 +59,13 @@ func DefaultClientTokens() ClientTokens {
 }
 
 // ProjectLimits are set by the operator; zero means the plan's or the
-// installation's default.
+// installation's default. All but RequestsPerMinute are quotas (Quotas).
 type ProjectLimits struct {
 	RequestsPerMinute      int64 `bson:"requests_per_minute"`
 	ConcurrentParticipants int64 `bson:"concurrent_participants"`
+	Rooms                  int64 `bson:"rooms"`
+	ParticipantMinutes     int64 `bson:"participant_minutes_per_month"`
+	EgressMinutes          int64 `bson:"egress_minutes_per_month"`
 }
 
 // ClientTokensChange is a partial update of the policy; nil leaves a field as
@@ -79,4 +82,7 @@ type ClientTokensChange struct {
 type ProjectLimitsChange struct {
 	RequestsPerMinute      *int64
 	ConcurrentParticipants *int64
+	Rooms                  *int64
+	ParticipantMinutes     *int64
+	EgressMinutes          *int64
 }

@@ -115,6 +115,7 @@ func permissions() []permission {
 		{"GET", "/v1/usage/sessions", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
 		{"GET", "/v1/usage/sessions/{project}", nil, "401 400 400 400 400 403 404 404 400 403 403 400", false},
 		{"GET", "/v1/usage/explain", nil, "401 400 400 400 400 403 400 400 400 403 403 400", false},
+		{"GET", "/v1/usage/quota", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
 		{"GET", "/v1/usage/export", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
 		{"POST", "/v1/tokens/validate", map[string]any{"token": "x"}, "401 403 403 403 403 200 200 200 403 403 403 403", false},
 	}

@@ -72,10 +72,13 @@ func TestPatchChangesWhatIsSentOnly(t *testing.T) {
 		`{"name":"New"}`:                     func(p *handlers.Project) { p.Name = "New" },
 		`{"region":""}`:                      func(p *handlers.Project) { p.Region = "" },
 		`{"client_tokens":{"enabled":true}}`: func(p *handlers.Project) { p.ClientTokens.Enabled = true },
-		`{"client_tokens":{"max_ttl_seconds":90}}`:    func(p *handlers.Project) { p.ClientTokens.MaxTTLSeconds = 90 },
-		`{"client_tokens":{"allowed_origins":[]}}`:    func(p *handlers.Project) { p.ClientTokens.AllowedOrigins = []string{} },
-		`{"client_tokens":{"grants":{"agent":true}}}`: func(p *handlers.Project) { p.ClientTokens.Grants = handlers.Grants{Agent: &yes} },
-		`{"limits":{"concurrent_participants":9}}`:    func(p *handlers.Project) { p.Limits.ConcurrentParticipants = 9 },
+		`{"client_tokens":{"max_ttl_seconds":90}}`:       func(p *handlers.Project) { p.ClientTokens.MaxTTLSeconds = 90 },
+		`{"client_tokens":{"allowed_origins":[]}}`:       func(p *handlers.Project) { p.ClientTokens.AllowedOrigins = []string{} },
+		`{"client_tokens":{"grants":{"agent":true}}}`:    func(p *handlers.Project) { p.ClientTokens.Grants = handlers.Grants{Agent: &yes} },
+		`{"limits":{"concurrent_participants":9}}`:       func(p *handlers.Project) { p.Limits.ConcurrentParticipants = 9 },
+		`{"limits":{"rooms":9}}`:                         func(p *handlers.Project) { p.Limits.Rooms = 9 },
+		`{"limits":{"participant_minutes_per_month":9}}`: func(p *handlers.Project) { p.Limits.ParticipantMinutes = 9 },
+		`{"limits":{"egress_minutes_per_month":9}}`:      func(p *handlers.Project) { p.Limits.EgressMinutes = 9 },
 	} {
 		want := read[handlers.Project](s.do(http.MethodGet, path, nil, ada.asPerson))
 		apply(&want)
@@ -111,7 +114,7 @@ func TestLimitsAreTheOperatorsToChange(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	path := "/v1/projects/" + ada.project
-	for _, limits := range []map[string]any{{"requests_per_minute": 0}, {"concurrent_participants": 1}} {
+	for _, limits := range []map[string]any{{"requests_per_minute": 0}, {"concurrent_participants": 1}, {"rooms": 1}, {"participant_minutes_per_month": 1}, {"egress_minutes_per_month": 1}} {
 		s.do(http.MethodPatch, path, map[string]any{"limits": limits}, ada.asPerson).refused(http.StatusForbidden, "not_allowed")
 		s.do(http.MethodPut, path, map[string]any{"name": "x", "limits": limits}, ada.asPerson).refused(http.StatusForbidden, "not_allowed")
 		s.do(http.MethodPatch, path, map[string]any{"limits": limits}, asOperator()).want(http.StatusOK)

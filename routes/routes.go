@@ -37,6 +37,7 @@ type Handlers struct {
 	Revocations   *handlers.Revocations
 	LiveKitEvents *handlers.LiveKitEvents
 	Usage         *handlers.Usage
+	Quotas        *handlers.Quotas
 	Docs          *handlers.Docs
 	// Metrics serves Prometheus' text format.
 	Metrics *middleware.Metrics
@@ -160,6 +161,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	server.GET("/usage/sessions", wrap(h.Usage.Sessions))
 	server.GET("/usage/sessions/:id", wrap(h.Usage.Session))
 	server.GET("/usage/explain", wrap(h.Usage.Explain))
+	server.GET("/usage/quota", wrap(h.Quotas.Get))
 	export.GET("/usage/export", wrap(h.Usage.Export))
 	return e, nil
 }

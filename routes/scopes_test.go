@@ -70,6 +70,7 @@ func scopedRoutes() map[string]scopedRoute {
 		"GET /v1/usage/sessions":                                    {models.ScopeUsageRead, nil, false},
 		"GET /v1/usage/sessions/{id}":                               {models.ScopeUsageRead, nil, false},
 		"GET /v1/usage/explain":                                     {models.ScopeUsageRead, nil, false},
+		"GET /v1/usage/quota":                                       {models.ScopeUsageRead, nil, false},
 		"GET /v1/usage/export":                                      {models.ScopeUsageRead, nil, false},
 		"POST /v1/tokens/validate":                                  {anyScope, map[string]any{"token": "x"}, false},
 	}

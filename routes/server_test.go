@@ -52,6 +52,8 @@ type setup struct {
 	replica bool
 	// liveKitAway makes the probe of LiveKit fail.
 	liveKitAway bool
+	plans       models.PlanQuotas
+	quotaGrace  time.Duration
 }
 
 // server is the whole stack in this process, over an embedded database in a
@@ -70,13 +72,28 @@ type server struct {
 	counters *services.Counters
 	cluster  *fakeCluster
 	uses     *services.KeyUses
+	quotas   *services.Quotas
 }
 
-// fakeCluster remembers who was removed from where.
+// fakeCluster remembers who was removed from where, and what was ended.
 type fakeCluster struct {
-	mu      sync.Mutex
-	removed []string
-	away    bool
+	mu             sync.Mutex
+	removed, ended []string
+	away           bool
+}
+
+func (c *fakeCluster) EndRoom(_ context.Context, room string) error { return c.end(room) }
+
+func (c *fakeCluster) StopEgress(_ context.Context, id string) error { return c.end(id) }
+
+func (c *fakeCluster) end(what string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away {
+		return models.Unavailable(errAway)
+	}
+	c.ended = append(c.ended, what)
+	return nil
 }
 
 func (c *fakeCluster) RemoveParticipant(_ context.Context, room, identity string) error {
@@ -139,7 +156,7 @@ func (s *server) build() {
 	must(err)
 	cursors := cursor.New(secret.Derive([]byte("cursors of the tests"), "cursors"))
 	keyAuth, err := services.NewKeyAuth(keys, projects, orgs, hasher, verified, services.KeyAuthOptions{
-		CacheSize: cacheSize, Exact: s.engine.Exclusive(), RequestsPerMinute: int64(o.projectPerMinute), Now: now,
+		CacheSize: cacheSize, Exact: s.engine.Exclusive(), Plans: o.plans, RequestsPerMinute: int64(o.projectPerMinute), Now: now,
 	})
 	must(err)
 	s.uses = keyAuth.Uses()
@@ -168,12 +185,20 @@ func (s *server) build() {
 	totals, leases := database.NewUsageTotals(s.engine), database.NewLeases(s.engine)
 	inbox := services.NewInbox(events, []services.Cluster{cluster}, now)
 	s.cluster = &fakeCluster{}
-	revoked := services.NewRevocations(database.NewRevocations(s.engine), stays, s.cluster, trail, zerolog.New(s.log), now)
-	s.inbox = services.NewInboxWorker(inbox, events, leases, "test", zerolog.New(s.log),
-		services.NewMetering(stays, facts, totals, now), revoked)
 	s.counters = services.NewCounters(facts, totals, "test", zerolog.New(s.log), now)
 	usage := services.NewUsage(projects, stays, facts, events, totals,
 		services.NewTotals(totals, facts, stays, leases, "test", zerolog.New(s.log), now), cursors, now)
+	places, err := services.NewPlaces(database.NewPlaces(s.engine), s.engine.Exclusive(), now)
+	must(err)
+	s.quotas, err = services.NewQuotas(services.QuotaStores{
+		Projects: projects, Organizations: orgs, Sessions: stays, Events: database.NewQuotaEvents(s.engine),
+	}, places, usage, s.cluster, services.QuotaOptions{
+		Plans: o.plans, Grace: o.quotaGrace, Leases: leases, Holder: "test", Log: zerolog.New(s.log), Now: now,
+	})
+	must(err)
+	revoked := services.NewRevocations(database.NewRevocations(s.engine), stays, places, s.cluster, trail, zerolog.New(s.log), now)
+	s.inbox = services.NewInboxWorker(inbox, events, leases, "test", zerolog.New(s.log),
+		services.NewMetering(stays, facts, totals, now), revoked, s.quotas)
 	idempotency, err := services.NewIdempotency(database.NewIdempotencyKeys(s.engine), []byte("master key of the tests"), now)
 	must(err)
 	requests := handlers.NewRequests()
@@ -184,16 +209,17 @@ func (s *server) build() {
 		Organizations: handlers.NewOrganizations(requests, services.NewOrganizations(orgs, users, projects, sessions, keyAuth,
 			services.OrganizationOptions{SignUp: !o.signUpClosed, Hasher: hasher, Cursors: cursors, Logins: logins, Trail: trail, Now: now})),
 		Projects: handlers.NewProjects(requests, services.NewProjects(projects, orgs, keys, keyAuth, hasher,
-			services.ProjectOptions{Cursors: cursors, Trail: trail, Now: now})),
+			services.ProjectOptions{Cursors: cursors, Trail: trail, Quotas: s.quotas, Now: now})),
 		Members:     handlers.NewMembers(requests, members),
 		Invitations: handlers.NewInvitations(requests, invitations),
 		AuditLogs:   handlers.NewAuditLogs(services.NewAuditLogs(auditLogs, cursors)),
 		APIKeys: handlers.NewAPIKeys(requests, services.NewKeyPairs(keys, projects, keyAuth, hasher,
 			services.KeyPairOptions{Cursors: cursors, Trail: trail, Now: now})),
-		Tokens:        handlers.NewTokens(requests, services.NewTokens(cluster, s.counters, revoked, now)),
+		Tokens:        handlers.NewTokens(requests, services.NewTokens(cluster, s.counters, revoked, s.quotas, now)),
 		Revocations:   handlers.NewRevocations(requests, revoked),
 		LiveKitEvents: handlers.NewLiveKitEvents(inbox),
 		Usage:         handlers.NewUsage(usage),
+		Quotas:        handlers.NewQuotas(s.quotas),
 		Docs:          handlers.NewDocs(routes.OpenAPI()),
 		Metrics:       middleware.NewMetrics(version, secret.New(o.metricsToken), now),
 	}, routes.Options{

@@ -54,6 +54,8 @@ type KeyAuthOptions struct {
 	CacheSize int
 	// Exact tells that no other process changes the database.
 	Exact bool
+	// Plans are the quotas of each plan.
+	Plans models.PlanQuotas
 	// RequestsPerMinute is the limit of a project on the free plan that has
 	// none of its own; 0 is no limit for any plan (models.Plan).
 	RequestsPerMinute int64
@@ -91,7 +93,7 @@ func NewKeyAuth(keys *database.APIKeys, projects *database.Projects, orgs *datab
 		}
 		client := models.Principal{
 			Kind: models.CallerClientKey, OrgID: k.OrgID, Project: &project, KeyID: k.ID, Scopes: k.Scopes,
-			RateKey: string(project.ID), RequestsPerMinute: limit,
+			Quotas: o.Plans.For(org.Plan, &project.Limits), RateKey: string(project.ID), RequestsPerMinute: limit,
 		}
 		if k.RotatedAt != nil && k.ExpiresAt != nil {
 			client.RotatedAt, client.EndsAt = *k.RotatedAt, *k.ExpiresAt

@@ -122,6 +122,24 @@ func (l *LiveKit) EndRoom(ctx context.Context, room string) error {
 	return nil
 }
 
+// StopEgress ends an egress. One that has ended already is not an error.
+func (l *LiveKit) StopEgress(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := l.egress.StopEgress(ctx, &livekit.StopEgressRequest{EgressId: id})
+	if err != nil && !isGone(err) && !isOver(err) {
+		return models.Unavailable(err)
+	}
+	return nil
+}
+
+// isOver tells LiveKit's answer that an egress is not in a state to be stopped
+// in.
+func isOver(err error) bool {
+	var e twirp.Error
+	return errors.As(err, &e) && e.Code() == twirp.FailedPrecondition
+}
+
 // isGone tells LiveKit's answer that what was asked for is not there.
 func isGone(err error) bool {
 	var e twirp.Error

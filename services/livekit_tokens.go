@@ -96,7 +96,7 @@ func (s *tokenSigner) sign(m *mint) string {
 	if m.token.Name != "" {
 		b = text(append(b, `,"name":`...), m.token.Name)
 	}
-	if m.grants.Agent != nil && *m.grants.Agent {
+	if isTrue(m.grants.Agent) {
 		b = append(b, `,"kind":"`+kindAgent+`"`...)
 	}
 	st.room = append(append(append(st.room[:0], m.project...), '_'), m.token.RoomName...)

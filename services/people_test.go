@@ -93,7 +93,7 @@ func (p *people) build(mailer Mailer, jwtSecrets ...string) {
 		KeyAuthOptions{CacheSize: 100, Exact: true, RequestsPerMinute: 1000, Now: now}))
 	p.organizations = NewOrganizations(orgs, users, projects, p.sessions, p.auth, OrganizationOptions{
 		SignUp: true, Hasher: p.hasher, Cursors: cursors, Logins: database.NewSessions(p.engine), Trail: trail, Now: now})
-	p.projects = NewProjects(projects, orgs, keys, p.auth, p.hasher, ProjectOptions{Cursors: cursors, Trail: trail, Now: now})
+	p.projects = NewProjects(projects, orgs, keys, p.auth, p.hasher, ProjectOptions{Cursors: cursors, Trail: trail, Quotas: &Quotas{}, Now: now})
 	p.members = NewMembers(orgs, users, keys, p.sessions, p.auth, MemberOptions{Cursors: cursors, Trail: trail, Now: now})
 	p.invitations = must[*Invitations](p.t)(NewInvitations(database.NewInvitations(p.engine), orgs, users, p.members,
 		InvitationOptions{Mailer: mailer, Cursors: cursors, Trail: trail, Now: now}))

@@ -33,7 +33,9 @@ type ProjectOptions struct {
 	Cursors *cursor.Codec
 	// Trail is told of every change.
 	Trail *Trail
-	Now   func() time.Time
+	// Quotas say how many projects an organization may have.
+	Quotas *Quotas
+	Now    func() time.Time
 }
 
 // NewProjects builds the service.
@@ -55,7 +57,8 @@ type KeyedProject struct {
 	Secret  secret.Value
 }
 
-// Create makes a project with its first key pair.
+// Create makes a project with its first key pair. quota_exceeded if the
+// organization's plan does not allow another.
 func (s *Projects) Create(ctx context.Context, actor *models.Principal, in ProjectInput) (out KeyedProject, err error) {
 	if err := actor.May(models.ActionProjectCreate); err != nil {
 		return KeyedProject{}, err
@@ -68,6 +71,9 @@ func (s *Projects) Create(ctx context.Context, actor *models.Principal, in Proje
 	project := models.Project{
 		ID: models.ProjectID(ids.New(models.ProjectPrefix)), OrgID: org, Name: in.Name, NameKey: foldName(in.Name),
 		Region: in.Region, ClientTokens: models.DefaultClientTokens(), CreatedAt: now, UpdatedAt: now,
+	}
+	if err := s.o.Quotas.AdmitProject(ctx, org, project.ID); err != nil {
+		return KeyedProject{}, err
 	}
 	// The key goes first: until its project is there it opens nothing.
 	pair, err := mintPair(ctx, s.hasher, models.APIKey{
@@ -286,5 +292,8 @@ func projectUpdated(p *models.Project, c ProjectChange) AuditEvent {
 	changed(&fields, "client_tokens.allowed_origins", p.ClientTokens.AllowedOrigins, c.ClientTokens.AllowedOrigins)
 	changed(&fields, "limits.requests_per_minute", p.Limits.RequestsPerMinute, c.Limits.RequestsPerMinute)
 	changed(&fields, "limits.concurrent_participants", p.Limits.ConcurrentParticipants, c.Limits.ConcurrentParticipants)
+	changed(&fields, "limits.rooms", p.Limits.Rooms, c.Limits.Rooms)
+	changed(&fields, "limits.participant_minutes_per_month", p.Limits.ParticipantMinutes, c.Limits.ParticipantMinutes)
+	changed(&fields, "limits.egress_minutes_per_month", p.Limits.EgressMinutes, c.Limits.EgressMinutes)
 	return AuditEvent{OrgID: p.OrgID, Action: "project.updated", Type: "project", ID: string(p.ID), Before: fields.before, After: fields.after}
 }

@@ -36,6 +36,7 @@ type Remover interface {
 type Revocations struct {
 	store    *database.Revocations
 	sessions *database.UsageSessions
+	places   *Places
 	cluster  Remover
 	trail    *Trail
 	log      zerolog.Logger
@@ -55,9 +56,11 @@ type revoked struct {
 	identity, room string
 }
 
-// NewRevocations removes people from a cluster and tells the audit trail.
-func NewRevocations(store *database.Revocations, sessions *database.UsageSessions, cluster Remover, trail *Trail, log zerolog.Logger, now func() time.Time) *Revocations {
-	return &Revocations{store: store, sessions: sessions, cluster: cluster, trail: trail, log: log, now: now}
+// NewRevocations removes people from a cluster, gives back the places that are
+// reserved for them and tells the audit trail.
+func NewRevocations(store *database.Revocations, sessions *database.UsageSessions, places *Places, cluster Remover,
+	trail *Trail, log zerolog.Logger, now func() time.Time) *Revocations {
+	return &Revocations{store: store, sessions: sessions, places: places, cluster: cluster, trail: trail, log: log, now: now}
 }
 
 // RevokeInput takes back the tokens of an identity, for one room or all ("").
@@ -94,6 +97,9 @@ func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in Re
 		return models.Revocation{}, err
 	}
 	s.remember(&v)
+	if err := s.places.Release(ctx, actor.Project.ID, in.Identity, in.RoomName); err != nil {
+		return models.Revocation{}, err
+	}
 	rooms := []string{in.RoomName}
 	if in.RoomName == "" {
 		if rooms, err = s.roomsOf(ctx, actor.Project.ID, in.Identity); err != nil {

@@ -23,13 +23,14 @@ type Tokens struct {
 	signer   *tokenSigner
 	counters *Counters
 	revoked  *Revocations
+	quotas   *Quotas
 	now      func() time.Time
 }
 
 // NewTokens mints tokens for one LiveKit cluster, counts them, and refuses
-// them to whom theirs were revoked.
-func NewTokens(cluster Cluster, counters *Counters, revoked *Revocations, now func() time.Time) *Tokens {
-	return &Tokens{signer: newTokenSigner(cluster), counters: counters, revoked: revoked, now: now}
+// them to whom theirs were revoked and beyond the project's quotas.
+func NewTokens(cluster Cluster, counters *Counters, revoked *Revocations, quotas *Quotas, now func() time.Time) *Tokens {
+	return &Tokens{signer: newTokenSigner(cluster), counters: counters, revoked: revoked, quotas: quotas, now: now}
 }
 
 // TokenInput asks for a token. Its fields were checked for their limits
@@ -63,7 +64,8 @@ type Token struct {
 // Create mints a token for a room of the caller's project. A client-grade
 // caller gets at most what the project's client_tokens allow. forbidden
 // grant_not_allowed, ttl_not_allowed, origin_not_allowed or
-// client_tokens_disabled or participant_revoked; invalid for what is not well-formed.
+// client_tokens_disabled or participant_revoked; quota_exceeded; invalid for
+// what is not well-formed.
 func (s *Tokens) Create(ctx context.Context, actor *models.Principal, in *TokenInput) (Token, error) {
 	if err := actor.May(models.ActionTokensCreate); err != nil {
 		return Token{}, err
@@ -107,6 +109,13 @@ func (s *Tokens) Create(ctx context.Context, actor *models.Principal, in *TokenI
 	if err := s.revoked.Refuse(ctx, actor.Project.ID, token.Identity, token.RoomName); err != nil {
 		return Token{}, err
 	}
+	if actor.Quotas.Bound() && isTrue(grants.RoomJoin) { // a token that opens no room uses nothing
+		if err := s.quotas.AdmitToken(ctx, actor, TokenAsk{
+			RoomName: token.RoomName, Identity: token.Identity, Person: !isTrue(grants.Agent), Until: token.ExpiresAt,
+		}); err != nil {
+			return Token{}, err
+		}
+	}
 	token.JWT = s.signer.sign(&mint{
 		token: &token, project: actor.Project.ID, grants: &grants, issuedAt: now,
 		metadata: in.Metadata, attributes: in.Attributes, roomConfig: config,
@@ -146,6 +155,8 @@ func GrantNotAllowed(prefix string, names []string) *models.Error {
 	}
 	return e
 }
+
+func isTrue(flag *bool) bool { return flag != nil && *flag }
 
 // randomName is 12 characters of crypto/rand's base32 text: 60 random bits.
 func randomName() string { return strings.ToLower(rand.Text()[:12]) }

@@ -72,6 +72,11 @@ func (s *Usage) Get(ctx context.Context, actor *models.Principal, q UsageQuery) 
 	if err != nil {
 		return UsageReport{}, err
 	}
+	return s.report(ctx, project, q)
+}
+
+// report is Get for a project somebody may see.
+func (s *Usage) report(ctx context.Context, project models.ProjectID, q UsageQuery) (UsageReport, error) {
 	now := s.now().UTC()
 	report, err := newReport(project, q, now)
 	if err != nil {

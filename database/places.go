@@ -1,0 +1,128 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const places = "quota_places"
+
+// placesCollection holds the numbered places of quotas. That a number is taken
+// once, and a holder has one, is for the database to see to.
+func placesCollection() Collection {
+	at := time.Duration(0)
+	return Collection{
+		Name: places,
+		Fields: []Field{
+			{"owner", String}, {"quota", String}, {"number", Int}, {"holder", String}, {"identity", String},
+			{"session", String}, {"expires_at", Time},
+		},
+		Indexes: []Index{
+			{Keys: []string{"owner", "quota", "holder"}, Unique: true, ConflictCode: PlaceHeld},
+			{Keys: []string{"owner", "identity"}},
+			{Keys: []string{"expires_at"}, ExpireAfter: &at},
+		},
+	}
+}
+
+// PlaceHeld is the code of the conflict when a holder has a place already.
+const PlaceHeld = "place_held"
+
+// Places is the repository of places.
+type Places struct{ engine Engine }
+
+// NewPlaces reads and writes places through an engine.
+func NewPlaces(e Engine) *Places { return &Places{e} }
+
+func placesOf(owner string, q models.Quota) bson.D {
+	return bson.D{{Key: "owner", Value: owner}, {Key: "quota", Value: string(q)}}
+}
+
+func placeOf(owner string, q models.Quota, holder string) bson.D {
+	return append(placesOf(owner, q), bson.E{Key: "holder", Value: holder})
+}
+
+// Take stores a place; conflict place_held if its holder has one, conflict
+// already_exists if its number is taken.
+func (r *Places) Take(ctx context.Context, p *models.Place) error {
+	return r.engine.Insert(ctx, places, p)
+}
+
+// Each calls each for the places of a quota, expired ones too, up to limit.
+func (r *Places) Each(ctx context.Context, owner string, q models.Quota, limit int64, each func(models.Place) error) error {
+	return r.engine.Find(ctx, places, Query{Filter: placesOf(owner, q), Limit: limit}, func(raw bson.Raw) error {
+		var p models.Place
+		if err := bson.Unmarshal(raw, &p); err != nil {
+			return models.Internal(err)
+		}
+		return each(p)
+	})
+}
+
+// Extend makes a holder's reservation last at least until a time and gives it;
+// not_found without one that lasts beyond now.
+func (r *Places) Extend(ctx context.Context, owner string, q models.Quota, holder string, now, until time.Time) (models.Place, error) {
+	return changed[models.Place](ctx, r.engine, places,
+		append(placeOf(owner, q, holder), bson.E{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: now}}}),
+		bson.D{{Key: "$max", Value: bson.D{{Key: "expires_at", Value: until}}}})
+}
+
+// Held reads a holder's place, or not_found.
+func (r *Places) Held(ctx context.Context, owner string, q models.Quota, holder string) (models.Place, error) {
+	return one[models.Place](ctx, r.engine, places, Query{Filter: placeOf(owner, q, holder)})
+}
+
+// Occupy gives a holder's place to a session and takes its end away;
+// not_found without a place.
+func (r *Places) Occupy(ctx context.Context, owner string, q models.Quota, holder, session string) (models.Place, error) {
+	return changed[models.Place](ctx, r.engine, places, placeOf(owner, q, holder), bson.D{
+		{Key: "$set", Value: bson.D{{Key: "session", Value: session}}},
+		{Key: "$unset", Value: bson.D{{Key: "expires_at", Value: ""}}},
+	})
+}
+
+// Vacate removes a holder's place if that session has it.
+func (r *Places) Vacate(ctx context.Context, owner string, q models.Quota, holder, session string) error {
+	_, err := r.engine.Delete(ctx, places, append(placeOf(owner, q, holder), bson.E{Key: "session", Value: session}), 1)
+	return err
+}
+
+// DropReserved removes a holder's reservation; a place that is taken stays.
+func (r *Places) DropReserved(ctx context.Context, owner string, q models.Quota, holder string) error {
+	_, err := r.engine.Delete(ctx, places, append(placeOf(owner, q, holder), reserved()), 1)
+	return err
+}
+
+// DropExpired removes a place if its reservation has ended, and tells whether
+// it did.
+func (r *Places) DropExpired(ctx context.Context, id string, now time.Time) (bool, error) {
+	n, err := r.engine.Delete(ctx, places, bson.D{
+		{Key: "_id", Value: id}, {Key: "expires_at", Value: bson.D{{Key: "$lte", Value: now}}},
+	}, 1)
+	return n > 0, err
+}
+
+// ReservedOf reads up to limit reservations of an identity.
+func (r *Places) ReservedOf(ctx context.Context, owner, identity string, limit int64) ([]models.Place, error) {
+	return many[models.Place](ctx, r.engine, places, Query{
+		Filter: bson.D{{Key: "owner", Value: owner}, {Key: "identity", Value: identity}, reserved()}, Limit: limit,
+	})
+}
+
+// Count counts the places of a quota that are taken and those reserved beyond
+// now.
+func (r *Places) Count(ctx context.Context, owner string, q models.Quota, now time.Time) (taken, promised int64, err error) {
+	taken, err = r.engine.Count(ctx, places, append(placesOf(owner, q), bson.E{Key: "session", Value: bson.D{{Key: "$exists", Value: true}}}), 0)
+	if err != nil {
+		return 0, 0, err
+	}
+	promised, err = r.engine.Count(ctx, places, append(placesOf(owner, q), bson.E{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: now}}}), 0)
+	return taken, promised, err
+}
+
+// reserved is the condition that nobody has taken the place yet.
+func reserved() bson.E { return bson.E{Key: "session", Value: bson.D{{Key: "$exists", Value: false}}} }

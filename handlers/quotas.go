@@ -1,0 +1,87 @@
+package handlers
+
+import (
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/services"
+)
+
+// Quotas serves /v1/usage/quota.
+type Quotas struct{ service *services.Quotas }
+
+// NewQuotas serves a service.
+func NewQuotas(s *services.Quotas) *Quotas { return &Quotas{s} }
+
+// QuotaReport is what a project may use and has used.
+type QuotaReport struct {
+	ProjectID models.ProjectID `json:"project_id"`
+	Plan      models.Plan      `json:"plan"`
+	// Start and End are of the calendar month.
+	Start  time.Time                 `json:"start"`
+	End    time.Time                 `json:"end"`
+	Quotas map[models.Quota]QuotaUse `json:"quotas"`
+	Events []QuotaEvent              `json:"events"`
+}
+
+// QuotaUse is how much of a quota is used: minutes, or how many are there.
+// What is null is not limited.
+type QuotaUse struct {
+	Limit     *int64     `json:"limit"`
+	Used      float64    `json:"used"`
+	Reserved  int64      `json:"reserved"`
+	Remaining *float64   `json:"remaining"`
+	Reset     *time.Time `json:"reset"`
+}
+
+// QuotaEvent is a threshold that was reached.
+type QuotaEvent struct {
+	ID        string       `json:"id"`
+	Type      string       `json:"type"`
+	Timestamp time.Time    `json:"timestamp"`
+	Quota     models.Quota `json:"quota"`
+	Percent   int64        `json:"percent"`
+	Limit     int64        `json:"limit"`
+	Used      float64      `json:"used"`
+}
+
+// Get answers with the quotas of a project.
+func (h *Quotas) Get(c *gin.Context) error {
+	q := query{c: c}
+	project := models.ProjectID(q.text("project_id", maxQuery))
+	if err := q.err(); err != nil {
+		return err
+	}
+	out, err := h.service.Report(c.Request.Context(), actor(c), project)
+	if err != nil {
+		return err
+	}
+	report := QuotaReport{ProjectID: out.ProjectID, Plan: out.Plan, Start: out.Start, End: out.End,
+		Quotas: make(map[models.Quota]QuotaUse, len(out.Uses)), Events: make([]QuotaEvent, 0, len(out.Events))}
+	for i := range out.Uses {
+		report.Quotas[out.Uses[i].Quota] = renderQuotaUse(&out.Uses[i])
+	}
+	for i := range out.Events {
+		e := &out.Events[i]
+		report.Events = append(report.Events, QuotaEvent{ID: e.EventID, Type: e.Type(), Timestamp: instant(e.At),
+			Quota: e.Quota, Percent: e.Percent, Limit: e.Limit, Used: e.Used})
+	}
+	return answer(c, http.StatusOK, report)
+}
+
+func renderQuotaUse(u *models.QuotaUse) QuotaUse {
+	out := QuotaUse{Used: u.Used, Reserved: u.Reserved}
+	if u.Limit > 0 {
+		// To the thousandth, as minutes are known.
+		left := math.Round(max(0, float64(u.Limit)-u.Used)*1000) / 1000
+		out.Limit, out.Remaining = &u.Limit, &left
+	}
+	if !u.Reset.IsZero() {
+		out.Reset = &u.Reset
+	}
+	return out
+}

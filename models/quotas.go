@@ -1,0 +1,197 @@
+package models
+
+import (
+	"strconv"
+	"time"
+)
+
+// Quota names a limit on what is used.
+type Quota string
+
+// The quotas. Minutes are counted by calendar months in UTC; the others count
+// what is there at the same time.
+const (
+	// QuotaParticipantMinutes is the minutes of people in a project's rooms.
+	QuotaParticipantMinutes Quota = "participant_minutes_per_month"
+	// QuotaConcurrentParticipants is the people in a project's rooms.
+	QuotaConcurrentParticipants Quota = "concurrent_participants"
+	// QuotaRooms is the open rooms of a project.
+	QuotaRooms Quota = "rooms"
+	// QuotaEgressMinutes is the minutes of a project's egresses.
+	QuotaEgressMinutes Quota = "egress_minutes_per_month"
+	// QuotaProjects is the projects of an organization.
+	QuotaProjects Quota = "projects"
+)
+
+// QuotaNames lists the quotas in the order they are shown.
+func QuotaNames() []Quota {
+	return []Quota{QuotaParticipantMinutes, QuotaConcurrentParticipants, QuotaRooms, QuotaEgressMinutes, QuotaProjects}
+}
+
+// Monthly tells whether q adds up over a calendar month.
+func (q Quota) Monthly() bool { return q == QuotaParticipantMinutes || q == QuotaEgressMinutes }
+
+// Period is the time in which q's thresholds are told of once: its month, or
+// for what is counted at the same time the day, in UTC.
+func (q Quota) Period() Window {
+	if q.Monthly() {
+		return WindowMonth
+	}
+	return WindowDay
+}
+
+// Quotas are limits; 0 is none.
+type Quotas struct {
+	ParticipantMinutes     int64
+	ConcurrentParticipants int64
+	Rooms                  int64
+	EgressMinutes          int64
+	// Projects is of an organization, the others of each of its projects.
+	Projects int64
+}
+
+// Of gives the limit that has a name.
+func (q *Quotas) Of(name Quota) int64 {
+	if limit := q.field(name); limit != nil {
+		return *limit
+	}
+	return 0
+}
+
+// Set changes the limit that has a name; false if none has.
+func (q *Quotas) Set(name Quota, limit int64) bool {
+	field := q.field(name)
+	if field != nil {
+		*field = limit
+	}
+	return field != nil
+}
+
+func (q *Quotas) field(name Quota) *int64 {
+	switch name {
+	case QuotaParticipantMinutes:
+		return &q.ParticipantMinutes
+	case QuotaConcurrentParticipants:
+		return &q.ConcurrentParticipants
+	case QuotaRooms:
+		return &q.Rooms
+	case QuotaEgressMinutes:
+		return &q.EgressMinutes
+	case QuotaProjects:
+		return &q.Projects
+	}
+	return nil
+}
+
+// Bound tells whether anything of a project is limited.
+func (q *Quotas) Bound() bool {
+	return q.ParticipantMinutes > 0 || q.ConcurrentParticipants > 0 || q.Rooms > 0 || q.EgressMinutes > 0
+}
+
+// PlanQuotas are what the operator gives each project of an organization, by
+// its plan.
+type PlanQuotas map[Plan]Quotas
+
+// For gives the quotas of a project: the plan's, but where the project has
+// limits of its own.
+func (p PlanQuotas) For(plan Plan, own *ProjectLimits) Quotas {
+	q := p[plan]
+	for name, limit := range map[Quota]int64{
+		QuotaParticipantMinutes: own.ParticipantMinutes, QuotaConcurrentParticipants: own.ConcurrentParticipants,
+		QuotaRooms: own.Rooms, QuotaEgressMinutes: own.EgressMinutes,
+	} {
+		if limit > 0 {
+			q.Set(name, limit)
+		}
+	}
+	return q
+}
+
+// QuotaUse is how much of a quota is used.
+type QuotaUse struct {
+	Quota Quota
+	// Limit is 0 where there is none.
+	Limit int64
+	// Used is minutes, or how many are there; Reserved of them are promised to
+	// who has a token and has not joined.
+	Used     float64
+	Reserved int64
+	// Reset is when a month's quota begins anew; zero for the others.
+	Reset time.Time
+}
+
+// QuotaExceeded refuses what would go beyond a limit, and says by how much.
+func QuotaExceeded(use QuotaUse) *Error {
+	e := NewError(KindQuotaExceeded, "quota_exceeded", "The quota "+string(use.Quota)+" is used up: "+
+		strconv.FormatFloat(use.Used, 'f', -1, 64)+" of "+strconv.FormatInt(use.Limit, 10)+".")
+	if !use.Reset.IsZero() {
+		e.Message = e.Message[:len(e.Message)-1] + "; it begins anew at " + use.Reset.UTC().Format(time.RFC3339) + "."
+	}
+	e.Quota = &use
+	return e
+}
+
+// Thresholds, in percent of a limit, that are told of.
+const (
+	QuotaWarningPercent = 80
+	QuotaReachedPercent = 100
+)
+
+// Types of quota events.
+const (
+	EventQuotaWarning = "quota.warning"
+	EventQuotaReached = "quota.reached"
+)
+
+// QuotaEvent says that a threshold of a quota was reached: once for each
+// quota, limit and period.
+type QuotaEvent struct {
+	// ID is a function of owner, quota, threshold, limit and period.
+	ID string `bson:"_id"`
+	// EventID is what it is called outside: evt_….
+	EventID string `bson:"event_id"`
+	// Owner is the project, or for QuotaProjects the organization.
+	Owner   string    `bson:"owner"`
+	Quota   Quota     `bson:"quota"`
+	Percent int64     `bson:"percent"`
+	Limit   int64     `bson:"limit"`
+	Used    float64   `bson:"used"`
+	Period  time.Time `bson:"period"`
+	At      time.Time `bson:"at"`
+}
+
+// Type is what kind of event it is.
+func (e *QuotaEvent) Type() string {
+	if e.Percent >= QuotaReachedPercent {
+		return EventQuotaReached
+	}
+	return EventQuotaWarning
+}
+
+// Place is one of the numbered places that a quota of things at the same time
+// has. A place has one holder and a holder one place, so that as many are let
+// in as there are numbers, however many ask at once and of whichever replica.
+type Place struct {
+	// ID is a function of owner, quota and number.
+	ID    string `bson:"_id"`
+	Owner string `bson:"owner"`
+	Quota Quota  `bson:"quota"`
+	// Number counts from 1.
+	Number int64 `bson:"number"`
+	// Holder is who or what the place is for.
+	Holder string `bson:"holder"`
+	// Identity is of a participant, for whom a revocation gives it back.
+	Identity string `bson:"identity,omitempty"`
+	// Session is what took the place; until then it is reserved up to
+	// ExpiresAt, and it has no end from then on.
+	Session   string    `bson:"session,omitempty"`
+	ExpiresAt time.Time `bson:"expires_at,omitempty"`
+}
+
+// Live tells whether the place is taken or reserved at that time.
+func (p *Place) Live(at time.Time) bool { return p.Session != "" || at.Before(p.ExpiresAt) }
+
+// PlaceID names a place.
+func PlaceID(owner string, q Quota, number int64) string {
+	return owner + "|" + string(q) + "|" + strconv.FormatInt(number, 10)
+}

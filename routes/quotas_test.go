@@ -1,0 +1,468 @@
+package routes_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"pulse-control-plane/handlers"
+	"pulse-control-plane/middleware"
+	"pulse-control-plane/models"
+)
+
+// limited is a tenant whose project the operator has given limits.
+func (s *server) limited(name string, limits map[string]any) tenant {
+	s.t.Helper()
+	t := s.tenant(name)
+	s.patch(t.project, map[string]any{"limits": limits})
+	return t
+}
+
+// ask asks for a token and does not look at the answer.
+func (s *server) ask(t tenant, room, identity string, more ...map[string]any) *answer {
+	s.t.Helper()
+	body := map[string]any{"room_name": room, "participant_identity": identity}
+	for _, m := range more {
+		for name, value := range m {
+			body[name] = value
+		}
+	}
+	return s.do(http.MethodPost, "/v1/tokens/create", body, t.asOwn)
+}
+
+// overQuota fails the test unless a quota is named as used up.
+func (a *answer) overQuota(q models.Quota, limit int64, used float64) middleware.Problem {
+	a.t.Helper()
+	a.refused(http.StatusPaymentRequired, "quota_exceeded")
+	p := a.problem()
+	if p.Quota != q || p.Limit == nil || *p.Limit != limit || p.Used == nil || *p.Used != used {
+		a.t.Fatalf("%s: names another quota than %s, %d of %d: %s", a.what, q, int64(used), limit, a.body)
+	}
+	return p
+}
+
+// quota reads what a project may use.
+func (s *server) quota(t tenant) handlers.QuotaReport {
+	s.t.Helper()
+	return read[handlers.QuotaReport](s.do(http.MethodGet, "/v1/usage/quota", nil, t.asOwn).want(http.StatusOK))
+}
+
+func (s *server) joins(t tenant, room, identity string) {
+	s.t.Helper()
+	now := s.clock.Now()
+	s.liveKit(t.project, room, now, event{id: fmt.Sprint("EV_in_", room, identity, now.UnixNano()), kind: "participant_joined", participant: identity, at: now, joined: now})
+}
+
+func (s *server) leaves(t tenant, room, identity string, joined time.Time) {
+	s.t.Helper()
+	now := s.clock.Now()
+	s.liveKit(t.project, room, joined, event{id: fmt.Sprint("EV_out_", room, identity, now.UnixNano()), kind: "participant_left", participant: identity,
+		reason: "CLIENT_INITIATED", at: now, joined: joined})
+}
+
+func TestTwoHundredMintsAtOnceAgainstACapOfFiftyLetInFifty(t *testing.T) {
+	for name, replicas := range map[string]int{"one process": 1, "three replicas": 3} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, func(o *setup) { o.replica = replicas > 1 })
+			mine := s.limited("mine", map[string]any{"concurrent_participants": 50})
+			servers := []*server{s}
+			for len(servers) < replicas {
+				servers = append(servers, s.another())
+			}
+			var all sync.WaitGroup
+			answers := make([]*answer, 200)
+			for n := range answers {
+				all.Go(func() {
+					answers[n] = servers[n%replicas].ask(mine, fmt.Sprintf("room-%d", n%7), fmt.Sprintf("person-%d", n))
+				})
+			}
+			all.Wait()
+			let := 0
+			for _, a := range answers {
+				switch a.status {
+				case http.StatusCreated:
+					let++
+				default:
+					a.overQuota(models.QuotaConcurrentParticipants, 50, 50)
+				}
+			}
+			if let != 50 {
+				t.Errorf("%d were let in", let)
+			}
+			if q := s.quota(mine).Quotas[models.QuotaConcurrentParticipants]; q.Used != 50 || q.Reserved != 50 || *q.Limit != 50 || *q.Remaining != 0 {
+				t.Errorf("the report says %+v", q)
+			}
+		})
+	}
+}
+
+func TestAReservationLastsUntilItsHolderJoinsOrItsTokenExpires(t *testing.T) {
+	s := newServer(t)
+	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
+	s.ask(mine, "daily", "ann", map[string]any{"ttl_seconds": 600}).want(http.StatusCreated)
+	s.ask(mine, "daily", "bob", map[string]any{"ttl_seconds": 60}).want(http.StatusCreated)
+	s.ask(mine, "daily", "cyd").overQuota(models.QuotaConcurrentParticipants, 2, 2)
+	joined := s.clock.Now()
+	s.joins(mine, "daily", "ann")
+	s.ask(mine, "daily", "cyd").overQuota(models.QuotaConcurrentParticipants, 2, 2)
+	s.clock.Advance(time.Minute) // bob's token ends
+	s.ask(mine, "daily", "cyd").want(http.StatusCreated)
+	s.ask(mine, "daily", "dan").overQuota(models.QuotaConcurrentParticipants, 2, 2)
+	s.clock.Advance(time.Hour) // ann's token has ended; she is there all the same
+	s.ask(mine, "daily", "dan").want(http.StatusCreated)
+	s.ask(mine, "daily", "eve").overQuota(models.QuotaConcurrentParticipants, 2, 2)
+	s.leaves(mine, "daily", "ann", joined)
+	s.ask(mine, "daily", "eve").want(http.StatusCreated)
+}
+
+func TestASecondTokenForTheSameParticipantNeedsNoSecondPlace(t *testing.T) {
+	s := newServer(t)
+	mine := s.limited("mine", map[string]any{"concurrent_participants": 1})
+	for range 3 {
+		s.ask(mine, "daily", "ann", map[string]any{"ttl_seconds": 60}).want(http.StatusCreated)
+		s.clock.Advance(30 * time.Second)
+	}
+	s.ask(mine, "weekly", "ann").overQuota(models.QuotaConcurrentParticipants, 1, 1)
+	s.ask(mine, "daily", "bob").overQuota(models.QuotaConcurrentParticipants, 1, 1)
+	s.joins(mine, "daily", "ann")
+	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+}
+
+func TestReservationsOutliveTheProcess(t *testing.T) {
+	s := newServer(t)
+	mine := s.limited("mine", map[string]any{"concurrent_participants": 3})
+	joined := s.clock.Now()
+	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+	s.ask(mine, "daily", "bob").want(http.StatusCreated)
+	s.joins(mine, "daily", "ann")
+	next := s.another() // as one does that was killed and started again
+	next.ask(mine, "daily", "cyd").want(http.StatusCreated)
+	next.ask(mine, "daily", "dan").overQuota(models.QuotaConcurrentParticipants, 3, 3)
+	next.leaves(mine, "daily", "ann", joined)
+	next.ask(mine, "daily", "dan").want(http.StatusCreated)
+	next.ask(mine, "daily", "eve").overQuota(models.QuotaConcurrentParticipants, 3, 3)
+}
+
+func TestWhoJoinsOverTheCapIsRemoved(t *testing.T) {
+	s := newServer(t)
+	mine := s.tenant("mine")
+	for _, name := range []string{"ann", "bob", "cyd", "dan"} {
+		s.ask(mine, "daily", name).want(http.StatusCreated) // before there is a cap
+	}
+	s.joins(mine, "daily", "ann")
+	s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": 2}})
+	s.clock.Advance(6 * time.Second) // a new limit is in force for joins when it is read next
+	s.joins(mine, "daily", "bob")
+	if len(s.cluster.removed) != 0 {
+		t.Fatalf("removed %v", s.cluster.removed)
+	}
+	s.joins(mine, "daily", "cyd")
+	if want := []string{mine.project + "_daily cyd"}; !slices.Equal(s.cluster.removed, want) {
+		t.Fatalf("removed %v", s.cluster.removed)
+	}
+	// LiveKit is away for the next one, who is removed as soon as it is back.
+	s.cluster.away = true
+	s.joins(mine, "daily", "dan")
+	s.cluster.away = false
+	s.clock.Advance(time.Second)
+	s.work()
+	if want := []string{mine.project + "_daily cyd", mine.project + "_daily dan"}; !slices.Equal(s.cluster.removed, want) {
+		t.Fatalf("removed %v", s.cluster.removed)
+	}
+}
+
+func TestARoomBeyondTheLimitIsRefusedAndEnded(t *testing.T) {
+	s := newServer(t)
+	mine := s.limited("mine", map[string]any{"rooms": 1})
+	made := s.clock.Now()
+	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+	s.ask(mine, "daily", "bob").want(http.StatusCreated)
+	s.ask(mine, "weekly", "ann").overQuota(models.QuotaRooms, 1, 1)
+	s.liveKit(mine.project, "daily", made, event{id: "EV_1", kind: "room_started", at: made})
+	s.ask(mine, "weekly", "ann").overQuota(models.QuotaRooms, 1, 1)
+	s.liveKit(mine.project, "sneaky", made, event{id: "EV_2", kind: "room_started", at: made})
+	if want := []string{mine.project + "_sneaky"}; !slices.Equal(s.cluster.ended, want) {
+		t.Errorf("ended %v", s.cluster.ended)
+	}
+	s.liveKit(mine.project, "sneaky", made, event{id: "EV_3", kind: "room_finished", at: made})
+	s.liveKit(mine.project, "daily", made, event{id: "EV_4", kind: "room_finished", at: made})
+	s.ask(mine, "weekly", "ann").want(http.StatusCreated)
+}
+
+func TestATokenRefusedForItsRoomHoldsNoPlaceForItsParticipant(t *testing.T) {
+	s := newServer(t)
+	mine := s.limited("mine", map[string]any{"rooms": 1, "concurrent_participants": 2})
+	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+	for n := range 5 {
+		s.ask(mine, "weekly", fmt.Sprint("p", n)).overQuota(models.QuotaRooms, 1, 1)
+	}
+	s.ask(mine, "daily", "bob").want(http.StatusCreated)
+}
+
+func TestARoomThatFinishedGivesBackThePlacesOfWhoWasInIt(t *testing.T) {
+	s := newServer(t)
+	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
+	made := s.clock.Now()
+	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+	s.ask(mine, "daily", "bob").want(http.StatusCreated)
+	s.joins(mine, "daily", "ann")
+	s.joins(mine, "daily", "bob")
+	s.ask(mine, "weekly", "cyd").overQuota(models.QuotaConcurrentParticipants, 2, 2)
+	s.liveKit(mine.project, "daily", made, event{id: "EV_end", kind: "room_finished", at: made.Add(time.Second)})
+	s.ask(mine, "weekly", "cyd").want(http.StatusCreated)
+	s.ask(mine, "weekly", "dan").want(http.StatusCreated)
+}
+
+func TestATokenThatOpensNothingUsesNothing(t *testing.T) {
+	s := newServer(t)
+	mine := s.limited("mine", map[string]any{"concurrent_participants": 1, "rooms": 1})
+	no, yes := map[string]any{"grants": map[string]any{"roomJoin": false, "roomAdmin": true}}, map[string]any{"grants": map[string]any{"agent": true}}
+	for n := range 3 {
+		s.ask(mine, fmt.Sprint("room-", n), "admin", no).want(http.StatusCreated)
+		s.ask(mine, "daily", fmt.Sprint("agent-", n), yes).want(http.StatusCreated) // no person
+	}
+	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+}
+
+func TestARevocationGivesBackWhatIsReserved(t *testing.T) {
+	s := newServer(t)
+	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
+	s.ask(mine, "daily", "mallory").want(http.StatusCreated)
+	s.ask(mine, "weekly", "mallory").want(http.StatusCreated)
+	s.ask(mine, "daily", "ann").overQuota(models.QuotaConcurrentParticipants, 2, 2)
+	revoke := map[string]any{"participant_identity": "mallory", "room_name": "daily"}
+	s.do(http.MethodPost, "/v1/tokens/revoke", revoke, mine.asOwn).want(http.StatusOK)
+	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+	s.ask(mine, "daily", "bob").overQuota(models.QuotaConcurrentParticipants, 2, 2)
+	delete(revoke, "room_name")
+	s.do(http.MethodPost, "/v1/tokens/revoke", revoke, mine.asOwn).want(http.StatusOK)
+	s.ask(mine, "daily", "bob").want(http.StatusCreated)
+}
+
+// talks is a call of two people that lasted and goes on.
+func (s *server) talks(t tenant, room string, d time.Duration) {
+	s.t.Helper()
+	now := s.clock.Now()
+	var joins []event
+	for n := range 2 {
+		who := fmt.Sprint(room, n)
+		joins = append(joins, event{id: "EV_" + who, kind: "participant_joined", participant: who, at: now.Add(-d), joined: now.Add(-d)})
+	}
+	s.liveKit(t.project, room, now.Add(-d), joins...)
+}
+
+// monthly is a server whose clock stands in the middle of a month.
+func monthly(t *testing.T, grace time.Duration) *server {
+	s := newServer(t, func(o *setup) { o.quotaGrace = grace })
+	now := s.clock.Now()
+	s.clock.Advance(time.Date(now.Year(), now.Month()+1, 15, 12, 0, 0, 0, time.UTC).Sub(now))
+	return s
+}
+
+func TestAMonthThatIsUsedUpRefusesTokensAndEndsRoomsAfterTheGrace(t *testing.T) {
+	s := monthly(t, 10*time.Minute)
+	mine, other := s.limited("mine", map[string]any{"participant_minutes_per_month": 100}), s.tenant("other")
+	enforce := func() {
+		t.Helper()
+		s.clock.Advance(6 * time.Second) // what is known of a month is some seconds old
+		if err := s.quotas.Enforce(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.talks(mine, "daily", 45*time.Minute)
+	s.talks(other, "daily", 45*time.Minute)
+	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+	enforce()
+	s.clock.Advance(5 * time.Minute)
+	enforce()
+	if report := s.quota(mine); report.Quotas[models.QuotaParticipantMinutes].Used < 100 || len(s.cluster.ended) > 0 {
+		t.Fatalf("%+v, ended %v", report, s.cluster.ended)
+	}
+	refused := s.ask(mine, "daily", "ann").refused(http.StatusPaymentRequired, "quota_exceeded").problem()
+	month := models.WindowMonth.Start(s.clock.Now())
+	if refused.Quota != models.QuotaParticipantMinutes || *refused.Limit != 100 || *refused.Used < 100 || *refused.Used > 101 ||
+		refused.Reset == nil || !refused.Reset.Equal(models.WindowMonth.Next(month)) {
+		t.Errorf("the refusal says %+v", refused)
+	}
+	s.ask(mine, "daily", "agent", map[string]any{"grants": map[string]any{"agent": true}}).want(http.StatusCreated)
+	s.ask(other, "daily", "ann").want(http.StatusCreated)
+	s.clock.Advance(9 * time.Minute)
+	enforce()
+	if len(s.cluster.ended) > 0 {
+		t.Errorf("ended %v within the grace", s.cluster.ended)
+	}
+	s.clock.Advance(time.Minute)
+	s.cluster.away = true
+	if err := s.quotas.Enforce(context.Background()); err == nil {
+		t.Error("a cluster that is away is no error")
+	}
+	s.cluster.away = false
+	enforce()
+	if want := []string{mine.project + "_daily"}; !slices.Equal(s.cluster.ended, want) {
+		t.Errorf("ended %v", s.cluster.ended)
+	}
+	s.clock.Advance(models.WindowMonth.Next(month).Sub(s.clock.Now()))
+	now := s.clock.Now()
+	s.liveKit(mine.project, "daily", now, event{id: "EV_last", kind: "room_finished", at: now})
+	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+}
+
+func TestEgressMinutesThatAreUsedUpStopTheEgress(t *testing.T) {
+	s := monthly(t, 0)
+	mine := s.limited("mine", map[string]any{"egress_minutes_per_month": 30})
+	began := s.clock.Now().Add(-29 * time.Minute)
+	s.webhook(map[string]any{"event": "egress_started", "id": "EV_eg", "createdAt": fmt.Sprint(began.Unix()), "egressInfo": map[string]any{
+		"egressId": "EG_1", "roomName": mine.project + "_daily", "roomId": "RM_1", "startedAt": fmt.Sprint(began.UnixNano())}}).want(http.StatusOK)
+	s.work()
+	for minute, want := range []int{0, 1} {
+		if err := s.quotas.Enforce(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.cluster.ended) != want || want == 1 && s.cluster.ended[0] != "EG_1" {
+			t.Errorf("after %d minutes ended %v", 29+minute, s.cluster.ended)
+		}
+		s.clock.Advance(time.Minute)
+	}
+	s.ask(mine, "daily", "ann").want(http.StatusCreated) // who records nothing
+}
+
+func TestThresholdsOfAQuotaAreToldOfOnceInEachPeriod(t *testing.T) {
+	s := monthly(t, time.Hour)
+	mine := s.limited("mine", map[string]any{"concurrent_participants": 5, "participant_minutes_per_month": 100})
+	told := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, e := range s.quota(mine).Events {
+			got = append(got, fmt.Sprint(e.Type, " ", e.Quota, " ", e.Percent, " of ", e.Limit))
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Fatalf("told of %q, want %q", got, want)
+		}
+	}
+	short := map[string]any{"ttl_seconds": 30}
+	for n := range 3 {
+		s.ask(mine, "daily", fmt.Sprint("p", n), short).want(http.StatusCreated)
+	}
+	told()
+	s.ask(mine, "daily", "p3", short).want(http.StatusCreated)
+	told("quota.warning concurrent_participants 80 of 5")
+	s.ask(mine, "daily", "p4", short).want(http.StatusCreated)
+	people := []string{"quota.warning concurrent_participants 80 of 5", "quota.reached concurrent_participants 100 of 5"}
+	told(people...)
+	s.ask(mine, "daily", "p5", short).refused(http.StatusPaymentRequired, "quota_exceeded")
+	s.another().ask(mine, "daily", "p5", short).refused(http.StatusPaymentRequired, "quota_exceeded")
+	told(people...)
+
+	s.talks(mine, "daily", 41*time.Minute)
+	s.clock.Advance(6 * time.Second) // what is known of a month is some seconds old
+	for range 3 {
+		if err := s.quotas.Enforce(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told(append(people, "quota.warning participant_minutes_per_month 80 of 100")...)
+	s.clock.Advance(10 * time.Minute)
+	for range 3 {
+		if err := s.quotas.Enforce(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told(append(people, "quota.warning participant_minutes_per_month 80 of 100", "quota.reached participant_minutes_per_month 100 of 100")...)
+}
+
+func TestAPlanLimitsEachProjectAndTheirNumber(t *testing.T) {
+	s := newServer(t, func(o *setup) {
+		o.plans = models.PlanQuotas{models.PlanFree: {ConcurrentParticipants: 1, Projects: 2}, models.PlanPro: {ConcurrentParticipants: 3}}
+	})
+	mine := s.tenant("mine")
+	second := s.newProject(mine, "second")
+	for _, project := range []tenant{mine, {asOwn: asServer(second.PulseAPIKey, second.PulseAPISecret)}} {
+		s.ask(project, "daily", "ann").want(http.StatusCreated)
+		s.ask(project, "daily", "bob").overQuota(models.QuotaConcurrentParticipants, 1, 1)
+	}
+	third := map[string]any{"name": "third"}
+	s.do(http.MethodPost, "/v1/projects", third, mine.asPerson).overQuota(models.QuotaProjects, 2, 2)
+	if q := s.quota(mine).Quotas[models.QuotaProjects]; q.Used != 2 || *q.Limit != 2 {
+		t.Errorf("the report says %+v", q)
+	}
+	// What the project has of its own goes before the plan, and a better plan before none.
+	s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": 2}})
+	s.ask(mine, "daily", "bob").want(http.StatusCreated)
+	s.ask(mine, "daily", "cyd").overQuota(models.QuotaConcurrentParticipants, 2, 2)
+	s.do(http.MethodPatch, "/v1/organizations/"+mine.org, map[string]any{"plan": "pro"}, asOperator()).want(http.StatusOK)
+	s.do(http.MethodPost, "/v1/projects", third, mine.asPerson).want(http.StatusCreated)
+	s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": 0}})
+	s.ask(mine, "daily", "cyd").want(http.StatusCreated)
+	s.ask(mine, "daily", "dan").overQuota(models.QuotaConcurrentParticipants, 3, 3)
+	// A project that is gone makes room for another.
+	s.do(http.MethodPatch, "/v1/organizations/"+mine.org, map[string]any{"plan": "free"}, asOperator()).want(http.StatusOK)
+	s.do(http.MethodPost, "/v1/projects", third, mine.asPerson).overQuota(models.QuotaProjects, 2, 3)
+	for _, id := range []string{mine.project, string(second.Project.ID)} {
+		s.do(http.MethodDelete, "/v1/projects/"+id, nil, mine.asPerson).want(http.StatusNoContent)
+	}
+	s.clock.Advance(time.Minute) // what is being made holds its place this long
+	s.do(http.MethodPost, "/v1/projects", third, mine.asPerson).want(http.StatusCreated)
+}
+
+func TestProjectsMadeAtTheSameTimeAreNoMoreThanThePlanAllows(t *testing.T) {
+	s := newServer(t, func(o *setup) {
+		o.plans, o.replica = models.PlanQuotas{models.PlanFree: {Projects: 5}}, true
+	})
+	mine := s.signUp("mine")
+	other := s.another()
+	var all sync.WaitGroup
+	answers := make([]*answer, 20)
+	for n := range answers {
+		all.Go(func() {
+			answers[n] = []*server{s, other}[n%2].do(http.MethodPost, "/v1/projects", map[string]any{"name": fmt.Sprint("p", n)}, mine.asPerson)
+		})
+	}
+	all.Wait()
+	made := 0
+	for _, a := range answers {
+		if a.status == http.StatusCreated {
+			made++
+			continue
+		}
+		a.refused(http.StatusPaymentRequired, "quota_exceeded")
+	}
+	if made != 5 {
+		t.Errorf("%d projects were made", made)
+	}
+}
+
+func TestAQuotaIsTheTenantsOwn(t *testing.T) {
+	s := newServer(t)
+	mine, other := s.limited("mine", map[string]any{"concurrent_participants": 1}), s.limited("other", map[string]any{"concurrent_participants": 1})
+	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+	s.ask(other, "daily", "ann").want(http.StatusCreated)
+	if q := s.quota(other); string(q.ProjectID) != other.project || len(q.Events) != 2 {
+		t.Errorf("the report says %+v", q)
+	}
+	for _, caller := range []with{mine.asOwn, mine.asPerson} {
+		s.do(http.MethodGet, "/v1/usage/quota?project_id="+other.project, nil, caller).refused(http.StatusNotFound, "not_found")
+	}
+	s.do(http.MethodGet, "/v1/usage/quota?project_id="+mine.project, nil, mine.asPerson).want(http.StatusOK)
+	s.do(http.MethodGet, "/v1/usage/quota?project_id="+other.project, nil, asOperator()).want(http.StatusOK)
+}
+
+func TestWithoutTheDatabaseOnlyAProjectWithoutQuotasGetsTokens(t *testing.T) {
+	s := newServer(t)
+	free, bound := s.tenant("free"), s.limited("bound", map[string]any{"concurrent_participants": 10})
+	s.ask(free, "daily", "ann").want(http.StatusCreated)
+	s.ask(bound, "daily", "ann").want(http.StatusCreated)
+	s.engine.away.Store(true)
+	s.ask(free, "daily", "bob").want(http.StatusCreated)
+	s.ask(bound, "daily", "bob").refused(http.StatusServiceUnavailable, "service_unavailable")
+	s.engine.away.Store(false)
+	s.ask(bound, "daily", "bob").want(http.StatusCreated)
+	if q := s.quota(bound).Quotas[models.QuotaConcurrentParticipants]; q.Used != 2 {
+		t.Errorf("%v places are held", q.Used)
+	}
+}

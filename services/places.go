@@ -1,0 +1,403 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+)
+
+const (
+	// sheetsKept is how many quotas' places are remembered.
+	sheetsKept = 10_000
+	// sheetFor is how long what is remembered is believed: then it is read
+	// anew, and what a crash left behind is put right.
+	sheetFor = time.Minute
+	// fullFor is how long a quota stays full in memory where other processes
+	// give places back too.
+	fullFor = 250 * time.Millisecond
+	// placesRead bounds the places, and what is there, of one quota.
+	placesRead = 2_000_000
+	// placeTries bounds how often a place is looked for that somebody else
+	// takes first.
+	placeTries = 50
+	// placesReleased bounds the reservations one revocation gives back.
+	placesReleased = 1000
+)
+
+// Places lets as many in as a quota has places. A place is a document named by
+// its number, so the database refuses the one who comes too late, whichever
+// replica let them ask; memory only knows which number to try.
+type Places struct {
+	store *database.Places
+	// exact tells that no other process takes places.
+	exact  bool
+	now    func() time.Time
+	sheets *lru.Cache[sheetKey, *sheet]
+	mu     sync.Mutex
+}
+
+type sheetKey struct {
+	owner string
+	quota models.Quota
+}
+
+// sheet is what is known of one quota's places. Its lock is held while a place
+// is taken, so that one process has one number tried at a time.
+type sheet struct {
+	mu       sync.Mutex
+	readAt   time.Time
+	byHolder map[string]*models.Place
+	byNumber map[int64]*models.Place
+	// unplaced are there without a place, by holder: they came before there
+	// was a limit, or beyond it and are about to go. They count.
+	unplaced map[string]string
+	// lowest is the least number that may be free; ends the first end of a
+	// reservation.
+	lowest int64
+	ends   time.Time
+}
+
+// claim says who wants a place of what.
+type claim struct {
+	owner  string
+	quota  models.Quota
+	limit  int64
+	holder string
+	// identity is of a participant.
+	identity string
+	// present gives the sessions that are there, by holder.
+	present func(context.Context) (map[string]string, error)
+	// reread asks the database in any case, for what is claimed seldom.
+	reread bool
+	// asked is when the place was asked for.
+	asked time.Time
+}
+
+// NewPlaces remembers the places in a repository; exact tells that no other
+// process changes it.
+func NewPlaces(store *database.Places, exact bool, now func() time.Time) (*Places, error) {
+	sheets, err := lru.New[sheetKey, *sheet](sheetsKept)
+	if err != nil {
+		return nil, err
+	}
+	return &Places{store: store, exact: exact, now: now, sheets: sheets}, nil
+}
+
+func (p *Places) sheet(owner string, q models.Quota) *sheet {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := sheetKey{owner, q}
+	sh, known := p.sheets.Get(key)
+	if !known {
+		sh = &sheet{}
+		p.sheets.Add(key, sh)
+	}
+	return sh
+}
+
+// errFull is why a place is not to be had; how many are taken stands beside it.
+var errFull = errors.New("every place is taken")
+
+// Reserve holds a place for a claim's holder until a time, or until they take
+// it. made tells that it was not theirs before. used is how many are taken or
+// reserved, theirs included. errFull if every place is.
+func (p *Places) Reserve(ctx context.Context, c claim, until time.Time) (made bool, used int64, err error) {
+	sh := p.sheet(c.owner, c.quota)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	c.asked = p.now()
+	for range placeTries {
+		now := p.now()
+		if err := p.refresh(ctx, sh, c, now); err != nil {
+			return false, 0, err
+		}
+		if held := sh.byHolder[c.holder]; held != nil {
+			if p.exact && (held.Session != "" || !until.After(held.ExpiresAt)) {
+				return false, sh.used(), nil
+			}
+			if still, err := p.extend(ctx, sh, c, now, until); still || err != nil {
+				return false, sh.used(), err
+			}
+		}
+		if sh.unplaced[c.holder] != "" {
+			return false, sh.used(), nil
+		}
+		taken, err := p.take(ctx, sh, c, models.Place{ExpiresAt: until}, now)
+		if taken || err != nil {
+			return taken, sh.used(), err
+		}
+	}
+	return false, 0, models.Unavailable(errors.New("places: others were first every time"))
+}
+
+// Occupy gives a session the place its holder reserved, or one that is free.
+// errFull if there is none.
+func (p *Places) Occupy(ctx context.Context, c claim, session string) (used int64, err error) {
+	sh := p.sheet(c.owner, c.quota)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	c.asked = p.now()
+	for range placeTries {
+		now := p.now()
+		if err := p.refresh(ctx, sh, c, now); err != nil {
+			return 0, err
+		}
+		held := sh.byHolder[c.holder]
+		if held != nil && held.Session == session {
+			return sh.used(), nil
+		}
+		if held != nil || !p.exact {
+			place, err := p.store.Occupy(ctx, c.owner, c.quota, c.holder, session)
+			if err == nil {
+				sh.remember(&place)
+				delete(sh.unplaced, c.holder)
+				return sh.used(), nil
+			}
+			if !models.IsKind(err, models.KindNotFound) {
+				return 0, err
+			}
+			sh.forget(c.holder)
+		}
+		delete(sh.unplaced, c.holder) // they do not stand in their own way
+		taken, err := p.take(ctx, sh, c, models.Place{Session: session}, now)
+		if errors.Is(err, errFull) {
+			sh.unplaced[c.holder] = session
+		}
+		if taken || err != nil {
+			return sh.used(), err
+		}
+	}
+	return 0, models.Unavailable(errors.New("places: others were first every time"))
+}
+
+// Vacate gives back the place a session has, if it has one.
+func (p *Places) Vacate(ctx context.Context, owner string, q models.Quota, holder, session string) error {
+	sh := p.sheet(owner, q)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.unplaced[holder] == session {
+		delete(sh.unplaced, holder)
+	}
+	held := sh.byHolder[holder]
+	if p.exact && !sh.readAt.IsZero() && (held == nil || held.Session != session) {
+		return nil
+	}
+	if err := p.store.Vacate(ctx, owner, q, holder, session); err != nil {
+		return err
+	}
+	if held != nil && held.Session == session {
+		sh.forget(holder)
+	}
+	return nil
+}
+
+// Drop gives a reservation back.
+func (p *Places) Drop(ctx context.Context, owner string, q models.Quota, holder string) error {
+	sh := p.sheet(owner, q)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if err := p.store.DropReserved(ctx, owner, q, holder); err != nil {
+		return err
+	}
+	if held := sh.byHolder[holder]; held != nil && held.Session == "" {
+		sh.forget(holder)
+	}
+	return nil
+}
+
+// Release gives back what is reserved for an identity of a project, in one
+// room or ("") all.
+func (p *Places) Release(ctx context.Context, project models.ProjectID, identity, room string) error {
+	reserved, err := p.store.ReservedOf(ctx, string(project), identity, placesReleased)
+	if err != nil {
+		return err
+	}
+	for i := range reserved {
+		if room != "" && reserved[i].Holder != participantHolder(room, identity) {
+			continue
+		}
+		if err := p.Drop(ctx, reserved[i].Owner, reserved[i].Quota, reserved[i].Holder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RoomEnded makes the places of a room's participants be read anew, if
+// somebody in it has one still.
+func (p *Places) RoomEnded(project models.ProjectID, room string) {
+	sh := p.sheet(string(project), models.QuotaConcurrentParticipants)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for holder, place := range sh.byHolder {
+		if place.Session != "" && strings.HasPrefix(holder, participantHolder(room, "")) {
+			sh.readAt = time.Time{}
+			return
+		}
+	}
+}
+
+// participantHolder names a participant among a project's: no room's name has
+// a slash, and an identity is in a room once.
+func participantHolder(room, identity string) string { return room + "/" + identity }
+
+// extend makes a holder's reservation last longer; still tells that they have
+// a place.
+func (p *Places) extend(ctx context.Context, sh *sheet, c claim, now, until time.Time) (still bool, err error) {
+	place, err := p.store.Extend(ctx, c.owner, c.quota, c.holder, now, until)
+	if models.IsKind(err, models.KindNotFound) {
+		place, err = p.store.Held(ctx, c.owner, c.quota, c.holder)
+	}
+	switch {
+	case models.IsKind(err, models.KindNotFound):
+		sh.forget(c.holder)
+		return false, nil
+	case err != nil:
+		return false, err
+	case !place.Live(now):
+		sh.forget(c.holder)
+		return false, nil
+	}
+	sh.remember(&place)
+	return true, nil
+}
+
+// take tries one free number. It was not taken, without an error, if somebody
+// else was first: then the sheet knows more than before.
+func (p *Places) take(ctx context.Context, sh *sheet, c claim, place models.Place, now time.Time) (taken bool, err error) {
+	if sh.used() >= c.limit {
+		if p.exact || now.Sub(sh.readAt) < fullFor || !sh.readAt.Before(c.asked) {
+			return false, errFull
+		}
+		return false, p.load(ctx, sh, c, now)
+	}
+	number := sh.free()
+	place.ID, place.Owner, place.Quota = models.PlaceID(c.owner, c.quota, number), c.owner, c.quota
+	place.Number, place.Holder, place.Identity = number, c.holder, c.identity
+	err = p.store.Take(ctx, &place)
+	switch {
+	case err == nil:
+		sh.remember(&place)
+		return true, nil
+	case models.HasCode(err, database.PlaceHeld):
+		theirs, err := p.store.Held(ctx, c.owner, c.quota, c.holder)
+		if models.IsKind(err, models.KindNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if !theirs.Live(now) {
+			_, err := p.store.DropExpired(ctx, theirs.ID, now)
+			return false, err
+		}
+		sh.remember(&theirs)
+		return false, nil
+	case models.IsKind(err, models.KindConflict):
+		if dropped, err := p.store.DropExpired(ctx, place.ID, now); dropped || err != nil {
+			return false, err
+		}
+		return false, p.load(ctx, sh, c, now)
+	}
+	return false, err
+}
+
+// refresh reads the places if what is known of them is too old, and lets go of
+// reservations that ended.
+func (p *Places) refresh(ctx context.Context, sh *sheet, c claim, now time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return models.Unavailable(err)
+	}
+	if age := now.Sub(sh.readAt); sh.readAt.IsZero() || age >= sheetFor || age < 0 || c.reread {
+		return p.load(ctx, sh, c, now)
+	}
+	sh.expire(now)
+	return nil
+}
+
+// load reads the places of a quota and who is there, in this order: whoever
+// has a place was there before they got it. What a session that ended still
+// holds is given back.
+func (p *Places) load(ctx context.Context, sh *sheet, c claim, now time.Time) error {
+	var live []*models.Place
+	err := p.store.Each(ctx, c.owner, c.quota, placesRead, func(place models.Place) error {
+		if place.Live(now) {
+			live = append(live, &place)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	present, err := c.present(ctx)
+	if err != nil {
+		return err
+	}
+	sh.byHolder, sh.byNumber, sh.unplaced = map[string]*models.Place{}, map[int64]*models.Place{}, map[string]string{}
+	sh.lowest, sh.ends, sh.readAt = 1, time.Time{}, time.Time{}
+	for _, place := range live {
+		if place.Session != "" && present[place.Holder] == "" {
+			if err := p.store.Vacate(ctx, c.owner, c.quota, place.Holder, place.Session); err != nil {
+				return err
+			}
+			continue
+		}
+		sh.remember(place)
+	}
+	for holder, session := range present {
+		if sh.byHolder[holder] == nil {
+			sh.unplaced[holder] = session
+		}
+	}
+	sh.readAt = now
+	return nil
+}
+
+func (sh *sheet) used() int64 { return int64(len(sh.byHolder) + len(sh.unplaced)) }
+
+// free is the least number that nobody is known to have.
+func (sh *sheet) free() int64 {
+	for sh.byNumber[sh.lowest] != nil {
+		sh.lowest++
+	}
+	return sh.lowest
+}
+
+func (sh *sheet) remember(place *models.Place) {
+	sh.forget(place.Holder)
+	sh.byHolder[place.Holder], sh.byNumber[place.Number] = place, place
+	if place.Session == "" && (sh.ends.IsZero() || place.ExpiresAt.Before(sh.ends)) {
+		sh.ends = place.ExpiresAt
+	}
+}
+
+func (sh *sheet) forget(holder string) {
+	if place := sh.byHolder[holder]; place != nil {
+		delete(sh.byHolder, holder)
+		delete(sh.byNumber, place.Number)
+		sh.lowest = min(sh.lowest, place.Number)
+	}
+}
+
+// expire lets go of the reservations that ended.
+func (sh *sheet) expire(now time.Time) {
+	if sh.ends.IsZero() || now.Before(sh.ends) {
+		return
+	}
+	sh.ends = time.Time{}
+	for holder, place := range sh.byHolder {
+		switch {
+		case !place.Live(now):
+			sh.forget(holder)
+		case place.Session == "" && (sh.ends.IsZero() || place.ExpiresAt.Before(sh.ends)):
+			sh.ends = place.ExpiresAt
+		}
+	}
+}

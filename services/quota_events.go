@@ -1,0 +1,54 @@
+package services
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/ids"
+)
+
+// exceeded counts and tells of a refusal and gives its error.
+func (s *Quotas) exceeded(ctx context.Context, owner string, q models.Quota, limit int64, used float64) error {
+	s.refused.WithLabelValues(string(q)).Inc()
+	s.tell(ctx, owner, q, limit, max(used, float64(limit)))
+	use := models.QuotaUse{Quota: q, Limit: limit, Used: used}
+	if q.Monthly() {
+		use.Reset = models.WindowMonth.Next(models.WindowMonth.Start(s.o.Now()))
+	}
+	return models.QuotaExceeded(use)
+}
+
+// tell writes an event for each threshold that is reached, once for each
+// period. What can't be written now is told the next time.
+func (s *Quotas) tell(ctx context.Context, owner string, q models.Quota, limit int64, used float64) {
+	for _, percent := range []int64{models.QuotaWarningPercent, models.QuotaReachedPercent} {
+		if used*100 < float64(limit*percent) {
+			return
+		}
+		e := s.threshold(owner, q, limit, percent)
+		if s.told.Contains(e.ID) {
+			continue
+		}
+		e.Used, e.At, e.EventID = used, s.o.Now().UTC().Truncate(time.Millisecond), ids.New(models.EventPrefix)
+		switch err := s.events.Insert(ctx, &e); {
+		case err == nil:
+			s.o.Log.Warn().Str("event_id", e.EventID).Str("owner", owner).Str("quota", string(q)).Int64("limit", limit).
+				Float64("used", used).Msg(e.Type())
+		case !models.IsKind(err, models.KindConflict):
+			s.o.Log.Error().Err(err).Str("owner", owner).Str("quota", string(q)).Msg("quotas: a threshold could not be told of")
+			return
+		}
+		s.told.Add(e.ID, struct{}{})
+	}
+}
+
+// threshold is the event of a threshold in this period, as far as its id goes.
+func (s *Quotas) threshold(owner string, q models.Quota, limit, percent int64) models.QuotaEvent {
+	period := q.Period().Start(s.o.Now())
+	return models.QuotaEvent{
+		ID: fmt.Sprintf("%s|%s|%d|%d|%s", owner, q, percent, limit, period.Format(time.DateOnly)), Owner: owner, Quota: q,
+		Percent: percent, Limit: limit, Period: period,
+	}
+}
