@@ -177,15 +177,6 @@ func healthcheck(ctx context.Context, cfg config.Config) error {
 	return nil
 }
 
-// Bounds against slow clients. The body may take as long as a request may.
-const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 20 * time.Second
-	writeTimeout      = 60 * time.Second
-	idleTimeout       = 90 * time.Second
-	maxHeaderBytes    = 64 << 10
-)
-
 // ballastBytes of memory that is never touched count as live for the garbage
 // collector, which then lets garbage grow to about as much again before it
 // runs. The live heap of a small installation is a few MB, and collecting it
@@ -229,21 +220,8 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	if err != nil {
 		return errors.Join(err, life.Close(ctx))
 	}
-	server := &http.Server{
-		Handler: built.router, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-	}
-	life.Server("http", func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	}, func(ctx context.Context) error {
-		if err := server.Shutdown(ctx); err != nil {
-			return errors.Join(err, server.Close())
-		}
-		return nil
-	})
+	server := newServer(built.router)
+	life.Server("http", func() error { return server.serve(listener) }, server.shutdown)
 
 	log.Info().Str("version", buildVersion()).Str("address", listener.Addr().String()).Str("engine", engine.Name()).
 		Str("livekit", cfg.LiveKit.Host).Str("environment", string(cfg.Environment)).Msg("serving")

@@ -205,6 +205,23 @@ func TestASignalTurnsReadinessOffAndRequestsUnderWayAreFinished(t *testing.T) {
 	}
 }
 
+func TestAConnectionThatAskedNothingHoldsUpNoShutdown(t *testing.T) {
+	s := start(t, t.TempDir())
+	for range 3 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	signUp(t, s.URL, "a@example.com") // answered after the others were accepted
+	began := time.Now()
+	s.terminate(t)
+	if code := s.wait(t); code != 0 || time.Since(began) > 3*time.Second {
+		t.Errorf("exit code %d after %v:\n%s", code, time.Since(began), s.log)
+	}
+}
+
 func TestASecondSignalEndsAtOnce(t *testing.T) {
 	s := start(t, t.TempDir(), "SHUTDOWN_TIMEOUT=10m")
 	halfSent(t, s, "slow@example.com")
