@@ -61,6 +61,13 @@ func (e *dyingEngine) FindOneAndUpdate(ctx context.Context, c string, filter, up
 	return e.Engine.FindOneAndUpdate(ctx, c, filter, update, o, out)
 }
 
+func (e *dyingEngine) Delete(ctx context.Context, c string, filter bson.D, limit int64) (int64, error) {
+	if err := e.alive(); err != nil {
+		return 0, err
+	}
+	return e.Engine.Delete(ctx, c, filter, limit)
+}
+
 // rig is the inbox and all that is derived from it, over an embedded database.
 type rig struct {
 	t        testing.TB
