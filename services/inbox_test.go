@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -231,32 +232,123 @@ func TestOneWorkerHasAShardAtATimeAndAnotherTakesOverWhenItDies(t *testing.T) {
 	}
 }
 
-// TestRealBodiesAreUnderstood reads what a real LiveKit server sent.
-func TestRealBodiesAreUnderstood(t *testing.T) {
+// recordedBody is what a real LiveKit server sent, in testdata/livekit; its
+// secrets were replaced.
+type recordedBody struct {
+	file string
+	Body json.RawMessage `json:"body"`
+}
+
+func recordedBodies(t *testing.T) (out []recordedBody) {
+	t.Helper()
 	files, err := filepath.Glob("testdata/livekit/*.json")
 	if err != nil || len(files) < 10 {
 		t.Fatalf("%d bodies (%v)", len(files), err)
 	}
-	var events []models.LiveKitEvent
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var recorded struct {
-			Body json.RawMessage `json:"body"`
-		}
-		if err := json.Unmarshal(raw, &recorded); err != nil {
+		body := recordedBody{file: filepath.Base(file)}
+		if err := json.Unmarshal(raw, &body); err != nil {
 			t.Fatal(err)
 		}
-		e, err := readEvent("devkey", recorded.Body, aMorning)
-		if err != nil {
-			t.Fatalf("%s: %v", file, err)
+		out = append(out, body)
+	}
+	return out
+}
+
+// understood reads a recorded body as if it had come half a second late.
+func (b *recordedBody) understood(t *testing.T) models.LiveKitEvent {
+	t.Helper()
+	e, err := readEvent("devkey", b.Body, aMorning)
+	if err != nil {
+		t.Fatalf("%s: %v", b.file, err)
+	}
+	e.ReceivedAt = e.CreatedAt.Add(500 * time.Millisecond)
+	return e
+}
+
+// meaning is what testdata/meanings.json says of a body: in words, and what it
+// says of which session.
+type meaning struct {
+	Says     string           `json:"says"`
+	Event    string           `json:"event"`
+	Room     string           `json:"room"`
+	Sessions []sessionMeaning `json:"sessions"`
+}
+
+type sessionMeaning struct {
+	ID       string         `json:"id"`
+	Subject  models.Subject `json:"subject"`
+	Identity string         `json:"identity,omitempty"`
+	Kind     string         `json:"kind,omitempty"`
+	Token    models.TokenID `json:"token,omitempty"`
+	// Proves is what the body is evidence of: start, presence (it began, and
+	// this is not the event that announced it), end or abort.
+	Proves string    `json:"proves"`
+	Begins time.Time `json:"begins"`
+	Ends   time.Time `json:"ends,omitzero"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+func meaningOf(e *models.LiveKitEvent) meaning {
+	out := meaning{Event: e.Event, Room: e.RoomName, Sessions: []sessionMeaning{}}
+	books := ledger{}
+	books.fold(e)
+	for _, s := range books {
+		o := &s.Observed
+		m := sessionMeaning{ID: s.ID, Subject: s.Subject, Identity: s.Identity, Kind: s.Kind, Token: s.TokenID, Begins: o.StartedAt}
+		switch {
+		case len(o.EndedBy) > 0:
+			m.Proves, m.Ends, m.Reason = "end", o.EndedAt, o.EndedReason
+		case len(o.AbortedBy) > 0:
+			m.Proves, m.Ends = "abort", o.AbortedAt
+		case len(o.StartedBy) > 0:
+			m.Proves = "start"
+		case o.Witness != "":
+			m.Proves = "presence"
 		}
+		out.Sessions = append(out.Sessions, m)
+	}
+	slices.SortFunc(out.Sessions, func(a, b sessionMeaning) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+func TestEachRealBodyMeansWhatIsWrittenBesideIt(t *testing.T) {
+	raw, err := os.ReadFile("testdata/meanings.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var written map[string]meaning
+	if err := json.Unmarshal(raw, &written); err != nil {
+		t.Fatal(err)
+	}
+	bodies := recordedBodies(t)
+	for i := range bodies {
+		e := bodies[i].understood(t)
+		want, got := written[bodies[i].file], meaningOf(&e)
+		got.Says = want.Says
+		if want.Says == "" || !reflect.DeepEqual(got, want) {
+			text, _ := json.MarshalIndent(got, "", "  ")
+			t.Errorf("%s is understood as %s\nnot as %+v", bodies[i].file, text, want)
+		}
+	}
+	if len(written) != len(bodies) {
+		t.Errorf("%d meanings of %d bodies", len(written), len(bodies))
+	}
+}
+
+// TestRealBodiesAreUnderstood reads all of one room's life.
+func TestRealBodiesAreUnderstood(t *testing.T) {
+	var events []models.LiveKitEvent
+	bodies := recordedBodies(t)
+	for i := range bodies {
+		e := bodies[i].understood(t)
 		if e.RoomName != "standup" || e.ProjectID == "" || e.RoomSID == "" || strings.Contains(e.Body, "[redacted]") {
-			t.Errorf("%s: understood as %s of room %q of %q", file, e.Event, e.RoomName, e.ProjectID)
+			t.Errorf("%s: understood as %s of room %q of %q", bodies[i].file, e.Event, e.RoomName, e.ProjectID)
 		}
-		e.ReceivedAt = e.CreatedAt.Add(500 * time.Millisecond)
 		events = append(events, e)
 	}
 	want := map[string]string{
