@@ -43,27 +43,6 @@ type Places struct {
 	mu     sync.Mutex
 }
 
-type sheetKey struct {
-	owner string
-	quota models.Quota
-}
-
-// sheet is what is known of one quota's places. Its lock is held while a place
-// is taken, so that one process has one number tried at a time.
-type sheet struct {
-	mu       sync.Mutex
-	readAt   time.Time
-	byHolder map[string]*models.Place
-	byNumber map[int64]*models.Place
-	// unplaced are there without a place, by holder: they came before there
-	// was a limit, or beyond it and are about to go. They count.
-	unplaced map[string]string
-	// lowest is the least number that may be free; ends the first end of a
-	// reservation.
-	lowest int64
-	ends   time.Time
-}
-
 // claim says who wants a place of what.
 type claim struct {
 	owner  string
@@ -90,18 +69,6 @@ func NewPlaces(store *database.Places, exact bool, now func() time.Time) (*Place
 	return &Places{store: store, exact: exact, now: now, sheets: sheets}, nil
 }
 
-func (p *Places) sheet(owner string, q models.Quota) *sheet {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	key := sheetKey{owner, q}
-	sh, known := p.sheets.Get(key)
-	if !known {
-		sh = &sheet{}
-		p.sheets.Add(key, sh)
-	}
-	return sh
-}
-
 // errFull is why a place is not to be had; how many are taken stands beside it.
 var errFull = errors.New("every place is taken")
 
@@ -109,37 +76,56 @@ var errFull = errors.New("every place is taken")
 // it. made tells that it was not theirs before. used is how many are taken or
 // reserved, theirs included. errFull if every place is.
 func (p *Places) Reserve(ctx context.Context, c claim, until time.Time) (made bool, used int64, err error) {
-	sh := p.sheet(c.owner, c.quota)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	c.asked = p.now()
-	for range placeTries {
-		now := p.now()
-		if err := p.refresh(ctx, sh, c, now); err != nil {
-			return false, 0, err
-		}
+	used, err = p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
 		if held := sh.byHolder[c.holder]; held != nil {
 			if p.exact && (held.Session != "" || !until.After(held.ExpiresAt)) {
-				return false, sh.used(), nil
+				return true, nil
 			}
 			if still, err := p.extend(ctx, sh, c, now, until); still || err != nil {
-				return false, sh.used(), err
+				return still, err
 			}
 		}
 		if sh.unplaced[c.holder] != "" {
-			return false, sh.used(), nil
+			return true, nil
 		}
-		taken, err := p.take(ctx, sh, c, models.Place{ExpiresAt: until}, now)
-		if taken || err != nil {
-			return taken, sh.used(), err
-		}
-	}
-	return false, 0, models.Unavailable(errors.New("places: others were first every time"))
+		made, err = p.take(ctx, sh, c, models.Place{ExpiresAt: until}, now)
+		return made, err
+	})
+	return made, used, err
 }
 
 // Occupy gives a session the place its holder reserved, or one that is free.
 // errFull if there is none.
 func (p *Places) Occupy(ctx context.Context, c claim, session string) (used int64, err error) {
+	return p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
+		held := sh.byHolder[c.holder]
+		if held != nil && held.Session == session {
+			return true, nil
+		}
+		if held != nil || !p.exact {
+			place, err := p.store.Occupy(ctx, c.owner, c.quota, c.holder, session)
+			if err == nil {
+				sh.remember(&place)
+				delete(sh.unplaced, c.holder)
+				return true, nil
+			}
+			if !models.IsKind(err, models.KindNotFound) {
+				return false, err
+			}
+			sh.forget(c.holder)
+		}
+		delete(sh.unplaced, c.holder) // they do not stand in their own way
+		taken, err := p.take(ctx, sh, c, models.Place{Session: session}, now)
+		if errors.Is(err, errFull) {
+			sh.unplaced[c.holder] = session
+		}
+		return taken, err
+	})
+}
+
+// attempt tries with what is known of a claim's quota until it is done, and
+// gives how many places are used then.
+func (p *Places) attempt(ctx context.Context, c claim, try func(*sheet, claim, time.Time) (done bool, err error)) (used int64, err error) {
 	sh := p.sheet(c.owner, c.quota)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -149,28 +135,7 @@ func (p *Places) Occupy(ctx context.Context, c claim, session string) (used int6
 		if err := p.refresh(ctx, sh, c, now); err != nil {
 			return 0, err
 		}
-		held := sh.byHolder[c.holder]
-		if held != nil && held.Session == session {
-			return sh.used(), nil
-		}
-		if held != nil || !p.exact {
-			place, err := p.store.Occupy(ctx, c.owner, c.quota, c.holder, session)
-			if err == nil {
-				sh.remember(&place)
-				delete(sh.unplaced, c.holder)
-				return sh.used(), nil
-			}
-			if !models.IsKind(err, models.KindNotFound) {
-				return 0, err
-			}
-			sh.forget(c.holder)
-		}
-		delete(sh.unplaced, c.holder) // they do not stand in their own way
-		taken, err := p.take(ctx, sh, c, models.Place{Session: session}, now)
-		if errors.Is(err, errFull) {
-			sh.unplaced[c.holder] = session
-		}
-		if taken || err != nil {
+		if done, err := try(sh, c, now); done || err != nil {
 			return sh.used(), err
 		}
 	}
@@ -307,97 +272,4 @@ func (p *Places) take(ctx context.Context, sh *sheet, c claim, place models.Plac
 		return false, p.load(ctx, sh, c, now)
 	}
 	return false, err
-}
-
-// refresh reads the places if what is known of them is too old, and lets go of
-// reservations that ended.
-func (p *Places) refresh(ctx context.Context, sh *sheet, c claim, now time.Time) error {
-	if err := ctx.Err(); err != nil {
-		return models.Unavailable(err)
-	}
-	if age := now.Sub(sh.readAt); sh.readAt.IsZero() || age >= sheetFor || age < 0 || c.reread {
-		return p.load(ctx, sh, c, now)
-	}
-	sh.expire(now)
-	return nil
-}
-
-// load reads the places of a quota and who is there, in this order: whoever
-// has a place was there before they got it. What a session that ended still
-// holds is given back.
-func (p *Places) load(ctx context.Context, sh *sheet, c claim, now time.Time) error {
-	var live []*models.Place
-	err := p.store.Each(ctx, c.owner, c.quota, placesRead, func(place models.Place) error {
-		if place.Live(now) {
-			live = append(live, &place)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	present, err := c.present(ctx)
-	if err != nil {
-		return err
-	}
-	sh.byHolder, sh.byNumber, sh.unplaced = map[string]*models.Place{}, map[int64]*models.Place{}, map[string]string{}
-	sh.lowest, sh.ends, sh.readAt = 1, time.Time{}, time.Time{}
-	for _, place := range live {
-		if place.Session != "" && present[place.Holder] == "" {
-			if err := p.store.Vacate(ctx, c.owner, c.quota, place.Holder, place.Session); err != nil {
-				return err
-			}
-			continue
-		}
-		sh.remember(place)
-	}
-	for holder, session := range present {
-		if sh.byHolder[holder] == nil {
-			sh.unplaced[holder] = session
-		}
-	}
-	sh.readAt = now
-	return nil
-}
-
-func (sh *sheet) used() int64 { return int64(len(sh.byHolder) + len(sh.unplaced)) }
-
-// free is the least number that nobody is known to have.
-func (sh *sheet) free() int64 {
-	for sh.byNumber[sh.lowest] != nil {
-		sh.lowest++
-	}
-	return sh.lowest
-}
-
-func (sh *sheet) remember(place *models.Place) {
-	sh.forget(place.Holder)
-	sh.byHolder[place.Holder], sh.byNumber[place.Number] = place, place
-	if place.Session == "" && (sh.ends.IsZero() || place.ExpiresAt.Before(sh.ends)) {
-		sh.ends = place.ExpiresAt
-	}
-}
-
-func (sh *sheet) forget(holder string) {
-	if place := sh.byHolder[holder]; place != nil {
-		delete(sh.byHolder, holder)
-		delete(sh.byNumber, place.Number)
-		sh.lowest = min(sh.lowest, place.Number)
-	}
-}
-
-// expire lets go of the reservations that ended.
-func (sh *sheet) expire(now time.Time) {
-	if sh.ends.IsZero() || now.Before(sh.ends) {
-		return
-	}
-	sh.ends = time.Time{}
-	for holder, place := range sh.byHolder {
-		switch {
-		case !place.Live(now):
-			sh.forget(holder)
-		case place.Session == "" && (sh.ends.IsZero() || place.ExpiresAt.Before(sh.ends)):
-			sh.ends = place.ExpiresAt
-		}
-	}
 }
