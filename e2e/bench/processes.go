@@ -21,14 +21,17 @@ const (
 	startTimeout = 30 * time.Second
 	stopTimeout  = 15 * time.Second
 	pollInterval = time.Millisecond
+
+	clusterKey    = "APIbench0000"
+	clusterSecret = "bench-cluster-secret-8f2c61d07b3a49e5"
 )
 
 // credentials are those of the cluster, for both sides, and of the installation. They guard nothing: every process
 // listens on loopback for the length of the run.
 func credentials() []string {
 	return []string{
-		"LIVEKIT_HOST=wss://livekit.example.com", "LIVEKIT_API_KEY=APIbench0000",
-		"LIVEKIT_API_SECRET=bench-cluster-secret-8f2c61d07b3a49e5", "JWT_SECRET=bench-jwt-signing-9d41c7e25f8b4a06b3",
+		"LIVEKIT_HOST=wss://livekit.example.com", "LIVEKIT_API_KEY=" + clusterKey,
+		"LIVEKIT_API_SECRET=" + clusterSecret, "JWT_SECRET=bench-jwt-signing-9d41c7e25f8b4a06b3",
 		"API_KEY_PEPPER=bench-pepper-of-keys-5e0a92d84c7f41b6", "DATA_KEY=mN8vQ2xR5tY7wZ1aB3cD6eF9gH0jK4lP8oS2uV5xW7Y=",
 	}
 }
@@ -158,8 +161,11 @@ func (s *server) residentMB() (float64, error) {
 	return 0, errors.New("no VmRSS in /proc")
 }
 
-// pair is a project's key and secret.
+// pair is a project's key and secret, and which project's.
 type pair struct {
+	Project struct {
+		ID string `json:"id"`
+	} `json:"project"`
 	Key    string `json:"pulse_api_key"`
 	Secret string `json:"pulse_api_secret"`
 }
@@ -188,6 +194,11 @@ func (s *server) post(ctx context.Context, path, token, body string, into any) e
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
+	return ask(request, http.StatusCreated, into)
+}
+
+// ask reads the JSON of an answer, which must have that status.
+func ask(request *http.Request, status int, into any) error {
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err
@@ -197,8 +208,8 @@ func (s *server) post(ctx context.Context, path, token, body string, into any) e
 	if err != nil {
 		return err
 	}
-	if response.StatusCode != http.StatusCreated {
-		return fmt.Errorf("POST %s answers %s: %s", path, response.Status, answer)
+	if response.StatusCode != status {
+		return fmt.Errorf("%s %s answers %s: %s", request.Method, request.URL.Path, response.Status, answer)
 	}
 	return json.Unmarshal(answer, into)
 }
