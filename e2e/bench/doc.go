@@ -1,7 +1,8 @@
 // Command bench measures Pulse against what its users would run without it, and prints and writes the table of
 // docs/BENCHMARKS.md. It builds the real binary and package bare, starts both on loopback as processes of their own and
-// loads them in turn with wrk, round after round, so that whatever else the machine does falls on both. The figures of the
-// embedded engine come from the benchmarks in package database.
+// loads them in turn with wrk, round after round, so that whatever else the machine does falls on both. LiveKit's events it
+// sends itself, at a fixed rate, which wrk cannot. The figures of the embedded engine come from the benchmarks in package
+// database.
 //
 // It owns no test and gates nothing: figures on a shared machine vary, ratios within a round less. It is a module of its
 // own, because it fills a database of a million projects through the product's packages, whose versions of SQLite need not

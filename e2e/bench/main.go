@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -16,6 +17,7 @@ const idleFor = 5 * time.Second
 
 type options struct {
 	load     load
+	events   eventLoad
 	projects int
 	root     string
 	out      string
@@ -26,6 +28,10 @@ func main() {
 	flag.IntVar(&o.load.rounds, "rounds", 7, "rounds of each comparison")
 	flag.DurationVar(&o.load.duration, "duration", 4*time.Second, "length of one run of wrk")
 	flag.IntVar(&o.load.connections, "connections", 32, "connections of wrk")
+	flag.IntVar(&o.events.rounds, "event-rounds", 3, "rounds of LiveKit's events")
+	flag.IntVar(&o.events.rate, "event-rate", 3000, "LiveKit's events a second")
+	flag.DurationVar(&o.events.duration, "event-duration", 10*time.Second, "length of one round of LiveKit's events")
+	flag.IntVar(&o.events.connections, "event-connections", 64, "connections LiveKit's events come over")
 	flag.IntVar(&o.projects, "projects", 1_000_000, "projects in the large database")
 	flag.StringVar(&o.root, "root", "../..", "folder of the product's module")
 	flag.StringVar(&o.out, "out", "../../docs/BENCHMARKS.md", "file to write the table to")
@@ -63,6 +69,10 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	taken, err := events(ctx, o, dir, pulse)
+	if err != nil {
+		return err
+	}
 	still, err := standing(ctx, o, dir, pulse)
 	if err != nil {
 		return err
@@ -71,8 +81,8 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	rows = append(append(rows, engineRows(figures)...), still...)
-	text := markdown(rows, o.load, o.projects, before, loadAverage())
+	rows = slices.Concat(rows, taken, engineRows(figures), still)
+	text := markdown(rows, o, before, loadAverage())
 	say("\n" + text)
 	return errors.Join(os.MkdirAll(filepath.Dir(o.out), 0o755), os.WriteFile(o.out, []byte(text), 0o644))
 }

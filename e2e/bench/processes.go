@@ -197,6 +197,17 @@ func (s *server) post(ctx context.Context, path, token, body string, into any) e
 	return ask(request, http.StatusCreated, into)
 }
 
+// get asks as a project.
+func (s *server) get(ctx context.Context, path string, as pair, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.address+path, http.NoBody)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("X-Pulse-Key", as.Key)
+	request.Header.Set("X-Pulse-Secret", as.Secret)
+	return ask(request, http.StatusOK, into)
+}
+
 // ask reads the JSON of an answer, which must have that status.
 func ask(request *http.Request, status int, into any) error {
 	response, err := http.DefaultClient.Do(request)

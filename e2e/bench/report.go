@@ -56,7 +56,7 @@ func number(v float64) string {
 }
 
 // markdown is the whole of docs/BENCHMARKS.md.
-func markdown(rows []row, l load, projects int, loadBefore, loadAfter string) string {
+func markdown(rows []row, o options, loadBefore, loadAfter string) string {
 	var b strings.Builder
 	b.WriteString("# Benchmarks\n\nWritten by `make bench` (the program is in e2e/bench); do not edit.\n\n")
 	fmt.Fprintf(&b, "Measured on %s, on %s. Generator, Pulse and the bare handler share the machine; its load average was %s before "+
@@ -78,9 +78,14 @@ from one thread for %s each, %d rounds after one to warm up. Figures are medians
 median of the ratios within each round. A database of %d projects is filled through the embedded engine, with every
 project's key, and keys are drawn at random from 100,000 of them: most are asked of the database once and then found in memory.
 The embedded engine's figures are BenchmarkPointRead and BenchmarkDurableInsert32Writers of package database, whole
-documents, decoded; durable means that each insert waited for its fsync. Start is the median of the time from exec to the first answer
+documents, decoded; durable means that each insert waited for its fsync. LiveKit's events are POST /v1/webhooks/livekit as
+LiveKit's server sends it, signed before the clock starts, to a Pulse with a new database in each of %d rounds: people come into
+rooms of %d, are there for a second or two and go. For %s %d events a second are due whether or not those before were answered,
+over %d kept-alive connections, and a latency counts from when an event was due. Events a second are all of them, divided
+by the time from when the first was due until GET /v1/usage has every stay in full: never more than were sent. Start is the median of the time from exec to the first answer
 on /health.
-`, l.connections, l.duration, l.rounds, projects)
+`, o.load.connections, o.load.duration, o.load.rounds, o.projects,
+		o.events.rounds, peopleARoom, o.events.duration, o.events.rate, o.events.connections)
 	return b.String()
 }
 

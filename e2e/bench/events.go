@@ -1,0 +1,267 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/livekit/protocol/auth"
+)
+
+const (
+	// peopleARoom is how many people a room has, and stay how long each of them is in it by LiveKit's times.
+	peopleARoom = 20
+	stay        = 10 * time.Minute
+	// signedFor is how long LiveKit's signature of a webhook is good; here it counts from the end of the load, which is signed
+	// as a whole before it is sent.
+	signedFor = 5 * time.Minute
+	// workTimeout is how long after the last event was due it may take until every one was worked on.
+	workTimeout = 2 * time.Minute
+	// workPoll is the pause before that is asked for again. Each answer adds up totals, which is load and is in the figure.
+	workPoll = 50 * time.Millisecond
+)
+
+// eventLoad is how LiveKit's webhooks are sent: so many a second, whether or not the ones before were answered.
+type eventLoad struct {
+	rounds      int
+	rate        int
+	duration    time.Duration
+	connections int
+}
+
+// people is how many come and go, with two events each.
+func (l eventLoad) people() int { return max(1, int(l.duration.Seconds()*float64(l.rate))/2) }
+
+// intake is one round: events a second from when the first was due until all were worked on, and the latency of their
+// answers in milliseconds.
+type intake struct{ perSecond, p50, p99 float64 }
+
+// events measures the inbox of LiveKit's webhooks, each round on a database of its own.
+func events(ctx context.Context, o options, dir, pulse string) ([]row, error) {
+	if o.events.rounds < 1 || o.events.rate < 1 || o.events.connections < 1 {
+		return nil, fmt.Errorf("LiveKit's events need a round, a rate and a connection: %+v", o.events)
+	}
+	var perSecond, p99 []float64
+	for round := range o.events.rounds {
+		own := filepath.Join(dir, fmt.Sprintf("events-%d", round))
+		if err := os.MkdirAll(own, 0o700); err != nil {
+			return nil, err
+		}
+		s, err := startPulse(ctx, pulse, own, filepath.Join(own, "data"))
+		if err != nil {
+			return nil, err
+		}
+		r, err := o.events.run(ctx, s)
+		if err := errors.Join(err, s.stop()); err != nil {
+			return nil, fmt.Errorf("LiveKit's events: %w", err)
+		}
+		say(fmt.Sprintf("round %d of %d: %-28s %8.0f/s  p50 %6.2f ms  p99 %6.2f ms",
+			round+1, o.events.rounds, "LiveKit's events", r.perSecond, r.p50, r.p99))
+		perSecond, p99 = append(perSecond, r.perSecond), append(p99, r.p99)
+	}
+	done, slowest := median(perSecond), median(p99)
+	return []row{
+		{what: "LiveKit's events over HTTP, taken in and worked on", pulse: number(done) + "/s", value: done, unit: "/s", goal: atLeast(2000)},
+		{what: fmt.Sprintf("LiveKit's events over HTTP, 99th percentile of an answer at %d/s", o.events.rate),
+			pulse: number(slowest) + " ms", value: slowest, unit: " ms", goal: atMost(100)},
+	}, nil
+}
+
+// run sends one load to a new server.
+func (l eventLoad) run(ctx context.Context, s *server) (intake, error) {
+	project, err := s.newPair(ctx)
+	if err != nil {
+		return intake{}, err
+	}
+	// Two hours ago, so that all of the times lie in whole hours that are over.
+	hour := time.Now().UTC().Truncate(time.Hour).Add(-2 * time.Hour)
+	requests, err := l.requests(s.address, project.Project.ID, hour)
+	if err != nil {
+		return intake{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.duration+workTimeout)
+	defer cancel()
+	began, took, err := l.send(ctx, s.address, requests)
+	if err != nil {
+		return intake{}, err
+	}
+	if err := s.workedOn(ctx, project, hour, l.people()); err != nil {
+		return intake{}, err
+	}
+	worked := time.Since(began)
+	slices.Sort(took)
+	at := func(percent int) float64 { return float64(took[len(took)*percent/100].Microseconds()) / 1000 }
+	return intake{float64(len(took)) / worked.Seconds(), at(50), at(99)}, nil
+}
+
+// requests makes the whole load before the clock starts, each as it goes over the wire: what the generator does not do
+// while it sends, it does not take from the server. The first second has people who come, then for each who comes one goes:
+// everybody is there for a second or two of the load, so that most sessions are found again and ended. Were they to go as they
+// come, Pulse would make and end them in one step.
+func (l eventLoad) requests(address, project string, hour time.Time) ([][]byte, error) {
+	people, present := l.people(), min(l.rate, l.people())
+	out := make([][]byte, 0, 2*people)
+	add := func(kind string, person int) error {
+		request, err := signedEvent(address, eventBody(project, hour, kind, len(out), person), l.duration+signedFor)
+		out = append(out, request)
+		return err
+	}
+	for n := range people + present {
+		if n < people {
+			if err := add("participant_joined", n); err != nil {
+				return nil, err
+			}
+		}
+		if n >= present {
+			if err := add("participant_left", n-present); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// eventBody is a webhook as LiveKit's server writes it. Its event is more than a second old, which Pulse takes to have
+// happened in the middle of LiveKit's second: so each stay is known to the millisecond, whenever the event arrives.
+func eventBody(project string, hour time.Time, kind string, event, person int) []byte {
+	left := hour.Add(30 * time.Minute)
+	joined, room := left.Add(time.Second/2-stay), person/peopleARoom
+	return fmt.Appendf(nil, `{"event":%q,"id":"EV_%d","createdAt":"%d","room":{"sid":"RM_%d","name":"%s_room-%d",`+
+		`"creationTime":"%d","creationTimeMs":"%d","turnPassword":"x","enabledCodecs":[{"mime":"audio/PCMU"},{"mime":"audio/PCMA"},`+
+		`{"mime":"audio/opus"},{"mime":"video/VP8"},{"mime":"video/H264"},{"mime":"video/VP9"},{"mime":"video/AV1"}]},`+
+		`"participant":{"sid":"PA_%d","identity":"somebody-%d","state":"ACTIVE","joinedAt":"%d","joinedAtMs":"%d","version":2,`+
+		`"permission":{"canSubscribe":true,"canPublish":true,"canPublishData":true}}}`,
+		kind, event, left.Unix(), room, project, room, joined.Unix(), joined.UnixMilli(), person, person, joined.Unix(), joined.UnixMilli())
+}
+
+// signedEvent is the request LiveKit's server makes of a body.
+func signedEvent(address string, body []byte, validFor time.Duration) ([]byte, error) {
+	sum := sha256.Sum256(body)
+	token, err := auth.NewAccessToken(clusterKey, clusterSecret).SetValidFor(validFor).
+		SetSha256(base64.StdEncoding.EncodeToString(sum[:])).ToJWT()
+	if err != nil {
+		return nil, fmt.Errorf("sign an event: %w", err)
+	}
+	return fmt.Appendf(nil, "POST /v1/webhooks/livekit HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\n"+
+		"Content-Type: application/webhook+json\r\nContent-Length: %d\r\n\r\n%s", address, token, len(body), body), nil
+}
+
+// send sends each request when it is due, or as soon after that as one of the connections is free, and gives when the first
+// was due and how long after it was due each was answered. An answer that is not 200 is an error: refusals would be fast.
+func (l eventLoad) send(ctx context.Context, address string, requests [][]byte) (began time.Time, took []time.Duration, err error) {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	connections := make([]net.Conn, l.connections)
+	for i := range connections {
+		connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return began, nil, err
+		}
+		defer connection.Close()
+		defer context.AfterFunc(ctx, func() { connection.Close() })() // ends whoever waits for an answer
+		connections[i] = connection
+	}
+	took = make([]time.Duration, len(requests))
+	var next atomic.Int64
+	var senders sync.WaitGroup
+	began = time.Now()
+	for _, connection := range connections {
+		senders.Go(func() {
+			answers := bufio.NewReader(connection)
+			for {
+				n := int(next.Add(1)) - 1
+				if n >= len(requests) {
+					return
+				}
+				due := began.Add(time.Duration(n) * time.Second / time.Duration(l.rate))
+				err := pause(ctx, time.Until(due))
+				if err == nil {
+					err = exchange(connection, answers, requests[n])
+				}
+				if err != nil {
+					fail(fmt.Errorf("event %d of %d: %w", n+1, len(requests), err))
+					return
+				}
+				took[n] = time.Since(due)
+			}
+		})
+	}
+	senders.Wait()
+	return began, took, context.Cause(ctx)
+}
+
+// exchange sends a request and reads the answer. It does so on the connection itself: net/http's client has two goroutines
+// for each, which would run on the server's cores.
+func exchange(connection net.Conn, answers *bufio.Reader, request []byte) error {
+	if _, err := connection.Write(request); err != nil {
+		return err
+	}
+	response, err := http.ReadResponse(answers, nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("answered %s: %s", response.Status, text)
+	}
+	return nil
+}
+
+// workedOn waits until the project's usage has every stay, and each ended: in the hour of the stays one that is not known yet
+// is missing, and in the hour after it one whose end is not known yet is still counted. The last event of each room is
+// somebody's leaving, and a room's events are worked on in the order they came.
+func (s *server) workedOn(ctx context.Context, project pair, hour time.Time, people int) error {
+	path := "/v1/usage?start=" + hour.Format(time.RFC3339) + "&end=" + hour.Add(2*time.Hour).Format(time.RFC3339)
+	want := float64(people) * stay.Seconds()
+	for {
+		var report struct {
+			Items []struct {
+				ParticipantSeconds float64 `json:"participant_seconds"`
+			} `json:"items"`
+		}
+		if err := s.get(ctx, path, project, &report); err != nil {
+			return err
+		}
+		if len(report.Items) != 2 {
+			return fmt.Errorf("usage of two hours has %d rows", len(report.Items))
+		}
+		known, after := report.Items[0].ParticipantSeconds, report.Items[1].ParticipantSeconds
+		if known == want && after == 0 {
+			return nil
+		}
+		if err := pause(ctx, workPoll); err != nil {
+			return fmt.Errorf("%g of %g participant seconds, and %g of people who should have left: %w", known, want, after, err)
+		}
+	}
+}
+
+// pause waits, no longer than ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
