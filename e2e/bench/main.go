@@ -29,7 +29,7 @@ func main() {
 	flag.DurationVar(&o.load.duration, "duration", 4*time.Second, "length of one run of wrk")
 	flag.IntVar(&o.load.connections, "connections", 32, "connections of wrk")
 	flag.IntVar(&o.events.rounds, "event-rounds", 3, "rounds of LiveKit's events")
-	flag.IntVar(&o.events.rate, "event-rate", 3000, "LiveKit's events a second")
+	flag.IntVar(&o.events.rate, "event-rate", 2500, "LiveKit's events a second")
 	flag.DurationVar(&o.events.duration, "event-duration", 10*time.Second, "length of one round of LiveKit's events")
 	flag.IntVar(&o.events.connections, "event-connections", 64, "connections LiveKit's events come over")
 	flag.IntVar(&o.projects, "projects", 1_000_000, "projects in the large database")
