@@ -216,6 +216,64 @@ func TestARoomThatFinishedGivesBackThePlacesOfWhoWasInIt(t *testing.T) {
 	s.ask(mine, "weekly", "dan").want(http.StatusCreated)
 }
 
+func TestWhoReconnectsKeepsTheirPlace(t *testing.T) {
+	s := newServer(t)
+	mine := s.limited("mine", map[string]any{"concurrent_participants": 1})
+	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+	s.joins(mine, "daily", "ann")
+	now := s.clock.Now()
+	// LiveKit ends the first session because of the second, and says so in either order.
+	for n, again := range []string{"PA_2", "PA_3"} {
+		before := []string{"PA_ann", "PA_2"}[n]
+		bodies := []map[string]any{
+			{"event": "participant_joined", "id": "EV_in_" + again, "createdAt": fmt.Sprint(now.Unix()),
+				"room":        map[string]any{"sid": "RM_daily", "name": mine.project + "_daily", "creationTimeMs": fmt.Sprint(now.UnixMilli())},
+				"participant": map[string]any{"sid": again, "identity": "ann", "joinedAtMs": fmt.Sprint(now.UnixMilli())}},
+			{"event": "participant_left", "id": "EV_out_" + before, "createdAt": fmt.Sprint(now.Unix()),
+				"room": map[string]any{"sid": "RM_daily", "name": mine.project + "_daily", "creationTimeMs": fmt.Sprint(now.UnixMilli())},
+				"participant": map[string]any{"sid": before, "identity": "ann", "joinedAtMs": fmt.Sprint(now.UnixMilli()),
+					"disconnectReason": "DUPLICATE_IDENTITY"}},
+		}
+		if n == 1 {
+			slices.Reverse(bodies)
+		}
+		for _, body := range bodies {
+			s.webhook(body).want(http.StatusOK)
+		}
+		s.work()
+		s.ask(mine, "daily", "bob").overQuota(models.QuotaConcurrentParticipants, 1, 1)
+		if len(s.cluster.removed) > 0 {
+			t.Fatalf("removed %v", s.cluster.removed)
+		}
+	}
+}
+
+func TestALimitThatIsTakenAwayAndSetAgainCountsWhoCameMeanwhile(t *testing.T) {
+	s := newServer(t)
+	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
+	limit := func(n int) {
+		s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": n}})
+		s.clock.Advance(6 * time.Second) // for joins, when it is read next
+	}
+	joined := s.clock.Now()
+	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+	s.joins(mine, "daily", "ann")
+	limit(0)
+	for _, name := range []string{"bob", "cyd"} {
+		s.ask(mine, "daily", name).want(http.StatusCreated)
+		s.joins(mine, "daily", name)
+	}
+	limit(2)
+	s.ask(mine, "daily", "dan").overQuota(models.QuotaConcurrentParticipants, 2, 3)
+	s.leaves(mine, "daily", "ann", joined)
+	s.ask(mine, "daily", "dan").overQuota(models.QuotaConcurrentParticipants, 2, 2)
+	limit(3)
+	s.ask(mine, "daily", "dan").want(http.StatusCreated)
+	if len(s.cluster.removed) > 0 {
+		t.Errorf("removed %v", s.cluster.removed)
+	}
+}
+
 func TestATokenThatOpensNothingUsesNothing(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 1, "rooms": 1})

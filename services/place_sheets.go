@@ -41,6 +41,13 @@ func (p *Places) sheet(owner string, q models.Quota) *sheet {
 	return sh
 }
 
+// Forget makes the places of a quota be read anew when one is wanted next.
+func (p *Places) Forget(owner string, q models.Quota) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sheets.Remove(sheetKey{owner, q})
+}
+
 // refresh reads the places if what is known of them is too old, and lets go of
 // reservations that ended.
 func (p *Places) refresh(ctx context.Context, sh *sheet, c claim, now time.Time) error {

@@ -49,8 +49,17 @@ func (s *Quotas) Consume(ctx context.Context, events []models.LiveKitEvent) erro
 	slices.SortFunc(sessions, func(a, b models.UsageSession) int {
 		return cmp.Or(cmp.Compare(rank(a.Open), rank(b.Open)), a.JoinedAt.Compare(b.JoinedAt), cmp.Compare(a.ID, b.ID))
 	})
+	back := map[occupant]bool{}
+	for i := range sessions {
+		if sessions[i].Open {
+			back[occupantOf(&sessions[i])] = true
+		}
+	}
 	byProject := map[models.ProjectID][]models.UsageSession{}
 	for i := range sessions {
+		if !sessions[i].Open && back[occupantOf(&sessions[i])] {
+			continue // whoever came back keeps the place
+		}
 		p := sessions[i].ProjectID
 		byProject[p] = append(byProject[p], sessions[i])
 	}
@@ -67,6 +76,17 @@ func (s *Quotas) Consume(ctx context.Context, events []models.LiveKitEvent) erro
 		})
 	}
 	return group.Wait()
+}
+
+// occupant is who or what a session is of, which is there once at a time.
+type occupant struct {
+	project        models.ProjectID
+	subject        models.Subject
+	room, identity string
+}
+
+func occupantOf(s *models.UsageSession) occupant {
+	return occupant{s.ProjectID, s.Subject, s.RoomName, s.Identity}
 }
 
 func rank(open bool) int {
@@ -96,7 +116,15 @@ func (s *Quotas) concerned(ctx context.Context, events []models.LiveKitEvent) (m
 		if err != nil {
 			return nil, err
 		}
-		if limits.quotas.ConcurrentParticipants == 0 && limits.quotas.Rooms == 0 {
+		unlimited := 0
+		for _, q := range [...]models.Quota{models.QuotaConcurrentParticipants, models.QuotaRooms} {
+			if limits.quotas.Of(q) == 0 {
+				// Nobody keeps count from here on: should there be a limit again, it begins anew.
+				s.places.Forget(string(e.ProjectID), q)
+				unlimited++
+			}
+		}
+		if unlimited == 2 {
 			continue
 		}
 		for _, id := range touches(e) {
