@@ -218,21 +218,22 @@ func TestARoomThatFinishedGivesBackThePlacesOfWhoWasInIt(t *testing.T) {
 
 func TestWhoReconnectsKeepsTheirPlace(t *testing.T) {
 	s := newServer(t)
-	mine := s.limited("mine", map[string]any{"concurrent_participants": 1})
-	s.ask(mine, "daily", "ann").want(http.StatusCreated)
-	s.joins(mine, "daily", "ann")
-	now := s.clock.Now()
+	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
+	for _, name := range []string{"ann", "bob"} {
+		s.ask(mine, "daily", name).want(http.StatusCreated)
+		s.joins(mine, "daily", name)
+	}
+	// Nobody else could have it: there are fewer places than people by now.
+	s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": 1}})
+	s.clock.Advance(6 * time.Second)
+	now := fmt.Sprint(s.clock.Now().UnixMilli())
 	// LiveKit ends the first session because of the second, and says so in either order.
-	for n, again := range []string{"PA_2", "PA_3"} {
-		before := []string{"PA_ann", "PA_2"}[n]
-		bodies := []map[string]any{
-			{"event": "participant_joined", "id": "EV_in_" + again, "createdAt": fmt.Sprint(now.Unix()),
-				"room":        map[string]any{"sid": "RM_daily", "name": mine.project + "_daily", "creationTimeMs": fmt.Sprint(now.UnixMilli())},
-				"participant": map[string]any{"sid": again, "identity": "ann", "joinedAtMs": fmt.Sprint(now.UnixMilli())}},
-			{"event": "participant_left", "id": "EV_out_" + before, "createdAt": fmt.Sprint(now.Unix()),
-				"room": map[string]any{"sid": "RM_daily", "name": mine.project + "_daily", "creationTimeMs": fmt.Sprint(now.UnixMilli())},
-				"participant": map[string]any{"sid": before, "identity": "ann", "joinedAtMs": fmt.Sprint(now.UnixMilli()),
-					"disconnectReason": "DUPLICATE_IDENTITY"}},
+	for n, sids := range [][2]string{{"PA_ann", "PA_2"}, {"PA_2", "PA_3"}} {
+		bodies := []map[string]any{{"event": "participant_joined"}, {"event": "participant_left"}}
+		for i, sid := range []string{sids[1], sids[0]} {
+			bodies[i]["id"], bodies[i]["createdAt"] = fmt.Sprint("EV_", i, sid), now[:10]
+			bodies[i]["room"] = map[string]any{"sid": "RM_daily", "name": mine.project + "_daily", "creationTimeMs": now}
+			bodies[i]["participant"] = map[string]any{"sid": sid, "identity": "ann", "joinedAtMs": now, "disconnectReason": "DUPLICATE_IDENTITY"}
 		}
 		if n == 1 {
 			slices.Reverse(bodies)
@@ -241,7 +242,7 @@ func TestWhoReconnectsKeepsTheirPlace(t *testing.T) {
 			s.webhook(body).want(http.StatusOK)
 		}
 		s.work()
-		s.ask(mine, "daily", "bob").overQuota(models.QuotaConcurrentParticipants, 1, 1)
+		s.ask(mine, "daily", "cyd").overQuota(models.QuotaConcurrentParticipants, 1, 2)
 		if len(s.cluster.removed) > 0 {
 			t.Fatalf("removed %v", s.cluster.removed)
 		}
