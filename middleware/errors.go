@@ -30,12 +30,17 @@ type Problem struct {
 	RequestID string         `json:"request_id"`
 	Errors    []ProblemField `json:"errors,omitempty"`
 	Error     string         `json:"error"`
-	// Of a quota that is used up (RFC 9457, section 3.2): Limit and Used are
-	// minutes or how many, Reset is when a month's begins anew.
-	Quota models.Quota `json:"quota,omitempty"`
-	Limit *int64       `json:"limit,omitempty"`
-	Used  *float64     `json:"used,omitempty"`
-	Reset *time.Time   `json:"reset,omitempty"`
+	*ProblemQuota
+}
+
+// ProblemQuota is what a problem says of a quota that is used up (RFC 9457,
+// section 3.2). Limit and Used are minutes, or how many; Reset is when a
+// month's begins anew, null for the others.
+type ProblemQuota struct {
+	Quota models.Quota `json:"quota"`
+	Limit int64        `json:"limit"`
+	Used  float64      `json:"used"`
+	Reset *time.Time   `json:"reset"`
 }
 
 // ProblemField is one wrong field, located as models.FieldError says.
@@ -121,7 +126,7 @@ func Abort(c *gin.Context, err error) {
 		Errors: problemFields(problem.Fields), Error: problem.Message,
 	}
 	if use := problem.Quota; use != nil {
-		answer.Quota, answer.Limit, answer.Used = use.Quota, &use.Limit, &use.Used
+		answer.ProblemQuota = &ProblemQuota{Quota: use.Quota, Limit: use.Limit, Used: use.Used}
 		if !use.Reset.IsZero() {
 			answer.Reset = &use.Reset
 		}

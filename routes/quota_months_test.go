@@ -52,7 +52,7 @@ func TestAMonthThatIsUsedUpRefusesTokensAndEndsRoomsAfterTheGrace(t *testing.T) 
 	}
 	refused := s.ask(mine, "daily", "ann").refused(http.StatusPaymentRequired, "quota_exceeded").problem()
 	month := models.WindowMonth.Start(s.clock.Now())
-	if refused.Quota != models.QuotaParticipantMinutes || *refused.Limit != 100 || *refused.Used < 100 || *refused.Used > 101 ||
+	if refused.Quota != models.QuotaParticipantMinutes || refused.Limit != 100 || refused.Used < 100 || refused.Used > 101 ||
 		refused.Reset == nil || !refused.Reset.Equal(models.WindowMonth.Next(month)) {
 		t.Errorf("the refusal says %+v", refused)
 	}

@@ -38,7 +38,7 @@ func (a *answer) overQuota(q models.Quota, limit int64, used float64) middleware
 	a.t.Helper()
 	a.refused(http.StatusPaymentRequired, "quota_exceeded")
 	p := a.problem()
-	if p.Quota != q || p.Limit == nil || *p.Limit != limit || p.Used == nil || *p.Used != used {
+	if p.ProblemQuota == nil || p.Quota != q || p.Limit != limit || p.Used != used || q.Monthly() != (p.Reset != nil) {
 		a.t.Fatalf("%s: names another quota than %s, %d of %d: %s", a.what, q, int64(used), limit, a.body)
 	}
 	return p
