@@ -303,14 +303,14 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	if err != nil {
 		return parts{}, err
 	}
-	organizationService := services.NewOrganizations(orgs, users, projects, sessions, keyAuth, services.OrganizationOptions{
-		SignUp: cfg.SignupEnabled, Hasher: passwords, Cursors: cursors, Logins: logins, Trail: trail, Now: now,
-	})
 	livekit := services.NewLiveKit(cluster)
 	metered, err := buildMetering(engine, cfg, cluster, livekit, projects, orgs, cursors, trail, log)
 	if err != nil {
 		return parts{}, err
 	}
+	organizationService := services.NewOrganizations(orgs, users, projects, sessions, keyAuth, services.OrganizationOptions{
+		SignUp: cfg.SignupEnabled, Hasher: passwords, Cursors: cursors, Logins: logins, Trail: trail, Quotas: metered.quotas, Now: now,
+	})
 	projectService := services.NewProjects(projects, orgs, keys, keyAuth, secrets,
 		services.ProjectOptions{Cursors: cursors, Trail: trail, Quotas: metered.quotas, Now: now})
 	memberService := services.NewMembers(orgs, users, keys, sessions, keyAuth,
@@ -331,6 +331,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
 	metered.inbox.Register(metrics.Registry())
 	metered.quotas.Register(metrics.Registry())
+	metered.removals.Register(metrics.Registry())
 	probes := []services.Probe{
 		{Name: "database", Check: engine.Ping, Essential: true},
 		{Name: "livekit", Check: livekit.Ping},

@@ -18,6 +18,7 @@ type metered struct {
 	counters *services.Counters
 	usage    *services.Usage
 	quotas   *services.Quotas
+	removals *services.Removals
 	revoked  *services.Revocations
 	workers  []worker
 }
@@ -45,24 +46,25 @@ func buildMetering(engine database.Engine, cfg config.Config, cluster services.C
 	if err != nil {
 		return metered{}, err
 	}
+	removals := services.NewRemovals(database.NewRemovals(engine), stays, livekit, log, now)
 	usage := services.NewUsage(projects, stays, facts, events, totals, keeper, cursors, now)
 	quotas, err := services.NewQuotas(services.QuotaStores{
 		Projects: projects, Organizations: orgs, Sessions: stays, Events: database.NewQuotaEvents(engine),
-	}, places, usage, livekit, services.QuotaOptions{
+	}, places, usage, removals, services.QuotaOptions{
 		Plans: cfg.Quotas, Grace: cfg.QuotaGrace, Leases: leases, Holder: holder, Log: log, Now: now,
 	})
 	if err != nil {
 		return metered{}, err
 	}
-	revoked := services.NewRevocations(database.NewRevocations(engine), stays, places, livekit, trail, log, now)
+	revoked := services.NewRevocations(database.NewRevocations(engine), stays, places, removals, livekit, trail, log, now)
 	work := services.NewInboxWorker(inbox, events, leases, holder, log, services.NewMetering(stays, facts, totals, now), revoked, quotas)
 	reconciliation := services.NewReconciliation(livekit, cluster.APIKey, inbox, stays, database.NewSightings(engine), leases,
 		holder, cfg.ReconcileInterval, log)
 	return metered{
-		inbox: inbox, counters: counters, revoked: revoked, quotas: quotas, usage: usage,
+		inbox: inbox, counters: counters, revoked: revoked, quotas: quotas, removals: removals, usage: usage,
 		workers: []worker{
 			{"inbox", work.Run}, {"usage counters", counters.Run}, {"usage totals", keeper.Run},
-			{"reconciliation", reconciliation.Run}, {"revocations", revoked.Run}, {"quotas", quotas.Run},
+			{"reconciliation", reconciliation.Run}, {"revocations", revoked.Run}, {"quotas", quotas.Run}, {"removals", removals.Run},
 		},
 	}, nil
 }

@@ -118,6 +118,9 @@ func (r *Organizations) Update(ctx context.Context, t models.Tenant, id models.O
 	setIf(&set, "name", c.Name)
 	setIf(&set, "name_key", c.NameKey)
 	setIf(&set, "plan", c.Plan)
+	if c.Plan != nil {
+		set = append(set, bson.E{Key: "plan_changed_at", Value: now})
+	}
 	return changed[models.Organization](ctx, r.engine, organizations, filter, set.update())
 }
 

@@ -19,7 +19,7 @@ func placesCollection() Collection {
 		Name: places,
 		Fields: []Field{
 			{"owner", String}, {"quota", String}, {"number", Int}, {"holder", String}, {"identity", String},
-			{"session", String}, {"expires_at", Time},
+			{"session", String}, {"expires_at", Time}, {"reserved_at", Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"owner", "quota", "holder"}, Unique: true, ConflictCode: PlaceHeld},
@@ -64,11 +64,15 @@ func (r *Places) Each(ctx context.Context, owner string, q models.Quota, limit i
 }
 
 // Extend makes a holder's reservation last at least until a time and gives it;
-// not_found without one that lasts beyond now.
-func (r *Places) Extend(ctx context.Context, owner string, q models.Quota, holder string, now, until time.Time) (models.Place, error) {
+// not_found without one that lasts beyond now. shared tells that it is for
+// another identity than before, too.
+func (r *Places) Extend(ctx context.Context, owner string, q models.Quota, holder string, now, until time.Time, shared bool) (models.Place, error) {
+	update := bson.D{{Key: "$max", Value: bson.D{{Key: "expires_at", Value: until}, {Key: "reserved_at", Value: now}}}}
+	if shared {
+		update = append(update, bson.E{Key: "$set", Value: bson.D{{Key: "identity", Value: ""}}})
+	}
 	return changed[models.Place](ctx, r.engine, places,
-		append(placeOf(owner, q, holder), bson.E{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: now}}}),
-		bson.D{{Key: "$max", Value: bson.D{{Key: "expires_at", Value: until}}}})
+		append(placeOf(owner, q, holder), bson.E{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: now}}}), update)
 }
 
 // Held reads a holder's place, or not_found.
@@ -83,6 +87,14 @@ func (r *Places) Occupy(ctx context.Context, owner string, q models.Quota, holde
 		{Key: "$set", Value: bson.D{{Key: "session", Value: session}}},
 		{Key: "$unset", Value: bson.D{{Key: "expires_at", Value: ""}}},
 	})
+}
+
+// Pass removes a holder's reservation from no later than a time: somebody took
+// it and has gone again.
+func (r *Places) Pass(ctx context.Context, owner string, q models.Quota, holder string, at time.Time) error {
+	_, err := r.engine.Delete(ctx, places, append(placeOf(owner, q, holder), reserved(),
+		bson.E{Key: "reserved_at", Value: bson.D{{Key: "$lte", Value: at}}}), 1)
+	return err
 }
 
 // Vacate removes a holder's place if that session has it.
@@ -111,17 +123,6 @@ func (r *Places) ReservedOf(ctx context.Context, owner, identity string, limit i
 	return many[models.Place](ctx, r.engine, places, Query{
 		Filter: bson.D{{Key: "owner", Value: owner}, {Key: "identity", Value: identity}, reserved()}, Limit: limit,
 	})
-}
-
-// Count counts the places of a quota that are taken and those reserved beyond
-// now.
-func (r *Places) Count(ctx context.Context, owner string, q models.Quota, now time.Time) (taken, promised int64, err error) {
-	taken, err = r.engine.Count(ctx, places, append(placesOf(owner, q), bson.E{Key: "session", Value: bson.D{{Key: "$exists", Value: true}}}), 0)
-	if err != nil {
-		return 0, 0, err
-	}
-	promised, err = r.engine.Count(ctx, places, append(placesOf(owner, q), bson.E{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: now}}}), 0)
-	return taken, promised, err
 }
 
 // reserved is the condition that nobody has taken the place yet.

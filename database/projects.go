@@ -77,10 +77,10 @@ func (r *Projects) Get(ctx context.Context, t models.Tenant, id models.ProjectID
 	return one[models.Project](ctx, r.engine, projects, Query{Filter: filter})
 }
 
-// Named reads one project of whichever tenant, for work Pulse does by itself,
-// or not_found.
+// Named reads one project of whichever tenant, deleted ones too, for work
+// Pulse does by itself, or not_found.
 func (r *Projects) Named(ctx context.Context, id models.ProjectID) (models.Project, error) {
-	return one[models.Project](ctx, r.engine, projects, Query{Filter: bson.D{{Key: "_id", Value: string(id)}, alive()}})
+	return one[models.Project](ctx, r.engine, projects, Query{Filter: bson.D{{Key: "_id", Value: string(id)}}})
 }
 
 // OfOrganization calls each for the ids of an organization's projects, up to
@@ -94,11 +94,6 @@ func (r *Projects) OfOrganization(ctx context.Context, org models.OrganizationID
 		each(models.ProjectID(id))
 		return nil
 	})
-}
-
-// CountOf counts an organization's projects.
-func (r *Projects) CountOf(ctx context.Context, org models.OrganizationID) (int64, error) {
-	return r.engine.Count(ctx, projects, bson.D{{Key: "org_id", Value: string(org)}, alive()}, 0)
 }
 
 // List reads a page of a tenant's projects.
@@ -140,6 +135,9 @@ func (r *Projects) Update(ctx context.Context, t models.Tenant, id models.Projec
 	setIf(&set, "client_tokens.max_ttl_seconds", c.ClientTokens.MaxTTLSeconds)
 	setIf(&set, "client_tokens.grants", c.ClientTokens.Grants)
 	setIf(&set, "client_tokens.allowed_origins", c.ClientTokens.AllowedOrigins)
+	if c.Limits != (models.ProjectLimitsChange{}) {
+		set = append(set, bson.E{Key: "limits_changed_at", Value: now})
+	}
 	setIf(&set, "limits.requests_per_minute", c.Limits.RequestsPerMinute)
 	setIf(&set, "limits.concurrent_participants", c.Limits.ConcurrentParticipants)
 	setIf(&set, "limits.rooms", c.Limits.Rooms)

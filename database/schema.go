@@ -15,6 +15,7 @@ func Schema() []Collection {
 		sightingsCollection(),
 		revocationsCollection(),
 		placesCollection(),
+		removalsCollection(),
 		quotaEventsCollection(),
 		apiKeysCollection(),
 		idempotencyKeysCollection(),

@@ -183,16 +183,6 @@ func (r *UsageSessions) each(ctx context.Context, filter, sort bson.D, limit int
 	})
 }
 
-// CountOpen counts the open stays of a project that match, no further than
-// limit.
-func (r *UsageSessions) CountOpen(ctx context.Context, p models.ProjectID, subject models.Subject, kind string, limit int64) (int64, error) {
-	filter := bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}, {Key: "subject", Value: string(subject)}}
-	if kind != "" {
-		filter = append(filter, bson.E{Key: "kind", Value: kind})
-	}
-	return r.engine.Count(ctx, usageSessions, filter, limit)
-}
-
 // OpenSubject reads up to limit open stays of a subject in a project.
 func (r *UsageSessions) OpenSubject(ctx context.Context, p models.ProjectID, subject models.Subject, limit int64) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{

@@ -22,10 +22,19 @@ type QuotaReport struct {
 	ProjectID models.ProjectID `json:"project_id"`
 	Plan      models.Plan      `json:"plan"`
 	// Start and End are of the calendar month.
-	Start  time.Time                 `json:"start"`
-	End    time.Time                 `json:"end"`
-	Quotas map[models.Quota]QuotaUse `json:"quotas"`
-	Events []QuotaEvent              `json:"events"`
+	Start  time.Time    `json:"start"`
+	End    time.Time    `json:"end"`
+	Quotas QuotaUses    `json:"quotas"`
+	Events []QuotaEvent `json:"events"`
+}
+
+// QuotaUses is how much of each quota is used.
+type QuotaUses struct {
+	ParticipantMinutes     QuotaUse `json:"participant_minutes_per_month"`
+	ConcurrentParticipants QuotaUse `json:"concurrent_participants"`
+	Rooms                  QuotaUse `json:"rooms"`
+	EgressMinutes          QuotaUse `json:"egress_minutes_per_month"`
+	Projects               QuotaUse `json:"projects"`
 }
 
 // QuotaUse is how much of a quota is used: minutes, or how many are there.
@@ -61,10 +70,14 @@ func (h *Quotas) Get(c *gin.Context) error {
 		return err
 	}
 	report := QuotaReport{ProjectID: out.ProjectID, Plan: out.Plan, Start: out.Start, End: out.End,
-		Quotas: make(map[models.Quota]QuotaUse, len(out.Uses)), Events: make([]QuotaEvent, 0, len(out.Events))}
-	for i := range out.Uses {
-		report.Quotas[out.Uses[i].Quota] = renderQuotaUse(&out.Uses[i])
-	}
+		Quotas: QuotaUses{
+			ParticipantMinutes:     renderQuotaUse(out.Uses[models.QuotaParticipantMinutes]),
+			ConcurrentParticipants: renderQuotaUse(out.Uses[models.QuotaConcurrentParticipants]),
+			Rooms:                  renderQuotaUse(out.Uses[models.QuotaRooms]),
+			EgressMinutes:          renderQuotaUse(out.Uses[models.QuotaEgressMinutes]),
+			Projects:               renderQuotaUse(out.Uses[models.QuotaProjects]),
+		},
+		Events: make([]QuotaEvent, 0, len(out.Events))}
 	for i := range out.Events {
 		e := &out.Events[i]
 		report.Events = append(report.Events, QuotaEvent{ID: e.EventID, Type: e.Type(), Timestamp: instant(e.At),
@@ -73,7 +86,7 @@ func (h *Quotas) Get(c *gin.Context) error {
 	return answer(c, http.StatusOK, report)
 }
 
-func renderQuotaUse(u *models.QuotaUse) QuotaUse {
+func renderQuotaUse(u models.QuotaUse) QuotaUse {
 	out := QuotaUse{Used: u.Used, Reserved: u.Reserved}
 	if u.Limit > 0 {
 		// To the thousandth, as minutes are known.

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"math"
 	"net/http"
 	"time"
 
@@ -38,7 +39,7 @@ func renderMeters(v map[models.Meter]float64) Meters {
 // millis rounds seconds to what they are known to, so that a sum of binary
 // fractions reads as what it is.
 func millis(seconds float64) float64 {
-	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond).Seconds()
+	return math.Round(seconds*1000) / 1000
 }
 
 // UsageRow is what was used in [start, end).

@@ -20,9 +20,9 @@ import (
 type Idempotency struct{ Service *services.Idempotency }
 
 // Once runs a request at most once for its Idempotency-Key; without one it
-// costs nothing. Kept are answers to what took place: 2xx, 402 and 409 (other
-// than concurrent_change, which asks to be tried again). What was refused
-// before anything happened, or failed, is not kept: sent again it runs again.
+// costs nothing. Kept are answers to what took place: 2xx and 409 (other than
+// concurrent_change, which asks to be tried again). What was refused before
+// anything happened, or failed, is not kept: sent again it runs again.
 func (i *Idempotency) Once(c *gin.Context) error {
 	values, given := c.Request.Header["Idempotency-Key"]
 	if !given {
@@ -81,7 +81,7 @@ func (i *Idempotency) run(c *gin.Context, attempt *services.Attempt) error {
 // kept tells which answers are the answer to the same request for a day.
 func kept(status int, last *gin.Error) bool {
 	switch {
-	case status >= 200 && status < 300, status == http.StatusPaymentRequired:
+	case status >= 200 && status < 300:
 		return true
 	case status == http.StatusConflict:
 		return last == nil || !models.HasCode(last.Err, "concurrent_change")

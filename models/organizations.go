@@ -49,6 +49,8 @@ type Organization struct {
 	// AdminEmail is the lower-cased address it signed up with; unique.
 	AdminEmail string `bson:"admin_email"`
 	Plan       Plan   `bson:"plan"`
+	// PlanChangedAt is when the plan was last changed.
+	PlanChangedAt time.Time `bson:"plan_changed_at,omitempty"`
 	// OwnerIDs are the people who own it, and the only place that says so:
 	// kept in one document, the rule that there is always an owner can be held
 	// by one atomic write. LeavingIDs are people on their way out, who can not

@@ -22,10 +22,12 @@ type Project struct {
 	KeysVersion  int64         `bson:"keys_version"`
 	ClientTokens ClientTokens  `bson:"client_tokens"`
 	Limits       ProjectLimits `bson:"limits"`
-	IsDeleted    bool          `bson:"is_deleted"`
-	CreatedAt    time.Time     `bson:"created_at"`
-	UpdatedAt    time.Time     `bson:"updated_at"`
-	DeletedAt    *time.Time    `bson:"deleted_at,omitempty"`
+	// LimitsChangedAt is when the limits were last changed.
+	LimitsChangedAt time.Time  `bson:"limits_changed_at,omitempty"`
+	IsDeleted       bool       `bson:"is_deleted"`
+	CreatedAt       time.Time  `bson:"created_at"`
+	UpdatedAt       time.Time  `bson:"updated_at"`
+	DeletedAt       *time.Time `bson:"deleted_at,omitempty"`
 }
 
 // LeavingKey is a pair on its way out since a time. It no longer counts as one

@@ -107,6 +107,16 @@ func (p PlanQuotas) For(plan Plan, own *ProjectLimits) Quotas {
 	return q
 }
 
+// LimitProjects tells whether any plan limits how many projects there are.
+func (p PlanQuotas) LimitProjects() bool {
+	for _, q := range p {
+		if q.Projects > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // QuotaUse is how much of a quota is used.
 type QuotaUse struct {
 	Quota Quota
@@ -180,8 +190,11 @@ type Place struct {
 	Number int64 `bson:"number"`
 	// Holder is who or what the place is for.
 	Holder string `bson:"holder"`
-	// Identity is of a participant, for whom a revocation gives it back.
+	// Identity is the one participant it was reserved for, whose revocation
+	// gives it back; empty if there were several, as for a room.
 	Identity string `bson:"identity,omitempty"`
+	// ReservedAt is when it was last reserved.
+	ReservedAt time.Time `bson:"reserved_at,omitempty"`
 	// Session is what took the place; until then it is reserved up to
 	// ExpiresAt, and it has no end from then on.
 	Session   string    `bson:"session,omitempty"`

@@ -18,6 +18,15 @@ type crashingEngine struct {
 	collection string
 	left       int
 	dead       bool
+	// refused is a collection that alone can't be written.
+	refused string
+}
+
+// refuse makes a collection, and no other, impossible to write; "" none.
+func (e *crashingEngine) refuse(collection string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.refused = collection
 }
 
 // dieBefore ends the process before the nth write to a collection from now.
@@ -40,7 +49,7 @@ func (e *crashingEngine) write(collection string) error {
 		e.left--
 		e.dead = e.dead || e.left == 0
 	}
-	if e.dead {
+	if e.dead || collection == e.refused {
 		return models.Unavailable(errAway)
 	}
 	return nil

@@ -73,6 +73,7 @@ type server struct {
 	cluster  *fakeCluster
 	uses     *services.KeyUses
 	quotas   *services.Quotas
+	removals *services.Removals
 }
 
 // fakeCluster remembers who was removed from where, and what was ended.
@@ -80,6 +81,8 @@ type fakeCluster struct {
 	mu             sync.Mutex
 	removed, ended []string
 	away           bool
+	// asked is called before anything is done.
+	asked func()
 }
 
 func (c *fakeCluster) EndRoom(_ context.Context, room string) error { return c.end(room) }
@@ -89,6 +92,9 @@ func (c *fakeCluster) StopEgress(_ context.Context, id string) error { return c.
 func (c *fakeCluster) end(what string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.asked != nil {
+		c.asked()
+	}
 	if c.away {
 		return models.Unavailable(errAway)
 	}
@@ -99,6 +105,9 @@ func (c *fakeCluster) end(what string) error {
 func (c *fakeCluster) RemoveParticipant(_ context.Context, room, identity string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.asked != nil {
+		c.asked()
+	}
 	if c.away {
 		return models.Unavailable(errAway)
 	}
@@ -190,13 +199,14 @@ func (s *server) build() {
 		services.NewTotals(totals, facts, stays, leases, "test", zerolog.New(s.log), now), cursors, now)
 	places, err := services.NewPlaces(database.NewPlaces(s.engine), s.engine.Exclusive(), now)
 	must(err)
+	s.removals = services.NewRemovals(database.NewRemovals(s.engine), stays, s.cluster, zerolog.New(s.log), now)
 	s.quotas, err = services.NewQuotas(services.QuotaStores{
 		Projects: projects, Organizations: orgs, Sessions: stays, Events: database.NewQuotaEvents(s.engine),
-	}, places, usage, s.cluster, services.QuotaOptions{
+	}, places, usage, s.removals, services.QuotaOptions{
 		Plans: o.plans, Grace: o.quotaGrace, Leases: leases, Holder: "test", Log: zerolog.New(s.log), Now: now,
 	})
 	must(err)
-	revoked := services.NewRevocations(database.NewRevocations(s.engine), stays, places, s.cluster, trail, zerolog.New(s.log), now)
+	revoked := services.NewRevocations(database.NewRevocations(s.engine), stays, places, s.removals, s.cluster, trail, zerolog.New(s.log), now)
 	s.inbox = services.NewInboxWorker(inbox, events, leases, "test", zerolog.New(s.log),
 		services.NewMetering(stays, facts, totals, now), revoked, s.quotas)
 	idempotency, err := services.NewIdempotency(database.NewIdempotencyKeys(s.engine), []byte("master key of the tests"), now)
@@ -207,7 +217,7 @@ func (s *server) build() {
 		Health: s.health,
 		Auth:   handlers.NewAuth(requests, sessions),
 		Organizations: handlers.NewOrganizations(requests, services.NewOrganizations(orgs, users, projects, sessions, keyAuth,
-			services.OrganizationOptions{SignUp: !o.signUpClosed, Hasher: hasher, Cursors: cursors, Logins: logins, Trail: trail, Now: now})),
+			services.OrganizationOptions{SignUp: !o.signUpClosed, Hasher: hasher, Cursors: cursors, Logins: logins, Trail: trail, Quotas: s.quotas, Now: now})),
 		Projects: handlers.NewProjects(requests, services.NewProjects(projects, orgs, keys, keyAuth, hasher,
 			services.ProjectOptions{Cursors: cursors, Trail: trail, Quotas: s.quotas, Now: now})),
 		Members:     handlers.NewMembers(requests, members),

@@ -28,6 +28,13 @@ type event struct {
 // liveKit sends events of a room of a project, signed, and has them worked on.
 func (s *server) liveKit(project, room string, made time.Time, events ...event) {
 	s.t.Helper()
+	s.announce(project, room, made, events...)
+	s.work()
+}
+
+// announce sends events of a room of a project, signed.
+func (s *server) announce(project, room string, made time.Time, events ...event) {
+	s.t.Helper()
 	for _, e := range events {
 		body := map[string]any{"event": e.kind, "id": e.id, "createdAt": fmt.Sprint(e.at.Unix()), "room": map[string]any{
 			"sid": "RM_" + room, "name": project + "_" + room, "creationTimeMs": fmt.Sprint(made.UnixMilli()), "turnPassword": "hush"}}
@@ -37,7 +44,6 @@ func (s *server) liveKit(project, room string, made time.Time, events ...event) 
 		}
 		s.webhook(body).want(http.StatusOK)
 	}
-	s.work()
 }
 
 func (s *server) work() {
@@ -47,7 +53,11 @@ func (s *server) work() {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if n == 0 {
+		ended, err := s.removals.Work(context.Background())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if n+ended == 0 {
 			return
 		}
 	}

@@ -35,7 +35,9 @@ type OrganizationOptions struct {
 	Hasher  *hashing.Hasher
 	Cursors *cursor.Codec
 	// Trail is told of every change.
-	Trail  *Trail
+	Trail *Trail
+	// Quotas follow the plan.
+	Quotas *Quotas
 	Logins *database.Sessions
 	Now    func() time.Time
 }
@@ -190,6 +192,7 @@ func (s *Organizations) Update(ctx context.Context, actor *models.Principal, id 
 		return models.Organization{}, err
 	}
 	s.keys.ForgetOrganization(id)
+	s.o.Quotas.ForgetOrganization(id)
 	return org, nil
 }
 
@@ -255,6 +258,7 @@ func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id 
 		return err
 	}
 	s.keys.ForgetOrganization(id)
+	s.o.Quotas.ForgetOrganization(id)
 	if err := s.o.Logins.EndOf(ctx, id); err != nil {
 		return err
 	}

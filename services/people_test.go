@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/cursor"
@@ -92,11 +94,19 @@ func (p *people) build(mailer Mailer, jwtSecrets ...string) {
 	p.auth = must[*KeyAuth](p.t)(NewKeyAuth(keys, projects, orgs, p.hasher, verified,
 		KeyAuthOptions{CacheSize: 100, Exact: true, RequestsPerMinute: 1000, Now: now}))
 	p.organizations = NewOrganizations(orgs, users, projects, p.sessions, p.auth, OrganizationOptions{
-		SignUp: true, Hasher: p.hasher, Cursors: cursors, Logins: database.NewSessions(p.engine), Trail: trail, Now: now})
-	p.projects = NewProjects(projects, orgs, keys, p.auth, p.hasher, ProjectOptions{Cursors: cursors, Trail: trail, Quotas: &Quotas{}, Now: now})
+		SignUp: true, Hasher: p.hasher, Cursors: cursors, Logins: database.NewSessions(p.engine), Trail: trail, Quotas: p.quotas(), Now: now})
+	p.projects = NewProjects(projects, orgs, keys, p.auth, p.hasher, ProjectOptions{Cursors: cursors, Trail: trail, Quotas: p.quotas(), Now: now})
 	p.members = NewMembers(orgs, users, keys, p.sessions, p.auth, MemberOptions{Cursors: cursors, Trail: trail, Now: now})
 	p.invitations = must[*Invitations](p.t)(NewInvitations(database.NewInvitations(p.engine), orgs, users, p.members,
 		InvitationOptions{Mailer: mailer, Cursors: cursors, Trail: trail, Now: now}))
+}
+
+// quotas limits nothing.
+func (p *people) quotas() *Quotas {
+	p.t.Helper()
+	places := must[*Places](p.t)(NewPlaces(database.NewPlaces(p.engine), true, p.clock.Now))
+	removals := NewRemovals(database.NewRemovals(p.engine), database.NewUsageSessions(p.engine), nil, zerolog.Nop(), p.clock.Now)
+	return must[*Quotas](p.t)(NewQuotas(QuotaStores{}, places, nil, removals, QuotaOptions{Now: p.clock.Now}))
 }
 
 // newSessions is another replica's: it hears of no other's changes.

@@ -2,7 +2,7 @@ package services
 
 import (
 	"context"
-	"sync"
+	"math/rand/v2"
 	"time"
 
 	"pulse-control-plane/models"
@@ -16,18 +16,40 @@ type sheetKey struct {
 // sheet is what is known of one quota's places. Its lock is held while a place
 // is taken, so that one process has one number tried at a time.
 type sheet struct {
-	mu       sync.Mutex
-	readAt   time.Time
-	byHolder map[string]*models.Place
+	locked chan struct{}
+	// readAt and readEnd are when the places were read, from and to; limit is
+	// the one that was in force.
+	readAt, readEnd time.Time
+	limit           int64
+	byHolder        map[string]*models.Place
+	// byNumber has also the numbers others were found to have.
 	byNumber map[int64]*models.Place
 	// unplaced are there without a place, by holder: they came before there
 	// was a limit, or beyond it and are about to go. They count.
-	unplaced map[string]string
+	unplaced map[string]attendee
 	// lowest is the least number that may be free; ends the first end of a
 	// reservation.
 	lowest int64
 	ends   time.Time
 }
+
+// attendee is a session that is there, since a time.
+type attendee struct {
+	session string
+	joined  time.Time
+}
+
+// lock waits for the sheet, no longer than ctx.
+func (sh *sheet) lock(ctx context.Context) error {
+	select {
+	case sh.locked <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return models.Unavailable(ctx.Err())
+	}
+}
+
+func (sh *sheet) unlock() { <-sh.locked }
 
 func (p *Places) sheet(owner string, q models.Quota) *sheet {
 	p.mu.Lock()
@@ -35,7 +57,7 @@ func (p *Places) sheet(owner string, q models.Quota) *sheet {
 	key := sheetKey{owner, q}
 	sh, known := p.sheets.Get(key)
 	if !known {
-		sh = &sheet{}
+		sh = &sheet{locked: make(chan struct{}, 1)}
 		p.sheets.Add(key, sh)
 	}
 	return sh
@@ -48,13 +70,18 @@ func (p *Places) Forget(owner string, q models.Quota) {
 	p.sheets.Remove(sheetKey{owner, q})
 }
 
-// refresh reads the places if what is known of them is too old, and lets go of
-// reservations that ended.
-func (p *Places) refresh(ctx context.Context, sh *sheet, c claim, now time.Time) error {
+// refresh reads the places if what is known of them is too old, or was under
+// another limit, or in any case, and lets go of reservations that ended.
+func (p *Places) refresh(ctx context.Context, sh *sheet, c claim, now time.Time, reread bool) error {
 	if err := ctx.Err(); err != nil {
 		return models.Unavailable(err)
 	}
-	if age := now.Sub(sh.readAt); sh.readAt.IsZero() || age >= sheetFor || age < 0 || c.reread {
+	good := sheetFor
+	if !p.exact {
+		good = sharedSheetFor
+	}
+	age := now.Sub(sh.readAt)
+	if sh.readAt.IsZero() || age >= good || age < 0 || c.limit != sh.limit || reread {
 		return p.load(ctx, sh, c, now)
 	}
 	sh.expire(now)
@@ -63,7 +90,7 @@ func (p *Places) refresh(ctx context.Context, sh *sheet, c claim, now time.Time)
 
 // load reads the places of a quota and who is there, in this order: whoever
 // has a place was there before they got it. What a session that ended still
-// holds is given back.
+// holds is given back, and who is there has what they reserved.
 func (p *Places) load(ctx context.Context, sh *sheet, c claim, now time.Time) error {
 	var live []*models.Place
 	err := p.store.Each(ctx, c.owner, c.quota, placesRead, func(place models.Place) error {
@@ -79,30 +106,73 @@ func (p *Places) load(ctx context.Context, sh *sheet, c claim, now time.Time) er
 	if err != nil {
 		return err
 	}
-	sh.byHolder, sh.byNumber, sh.unplaced = map[string]*models.Place{}, map[int64]*models.Place{}, map[string]string{}
+	sh.byHolder, sh.byNumber, sh.unplaced = map[string]*models.Place{}, map[int64]*models.Place{}, map[string]attendee{}
 	sh.lowest, sh.ends, sh.readAt = 1, time.Time{}, time.Time{}
 	for _, place := range live {
-		if place.Session != "" && present[place.Holder] == "" {
+		session := present[place.Holder].session
+		switch {
+		case place.Session != "" && session == "":
 			if err := p.store.Vacate(ctx, c.owner, c.quota, place.Holder, place.Session); err != nil {
 				return err
 			}
 			continue
+		case place.Session == "" && session != "":
+			occupied, err := p.store.Occupy(ctx, c.owner, c.quota, place.Holder, session)
+			if models.IsKind(err, models.KindNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			place = &occupied
 		}
 		sh.remember(place)
 	}
-	for holder, session := range present {
+	for holder, who := range present {
 		if sh.byHolder[holder] == nil {
-			sh.unplaced[holder] = session
+			sh.unplaced[holder] = who
 		}
 	}
-	sh.readAt = now
+	sh.readAt, sh.readEnd, sh.limit = now, p.now(), c.limit
 	return nil
 }
 
-func (sh *sheet) used() int64 { return int64(len(sh.byHolder) + len(sh.unplaced)) }
+// has tells whether a holder is there or has a place reserved.
+func (sh *sheet) has(holder string) bool {
+	return sh.byHolder[holder] != nil || sh.there(holder)
+}
 
-// free is the least number that nobody is known to have.
-func (sh *sheet) free() int64 {
+// there tells whether a holder is there without a place.
+func (sh *sheet) there(holder string) bool { return sh.unplaced[holder].session != "" }
+
+// ahead is how many go before a claim: everybody with a place, and of those
+// without one whoever came before; all of them, if it has not come.
+func (sh *sheet) ahead(c claim) int64 {
+	if c.joined.IsZero() {
+		return sh.used()
+	}
+	n := len(sh.byNumber)
+	for holder, who := range sh.unplaced {
+		if order := who.joined.Compare(c.joined); order < 0 || order == 0 && holder < c.holder {
+			n++
+		}
+	}
+	return int64(n)
+}
+
+func (sh *sheet) used() int64 { return int64(len(sh.byNumber) + len(sh.unplaced)) }
+
+// free is a number that nobody is known to have: the least, or with others
+// about who would try that too, any up to the limit.
+func (sh *sheet) free(limit int64, any bool) int64 {
+	for range 8 {
+		if !any {
+			break
+		}
+		if number := 1 + rand.Int64N(limit); sh.byNumber[number] == nil {
+			return number
+		}
+	}
 	for sh.byNumber[sh.lowest] != nil {
 		sh.lowest++
 	}

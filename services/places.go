@@ -16,19 +16,26 @@ import (
 const (
 	// sheetsKept is how many quotas' places are remembered.
 	sheetsKept = 10_000
-	// sheetFor is how long what is remembered is believed: then it is read
-	// anew, and what a crash left behind is put right.
-	sheetFor = time.Minute
-	// fullFor is how long a quota stays full in memory where other processes
-	// give places back too.
-	fullFor = 250 * time.Millisecond
+	// sheetFor is how long what is remembered is believed where this process
+	// is alone with the database, sharedSheetFor where others take places too:
+	// then it is read anew, and what a crash left behind is put right.
+	sheetFor       = time.Minute
+	sharedSheetFor = 10 * time.Second
+	// fullFor is the least time a quota stays full in memory where other
+	// processes give places back too; fullRest times as long as reading takes
+	// is the other bound, so that refusing does not become reading.
+	fullFor  = 250 * time.Millisecond
+	fullRest = 4
 	// placesRead bounds the places, and what is there, of one quota.
 	placesRead = 2_000_000
 	// placeTries bounds how often a place is looked for that somebody else
 	// takes first.
 	placeTries = 50
-	// placesReleased bounds the reservations one revocation gives back.
+	// placesReleased is how many reservations a revocation reads at a time.
 	placesReleased = 1000
+	// clusterLag is how much later than here the cluster's clock may say that
+	// somebody joined.
+	clusterLag = time.Second
 )
 
 // Places lets as many in as a quota has places. A place is a document named by
@@ -49,10 +56,12 @@ type claim struct {
 	quota  models.Quota
 	limit  int64
 	holder string
-	// identity is of a participant.
+	// identity is of the participant it is reserved for.
 	identity string
+	// joined is when the holder's session began; zero for one that has not.
+	joined time.Time
 	// present gives the sessions that are there, by holder.
-	present func(context.Context) (map[string]string, error)
+	present func(context.Context) (map[string]attendee, error)
 	// reread asks the database in any case, for what is claimed seldom.
 	reread bool
 	// asked is when the place was asked for.
@@ -78,20 +87,51 @@ var errFull = errors.New("every place is taken")
 func (p *Places) Reserve(ctx context.Context, c claim, until time.Time) (made bool, used int64, err error) {
 	used, err = p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
 		if held := sh.byHolder[c.holder]; held != nil {
-			if p.exact && (held.Session != "" || !until.After(held.ExpiresAt)) {
+			shared := held.Session == "" && held.Identity != "" && held.Identity != c.identity
+			if p.exact && (held.Session != "" || !until.After(held.ExpiresAt) && !shared) {
 				return true, nil
 			}
-			if still, err := p.extend(ctx, sh, c, now, until); still || err != nil {
+			if still, err := p.extend(ctx, sh, c, now, until, shared); still || err != nil {
 				return still, err
 			}
 		}
-		if sh.unplaced[c.holder] != "" {
+		if sh.there(c.holder) {
 			return true, nil
 		}
-		made, err = p.take(ctx, sh, c, models.Place{ExpiresAt: until}, now)
+		made, err = p.take(ctx, sh, c, models.Place{Identity: c.identity, ReservedAt: now, ExpiresAt: until}, now)
 		return made, err
 	})
 	return made, used, err
+}
+
+// Open answers nil if the claim's holder has a place or could have one, or
+// errFull; it takes none.
+func (p *Places) Open(ctx context.Context, c claim) (used int64, err error) {
+	return p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
+		if sh.has(c.holder) {
+			return true, nil
+		}
+		full, err := p.full(ctx, sh, c, now)
+		if full && err == nil && !sh.has(c.holder) {
+			err = errFull
+		}
+		return true, err
+	})
+}
+
+// Count tells how many places are taken or reserved, and how many of them are
+// reserved only.
+func (p *Places) Count(ctx context.Context, c claim) (used, reserved int64, err error) {
+	c.reread = true
+	used, err = p.attempt(ctx, c, func(sh *sheet, _ claim, _ time.Time) (bool, error) {
+		for _, place := range sh.byNumber {
+			if place.Session == "" {
+				reserved++
+			}
+		}
+		return true, nil
+	})
+	return used, reserved, err
 }
 
 // Occupy gives a session the place its holder reserved, or one that is free.
@@ -117,7 +157,7 @@ func (p *Places) Occupy(ctx context.Context, c claim, session string) (used int6
 		delete(sh.unplaced, c.holder) // they do not stand in their own way
 		taken, err := p.take(ctx, sh, c, models.Place{Session: session}, now)
 		if errors.Is(err, errFull) {
-			sh.unplaced[c.holder] = session
+			sh.unplaced[c.holder] = attendee{session, c.joined}
 		}
 		return taken, err
 	})
@@ -126,13 +166,15 @@ func (p *Places) Occupy(ctx context.Context, c claim, session string) (used int6
 // attempt tries with what is known of a claim's quota until it is done, and
 // gives how many places are used then.
 func (p *Places) attempt(ctx context.Context, c claim, try func(*sheet, claim, time.Time) (done bool, err error)) (used int64, err error) {
+	c.asked = p.now() // before the wait: one reading answers all who wait
 	sh := p.sheet(c.owner, c.quota)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	c.asked = p.now()
-	for range placeTries {
+	if err := sh.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer sh.unlock()
+	for n := range placeTries {
 		now := p.now()
-		if err := p.refresh(ctx, sh, c, now); err != nil {
+		if err := p.refresh(ctx, sh, c, now, n == 0 && c.reread); err != nil {
 			return 0, err
 		}
 		if done, err := try(sh, c, now); done || err != nil {
@@ -142,23 +184,35 @@ func (p *Places) attempt(ctx context.Context, c claim, try func(*sheet, claim, t
 	return 0, models.Unavailable(errors.New("places: others were first every time"))
 }
 
-// Vacate gives back the place a session has, if it has one.
-func (p *Places) Vacate(ctx context.Context, owner string, q models.Quota, holder, session string) error {
-	sh := p.sheet(owner, q)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if sh.unplaced[holder] == session {
-		delete(sh.unplaced, holder)
-	}
-	held := sh.byHolder[holder]
-	if p.exact && !sh.readAt.IsZero() && (held == nil || held.Session != session) {
-		return nil
-	}
-	if err := p.store.Vacate(ctx, owner, q, holder, session); err != nil {
+// Vacate gives back the place of a session that ended. If it ended before it
+// was heard of that it began, its place is reserved still; joined is when it
+// began, zero if it never did: what was reserved after that is for another
+// token.
+func (p *Places) Vacate(ctx context.Context, c claim, session string, joined time.Time) error {
+	sh := p.sheet(c.owner, c.quota)
+	if err := sh.lock(ctx); err != nil {
 		return err
 	}
-	if held != nil && held.Session == session {
-		sh.forget(holder)
+	defer sh.unlock()
+	if sh.unplaced[c.holder].session == session {
+		delete(sh.unplaced, c.holder)
+	}
+	held, passed := sh.byHolder[c.holder], joined.Add(clusterLag)
+	theirs := held != nil && held.Session == session
+	unheard := held != nil && held.Session == "" && !joined.IsZero() && !held.ReservedAt.After(passed)
+	known := p.exact && !sh.readAt.IsZero()
+	if theirs || !known {
+		if err := p.store.Vacate(ctx, c.owner, c.quota, c.holder, session); err != nil {
+			return err
+		}
+	}
+	if unheard || !known && !joined.IsZero() {
+		if err := p.store.Pass(ctx, c.owner, c.quota, c.holder, passed); err != nil {
+			return err
+		}
+	}
+	if theirs || unheard {
+		sh.forget(c.holder)
 	}
 	return nil
 }
@@ -166,8 +220,10 @@ func (p *Places) Vacate(ctx context.Context, owner string, q models.Quota, holde
 // Drop gives a reservation back.
 func (p *Places) Drop(ctx context.Context, owner string, q models.Quota, holder string) error {
 	sh := p.sheet(owner, q)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
+	if err := sh.lock(ctx); err != nil {
+		return err
+	}
+	defer sh.unlock()
 	if err := p.store.DropReserved(ctx, owner, q, holder); err != nil {
 		return err
 	}
@@ -177,36 +233,46 @@ func (p *Places) Drop(ctx context.Context, owner string, q models.Quota, holder 
 	return nil
 }
 
-// Release gives back what is reserved for an identity of a project, in one
-// room or ("") all.
+// Release gives back what is reserved for an identity of a project alone, in
+// one room or ("") all.
 func (p *Places) Release(ctx context.Context, project models.ProjectID, identity, room string) error {
-	reserved, err := p.store.ReservedOf(ctx, string(project), identity, placesReleased)
-	if err != nil {
-		return err
-	}
-	for i := range reserved {
-		if room != "" && reserved[i].Holder != participantHolder(room, identity) {
-			continue
-		}
-		if err := p.Drop(ctx, reserved[i].Owner, reserved[i].Quota, reserved[i].Holder); err != nil {
+	for {
+		reserved, err := p.store.ReservedOf(ctx, string(project), identity, placesReleased)
+		if err != nil {
 			return err
 		}
+		dropped := 0
+		for i := range reserved {
+			holder := reserved[i].Holder
+			if room != "" && holder != room && holder != participantHolder(room, identity) {
+				continue
+			}
+			if err := p.Drop(ctx, reserved[i].Owner, reserved[i].Quota, holder); err != nil {
+				return err
+			}
+			dropped++
+		}
+		if len(reserved) < placesReleased || dropped == 0 {
+			return nil
+		}
 	}
-	return nil
 }
 
 // RoomEnded makes the places of a room's participants be read anew, if
 // somebody in it has one still.
-func (p *Places) RoomEnded(project models.ProjectID, room string) {
+func (p *Places) RoomEnded(ctx context.Context, project models.ProjectID, room string) error {
 	sh := p.sheet(string(project), models.QuotaConcurrentParticipants)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
+	if err := sh.lock(ctx); err != nil {
+		return err
+	}
+	defer sh.unlock()
 	for holder, place := range sh.byHolder {
 		if place.Session != "" && strings.HasPrefix(holder, participantHolder(room, "")) {
 			sh.readAt = time.Time{}
-			return
+			break
 		}
 	}
+	return nil
 }
 
 // participantHolder names a participant among a project's: no room's name has
@@ -215,8 +281,8 @@ func participantHolder(room, identity string) string { return room + "/" + ident
 
 // extend makes a holder's reservation last longer; still tells that they have
 // a place.
-func (p *Places) extend(ctx context.Context, sh *sheet, c claim, now, until time.Time) (still bool, err error) {
-	place, err := p.store.Extend(ctx, c.owner, c.quota, c.holder, now, until)
+func (p *Places) extend(ctx context.Context, sh *sheet, c claim, now, until time.Time, shared bool) (still bool, err error) {
+	place, err := p.store.Extend(ctx, c.owner, c.quota, c.holder, now, until, shared)
 	if models.IsKind(err, models.KindNotFound) {
 		place, err = p.store.Held(ctx, c.owner, c.quota, c.holder)
 	}
@@ -234,18 +300,34 @@ func (p *Places) extend(ctx context.Context, sh *sheet, c claim, now, until time
 	return true, nil
 }
 
+// full tells whether every place is taken. Where that may have changed it is
+// read anew.
+func (p *Places) full(ctx context.Context, sh *sheet, c claim, now time.Time) (bool, error) {
+	if sh.ahead(c) < c.limit {
+		return false, nil
+	}
+	if p.exact || !sh.readAt.Before(c.asked) || now.Sub(sh.readEnd) < max(fullFor, fullRest*sh.readEnd.Sub(sh.readAt)) {
+		return true, nil
+	}
+	err := p.load(ctx, sh, c, now)
+	return sh.ahead(c) >= c.limit, err
+}
+
 // take tries one free number. It was not taken, without an error, if somebody
 // else was first: then the sheet knows more than before.
 func (p *Places) take(ctx context.Context, sh *sheet, c claim, place models.Place, now time.Time) (taken bool, err error) {
-	if sh.used() >= c.limit {
-		if p.exact || now.Sub(sh.readAt) < fullFor || !sh.readAt.Before(c.asked) {
-			return false, errFull
-		}
-		return false, p.load(ctx, sh, c, now)
+	full, err := p.full(ctx, sh, c, now)
+	switch {
+	case err != nil:
+		return false, err
+	case sh.has(c.holder):
+		return false, nil // as the reading found out
+	case full:
+		return false, errFull
 	}
-	number := sh.free()
+	number := sh.free(c.limit, !p.exact)
 	place.ID, place.Owner, place.Quota = models.PlaceID(c.owner, c.quota, number), c.owner, c.quota
-	place.Number, place.Holder, place.Identity = number, c.holder, c.identity
+	place.Number, place.Holder = number, c.holder
 	err = p.store.Take(ctx, &place)
 	switch {
 	case err == nil:
@@ -266,10 +348,11 @@ func (p *Places) take(ctx context.Context, sh *sheet, c claim, place models.Plac
 		sh.remember(&theirs)
 		return false, nil
 	case models.IsKind(err, models.KindConflict):
-		if dropped, err := p.store.DropExpired(ctx, place.ID, now); dropped || err != nil {
-			return false, err
+		dropped, err := p.store.DropExpired(ctx, place.ID, now)
+		if err == nil && !dropped {
+			sh.byNumber[number] = &models.Place{Number: number, Session: "of another process"}
 		}
-		return false, p.load(ctx, sh, c, now)
+		return false, err
 	}
 	return false, err
 }

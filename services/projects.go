@@ -72,9 +72,11 @@ func (s *Projects) Create(ctx context.Context, actor *models.Principal, in Proje
 		ID: models.ProjectID(ids.New(models.ProjectPrefix)), OrgID: org, Name: in.Name, NameKey: foldName(in.Name),
 		Region: in.Region, ClientTokens: models.DefaultClientTokens(), CreatedAt: now, UpdatedAt: now,
 	}
-	if err := s.o.Quotas.AdmitProject(ctx, org, project.ID); err != nil {
+	settled, err := s.o.Quotas.AdmitProject(ctx, org, project.ID)
+	if err != nil {
 		return KeyedProject{}, err
 	}
+	defer func() { settled(err) }()
 	// The key goes first: until its project is there it opens nothing.
 	pair, err := mintPair(ctx, s.hasher, models.APIKey{
 		ProjectID: project.ID, OrgID: org, Name: firstPairName, Scopes: []models.Scope{models.ScopeAll},
@@ -175,6 +177,7 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 		return models.Project{}, err
 	}
 	s.auth.ForgetProject(id)
+	s.o.Quotas.ForgetProject(id)
 	return project, nil
 }
 
@@ -199,6 +202,7 @@ func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id model
 		return err
 	}
 	s.auth.ForgetProject(id)
+	s.o.Quotas.ForgetProject(id)
 	return nil
 }
 

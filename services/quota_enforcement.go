@@ -20,8 +20,8 @@ const (
 	enforceLease = 20 * time.Second
 	// enforceParallel is how many projects are held to their quotas at a time.
 	enforceParallel = 8
-	// endedAtOnce bounds what of one project is ended in one pass; the next
-	// one goes on.
+	// endedAtOnce bounds what of one project is to be ended in one pass; the
+	// next one goes on.
 	endedAtOnce = 1000
 
 	quotasJob = "quotas"
@@ -30,7 +30,7 @@ const (
 var _ EventConsumer = (*Quotas)(nil)
 
 // Consume takes places for who and what is there now and gives back those of
-// what has ended; what is there beyond a limit is removed. It comes after
+// what has ended; what is there beyond a limit it has removed. It comes after
 // Metering, which knows what is open.
 func (s *Quotas) Consume(ctx context.Context, events []models.LiveKitEvent) error {
 	concerned, err := s.concerned(ctx, events)
@@ -47,7 +47,8 @@ func (s *Quotas) Consume(ctx context.Context, events []models.LiveKitEvent) erro
 	}
 	// Who left makes room for who came, and of those the first.
 	slices.SortFunc(sessions, func(a, b models.UsageSession) int {
-		return cmp.Or(cmp.Compare(rank(a.Open), rank(b.Open)), a.JoinedAt.Compare(b.JoinedAt), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(rank(a.Open), rank(b.Open)), a.JoinedAt.Compare(b.JoinedAt),
+			cmp.Compare(a.RoomName, b.RoomName), cmp.Compare(a.Identity, b.Identity))
 	})
 	back := map[occupant]bool{}
 	for i := range sessions {
@@ -134,45 +135,84 @@ func (s *Quotas) concerned(ctx context.Context, events []models.LiveKitEvent) (m
 	return out, nil
 }
 
-// seat gives a session that is open its place, or ends it if there is none,
-// and takes the place of one that has ended.
+// seat gives a session that is open its place, or has it ended if there is
+// none, and takes the place of one that has ended.
 func (s *Quotas) seat(ctx context.Context, session *models.UsageSession, q *models.Quotas) error {
-	var c claim
-	var end func() error
-	switch {
-	case session.Meter() == models.MeterParticipantSeconds && q.ConcurrentParticipants > 0:
-		c = s.participant(session.ProjectID, q.ConcurrentParticipants, session.RoomName, session.Identity)
-		end = func() error {
-			return s.cluster.RemoveParticipant(ctx, models.QualifyRoom(session.ProjectID, session.RoomName), session.Identity)
-		}
-	case session.Subject == models.SubjectRoom && q.Rooms > 0:
-		c = s.room(session.ProjectID, q.Rooms, session.RoomName)
-		end = func() error { return s.cluster.EndRoom(ctx, models.QualifyRoom(session.ProjectID, session.RoomName)) }
-	}
 	if session.Subject == models.SubjectRoom && !session.Open && q.ConcurrentParticipants > 0 {
-		s.places.RoomEnded(session.ProjectID, session.RoomName)
+		if err := s.places.RoomEnded(ctx, session.ProjectID, session.RoomName); err != nil {
+			return err
+		}
 	}
-	switch {
-	case end == nil:
+	c, limited := s.claimOf(session, q)
+	if !limited {
 		return nil
-	case !session.Open:
-		return s.places.Vacate(ctx, c.owner, c.quota, c.holder, session.ID)
+	}
+	if !session.Open {
+		joined := session.JoinedAt
+		if !session.Observed.Started {
+			joined = time.Time{}
+		}
+		return s.places.Vacate(ctx, c, session.ID, joined)
 	}
 	used, err := s.places.Occupy(ctx, c, session.ID)
-	if !errors.Is(err, errFull) {
-		if err == nil {
-			s.tell(ctx, c.owner, c.quota, c.limit, float64(used))
-		}
+	if err != nil && !errors.Is(err, errFull) {
 		return err
 	}
-	s.tell(ctx, c.owner, c.quota, c.limit, float64(c.limit))
-	s.o.Log.Info().Str("project_id", string(session.ProjectID)).Str("quota", string(c.quota)).Int64("limit", c.limit).
-		Str("session_id", session.ID).Msg("quotas: ended what came beyond the limit")
-	s.ended.WithLabelValues(string(c.quota)).Inc()
-	if err := end(); err != nil {
-		return models.Internal(err) // tried again for that room alone
+	s.tell(ctx, c.owner, c.quota, c.limit, float64(used), s.o.Now())
+	if err == nil {
+		return nil
 	}
-	return nil
+	return s.remove(ctx, session, c.quota)
+}
+
+// claimOf is the claim of a session to be there at the same time as others.
+func (s *Quotas) claimOf(session *models.UsageSession, q *models.Quotas) (c claim, limited bool) {
+	switch {
+	case session.Meter() == models.MeterParticipantSeconds:
+		c = s.participant(session.ProjectID, q.ConcurrentParticipants, session.RoomName, session.Identity)
+	case session.Subject == models.SubjectRoom:
+		c = s.room(session.ProjectID, q.Rooms, session.RoomName, "")
+	}
+	c.joined = session.JoinedAt
+	return c, c.limit > 0
+}
+
+// remove has a session ended that a quota does not allow.
+func (s *Quotas) remove(ctx context.Context, session *models.UsageSession, q models.Quota) error {
+	v := models.RemovalOf(session, models.RemovedByQuota, s.o.Now())
+	v.Quota = q
+	return s.removals.Add(ctx, v)
+}
+
+// spare tells whether a session that a quota did not allow may stay: somebody
+// left meanwhile, or the limit is another.
+func (s *Quotas) spare(ctx context.Context, session *models.UsageSession, v *models.Removal) (bool, error) {
+	if v.Cause != models.RemovedByQuota {
+		return false, nil
+	}
+	limits, err := s.limitsOf(ctx, v.ProjectID)
+	if err != nil {
+		return false, err
+	}
+	limit := limits.quotas.Of(v.Quota)
+	switch {
+	case limits.gone:
+		return false, nil
+	case limit == 0:
+		return true, nil
+	case v.Quota.Monthly():
+		month, err := s.month(ctx, v.ProjectID, s.o.Now())
+		return err == nil && month.of(v.Quota) < float64(limit), err
+	}
+	c, limited := s.claimOf(session, &limits.quotas)
+	if !limited {
+		return true, nil
+	}
+	_, err = s.places.Occupy(ctx, c, session.ID)
+	if errors.Is(err, errFull) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Run holds projects to their months until ctx ends, in one replica at a time.
@@ -196,8 +236,8 @@ func (s *Quotas) turn(ctx context.Context) error {
 }
 
 // Enforce looks at every project that has something open: it tells of the
-// thresholds of its month, and ends its rooms or egresses once that was used
-// up for longer than the grace.
+// thresholds of its month, has its rooms or egresses ended once that was used
+// up for longer than the grace, and everything if the project was deleted.
 func (s *Quotas) Enforce(ctx context.Context) error {
 	projects, err := s.sessions.OpenProjects(ctx)
 	if err != nil {
@@ -216,56 +256,57 @@ func (s *Quotas) enforce(ctx context.Context, p models.ProjectID) error {
 	if err != nil {
 		return err
 	}
-	q := &limits.quotas
+	if limits.gone {
+		return errors.Join(
+			s.endAll(ctx, p, models.SubjectRoom, models.RemovedByDeletion, ""),
+			s.endAll(ctx, p, models.SubjectEgress, models.RemovedByDeletion, ""))
+	}
+	q, now := &limits.quotas, s.o.Now()
 	if q.ParticipantMinutes == 0 && q.EgressMinutes == 0 {
 		return nil
 	}
-	month, err := s.month(ctx, p)
+	month, err := s.month(ctx, p, now)
 	if err != nil {
 		return err
 	}
 	return errors.Join(
-		s.enforceMonth(ctx, p, models.QuotaParticipantMinutes, q.ParticipantMinutes, month.participantMinutes, models.SubjectRoom,
-			func(room *models.UsageSession) error {
-				return s.cluster.EndRoom(ctx, models.QualifyRoom(p, room.RoomName))
-			}),
-		s.enforceMonth(ctx, p, models.QuotaEgressMinutes, q.EgressMinutes, month.egressMinutes, models.SubjectEgress,
-			func(egress *models.UsageSession) error { return s.cluster.StopEgress(ctx, egress.ID) }))
+		s.enforceMonth(ctx, limits, models.QuotaParticipantMinutes, models.SubjectRoom, month, now),
+		s.enforceMonth(ctx, limits, models.QuotaEgressMinutes, models.SubjectEgress, month, now))
 }
 
-// enforceMonth ends what of a subject is open once a month's limit was reached
-// longer ago than the grace.
-func (s *Quotas) enforceMonth(ctx context.Context, p models.ProjectID, name models.Quota, limit int64, used float64,
-	subject models.Subject, end func(*models.UsageSession) error) error {
+// enforceMonth has what of a subject is open ended once a month's limit was
+// reached, or set, longer ago than the grace.
+func (s *Quotas) enforceMonth(ctx context.Context, l *projectQuotas, name models.Quota, subject models.Subject, month *monthUse, now time.Time) error {
+	limit, used := l.quotas.Of(name), month.of(name)
 	if limit == 0 {
 		return nil
 	}
-	s.tell(ctx, string(p), name, limit, used)
+	s.tell(ctx, string(l.project), name, limit, used, now)
 	if used < float64(limit) {
 		return nil
 	}
-	reached, err := s.events.Get(ctx, s.threshold(string(p), name, limit, models.QuotaReachedPercent).ID)
+	reached, err := s.events.Get(ctx, threshold(string(l.project), name, limit, models.QuotaReachedPercent, now).ID)
 	if err != nil {
 		return err
 	}
-	if s.o.Now().Before(reached.At.Add(s.o.Grace)) {
+	if now.Before(latestOf(reached.At, l.since).Add(s.o.Grace)) {
 		return nil
 	}
+	return s.endAll(ctx, l.project, subject, models.RemovedByQuota, name)
+}
+
+// endAll has everything of a subject ended that a project has open.
+func (s *Quotas) endAll(ctx context.Context, p models.ProjectID, subject models.Subject, cause models.RemovalCause, q models.Quota) error {
 	open, err := s.sessions.OpenSubject(ctx, p, subject, endedAtOnce)
 	if err != nil {
 		return err
 	}
-	var failed error
 	for i := range open {
-		if err := end(&open[i]); err != nil {
-			failed = errors.Join(failed, err)
-			continue
+		v := models.RemovalOf(&open[i], cause, s.o.Now())
+		v.Quota = q
+		if err := s.removals.Add(ctx, v); err != nil {
+			return err
 		}
-		s.ended.WithLabelValues(string(name)).Inc()
 	}
-	if len(open) > 0 {
-		s.o.Log.Info().Str("project_id", string(p)).Str("quota", string(name)).Int64("limit", limit).Int("ended", len(open)).
-			Msg("quotas: the month is used up")
-	}
-	return failed
+	return nil
 }

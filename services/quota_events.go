@@ -2,6 +2,7 @@ package services
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,29 +10,38 @@ import (
 	"pulse-control-plane/utils/ids"
 )
 
+// refusal is the error of a claim that got no place; used is how many are
+// taken.
+func (s *Quotas) refusal(ctx context.Context, c claim, used int64, err error, now time.Time) error {
+	if errors.Is(err, errFull) {
+		return s.exceeded(ctx, c.owner, c.quota, c.limit, float64(used), now)
+	}
+	return err
+}
+
 // exceeded counts and tells of a refusal and gives its error.
-func (s *Quotas) exceeded(ctx context.Context, owner string, q models.Quota, limit int64, used float64) error {
+func (s *Quotas) exceeded(ctx context.Context, owner string, q models.Quota, limit int64, used float64, now time.Time) error {
 	s.refused.WithLabelValues(string(q)).Inc()
-	s.tell(ctx, owner, q, limit, max(used, float64(limit)))
+	s.tell(ctx, owner, q, limit, used, now)
 	use := models.QuotaUse{Quota: q, Limit: limit, Used: used}
 	if q.Monthly() {
-		use.Reset = models.WindowMonth.Next(models.WindowMonth.Start(s.o.Now()))
+		use.Reset = models.WindowMonth.Next(models.WindowMonth.Start(now))
 	}
 	return models.QuotaExceeded(use)
 }
 
 // tell writes an event for each threshold that is reached, once for each
 // period. What can't be written now is told the next time.
-func (s *Quotas) tell(ctx context.Context, owner string, q models.Quota, limit int64, used float64) {
+func (s *Quotas) tell(ctx context.Context, owner string, q models.Quota, limit int64, used float64, now time.Time) {
 	for _, percent := range []int64{models.QuotaWarningPercent, models.QuotaReachedPercent} {
 		if used*100 < float64(limit*percent) {
 			return
 		}
-		e := s.threshold(owner, q, limit, percent)
+		e := threshold(owner, q, limit, percent, now)
 		if s.told.Contains(e.ID) {
 			continue
 		}
-		e.Used, e.At, e.EventID = used, s.o.Now().UTC().Truncate(time.Millisecond), ids.New(models.EventPrefix)
+		e.Used, e.At, e.EventID = used, now.UTC().Truncate(time.Millisecond), ids.New(models.EventPrefix)
 		switch err := s.events.Insert(ctx, &e); {
 		case err == nil:
 			s.o.Log.Warn().Str("event_id", e.EventID).Str("owner", owner).Str("quota", string(q)).Int64("limit", limit).
@@ -44,9 +54,10 @@ func (s *Quotas) tell(ctx context.Context, owner string, q models.Quota, limit i
 	}
 }
 
-// threshold is the event of a threshold in this period, as far as its id goes.
-func (s *Quotas) threshold(owner string, q models.Quota, limit, percent int64) models.QuotaEvent {
-	period := q.Period().Start(s.o.Now())
+// threshold is the event of a threshold in the period of a time, as far as its
+// id goes.
+func threshold(owner string, q models.Quota, limit, percent int64, at time.Time) models.QuotaEvent {
+	period := q.Period().Start(at)
 	return models.QuotaEvent{
 		ID: fmt.Sprintf("%s|%s|%d|%d|%s", owner, q, percent, limit, period.Format(time.DateOnly)), Owner: owner, Quota: q,
 		Percent: percent, Limit: limit, Period: period,

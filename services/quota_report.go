@@ -16,7 +16,7 @@ type QuotaReport struct {
 	Plan      models.Plan
 	// Start and End are of the month.
 	Start, End time.Time
-	Uses       []models.QuotaUse
+	Uses       map[models.Quota]models.QuotaUse
 	// Events are the thresholds of this month, the latest first, up to 100.
 	Events []models.QuotaEvent
 }
@@ -42,42 +42,42 @@ func (s *Quotas) Report(ctx context.Context, actor *models.Principal, asked mode
 	if err != nil {
 		return QuotaReport{}, err
 	}
-	report := QuotaReport{ProjectID: id, Plan: org.Plan, Start: start, End: models.WindowMonth.Next(start)}
+	report := QuotaReport{ProjectID: id, Plan: org.Plan, Start: start, End: models.WindowMonth.Next(start),
+		Uses: map[models.Quota]models.QuotaUse{}}
 	limits := s.o.Plans.For(org.Plan, &project.Limits)
 	for _, name := range models.QuotaNames() {
 		use := models.QuotaUse{Quota: name, Limit: limits.Of(name)}
+		var c claim
 		switch name {
 		case models.QuotaParticipantMinutes, models.QuotaEgressMinutes:
 			use.Used, use.Reset = month.of(name), report.End
 		case models.QuotaConcurrentParticipants:
-			err = s.count(ctx, id, &use, models.SubjectParticipant, models.ParticipantStandard)
+			c = s.participant(id, use.Limit, "", "")
 		case models.QuotaRooms:
-			err = s.count(ctx, id, &use, models.SubjectRoom, "")
+			c = s.room(id, use.Limit, "", "")
 		case models.QuotaProjects:
-			var n int64
-			n, err = s.projects.CountOf(ctx, org.ID)
-			use.Used = float64(n)
+			c = s.project(org.ID, use.Limit, "")
 		}
-		if err != nil {
-			return QuotaReport{}, err
+		if c.present != nil {
+			if err := s.count(ctx, c, &use); err != nil {
+				return QuotaReport{}, err
+			}
 		}
-		report.Uses = append(report.Uses, use)
+		report.Uses[name] = use
 	}
 	report.Events, err = s.events.Since(ctx, []string{string(id), string(org.ID)}, start, quotaEventsShown)
 	return report, err
 }
 
-// count fills in how many of a subject are there or promised a place.
-func (s *Quotas) count(ctx context.Context, p models.ProjectID, use *models.QuotaUse, subject models.Subject, kind string) error {
-	there, err := s.sessions.CountOpen(ctx, p, subject, kind, 0)
-	if err != nil {
+// count fills in how many are there or promised a place. Without a limit
+// there are no places, and who is there is all there is to count.
+func (s *Quotas) count(ctx context.Context, c claim, use *models.QuotaUse) error {
+	if c.limit == 0 {
+		there, err := c.present(ctx)
+		use.Used = float64(len(there))
 		return err
 	}
-	if use.Limit > 0 {
-		if _, use.Reserved, err = s.places.store.Count(ctx, string(p), use.Quota, s.o.Now()); err != nil {
-			return err
-		}
-	}
-	use.Used = float64(there + use.Reserved)
-	return nil
+	used, reserved, err := s.places.Count(ctx, c)
+	use.Used, use.Reserved = float64(used), reserved
+	return err
 }

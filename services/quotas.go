@@ -3,6 +3,7 @@ package services
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"time"
 
@@ -18,18 +19,15 @@ const (
 	// quotasKept is how many projects' quotas, months and told thresholds are
 	// remembered.
 	quotasKept = 10_000
+	// newsOfJoin is how long after a token expired its place is held, for the
+	// news of somebody who joined with it at the last moment to arrive.
+	newsOfJoin = 5 * time.Second
 	// projectPlaceFor is how long a place is held for a project that is being
 	// made; once it is there it counts by itself.
 	projectPlaceFor = time.Minute
+	// undoTimeout bounds giving a place back after the caller may have hung up.
+	undoTimeout = 5 * time.Second
 )
-
-// QuotaCluster is what quotas end on a LiveKit cluster, by qualified names;
-// that it has ended already is not an error.
-type QuotaCluster interface {
-	Remover
-	EndRoom(ctx context.Context, room string) error
-	StopEgress(ctx context.Context, id string) error
-}
 
 // Quotas hold each project to what it may use: tokens are refused beyond a
 // limit, whoever joins beyond it all the same is removed, and a month that is
@@ -41,7 +39,7 @@ type Quotas struct {
 	sessions *database.UsageSessions
 	events   *database.QuotaEvents
 	usage    *Usage
-	cluster  QuotaCluster
+	removals *Removals
 	o        QuotaOptions
 
 	// limits are by project, months by project and month.
@@ -50,7 +48,7 @@ type Quotas struct {
 	// told are the ids of thresholds known to be in the record.
 	told *lru.Cache[string, struct{}]
 
-	refused, ended *prometheus.CounterVec
+	refused *prometheus.CounterVec
 }
 
 // QuotaOptions of NewQuotas.
@@ -76,8 +74,13 @@ type QuotaStores struct {
 
 // projectQuotas are those of one project, as they were read.
 type projectQuotas struct {
-	plan   models.Plan
-	quotas models.Quotas
+	project models.ProjectID
+	org     models.OrganizationID
+	quotas  models.Quotas
+	// since is when they were last changed.
+	since time.Time
+	// gone tells that the project was deleted: nothing of it may be open.
+	gone bool
 }
 
 // monthUse is what a project used of a calendar month up to when it was read.
@@ -90,18 +93,18 @@ func (m *monthUse) of(q models.Quota) float64 {
 	return m.participantMinutes
 }
 
-// NewQuotas builds the service.
-func NewQuotas(stores QuotaStores, places *Places, usage *Usage, cluster QuotaCluster, o QuotaOptions) (*Quotas, error) {
+// NewQuotas builds the service. It decides which removals that quotas asked
+// for are not called for any more.
+func NewQuotas(stores QuotaStores, places *Places, usage *Usage, removals *Removals, o QuotaOptions) (*Quotas, error) {
 	s := &Quotas{
 		places: places, projects: stores.Projects, orgs: stores.Organizations, sessions: stores.Sessions,
-		events: stores.Events, usage: usage, cluster: cluster, o: o,
+		events: stores.Events, usage: usage, removals: removals, o: o,
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_quota_refused_total",
 			Help: "Requests that were refused because a quota was used up."}, []string{"quota"}),
-		ended: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_quota_ended_total",
-			Help: "Participants, rooms and egresses that were ended because a quota was used up."}, []string{"quota"}),
 	}
+	removals.SpareIf(s.spare)
 	var wrong, err error
-	// Not exact: a limit that somebody changes is in force when it is next read.
+	// Not exact: what another process changes is in force when it is next read.
 	s.limits, err = newDirectory(quotasKept, false, o.Now, s.readLimits)
 	wrong = errors.Join(wrong, err)
 	s.months, err = newDirectory(quotasKept, false, o.Now, s.loadMonth)
@@ -110,24 +113,48 @@ func NewQuotas(stores QuotaStores, places *Places, usage *Usage, cluster QuotaCl
 	return s, errors.Join(wrong, err)
 }
 
-// Register offers the numbers of refusals and ends as metrics.
-func (s *Quotas) Register(registry prometheus.Registerer) { registry.MustRegister(s.refused, s.ended) }
+// Register offers the number of refusals as a metric.
+func (s *Quotas) Register(registry prometheus.Registerer) { registry.MustRegister(s.refused) }
+
+// ForgetProject makes the quotas of a project be read anew when it matters
+// next.
+func (s *Quotas) ForgetProject(id models.ProjectID) { s.limits.drop(string(id)) }
+
+// ForgetOrganization does so for all its projects.
+func (s *Quotas) ForgetOrganization(id models.OrganizationID) {
+	s.limits.dropWhere(func(q *projectQuotas) bool { return q.org == id })
+}
 
 func (s *Quotas) readLimits(ctx context.Context, id string) (*projectQuotas, error) {
 	project, err := s.projects.Named(ctx, models.ProjectID(id))
 	if err != nil {
 		return nil, err
 	}
+	if project.IsDeleted {
+		return &projectQuotas{project: project.ID, org: project.OrgID, gone: true}, nil
+	}
 	org, err := s.orgs.Get(ctx, models.TenantOf(project.OrgID), project.OrgID)
 	if err != nil {
 		return nil, err
 	}
-	return &projectQuotas{plan: org.Plan, quotas: s.o.Plans.For(org.Plan, &project.Limits)}, nil
+	return &projectQuotas{project: project.ID, org: org.ID, quotas: s.o.Plans.For(org.Plan, &project.Limits),
+		since: latestOf(project.LimitsChangedAt, org.PlanChangedAt)}, nil
 }
 
-// month gives what a project used of this month, up to some seconds ago.
-func (s *Quotas) month(ctx context.Context, p models.ProjectID) (*monthUse, error) {
-	return s.months.get(ctx, string(p)+"|"+models.WindowMonth.Start(s.o.Now()).Format(time.DateOnly))
+// limitsOf gives the quotas of a project. One that is not in this database has
+// none: another installation may share the cluster.
+func (s *Quotas) limitsOf(ctx context.Context, p models.ProjectID) (*projectQuotas, error) {
+	limits, err := s.limits.get(ctx, string(p))
+	if models.IsKind(err, models.KindNotFound) {
+		return &projectQuotas{project: p}, nil
+	}
+	return limits, err
+}
+
+// month gives what a project used of the month of a time, up to some seconds
+// ago.
+func (s *Quotas) month(ctx context.Context, p models.ProjectID, at time.Time) (*monthUse, error) {
+	return s.months.get(ctx, string(p)+"|"+models.WindowMonth.Start(at).Format(time.DateOnly))
 }
 
 func (s *Quotas) loadMonth(ctx context.Context, key string) (*monthUse, error) {
@@ -152,19 +179,8 @@ func (s *Quotas) readMonth(ctx context.Context, p models.ProjectID, start time.T
 	}, nil
 }
 
-// minutes of seconds, to the thousandth.
-func minutes(seconds float64) float64 {
-	return float64(time.Duration(seconds*float64(time.Second))/(time.Minute/1000)) / 1000
-}
-
-// limitsOf gives the quotas of a project; one that is gone has none.
-func (s *Quotas) limitsOf(ctx context.Context, p models.ProjectID) (*projectQuotas, error) {
-	limits, err := s.limits.get(ctx, string(p))
-	if models.IsKind(err, models.KindNotFound) {
-		return &projectQuotas{}, nil
-	}
-	return limits, err
-}
+// minutes of seconds, to the thousandth that is full.
+func minutes(seconds float64) float64 { return math.Floor(seconds/60*1000) / 1000 }
 
 // TokenAsk is a token that would be minted: for a room of a project, until a
 // time. Person tells that it is for somebody who counts as one.
@@ -182,73 +198,85 @@ func (s *Quotas) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 	if !q.Bound() {
 		return nil
 	}
-	project := actor.Project.ID
+	project, now, until := actor.Project.ID, s.o.Now(), ask.Until.Add(newsOfJoin)
 	if limit := q.ParticipantMinutes; limit > 0 && ask.Person {
-		month, err := s.month(ctx, project)
+		month, err := s.month(ctx, project, now)
 		if err != nil {
 			return err
 		}
 		if month.participantMinutes >= float64(limit) {
-			return s.exceeded(ctx, string(project), models.QuotaParticipantMinutes, limit, month.participantMinutes)
+			return s.exceeded(ctx, string(project), models.QuotaParticipantMinutes, limit, month.participantMinutes, now)
 		}
 	}
-	made := false
-	if limit := q.ConcurrentParticipants; limit > 0 && ask.Person {
-		var err error
-		if made, err = s.reserve(ctx, s.participant(project, limit, ask.RoomName, ask.Identity), ask.Until); err != nil {
-			return err
+	room, person := s.room(project, q.Rooms, ask.RoomName, ask.Identity), s.participant(project, q.ConcurrentParticipants, ask.RoomName, ask.Identity)
+	counted := q.ConcurrentParticipants > 0 && ask.Person
+	if counted && q.Rooms > 0 {
+		// So that a room that is not to be had costs no place.
+		if used, err := s.places.Open(ctx, room); err != nil {
+			return s.refusal(ctx, room, used, err, now)
+		}
+	}
+	var made bool
+	var people, rooms int64
+	var err error
+	if counted {
+		if made, people, err = s.places.Reserve(ctx, person, until); err != nil {
+			return s.refusal(ctx, person, people, err, now)
 		}
 	}
 	if q.Rooms > 0 {
-		if _, err := s.reserve(ctx, s.room(project, q.Rooms, ask.RoomName), ask.Until); err != nil {
+		if _, rooms, err = s.places.Reserve(ctx, room, until); err != nil {
 			if made {
-				err = errors.Join(err, s.places.Drop(ctx, string(project), models.QuotaConcurrentParticipants, participantHolder(ask.RoomName, ask.Identity)))
+				s.drop(ctx, person)
 			}
-			return err
+			return s.refusal(ctx, room, rooms, err, now)
 		}
+		s.tell(ctx, room.owner, room.quota, room.limit, float64(rooms), now)
+	}
+	if counted {
+		s.tell(ctx, person.owner, person.quota, person.limit, float64(people), now)
 	}
 	return nil
 }
 
 // AdmitProject holds a place for a project of an organization that is about
-// to be made. quota_exceeded if its plan does not allow another.
-func (s *Quotas) AdmitProject(ctx context.Context, org models.OrganizationID, id models.ProjectID) error {
-	limited := false
-	for _, q := range s.o.Plans {
-		limited = limited || q.Projects > 0
-	}
-	if !limited {
-		return nil
+// to be made; settled must be called when it is, or is not. quota_exceeded if
+// the plan does not allow another.
+func (s *Quotas) AdmitProject(ctx context.Context, org models.OrganizationID, id models.ProjectID) (settled func(error), err error) {
+	settled = func(error) {}
+	if !s.o.Plans.LimitProjects() {
+		return settled, nil
 	}
 	doc, err := s.orgs.Get(ctx, models.TenantOf(org), org)
 	if err != nil {
-		return err
+		return settled, err
 	}
 	limit := s.o.Plans[doc.Plan].Projects
 	if limit == 0 {
-		return nil
+		return settled, nil
 	}
-	_, err = s.reserve(ctx, claim{
-		owner: string(org), quota: models.QuotaProjects, limit: limit, holder: string(id), reread: true,
-		present: func(ctx context.Context) (map[string]string, error) {
-			there := map[string]string{}
-			err := s.projects.OfOrganization(ctx, org, placesRead, func(id models.ProjectID) { there[string(id)] = string(id) })
-			return there, err
-		},
-	}, s.o.Now().Add(projectPlaceFor))
-	return err
+	c, now := s.project(org, limit, id), s.o.Now()
+	_, used, err := s.places.Reserve(ctx, c, now.Add(projectPlaceFor))
+	if err != nil {
+		return settled, s.refusal(ctx, c, used, err, now)
+	}
+	s.tell(ctx, c.owner, c.quota, c.limit, float64(used), now)
+	return func(failed error) {
+		// Other processes count what is reserved and then what is there: they
+		// must not look in between.
+		if failed != nil || s.places.exact {
+			s.drop(ctx, c)
+		}
+	}, nil
 }
 
-// reserve holds a place for a claim until a time, and tells of thresholds.
-func (s *Quotas) reserve(ctx context.Context, c claim, until time.Time) (made bool, err error) {
-	made, used, err := s.places.Reserve(ctx, c, until)
-	if errors.Is(err, errFull) {
-		return false, s.exceeded(ctx, c.owner, c.quota, c.limit, float64(used))
+// drop gives a reservation back that came to nothing; otherwise it expires.
+func (s *Quotas) drop(ctx context.Context, c claim) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	if err := s.places.Drop(ctx, c.owner, c.quota, c.holder); err != nil {
+		s.o.Log.Warn().Err(err).Str("owner", c.owner).Str("quota", string(c.quota)).Msg("quotas: a place is left to expire")
 	}
-	if err == nil && made {
-		s.tell(ctx, c.owner, c.quota, c.limit, float64(used))
-	}
-	return made, err
 }
 
 // participant is the claim of somebody to a place in a project's rooms.
@@ -265,10 +293,10 @@ func (s *Quotas) participant(p models.ProjectID, limit int64, room, identity str
 	}
 }
 
-// room is the claim of a room to be open.
-func (s *Quotas) room(p models.ProjectID, limit int64, name string) claim {
+// room is the claim of a room to be open, for somebody who would join it.
+func (s *Quotas) room(p models.ProjectID, limit int64, name, identity string) claim {
 	return claim{
-		owner: string(p), quota: models.QuotaRooms, limit: limit, holder: name,
+		owner: string(p), quota: models.QuotaRooms, limit: limit, holder: name, identity: identity,
 		present: s.openOf(p, func(session *models.UsageSession) string {
 			if session.Subject != models.SubjectRoom {
 				return ""
@@ -278,14 +306,26 @@ func (s *Quotas) room(p models.ProjectID, limit int64, name string) claim {
 	}
 }
 
+// project is the claim of a project to be one of its organization's.
+func (s *Quotas) project(org models.OrganizationID, limit int64, id models.ProjectID) claim {
+	return claim{
+		owner: string(org), quota: models.QuotaProjects, limit: limit, holder: string(id), reread: true,
+		present: func(ctx context.Context) (map[string]attendee, error) {
+			there := map[string]attendee{}
+			err := s.projects.OfOrganization(ctx, org, placesRead, func(id models.ProjectID) { there[string(id)] = attendee{session: string(id)} })
+			return there, err
+		},
+	}
+}
+
 // openOf gives what reads the open sessions of a project by their holder; ""
 // holds nothing.
-func (s *Quotas) openOf(p models.ProjectID, holder func(*models.UsageSession) string) func(context.Context) (map[string]string, error) {
-	return func(ctx context.Context) (map[string]string, error) {
-		there := map[string]string{}
+func (s *Quotas) openOf(p models.ProjectID, holder func(*models.UsageSession) string) func(context.Context) (map[string]attendee, error) {
+	return func(ctx context.Context) (map[string]attendee, error) {
+		there := map[string]attendee{}
 		err := s.sessions.EachOpen(ctx, p, placesRead, func(session models.UsageSession) error {
 			if name := holder(&session); name != "" {
-				there[name] = session.ID
+				there[name] = attendee{session.ID, session.JoinedAt}
 			}
 			return nil
 		})

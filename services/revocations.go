@@ -37,6 +37,7 @@ type Revocations struct {
 	store    *database.Revocations
 	sessions *database.UsageSessions
 	places   *Places
+	removals *Removals
 	cluster  Remover
 	trail    *Trail
 	log      zerolog.Logger
@@ -58,9 +59,9 @@ type revoked struct {
 
 // NewRevocations removes people from a cluster, gives back the places that are
 // reserved for them and tells the audit trail.
-func NewRevocations(store *database.Revocations, sessions *database.UsageSessions, places *Places, cluster Remover,
+func NewRevocations(store *database.Revocations, sessions *database.UsageSessions, places *Places, removals *Removals, cluster Remover,
 	trail *Trail, log zerolog.Logger, now func() time.Time) *Revocations {
-	return &Revocations{store: store, sessions: sessions, places: places, cluster: cluster, trail: trail, log: log, now: now}
+	return &Revocations{store: store, sessions: sessions, places: places, removals: removals, cluster: cluster, trail: trail, log: log, now: now}
 }
 
 // RevokeInput takes back the tokens of an identity, for one room or all ("").
@@ -222,9 +223,8 @@ func (s *Revocations) forget(now time.Time) {
 
 var _ EventConsumer = (*Revocations)(nil)
 
-// Consume removes whoever came with a token that was taken back. It comes
-// after Metering, which knows whether they are still there. What LiveKit does
-// not do now is tried again for that room alone.
+// Consume has whoever came with a token that was taken back removed. It comes
+// after Metering, which knows whether they are still there.
 func (s *Revocations) Consume(ctx context.Context, events []models.LiveKitEvent) error {
 	if !s.loaded.Load() {
 		if err := s.load(ctx); err != nil {
@@ -250,10 +250,10 @@ func (s *Revocations) Consume(ctx context.Context, events []models.LiveKitEvent)
 			return err
 		}
 		if err != nil || !stay.Open {
-			continue // they have left; who bears the name now may be somebody else
+			continue // they have left
 		}
-		if err := s.cluster.RemoveParticipant(ctx, models.QualifyRoom(e.ProjectID, e.RoomName), p.Identity); err != nil {
-			return models.Internal(err)
+		if err := s.removals.Add(ctx, models.RemovalOf(&stay, models.RemovedByRevocation, s.now())); err != nil {
+			return err
 		}
 	}
 	return nil

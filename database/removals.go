@@ -1,0 +1,63 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const removals = "removals"
+
+// removalsCollection holds what has to leave the cluster.
+func removalsCollection() Collection {
+	return Collection{
+		Name:    removals,
+		Fields:  []Field{{"due_at", Time}},
+		Indexes: []Index{{Keys: []string{"due_at"}}},
+	}
+}
+
+// Removals is the repository of removals. What it holds is of all tenants.
+type Removals struct{ engine Engine }
+
+// NewRemovals reads and writes removals through an engine.
+func NewRemovals(e Engine) *Removals { return &Removals{e} }
+
+// Insert stores a removal; conflict if its session has one already.
+func (r *Removals) Insert(ctx context.Context, v *models.Removal) error {
+	return r.engine.Insert(ctx, removals, v)
+}
+
+// Because gives a removal another cause and makes it due at a time.
+func (r *Removals) Because(ctx context.Context, id string, cause models.RemovalCause, due time.Time) error {
+	_, err := r.engine.Update(ctx, removals, bson.D{{Key: "_id", Value: id}},
+		fields{{Key: "cause", Value: string(cause)}, {Key: "due_at", Value: due}}.update(), UpdateOptions{})
+	return err
+}
+
+// Claim takes the removal that is due first and puts it off until a time, by
+// when whoever claimed it has done it or died; not_found if none is due.
+func (r *Removals) Claim(ctx context.Context, now, until time.Time) (models.Removal, error) {
+	var out models.Removal
+	err := r.engine.FindOneAndUpdate(ctx, removals,
+		bson.D{{Key: "due_at", Value: bson.D{{Key: "$lte", Value: now}}}},
+		bson.D{{Key: "$set", Value: bson.D{{Key: "due_at", Value: until}}}, {Key: "$inc", Value: bson.D{{Key: "attempts", Value: int64(1)}}}},
+		FindAndUpdateOptions{Sort: bson.D{{Key: "due_at", Value: 1}}}, &out)
+	return out, err
+}
+
+// Postpone makes a removal due at a time.
+func (r *Removals) Postpone(ctx context.Context, id string, until time.Time) error {
+	_, err := r.engine.Update(ctx, removals, bson.D{{Key: "_id", Value: id}},
+		fields{{Key: "due_at", Value: until}}.update(), UpdateOptions{})
+	return err
+}
+
+// Done forgets a removal.
+func (r *Removals) Done(ctx context.Context, id string) error {
+	_, err := r.engine.Delete(ctx, removals, bson.D{{Key: "_id", Value: id}}, 1)
+	return err
+}
