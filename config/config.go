@@ -166,6 +166,7 @@ func Load(environ []string, dotenvPath string) (Config, error) {
 			problems.add(v.Name, err.Error())
 		}
 	}
+	from.refuseUnknown(&problems)
 	c.settle(from, &problems)
 	if len(problems.Problems) == 0 && len(missing) > 0 {
 		c.fillIn(missing, &problems)

@@ -157,6 +157,17 @@ func TestAllProblemsAreReportedTogetherByName(t *testing.T) {
 	}
 }
 
+func TestALimitThatIsMisspeltIsNotTakenForNone(t *testing.T) {
+	dotenv := filepath.Join(t.TempDir(), ".env")
+	if err := os.WriteFile(dotenv, []byte("QUOTA_BASIC=rooms=1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := problems(t, production("QUOTA_FRE=rooms=1", "RATE_LIMIT_PROJECT=5", "QUOTA_FREE=rooms=1", "QUOTATION=x"), dotenv)
+	if want := []string{"QUOTA_BASIC", "QUOTA_FRE", "RATE_LIMIT_PROJECT"}; !slices.Equal(got, want) {
+		t.Errorf("problems of %v", got)
+	}
+}
+
 func TestAWrongValueIsRefused(t *testing.T) {
 	for name, values := range map[string][]string{
 		"ENVIRONMENT": {"prod", "Production", " "}, "HOST": {"a b", "localhost:80", "http://x"}, "PORT": {"-1", "65536", "x", "80 "},

@@ -86,18 +86,19 @@ func grace(into *time.Duration, text string) error {
 // quotas takes the limits of a plan, such as "rooms=10, projects=3".
 func (c *Config) quotas(plan models.Plan, text string) error {
 	var q models.Quotas
-	for part := range strings.SplitSeq(text, ",") {
+	for n, part := range strings.Split(text, ",") {
 		name, value, _ := strings.Cut(part, "=")
 		limit, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-		if err != nil || limit < 1 || limit > maxRate {
-			return fmt.Errorf("must be name=number, separated by commas, with numbers from 1 to %d", maxRate)
+		if err != nil || limit < 1 || limit > models.MaxQuota {
+			return fmt.Errorf("must be name=number, separated by commas, with numbers from 1 to %d (no limit is none named); part %d is not",
+				models.MaxQuota, n+1)
 		}
 		known := models.Quota(strings.TrimSpace(name))
 		if q.Of(known) != 0 {
 			return fmt.Errorf("names %s twice", known)
 		}
 		if !q.Set(known, limit) {
-			return fmt.Errorf("names a quota that there is not; there are %s", quotaNames())
+			return fmt.Errorf("names in part %d a quota that there is not; there are %s", n+1, quotaNames())
 		}
 	}
 	if c.Quotas == nil {

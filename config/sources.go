@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/joho/godotenv"
@@ -37,6 +39,26 @@ func readSources(environ []string, dotenvPath string, problems *Error) *sources 
 		problems.add(dotenvPath, message)
 	}
 	return s
+}
+
+// refuseUnknown reports names that look like limits and are none: a limit that
+// is misspelt would be none at all.
+func (s *sources) refuseUnknown(problems *Error) {
+	known := map[string]bool{}
+	for _, v := range variables() {
+		known[v.Name], known[v.Name+"_FILE"] = true, true
+	}
+	wrong := map[string]bool{}
+	for _, source := range []map[string]string{s.environment, s.dotenv} {
+		for name := range source {
+			if (strings.HasPrefix(name, "QUOTA_") || strings.HasPrefix(name, "RATE_LIMIT_")) && !known[name] {
+				wrong[name] = true
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(wrong)) {
+		problems.add(name, "is no setting of Pulse; .env.example has them all")
+	}
 }
 
 // has tells whether a variable is set to anything, in either form.

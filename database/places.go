@@ -80,6 +80,11 @@ func (r *Places) Held(ctx context.Context, owner string, q models.Quota, holder 
 	return one[models.Place](ctx, r.engine, places, Query{Filter: placeOf(owner, q, holder)})
 }
 
+// Numbered reads the place that has an id, or not_found.
+func (r *Places) Numbered(ctx context.Context, id string) (models.Place, error) {
+	return one[models.Place](ctx, r.engine, places, Query{Filter: bson.D{{Key: "_id", Value: id}}})
+}
+
 // Occupy gives a holder's place to a session and takes its end away;
 // not_found without a place.
 func (r *Places) Occupy(ctx context.Context, owner string, q models.Quota, holder, session string) (models.Place, error) {
@@ -109,13 +114,12 @@ func (r *Places) DropReserved(ctx context.Context, owner string, q models.Quota,
 	return err
 }
 
-// DropExpired removes a place if its reservation has ended, and tells whether
-// it did.
-func (r *Places) DropExpired(ctx context.Context, id string, now time.Time) (bool, error) {
-	n, err := r.engine.Delete(ctx, places, bson.D{
+// DropExpired removes a place if its reservation has ended.
+func (r *Places) DropExpired(ctx context.Context, id string, now time.Time) error {
+	_, err := r.engine.Delete(ctx, places, bson.D{
 		{Key: "_id", Value: id}, {Key: "expires_at", Value: bson.D{{Key: "$lte", Value: now}}},
 	}, 1)
-	return n > 0, err
+	return err
 }
 
 // ReservedOf reads up to limit reservations of an identity.

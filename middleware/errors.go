@@ -40,7 +40,9 @@ type ProblemQuota struct {
 	Quota models.Quota `json:"quota"`
 	Limit int64        `json:"limit"`
 	Used  float64      `json:"used"`
-	Reset *time.Time   `json:"reset"`
+	// Reserved of those used are held for tokens whose bearers did not join.
+	Reserved int64      `json:"reserved"`
+	Reset    *time.Time `json:"reset"`
 }
 
 // ProblemField is one wrong field, located as models.FieldError says.
@@ -126,7 +128,7 @@ func Abort(c *gin.Context, err error) {
 		Errors: problemFields(problem.Fields), Error: problem.Message,
 	}
 	if use := problem.Quota; use != nil {
-		answer.ProblemQuota = &ProblemQuota{Quota: use.Quota, Limit: use.Limit, Used: use.Used}
+		answer.ProblemQuota = &ProblemQuota{Quota: use.Quota, Limit: use.Limit, Used: use.Used, Reserved: use.Reserved}
 		if !use.Reset.IsZero() {
 			answer.Reset = &use.Reset
 		}

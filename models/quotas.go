@@ -1,6 +1,7 @@
 package models
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 )
@@ -22,6 +23,9 @@ const (
 	// QuotaProjects is the projects of an organization.
 	QuotaProjects Quota = "projects"
 )
+
+// MaxQuota is the greatest limit there can be.
+const MaxQuota = 100_000_000
 
 // QuotaNames lists the quotas in the order they are shown.
 func QuotaNames() []Quota {
@@ -132,11 +136,14 @@ type QuotaUse struct {
 
 // QuotaExceeded refuses what would go beyond a limit, and says by how much.
 func QuotaExceeded(use QuotaUse) *Error {
-	e := NewError(KindQuotaExceeded, "quota_exceeded", "The quota "+string(use.Quota)+" is used up: "+
-		strconv.FormatFloat(use.Used, 'f', -1, 64)+" of "+strconv.FormatInt(use.Limit, 10)+".")
-	if !use.Reset.IsZero() {
-		e.Message = e.Message[:len(e.Message)-1] + "; it begins anew at " + use.Reset.UTC().Format(time.RFC3339) + "."
+	text := fmt.Sprintf("The quota %s is used up: %s of %d", use.Quota, strconv.FormatFloat(use.Used, 'f', -1, 64), use.Limit)
+	switch {
+	case !use.Reset.IsZero():
+		text += "; it begins anew at " + use.Reset.UTC().Format(time.RFC3339)
+	case use.Reserved > 0:
+		text += fmt.Sprintf(", of which %d are held for tokens until their bearers join or they expire", use.Reserved)
 	}
+	e := NewError(KindQuotaExceeded, "quota_exceeded", text+".")
 	e.Quota = &use
 	return e
 }

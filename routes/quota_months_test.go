@@ -78,6 +78,33 @@ func TestAMonthThatIsUsedUpRefusesTokensAndEndsRoomsAfterTheGrace(t *testing.T) 
 	s.ask(mine, "daily", "ann").want(http.StatusCreated)
 }
 
+func TestALimitThatIsSetBackHasItsGraceAgain(t *testing.T) {
+	s := monthly(t, time.Hour)
+	limit := func(minutes int) map[string]any { return map[string]any{"participant_minutes_per_month": minutes} }
+	mine := s.limited("mine", limit(100))
+	enforce := func(after time.Duration) {
+		t.Helper()
+		s.clock.Advance(after)
+		if err := s.quotas.Enforce(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		s.work()
+	}
+	s.talks(mine, "daily", time.Hour)
+	enforce(6 * time.Second)
+	s.patch(mine.project, map[string]any{"limits": limit(100_000)})
+	enforce(24 * time.Hour)
+	s.patch(mine.project, map[string]any{"limits": limit(100)})
+	enforce(59 * time.Minute)
+	if len(s.cluster.ended) > 0 {
+		t.Errorf("ended %v within the grace", s.cluster.ended)
+	}
+	enforce(time.Minute)
+	if len(s.cluster.ended) != 1 {
+		t.Errorf("ended %v", s.cluster.ended)
+	}
+}
+
 func TestEgressMinutesThatAreUsedUpStopTheEgress(t *testing.T) {
 	s := monthly(t, 0)
 	mine := s.limited("mine", map[string]any{"egress_minutes_per_month": 30})

@@ -104,7 +104,9 @@ func TestTwoHundredMintsAtOnceAgainstACapOfFiftyLetInFifty(t *testing.T) {
 				case http.StatusCreated:
 					let++
 				default:
-					a.overQuota(models.QuotaConcurrentParticipants, 50, 50)
+					if p := a.overQuota(models.QuotaConcurrentParticipants, 50, 50); p.Reserved != 50 {
+						t.Errorf("%d of them are reserved", p.Reserved)
+					}
 				}
 			}
 			if let != 50 {

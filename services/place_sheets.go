@@ -22,8 +22,7 @@ type sheet struct {
 	readAt, readEnd time.Time
 	limit           int64
 	byHolder        map[string]*models.Place
-	// byNumber has also the numbers others were found to have.
-	byNumber map[int64]*models.Place
+	byNumber        map[int64]*models.Place
 	// unplaced are there without a place, by holder: they came before there
 	// was a limit, or beyond it and are about to go. They count.
 	unplaced map[string]attendee
@@ -31,7 +30,15 @@ type sheet struct {
 	// reservation.
 	lowest int64
 	ends   time.Time
+	// reserved is how many of the places are not taken yet.
+	reserved int64
 }
+
+// occupancy is how many places of a quota are used, and how many of those are
+// reserved only.
+type occupancy struct{ used, reserved int64 }
+
+func (sh *sheet) occupancy() occupancy { return occupancy{sh.used(), sh.reserved} }
 
 // attendee is a session that is there, since a time.
 type attendee struct {
@@ -107,7 +114,7 @@ func (p *Places) load(ctx context.Context, sh *sheet, c claim, now time.Time) er
 		return err
 	}
 	sh.byHolder, sh.byNumber, sh.unplaced = map[string]*models.Place{}, map[int64]*models.Place{}, map[string]attendee{}
-	sh.lowest, sh.ends, sh.readAt = 1, time.Time{}, time.Time{}
+	sh.lowest, sh.reserved, sh.ends, sh.readAt = 1, 0, time.Time{}, time.Time{}
 	for _, place := range live {
 		session := present[place.Holder].session
 		switch {
@@ -182,7 +189,11 @@ func (sh *sheet) free(limit int64, any bool) int64 {
 func (sh *sheet) remember(place *models.Place) {
 	sh.forget(place.Holder)
 	sh.byHolder[place.Holder], sh.byNumber[place.Number] = place, place
-	if place.Session == "" && (sh.ends.IsZero() || place.ExpiresAt.Before(sh.ends)) {
+	if place.Session != "" {
+		return
+	}
+	sh.reserved++
+	if sh.ends.IsZero() || place.ExpiresAt.Before(sh.ends) {
 		sh.ends = place.ExpiresAt
 	}
 }
@@ -191,6 +202,9 @@ func (sh *sheet) forget(holder string) {
 	if place := sh.byHolder[holder]; place != nil {
 		delete(sh.byHolder, holder)
 		delete(sh.byNumber, place.Number)
+		if place.Session == "" {
+			sh.reserved--
+		}
 		sh.lowest = min(sh.lowest, place.Number)
 	}
 }

@@ -84,7 +84,7 @@ var errFull = errors.New("every place is taken")
 // Reserve holds a place for a claim's holder until a time, or until they take
 // it. made tells that it was not theirs before. used is how many are taken or
 // reserved, theirs included. errFull if every place is.
-func (p *Places) Reserve(ctx context.Context, c claim, until time.Time) (made bool, used int64, err error) {
+func (p *Places) Reserve(ctx context.Context, c claim, until time.Time) (made bool, used occupancy, err error) {
 	used, err = p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
 		if held := sh.byHolder[c.holder]; held != nil {
 			shared := held.Session == "" && held.Identity != "" && held.Identity != c.identity
@@ -106,7 +106,7 @@ func (p *Places) Reserve(ctx context.Context, c claim, until time.Time) (made bo
 
 // Open answers nil if the claim's holder has a place or could have one, or
 // errFull; it takes none.
-func (p *Places) Open(ctx context.Context, c claim) (used int64, err error) {
+func (p *Places) Open(ctx context.Context, c claim) (used occupancy, err error) {
 	return p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
 		if sh.has(c.holder) {
 			return true, nil
@@ -119,24 +119,15 @@ func (p *Places) Open(ctx context.Context, c claim) (used int64, err error) {
 	})
 }
 
-// Count tells how many places are taken or reserved, and how many of them are
-// reserved only.
-func (p *Places) Count(ctx context.Context, c claim) (used, reserved int64, err error) {
+// Count tells how many places are used, as the database says.
+func (p *Places) Count(ctx context.Context, c claim) (used occupancy, err error) {
 	c.reread = true
-	used, err = p.attempt(ctx, c, func(sh *sheet, _ claim, _ time.Time) (bool, error) {
-		for _, place := range sh.byNumber {
-			if place.Session == "" {
-				reserved++
-			}
-		}
-		return true, nil
-	})
-	return used, reserved, err
+	return p.attempt(ctx, c, func(*sheet, claim, time.Time) (bool, error) { return true, nil })
 }
 
 // Occupy gives a session the place its holder reserved, or one that is free.
 // errFull if there is none.
-func (p *Places) Occupy(ctx context.Context, c claim, session string) (used int64, err error) {
+func (p *Places) Occupy(ctx context.Context, c claim, session string) (used occupancy, err error) {
 	return p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
 		held := sh.byHolder[c.holder]
 		if held != nil && held.Session == session {
@@ -165,23 +156,23 @@ func (p *Places) Occupy(ctx context.Context, c claim, session string) (used int6
 
 // attempt tries with what is known of a claim's quota until it is done, and
 // gives how many places are used then.
-func (p *Places) attempt(ctx context.Context, c claim, try func(*sheet, claim, time.Time) (done bool, err error)) (used int64, err error) {
+func (p *Places) attempt(ctx context.Context, c claim, try func(*sheet, claim, time.Time) (done bool, err error)) (used occupancy, err error) {
 	c.asked = p.now() // before the wait: one reading answers all who wait
 	sh := p.sheet(c.owner, c.quota)
 	if err := sh.lock(ctx); err != nil {
-		return 0, err
+		return occupancy{}, err
 	}
 	defer sh.unlock()
 	for n := range placeTries {
 		now := p.now()
 		if err := p.refresh(ctx, sh, c, now, n == 0 && c.reread); err != nil {
-			return 0, err
+			return occupancy{}, err
 		}
 		if done, err := try(sh, c, now); done || err != nil {
-			return sh.used(), err
+			return sh.occupancy(), err
 		}
 	}
-	return 0, models.Unavailable(errors.New("places: others were first every time"))
+	return occupancy{}, models.Unavailable(errors.New("places: others were first every time"))
 }
 
 // Vacate gives back the place of a session that ended. If it ended before it
@@ -335,24 +326,24 @@ func (p *Places) take(ctx context.Context, sh *sheet, c claim, place models.Plac
 		return true, nil
 	case models.HasCode(err, database.PlaceHeld):
 		theirs, err := p.store.Held(ctx, c.owner, c.quota, c.holder)
-		if models.IsKind(err, models.KindNotFound) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		if !theirs.Live(now) {
-			_, err := p.store.DropExpired(ctx, theirs.ID, now)
-			return false, err
-		}
-		sh.remember(&theirs)
-		return false, nil
+		return false, p.learn(ctx, sh, theirs, err, now)
 	case models.IsKind(err, models.KindConflict):
-		dropped, err := p.store.DropExpired(ctx, place.ID, now)
-		if err == nil && !dropped {
-			sh.byNumber[number] = &models.Place{Number: number, Session: "of another process"}
-		}
-		return false, err
+		others, err := p.store.Numbered(ctx, place.ID)
+		return false, p.learn(ctx, sh, others, err, now)
 	}
 	return false, err
+}
+
+// learn remembers a place that was met, unless it has gone or ended.
+func (p *Places) learn(ctx context.Context, sh *sheet, place models.Place, err error, now time.Time) error {
+	switch {
+	case models.IsKind(err, models.KindNotFound):
+		return nil
+	case err != nil:
+		return err
+	case !place.Live(now):
+		return p.store.DropExpired(ctx, place.ID, now)
+	}
+	sh.remember(&place)
+	return nil
 }

@@ -99,8 +99,8 @@ func TestPlacesAreNeverMoreThanThereAreAndNoneIsLost(t *testing.T) {
 								reserved[holder] = until
 							}
 							// What others hold a process learns when it matters.
-							if processes == 1 && used != live() {
-								t.Fatalf("seed %d, step %d: %d are used, it says %d", seed, step, live(), used)
+							if processes == 1 && used.used != live() {
+								t.Fatalf("seed %d, step %d: %d are used, it says %d", seed, step, live(), used.used)
 							}
 						}
 					case 2:

@@ -158,7 +158,7 @@ func (s *Quotas) seat(ctx context.Context, session *models.UsageSession, q *mode
 	if err != nil && !errors.Is(err, errFull) {
 		return err
 	}
-	s.tell(ctx, c.owner, c.quota, c.limit, float64(used), s.o.Now())
+	s.tell(ctx, c.owner, c.quota, c.limit, float64(used.used), s.o.Now())
 	if err == nil {
 		return nil
 	}

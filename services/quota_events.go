@@ -12,21 +12,17 @@ import (
 
 // refusal is the error of a claim that got no place; used is how many are
 // taken.
-func (s *Quotas) refusal(ctx context.Context, c claim, used int64, err error, now time.Time) error {
-	if errors.Is(err, errFull) {
-		return s.exceeded(ctx, c.owner, c.quota, c.limit, float64(used), now)
+func (s *Quotas) refusal(ctx context.Context, c claim, taken occupancy, err error, now time.Time) error {
+	if !errors.Is(err, errFull) {
+		return err
 	}
-	return err
+	return s.exceeded(ctx, c.owner, models.QuotaUse{Quota: c.quota, Limit: c.limit, Used: float64(taken.used), Reserved: taken.reserved}, now)
 }
 
 // exceeded counts and tells of a refusal and gives its error.
-func (s *Quotas) exceeded(ctx context.Context, owner string, q models.Quota, limit int64, used float64, now time.Time) error {
-	s.refused.WithLabelValues(string(q)).Inc()
-	s.tell(ctx, owner, q, limit, used, now)
-	use := models.QuotaUse{Quota: q, Limit: limit, Used: used}
-	if q.Monthly() {
-		use.Reset = models.WindowMonth.Next(models.WindowMonth.Start(now))
-	}
+func (s *Quotas) exceeded(ctx context.Context, owner string, use models.QuotaUse, now time.Time) error {
+	s.refused.WithLabelValues(string(use.Quota)).Inc()
+	s.tell(ctx, owner, use.Quota, use.Limit, use.Used, now)
 	return models.QuotaExceeded(use)
 }
 

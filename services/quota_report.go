@@ -77,7 +77,7 @@ func (s *Quotas) count(ctx context.Context, c claim, use *models.QuotaUse) error
 		use.Used = float64(len(there))
 		return err
 	}
-	used, reserved, err := s.places.Count(ctx, c)
-	use.Used, use.Reserved = float64(used), reserved
+	taken, err := s.places.Count(ctx, c)
+	use.Used, use.Reserved = float64(taken.used), taken.reserved
 	return err
 }

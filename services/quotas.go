@@ -205,7 +205,8 @@ func (s *Quotas) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 			return err
 		}
 		if month.participantMinutes >= float64(limit) {
-			return s.exceeded(ctx, string(project), models.QuotaParticipantMinutes, limit, month.participantMinutes, now)
+			return s.exceeded(ctx, string(project), models.QuotaUse{Quota: models.QuotaParticipantMinutes, Limit: limit,
+				Used: month.participantMinutes, Reset: models.WindowMonth.Next(models.WindowMonth.Start(now))}, now)
 		}
 	}
 	room, person := s.room(project, q.Rooms, ask.RoomName, ask.Identity), s.participant(project, q.ConcurrentParticipants, ask.RoomName, ask.Identity)
@@ -217,7 +218,7 @@ func (s *Quotas) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 		}
 	}
 	var made bool
-	var people, rooms int64
+	var people, rooms occupancy
 	var err error
 	if counted {
 		if made, people, err = s.places.Reserve(ctx, person, until); err != nil {
@@ -231,10 +232,10 @@ func (s *Quotas) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 			}
 			return s.refusal(ctx, room, rooms, err, now)
 		}
-		s.tell(ctx, room.owner, room.quota, room.limit, float64(rooms), now)
+		s.tell(ctx, room.owner, room.quota, room.limit, float64(rooms.used), now)
 	}
 	if counted {
-		s.tell(ctx, person.owner, person.quota, person.limit, float64(people), now)
+		s.tell(ctx, person.owner, person.quota, person.limit, float64(people.used), now)
 	}
 	return nil
 }
@@ -260,7 +261,7 @@ func (s *Quotas) AdmitProject(ctx context.Context, org models.OrganizationID, id
 	if err != nil {
 		return settled, s.refusal(ctx, c, used, err, now)
 	}
-	s.tell(ctx, c.owner, c.quota, c.limit, float64(used), now)
+	s.tell(ctx, c.owner, c.quota, c.limit, float64(used.used), now)
 	return func(failed error) {
 		// Other processes count what is reserved and then what is there: they
 		// must not look in between.

@@ -111,7 +111,8 @@ func (r *Reconciliation) Compare(ctx context.Context) error {
 		return err
 	}
 	if len(corrections) > 0 {
-		r.log.Info().Int("corrections", len(corrections)).Msg("reconciliation: events were missed")
+		r.log.Warn().Int("corrections", len(corrections)).
+			Msg("reconciliation: events of LiveKit's were missed; should that go on, look at webhook.urls in its configuration")
 	}
 	names := make([]string, 0, len(l.read))
 	for name := range l.read {
@@ -190,8 +191,9 @@ func beganOf(e *models.LiveKitEvent) time.Time {
 }
 
 // closing gives corrections for what is gone: it was last seen when its list
-// was read before, or when it began. A list that was read before the session
-// was known did not have it, or it would have been known by that.
+// was read before, when it began, or when a comparison found it there of which
+// no event had told. A list that was read before the session was known did not
+// have it, or it would have been known by that.
 func (r *Reconciliation) closing(ctx context.Context, l *listing, gone []models.UsageSession) ([]models.LiveKitEvent, error) {
 	out := make([]models.LiveKitEvent, 0, len(gone))
 	for rest := gone; len(rest) > 0; {
@@ -211,7 +213,7 @@ func (r *Reconciliation) closing(ctx context.Context, l *listing, gone []models.
 			if s.RoomName != "" {
 				key = models.QualifyRoom(s.ProjectID, s.RoomName)
 			}
-			last := s.JoinedAt
+			last := latestOf(s.JoinedAt, s.Observed.PresentAt)
 			if !s.RecordedAt.After(seen[names[i]]) {
 				last = latestOf(last, seen[names[i]])
 			}

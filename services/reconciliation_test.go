@@ -209,6 +209,26 @@ func TestWhoWasNeverAnnouncedIsOpenedFromWhenTheyJoined(t *testing.T) {
 	}
 }
 
+func TestWhoWasFoundOnceWasThereUntilThen(t *testing.T) {
+	r, c, compare := compared(t)
+	compare()
+	room := c.rooms[0].Name
+	joined, found := r.now.Add(-20*time.Second), r.now
+	before := c.people[room]
+	c.people[room] = append(before, models.EventParticipant{SID: "PA_bob", Identity: "bob", Kind: "STANDARD", JoinedAt: joined})
+	reconciliation := NewReconciliation(c, "devkey", r.inbox, r.sessions, database.NewSightings(r.engine),
+		database.NewLeases(r.engine), "one", 30*time.Second, zerolog.Nop())
+	if err := reconciliation.Compare(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	r.now = r.now.Add(2 * time.Millisecond) // the finding is worked on after the list was read
+	c.people[room] = before
+	compare()
+	if s := r.session("PA_bob"); s.Open || !s.JoinedAt.Equal(joined) || !s.LeftAt.Equal(found) {
+		t.Errorf("there from %v to %v, found at %v", s.JoinedAt, s.LeftAt, found)
+	}
+}
+
 func TestWhoIsOnTheirWayInIsNotGone(t *testing.T) {
 	r, c, compare := compared(t)
 	compare()

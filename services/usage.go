@@ -202,7 +202,7 @@ func (s *Usage) project(ctx context.Context, actor *models.Principal, asked mode
 		return actor.Project.ID, nil
 	}
 	if asked == "" {
-		return "", models.Invalid(models.FieldError{Location: "query.project_id", Message: "is required of a person"})
+		return "", models.Invalid(models.FieldError{Location: "query.project_id", Message: "is required: a person or the operator names the project"})
 	}
 	project, err := s.projects.Get(ctx, actor.Tenant(), asked)
 	return project.ID, err

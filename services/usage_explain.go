@@ -2,6 +2,7 @@ package services
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"pulse-control-plane/database"
@@ -123,6 +124,7 @@ func (s *Usage) attachEvents(ctx context.Context, project models.ProjectID, item
 				items[i].Events = append(items[i].Events, e)
 			}
 		}
+		slices.SortStableFunc(items[i].Events, func(a, b models.LiveKitEvent) int { return a.ReceivedAt.Compare(b.ReceivedAt) })
 	}
 	return nil
 }
