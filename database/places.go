@@ -22,15 +22,12 @@ func placesCollection() Collection {
 			{"session", String}, {"expires_at", Time}, {"reserved_at", Time},
 		},
 		Indexes: []Index{
-			{Keys: []string{"owner", "quota", "holder"}, Unique: true, ConflictCode: PlaceHeld},
+			{Keys: []string{"owner", "quota", "holder"}, Unique: true},
 			{Keys: []string{"owner", "identity"}},
 			{Keys: []string{"expires_at"}, ExpireAfter: &at},
 		},
 	}
 }
-
-// PlaceHeld is the code of the conflict when a holder has a place already.
-const PlaceHeld = "place_held"
 
 // Places is the repository of places.
 type Places struct{ engine Engine }
@@ -46,8 +43,7 @@ func placeOf(owner string, q models.Quota, holder string) bson.D {
 	return append(placesOf(owner, q), bson.E{Key: "holder", Value: holder})
 }
 
-// Take stores a place; conflict place_held if its holder has one, conflict
-// already_exists if its number is taken.
+// Take stores a place; conflict if its holder has one or its number is taken.
 func (r *Places) Take(ctx context.Context, p *models.Place) error {
 	return r.engine.Insert(ctx, places, p)
 }

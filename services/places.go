@@ -320,22 +320,22 @@ func (p *Places) take(ctx context.Context, sh *sheet, c claim, place models.Plac
 	place.ID, place.Owner, place.Quota = models.PlaceID(c.owner, c.quota, number), c.owner, c.quota
 	place.Number, place.Holder = number, c.holder
 	err = p.store.Take(ctx, &place)
-	switch {
-	case err == nil:
+	if err == nil {
 		sh.remember(&place)
 		return true, nil
-	case models.HasCode(err, database.PlaceHeld):
-		theirs, err := p.store.Held(ctx, c.owner, c.quota, c.holder)
-		return false, p.learn(ctx, sh, theirs, err, now)
-	case models.IsKind(err, models.KindConflict):
-		others, err := p.store.Numbered(ctx, place.ID)
-		return false, p.learn(ctx, sh, others, err, now)
 	}
-	return false, err
+	if !models.IsKind(err, models.KindConflict) {
+		return false, err
+	}
+	// Either the holder has a place or the number has a holder.
+	return false, errors.Join(
+		p.learn(ctx, sh, now, func() (models.Place, error) { return p.store.Held(ctx, c.owner, c.quota, c.holder) }),
+		p.learn(ctx, sh, now, func() (models.Place, error) { return p.store.Numbered(ctx, place.ID) }))
 }
 
 // learn remembers a place that was met, unless it has gone or ended.
-func (p *Places) learn(ctx context.Context, sh *sheet, place models.Place, err error, now time.Time) error {
+func (p *Places) learn(ctx context.Context, sh *sheet, now time.Time, met func() (models.Place, error)) error {
+	place, err := met()
 	switch {
 	case models.IsKind(err, models.KindNotFound):
 		return nil

@@ -1,0 +1,78 @@
+package ferret_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/e2e/ferret"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services"
+)
+
+// TestReplicasLetInNoMoreThanTheCapOnFerretDB has two processes reserve at once over one wire-compatible database, which has
+// no TTL of its own: what expired is in the way until somebody takes it over.
+func TestReplicasLetInNoMoreThanTheCapOnFerretDB(t *testing.T) {
+	server := ferret.Start(t)
+	var ahead atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	replica := func() *services.Quotas {
+		engine, err := database.OpenMongo(t.Context(), server.URI, "pulse", ferretSchema(database.Schema()), database.MongoOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := engine.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		places, err := services.NewPlaces(database.NewPlaces(engine), engine.Exclusive(), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sessions := database.NewUsageSessions(engine)
+		quotas, err := services.NewQuotas(services.QuotaStores{Sessions: sessions, Events: database.NewQuotaEvents(engine)}, places, nil,
+			services.NewRemovals(database.NewRemovals(engine), sessions, nil, zerolog.Nop(), now),
+			services.QuotaOptions{Log: zerolog.Nop(), Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return quotas
+	}
+	replicas := []*services.Quotas{replica(), replica()}
+	const limit = 6
+	actor := &models.Principal{Kind: models.CallerServerKey, Project: &models.Project{ID: "prj_1"}, Quotas: models.Quotas{ConcurrentParticipants: limit}}
+	burst := func() (let int64) {
+		var in atomic.Int64
+		var all sync.WaitGroup
+		for n := range 24 {
+			all.Go(func() {
+				err := replicas[n%2].AdmitToken(t.Context(), actor, services.TokenAsk{
+					RoomName: "hall", Identity: fmt.Sprint("person-", n), Person: true, Until: now().Add(time.Hour)})
+				switch {
+				case err == nil:
+					in.Add(1)
+				case !models.IsKind(err, models.KindQuotaExceeded):
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		return in.Load()
+	}
+	for range 2 { // those who were let in have a place, again and again
+		if let := burst(); let != limit {
+			t.Errorf("%d were let in", let)
+		}
+	}
+	ahead.Store(int64(2 * time.Hour))
+	if let := burst(); let != limit {
+		t.Errorf("%d were let in when every reservation had ended", let)
+	}
+}
