@@ -1,6 +1,7 @@
 package routes_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"testing"
@@ -58,6 +59,31 @@ func TestARevokedParticipantIsRemovedRefusedAndRemovedAgain(t *testing.T) {
 	s.join(mine, "daily", "ada", "PA_5", string(old.TokenID))
 	if len(s.cluster.removed) != 3 {
 		t.Errorf("removed too many: %v", s.cluster.removed)
+	}
+}
+
+func TestWhoCameBackIsNotRemovedForWhoLeft(t *testing.T) {
+	s := newServer(t)
+	mine := s.tenant("mine")
+	old := s.mint(mine, "daily", "ada")
+	s.clock.Advance(5 * time.Second) // tokens are dated by the real clock, which stands before this one
+	s.do(http.MethodPost, "/v1/tokens/revoke", map[string]any{"participant_identity": "ada", "ban_seconds": 0}, mine.asOwn).want(http.StatusOK)
+	s.cluster.away = true
+	s.join(mine, "daily", "ada", "PA_1", string(old.TokenID)) // has to go, and LiveKit can't be told
+	now := s.clock.Now()
+	s.webhook(map[string]any{"event": "participant_left", "id": "EV_left", "createdAt": now.Unix(),
+		"room":        map[string]any{"sid": "RM_daily", "name": mine.project + "_daily", "creationTimeMs": now.UnixMilli()},
+		"participant": map[string]any{"sid": "PA_1", "identity": "ada", "joinedAtMs": now.UnixMilli()}}).want(http.StatusOK)
+	s.work()
+	s.clock.Advance(time.Minute)
+	ms := s.clock.Now().UnixMilli() // a token of now, which is after the revocation
+	s.join(mine, "daily", "ada", "PA_2", fmt.Sprintf("tok_%08x-%04x-7000-8000-000000000000", ms>>16, ms&0xffff))
+	before := len(s.cluster.removed)
+	s.cluster.away = false
+	s.clock.Advance(time.Minute)
+	s.work()
+	if len(s.cluster.removed) != before {
+		t.Errorf("removed %v", s.cluster.removed)
 	}
 }
 
