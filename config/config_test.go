@@ -162,8 +162,8 @@ func TestALimitThatIsMisspeltIsNotTakenForNone(t *testing.T) {
 	if err := os.WriteFile(dotenv, []byte("QUOTA_BASIC=rooms=1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := problems(t, production("QUOTA_FRE=rooms=1", "RATE_LIMIT_PROJECT=5", "QUOTA_FREE=rooms=1", "QUOTATION=x"), dotenv)
-	if want := []string{"QUOTA_BASIC", "QUOTA_FRE", "RATE_LIMIT_PROJECT"}; !slices.Equal(got, want) {
+	got := problems(t, production("QUOTA_FRE=rooms=1", "RATE_LIMIT_PROJECT=5", "QUOTA_FREE=rooms=1", "QUOTAS=x", "quota_free=rooms=1"), dotenv)
+	if want := []string{"QUOTAS", "QUOTA_BASIC", "QUOTA_FRE", "RATE_LIMIT_PROJECT", "quota_free"}; !slices.Equal(got, want) {
 		t.Errorf("problems of %v", got)
 	}
 }

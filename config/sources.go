@@ -7,11 +7,15 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/joho/godotenv"
 )
+
+// looksLikeLimit matches what somebody may write for the name of a limit.
+var looksLikeLimit = regexp.MustCompile(`(?i)^(QUOTAS?(_.*)?|RATE_LIMITS?_.*)$`)
 
 // maxFile bounds what is read of a file that holds one value.
 const maxFile = 64 << 10
@@ -51,7 +55,7 @@ func (s *sources) refuseUnknown(problems *Error) {
 	wrong := map[string]bool{}
 	for _, source := range []map[string]string{s.environment, s.dotenv} {
 		for name := range source {
-			if (strings.HasPrefix(name, "QUOTA_") || strings.HasPrefix(name, "RATE_LIMIT_")) && !known[name] {
+			if !known[name] && looksLikeLimit.MatchString(name) {
 				wrong[name] = true
 			}
 		}

@@ -81,11 +81,11 @@ func (r *Places) Numbered(ctx context.Context, id string) (models.Place, error) 
 	return one[models.Place](ctx, r.engine, places, Query{Filter: bson.D{{Key: "_id", Value: id}}})
 }
 
-// Occupy gives a holder's place to a session and takes its end away;
-// not_found without a place.
-func (r *Places) Occupy(ctx context.Context, owner string, q models.Quota, holder, session string) (models.Place, error) {
+// Occupy gives a holder's place to a session that began at a time, and takes
+// its end away; not_found without a place.
+func (r *Places) Occupy(ctx context.Context, owner string, q models.Quota, holder, session string, joined time.Time) (models.Place, error) {
 	return changed[models.Place](ctx, r.engine, places, placeOf(owner, q, holder), bson.D{
-		{Key: "$set", Value: bson.D{{Key: "session", Value: session}}},
+		{Key: "$set", Value: bson.D{{Key: "session", Value: session}, {Key: "joined_at", Value: joined}}},
 		{Key: "$unset", Value: bson.D{{Key: "expires_at", Value: ""}}},
 	})
 }
@@ -104,9 +104,14 @@ func (r *Places) Vacate(ctx context.Context, owner string, q models.Quota, holde
 	return err
 }
 
-// DropReserved removes a holder's reservation; a place that is taken stays.
-func (r *Places) DropReserved(ctx context.Context, owner string, q models.Quota, holder string) error {
-	_, err := r.engine.Delete(ctx, places, append(placeOf(owner, q, holder), reserved()), 1)
+// DropReserved removes a holder's reservation, if it is for that identity
+// alone; a place that is taken stays.
+func (r *Places) DropReserved(ctx context.Context, owner string, q models.Quota, holder, identity string) error {
+	filter := append(placeOf(owner, q, holder), reserved())
+	if identity != "" {
+		filter = append(filter, bson.E{Key: "identity", Value: identity})
+	}
+	_, err := r.engine.Delete(ctx, places, filter, 1)
 	return err
 }
 

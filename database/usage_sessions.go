@@ -183,6 +183,17 @@ func (r *UsageSessions) each(ctx context.Context, filter, sort bson.D, limit int
 	})
 }
 
+// OpenLike reads up to limit open stays of the same subject, room and identity
+// as one.
+func (r *UsageSessions) OpenLike(ctx context.Context, s *models.UsageSession, limit int64) ([]models.UsageSession, error) {
+	filter := bson.D{{Key: "project_id", Value: string(s.ProjectID)}, {Key: "open", Value: true}, {Key: "subject", Value: string(s.Subject)},
+		{Key: "room_name", Value: s.RoomName}}
+	if s.Identity != "" {
+		filter = append(filter, bson.E{Key: "identity", Value: s.Identity})
+	}
+	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{Filter: filter, Limit: limit})
+}
+
 // OpenSubject reads up to limit open stays of a subject in a project.
 func (r *UsageSessions) OpenSubject(ctx context.Context, p models.ProjectID, subject models.Subject, limit int64) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{

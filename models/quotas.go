@@ -140,6 +140,7 @@ func QuotaExceeded(use QuotaUse) *Error {
 	switch {
 	case !use.Reset.IsZero():
 		text += "; it begins anew at " + use.Reset.UTC().Format(time.RFC3339)
+	case use.Quota == QuotaProjects:
 	case use.Reserved > 0:
 		text += fmt.Sprintf(", of which %d are held for tokens until their bearers join or they expire", use.Reserved)
 	}
@@ -202,9 +203,10 @@ type Place struct {
 	Identity string `bson:"identity,omitempty"`
 	// ReservedAt is when it was last reserved.
 	ReservedAt time.Time `bson:"reserved_at,omitempty"`
-	// Session is what took the place; until then it is reserved up to
-	// ExpiresAt, and it has no end from then on.
+	// Session is what took the place, having begun at JoinedAt; until then it
+	// is reserved up to ExpiresAt, and it has no end from then on.
 	Session   string    `bson:"session,omitempty"`
+	JoinedAt  time.Time `bson:"joined_at,omitempty"`
 	ExpiresAt time.Time `bson:"expires_at,omitempty"`
 }
 

@@ -273,7 +273,7 @@ func TestANewTokenKeepsItsPlaceWhenTheStayBeforeItEnds(t *testing.T) {
 	s.ask(mine, "daily", "ann").want(http.StatusCreated)
 	joined := s.clock.Now()
 	s.clock.Advance(time.Minute)
-	s.ask(mine, "daily", "ann", map[string]any{"ttl_seconds": 7200}).want(http.StatusCreated) // for when she comes back
+	s.ask(mine, "daily", "ann", map[string]any{"ttl_seconds": 600}).want(http.StatusCreated) // for when she comes back
 	s.announce(mine.project, "daily", joined,
 		event{id: "EV_1", kind: "participant_joined", participant: "ann", at: joined, joined: joined},
 		event{id: "EV_2", kind: "participant_left", participant: "ann", reason: "CLIENT_INITIATED", at: joined, joined: joined})
@@ -459,6 +459,37 @@ func TestATokenThatOpensNothingUsesNothing(t *testing.T) {
 		s.ask(mine, "daily", fmt.Sprint("agent-", n), yes).want(http.StatusCreated) // no person
 	}
 	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+}
+
+func TestWhatWasOpenBeforeThereWasALimitStays(t *testing.T) {
+	s := newServer(t)
+	mine := s.tenant("mine")
+	joined := s.clock.Now()
+	for _, room := range []string{"a", "b", "c"} {
+		for _, n := range []string{"1", "2"} {
+			s.joins(mine, room, room+n)
+		}
+	}
+	s.patch(mine.project, map[string]any{"limits": map[string]any{"rooms": 2, "concurrent_participants": 2}})
+	s.clock.Advance(time.Second)
+	s.leaves(mine, "c", "c1", joined)
+	if len(s.cluster.ended)+len(s.cluster.removed) > 0 {
+		t.Errorf("ended %v, removed %v", s.cluster.ended, s.cluster.removed)
+	}
+	// Whoever comes now does not.
+	s.joins(mine, "d", "d1")
+	if len(s.cluster.ended) != 1 || len(s.cluster.removed) != 1 {
+		t.Errorf("ended %v, removed %v", s.cluster.ended, s.cluster.removed)
+	}
+	// A room that finishes counts no longer, with all who were in it.
+	for _, room := range []string{"a", "c", "d"} {
+		s.liveKit(mine.project, room, joined, event{id: "EV_end_" + room, kind: "room_finished", at: s.clock.Now()})
+	}
+	if q := s.quota(mine).Quotas; q.Rooms.Used != 1 || q.ConcurrentParticipants.Used != 2 {
+		t.Errorf("the report says %+v", q)
+	}
+	s.leaves(mine, "b", "b1", joined)
+	s.ask(mine, "b", "b3").want(http.StatusCreated)
 }
 
 func TestARevocationGivesBackWhatIsReserved(t *testing.T) {

@@ -87,6 +87,26 @@ func TestWhoCameBackIsNotRemovedForWhoLeft(t *testing.T) {
 	}
 }
 
+func TestWhoCameBackBeforeItWasKnownThatTheyLeftIsNotRemoved(t *testing.T) {
+	s := newServer(t)
+	mine := s.tenant("mine")
+	old := s.mint(mine, "daily", "ada")
+	s.clock.Advance(5 * time.Second)
+	s.do(http.MethodPost, "/v1/tokens/revoke", map[string]any{"participant_identity": "ada", "ban_seconds": 0}, mine.asOwn).want(http.StatusOK)
+	s.cluster.away = true
+	s.join(mine, "daily", "ada", "PA_1", string(old.TokenID))
+	s.clock.Advance(time.Minute)
+	ms := s.clock.Now().UnixMilli()
+	s.join(mine, "daily", "ada", "PA_2", fmt.Sprintf("tok_%08x-%04x-7000-8000-000000000000", ms>>16, ms&0xffff))
+	before := len(s.cluster.removed)
+	s.cluster.away = false
+	s.clock.Advance(time.Minute)
+	s.work()
+	if len(s.cluster.removed) != before {
+		t.Errorf("removed %v", s.cluster.removed)
+	}
+}
+
 func TestARevocationOfOneRoomLeavesTheOthersAlone(t *testing.T) {
 	s := newServer(t)
 	mine := s.tenant("mine")
@@ -111,4 +131,22 @@ func TestARevocationHoldsEvenWhenLiveKitIsAway(t *testing.T) {
 	ask := map[string]any{"participant_identity": "ada", "room_name": "daily"}
 	s.do(http.MethodPost, "/v1/tokens/revoke", ask, mine.asOwn).refused(http.StatusServiceUnavailable, "service_unavailable")
 	s.do(http.MethodPost, "/v1/tokens/create", ask, mine.asKey).refused(http.StatusForbidden, "participant_revoked")
+}
+
+func TestWhoIsRevokedWhileLiveKitIsAwayIsRemovedWhenItIsBack(t *testing.T) {
+	s := newServer(t)
+	mine := s.tenant("mine")
+	for _, room := range []string{"daily", "weekly"} {
+		s.join(mine, room, "ada", "PA_"+room, "")
+	}
+	s.cluster.away = true
+	s.do(http.MethodPost, "/v1/tokens/revoke", map[string]any{"participant_identity": "ada"}, mine.asOwn).
+		refused(http.StatusServiceUnavailable, "service_unavailable")
+	s.cluster.away = false
+	s.clock.Advance(time.Minute)
+	s.work()
+	slices.Sort(s.cluster.removed)
+	if want := []string{mine.project + "_daily ada", mine.project + "_weekly ada"}; !slices.Equal(s.cluster.removed, want) {
+		t.Errorf("removed %v", s.cluster.removed)
+	}
 }

@@ -26,10 +26,11 @@ type sheet struct {
 	// unplaced are there without a place, by holder: they came before there
 	// was a limit, or beyond it and are about to go. They count.
 	unplaced map[string]attendee
-	// lowest is the least number that may be free; ends the first end of a
+	// lowest is the least number that may be free, greatest the greatest that
+	// was ever seen; ends the first end of a
 	// reservation.
-	lowest int64
-	ends   time.Time
+	lowest, greatest int64
+	ends             time.Time
 	// reserved is how many of the places are not taken yet.
 	reserved int64
 }
@@ -114,7 +115,7 @@ func (p *Places) load(ctx context.Context, sh *sheet, c claim, now time.Time) er
 		return err
 	}
 	sh.byHolder, sh.byNumber, sh.unplaced = map[string]*models.Place{}, map[int64]*models.Place{}, map[string]attendee{}
-	sh.lowest, sh.reserved, sh.ends, sh.readAt = 1, 0, time.Time{}, time.Time{}
+	sh.lowest, sh.greatest, sh.reserved, sh.ends, sh.readAt = 1, 0, 0, time.Time{}, time.Time{}
 	for _, place := range live {
 		session := present[place.Holder].session
 		switch {
@@ -124,7 +125,7 @@ func (p *Places) load(ctx context.Context, sh *sheet, c claim, now time.Time) er
 			}
 			continue
 		case place.Session == "" && session != "":
-			occupied, err := p.store.Occupy(ctx, c.owner, c.quota, place.Holder, session)
+			occupied, err := p.store.Occupy(ctx, c.owner, c.quota, place.Holder, session, present[place.Holder].joined)
 			if models.IsKind(err, models.KindNotFound) {
 				continue
 			}
@@ -170,14 +171,13 @@ func (sh *sheet) ahead(c claim) int64 {
 func (sh *sheet) used() int64 { return int64(len(sh.byNumber) + len(sh.unplaced)) }
 
 // free is a number that nobody is known to have: the least, or with others
-// about who would try that too, any up to the limit.
+// about who would try that too, any of those that may be given out.
 func (sh *sheet) free(limit int64, any bool) int64 {
-	for range 8 {
-		if !any {
-			break
-		}
-		if number := 1 + rand.Int64N(limit); sh.byNumber[number] == nil {
-			return number
+	if most := sh.open(limit); any && most > 0 {
+		for range 8 {
+			if number := 1 + rand.Int64N(most); sh.byNumber[number] == nil {
+				return number
+			}
 		}
 	}
 	for sh.byNumber[sh.lowest] != nil {
@@ -186,9 +186,36 @@ func (sh *sheet) free(limit int64, any bool) int64 {
 	return sh.lowest
 }
 
+// open is the greatest number that may be given out. Who is there without a
+// number, or has a greater one (from before a limit was lowered), leaves fewer
+// for the rest: processes that keep to them can't give out too many together.
+func (sh *sheet) open(limit int64) int64 {
+	most := limit - int64(len(sh.unplaced))
+	if most == limit && sh.greatest <= limit {
+		return limit
+	}
+	for {
+		beyond := int64(0)
+		for number := range sh.byNumber {
+			if number > most {
+				beyond++
+			}
+		}
+		next := limit - int64(len(sh.unplaced)) - beyond
+		if next >= most {
+			return most
+		}
+		most = next
+	}
+}
+
 func (sh *sheet) remember(place *models.Place) {
 	sh.forget(place.Holder)
+	if before := sh.byNumber[place.Number]; before != nil {
+		sh.forget(before.Holder)
+	}
 	sh.byHolder[place.Holder], sh.byNumber[place.Number] = place, place
+	sh.greatest = max(sh.greatest, place.Number)
 	if place.Session != "" {
 		return
 	}

@@ -33,9 +33,9 @@ const (
 	placeTries = 50
 	// placesReleased is how many reservations a revocation reads at a time.
 	placesReleased = 1000
-	// clusterLag is how much later than here the cluster's clock may say that
+	// clusterLag is how much earlier than here the cluster's clock may say that
 	// somebody joined.
-	clusterLag = time.Second
+	clusterLag = 5 * time.Second
 )
 
 // Places lets as many in as a quota has places. A place is a document named by
@@ -88,7 +88,7 @@ func (p *Places) Reserve(ctx context.Context, c claim, until time.Time) (made bo
 	used, err = p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
 		if held := sh.byHolder[c.holder]; held != nil {
 			shared := held.Session == "" && held.Identity != "" && held.Identity != c.identity
-			if p.exact && (held.Session != "" || !until.After(held.ExpiresAt) && !shared) {
+			if p.exact && (held.Session != "" || !until.After(held.ExpiresAt) && !shared && now.Sub(held.ReservedAt) < clusterLag) {
 				return true, nil
 			}
 			if still, err := p.extend(ctx, sh, c, now, until, shared); still || err != nil {
@@ -130,11 +130,11 @@ func (p *Places) Count(ctx context.Context, c claim) (used occupancy, err error)
 func (p *Places) Occupy(ctx context.Context, c claim, session string) (used occupancy, err error) {
 	return p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
 		held := sh.byHolder[c.holder]
-		if held != nil && held.Session == session {
-			return true, nil
+		if held != nil && held.Session != "" && (held.Session == session || held.JoinedAt.After(c.joined)) {
+			return true, nil // or somebody's who came back since
 		}
 		if held != nil || !p.exact {
-			place, err := p.store.Occupy(ctx, c.owner, c.quota, c.holder, session)
+			place, err := p.store.Occupy(ctx, c.owner, c.quota, c.holder, session, c.joined)
 			if err == nil {
 				sh.remember(&place)
 				delete(sh.unplaced, c.holder)
@@ -146,7 +146,7 @@ func (p *Places) Occupy(ctx context.Context, c claim, session string) (used occu
 			sh.forget(c.holder)
 		}
 		delete(sh.unplaced, c.holder) // they do not stand in their own way
-		taken, err := p.take(ctx, sh, c, models.Place{Session: session}, now)
+		taken, err := p.take(ctx, sh, c, models.Place{Session: session, JoinedAt: c.joined}, now)
 		if errors.Is(err, errFull) {
 			sh.unplaced[c.holder] = attendee{session, c.joined}
 		}
@@ -208,17 +208,18 @@ func (p *Places) Vacate(ctx context.Context, c claim, session string, joined tim
 	return nil
 }
 
-// Drop gives a reservation back.
-func (p *Places) Drop(ctx context.Context, owner string, q models.Quota, holder string) error {
+// Drop gives a reservation back, if it is for that identity alone ("" for
+// whomever).
+func (p *Places) Drop(ctx context.Context, owner string, q models.Quota, holder, identity string) error {
 	sh := p.sheet(owner, q)
 	if err := sh.lock(ctx); err != nil {
 		return err
 	}
 	defer sh.unlock()
-	if err := p.store.DropReserved(ctx, owner, q, holder); err != nil {
+	if err := p.store.DropReserved(ctx, owner, q, holder, identity); err != nil {
 		return err
 	}
-	if held := sh.byHolder[holder]; held != nil && held.Session == "" {
+	if held := sh.byHolder[holder]; held != nil && held.Session == "" && (identity == "" || held.Identity == identity) {
 		sh.forget(holder)
 	}
 	return nil
@@ -227,23 +228,22 @@ func (p *Places) Drop(ctx context.Context, owner string, q models.Quota, holder 
 // Release gives back what is reserved for an identity of a project alone, in
 // one room or ("") all.
 func (p *Places) Release(ctx context.Context, project models.ProjectID, identity, room string) error {
+	owner := string(project)
+	if room != "" {
+		return errors.Join(p.Drop(ctx, owner, models.QuotaConcurrentParticipants, participantHolder(room, identity), identity),
+			p.Drop(ctx, owner, models.QuotaRooms, room, identity))
+	}
 	for {
-		reserved, err := p.store.ReservedOf(ctx, string(project), identity, placesReleased)
+		reserved, err := p.store.ReservedOf(ctx, owner, identity, placesReleased)
 		if err != nil {
 			return err
 		}
-		dropped := 0
 		for i := range reserved {
-			holder := reserved[i].Holder
-			if room != "" && holder != room && holder != participantHolder(room, identity) {
-				continue
-			}
-			if err := p.Drop(ctx, reserved[i].Owner, reserved[i].Quota, holder); err != nil {
+			if err := p.Drop(ctx, owner, reserved[i].Quota, reserved[i].Holder, identity); err != nil {
 				return err
 			}
-			dropped++
 		}
-		if len(reserved) < placesReleased || dropped == 0 {
+		if len(reserved) < placesReleased {
 			return nil
 		}
 	}
@@ -257,10 +257,17 @@ func (p *Places) RoomEnded(ctx context.Context, project models.ProjectID, room s
 		return err
 	}
 	defer sh.unlock()
+	inRoom := participantHolder(room, "")
 	for holder, place := range sh.byHolder {
-		if place.Session != "" && strings.HasPrefix(holder, participantHolder(room, "")) {
+		if place.Session != "" && strings.HasPrefix(holder, inRoom) {
 			sh.readAt = time.Time{}
-			break
+			return nil
+		}
+	}
+	for holder := range sh.unplaced {
+		if strings.HasPrefix(holder, inRoom) {
+			sh.readAt = time.Time{}
+			return nil
 		}
 	}
 	return nil

@@ -194,3 +194,23 @@ func TestAClockThatIsSetBackTakesNoPlaceAway(t *testing.T) {
 		t.Errorf("a third is answered %v", err)
 	}
 }
+
+func TestNewsOfAnEarlierStayTakesNoPlaceFromALaterOne(t *testing.T) {
+	s := newSeats(t, 1, 1)
+	ctx, c := t.Context(), s.claim("room/ann")
+	s.there["room/ann"] = "PA_2"
+	c.joined = s.rig.now.Add(10 * time.Second)
+	if _, err := s.processes[0].Occupy(ctx, c, "PA_2"); err != nil {
+		t.Fatal(err)
+	}
+	c.joined = s.rig.now // of PA_1, which comes late
+	if _, err := s.processes[0].Occupy(ctx, c, "PA_1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.processes[0].Vacate(ctx, c, "PA_1", c.joined); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.processes[0].Reserve(ctx, s.claim("room/bob"), s.rig.now.Add(time.Minute)); !errors.Is(err, errFull) {
+		t.Errorf("another is answered %v", err)
+	}
+}

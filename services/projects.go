@@ -202,7 +202,7 @@ func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id model
 		return err
 	}
 	s.auth.ForgetProject(id)
-	s.o.Quotas.ForgetProject(id)
+	s.o.Quotas.ProjectGone(ctx, project.OrgID, id)
 	return nil
 }
 

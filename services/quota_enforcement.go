@@ -82,12 +82,12 @@ func (s *Quotas) Consume(ctx context.Context, events []models.LiveKitEvent) erro
 // occupant is who or what a session is of, which is there once at a time.
 type occupant struct {
 	project        models.ProjectID
-	subject        models.Subject
+	meter          models.Meter
 	room, identity string
 }
 
 func occupantOf(s *models.UsageSession) occupant {
-	return occupant{s.ProjectID, s.Subject, s.RoomName, s.Identity}
+	return occupant{s.ProjectID, s.Meter(), s.RoomName, s.Identity}
 }
 
 func rank(open bool) int {
@@ -97,19 +97,40 @@ func rank(open bool) int {
 	return 0
 }
 
-// concerned gives the ids of the sessions that events begin or end, and the
-// quotas of their projects, as far as those have any of what is there at the
-// same time.
-func (s *Quotas) concerned(ctx context.Context, events []models.LiveKitEvent) (map[string]*models.Quotas, error) {
-	out := map[string]*models.Quotas{}
+// concern is what events say of a session that quotas care for.
+type concern struct {
+	quotas *models.Quotas
+	// begins tells that one of them announces it; heard is when the last one
+	// came that would, had the announcement been missed.
+	begins bool
+	heard  time.Time
+}
+
+// new tells whether a session has only just become known.
+func (c *concern) new(s *models.UsageSession) bool {
+	return c.begins || !c.heard.IsZero() && !s.RecordedAt.Before(c.heard.Truncate(time.Millisecond))
+}
+
+// concerned gives the sessions that events begin or end, as far as their
+// projects have quotas of what is there at the same time.
+func (s *Quotas) concerned(ctx context.Context, events []models.LiveKitEvent) (map[string]*concern, error) {
+	out := map[string]*concern{}
 	for i := range events {
 		e := &events[i]
 		if e.ProjectID == "" {
 			continue
 		}
+		announced := ""
 		switch e.Event {
-		case models.EventRoomStarted, models.EventRoomFinished, models.EventParticipantJoined, models.EventParticipantLeft,
-			models.EventParticipantAborted, models.EventFoundPresent, models.EventFoundGone:
+		case models.EventRoomStarted:
+			announced = e.RoomSID
+		case models.EventParticipantJoined:
+			if e.Participant != nil {
+				announced = e.Participant.SID
+			}
+		case models.EventFoundPresent:
+			announced = e.SessionID
+		case models.EventRoomFinished, models.EventParticipantLeft, models.EventParticipantAborted, models.EventFoundGone:
 		default:
 			continue
 		}
@@ -129,21 +150,30 @@ func (s *Quotas) concerned(ctx context.Context, events []models.LiveKitEvent) (m
 			continue
 		}
 		for _, id := range touches(e) {
-			out[id] = &limits.quotas
+			c := out[id]
+			if c == nil {
+				c = &concern{quotas: &limits.quotas}
+				out[id] = c
+			}
+			c.begins = c.begins || id == announced
+			if announced != "" {
+				c.heard = latestOf(c.heard, e.ReceivedAt)
+			}
 		}
 	}
 	return out, nil
 }
 
-// seat gives a session that is open its place, or has it ended if there is
-// none, and takes the place of one that has ended.
-func (s *Quotas) seat(ctx context.Context, session *models.UsageSession, q *models.Quotas) error {
-	if session.Subject == models.SubjectRoom && !session.Open && q.ConcurrentParticipants > 0 {
+// seat gives a session that is open its place, or has it ended if it is new
+// and there is none, and takes the place of one that has ended. What was there
+// before there was a limit stays.
+func (s *Quotas) seat(ctx context.Context, session *models.UsageSession, of *concern) error {
+	if session.Subject == models.SubjectRoom && !session.Open && of.quotas.ConcurrentParticipants > 0 {
 		if err := s.places.RoomEnded(ctx, session.ProjectID, session.RoomName); err != nil {
 			return err
 		}
 	}
-	c, limited := s.claimOf(session, q)
+	c, limited := s.claimOf(session, of.quotas)
 	if !limited {
 		return nil
 	}
@@ -159,7 +189,7 @@ func (s *Quotas) seat(ctx context.Context, session *models.UsageSession, q *mode
 		return err
 	}
 	s.tell(ctx, c.owner, c.quota, c.limit, float64(used.used), s.o.Now())
-	if err == nil {
+	if err == nil || !of.new(session) {
 		return nil
 	}
 	return s.remove(ctx, session, c.quota)
@@ -208,11 +238,18 @@ func (s *Quotas) spare(ctx context.Context, session *models.UsageSession, v *mod
 	if !limited {
 		return true, nil
 	}
-	_, err = s.places.Occupy(ctx, c, session.ID)
-	if errors.Is(err, errFull) {
+	if _, err = s.places.Occupy(ctx, c, session.ID); errors.Is(err, errFull) {
 		return false, nil
 	}
-	return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	// They may have left meanwhile, and then nobody else would give it back.
+	now, err := s.sessions.Get(ctx, v.ProjectID, v.ID)
+	if err != nil || now.Open {
+		return err == nil, err
+	}
+	return true, s.places.Vacate(ctx, c, session.ID, time.Time{})
 }
 
 // Run holds projects to their months until ctx ends, in one replica at a time.

@@ -263,19 +263,39 @@ func (s *Quotas) AdmitProject(ctx context.Context, org models.OrganizationID, id
 	}
 	s.tell(ctx, c.owner, c.quota, c.limit, float64(used.used), now)
 	return func(failed error) {
-		// Other processes count what is reserved and then what is there: they
-		// must not look in between.
+		// Alone with the database one counts the projects themselves; others go
+		// by the numbers that are taken.
 		if failed != nil || s.places.exact {
 			s.drop(ctx, c)
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+		defer cancel()
+		if _, err := s.places.Occupy(ctx, c, c.holder); err != nil {
+			s.o.Log.Warn().Err(err).Str("owner", c.owner).Msg("quotas: a project's place is left to the next reading")
 		}
 	}, nil
+}
+
+// ProjectGone gives back the place of a project that was deleted.
+func (s *Quotas) ProjectGone(ctx context.Context, org models.OrganizationID, id models.ProjectID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	s.ForgetProject(id)
+	if s.places.exact || !s.o.Plans.LimitProjects() {
+		return // there is none
+	}
+	c := s.project(org, 0, id)
+	if err := errors.Join(s.places.Vacate(ctx, c, c.holder, time.Time{}), s.places.Drop(ctx, c.owner, c.quota, c.holder, "")); err != nil {
+		s.o.Log.Warn().Err(err).Str("owner", c.owner).Msg("quotas: a project's place is left to the next reading")
+	}
 }
 
 // drop gives a reservation back that came to nothing; otherwise it expires.
 func (s *Quotas) drop(ctx context.Context, c claim) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
-	if err := s.places.Drop(ctx, c.owner, c.quota, c.holder); err != nil {
+	if err := s.places.Drop(ctx, c.owner, c.quota, c.holder, ""); err != nil {
 		s.o.Log.Warn().Err(err).Str("owner", c.owner).Str("quota", string(c.quota)).Msg("quotas: a place is left to expire")
 	}
 }

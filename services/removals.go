@@ -2,6 +2,7 @@ package services
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,8 +17,10 @@ const (
 	// removalsPoll is how often removals are looked for that are due again or
 	// come from another process.
 	removalsPoll = time.Second
-	// removalsAtOnce is how many are asked of the cluster at a time.
+	// removalsAtOnce is how many are asked of the cluster at a time;
+	// removalsInTurn how many one pass claims.
 	removalsAtOnce = 16
+	removalsInTurn = 500
 	// removalLease is how long a removal stays with a process that does not
 	// answer any more: longer than a call may take.
 	removalLease = 2 * callTimeout
@@ -69,16 +72,27 @@ func (r *Removals) Register(registry prometheus.Registerer) { registry.MustRegis
 
 // Add has a session ended, now or as soon as the cluster is there.
 func (r *Removals) Add(ctx context.Context, v models.Removal) error {
-	err := r.store.Insert(ctx, &v)
-	if models.IsKind(err, models.KindConflict) {
-		err = nil
-		if v.Cause != models.RemovedByQuota { // which may be spared, the others not
-			err = r.store.Because(ctx, v.ID, v.Cause, v.DueAt)
+	for range 2 {
+		err := r.store.Insert(ctx, &v)
+		if err == nil {
+			break
 		}
+		if !models.IsKind(err, models.KindConflict) {
+			return err
+		}
+		if v.Cause == models.RemovedByQuota {
+			break // which may be spared, the other causes not
+		}
+		if changed, err := r.store.Because(ctx, v.ID, v.Cause, v.DueAt); changed || err != nil {
+			return errors.Join(err, r.wake())
+		}
+		// It has that cause already, or was done just now.
 	}
-	if err != nil {
-		return err
-	}
+	return r.wake()
+}
+
+// wake has the worker of this process look; its error is nil.
+func (r *Removals) wake() error {
 	select {
 	case r.arrived <- struct{}{}:
 	default:
@@ -109,58 +123,81 @@ func (r *Removals) Run(ctx context.Context) error {
 	return nil
 }
 
-// Work claims what is due, as much as is done at a time, and tells how much
-// that was. An error is the database's; what the cluster did not do is due
-// again later.
+// Work claims what is due, one after the other, has the cluster asked for
+// several at a time, and tells how many there were. An error is the database's;
+// what the cluster did not do is due again later.
 func (r *Removals) Work(ctx context.Context) (int, error) {
-	group, working := errgroup.WithContext(ctx)
+	var group errgroup.Group // one that fails keeps no other from being ended
+	group.SetLimit(removalsAtOnce)
 	claimed := 0
-	var failed error
-	for ; claimed < removalsAtOnce; claimed++ {
+	for ; claimed < removalsInTurn && ctx.Err() == nil; claimed++ {
 		now := r.now()
-		v, err := r.store.Claim(ctx, now, now.Add(removalLease))
+		v, err := r.store.Claim(ctx, now, now.Add(removalLease), now.Add(2*lastRemovalRetry))
 		if models.IsKind(err, models.KindNotFound) {
 			break
 		}
 		if err != nil {
-			failed = err
-			break
+			return claimed, errors.Join(err, group.Wait())
 		}
-		group.Go(func() error { return r.end(working, &v) })
+		group.Go(func() error { return r.end(ctx, &v) })
 	}
-	if err := group.Wait(); err != nil {
-		failed = err
-	}
-	return claimed, failed
+	return claimed, group.Wait()
 }
 
 // end ends one session, if it goes on and has to end still.
 func (r *Removals) end(ctx context.Context, v *models.Removal) error {
 	session, err := r.sessions.Get(ctx, v.ProjectID, v.ID)
-	if err != nil && !models.IsKind(err, models.KindNotFound) {
+	if models.IsKind(err, models.KindNotFound) || err == nil && !session.Open {
+		return r.store.Done(ctx, v.ID, v.Cause)
+	}
+	if err != nil {
 		return err
 	}
-	if err != nil || !session.Open {
-		return r.store.Done(ctx, v.ID) // who bears the name now may be somebody else
+	replaced, err := r.replaced(ctx, &session)
+	if err != nil {
+		return err
 	}
-	if spared, err := r.spare(ctx, &session, v); err != nil || spared {
-		if err != nil {
-			return err
-		}
-		return r.store.Done(ctx, v.ID)
+	spared := false
+	if !replaced {
+		spared, err = r.spare(ctx, &session, v)
 	}
-	if err := r.ask(ctx, v); err != nil {
+	switch {
+	case replaced, err == nil && spared:
+		return r.store.Done(ctx, v.ID, v.Cause)
+	case err == nil:
+		err = r.ask(ctx, v)
+	}
+	if err != nil {
 		wait := firstRemovalRetry
 		for range v.Attempts - 1 {
 			wait = min(2*wait, lastRemovalRetry)
 		}
-		r.log.Warn().Err(err).Str("session_id", v.ID).Str("cause", string(v.Cause)).Int64("attempts", v.Attempts).Msg("removals: the cluster did not do it")
+		r.log.Warn().Err(err).Str("session_id", v.ID).Str("cause", string(v.Cause)).Int64("attempts", v.Attempts).Msg("removals: not done yet")
 		return r.store.Postpone(ctx, v.ID, r.now().Add(wait))
 	}
 	r.ended.WithLabelValues(string(v.Subject), string(v.Cause)).Inc()
 	r.log.Info().Str("project_id", string(v.ProjectID)).Str("session_id", v.ID).Str("cause", string(v.Cause)).
 		Str("quota", string(v.Quota)).Msg("removals: ended")
-	return r.store.Done(ctx, v.ID)
+	return r.store.Done(ctx, v.ID, v.Cause)
+}
+
+// replaced tells whether the same participant came, or a room of the same name
+// was made, later: the cluster knows them by name, and who bears it now is
+// another. The session that is asked about has ended, though nobody said so.
+func (r *Removals) replaced(ctx context.Context, session *models.UsageSession) (bool, error) {
+	if session.Subject != models.SubjectParticipant && session.Subject != models.SubjectRoom {
+		return false, nil // known by its id
+	}
+	like, err := r.sessions.OpenLike(ctx, session, database.MaxBatch)
+	if err != nil {
+		return false, err
+	}
+	for i := range like {
+		if like[i].ID != session.ID && like[i].JoinedAt.After(session.JoinedAt) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // ask has the cluster end what a removal is of.

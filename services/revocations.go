@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
@@ -101,35 +102,42 @@ func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in Re
 	if err := s.places.Release(ctx, actor.Project.ID, in.Identity, in.RoomName); err != nil {
 		return models.Revocation{}, err
 	}
-	rooms := []string{in.RoomName}
-	if in.RoomName == "" {
-		if rooms, err = s.roomsOf(ctx, actor.Project.ID, in.Identity); err != nil {
-			return models.Revocation{}, err
-		}
-	}
-	for _, room := range rooms {
-		if err := s.cluster.RemoveParticipant(ctx, models.QualifyRoom(actor.Project.ID, room), in.Identity); err != nil {
-			return models.Revocation{}, err
-		}
-	}
-	return v, nil
+	return v, s.removeNow(ctx, actor.Project.ID, in)
 }
 
-// roomsOf lists the rooms somebody is in, as far as events have told.
-func (s *Revocations) roomsOf(ctx context.Context, p models.ProjectID, identity string) ([]string, error) {
-	open, err := s.sessions.OpenOf(ctx, p, identity, removedAtOnce)
+// removeNow ends the stays of somebody, in one room or all they are in as far
+// as events have told. Those the cluster does not end now it ends later.
+func (s *Revocations) removeNow(ctx context.Context, p models.ProjectID, in RevokeInput) error {
+	open, err := s.sessions.OpenOf(ctx, p, in.Identity, removedAtOnce)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var rooms []string
-	seen := map[string]bool{}
+	stays := map[string][]models.UsageSession{}
+	if in.RoomName != "" {
+		stays[in.RoomName] = nil // they may have joined just now
+	}
 	for i := range open {
-		if room := open[i].RoomName; !seen[room] {
-			seen[room] = true
-			rooms = append(rooms, room)
+		if room := open[i].RoomName; in.RoomName == "" || room == in.RoomName {
+			stays[room] = append(stays[room], open[i])
 		}
 	}
-	return rooms, nil
+	var group errgroup.Group // one room that fails keeps them in no other
+	group.SetLimit(removalsAtOnce)
+	for room, of := range stays {
+		group.Go(func() error {
+			failed := s.cluster.RemoveParticipant(ctx, models.QualifyRoom(p, room), in.Identity)
+			for i := range of {
+				if failed == nil {
+					break
+				}
+				if err := s.removals.Add(ctx, models.RemovalOf(&of[i], models.RemovedByRevocation, s.now())); err != nil {
+					return err
+				}
+			}
+			return failed
+		})
+	}
+	return group.Wait()
 }
 
 // Refuse answers with forbidden participant_revoked while somebody is banned
