@@ -22,8 +22,9 @@ const (
 	removalsAtOnce = 16
 	removalsInTurn = 500
 	// removalLease is how long a removal stays with a process that does not
-	// answer any more: longer than a call may take.
-	removalLease = 2 * callTimeout
+	// answer any more: longer than a call, and the wait for the one before it,
+	// may take.
+	removalLease = 3 * callTimeout
 	// firstRemovalRetry and lastRemovalRetry bound the wait after a cluster
 	// that could not be asked, which doubles.
 	firstRemovalRetry = 500 * time.Millisecond
@@ -83,16 +84,15 @@ func (r *Removals) Add(ctx context.Context, v models.Removal) error {
 		if v.Cause == models.RemovedByQuota {
 			break // which may be spared, the other causes not
 		}
-		if changed, err := r.store.Because(ctx, v.ID, v.Cause, v.DueAt); changed || err != nil {
-			return errors.Join(err, r.wake())
+		changed, err := r.store.Because(ctx, v.ID, v.Cause, v.DueAt)
+		if err != nil {
+			return err
+		}
+		if changed {
+			break
 		}
 		// It has that cause already, or was done just now.
 	}
-	return r.wake()
-}
-
-// wake has the worker of this process look; its error is nil.
-func (r *Removals) wake() error {
 	select {
 	case r.arrived <- struct{}{}:
 	default:
