@@ -68,13 +68,22 @@ func NewInboxWorker(inbox *Inbox, events *database.LiveKitEvents, leases *databa
 
 // Run works until ctx ends, then gives its leases back.
 func (w *InboxWorker) Run(ctx context.Context) error {
-	poll := time.NewTicker(inboxPoll)
-	defer poll.Stop()
 	defer w.release(ctx)
+	return keepWorking(ctx, inboxPoll, w.inbox.arrived, w.Work, func(err error) {
+		w.log.Error().Err(err).Msg("inbox: the database is away")
+	})
+}
+
+// keepWorking calls work until ctx ends: again at once while it finds
+// something to do, after a pause when the database is away, which is told, and
+// otherwise when somebody wakes it or so often.
+func keepWorking(ctx context.Context, poll time.Duration, woken <-chan struct{}, work func(context.Context) (int, error), away func(error)) error {
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
 	for ctx.Err() == nil {
-		worked, err := w.Work(ctx)
+		worked, err := work(ctx)
 		if err != nil && ctx.Err() == nil {
-			w.log.Error().Err(err).Msg("inbox: the database is away")
+			away(err)
 			sleep(ctx, outagePause)
 			continue
 		}
@@ -83,8 +92,8 @@ func (w *InboxWorker) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-		case <-w.inbox.arrived:
-		case <-poll.C:
+		case <-woken:
+		case <-ticker.C:
 		}
 	}
 	return nil

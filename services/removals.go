@@ -102,25 +102,9 @@ func (r *Removals) Add(ctx context.Context, v models.Removal) error {
 
 // Run works until ctx ends. Several processes may: each claims its own.
 func (r *Removals) Run(ctx context.Context) error {
-	poll := time.NewTicker(removalsPoll)
-	defer poll.Stop()
-	for ctx.Err() == nil {
-		worked, err := r.Work(ctx)
-		if err != nil && ctx.Err() == nil {
-			r.log.Error().Err(err).Msg("removals: the database is away")
-			sleep(ctx, outagePause)
-			continue
-		}
-		if worked > 0 {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-r.arrived:
-		case <-poll.C:
-		}
-	}
-	return nil
+	return keepWorking(ctx, removalsPoll, r.arrived, r.Work, func(err error) {
+		r.log.Error().Err(err).Msg("removals: the database is away")
+	})
 }
 
 // Work claims what is due, one after the other, has the cluster asked for
