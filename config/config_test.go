@@ -162,7 +162,8 @@ func TestALimitThatIsMisspeltIsNotTakenForNone(t *testing.T) {
 	if err := os.WriteFile(dotenv, []byte("QUOTA_BASIC=rooms=1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := problems(t, production("QUOTA_FRE=rooms=1", "RATE_LIMIT_PROJECT=5", "QUOTA_FREE=rooms=1", "QUOTAS=x", "quota_free=rooms=1"), dotenv)
+	got := problems(t, production("QUOTA_FRE=rooms=1", "RATE_LIMIT_PROJECT=5", "QUOTA_FREE=rooms=1", "QUOTAS=x", "quota_free=rooms=1",
+		"QUOTA_SERVICE_HOST=10.0.0.1", "QUOTA_PORT=tcp://10.0.0.1:80", "RATE_LIMIT_PORT_80_TCP_ADDR=10.0.0.2"), dotenv)
 	if want := []string{"QUOTAS", "QUOTA_BASIC", "QUOTA_FRE", "RATE_LIMIT_PROJECT", "quota_free"}; !slices.Equal(got, want) {
 		t.Errorf("problems of %v", got)
 	}

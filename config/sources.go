@@ -14,8 +14,13 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// looksLikeLimit matches what somebody may write for the name of a limit.
-var looksLikeLimit = regexp.MustCompile(`(?i)^(QUOTAS?(_.*)?|RATE_LIMITS?_.*)$`)
+// looksLikeLimit matches what somebody may write for the name of a limit;
+// ofService what Kubernetes sets for a service that is called like one
+// (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
+var (
+	looksLikeLimit = regexp.MustCompile(`(?i)^(QUOTAS?(_.*)?|RATE_LIMITS?_.*)$`)
+	ofService      = regexp.MustCompile(`_SERVICE_(HOST|PORT)|_PORT(_|$)`)
+)
 
 // maxFile bounds what is read of a file that holds one value.
 const maxFile = 64 << 10
@@ -55,7 +60,7 @@ func (s *sources) refuseUnknown(problems *Error) {
 	wrong := map[string]bool{}
 	for _, source := range []map[string]string{s.environment, s.dotenv} {
 		for name := range source {
-			if !known[name] && looksLikeLimit.MatchString(name) {
+			if !known[name] && looksLikeLimit.MatchString(name) && !ofService.MatchString(name) {
 				wrong[name] = true
 			}
 		}

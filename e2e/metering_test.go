@@ -37,10 +37,17 @@ func (v *visit) most() time.Duration  { return v.out.Sub(v.asked) }
 // meteredInstallation is an installation whose webhooks go through a relay.
 func meteredInstallation(t *testing.T) (*installation, *harness.WebhookRelay) {
 	t.Helper()
+	return relayedInstallation(t, harness.LiveKitOptions{}, map[string]string{"RECONCILE_INTERVAL": reconcileEvery.String()})
+}
+
+// relayedInstallation is one with settings of its own, without a limit on requests.
+func relayedInstallation(t *testing.T, o harness.LiveKitOptions, env map[string]string) (*installation, *harness.WebhookRelay) {
+	t.Helper()
 	relay := harness.StartWebhookRelay(t)
-	liveKit := harness.StartLiveKit(t, liveKitBinary, harness.LiveKitOptions{WebhookURLs: []string{relay.URL}, DepartureTimeout: 1})
-	pulse := harness.StartPulse(t, harness.PulseOptions{Binary: pulseBinary, LiveKit: liveKit,
-		Env: map[string]string{"RECONCILE_INTERVAL": reconcileEvery.String(), "RATE_LIMIT_PROJECT_PER_MINUTE": "0"}})
+	o.WebhookURLs, o.DepartureTimeout = []string{relay.URL}, 1
+	liveKit := harness.StartLiveKit(t, liveKitBinary, o)
+	env["RATE_LIMIT_PROJECT_PER_MINUTE"] = "0"
+	pulse := harness.StartPulse(t, harness.PulseOptions{Binary: pulseBinary, LiveKit: liveKit, Env: env})
 	relay.ForwardTo(pulse.URL + "/v1/webhooks/livekit")
 	return &installation{LiveKit: liveKit, Pulse: pulse, API: pulse.API()}, relay
 }

@@ -24,13 +24,8 @@ const quotaGrace = 2 * time.Second
 // limitedInstallation is one with an operator, whose LiveKit tells it of events.
 func limitedInstallation(t *testing.T, o harness.LiveKitOptions) *installation {
 	t.Helper()
-	relay := harness.StartWebhookRelay(t)
-	o.WebhookURLs, o.DepartureTimeout = []string{relay.URL}, 1
-	liveKit := harness.StartLiveKit(t, liveKitBinary, o)
-	pulse := harness.StartPulse(t, harness.PulseOptions{Binary: pulseBinary, LiveKit: liveKit, Env: map[string]string{
-		"PULSE_ADMIN_TOKEN": operatorToken, "QUOTA_GRACE": quotaGrace.String(), "RATE_LIMIT_PROJECT_PER_MINUTE": "0"}})
-	relay.ForwardTo(pulse.URL + "/v1/webhooks/livekit")
-	return &installation{LiveKit: liveKit, Pulse: pulse, API: pulse.API()}
+	in, _ := relayedInstallation(t, o, map[string]string{"PULSE_ADMIN_TOKEN": operatorToken, "QUOTA_GRACE": quotaGrace.String()})
+	return in
 }
 
 // limited makes a project and gives it limits, as the operator.

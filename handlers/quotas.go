@@ -61,7 +61,7 @@ type QuotaEvent struct {
 // Get answers with the quotas of a project.
 func (h *Quotas) Get(c *gin.Context) error {
 	q := query{c: c}
-	project := models.ProjectID(q.text("project_id", maxQuery))
+	project := q.project()
 	if err := q.err(); err != nil {
 		return err
 	}

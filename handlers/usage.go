@@ -82,8 +82,13 @@ func (h *Usage) Get(c *gin.Context) error {
 }
 
 func (h *Usage) rangeOf(q *query) services.UsageQuery {
-	return services.UsageQuery{ProjectID: models.ProjectID(q.text("project_id", maxQuery)),
+	return services.UsageQuery{ProjectID: q.project(),
 		Start: q.instant("start"), End: q.instant("end")}
+}
+
+// project gives the project that is asked about, "" if none is named.
+func (q *query) project() models.ProjectID {
+	return models.ProjectID(q.text("project_id", maxQuery))
 }
 
 // instant gives a time, the zero one if it is absent.
@@ -133,7 +138,7 @@ func renderUsageSession(now time.Time) func(models.UsageSession) UsageSession {
 // Sessions answers with a page of participants, the latest to join first.
 func (h *Usage) Sessions(c *gin.Context) error {
 	q := query{c: c}
-	ask := services.UsageSessionQuery{ProjectID: models.ProjectID(q.text("project_id", maxQuery)),
+	ask := services.UsageSessionQuery{ProjectID: q.project(),
 		RoomName: q.text("room_name", models.MaxRoomName), Identity: q.text("participant_identity", models.MaxIdentityBytes)}
 	page := q.page()
 	if err := q.err(); err != nil {
@@ -149,7 +154,7 @@ func (h *Usage) Sessions(c *gin.Context) error {
 // Session answers with one session.
 func (h *Usage) Session(c *gin.Context) error {
 	q := query{c: c}
-	project := models.ProjectID(q.text("project_id", maxQuery))
+	project := q.project()
 	if err := q.err(); err != nil {
 		return err
 	}

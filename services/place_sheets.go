@@ -27,10 +27,10 @@ type sheet struct {
 	// was a limit, or beyond it and are about to go. They count.
 	unplaced map[string]attendee
 	// lowest is the least number that may be free, greatest the greatest that
-	// was ever seen; ends the first end of a
-	// reservation.
+	// was ever seen.
 	lowest, greatest int64
-	ends             time.Time
+	// ends is the first end of a reservation.
+	ends time.Time
 	// reserved is how many of the places are not taken yet.
 	reserved int64
 }
@@ -172,9 +172,10 @@ func (sh *sheet) used() int64 { return int64(len(sh.byNumber) + len(sh.unplaced)
 
 // free is a number that nobody is known to have: the least, or with others
 // about who would try that too, any of those that may be given out.
-func (sh *sheet) free(limit int64, any bool) int64 {
-	if most := sh.open(limit); any && most > 0 {
-		for range 8 {
+func (sh *sheet) free(limit int64, shared bool) int64 {
+	if shared {
+		most := sh.open(limit)
+		for n := 0; n < 8 && most > 0; n++ {
 			if number := 1 + rand.Int64N(most); sh.byNumber[number] == nil {
 				return number
 			}

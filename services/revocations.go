@@ -2,6 +2,7 @@ package services
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,10 +100,7 @@ func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in Re
 		return models.Revocation{}, err
 	}
 	s.remember(&v)
-	if err := s.places.Release(ctx, actor.Project.ID, in.Identity, in.RoomName); err != nil {
-		return models.Revocation{}, err
-	}
-	return v, s.removeNow(ctx, actor.Project.ID, in)
+	return v, errors.Join(s.removeNow(ctx, actor.Project.ID, in), s.places.Release(ctx, actor.Project.ID, in.Identity, in.RoomName))
 }
 
 // removeNow ends the stays of somebody, in one room or all they are in as far

@@ -109,7 +109,7 @@ func (s *Tokens) Create(ctx context.Context, actor *models.Principal, in *TokenI
 	if err := s.revoked.Refuse(ctx, actor.Project.ID, token.Identity, token.RoomName); err != nil {
 		return Token{}, err
 	}
-	if actor.Quotas.Bound() && isTrue(grants.RoomJoin) { // a token that opens no room uses nothing
+	if isTrue(grants.RoomJoin) { // a token that opens no room uses nothing
 		if err := s.quotas.AdmitToken(ctx, actor, TokenAsk{
 			RoomName: token.RoomName, Identity: token.Identity, Person: !isTrue(grants.Agent), Until: token.ExpiresAt,
 		}); err != nil {
