@@ -65,9 +65,9 @@ func DefaultClientTokens() ClientTokens {
 type ProjectLimits struct {
 	RequestsPerMinute      int64 `bson:"requests_per_minute"`
 	ConcurrentParticipants int64 `bson:"concurrent_participants"`
-	Rooms                  int64 `bson:"rooms"`
-	ParticipantMinutes     int64 `bson:"participant_minutes_per_month"`
-	EgressMinutes          int64 `bson:"egress_minutes_per_month"`
+	Rooms                  int64 `bson:"rooms,omitempty"`
+	ParticipantMinutes     int64 `bson:"participant_minutes_per_month,omitempty"`
+	EgressMinutes          int64 `bson:"egress_minutes_per_month,omitempty"`
 }
 
 // ClientTokensChange is a partial update of the policy; nil leaves a field as

@@ -100,15 +100,18 @@ type PlanQuotas map[Plan]Quotas
 // limits of its own.
 func (p PlanQuotas) For(plan Plan, own *ProjectLimits) Quotas {
 	q := p[plan]
-	for name, limit := range map[Quota]int64{
-		QuotaParticipantMinutes: own.ParticipantMinutes, QuotaConcurrentParticipants: own.ConcurrentParticipants,
-		QuotaRooms: own.Rooms, QuotaEgressMinutes: own.EgressMinutes,
-	} {
-		if limit > 0 {
-			q.Set(name, limit)
-		}
-	}
+	q.ParticipantMinutes = orPlans(own.ParticipantMinutes, q.ParticipantMinutes)
+	q.ConcurrentParticipants = orPlans(own.ConcurrentParticipants, q.ConcurrentParticipants)
+	q.Rooms = orPlans(own.Rooms, q.Rooms)
+	q.EgressMinutes = orPlans(own.EgressMinutes, q.EgressMinutes)
 	return q
+}
+
+func orPlans(own, plans int64) int64 {
+	if own > 0 {
+		return own
+	}
+	return plans
 }
 
 // LimitProjects tells whether any plan limits how many projects there are.
