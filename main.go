@@ -315,7 +315,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 		services.ProjectOptions{Cursors: cursors, Trail: trail, Quotas: metered.quotas, Now: now})
 	memberService := services.NewMembers(orgs, users, keys, sessions, keyAuth,
 		services.MemberOptions{Cursors: cursors, Trail: trail, Now: now})
-	invitationOptions := services.InvitationOptions{AcceptURL: cfg.InvitationURL, Cursors: cursors, Trail: trail, Now: now}
+	invitationOptions := services.InvitationOptions{AcceptURL: cfg.InvitationURL, Hasher: passwords, Sessions: sessions, Cursors: cursors, Trail: trail, Now: now}
 	if cfg.SMTP != nil {
 		invitationOptions.Mailer = services.NewSMTP(*cfg.SMTP)
 	}

@@ -113,3 +113,6 @@ func (g VideoGrants) Within(base VideoGrants) VideoGrants {
 
 func isTrue(b *bool) bool   { return b != nil && *b }
 func notFalse(b *bool) bool { return b == nil || *b }
+
+// IsSet tells whether an optional grant is present and true.
+func IsSet(grant *bool) bool { return grant != nil && *grant }

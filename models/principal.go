@@ -146,3 +146,12 @@ func (t Tenant) Project() ProjectID { return t.project }
 // PrincipalKey is where middleware leaves the *Principal of a request for the
 // handler, which takes it out once and passes it on as an argument.
 const PrincipalKey = "pulse.principal"
+
+// Key names the tenant in ids and scopes: its organization and project, "*"
+// for the whole installation.
+func (t Tenant) Key() string {
+	if t.all {
+		return "*"
+	}
+	return string(t.org) + "|" + string(t.project)
+}

@@ -1,6 +1,9 @@
 package models
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // User is a person. A person belongs to one organization.
 type User struct {
@@ -40,3 +43,7 @@ type Session struct {
 	// ExpiresAt is when the current refresh token does.
 	ExpiresAt time.Time `bson:"expires_at"`
 }
+
+// FoldEmail gives the form in which e-mail addresses are stored and compared:
+// trimmed and in lower case.
+func FoldEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }

@@ -23,7 +23,7 @@ type AcceptInput struct {
 // those made up must not make a tenant's chain grow.
 func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp, err error) {
 	now := s.o.Now()
-	invitation, err := s.invitations.ByToken(ctx, hashToken(in.Token.Reveal()), now)
+	invitation, err := s.invitations.ByToken(ctx, secret.Digest(in.Token.Reveal()), now)
 	if err != nil {
 		return SignedUp{}, orInvalidInvitation(err)
 	}
@@ -34,7 +34,7 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 	case org.Suspended():
 		return SignedUp{}, errSuspended()
 	}
-	hash, err := s.members.sessions.hasher.HashPassword(ctx, in.Password)
+	hash, err := s.o.Hasher.HashPassword(ctx, in.Password)
 	if err != nil {
 		return SignedUp{}, err
 	}
@@ -80,7 +80,7 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 			return SignedUp{}, err
 		}
 	}
-	login, err := s.members.sessions.Begin(ctx, user)
+	login, err := s.o.Sessions.Begin(ctx, user)
 	user.Role = org.RoleOf(&user)
 	return SignedUp{Organization: org, User: user, Login: login}, err
 }

@@ -141,7 +141,7 @@ func (a *Attempt) Release(ctx context.Context) error {
 // id names the tenant and the key it chose. Whoever has no credential is kept
 // apart by address.
 func (s *Idempotency) id(actor *models.Principal, r IdempotentRequest) string {
-	tenant := tenantName(actor.Tenant())
+	tenant := actor.Tenant().Key()
 	if actor.Kind == models.CallerNobody {
 		tenant = "ip|" + r.IP
 	}

@@ -67,7 +67,7 @@ func BenchmarkEvents(b *testing.B) {
 		if pending == 0 {
 			break
 		}
-		sleep(ctx, time.Millisecond)
+		Sleep(ctx, time.Millisecond)
 	}
 	b.StopTimer()
 	cancel()

@@ -69,22 +69,22 @@ func NewInboxWorker(inbox *Inbox, events *database.LiveKitEvents, leases *databa
 // Run works until ctx ends, then gives its leases back.
 func (w *InboxWorker) Run(ctx context.Context) error {
 	defer w.release(ctx)
-	return keepWorking(ctx, inboxPoll, w.inbox.arrived, w.Work, func(err error) {
+	return KeepWorking(ctx, inboxPoll, w.inbox.arrived, w.Work, func(err error) {
 		w.log.Error().Err(err).Msg("inbox: the database is away")
 	})
 }
 
-// keepWorking calls work until ctx ends: again at once while it finds
+// KeepWorking calls work until ctx ends: again at once while it finds
 // something to do, after a pause when the database is away, which is told, and
 // otherwise when somebody wakes it or so often.
-func keepWorking(ctx context.Context, poll time.Duration, woken <-chan struct{}, work func(context.Context) (int, error), away func(error)) error {
+func KeepWorking(ctx context.Context, poll time.Duration, woken <-chan struct{}, work func(context.Context) (int, error), away func(error)) error {
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
 		worked, err := work(ctx)
 		if err != nil && ctx.Err() == nil {
 			away(err)
-			sleep(ctx, outagePause)
+			Sleep(ctx, outagePause)
 			continue
 		}
 		if worked > 0 {
@@ -310,7 +310,7 @@ func byRoom(events []models.LiveKitEvent) [][]models.LiveKitEvent {
 }
 
 // sleep waits for d or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
+func Sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

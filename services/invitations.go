@@ -12,6 +12,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/secret"
 )
@@ -48,6 +49,9 @@ type InvitationOptions struct {
 	// it, where no server's log sees it; "" puts the token itself into mails.
 	AcceptURL string
 	Cursors   *cursor.Codec
+	// Hasher hashes the password of a new member; Sessions logs them in.
+	Hasher   *hashing.Hasher
+	Sessions *Sessions
 	// Trail is told of every change.
 	Trail *Trail
 	Now   func() time.Time
@@ -94,14 +98,14 @@ func (s *Invitations) Create(ctx context.Context, actor *models.Principal, id mo
 	if err != nil {
 		return Invited{}, err
 	}
-	now, email := s.o.Now(), FoldEmail(in.Email)
+	now, email := s.o.Now(), models.FoldEmail(in.Email)
 	if err := s.mayInvite(ctx, id, email, now); err != nil {
 		return Invited{}, err
 	}
 	token := newAcceptToken()
 	out = Invited{Token: token, Invitation: models.Invitation{
 		ID: models.InvitationID(ids.New(models.InvitationPrefix)), OrgID: id, Email: email, Role: in.Role,
-		TokenHash: hashToken(token.Reveal()), InvitedBy: actor.UserID, PendingKey: models.PendingKeyOf(id, email),
+		TokenHash: secret.Digest(token.Reveal()), InvitedBy: actor.UserID, PendingKey: models.PendingKeyOf(id, email),
 		CreatedAt: now, ExpiresAt: now.Add(models.InvitationTTL),
 	}}
 	entry, err := s.o.Trail.Begin(ctx, actor, AuditEvent{

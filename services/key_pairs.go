@@ -2,7 +2,6 @@ package services
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -329,28 +328,4 @@ func unique[T comparable](items []T) []T {
 		}
 	}
 	return out
-}
-
-// allowedFrom tells whether an address is in one of the networks.
-func allowedFrom(networks []netip.Prefix, ip string) bool {
-	address, err := netip.ParseAddr(ip)
-	if err != nil {
-		return false
-	}
-	address = address.Unmap().WithZone("")
-	for _, network := range networks {
-		if network.Contains(address) {
-			return true
-		}
-	}
-	return false
-}
-
-func errMoreScopes() *models.Error {
-	return models.Forbidden("insufficient_scope",
-		"A key can not give, or change, a key that may do more, works longer or from more places than itself.")
-}
-
-func errKeyRotated() *models.Error {
-	return models.Conflict("key_rotated", "This pair was replaced by another; its end is set.")
 }

@@ -11,8 +11,8 @@ import (
 	"pulse-control-plane/models"
 )
 
-// callTimeout bounds one call to the cluster.
-const callTimeout = 5 * time.Second
+// CallTimeout bounds one call to the cluster.
+const CallTimeout = 5 * time.Second
 
 // ClusterRoom is a room as the cluster lists it, under its qualified name.
 type ClusterRoom struct {
@@ -28,7 +28,7 @@ type ClusterMedia struct {
 
 // Rooms lists every room of the cluster.
 func (l *LiveKit) Rooms(ctx context.Context) ([]ClusterRoom, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	list, err := l.rooms.ListRooms(ctx, &livekit.ListRoomsRequest{})
 	if err != nil {
@@ -44,7 +44,7 @@ func (l *LiveKit) Rooms(ctx context.Context) ([]ClusterRoom, error) {
 // Participants lists who is in a room, by its qualified name: those whose
 // connection stands, and separately the sids of those who are on their way in.
 func (l *LiveKit) Participants(ctx context.Context, room string) (active []models.EventParticipant, joining []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	list, err := l.rooms.ListParticipants(ctx, &livekit.ListParticipantsRequest{Room: room})
 	if isGone(err) {
@@ -68,7 +68,7 @@ func (l *LiveKit) Participants(ctx context.Context, room string) (active []model
 
 // Egresses lists the egresses that run.
 func (l *LiveKit) Egresses(ctx context.Context) ([]ClusterMedia, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	list, err := l.egress.ListEgress(ctx, &livekit.ListEgressRequest{Active: true})
 	if err != nil {
@@ -83,7 +83,7 @@ func (l *LiveKit) Egresses(ctx context.Context) ([]ClusterMedia, error) {
 
 // Ingresses lists the runs of ingresses that publish now.
 func (l *LiveKit) Ingresses(ctx context.Context) ([]ClusterMedia, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	list, err := l.ingress.ListIngress(ctx, &livekit.ListIngressRequest{})
 	if err != nil {
@@ -103,7 +103,7 @@ func (l *LiveKit) Ingresses(ctx context.Context) ([]ClusterMedia, error) {
 // RemoveParticipant ends somebody's stay in a room, by its qualified name.
 // Somebody who is not there is not an error.
 func (l *LiveKit) RemoveParticipant(ctx context.Context, room, identity string) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	if _, err := l.rooms.RemoveParticipant(ctx, &livekit.RoomParticipantIdentity{Room: room, Identity: identity}); err != nil && !isGone(err) {
 		return models.Unavailable(err)
@@ -114,7 +114,7 @@ func (l *LiveKit) RemoveParticipant(ctx context.Context, room, identity string) 
 // EndRoom ends a room, by its qualified name. One that is not there is not an
 // error.
 func (l *LiveKit) EndRoom(ctx context.Context, room string) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	if _, err := l.rooms.DeleteRoom(ctx, &livekit.DeleteRoomRequest{Room: room}); err != nil && !isGone(err) {
 		return models.Unavailable(err)
@@ -124,7 +124,7 @@ func (l *LiveKit) EndRoom(ctx context.Context, room string) error {
 
 // StopEgress ends an egress. One that has ended already is not an error.
 func (l *LiveKit) StopEgress(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	_, err := l.egress.StopEgress(ctx, &livekit.StopEgressRequest{EgressId: id})
 	if err != nil && !isGone(err) && !isOver(err) {

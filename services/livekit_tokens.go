@@ -29,6 +29,10 @@ type Cluster struct {
 	APISecret secret.Value
 }
 
+// projectAttribute is the participant attribute that names the project, so that
+// a participant seen on the cluster can be attributed to its tenant.
+const projectAttribute = "pulse.project"
+
 // kindAgent is LiveKit's name, in a token's kind claim, for a participant that
 // is an agent.
 const kindAgent = "agent"
@@ -46,8 +50,12 @@ type tokenSigner struct {
 
 // mint is what one token says.
 type mint struct {
-	token      *Token
+	id         models.TokenID
 	project    models.ProjectID
+	room       string
+	identity   string
+	name       string
+	expiresAt  time.Time
 	grants     *models.VideoGrants
 	issuedAt   time.Time
 	metadata   string
@@ -88,25 +96,25 @@ func (s *tokenSigner) sign(m *mint) string {
 	st := s.states.Get().(*signerState)
 	defer s.states.Put(st)
 	b := append(st.claims[:0], s.issuer...)
-	b = text(append(b, `,"sub":`...), m.token.Identity)
+	b = text(append(b, `,"sub":`...), m.identity)
 	b = strconv.AppendInt(append(b, `,"iat":`...), m.issuedAt.Unix(), 10)
 	b = strconv.AppendInt(append(b, `,"nbf":`...), m.issuedAt.Unix(), 10)
-	b = strconv.AppendInt(append(b, `,"exp":`...), m.token.ExpiresAt.Unix(), 10)
-	b = append(append(append(b, `,"jti":"`...), m.token.ID...), '"')
-	if m.token.Name != "" {
-		b = text(append(b, `,"name":`...), m.token.Name)
+	b = strconv.AppendInt(append(b, `,"exp":`...), m.expiresAt.Unix(), 10)
+	b = append(append(append(b, `,"jti":"`...), m.id...), '"')
+	if m.name != "" {
+		b = text(append(b, `,"name":`...), m.name)
 	}
-	if isTrue(m.grants.Agent) {
+	if models.IsSet(m.grants.Agent) {
 		b = append(b, `,"kind":"`+kindAgent+`"`...)
 	}
-	st.room = append(append(append(st.room[:0], m.project...), '_'), m.token.RoomName...)
+	st.room = append(append(append(st.room[:0], m.project...), '_'), m.room...)
 	b = text(append(b, `,"video":{"room":`...), st.room)
 	b = append(appendGrants(b, m.grants), '}')
 	if m.metadata != "" {
 		b = text(append(b, `,"metadata":`...), m.metadata)
 	}
 	b = append(append(append(b, `,"attributes":{"`+projectAttribute+`":"`...), m.project...), `","`+tokenAttribute+`":"`...)
-	b = append(append(b, m.token.ID...), '"')
+	b = append(append(b, m.id...), '"')
 	for name, value := range m.attributes {
 		b = text(append(text(append(b, ','), name), ':'), value)
 	}
@@ -231,10 +239,13 @@ func (c *liveKitClaims) grants() models.VideoGrants {
 	}
 }
 
+// errEgressInRoomConfig refuses a room configuration that records.
+var errEgressInRoomConfig = errors.New("livekit: egress is not allowed in a room configuration")
+
 // roomConfiguration reads LiveKit's RoomConfiguration (fields LiveKit has and
 // this version does not know are ignored) and gives it back as it goes into a
 // token: without a name, which would be one in the cluster's namespace.
-// forbidden for egress, which records on the cluster's account and with
+// errEgressInRoomConfig for egress, which records on the cluster's account and with
 // outputs of the caller's choice.
 func roomConfiguration(raw []byte) ([]byte, error) {
 	if len(raw) == 0 {
@@ -246,7 +257,7 @@ func roomConfiguration(raw []byte) ([]byte, error) {
 			Message: "is not a RoomConfiguration as LiveKit documents it" + protoPlace(err)})
 	}
 	if config.GetEgress() != nil {
-		return nil, GrantNotAllowed("body.", []string{"room_config.egress"})
+		return nil, errEgressInRoomConfig
 	}
 	config.Name = ""
 	out, err := protojson.Marshal(&config)

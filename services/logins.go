@@ -2,7 +2,6 @@ package services
 
 import (
 	"context"
-	"strings"
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/secret"
@@ -24,7 +23,7 @@ type LoginInput struct {
 // without a credential, and would otherwise make a tenant's chain grow at will.
 // The throttle and the log are what there is against guessing.
 func (s *Sessions) Login(ctx context.Context, in LoginInput) (user models.User, login Login, err error) {
-	email := FoldEmail(in.Email)
+	email := models.FoldEmail(in.Email)
 	attempt, err := s.throttle.begin(email, in.Origin.IP)
 	if err != nil {
 		return models.User{}, Login{}, err
@@ -81,9 +80,6 @@ func (s *Sessions) checkPassword(ctx context.Context, email string, password sec
 	}
 	return user, nil
 }
-
-// FoldEmail is the form in which addresses are compared and kept.
-func FoldEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
 
 const badCredentials = "invalid_credentials"
 

@@ -91,7 +91,7 @@ func (m *Metering) consume(ctx context.Context, events []models.LiveKitEvent) er
 func (m *Metering) load(ctx context.Context, events []models.LiveKitEvent) (books ledger, before map[string]models.UsageSession, err error) {
 	names := map[string]bool{}
 	for i := range events {
-		for _, id := range touches(&events[i]) {
+		for _, id := range Touches(&events[i]) {
 			names[id] = true
 		}
 	}

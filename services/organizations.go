@@ -67,7 +67,7 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 	if actor.Kind != models.CallerOperator && !s.o.SignUp {
 		return SignedUp{}, models.Forbidden("signup_disabled", "Only the operator of this installation founds organizations.")
 	}
-	now, email := s.o.Now(), FoldEmail(in.AdminEmail)
+	now, email := s.o.Now(), models.FoldEmail(in.AdminEmail)
 	hash, err := s.o.Hasher.HashPassword(ctx, in.Password)
 	if err != nil {
 		return SignedUp{}, err

@@ -23,7 +23,7 @@ type Page[T any] struct {
 // list and to the caller's tenant; another's is invalid.
 func listByID[T any](codec *cursor.Codec, actor *models.Principal, list string, p PageRequest,
 	read func(database.Page) ([]T, error), id func(T) string) (Page[T], error) {
-	scope := list + "|" + tenantName(actor.Tenant())
+	scope := list + "|" + actor.Tenant().Key()
 	at := database.Page{Limit: p.Limit + 1} // one more tells whether there is more
 	if p.Cursor != "" {
 		parts, err := codec.Decode(scope, p.Cursor)
@@ -43,12 +43,4 @@ func listByID[T any](codec *cursor.Codec, actor *models.Principal, list string, 
 		out.NextCursor = codec.Encode(scope, id(items[p.Limit-1]))
 	}
 	return out, nil
-}
-
-func tenantName(t models.Tenant) string {
-	org, all := t.Organization()
-	if all {
-		return "*"
-	}
-	return string(org) + "|" + string(t.Project())
 }

@@ -98,7 +98,7 @@ func (p *people) build(mailer Mailer, jwtSecrets ...string) {
 	p.projects = NewProjects(projects, orgs, keys, p.auth, p.hasher, ProjectOptions{Cursors: cursors, Trail: trail, Quotas: p.quotas(), Now: now})
 	p.members = NewMembers(orgs, users, keys, p.sessions, p.auth, MemberOptions{Cursors: cursors, Trail: trail, Now: now})
 	p.invitations = must[*Invitations](p.t)(NewInvitations(database.NewInvitations(p.engine), orgs, users, p.members,
-		InvitationOptions{Mailer: mailer, Cursors: cursors, Trail: trail, Now: now}))
+		InvitationOptions{Mailer: mailer, Hasher: p.hasher, Sessions: p.sessions, Cursors: cursors, Trail: trail, Now: now}))
 }
 
 // quotas limits nothing.

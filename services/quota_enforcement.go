@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"pulse-control-plane/utils/times"
 	"slices"
 	"time"
 
@@ -149,7 +150,7 @@ func (s *Quotas) concerned(ctx context.Context, events []models.LiveKitEvent) (m
 		if unlimited == 2 {
 			continue
 		}
-		for _, id := range touches(e) {
+		for _, id := range Touches(e) {
 			c := out[id]
 			if c == nil {
 				c = &concern{quotas: &limits.quotas}
@@ -157,7 +158,7 @@ func (s *Quotas) concerned(ctx context.Context, events []models.LiveKitEvent) (m
 			}
 			c.begins = c.begins || id == announced
 			if announced != "" {
-				c.heard = latestOf(c.heard, e.ReceivedAt)
+				c.heard = times.Latest(c.heard, e.ReceivedAt)
 			}
 		}
 	}
@@ -258,7 +259,7 @@ func (s *Quotas) Run(ctx context.Context) error {
 		if err := s.turn(ctx); err != nil && ctx.Err() == nil {
 			s.o.Log.Error().Err(err).Msg("quotas: a pass failed")
 		}
-		sleep(ctx, enforceEvery)
+		Sleep(ctx, enforceEvery)
 	}
 	return nil
 }
@@ -326,7 +327,7 @@ func (s *Quotas) enforceMonth(ctx context.Context, l *projectQuotas, name models
 	if err != nil {
 		return err
 	}
-	if now.Before(latestOf(reached.At, l.since).Add(s.o.Grace)) {
+	if now.Before(times.Latest(reached.At, l.since).Add(s.o.Grace)) {
 		return nil
 	}
 	return s.endAll(ctx, l.project, subject, models.RemovedByQuota, name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"pulse-control-plane/utils/times"
 	"strings"
 	"time"
 
@@ -138,7 +139,7 @@ func (s *Quotas) readLimits(ctx context.Context, id string) (*projectQuotas, err
 		return nil, err
 	}
 	return &projectQuotas{project: project.ID, org: org.ID, quotas: s.o.Plans.For(org.Plan, &project.Limits),
-		since: latestOf(project.LimitsChangedAt, org.PlanChangedAt)}, nil
+		since: times.Latest(project.LimitsChangedAt, org.PlanChangedAt)}, nil
 }
 
 // limitsOf gives the quotas of a project. One that is not in this database has

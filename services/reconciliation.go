@@ -3,6 +3,7 @@ package services
 import (
 	"context"
 	"fmt"
+	"pulse-control-plane/utils/times"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -67,7 +68,7 @@ func (r *Reconciliation) Run(ctx context.Context) error {
 		if err := r.turn(ctx); err != nil && ctx.Err() == nil {
 			r.log.Warn().Err(err).Msg("reconciliation: nothing was compared")
 		}
-		sleep(ctx, r.every)
+		Sleep(ctx, r.every)
 	}
 	return nil
 }
@@ -213,9 +214,9 @@ func (r *Reconciliation) closing(ctx context.Context, l *listing, gone []models.
 			if s.RoomName != "" {
 				key = models.QualifyRoom(s.ProjectID, s.RoomName)
 			}
-			last := latestOf(s.JoinedAt, s.Observed.PresentAt)
+			last := times.Latest(s.JoinedAt, s.Observed.PresentAt)
 			if !s.RecordedAt.After(seen[names[i]]) {
-				last = latestOf(last, seen[names[i]])
+				last = times.Latest(last, seen[names[i]])
 			}
 			out = append(out, models.LiveKitEvent{
 				ID: correctionID("gone", s.ID, s.Observed.PresentAt), Cluster: r.name, Event: models.EventFoundGone, ProjectID: s.ProjectID,

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"strings"
 	"time"
 
@@ -45,10 +44,10 @@ func (s *Sessions) Refresh(ctx context.Context, shown secret.Value, origin model
 	if err != nil {
 		return Login{}, err
 	}
-	now, hash := s.now(), hashToken(token)
+	now, hash := s.now(), secret.Digest(token)
 	if session.RefreshHash == hash {
 		next := nextRefresh(s.tokens.refresh[0], session.ID, token)
-		rotated, err := s.sessions.Rotate(ctx, session.ID, hash, hashToken(next), now, now.Add(RefreshTokenTTL))
+		rotated, err := s.sessions.Rotate(ctx, session.ID, hash, secret.Digest(next), now, now.Add(RefreshTokenTTL))
 		if err == nil {
 			return s.login(&rotated, next, now)
 		}
@@ -65,7 +64,7 @@ func (s *Sessions) Refresh(ctx context.Context, shown secret.Value, origin model
 		return Login{}, errBadRefreshToken()
 	case session.PreviousHash == hash && session.RotatedAt != nil && now.Sub(*session.RotatedAt) < refreshRace:
 		for _, key := range s.tokens.refresh {
-			if next := nextRefresh(key, session.ID, token); hashToken(next) == session.RefreshHash {
+			if next := nextRefresh(key, session.ID, token); secret.Digest(next) == session.RefreshHash {
 				return s.login(&session, next, now)
 			}
 		}
@@ -166,12 +165,6 @@ func sum(key []byte, purpose, text string) []byte {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(purpose + "\x00" + text))
 	return mac.Sum(nil)
-}
-
-// hashToken is what is kept of a token of 256 random bits: its hex SHA-256.
-func hashToken(token string) string {
-	digest := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(digest[:])
 }
 
 func errBadRefreshToken() *models.Error {

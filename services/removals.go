@@ -17,14 +17,14 @@ const (
 	// removalsPoll is how often removals are looked for that are due again or
 	// come from another process.
 	removalsPoll = time.Second
-	// removalsAtOnce is how many are asked of the cluster at a time;
+	// AtOnce is how many are asked of the cluster at a time;
 	// removalsInTurn how many one pass claims.
-	removalsAtOnce = 16
+	AtOnce         = 16
 	removalsInTurn = 500
 	// removalLease is how long a removal stays with a process that does not
 	// answer any more: longer than a call, and the wait for the one before it,
 	// may take.
-	removalLease = 3 * callTimeout
+	removalLease = 3 * CallTimeout
 	// firstRemovalRetry and lastRemovalRetry bound the wait after a cluster
 	// that could not be asked, which doubles.
 	firstRemovalRetry = 500 * time.Millisecond
@@ -34,7 +34,7 @@ const (
 // RemovalCluster is what ends something on a LiveKit cluster, by qualified
 // names; that it has ended already is not an error.
 type RemovalCluster interface {
-	Remover
+	RemoveParticipant(ctx context.Context, room, identity string) error
 	EndRoom(ctx context.Context, room string) error
 	StopEgress(ctx context.Context, id string) error
 }
@@ -102,7 +102,7 @@ func (r *Removals) Add(ctx context.Context, v models.Removal) error {
 
 // Run works until ctx ends. Several processes may: each claims its own.
 func (r *Removals) Run(ctx context.Context) error {
-	return keepWorking(ctx, removalsPoll, r.arrived, r.Work, func(err error) {
+	return KeepWorking(ctx, removalsPoll, r.arrived, r.Work, func(err error) {
 		r.log.Error().Err(err).Msg("removals: the database is away")
 	})
 }
@@ -112,7 +112,7 @@ func (r *Removals) Run(ctx context.Context) error {
 // what the cluster did not do is due again later.
 func (r *Removals) Work(ctx context.Context) (int, error) {
 	var group errgroup.Group // one that fails keeps no other from being ended
-	group.SetLimit(removalsAtOnce)
+	group.SetLimit(AtOnce)
 	claimed := 0
 	for ; claimed < removalsInTurn && ctx.Err() == nil; claimed++ {
 		now := r.now()

@@ -129,7 +129,7 @@ func TestOneRemovalThatFailsCutsOffNoOther(t *testing.T) {
 func TestARemovalThatNeverSucceedsHoldsUpNoNewOne(t *testing.T) {
 	r := newRemovalRig(t)
 	r.fails = []string{"stuck"}
-	for n := range 3 * removalsAtOnce {
+	for n := range 3 * AtOnce {
 		r.add(r.has("PA_"+string(rune('a'+n%26))+time.Duration(n).String(), "stuck"), models.RemovedByRevocation)
 	}
 	for range 3 {
@@ -139,7 +139,7 @@ func TestARemovalThatNeverSucceedsHoldsUpNoNewOne(t *testing.T) {
 	r.add(r.has("PA_new", "new"), models.RemovedByRevocation)
 	before := len(r.asked)
 	r.work()
-	if at := slices.Index(r.asked[before:], "new"); at < 0 || at >= removalsAtOnce {
+	if at := slices.Index(r.asked[before:], "new"); at < 0 || at >= AtOnce {
 		t.Errorf("asked for it after %d others", at)
 	}
 }

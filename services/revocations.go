@@ -3,6 +3,7 @@ package services
 import (
 	"context"
 	"errors"
+	"pulse-control-plane/utils/times"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,12 +28,6 @@ const (
 	removedAtOnce = 100
 )
 
-// Remover ends somebody's stay in a room, by its qualified name; that they are
-// not there is not an error.
-type Remover interface {
-	RemoveParticipant(ctx context.Context, room, identity string) error
-}
-
 // Revocations take tokens back: LiveKit would honour them until they end. All
 // that are in force are in memory, so that minting asks no database.
 type Revocations struct {
@@ -40,7 +35,7 @@ type Revocations struct {
 	sessions *database.UsageSessions
 	places   *Places
 	removals *Removals
-	cluster  Remover
+	cluster  RemovalCluster
 	trail    *Trail
 	log      zerolog.Logger
 	now      func() time.Time
@@ -61,7 +56,7 @@ type revoked struct {
 
 // NewRevocations removes people from a cluster, gives back the places that are
 // reserved for them and tells the audit trail.
-func NewRevocations(store *database.Revocations, sessions *database.UsageSessions, places *Places, removals *Removals, cluster Remover,
+func NewRevocations(store *database.Revocations, sessions *database.UsageSessions, places *Places, removals *Removals, cluster RemovalCluster,
 	trail *Trail, log zerolog.Logger, now func() time.Time) *Revocations {
 	return &Revocations{store: store, sessions: sessions, places: places, removals: removals, cluster: cluster, trail: trail, log: log, now: now}
 }
@@ -87,7 +82,7 @@ func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in Re
 		ProjectID: actor.Project.ID, Identity: in.Identity, RoomName: in.RoomName, RevokedAt: now,
 		BannedUntil: now.Add(time.Duration(in.BanSeconds) * time.Second),
 	}
-	v.ExpiresAt = latestOf(v.BannedUntil, now.Add(models.MaxTokenTTLSeconds*time.Second))
+	v.ExpiresAt = times.Latest(v.BannedUntil, now.Add(models.MaxTokenTTLSeconds*time.Second))
 	entry, err := s.trail.Begin(ctx, actor, AuditEvent{
 		OrgID: actor.OrgID, Action: "tokens.revoked", Type: "participant", ID: in.Identity,
 		After: map[string]any{"project_id": v.ProjectID, "room_name": in.RoomName, "banned_until": v.BannedUntil},
@@ -120,7 +115,7 @@ func (s *Revocations) removeNow(ctx context.Context, p models.ProjectID, in Revo
 		}
 	}
 	var group errgroup.Group // one room that fails keeps them in no other
-	group.SetLimit(removalsAtOnce)
+	group.SetLimit(AtOnce)
 	for room, of := range stays {
 		group.Go(func() error {
 			failed := s.cluster.RemoveParticipant(ctx, models.QualifyRoom(p, room), in.Identity)
@@ -189,7 +184,7 @@ func (s *Revocations) Run(ctx context.Context) error {
 			s.log.Warn().Err(err).Msg("revocations of other replicas are not known")
 		}
 		s.forget(s.now())
-		sleep(ctx, revocationsEvery)
+		Sleep(ctx, revocationsEvery)
 	}
 	return nil
 }
@@ -206,7 +201,7 @@ func (s *Revocations) load(ctx context.Context) error {
 		}
 		for i := range list {
 			s.remember(&list[i])
-			s.read = latestOf(s.read, list[i].RevokedAt)
+			s.read = times.Latest(s.read, list[i].RevokedAt)
 		}
 		if len(list) < revocationsRead || !list[len(list)-1].RevokedAt.After(from) {
 			break

@@ -140,7 +140,7 @@ func (s *Sessions) begin(ctx context.Context, user models.User, id models.Sessio
 	now := s.now()
 	refresh := s.tokens.newRefresh(id)
 	session := models.Session{
-		ID: id, UserID: user.ID, OrgID: user.OrgID, RefreshHash: hashToken(refresh),
+		ID: id, UserID: user.ID, OrgID: user.OrgID, RefreshHash: secret.Digest(refresh),
 		PasswordVersion: user.PasswordVersion, CreatedAt: now, ExpiresAt: now.Add(RefreshTokenTTL),
 	}
 	if err := s.sessions.Insert(ctx, &session); err != nil {

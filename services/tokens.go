@@ -3,6 +3,7 @@ package services
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -10,10 +11,6 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/ids"
 )
-
-// projectAttribute is the participant attribute that names the project, so
-// that whoever sees a participant on the cluster knows the tenant.
-const projectAttribute = "pulse.project"
 
 // reservedAttributePrefix marks the attributes that only Pulse sets.
 const reservedAttributePrefix = "pulse."
@@ -92,6 +89,9 @@ func (s *Tokens) Create(ctx context.Context, actor *models.Principal, in *TokenI
 		}
 	}
 	config, err := roomConfiguration(in.RoomConfig)
+	if errors.Is(err, errEgressInRoomConfig) {
+		return Token{}, GrantNotAllowed("body.", []string{"room_config.egress"})
+	}
 	if err != nil {
 		return Token{}, err
 	}
@@ -109,15 +109,16 @@ func (s *Tokens) Create(ctx context.Context, actor *models.Principal, in *TokenI
 	if err := s.revoked.Refuse(ctx, actor.Project.ID, token.Identity, token.RoomName); err != nil {
 		return Token{}, err
 	}
-	if isTrue(grants.RoomJoin) { // a token that opens no room uses nothing
+	if models.IsSet(grants.RoomJoin) { // a token that opens no room uses nothing
 		if err := s.quotas.AdmitToken(ctx, actor, TokenAsk{
-			RoomName: token.RoomName, Identity: token.Identity, Person: !isTrue(grants.Agent), Until: token.ExpiresAt,
+			RoomName: token.RoomName, Identity: token.Identity, Person: !models.IsSet(grants.Agent), Until: token.ExpiresAt,
 		}); err != nil {
 			return Token{}, err
 		}
 	}
 	token.JWT = s.signer.sign(&mint{
-		token: &token, project: actor.Project.ID, grants: &grants, issuedAt: now,
+		id: token.ID, project: actor.Project.ID, room: token.RoomName, identity: token.Identity, name: token.Name,
+		expiresAt: token.ExpiresAt, grants: &grants, issuedAt: now,
 		metadata: in.Metadata, attributes: in.Attributes, roomConfig: config,
 	})
 	s.counters.Count(actor.Project.ID, models.MeterTokensIssued)
@@ -155,8 +156,6 @@ func GrantNotAllowed(prefix string, names []string) *models.Error {
 	}
 	return e
 }
-
-func isTrue(flag *bool) bool { return flag != nil && *flag }
 
 // randomName is 12 characters of crypto/rand's base32 text: 60 random bits.
 func randomName() string { return strings.ToLower(rand.Text()[:12]) }

@@ -69,7 +69,7 @@ func (c *Counters) Count(p models.ProjectID, m models.Meter) {
 // after the last request was answered.
 func (c *Counters) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		sleep(ctx, flushEvery)
+		Sleep(ctx, flushEvery)
 		if ctx.Err() != nil {
 			break
 		}

@@ -1,6 +1,7 @@
 package services
 
 import (
+	"pulse-control-plane/utils/times"
 	"time"
 
 	"pulse-control-plane/database"
@@ -82,7 +83,7 @@ func touchedBy(s *models.UsageSession, facts []models.UsageFact, now time.Time) 
 	}
 	last := s.Until(s.JoinedAt)
 	if !s.MeteredTo.IsZero() { // it may have been thought to be there longer
-		last = latestOf(last, s.MeteredTo.Add(-time.Second))
+		last = times.Latest(last, s.MeteredTo.Add(-time.Second))
 	}
 	hour := models.WindowHour.Start(s.JoinedAt)
 	if oldest := models.WindowHour.Start(now.Add(-factRetention)); hour.Before(oldest) {
@@ -101,11 +102,4 @@ func hourTotal(p models.ProjectID, m models.Meter, at time.Time) models.UsageTot
 func totalOf(p models.ProjectID, m models.Meter, w models.Window, at time.Time) models.UsageTotal {
 	start := w.Start(at)
 	return models.UsageTotal{ID: models.UsageTotalID(p, m, w, start), ProjectID: p, Meter: m, Window: w, Start: start}
-}
-
-func latestOf(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

@@ -34,7 +34,7 @@ func (l ledger) fold(e *models.LiveKitEvent) {
 }
 
 // touches lists the ids of the sessions that fold may change for an event.
-func touches(e *models.LiveKitEvent) []string {
+func Touches(e *models.LiveKitEvent) []string {
 	var out []string
 	if e.ProjectID == "" {
 		return nil

@@ -3,6 +3,7 @@ package services
 import (
 	"cmp"
 	"context"
+	"pulse-control-plane/utils/times"
 	"slices"
 	"time"
 
@@ -58,7 +59,7 @@ func (t *Totals) Run(ctx context.Context) error {
 		if err := t.turn(ctx); err != nil && ctx.Err() == nil {
 			t.log.Error().Err(err).Msg("usage totals: a pass failed")
 		}
-		sleep(ctx, max(settleEvery, settleRest*time.Since(began)))
+		Sleep(ctx, max(settleEvery, settleRest*time.Since(began)))
 	}
 	return nil
 }
@@ -207,7 +208,7 @@ type presence struct {
 func appendPresence(steps []presence, s *models.UsageSession, start, end, now time.Time) []presence {
 	from, until := s.JoinedAt, s.Until(now)
 	if s.Open {
-		until = latestOf(until, end) // open is open beyond what is asked for
+		until = times.Latest(until, end) // open is open beyond what is asked for
 	}
 	if from.Before(start) {
 		from = start

@@ -1,0 +1,12 @@
+// Package times compares points in time.
+package times
+
+import "time"
+
+// Latest gives the later of two times; the zero time is before all others.
+func Latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
