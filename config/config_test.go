@@ -88,7 +88,7 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 	t.Chdir(t.TempDir())
 	c := load(t, nil)
 	want := Config{
-		Environment: Development, Host: "127.0.0.1", Port: 8081, GinMode: "debug",
+		Environment: Development, Host: "127.0.0.1", Port: 8081, GinMode: "release",
 		Database: Database{Path: filepath.Join("data", "pulse.db"), Name: "pulse"}, DataDir: "./data",
 		LiveKit:           LiveKit{Host: "ws://127.0.0.1:7880", APIKey: "devkey", APISecret: c.LiveKit.APISecret},
 		ReconcileInterval: 30 * time.Second,
