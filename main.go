@@ -214,25 +214,27 @@ func buildVersion() string {
 	return version
 }
 
-// open opens the engine the configuration names and brings it to the schema.
+// open opens the engine that the configuration names and brings it to the
+// schema.
 func open(ctx context.Context, cfg config.Config, log zerolog.Logger) (database.Engine, error) {
 	return database.Open(ctx, database.Location{
 		URI: cfg.Database.URI.Reveal(), Name: cfg.Database.Name, Path: cfg.Database.Path,
 	}, log)
 }
 
-// migrate opens the database, which makes and verifies what is declared.
+// migrate opens the database, which creates and verifies collections and
+// indexes.
 func migrate(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 	engine, err := open(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
-	log.Info().Str("engine", engine.Name()).Int("collections", len(database.Schema())).Msg("the database is as declared")
+	log.Info().Str("engine", engine.Name()).Int("collections", len(database.Schema())).Msg("collections and indexes are as declared")
 	return engine.Close(ctx)
 }
 
-// healthcheck asks the server of this configuration, on this machine, for
-// /health.
+// healthcheck requests /health from the server of this configuration on this
+// machine.
 func healthcheck(ctx context.Context, cfg config.Config, _ zerolog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
