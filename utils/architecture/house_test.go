@@ -21,10 +21,10 @@ func importRules() architecture.Rules {
 	return architecture.Rules{
 		Module: "pulse-control-plane",
 		MayImport: map[string][]string{
-			"routes":     {"handlers", "middleware"},
+			"routes":     {"handlers", "middleware", "services"},
 			"handlers":   {"services", "models", "utils"},
 			"middleware": {"services", "models", "utils"},
-			"services":   {"database", "models", "utils"},
+			"services":   {"services", "database", "models", "utils"},
 			"database":   {"models", "utils", "database"},
 			"config":     {"models", "utils"},
 			"models":     {},
@@ -32,7 +32,7 @@ func importRules() architecture.Rules {
 		},
 		OnlyIn: map[string][]string{
 			"github.com/gin-gonic/gin":         {"routes", "handlers", "middleware"},
-			"go.mongodb.org/mongo-driver":      {"database"},
+			"go.mongodb.org/mongo-driver":      {"database", "services/testkit"},
 			"modernc.org/sqlite":               {"database"},
 			"github.com/livekit/protocol":      {"services"},
 			"github.com/livekit/server-sdk-go": {"services"},
