@@ -29,10 +29,11 @@ func example() string {
 	var out strings.Builder
 	out.WriteString(`# Pulse Control Plane: every setting, with its default.
 #
-# Copy to .env and take the "# " off what you change; the environment wins over
-# .env. Each variable may also be given as NAME_FILE, the path of a file that
-# holds it. An empty value is the same as none. Development (the default) needs
-# none of this; staging and production refuse the examples of secrets below.
+# Copy to .env and uncomment what you change; the environment overrides .env.
+# Each variable can also be set as NAME_FILE, the path of a file that holds its
+# value. An empty value is the same as an unset variable. Development (the
+# default) needs no settings; staging and production refuse the example secrets
+# below.
 `)
 	group := ""
 	for _, v := range Variables() {
@@ -67,11 +68,11 @@ func TestTheExampleFileDocumentsEveryVariableWithItsDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(text) != example() {
-		t.Error(".env.example is not in step with the table; run: go test ./config -update")
+		t.Error(".env.example differs from the table; run: go test ./config -update")
 	}
 }
 
-func TestTheExampleFileStartsDevelopmentAsItStandsAndTakenAtItsWord(t *testing.T) {
+func TestTheExampleFileStartsDevelopmentAsIsAndUncommented(t *testing.T) {
 	text, err := os.ReadFile(examplePath)
 	if err != nil {
 		t.Fatal(err)
@@ -167,6 +168,6 @@ func TestTheReadmeListsEveryVariableWithItsDefault(t *testing.T) {
 		return
 	}
 	if "<!-- settings -->"+table+"<!-- /settings -->" != settingsTable() {
-		t.Error("README.md is not in step with the table; run: go test ./config -update")
+		t.Error("README.md differs from the table; run: go test ./config -update")
 	}
 }
