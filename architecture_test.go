@@ -16,7 +16,12 @@ var mayImport = map[string][]string{
 	"handlers":   {"services", "models", "utils"},
 	"middleware": {"services", "models", "utils"},
 	"services":   {"database", "models", "utils"},
-	"database":   {"models", "utils", "database"},
+	"database":   {"models", "utils", "database/embedded", "database/engine", "database/mongo"},
+	// The parts of database know the contract, not each other.
+	"database/engine":      {"models", "utils"},
+	"database/embedded":    {"models", "utils", "database/engine"},
+	"database/mongo":       {"models", "utils", "database/engine"},
+	"database/conformance": {"models", "database/engine"},
 	"config":     {"models", "utils"},
 	"models":     {},
 	"utils":      {"models", "utils"},
@@ -25,8 +30,9 @@ var mayImport = map[string][]string{
 // onlyIn names, for a library, the only folders that may import it.
 var onlyIn = map[string][]string{
 	"github.com/gin-gonic/gin":         {"routes", "handlers", "middleware"},
-	"go.mongodb.org/mongo-driver":      {"database"},
-	"modernc.org/sqlite":               {"database"},
+	"go.mongodb.org/mongo-driver/v2/bson": {"database"},
+	"go.mongodb.org/mongo-driver":         {"database/mongo"},
+	"modernc.org/sqlite":                  {"database/embedded"},
 	"github.com/livekit/protocol":      {"services"},
 	"github.com/livekit/server-sdk-go": {"services"},
 	"github.com/getkin/kin-openapi":    {},

@@ -16,9 +16,9 @@ func apiKeysCollection() Collection {
 	return Collection{
 		Name: apiKeys,
 		Fields: []Field{
-			{"key", String}, {"project_id", String}, {"org_id", String},
-			{"created_by", String}, {"is_deleted", Bool}, {"expires_at", Time}, {"last_used_at", Time},
-			{"rotated_at", Time},
+			{Name: "key", Kind: String}, {Name: "project_id", Kind: String}, {Name: "org_id", Kind: String},
+			{Name: "created_by", Kind: String}, {Name: "is_deleted", Kind: Bool}, {Name: "expires_at", Kind: Time}, {Name: "last_used_at", Kind: Time},
+			{Name: "rotated_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"key"}, Unique: true},

@@ -21,8 +21,8 @@ func auditLogsCollection() Collection {
 	return Collection{
 		Name: auditLogs,
 		Fields: []Field{
-			{"org_id", String}, {"seq", Int}, {"at", Time}, {"actor.id", String}, {"action", String},
-			{"target.id", String}, {"outcome", String},
+			{Name: "org_id", Kind: String}, {Name: "seq", Kind: Int}, {Name: "at", Kind: Time}, {Name: "actor.id", Kind: String}, {Name: "action", Kind: String},
+			{Name: "target.id", Kind: String}, {Name: "outcome", Kind: String},
 		},
 		Indexes: []Index{
 			{Keys: []string{"org_id", "seq"}, Unique: true, ConflictCode: auditSeqTaken},

@@ -17,7 +17,7 @@ func idempotencyKeysCollection() Collection {
 	at := time.Duration(0)
 	return Collection{
 		Name:    idempotencyKeys,
-		Fields:  []Field{{"lock", String}, {"done", Bool}, {"expires_at", Time}},
+		Fields:  []Field{{Name: "lock", Kind: String}, {Name: "done", Kind: Bool}, {Name: "expires_at", Kind: Time}},
 		Indexes: []Index{{Keys: []string{"expires_at"}, ExpireAfter: &at}},
 	}
 }

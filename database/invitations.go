@@ -21,7 +21,7 @@ func invitationsCollection() Collection {
 	return Collection{
 		Name: invitations,
 		Fields: []Field{
-			{"org_id", String}, {"token_hash", String}, {"pending_key", String}, {"expires_at", Time},
+			{Name: "org_id", Kind: String}, {Name: "token_hash", Kind: String}, {Name: "pending_key", Kind: String}, {Name: "expires_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"token_hash"}, Unique: true},

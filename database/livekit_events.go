@@ -22,8 +22,8 @@ func liveKitEventsCollection() Collection {
 	return Collection{
 		Name: liveKitEvents,
 		Fields: []Field{
-			{"state", String}, {"shard", Int}, {"seq", Int}, {"room_key", String}, {"due_at", Time}, {"received_at", Time},
-			{"project_id", String},
+			{Name: "state", Kind: String}, {Name: "shard", Kind: Int}, {Name: "seq", Kind: Int}, {Name: "room_key", Kind: String}, {Name: "due_at", Kind: Time}, {Name: "received_at", Kind: Time},
+			{Name: "project_id", Kind: String},
 		},
 		Indexes: []Index{
 			{Keys: []string{"state", "shard", "seq"}},

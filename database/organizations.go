@@ -16,8 +16,8 @@ func organizationsCollection() Collection {
 	return Collection{
 		Name: organizations,
 		Fields: []Field{
-			{"admin_email", String}, {"name_key", String}, {"plan", String},
-			{"is_deleted", Bool}, {"created_at", Time}, {"members_version", Int},
+			{Name: "admin_email", Kind: String}, {Name: "name_key", Kind: String}, {Name: "plan", Kind: String},
+			{Name: "is_deleted", Kind: Bool}, {Name: "created_at", Kind: Time}, {Name: "members_version", Kind: Int},
 		},
 		Indexes: []Index{
 			{Keys: []string{"admin_email"}, Unique: true, ConflictCode: "email_taken"},

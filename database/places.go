@@ -18,8 +18,8 @@ func placesCollection() Collection {
 	return Collection{
 		Name: places,
 		Fields: []Field{
-			{"owner", String}, {"quota", String}, {"number", Int}, {"holder", String}, {"identity", String},
-			{"session", String}, {"expires_at", Time}, {"reserved_at", Time},
+			{Name: "owner", Kind: String}, {Name: "quota", Kind: String}, {Name: "number", Kind: Int}, {Name: "holder", Kind: String}, {Name: "identity", Kind: String},
+			{Name: "session", Kind: String}, {Name: "expires_at", Kind: Time}, {Name: "reserved_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"owner", "quota", "holder"}, Unique: true},

@@ -17,8 +17,8 @@ func projectsCollection() Collection {
 	return Collection{
 		Name: projects,
 		Fields: []Field{
-			{"org_id", String}, {"pulse_api_key", String}, {"name", String},
-			{"name_key", String}, {"is_deleted", Bool}, {"keys_version", Int},
+			{Name: "org_id", Kind: String}, {Name: "pulse_api_key", Kind: String}, {Name: "name", Kind: String},
+			{Name: "name_key", Kind: String}, {Name: "is_deleted", Kind: Bool}, {Name: "keys_version", Kind: Int},
 		},
 		Indexes: []Index{
 			{Keys: []string{"pulse_api_key"}, Unique: true},

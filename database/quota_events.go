@@ -16,7 +16,7 @@ const quotaEvents = "quota_events"
 func quotaEventsCollection() Collection {
 	return Collection{
 		Name:    quotaEvents,
-		Fields:  []Field{{"owner", String}, {"quota", String}, {"at", Time}},
+		Fields:  []Field{{Name: "owner", Kind: String}, {Name: "quota", Kind: String}, {Name: "at", Kind: Time}},
 		Indexes: []Index{{Keys: []string{"owner", "at"}}},
 	}
 }

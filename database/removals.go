@@ -15,7 +15,7 @@ const removals = "removals"
 func removalsCollection() Collection {
 	return Collection{
 		Name:    removals,
-		Fields:  []Field{{"due_at", Time}, {"attempts", Int}, {"cause", String}},
+		Fields:  []Field{{Name: "due_at", Kind: Time}, {Name: "attempts", Kind: Int}, {Name: "cause", Kind: String}},
 		Indexes: []Index{{Keys: []string{"attempts", "due_at"}}},
 	}
 }

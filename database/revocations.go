@@ -17,7 +17,7 @@ func revocationsCollection() Collection {
 	at := time.Duration(0)
 	return Collection{
 		Name:   revocations,
-		Fields: []Field{{"project_id", String}, {"revoked_at", Time}, {"expires_at", Time}},
+		Fields: []Field{{Name: "project_id", Kind: String}, {Name: "revoked_at", Kind: Time}, {Name: "expires_at", Kind: Time}},
 		Indexes: []Index{
 			{Keys: []string{"revoked_at"}},
 			{Keys: []string{"expires_at"}, ExpireAfter: &at},

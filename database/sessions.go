@@ -18,8 +18,8 @@ func sessionsCollection() Collection {
 	return Collection{
 		Name: sessions,
 		Fields: []Field{
-			{"user_id", String}, {"org_id", String}, {"refresh_hash", String},
-			{"ended", Bool}, {"expires_at", Time},
+			{Name: "user_id", Kind: String}, {Name: "org_id", Kind: String}, {Name: "refresh_hash", Kind: String},
+			{Name: "ended", Kind: Bool}, {Name: "expires_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"user_id"}},

@@ -17,7 +17,7 @@ func sightingsCollection() Collection {
 	week := 7 * 24 * time.Hour
 	return Collection{
 		Name:    sightings,
-		Fields:  []Field{{"seen_at", Time}},
+		Fields:  []Field{{Name: "seen_at", Kind: Time}},
 		Indexes: []Index{{Keys: []string{"seen_at"}, ExpireAfter: &week}},
 	}
 }

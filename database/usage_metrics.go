@@ -21,7 +21,7 @@ func usageMetricsCollection() Collection {
 	return Collection{
 		Name: usageMetrics,
 		Fields: []Field{
-			{"project_id", String}, {"event_type", String}, {"timestamp", Time}, {"value", Float},
+			{Name: "project_id", Kind: String}, {Name: "event_type", Kind: String}, {Name: "timestamp", Kind: Time}, {Name: "value", Kind: Float},
 		},
 		Indexes: []Index{
 			{Keys: []string{"project_id"}},

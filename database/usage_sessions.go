@@ -16,8 +16,8 @@ func usageSessionsCollection() Collection {
 	return Collection{
 		Name: usageSessions,
 		Fields: []Field{
-			{"project_id", String}, {"subject", String}, {"room_sid", String}, {"room_name", String},
-			{"identity", String}, {"kind", String}, {"open", Bool}, {"joined_at", Time}, {"left_at", Time}, {"version", Int},
+			{Name: "project_id", Kind: String}, {Name: "subject", Kind: String}, {Name: "room_sid", Kind: String}, {Name: "room_name", Kind: String},
+			{Name: "identity", Kind: String}, {Name: "kind", Kind: String}, {Name: "open", Kind: Bool}, {Name: "joined_at", Kind: Time}, {Name: "left_at", Kind: Time}, {Name: "version", Kind: Int},
 		},
 		Indexes: []Index{
 			{Keys: []string{"project_id", "subject", "joined_at"}},

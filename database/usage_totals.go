@@ -16,8 +16,8 @@ func usageTotalsCollection() Collection {
 	return Collection{
 		Name: usageTotals,
 		Fields: []Field{
-			{"project_id", String}, {"meter", String}, {"window", String}, {"start", Time}, {"value", Float},
-			{"dirty", Bool}, {"touches", Int},
+			{Name: "project_id", Kind: String}, {Name: "meter", Kind: String}, {Name: "window", Kind: String}, {Name: "start", Kind: Time}, {Name: "value", Kind: Float},
+			{Name: "dirty", Kind: Bool}, {Name: "touches", Kind: Int},
 		},
 		Indexes: []Index{
 			{Keys: []string{"project_id", "window", "start"}},

@@ -16,7 +16,7 @@ func usersCollection() Collection {
 	return Collection{
 		Name: users,
 		Fields: []Field{
-			{"email", String}, {"org_id", String}, {"role", String}, {"is_deleted", Bool}, {"password_version", Int},
+			{Name: "email", Kind: String}, {Name: "org_id", Kind: String}, {Name: "role", Kind: String}, {Name: "is_deleted", Kind: Bool}, {Name: "password_version", Kind: Int},
 		},
 		Indexes: []Index{
 			{Keys: []string{"email"}, Unique: true, ConflictCode: "email_taken"},

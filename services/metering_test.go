@@ -13,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/models"
 )
 
@@ -86,7 +87,7 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	e, err := database.OpenEmbedded(context.Background(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(), database.EmbeddedOptions{})
+	e, err := embedded.Open(context.Background(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(), embedded.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

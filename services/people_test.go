@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
@@ -67,8 +68,8 @@ func must[T any](t *testing.T) func(T, error) T {
 func newPeople(t *testing.T) *people {
 	t.Helper()
 	p := &people{t: t, clock: &testClock{now: time.Now().UTC().Truncate(time.Millisecond)}}
-	engine := must[*database.Embedded](t)(database.OpenEmbedded(t.Context(), filepath.Join(t.TempDir(), "pulse.db"),
-		database.Schema(), database.EmbeddedOptions{Clock: p.clock.Now}))
+	engine := must[*embedded.Engine](t)(embedded.Open(t.Context(), filepath.Join(t.TempDir(), "pulse.db"),
+		database.Schema(), embedded.Options{Clock: p.clock.Now}))
 	t.Cleanup(func() {
 		if err := engine.Close(context.Background()); err != nil {
 			t.Error(err)
