@@ -48,15 +48,11 @@ func (r *Places) Take(ctx context.Context, p *models.Place) error {
 	return r.engine.Insert(ctx, places, p)
 }
 
-// Each calls each for the places of a quota, expired ones too, up to limit.
+// Each calls each for the slots of a quota, expired ones included, up to limit.
+// It reads them page by page, in order of their holders.
 func (r *Places) Each(ctx context.Context, owner string, q models.Quota, limit int64, each func(models.Place) error) error {
-	return r.engine.Find(ctx, places, Query{Filter: placesOf(owner, q), Limit: limit}, func(raw bson.Raw) error {
-		var p models.Place
-		if err := bson.Unmarshal(raw, &p); err != nil {
-			return models.Internal(err)
-		}
-		return each(p)
-	})
+	return pages(ctx, r.engine, places, placesOf(owner, q), "holder", limit,
+		func(p *models.Place) string { return p.Holder }, each)
 }
 
 // Extend makes a holder's reservation last at least until a time and gives it;

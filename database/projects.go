@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -84,16 +83,14 @@ func (r *Projects) Named(ctx context.Context, id models.ProjectID) (models.Proje
 }
 
 // OfOrganization calls each for the ids of an organization's projects, up to
-// limit.
+// limit. It reads them page by page, in order of their ids.
 func (r *Projects) OfOrganization(ctx context.Context, org models.OrganizationID, limit int64, each func(models.ProjectID)) error {
-	return r.engine.Find(ctx, projects, Query{Filter: bson.D{{Key: "org_id", Value: string(org)}, alive()}, Limit: limit}, func(raw bson.Raw) error {
-		id, ok := raw.Lookup("_id").StringValueOK()
-		if !ok {
-			return models.Internal(errors.New("a project whose id is no string"))
-		}
-		each(models.ProjectID(id))
-		return nil
-	})
+	type project struct {
+		ID models.ProjectID `bson:"_id"`
+	}
+	return pages(ctx, r.engine, projects, bson.D{{Key: "org_id", Value: string(org)}, alive()}, "_id", limit,
+		func(p *project) string { return string(p.ID) },
+		func(p project) error { each(p.ID); return nil })
 }
 
 // List reads a page of a tenant's projects.

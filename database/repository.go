@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -34,6 +35,34 @@ func many[T any](ctx context.Context, e Engine, collection string, q Query) ([]T
 		return nil
 	})
 	return out, err
+}
+
+// pages calls each for every match, up to limit, in ascending order of a field
+// of unique, non-empty strings. It reads MaxBatch documents at a time and holds
+// neither a cursor nor a connection while each runs.
+func pages[T any](ctx context.Context, e Engine, collection string, filter bson.D, field string, limit int64,
+	key func(*T) string, each func(T) error) error {
+	for after := ""; limit > 0; {
+		size := min(limit, MaxBatch)
+		batch, err := many[T](ctx, e, collection, Query{
+			Filter: append(slices.Clone(filter), bson.E{Key: field, Value: bson.D{{Key: "$gt", Value: after}}}),
+			Sort:   bson.D{{Key: field, Value: 1}}, Limit: size,
+		})
+		if err != nil {
+			return err
+		}
+		for i := range batch {
+			if err := each(batch[i]); err != nil {
+				return err
+			}
+		}
+		if int64(len(batch)) < size {
+			return nil
+		}
+		limit -= size
+		after = key(&batch[len(batch)-1])
+	}
+	return nil
 }
 
 // changed applies an update to the one document that matches and returns it

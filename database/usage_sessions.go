@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -159,28 +160,50 @@ func (r *UsageSessions) List(ctx context.Context, p models.ProjectID, f UsageSes
 	})
 }
 
-// EachOpen calls each for the open stays of a project, up to limit.
+// EachOpen calls each for the open usage sessions of a project, up to limit. It
+// reads them page by page, in order of their ids.
 func (r *UsageSessions) EachOpen(ctx context.Context, p models.ProjectID, limit int64, each func(models.UsageSession) error) error {
-	return r.each(ctx, bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}}, nil, limit, each)
+	return pages(ctx, r.engine, usageSessions, bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}}, "_id", limit,
+		func(s *models.UsageSession) string { return s.ID }, each)
 }
 
-// EachEnded calls each for the participants of a project that left in
-// [start, end) or later but joined before end, up to limit.
+// EachEnded calls each for the participants of a project that left after start
+// and joined before end, up to limit. It reads them page by page, in the order
+// in which they left.
 func (r *UsageSessions) EachEnded(ctx context.Context, p models.ProjectID, start, end time.Time, limit int64, each func(models.UsageSession) error) error {
-	return r.each(ctx, bson.D{
+	filter := bson.D{
 		{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(models.SubjectParticipant)},
-		{Key: "left_at", Value: bson.D{{Key: "$gt", Value: start}}}, {Key: "joined_at", Value: bson.D{{Key: "$lt", Value: end}}},
-	}, bson.D{{Key: "left_at", Value: 1}}, limit, each)
-}
-
-func (r *UsageSessions) each(ctx context.Context, filter, sort bson.D, limit int64, each func(models.UsageSession) error) error {
-	return r.engine.Find(ctx, usageSessions, Query{Filter: filter, Sort: sort, Limit: limit}, func(raw bson.Raw) error {
-		var s models.UsageSession
-		if err := bson.Unmarshal(raw, &s); err != nil {
-			return models.Internal(err)
+		{Key: "joined_at", Value: bson.D{{Key: "$lt", Value: end}}},
+	}
+	left := bson.D{{Key: "left_at", Value: bson.D{{Key: "$gt", Value: start}}}}
+	for limit > 0 {
+		size := min(limit, MaxBatch)
+		batch, err := many[models.UsageSession](ctx, r.engine, usageSessions, Query{
+			Filter: append(slices.Clone(filter), left...),
+			Sort:   bson.D{{Key: "left_at", Value: 1}, {Key: "_id", Value: 1}}, Limit: size,
+		})
+		if err != nil {
+			return err
 		}
-		return each(s)
-	})
+		for i := range batch {
+			if err := each(batch[i]); err != nil {
+				return err
+			}
+		}
+		if int64(len(batch)) < size {
+			return nil
+		}
+		limit -= size
+		last := batch[len(batch)-1]
+		left = bson.D{
+			{Key: "left_at", Value: bson.D{{Key: "$gte", Value: last.LeftAt}}},
+			{Key: "$or", Value: bson.A{
+				bson.D{{Key: "left_at", Value: bson.D{{Key: "$gt", Value: last.LeftAt}}}},
+				bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: last.ID}}}},
+			}},
+		}
+	}
+	return nil
 }
 
 // OpenLike reads up to limit open stays of the same subject, room and identity
