@@ -16,11 +16,11 @@ func concurrency() map[string]func(*testing.T, Open) {
 		"EightHundredIncrementsBy32WritersEndAs800": incrementsAddUp,
 		"AHundredJobsAreClaimedOnceEachBy16Workers": jobsAreClaimedOnce,
 		"SimultaneousUpsertsMakeOneDocument":        upsertsMakeOne,
-		"WhatWasAcknowledgedIsReadByEverybody":      readYourWrites,
+		"AcknowledgedWritesAreReadByEveryGoroutine": readYourWrites,
 	}
 }
 
-// together runs n calls at the same time and returns what each answered.
+// together runs n calls concurrently and returns their results.
 func together(n int, call func(n int) error) []error {
 	outcomes := make([]error, n)
 	begin := make(chan struct{})

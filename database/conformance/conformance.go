@@ -11,22 +11,19 @@ import (
 	"pulse-control-plane/models"
 )
 
-// Open opens the store that belongs to t, brought to the schema (EnsureSchema
-// has been called, or is not needed before use). The first call for a t finds
-// an empty store; a later one, made after the engine before was closed, finds
-// what that one left. The suite closes the engines; what is left of the store
-// goes with t.Cleanup.
+// Open opens the store of t with a schema. The first call for a t returns an
+// empty store; a later call, after the previous engine was closed, returns the
+// same store. The suite closes the engines; t.Cleanup removes the store.
 type Open func(t *testing.T, schema []engine.Collection) engine.Engine
 
-// Skips are the cases an engine is excused from, each with the reason.
+// Skips are the cases that an engine cannot pass, each with the reason.
 type Skips map[string]string
 
-// patience bounds the wait for something an engine does in its own time. A
-// MongoDB server removes expired documents once a minute.
+// patience limits the wait for background work. MongoDB deletes expired
+// documents once a minute.
 const patience = 150 * time.Second
 
-// Run runs every case as a subtest of t. A skip that names no case fails, so
-// that none outlives its reason unnoticed.
+// Run runs every case as a subtest of t. A skip of an unknown case fails.
 func Run(t *testing.T, open func(t *testing.T, schema []engine.Collection) engine.Engine, skips Skips) {
 	cases := map[string]func(*testing.T, Open){}
 	for _, group := range []map[string]func(*testing.T, Open){
@@ -41,7 +38,7 @@ func Run(t *testing.T, open func(t *testing.T, schema []engine.Collection) engin
 	}
 	for name := range skips {
 		if cases[name] == nil {
-			t.Errorf("skip of %s, which is no case", name)
+			t.Errorf("skip of the unknown case %s", name)
 		}
 	}
 	for name, run := range cases {
@@ -54,8 +51,8 @@ func Run(t *testing.T, open func(t *testing.T, schema []engine.Collection) engin
 	}
 }
 
-// things is the collection most cases use: every kind, a dotted field, a
-// unique index, a partial one, one on two fields.
+// things is the collection of most cases: every kind, a dotted field, a unique,
+// a partial and a compound index.
 const things = "things"
 
 func thingsSchema() []engine.Collection {
@@ -78,7 +75,7 @@ func thingsSchema() []engine.Collection {
 	}}
 }
 
-// thing is a document of things. Name is the only field that is always there.
+// thing is a document of things. Only Name is always present.
 type thing struct {
 	ID     string     `bson:"_id"`
 	Name   string     `bson:"name"`
@@ -116,7 +113,7 @@ func opened(t *testing.T, open Open, schema []engine.Collection) engine.Engine {
 	return e
 }
 
-// openThings opens a store with some things in it.
+// openThings opens a store with documents in it.
 func openThings(t *testing.T, open Open, stored ...any) engine.Engine {
 	t.Helper()
 	e := opened(t, open, thingsSchema())
@@ -133,7 +130,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// mustBe demands an error of a kind.
+// mustBe requires an error of a kind.
 func mustBe(t *testing.T, err error, kind models.Kind) {
 	t.Helper()
 	if !models.IsKind(err, kind) {

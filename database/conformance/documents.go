@@ -14,20 +14,20 @@ import (
 
 func documents() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
-		"AnInsertedDocumentIsFoundAsItWas":                 foundAsItWas,
-		"AMissingDocumentIsNotFound":                       missingIsNotFound,
-		"ADocumentWithoutAnIDIsRefused":                    idIsDemanded,
-		"AFieldOfAnotherKindThanDeclaredIsRefused":         kindIsDemanded,
-		"AFieldOfADeclaredKindMayNotBeNull":                nullIsRefusedInDocuments,
-		"ADeleteWithLimitOneRemovesOne":                    deleteOne,
-		"ADeleteWithoutLimitRemovesEveryMatch":             deleteAll,
-		"ADeleteThatMatchesNothingIsNoError":               deleteNone,
-		"ACountStopsAtItsLimit":                            countLimited,
-		"TimesKeepTheirMillisecondAndAreUTC":               timesKeepMilliseconds,
-		"ADocumentOfAMebibyteIsKept":                       largeDocument,
-		"AStringMayHoldZeroBytesAndEveryCharacter":         oddStrings,
-		"InsertManyOfNothingIsNoError":                     insertNothing,
-		"AnInsertManyWithADocumentThatIsRefusedStoresNone": insertManyIsChecked,
+		"AnInsertedDocumentIsReadUnchanged":        foundAsItWas,
+		"AMissingDocumentIsNotFound":               missingIsNotFound,
+		"ADocumentWithoutAnIDIsRefused":            idIsDemanded,
+		"AFieldOfAnUndeclaredKindIsRefused":        kindIsDemanded,
+		"ADeclaredFieldMayNotBeNull":               nullIsRefusedInDocuments,
+		"ADeleteWithLimitOneRemovesOne":            deleteOne,
+		"ADeleteWithoutLimitRemovesEveryMatch":     deleteAll,
+		"ADeleteThatMatchesNothingIsNoError":       deleteNone,
+		"ACountStopsAtItsLimit":                    countLimited,
+		"TimesKeepMillisecondsAndAreUTC":           timesKeepMilliseconds,
+		"ADocumentOfOneMebibyteIsStored":           largeDocument,
+		"AStringMayHoldZeroBytesAndEveryCharacter": oddStrings,
+		"InsertManyOfNothingIsNoError":             insertNothing,
+		"InsertManyWithARefusedDocumentStoresNone": insertManyIsChecked,
 	}
 }
 
@@ -96,7 +96,7 @@ func nullIsRefusedInDocuments(t *testing.T, open Open) {
 	set := bson.D{{Key: "$set", Value: bson.D{{Key: "email", Value: nil}}}}
 	_, err := e.Update(t.Context(), things, byID("there"), set, engine.UpdateOptions{})
 	mustBe(t, err, models.KindInternal)
-	// Where nobody asks for the field, null is a value like others.
+	// In an undeclared field null is an ordinary value.
 	must(t, e.Insert(t.Context(), things, bson.D{{Key: "_id", Value: "free"}, {Key: "undeclared", Value: nil}}))
 }
 
@@ -146,7 +146,7 @@ func timesKeepMilliseconds(t *testing.T, open Open) {
 	if !got.At.Equal(want) || got.At.UTC().Format(time.RFC3339Nano) != want.Format(time.RFC3339Nano) {
 		t.Errorf("time is %s; want %s", got.At, want)
 	}
-	// What is filtered by is cut to milliseconds in the same way.
+	// Times in filters are truncated to milliseconds too.
 	equal(t, "found by the time as written", len(ids(t, e, engine.Query{Filter: single("at", written)})), 1)
 	equal(t, "found after the millisecond", len(ids(t, e, engine.Query{Filter: single("at", single("$gt", want))})), 0)
 	equal(t, "found before 1970", len(ids(t, e, engine.Query{Filter: single("at", single("$lt", time.Unix(0, 0)))})), 1)
@@ -196,8 +196,7 @@ func insertManyIsChecked(t *testing.T, open Open) {
 	equal(t, "stored", len(ids(t, e, engine.Query{})), 0)
 }
 
-// insertNumbered stores count things named after their number, which is also
-// in their id so that ids sort by it.
+// insertNumbered stores count things with ascending numbers and ids.
 func insertNumbered(t *testing.T, e engine.Engine, count int) {
 	t.Helper()
 	for from := 0; from < count; from += engine.MaxBatch {

@@ -14,14 +14,14 @@ import (
 func lifecycle() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
 		"AnEndedContextIsUnavailableAndChangesNothing": endedContext,
-		"AClosedEngineAnswersUnavailable":              closedEngine,
+		"AClosedEngineReturnsUnavailable":              closedEngine,
 		"AnOpenEngineAnswersPing":                      ping,
-		"ExpiredDocumentsAreRemovedAndOthersKept":      expiry,
+		"ExpiredDocumentsAreDeletedAndOthersKept":      expiry,
 		"RunEndsWithItsContext":                        runEnds,
 	}
 }
 
-// everyCall asks an engine everything with a context.
+// everyCall calls every method of an engine with a context.
 func everyCall(ctx context.Context, e engine.Engine) map[string]error {
 	var out thing
 	calls := map[string]error{
@@ -69,7 +69,7 @@ func closedEngine(t *testing.T, open Open) {
 		}
 	}
 	must(t, e.Close(t.Context()))
-	// Opened again it has what it had.
+	// After reopening the documents are still there.
 	again := opened(t, open, thingsSchema())
 	equal(t, "name", load(t, again, "a")["name"], any("x"))
 	equal(t, "stored", len(ids(t, again, engine.Query{})), 1)

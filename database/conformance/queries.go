@@ -15,17 +15,17 @@ import (
 
 func queries() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
-		"AFilterMatchesWhatMongoDBDocuments":               filters,
-		"AListIsSortedBothWaysWithMissingValuesLowest":     sorts,
-		"AListIsSortedBySeveralFields":                     sortsBySeveral,
-		"ACursorByIDVisitsAThousandDocumentsOnceEach":      cursorByID,
-		"ACursorByFieldAndIDVisitsEveryDocumentOnce":       cursorByField,
-		"AListStopsAtItsLimit":                             listLimited,
-		"AFindOneTakesTheFirstInOrder":                     findOneOrdered,
-		"AFindStopsWithTheErrorOfItsCallback":              findStops,
-		"AFindMayAskTheEngineFromItsCallback":              findAsks,
-		"AListLongerThanAnyBufferIsReadToItsEnd":           longList,
-		"ATypedStringOrADriverTimeFiltersAsWhatItIsMadeOf": typedValues,
+		"AFilterMatchesWhatMongoDBDocuments":                   filters,
+		"AListIsSortedInBothDirectionsWithMissingValuesLowest": sorts,
+		"AListIsSortedBySeveralFields":                         sortsBySeveral,
+		"ACursorByIDVisitsAThousandDocumentsOnceEach":          cursorByID,
+		"ACursorByFieldAndIDVisitsEveryDocumentOnce":           cursorByField,
+		"AListStopsAtItsLimit":                                 listLimited,
+		"FindOneReturnsTheFirstInOrder":                        findOneOrdered,
+		"FindReturnsTheErrorOfItsCallback":                     findStops,
+		"TheCallbackOfFindMayQueryTheEngine":                   findAsks,
+		"AListLongerThanAnyBufferIsReadCompletely":             longList,
+		"ATypedStringOrADriverTimeFiltersByItsUnderlyingValue": typedValues,
 	}
 }
 

@@ -14,10 +14,10 @@ import (
 
 func schemas() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
-		"EnsuringTheSchemaAgainChangesAndReportsNothing":   schemaTwice,
-		"AnIndexThatDiffersIsReportedAndNotDropped":        indexDiffers,
-		"ANewlyDeclaredFieldAndIndexServeOldDocuments":     fieldAdded,
-		"AFieldThatIsDeclaredAgainServesWhatCameMeanwhile": fieldReturns,
+		"EnsuringTheSchemaAgainChangesAndReportsNothing":     schemaTwice,
+		"ADifferentIndexIsReportedAndNotDropped":             indexDiffers,
+		"ANewlyDeclaredFieldAndIndexCoverOldDocuments":       fieldAdded,
+		"AFieldDeclaredAgainCoversDocumentsWrittenMeanwhile": fieldReturns,
 	}
 }
 

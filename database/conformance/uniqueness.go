@@ -13,18 +13,18 @@ import (
 
 func uniqueness() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
-		"ADuplicateIDIsAConflict":                                   duplicateID,
-		"ADuplicateOnInsertIsAConflictWithTheIndexsCode":            duplicateOnInsert,
-		"ADuplicateOnUpdateIsAConflictWithTheIndexsCode":            duplicateOnUpdate,
-		"ADuplicateOnFindAndUpdateIsAConflict":                      duplicateOnFindAndUpdate,
-		"ACompoundUniqueIndexComparesAllItsKeys":                    duplicateOfTwoFields,
-		"APartialUniqueIndexIgnoresDocumentsWithoutItsKey":          partialUnique,
-		"AUniqueIndexTakesTwoMissingFieldsForEqual":                 missingIsUnique,
-		"ACompoundUniqueIndexTakesMissingFieldsForEqual":            missingOfTwoIsUnique,
-		"AUniqueValueIsFreeAgainAfterUpdateAndDelete":               freedByChange,
-		"InsertManyReportsDuplicatesAndStoresTheRest":               insertManyDuplicates,
-		"OneOfManySimultaneousInsertsOfAUniqueValueWins":            simultaneousInserts,
-		"AConflictOfOneWriterLeavesTheWritesOfTheOthersUndisturbed": conflictsAmongWriters,
+		"ADuplicateIDIsAConflict":                            duplicateID,
+		"ADuplicateOnInsertIsAConflictWithTheCodeOfTheIndex": duplicateOnInsert,
+		"ADuplicateOnUpdateIsAConflictWithTheCodeOfTheIndex": duplicateOnUpdate,
+		"ADuplicateOnFindAndUpdateIsAConflict":               duplicateOnFindAndUpdate,
+		"ACompoundUniqueIndexComparesAllItsKeys":             duplicateOfTwoFields,
+		"APartialUniqueIndexIgnoresDocumentsWithoutItsKey":   partialUnique,
+		"AUniqueIndexConsidersTwoMissingFieldsEqual":         missingIsUnique,
+		"ACompoundUniqueIndexConsidersMissingFieldsEqual":    missingOfTwoIsUnique,
+		"AUniqueValueIsFreeAgainAfterUpdateAndDelete":        freedByChange,
+		"InsertManyReportsDuplicatesAndStoresTheRest":        insertManyDuplicates,
+		"OneOfManySimultaneousInsertsOfAUniqueValueWins":     simultaneousInserts,
+		"AConflictOfOneWriterDoesNotAffectOtherWrites":       conflictsAmongWriters,
 	}
 }
 

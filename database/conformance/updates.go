@@ -15,19 +15,19 @@ import (
 
 func updates() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
-		"AnUpdateChangesOneMatch":                           updateOne,
-		"AnUpdateOfManyChangesEveryMatchOnce":               updateMany,
-		"AnUpdateThatMatchesNothingIsNoError":               updateNone,
-		"AnUpdateThatChangesNothingStillMatches":            updateSame,
-		"UpdateOperatorsDoWhatMongoDBDocuments":             updateOperators,
-		"IncrementsKeepWideIntegersAndTurnIntoDoubles":      increments,
-		"AnIncrementThatOverflowsIsRefused":                 incrementOverflows,
-		"AnUpdatedFieldIsFoundByItsNewValueOnly":            updatedIndex,
-		"AnUpdateThatCannotBeAppliedChangesNothing":         updateFails,
-		"AFindAndUpdateTakesTheFirstInOrderAndAnswersAfter": findAndUpdate,
-		"AnUpsertMakesAMissingDocumentFromFilterAndUpdate":  upsertMakes,
-		"AnUpsertOfAnExistingDocumentIsAnUpdate":            upsertUpdates,
-		"AFindAndUpdateMayUpsert":                           findAndUpsert,
+		"AnUpdateChangesOneMatch":                                   updateOne,
+		"AnUpdateOfManyChangesEveryMatchOnce":                       updateMany,
+		"AnUpdateThatMatchesNothingIsNoError":                       updateNone,
+		"AnUpdateThatChangesNothingStillMatches":                    updateSame,
+		"UpdateOperatorsWorkAsMongoDBDocuments":                     updateOperators,
+		"IncrementsKeepWideIntegersAndTurnIntoDoubles":              increments,
+		"AnIncrementThatOverflowsIsRefused":                         incrementOverflows,
+		"AnUpdatedFieldIsFoundByItsNewValueOnly":                    updatedIndex,
+		"AnUpdateThatCannotBeAppliedChangesNothing":                 updateFails,
+		"FindAndUpdateChangesTheFirstInOrderAndReturnsItAfterwards": findAndUpdate,
+		"AnUpsertInsertsADocumentFromFilterAndUpdate":               upsertMakes,
+		"AnUpsertOfAnExistingDocumentIsAnUpdate":                    upsertUpdates,
+		"FindAndUpdateMayUpsert":                                    findAndUpsert,
 	}
 }
 

@@ -15,13 +15,13 @@ import (
 	"pulse-control-plane/database/engine"
 )
 
-// applyChanges returns a document after an update, as MongoDB would make it
+// applyChanges returns a document after an update, as MongoDB does
 // (https://www.mongodb.com/docs/manual/reference/operator/update/): fields keep
-// their places, new ones are appended, missing documents on the way are made.
-// $setOnInsert counts only for a document that is being made.
-func applyChanges(doc bson.Raw, changes []engine.Change, making bool) (bson.Raw, error) {
+// their positions, new fields are appended, missing parent documents are
+// created. $setOnInsert applies only if inserting is true.
+func applyChanges(doc bson.Raw, changes []engine.Change, inserting bool) (bson.Raw, error) {
 	for _, c := range changes {
-		if c.Op == "$setOnInsert" && !making {
+		if c.Op == "$setOnInsert" && !inserting {
 			continue
 		}
 		var err error
@@ -32,7 +32,7 @@ func applyChanges(doc bson.Raw, changes []engine.Change, making bool) (bson.Raw,
 	return doc, nil
 }
 
-// changeAt rebuilds a document with one change at a path.
+// changeAt returns the document with one change applied at a path.
 func changeAt(doc bson.Raw, path []string, c engine.Change) (bson.Raw, error) {
 	elements, err := doc.Elements()
 	if err != nil {
@@ -62,8 +62,8 @@ func changeAt(doc bson.Raw, path []string, c engine.Change) (bson.Raw, error) {
 	return endDocument(out), nil
 }
 
-// changeValue is the value of a field after a change at the rest of its path;
-// absent before means a zero RawValue, and so it does afterwards.
+// changeValue returns the value of a field after a change at the rest of its
+// path. A zero RawValue means absent, before and after.
 func changeValue(before bson.RawValue, rest []string, c engine.Change) (bson.RawValue, error) {
 	if len(rest) == 0 {
 		return outcome(c, before)
@@ -75,13 +75,13 @@ func changeValue(before bson.RawValue, rest []string, c engine.Change) (bson.Raw
 	case c.Op == "$unset":
 		return before, nil
 	case !engine.IsAbsent(before):
-		return bson.RawValue{}, errors.New("a field on the way to the changed one is not a document")
+		return bson.RawValue{}, errors.New("a parent of the changed field is not a document")
 	}
 	after, err := changeAt(inner, rest, c)
 	return bson.RawValue{Type: bson.TypeEmbeddedDocument, Value: after}, err
 }
 
-// outcome is the value an operator leaves of the one before.
+// outcome returns the result of an operator on the previous value.
 func outcome(c engine.Change, before bson.RawValue) (bson.RawValue, error) {
 	switch c.Op {
 	case "$unset":
@@ -102,8 +102,8 @@ func outcome(c engine.Change, before bson.RawValue) (bson.RawValue, error) {
 	return c.Value, nil
 }
 
-// increased adds as MongoDB does: int32 grows into int64, a double makes the
-// sum one, an int64 that overflows is an error.
+// increased adds as MongoDB does: an int32 overflows into an int64, a double
+// makes the sum a double, an overflowing int64 is an error.
 func increased(before, by bson.RawValue) (bson.RawValue, error) {
 	if !engine.IsNumber(before) {
 		return bson.RawValue{}, fmt.Errorf("the field is a %s", before.Type)
@@ -122,7 +122,7 @@ func increased(before, by bson.RawValue) (bson.RawValue, error) {
 	return rawInt64(sum), nil
 }
 
-// typeOrder ranks types as MongoDB compares values of different ones
+// typeOrder ranks BSON types in MongoDB's comparison order
 // (https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/).
 var typeOrder = map[bson.Type]int{
 	bson.TypeMinKey: 1, bson.TypeUndefined: 2, bson.TypeNull: 2,
@@ -132,8 +132,8 @@ var typeOrder = map[bson.Type]int{
 	bson.TypeTimestamp: 11, bson.TypeRegex: 12, bson.TypeMaxKey: 13,
 }
 
-// compareValues orders two values; of one type only strings, numbers, bools
-// and times come here, since the others are refused as operands.
+// compareValues orders two values. Equal types are strings, numbers, bools or
+// times only; the checks refuse others as operands.
 func compareValues(a, b bson.RawValue) int {
 	if order := cmp.Compare(typeOrder[a.Type], typeOrder[b.Type]); order != 0 {
 		return order
@@ -149,7 +149,7 @@ func compareValues(a, b bson.RawValue) int {
 	return bytes.Compare(a.Value, b.Value)
 }
 
-// compareNumbers compares exactly, also where a double cannot hold the integer.
+// compareNumbers compares exactly, also integers that a double cannot hold.
 func compareNumbers(a, b bson.RawValue) int {
 	aDouble, bDouble := a.Type == bson.TypeDouble, b.Type == bson.TypeDouble
 	switch {
@@ -177,8 +177,8 @@ func compareMixed(i int64, d float64) int {
 	return cmp.Compare(whole, d)
 }
 
-// seedDocument is the document the equalities of an upsert's filter describe,
-// with "_id" first.
+// seedDocument returns the document of an upsert: the equalities of its filter,
+// "_id" first.
 func seedDocument(d *engine.Declared, f engine.Filter) (bson.Raw, error) {
 	id, _ := f.Equal(engine.IDField)
 	doc, err := bson.Marshal(bson.D{{Key: engine.IDField, Value: id}})
@@ -221,8 +221,8 @@ func rawDouble(f float64) bson.RawValue {
 }
 
 // appendElement appends a field (https://bsonspec.org/spec.html: type, name,
-// zero byte, value) to a document that is being built; an absent value appends
-// nothing.
+// zero byte, value) to a document under construction. It appends nothing for an
+// absent value.
 func appendElement(out []byte, name string, value bson.RawValue) []byte {
 	if engine.IsAbsent(value) {
 		return out
@@ -233,7 +233,7 @@ func appendElement(out []byte, name string, value bson.RawValue) []byte {
 	return append(out, value.Value...)
 }
 
-// endDocument ends a document that was begun with four bytes for its length.
+// endDocument completes a document that starts with four bytes for its length.
 func endDocument(out []byte) []byte {
 	out = append(out, 0)
 	binary.LittleEndian.PutUint32(out, uint32(len(out)))

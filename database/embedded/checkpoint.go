@@ -7,24 +7,25 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Moving the log into the file is left to a goroutine with a connection of its
-// own, since it syncs the file: done by the commit that makes the log long, as
-// SQLite does unasked, it holds up every write that comes meanwhile (measured:
-// twice the 99th percentile of inserts into a million documents).
+// A goroutine with its own connection does the checkpoints, because they sync
+// the file. By default SQLite does them in the commit that makes the log too
+// long; that delays every write behind it (measured: twice the 99th percentile
+// of inserts into a million documents).
 const (
-	// checkpointFrames is after how many pages (4 KiB) the log is moved.
+	// checkpointFrames is the length of the log, in pages of 4 KiB, that starts
+	// a checkpoint.
 	checkpointFrames = 4000
-	// fullFrames is how long the log grows while writes never pause; the
-	// writer itself then moves the little that was added since, so that the
-	// log starts anew.
+	// fullFrames is the length of the log at which the writer itself finishes
+	// the checkpoint, so that the log restarts from the beginning even if
+	// writes never pause.
 	fullFrames = 4 * checkpointFrames
 )
 
-// checkpointer moves the log into the file while others write.
+// checkpointer copies the log into the file while other goroutines write.
 type checkpointer struct {
 	conn *sqliteConn
 	log  zerolog.Logger
-	// due asks for the next move; one that waits is enough.
+	// due requests the next checkpoint; one pending request is enough.
 	due    chan struct{}
 	done   chan struct{}
 	failed error
@@ -46,13 +47,12 @@ func (c *checkpointer) loop(ctx context.Context) {
 	c.failed = c.conn.close()
 }
 
-// complain logs that the log could not be moved. Nothing is lost by that: what
-// is not moved stays in the log.
+// complain logs a failed checkpoint. No data is lost: the log keeps it.
 func (c *checkpointer) complain(err error) {
-	c.log.Error().Err(err).Msg("moving the database's log into its file failed")
+	c.log.Error().Err(err).Msg("checkpoint of the write-ahead log failed")
 }
 
-// ask asks for the log to be moved, and does not wait.
+// ask requests a checkpoint and does not wait.
 func (c *checkpointer) ask() {
 	select {
 	case c.due <- struct{}{}:
@@ -60,23 +60,22 @@ func (c *checkpointer) ask() {
 	}
 }
 
-// close ends the goroutine; nobody may ask any more.
+// close ends the goroutine; ask must not be called afterwards.
 func (c *checkpointer) close() error {
 	close(c.due)
 	<-c.done
 	return c.failed
 }
 
-// logState is what a checkpoint answers: whether another one was in its way,
-// how many frames the log has, and how many of them are in the file.
+// logState is the result of a checkpoint: whether another checkpoint blocked
+// it, the frames of the log and how many of them are in the file.
 type logState struct {
 	busy          bool
 	frames, moved int64
 }
 
-// walCheckpoint runs a checkpoint of a mode: PASSIVE moves what it can without
-// waiting for anybody, NOOP moves nothing
-// (https://www.sqlite.org/pragma.html#pragma_wal_checkpoint).
+// walCheckpoint runs a checkpoint: PASSIVE copies what it can without waiting,
+// NOOP only reports (https://www.sqlite.org/pragma.html#pragma_wal_checkpoint).
 func walCheckpoint(ctx context.Context, conn *sqliteConn, mode string) (logState, error) {
 	row, err := conn.row(ctx, "PRAGMA wal_checkpoint("+mode+")")
 	if err != nil {
@@ -86,17 +85,16 @@ func walCheckpoint(ctx context.Context, conn *sqliteConn, mode string) (logState
 	for i := range numbers {
 		n, ok := row[i].(int64)
 		if !ok {
-			return logState{}, errors.New("sqlite: wal_checkpoint answered no numbers")
+			return logState{}, errors.New("sqlite: wal_checkpoint did not return numbers")
 		}
 		numbers[i] = n
 	}
 	return logState{numbers[0] != 0, numbers[1], numbers[2]}, nil
 }
 
-// keepLogShort asks for the log to be moved when it has become long, and
-// finishes that when writes never pause. A reader that stays on an old state
-// keeps the log from starting anew; then it is finished again only when as much
-// was added.
+// keepLogShort requests a checkpoint when the log is long, and finishes it if
+// writes never pause. A reader of an old state keeps the log from restarting;
+// the writer then waits until the log has grown by as much again.
 func (w *writer) keepLogShort(ctx context.Context) {
 	log, err := walCheckpoint(ctx, w.conn, "NOOP")
 	switch {

@@ -11,7 +11,7 @@ import (
 	"pulse-control-plane/database/engine"
 )
 
-func TestEmbeddedConformance(t *testing.T) {
+func TestTheEmbeddedEngineConforms(t *testing.T) {
 	folder := t.TempDir()
 	conformance.Run(t, func(t *testing.T, schema []engine.Collection) engine.Engine {
 		return openEmbedded(t, filepath.Join(folder, t.Name(), "pulse.db"), schema, embedded.Options{

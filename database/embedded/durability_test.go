@@ -85,7 +85,7 @@ func writeUntilKilled(path, round string) error {
 	return <-failed
 }
 
-func TestKillNineLosesNothingAcknowledged(t *testing.T) {
+func TestKillNineLosesNoAcknowledgedWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pulse.db")
 	e := openEmbedded(t, path, notesSchema(), embedded.Options{})
 	insert(t, e, note{ID: "counter", Key: "counter"})
@@ -149,7 +149,7 @@ func TestKillNineLosesNothingAcknowledged(t *testing.T) {
 	}
 }
 
-func TestASecondEngineIsToldWhoHoldsTheDatabase(t *testing.T) {
+func TestASecondEngineReportsTheProcessThatHoldsTheDatabase(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pulse.db")
 	first := openEmbedded(t, path, notesSchema(), embedded.Options{})
 	_, err := embedded.Open(t.Context(), path, notesSchema(), embedded.Options{})
@@ -164,7 +164,7 @@ func TestASecondEngineIsToldWhoHoldsTheDatabase(t *testing.T) {
 	insert(t, openEmbedded(t, path, notesSchema(), embedded.Options{}), note{ID: "b", Key: "b"})
 }
 
-func TestAnotherProcessIsKeptOutUntilTheHolderIsKilled(t *testing.T) {
+func TestAnotherProcessIsExcludedUntilTheHolderIsKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pulse.db")
 	e := openEmbedded(t, path, notesSchema(), embedded.Options{})
 	insert(t, e, note{ID: "counter", Key: "counter"})
@@ -195,7 +195,7 @@ func TestAnotherProcessIsKeptOutUntilTheHolderIsKilled(t *testing.T) {
 	openEmbedded(t, path, notesSchema(), embedded.Options{})
 }
 
-func TestCloseFinishesTheWritesThatWait(t *testing.T) {
+func TestCloseFinishesWaitingWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pulse.db")
 	e := openEmbedded(t, path, notesSchema(), embedded.Options{})
 	outcomes := make([]error, 200)
@@ -230,7 +230,7 @@ func TestCloseFinishesTheWritesThatWait(t *testing.T) {
 	}
 }
 
-func TestCloseAnswersWhenItsContextEnds(t *testing.T) {
+func TestCloseReturnsWhenItsContextEnds(t *testing.T) {
 	e := openEmbedded(t, filepath.Join(t.TempDir(), "pulse.db"), notesSchema(), embedded.Options{})
 	for n := range 200 {
 		insert(t, e, note{ID: fmt.Sprint(n), Key: fmt.Sprint(n), Text: strings.Repeat("x", 10_000)})

@@ -15,21 +15,21 @@ import (
 	"pulse-control-plane/models"
 )
 
-// EmbeddedOptions tune an embedded engine; the zero value is right for
-// production.
+// Options configure an embedded engine. The zero value is right for production.
 type Options struct {
-	// Log hears of upkeep that fails; the zero Logger is silent.
+	// Log receives failures of maintenance; the zero Logger drops them.
 	Log zerolog.Logger
-	// Clock tells the time by which documents expire; default time.Now.
+	// Clock returns the time that decides which documents have expired; default
+	// time.Now.
 	Clock func() time.Time
-	// SweepEvery is how often expired documents are removed; default one
-	// minute, as on MongoDB.
+	// SweepEvery is the interval between two deletions of expired documents;
+	// default one minute, as on MongoDB.
 	SweepEvery time.Duration
 }
 
-// Embedded is the engine that keeps the documents in one SQLite file. One
-// goroutine writes, several connections read; every acknowledged write is on
-// disk. It is safe for concurrent use.
+// Engine keeps the documents in one SQLite file. One goroutine writes, several
+// connections read; every acknowledged write is on disk. It is safe for
+// concurrent use.
 type Engine struct {
 	path    string
 	log     zerolog.Logger
@@ -44,42 +44,43 @@ type Engine struct {
 
 	closing sync.Once
 	closed  chan struct{}
-	// failed is what went wrong while closing; read once closed is closed.
+	// failed is the error of closing; read it after closed is closed.
 	failed error
 }
 
 var _ engine.Engine = (*Engine)(nil)
 
-// The version of the file's layout, kept in SQLite's user_version. A file of a
-// newer layout is refused rather than misread.
+// fileLayout is the version of the file's layout, in SQLite's user_version. A
+// file with a newer layout is refused.
 const fileLayout = 1
 
-// What the connections are told (https://www.sqlite.org/pragma.html).
+// Pragmas of the connections (https://www.sqlite.org/pragma.html).
 const (
-	// embeddedPageSize (bytes) is SQLite's default, written out since the
-	// checkpointer counts in it.
+	// pageSize (bytes) is SQLite's default; it is explicit because the
+	// checkpointer counts pages.
 	pageSize = "page_size=4096"
-	// writerCache and readerCache bound each connection's page cache (KiB,
-	// hence negative), and with it the memory of a server at work; what is not
-	// cached is read from the mapped file.
+	// writerCache and readerCache limit the page cache of a connection (KiB,
+	// hence negative) and with it the server's memory; other pages are read
+	// from the mapped file.
 	writerCache = "cache_size=-32768"
 	readerCache = "cache_size=-4096"
-	// mappedBytes of the file are read without system calls.
+	// mappedBytes is how much of the file is memory-mapped and read without
+	// system calls.
 	mappedBytes = "mmap_size=1073741824"
-	// The checkpointer moves the log, not the commit that makes it long.
+	// The checkpointer does the checkpoints, not the commits.
 	noCheckpoints = "wal_autocheckpoint=0"
-	// busyMilliseconds bound the wait for a lock, which only an outside tool
-	// such as a backup can hold.
+	// busyMilliseconds limits the wait for a lock. Only an outside tool, such
+	// as a backup, can hold one.
 	busyMilliseconds = "busy_timeout=5000"
 )
 
-// OpenEmbedded opens, or makes, the database file at path (never ":memory:")
-// and brings it to the schema, as EnsureSchema does. The folder is made if it
-// is missing; folder and file belong to the user alone.
+// Open opens or creates the database file at path (never ":memory:") and brings
+// it to the schema, as EnsureSchema does. It creates a missing folder; only the
+// user of the process can access folder and file.
 //
-// Errors: unavailable with the code "database_in_use" when another process has
-// it open, unavailable when the disk refuses, internal when the schema or the
-// file is wrong, conflict when stored documents violate a new unique index.
+// Errors: unavailable with the code "database_in_use" if another process has
+// the file open, unavailable if the disk fails, internal if the schema or the
+// file is invalid, conflict if stored documents violate a new unique index.
 func Open(ctx context.Context, path string, schema []engine.Collection, options Options) (*Engine, error) {
 	declare, err := engine.Declare(schema)
 	if err != nil {
@@ -112,7 +113,7 @@ func Open(ctx context.Context, path string, schema []engine.Collection, options 
 }
 
 func (e *Engine) open(ctx context.Context) error {
-	// SQLite would make the file readable by everybody.
+	// SQLite would create a file that everybody can read.
 	f, err := os.OpenFile(e.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return models.Unavailable(err)
@@ -120,8 +121,8 @@ func (e *Engine) open(ctx context.Context) error {
 	if err := f.Close(); err != nil {
 		return models.Unavailable(err)
 	}
-	// The journal mode is kept in the file; the page size must precede it.
-	// synchronous=FULL syncs the log at each commit: what is acknowledged
+	// The file stores the journal mode; the page size must precede it.
+	// synchronous=FULL syncs the log at each commit, so an acknowledged write
 	// survives a power failure (https://www.sqlite.org/pragma.html).
 	conn, err := openSQLite(e.path, []string{
 		busyMilliseconds, pageSize, "journal_mode=WAL", "synchronous=FULL",
@@ -153,7 +154,7 @@ func (e *Engine) open(ctx context.Context) error {
 	return nil
 }
 
-// table finds a collection's table.
+// table returns a collection's table.
 func (e *Engine) table(name string) (*table, error) {
 	if t := e.tables[name]; t != nil {
 		return t, nil
@@ -162,8 +163,8 @@ func (e *Engine) table(name string) (*table, error) {
 	return nil, err
 }
 
-// EnsureSchema makes what is missing of the schema and reports the indexes
-// that exist but differ, by their SQL. OpenEmbedded has done so already.
+// EnsureSchema creates what is missing of the schema and reports, with their
+// SQL, the indexes that differ from it. Open has done so already.
 func (e *Engine) EnsureSchema(ctx context.Context) ([]engine.IndexDifference, error) {
 	var differences []engine.IndexDifference
 	err := e.writer.do(ctx, func(conn *sqliteConn) error {
@@ -177,7 +178,7 @@ func (e *Engine) EnsureSchema(ctx context.Context) ([]engine.IndexDifference, er
 	return differences, nil
 }
 
-// Ping reads, and writes unless a write was acknowledged in the last seconds.
+// Ping reads and, unless a write was acknowledged in the last seconds, writes.
 func (e *Engine) Ping(ctx context.Context) error {
 	if err := e.read(ctx, func(conn *sqliteConn) error {
 		_, err := conn.row(ctx, "SELECT count(*) FROM sqlite_master")
@@ -191,13 +192,13 @@ func (e *Engine) Ping(ctx context.Context) error {
 // Name is "embedded".
 func (e *Engine) Name() string { return "embedded" }
 
-// Exclusive is true: the lock file keeps every other process out.
+// Exclusive is true: the lock file excludes every other process.
 func (e *Engine) Exclusive() bool { return true }
 
-// Close refuses what is asked from now on, finishes what was asked before,
-// moves the log into the file and lets go of file and lock. A second call
-// waits for the first. When ctx ends before that is done it returns
-// unavailable, and the rest goes on behind.
+// Close refuses new operations, finishes the pending ones, checkpoints the log
+// into the file and releases file and lock. A second call waits for the first.
+// If ctx ends earlier, Close returns unavailable and completes in the
+// background.
 func (e *Engine) Close(ctx context.Context) error {
 	e.closing.Do(func() {
 		go func() {
@@ -209,7 +210,7 @@ func (e *Engine) Close(ctx context.Context) error {
 			if e.writer != nil {
 				errs = append(errs, e.writer.close())
 			}
-			// Last, since it lets the next process in.
+			// Last: it allows the next process to open the file.
 			errs = append(errs, e.lock.Close())
 			if err := errors.Join(errs...); err != nil {
 				e.failed = sqliteFailure(err)
@@ -229,5 +230,5 @@ func (e *Engine) Close(ctx context.Context) error {
 	}
 }
 
-// errClosed is the cause of what is asked of a closed engine.
+// errClosed is the cause of errors after Close.
 var errClosed = errors.New("the embedded database is closed")

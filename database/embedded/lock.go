@@ -11,13 +11,13 @@ import (
 	"pulse-control-plane/models"
 )
 
-// lockFile takes the lock that keeps a second process (or a second engine of
-// this one) out of a database. The kernel lets go of it when the process ends,
-// however it ends, so a lock is never stale. Its file stays behind empty: to
-// remove it would let two processes lock two files of one name.
+// lockFile takes the lock that excludes a second process (or a second engine in
+// this process) from a database. The kernel releases it when the process ends
+// for any reason, so it is never stale. The empty file stays: removing it would
+// let two processes lock two files of the same name.
 //
-// Errors: unavailable with the code "database_in_use" when it is held,
-// unavailable when the file cannot be made.
+// Errors: unavailable with the code "database_in_use" if the lock is held,
+// unavailable if the file cannot be created.
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -33,7 +33,8 @@ func lockFile(path string) (*os.File, error) {
 			"Another process holds the embedded database (lock %s, process %s); one at a time may use it.",
 			path, strings.TrimSpace(string(holder)))).Because(cause)
 	}
-	// Who holds it is told for people only; the lock itself is the kernel's.
+	// The process id in the file is information for people; the lock is the
+	// kernel's.
 	if err := errors.Join(f.Truncate(0), writeAt(f, fmt.Sprintf("%d\n", os.Getpid()))); err != nil {
 		return nil, models.Unavailable(errors.Join(err, f.Close()))
 	}

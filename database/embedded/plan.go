@@ -7,16 +7,16 @@ import (
 	"pulse-control-plane/database/engine"
 )
 
-// plan is what an index can serve. The engine chooses the index itself and
-// tells SQLite: without statistics SQLite takes all equalities for equally
-// selective, and "is_deleted = 0" would then be as good a way into a million
-// documents as "org_id = ?". Chosen from the declaration, a query's plan also
-// never changes as the data grows.
+// plan is what an index can serve. The engine selects the index itself: without
+// statistics SQLite considers all equalities equally selective, so it could
+// read a million documents by "is_deleted = 0" instead of a few by "org_id =
+// ?". The plan depends on the declaration only and never changes as the data
+// grows.
 type plan struct {
 	name   string
 	fields []engine.SortKey
 	unique bool
-	// partial indexes are only used where SQLite finds that itself.
+	// partial indexes are used only where SQLite selects them.
 	partial bool
 }
 
@@ -36,17 +36,16 @@ func planOf(t *table, ix engine.Index) plan {
 	return p
 }
 
-// forgetPlan keeps an index that exists otherwise than declared from being
-// chosen.
+// forgetPlan excludes an index that differs from its declaration.
 func (t *table) forgetPlan(index string) {
 	t.plans = slices.DeleteFunc(t.plans, func(p plan) bool { return p.name == t.Name+"."+index })
 }
 
-// What a condition on the next key of an index is worth. An equality narrows
-// most, but one of a bool little; a list of values loses the order; a range
-// ends the prefix, and one of "_id" is a cursor, which narrows nothing. The
-// order asked for saves a sort, but where little was narrowed before, walking
-// in that order may pass the whole collection for a few matches.
+// The value of a condition on the next key of an index. An equality narrows
+// most, but one on a bool little. $in loses the order. A range ends the usable
+// prefix; a range on "_id" is a cursor and narrows nothing. An index in the
+// requested order saves a sort, but if little was narrowed before, walking in
+// that order may read the whole collection for a few matches.
 const (
 	worthEqual = 10
 	worthIn    = 6
@@ -56,8 +55,9 @@ const (
 	worthWalk  = 1
 )
 
-// hint is the INDEXED BY clause for a question, or nothing where SQLite's own
-// choice is right: by "_id", by all keys of a unique index, or by none.
+// hint returns the INDEXED BY clause of a query, or "" where SQLite's own
+// choice is right: by "_id", by all keys of a unique index, or without an
+// index.
 func (t *table) hint(f engine.Filter, order []engine.SortKey) string {
 	if by := narrowing(f, engine.IDField); by == engine.Equal || by == engine.In {
 		return ""
@@ -68,7 +68,7 @@ func (t *table) hint(f engine.Filter, order []engine.SortKey) string {
 		if p.unique && full {
 			return ""
 		}
-		// The earlier declared wins a tie.
+		// Of two equal indexes the one declared first is used.
 		if !p.partial && worth > most {
 			best, most = p.name, worth
 		}
@@ -79,8 +79,8 @@ func (t *table) hint(f engine.Filter, order []engine.SortKey) string {
 	return " INDEXED BY " + quoted(best)
 }
 
-// worth says how well an index serves a question, and whether the question
-// names all its keys by equality.
+// worth rates an index for a query and reports whether the query has an
+// equality on each of its keys.
 func (p plan) worth(d *engine.Declared, f engine.Filter, order []engine.SortKey) (worth int, full bool) {
 	prefix, ordered := 0, true
 	for _, key := range p.fields {
@@ -113,8 +113,8 @@ func (p plan) worth(d *engine.Declared, f engine.Filter, order []engine.SortKey)
 	return worth, prefix == len(p.fields)
 }
 
-// serves tells whether the keys after a prefix held equal come in the order
-// asked for, forwards or backwards.
+// serves reports whether the keys after the equality prefix are in the
+// requested order, forwards or backwards.
 func (p plan) serves(order []engine.SortKey, prefix int) bool {
 	rest := p.fields[prefix:]
 	if len(order) > len(rest) {
@@ -128,8 +128,8 @@ func (p plan) serves(order []engine.SortKey, prefix int) bool {
 	return true
 }
 
-// narrowing is how a filter narrows a field by an index: $eq, $in, $gt for any
-// range, or not at all.
+// narrowing returns how a filter narrows a field: $eq, $in, $gt for any range,
+// or "".
 func narrowing(f engine.Filter, field string) engine.Operator {
 	var found engine.Operator
 	for _, c := range f.All {
@@ -150,7 +150,7 @@ func narrowing(f engine.Filter, field string) engine.Operator {
 	return found
 }
 
-// where writes a checked filter as an SQL condition with its arguments.
+// where writes a checked filter as an SQL condition.
 func where(f engine.Filter, b *strings.Builder, args []any) []any {
 	if len(f.All) == 0 && len(f.Any) == 0 {
 		return args
@@ -186,9 +186,9 @@ func writeAll(all engine.Conditions, b *strings.Builder, args []any) []any {
 	return args
 }
 
-// writeCondition relies on NULL, an absent field, being neither equal to nor before nor
-// after any value, as a missing field on MongoDB; $ne, which does match it, is
-// IS NOT.
+// writeCondition relies on NULL (an absent field) comparing false with every
+// value, as a missing field does on MongoDB. $ne matches a missing field: IS
+// NOT.
 func writeCondition(c engine.Condition, b *strings.Builder, args []any) []any {
 	b.WriteByte('"')
 	b.WriteString(c.Field)
@@ -201,15 +201,15 @@ func writeCondition(c engine.Condition, b *strings.Builder, args []any) []any {
 		}
 		return args
 	case engine.In:
-		// An empty list is allowed in SQLite and matches nothing. The number
-		// of places is rounded up to a power of two by repeating the last
-		// value, so that few different statements are prepared.
+		// SQLite allows an empty list, which matches nothing. Repeating the
+		// last value up to a power of two keeps the number of different
+		// statements small.
 		b.WriteString(`" IN (`)
-		places := 1
-		for places < len(c.Values) {
-			places *= 2
+		count := 1
+		for count < len(c.Values) {
+			count *= 2
 		}
-		for i := range places {
+		for i := range count {
 			if len(c.Values) == 0 {
 				break
 			}

@@ -49,7 +49,7 @@ func openListed(t *testing.T, options Options) *Engine {
 
 func only(key string, value any) bson.D { return bson.D{{Key: key, Value: value}} }
 
-func TestTheIndexOfAQueryIsChosenFromTheDeclaration(t *testing.T) {
+func TestTheDeclarationDecidesTheIndexOfAQuery(t *testing.T) {
 	e := openListed(t, Options{})
 	newest := only("_id", -1)
 	for _, c := range []struct {

@@ -13,13 +13,12 @@ import (
 	"pulse-control-plane/models"
 )
 
-// bufferedBytes is how much of a list is read before the caller sees the first
-// document. Most lists are shorter: the connection is then free before the
-// caller's code runs, which may itself ask the database or be slow.
+// bufferedBytes of a list are read before the caller sees the first document.
+// Most lists are shorter, so the connection is free before the caller's code
+// runs; that code may be slow or query the engine itself.
 const bufferedBytes = 1 << 20
 
-// selection writes the end of a statement: FROM with the index to use, WHERE,
-// ORDER BY.
+// selection writes FROM with the index, WHERE and ORDER BY.
 func (t *table) selection(b *strings.Builder, f engine.Filter, order []engine.SortKey) []any {
 	b.WriteString(` FROM "`)
 	b.WriteString(t.Name)
@@ -40,7 +39,7 @@ func (t *table) selection(b *strings.Builder, f engine.Filter, order []engine.So
 	return args
 }
 
-// FindOne implements Engine.
+// FindOne implements engine.Engine.
 func (e *Engine) FindOne(ctx context.Context, collection string, q engine.Query, out any) error {
 	t, err := e.table(collection)
 	if err != nil {
@@ -55,7 +54,8 @@ func (e *Engine) FindOne(ctx context.Context, collection string, q engine.Query,
 	args := t.selection(&b, f, order)
 	b.WriteString(" LIMIT 1")
 	if t.isPoint(f) {
-		// It is over before a context could end; watching one costs more.
+		// A point read ends before a context could; watching the context costs
+		// more than the read.
 		if err := ctx.Err(); err != nil {
 			return models.Unavailable(err)
 		}
@@ -79,7 +79,8 @@ func (e *Engine) FindOne(ctx context.Context, collection string, q engine.Query,
 	return decode(doc, out)
 }
 
-// isPoint tells whether a filter names at most one document by a unique index.
+// isPoint reports whether a filter selects at most one document by a unique
+// index.
 func (t *table) isPoint(f engine.Filter) bool {
 	if _, ok := f.Equal(engine.IDField); ok {
 		return true
@@ -92,8 +93,8 @@ func (t *table) isPoint(f engine.Filter) bool {
 	return false
 }
 
-// Find implements Engine. What each sees is one state of the collection, even
-// while others write, and even if each itself asks the engine.
+// Find implements engine.Engine. It reads one state of the collection, even
+// while others write or each queries the engine.
 func (e *Engine) Find(ctx context.Context, collection string, q engine.Query, each func(bson.Raw) error) error {
 	t, err := e.table(collection)
 	if err != nil {
@@ -142,8 +143,8 @@ func (e *Engine) Find(ctx context.Context, collection string, q engine.Query, ea
 	return nil
 }
 
-// readBatch reads up to bufferedBytes of documents and tells whether there may
-// be more.
+// readBatch reads up to bufferedBytes of documents; more reports whether there
+// may be others.
 func readBatch(ctx context.Context, rows *sqliteRows) (batch []bson.Raw, more bool, err error) {
 	for size := 0; size < bufferedBytes; {
 		if err := ctx.Err(); err != nil {
@@ -163,14 +164,14 @@ func readBatch(ctx context.Context, rows *sqliteRows) (batch []bson.Raw, more bo
 	return batch, true, nil
 }
 
-// Count implements Engine.
+// Count implements engine.Engine.
 func (e *Engine) Count(ctx context.Context, collection string, raw bson.D, limit int64) (int64, error) {
 	t, err := e.table(collection)
 	if err != nil {
 		return 0, err
 	}
 	if limit < 0 {
-		return 0, t.Refuse("a count with the limit %d", limit)
+		return 0, t.Refuse("a count with limit %d", limit)
 	}
 	f, err := t.CheckFilter(raw)
 	if err != nil {
@@ -198,8 +199,8 @@ func (e *Engine) Count(ctx context.Context, collection string, raw bson.D, limit
 	return count, err
 }
 
-// storedDocument checks what a doc column holds: a file that was damaged must
-// not reach a decoder.
+// storedDocument validates a doc column, so that no decoder sees a damaged
+// file.
 func storedDocument(value driver.Value) (bson.Raw, error) {
 	data, ok := value.([]byte)
 	if !ok {
@@ -211,7 +212,7 @@ func storedDocument(value driver.Value) (bson.Raw, error) {
 	return data, nil
 }
 
-// decode reads a document into what the caller gave.
+// decode decodes a document into out.
 func decode(doc bson.Raw, out any) error {
 	if err := bson.Unmarshal(doc, out); err != nil {
 		return models.Internal(fmt.Errorf("database: decoding into %T: %w", out, err))
@@ -219,5 +220,5 @@ func decode(doc bson.Raw, out any) error {
 	return nil
 }
 
-// closeRows closes rows whose reading may have failed.
+// closeRows closes rows and keeps the error of reading them.
 func closeRows(rows *sqliteRows, err error) error { return errors.Join(err, rows.close()) }

@@ -8,8 +8,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-// readers is a bounded pool of connections that only read. They are opened as
-// they are needed.
+// readers is a bounded pool of read-only connections, opened on demand.
 type readers struct {
 	open func() (*sqliteConn, error)
 	// permits holds one token for each connection in use.
@@ -23,7 +22,7 @@ func newReaders(most int, open func() (*sqliteConn, error)) *readers {
 	return &readers{open: open, permits: make(chan struct{}, most)}
 }
 
-// acquire takes a connection, waiting while all are in use.
+// acquire returns a connection; it waits while all are in use.
 func (r *readers) acquire(ctx context.Context) (*sqliteConn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, models.Unavailable(err)
@@ -61,7 +60,7 @@ func (r *readers) release(conn *sqliteConn) {
 	<-r.permits
 }
 
-// close refuses further readers, waits for those at work and closes all.
+// close refuses new readers, waits for the active ones and closes all.
 func (r *readers) close() error {
 	r.guard.Lock()
 	r.closed = true
@@ -69,7 +68,7 @@ func (r *readers) close() error {
 	for range cap(r.permits) {
 		r.permits <- struct{}{}
 	}
-	// Let those in who wait for a permit, to be told that it is closed.
+	// Wake the goroutines that wait for a permit; they return errClosed.
 	for range cap(r.permits) {
 		<-r.permits
 	}
@@ -83,7 +82,7 @@ func (r *readers) close() error {
 	return errors.Join(errs...)
 }
 
-// read runs a question on a reader's connection.
+// read runs a query on a reader's connection.
 func (e *Engine) read(ctx context.Context, ask func(*sqliteConn) error) error {
 	conn, err := e.readers.acquire(ctx)
 	if err != nil {

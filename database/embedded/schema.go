@@ -12,13 +12,13 @@ import (
 	"pulse-control-plane/models"
 )
 
-// backfillBatch is how many documents at a time get the value of a newly
+// backfillBatch is how many documents at a time receive the value of a newly
 // declared field.
 const backfillBatch = 1000
 
-// layOut makes what is missing of tables, columns and indexes, fills new
-// columns from the documents, and returns the tables as they are. It changes
-// many rows and runs within the caller's transaction, alone.
+// layOut creates missing tables, columns and indexes, fills new columns from
+// the documents and returns the tables. It runs alone in the writer's
+// transaction and may change every row.
 func layOut(ctx context.Context, conn *sqliteConn, all engine.Declarations) (map[string]*table, error) {
 	var tables map[string]*table
 	err := atomically(ctx, conn, func() error {
@@ -45,8 +45,7 @@ func layOut(ctx context.Context, conn *sqliteConn, all engine.Declarations) (map
 	return tables, nil
 }
 
-// checkLayout refuses a file that a newer version has written, and marks a new
-// one.
+// checkLayout refuses a file of a newer version and initializes a new one.
 func checkLayout(ctx context.Context, conn *sqliteConn) error {
 	row, err := conn.row(ctx, "PRAGMA user_version")
 	if err != nil {
@@ -70,8 +69,8 @@ func checkLayout(ctx context.Context, conn *sqliteConn) error {
 	return nil
 }
 
-// ensureTable makes a collection's table or adds to it the columns of newly
-// declared fields, filled.
+// ensureTable creates a collection's table, or adds and fills the columns of
+// newly declared fields.
 func ensureTable(ctx context.Context, conn *sqliteConn, d *engine.Declared) (*table, error) {
 	found, order, err := tableColumns(ctx, conn, d.Name)
 	if err != nil {
@@ -92,7 +91,7 @@ func ensureTable(ctx context.Context, conn *sqliteConn, d *engine.Declared) (*ta
 				return nil, err
 			}
 		} else if columnType != columnTypes[p.Kind] {
-			return nil, d.Refuse("%q is declared a %s but stored as %s; give the new kind a new name", p.Name, p.Kind, columnType)
+			return nil, d.Refuse("%q is declared as %s but stored as %s; a new kind needs a new field name", p.Name, p.Kind, columnType)
 		}
 	}
 	var leftover []column
@@ -107,8 +106,8 @@ func ensureTable(ctx context.Context, conn *sqliteConn, d *engine.Declared) (*ta
 	return t, backfill(ctx, conn, t, added)
 }
 
-// tableColumns returns the types of a table's columns by name, and their
-// order; nothing where there is no table.
+// tableColumns returns a table's column types by name and the columns' order;
+// both empty without a table.
 func tableColumns(ctx context.Context, conn *sqliteConn, name string) (types map[string]string, order []string, err error) {
 	rows, err := conn.query(ctx, "SELECT name, type FROM pragma_table_info(?)", name)
 	if err != nil {
@@ -125,8 +124,8 @@ func tableColumns(ctx context.Context, conn *sqliteConn, name string) (types map
 	}
 }
 
-// backfill fills new columns from the stored documents. One whose field has
-// another kind than declared is an error that names the document.
+// backfill fills new columns from the stored documents. A field of another kind
+// than declared is an error with the document's id.
 func backfill(ctx context.Context, conn *sqliteConn, t *table, added []column) error {
 	if len(added) == 0 {
 		return nil
@@ -165,14 +164,14 @@ func backfill(ctx context.Context, conn *sqliteConn, t *table, added []column) e
 	}
 }
 
-// storedRow is a document and where it lies.
+// storedRow is a document and its rowid.
 type storedRow struct {
 	id  int64
 	doc bson.Raw
 }
 
-// storedRows collects the rows of a statement that selects rowid and doc; the
-// caller bounds them.
+// storedRows returns the rows of a statement that selects rowid and doc; the
+// caller limits it.
 func storedRows(ctx context.Context, conn *sqliteConn, text string, args ...any) ([]storedRow, error) {
 	rows, err := conn.query(ctx, text, args...)
 	if err != nil {
@@ -192,7 +191,7 @@ func storedRows(ctx context.Context, conn *sqliteConn, text string, args ...any)
 	}
 }
 
-// ensureIndexes makes missing indexes and reports those that exist with
+// ensureIndexes creates missing indexes and reports those that exist with
 // another definition.
 func ensureIndexes(ctx context.Context, conn *sqliteConn, tables map[string]*table) ([]engine.IndexDifference, error) {
 	found, err := definedIndexes(ctx, conn)
@@ -222,7 +221,7 @@ func ensureIndex(ctx context.Context, conn *sqliteConn, t *table, ix engine.Inde
 			Collection: t.Name, Index: engine.IndexName(ix), Declared: statements[t.indexName(ix)], Found: existing,
 		}, nil
 	}
-	// An index is made with its companion over missing keys, so one of them
+	// An index is created together with its companion for missing keys. One
 	// without the other was declared differently.
 	if existing, ok := found[t.nullIndexName(ix)]; ok && statements[t.nullIndexName(ix)] == "" {
 		return &engine.IndexDifference{Collection: t.Name, Index: engine.IndexName(ix), Declared: "no such index", Found: existing}, nil
@@ -233,7 +232,7 @@ func ensureIndex(ctx context.Context, conn *sqliteConn, t *table, ix engine.Inde
 		}
 		if _, err := conn.exec(ctx, statements[name]); err != nil {
 			if _, duplicate := sqliteDuplicate(err); duplicate {
-				return nil, t.Conflict(engine.IndexName(ix), fmt.Errorf("unique index %s of %s cannot be made: %w", engine.IndexName(ix), t.Name, err))
+				return nil, t.Conflict(engine.IndexName(ix), fmt.Errorf("unique index %s of %s cannot be created: %w", engine.IndexName(ix), t.Name, err))
 			}
 			return nil, err
 		}
@@ -241,7 +240,7 @@ func ensureIndex(ctx context.Context, conn *sqliteConn, t *table, ix engine.Inde
 	return nil, nil
 }
 
-// definedIndexes returns the statements of all indexes by name.
+// definedIndexes returns the SQL of all indexes by name.
 func definedIndexes(ctx context.Context, conn *sqliteConn) (map[string]string, error) {
 	rows, err := conn.query(ctx, "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
 	if err != nil {

@@ -55,7 +55,7 @@ func TestAFileOfANewerLayoutIsRefused(t *testing.T) {
 	if !models.IsKind(err, models.KindInternal) || !strings.Contains(err.Error(), "layout") {
 		t.Fatalf("answers %v; want internal, naming the layout", err)
 	}
-	// It has let go of the lock.
+	// The lock was released.
 	f, err := lockFile(path + ".lock")
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestAFileOfANewerLayoutIsRefused(t *testing.T) {
 	}
 }
 
-func TestAUniqueIndexThatStoredDocumentsViolateIsNotMade(t *testing.T) {
+func TestAUniqueIndexThatStoredDocumentsViolateIsNotCreated(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pulse.db")
 	plain := engine.Collection{Name: "people", Fields: []engine.Field{{Name: "email", Kind: engine.String}}}
 	e, err := Open(t.Context(), path, []engine.Collection{plain}, Options{})
@@ -97,7 +97,7 @@ func TestAUniqueIndexThatStoredDocumentsViolateIsNotMade(t *testing.T) {
 	}
 }
 
-func TestAFieldWhoseKindChangesIsRefusedByName(t *testing.T) {
+func TestAChangedFieldKindIsRefusedWithTheFieldsName(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pulse.db")
 	open := func(kind engine.FieldKind) error {
 		e, err := Open(t.Context(), path, []engine.Collection{{Name: "people", Fields: []engine.Field{{Name: "age", Kind: kind}}}}, Options{})
@@ -114,7 +114,7 @@ func TestAFieldWhoseKindChangesIsRefusedByName(t *testing.T) {
 	}
 }
 
-func TestTheFilesBelongToTheirUserAlone(t *testing.T) {
+func TestOnlyTheUserOfTheProcessCanAccessTheFiles(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "made", "for it")
 	path := filepath.Join(folder, "pulse ?#%.db")
 	e, err := Open(t.Context(), path, []engine.Collection{listed()}, Options{})
@@ -138,7 +138,7 @@ func TestTheFilesBelongToTheirUserAlone(t *testing.T) {
 	}
 }
 
-func TestAnEngineThatCannotMakeItsFileIsUnavailable(t *testing.T) {
+func TestAFileThatCannotBeCreatedIsUnavailable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -148,7 +148,7 @@ func TestAnEngineThatCannotMakeItsFileIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsNoDatabaseIsAnInternalError(t *testing.T) {
+func TestAFileThatIsNotADatabaseIsAnInternalError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pulse.db")
 	if err := os.WriteFile(path, []byte(strings.Repeat("not a database ", 1000)), 0o600); err != nil {
 		t.Fatal(err)

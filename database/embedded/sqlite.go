@@ -9,15 +9,15 @@ import (
 	"net/url"
 	"strings"
 
-	// The pure-Go SQLite: a maintained translation of the C sources, so that
-	// the binary stays static and needs no C compiler.
+	// SQLite in pure Go, a maintained translation of the C sources: the binary
+	// stays static and needs no C compiler.
 	"modernc.org/sqlite"
 
 	"pulse-control-plane/models"
 )
 
-// SQLite's result codes that mean something to us
-// (https://www.sqlite.org/rescode.html). The low byte is the primary code.
+// Result codes of SQLite (https://www.sqlite.org/rescode.html). The low byte is
+// the primary code.
 const (
 	sqlitePrimary          = 0xff
 	sqliteError            = 1
@@ -31,13 +31,13 @@ const (
 	sqliteConstraintKey    = 1555
 )
 
-// cachedStatements bounds the prepared statements a connection keeps. The
-// repositories' distinct questions are fewer.
+// cachedStatements limits the prepared statements of a connection. The
+// repositories use fewer different queries.
 const cachedStatements = 256
 
-// sqliteConn is one connection with its prepared statements. It goes past
-// database/sql, whose locking and conversions cost about as much as a point
-// read itself. One goroutine at a time may use it.
+// sqliteConn is one connection with its prepared statements. It bypasses
+// database/sql, whose locks and conversions cost as much as a point read. Only
+// one goroutine at a time may use it.
 type sqliteConn struct {
 	conn       driver.Conn
 	statements map[string]sqliteStatement
@@ -51,7 +51,7 @@ type sqliteStatement interface {
 }
 
 // openSQLite opens a connection to the file at an absolute path and runs the
-// pragmas given ("cache_size=-4000"), in order.
+// pragmas ("cache_size=-4000") in order.
 func openSQLite(path string, pragmas []string) (*sqliteConn, error) {
 	options := url.Values{}
 	for _, p := range pragmas {
@@ -65,7 +65,7 @@ func openSQLite(path string, pragmas []string) (*sqliteConn, error) {
 	return &sqliteConn{conn: conn, statements: map[string]sqliteStatement{}}, nil
 }
 
-// close lets go of the statements and the connection.
+// close closes the statements and the connection.
 func (c *sqliteConn) close() error {
 	var errs []error
 	for _, s := range c.statements {
@@ -75,13 +75,13 @@ func (c *sqliteConn) close() error {
 	return errors.Join(append(errs, c.conn.Close())...)
 }
 
-// prepare finds or prepares a statement.
+// prepare returns a cached or new prepared statement.
 func (c *sqliteConn) prepare(text string) (sqliteStatement, error) {
 	if s, ok := c.statements[text]; ok {
 		return s, nil
 	}
 	if len(c.statements) >= cachedStatements {
-		// Any one: which of them goes does not matter, only that one does.
+		// Evict any statement; which one does not matter.
 		for other, s := range c.statements {
 			delete(c.statements, other)
 			if err := s.Close(); err != nil {
@@ -102,8 +102,8 @@ func (c *sqliteConn) prepare(text string) (sqliteStatement, error) {
 	return s, nil
 }
 
-// named puts the arguments into the form the driver takes; the slice is valid
-// until the next call.
+// named converts arguments for the driver; the slice is valid until the next
+// call.
 func (c *sqliteConn) named(args []any) []driver.NamedValue {
 	c.args = c.args[:0]
 	for i, a := range args {
@@ -112,7 +112,7 @@ func (c *sqliteConn) named(args []any) []driver.NamedValue {
 	return c.args
 }
 
-// exec runs one statement and returns how many rows it changed.
+// exec runs a statement and returns the number of changed rows.
 func (c *sqliteConn) exec(ctx context.Context, text string, args ...any) (int64, error) {
 	s, err := c.prepare(text)
 	if err != nil {
@@ -125,7 +125,7 @@ func (c *sqliteConn) exec(ctx context.Context, text string, args ...any) (int64,
 	return result.RowsAffected()
 }
 
-// query runs one statement that answers rows; the caller closes them.
+// query runs a statement that returns rows; the caller closes them.
 func (c *sqliteConn) query(ctx context.Context, text string, args ...any) (*sqliteRows, error) {
 	s, err := c.prepare(text)
 	if err != nil {
@@ -138,7 +138,7 @@ func (c *sqliteConn) query(ctx context.Context, text string, args ...any) (*sqli
 	return &sqliteRows{rows, make([]driver.Value, len(rows.Columns()))}, nil
 }
 
-// row runs one statement and returns its first row, or nil.
+// row runs a statement and returns its first row or nil.
 func (c *sqliteConn) row(ctx context.Context, text string, args ...any) ([]driver.Value, error) {
 	rows, err := c.query(ctx, text, args...)
 	if err != nil {
@@ -155,7 +155,7 @@ type sqliteRows struct {
 }
 
 // next returns the values of the next row, or nil after the last. The slice is
-// valid until the next call, what is in it for good.
+// valid until the next call; the values stay valid.
 func (r *sqliteRows) next() ([]driver.Value, error) {
 	switch err := r.rows.Next(r.values); {
 	case errors.Is(err, io.EOF):
@@ -168,9 +168,8 @@ func (r *sqliteRows) next() ([]driver.Value, error) {
 
 func (r *sqliteRows) close() error { return r.rows.Close() }
 
-// sqliteFailure turns an error of the driver into a models error: what is
-// wrong with the statement or the file is ours (internal); the disk, locks and
-// an ended context are not (unavailable).
+// sqliteFailure converts a driver error to a models error: a faulty statement
+// or file is internal; disk, locks and an ended context are unavailable.
 func sqliteFailure(err error) error {
 	var already *models.Error
 	if err == nil || errors.As(err, &already) {
@@ -190,9 +189,9 @@ func sqliteFailure(err error) error {
 	return models.Internal(err)
 }
 
-// sqliteDuplicate tells whether err is a violated unique index, and names what
-// was violated: "users.email, users.org_id" by its columns, or "index
-// 'users.email_1.null'" where the index is on expressions.
+// sqliteDuplicate reports whether err is a violated unique index, and what it
+// names: "users.email, users.org_id" by its columns, or "index
+// 'users.email_1.null'" for an index on expressions.
 func sqliteDuplicate(err error) (what string, ok bool) {
 	var failure *sqlite.Error
 	if !errors.As(err, &failure) || failure.Code() != sqliteConstraintUnique && failure.Code() != sqliteConstraintKey {
@@ -206,8 +205,8 @@ func sqliteDuplicate(err error) (what string, ok bool) {
 	return what, true
 }
 
-// sqliteSpoils tells whether a failed statement may have taken its whole
-// transaction along: everything but a violated constraint
+// sqliteSpoils reports whether a failed statement may have rolled back its
+// whole transaction: every error except a violated constraint
 // (https://www.sqlite.org/lang_transaction.html, "Response To Errors").
 func sqliteSpoils(err error) bool {
 	var failure *sqlite.Error

@@ -11,7 +11,7 @@ import (
 	"pulse-control-plane/database/engine"
 )
 
-// Sum implements Engine. Without matches there are no groups.
+// Sum implements engine.Engine. Without matches it returns no groups.
 func (e *Engine) Sum(ctx context.Context, collection string, raw bson.D, field string, groupBy ...string) ([]engine.Group, error) {
 	t, err := e.table(collection)
 	if err != nil {
@@ -25,7 +25,7 @@ func (e *Engine) Sum(ctx context.Context, collection string, raw bson.D, field s
 		return nil, err
 	}
 	var b strings.Builder
-	// total is a sum that neither overflows nor is null
+	// total() neither overflows nor returns NULL
 	// (https://www.sqlite.org/lang_aggfunc.html#sumunc).
 	b.WriteString("SELECT total(" + quoted(field) + "), count(*)")
 	grouping := ""
@@ -63,7 +63,7 @@ func (t *table) readGroups(ctx context.Context, rows *sqliteRows, groupBy []stri
 			return groups, err
 		}
 		g := engine.Group{Sum: row[0].(float64), Count: row[1].(int64), Keys: make([]any, len(groupBy))}
-		// Without GROUP BY there is a row even where nothing matched.
+		// Without GROUP BY SQLite returns one row even without matches.
 		if g.Count == 0 {
 			continue
 		}
@@ -77,7 +77,7 @@ func (t *table) readGroups(ctx context.Context, rows *sqliteRows, groupBy []stri
 	}
 }
 
-// groupKey brings a column's value to the form of Group.Keys.
+// groupKey converts a column's value to the type in Group.Keys.
 func groupKey(kind engine.FieldKind, value driver.Value) any {
 	n, isInt := value.(int64)
 	switch {

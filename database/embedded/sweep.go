@@ -7,17 +7,17 @@ import (
 	"pulse-control-plane/database/engine"
 )
 
-// Run removes expired documents, once at the start and then at each interval,
-// until ctx ends; it then returns nil. Until it has, an expired document is
-// still there, as on MongoDB
+// Run deletes expired documents at start and then at each interval, until ctx
+// ends; it then returns nil. Until a sweep an expired document is still
+// readable, as on MongoDB
 // (https://www.mongodb.com/docs/manual/core/index-ttl/#timing-of-the-delete-operation).
-// A sweep that fails is logged and tried again at the next interval.
+// A failed sweep is logged and retried at the next interval.
 func (e *Engine) Run(ctx context.Context) error {
 	ticker := time.NewTicker(e.every)
 	defer ticker.Stop()
 	for {
 		if err := e.sweep(ctx); err != nil && ctx.Err() == nil {
-			e.log.Error().Err(err).Msg("removing expired documents failed")
+			e.log.Error().Err(err).Msg("deletion of expired documents failed")
 		}
 		select {
 		case <-ctx.Done():
@@ -27,8 +27,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
-// sweep removes what has expired by the engine's clock: documents whose time
-// plus ExpireAfter has come. Documents without the field never expire.
+// sweep deletes documents that have expired by the engine's clock: their time
+// plus ExpireAfter has passed. Documents without the field never expire.
 func (e *Engine) sweep(ctx context.Context) error {
 	for _, t := range e.tables {
 		for _, ix := range t.Indexes {
@@ -43,7 +43,7 @@ func (e *Engine) sweep(ctx context.Context) error {
 				return err
 			}
 			if gone > 0 {
-				e.log.Debug().Str("collection", t.Name).Int64("documents", gone).Msg("removed expired documents")
+				e.log.Debug().Str("collection", t.Name).Int64("documents", gone).Msg("deleted expired documents")
 			}
 		}
 	}

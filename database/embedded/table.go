@@ -9,34 +9,35 @@ import (
 	"pulse-control-plane/database/engine"
 )
 
-// table is how a collection lies in SQLite: "_id", the document as BSON in
-// "doc", and one typed column for each declared field, NULL where it is absent.
-// It keeps its rowid, so that documents of any size lie in leaves and new ones
-// are appended: WITHOUT ROWID, whose inner pages carry whole documents, was
-// measured slower at point reads and at inserts.
+// table is a collection in SQLite: "_id", the document as BSON in "doc", and
+// one typed column for each declared field, NULL if absent. It has a rowid:
+// documents of any size stay in leaf pages and inserts append. WITHOUT ROWID
+// puts whole documents into inner pages and was measured slower for point reads
+// and inserts.
 type table struct {
 	*engine.Declared
 	columns []column
-	// insert stores a document; its parameters are "_id", "doc" and then the
-	// columns.
+	// insert is the statement that stores a document; its parameters are "_id",
+	// "doc" and the columns.
 	insert string
-	// duplicates maps what SQLite says was violated to the index's name.
+	// duplicates maps SQLite's description of a violation to the name of the
+	// index.
 	duplicates map[string]string
 	plans      []plan
 }
 
 // column is one column of a table. A column that is no longer declared stays
-// and is kept up, as its indexes are: nothing is dropped, and when an older or
-// newer version declares it again it is complete.
+// and is still filled, as its indexes are: nothing is dropped, and the column
+// is complete if another version declares it again.
 type column struct {
 	engine.Path
 	undeclared bool
 }
 
-// columnTypes are the declared types of the columns; each tells the kind and
-// has the affinity that stores its values as they are
-// (https://www.sqlite.org/datatype3.html): NUMERIC keeps integers exact, where
-// REAL would round those above 2^53.
+// columnTypes are the column types by kind. Each identifies the kind and has
+// the affinity that stores its values unchanged
+// (https://www.sqlite.org/datatype3.html): NUMERIC keeps integers exact, REAL
+// would round those above 2^53.
 var columnTypes = map[engine.FieldKind]string{
 	engine.String: "TEXT", engine.Int: "INTEGER", engine.Float: "NUMERIC", engine.Bool: "INT_BOOL", engine.Time: "INT_MILLISECONDS",
 }
@@ -50,11 +51,11 @@ func kindOfColumn(columnType string) (engine.FieldKind, bool) {
 	return 0, false
 }
 
-// quoted makes an SQL identifier of a declared name, which has no quotes in it.
+// quoted quotes a declared name, which contains no quotes.
 func quoted(name string) string { return `"` + name + `"` }
 
-// newTable prepares a table with its declared fields and those columns that
-// are left from other versions' declarations.
+// newTable prepares a table with its declared fields and the columns of other
+// versions.
 func newTable(d *engine.Declared, leftover []column) *table {
 	t := &table{Declared: d, duplicates: map[string]string{}}
 	for _, p := range d.Paths {
@@ -83,7 +84,7 @@ func newTable(d *engine.Declared, leftover []column) *table {
 	return t
 }
 
-// create is the statement that makes the table.
+// create returns the CREATE TABLE statement.
 func (t *table) create() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE TABLE %s (%s TEXT NOT NULL PRIMARY KEY, doc BLOB NOT NULL", quoted(t.Name), quoted(engine.IDField))
@@ -93,17 +94,16 @@ func (t *table) create() string {
 	return b.String() + ")"
 }
 
-// indexName is an index's name in SQLite, where they are global.
+// indexName returns an index's name in SQLite, where index names are global.
 func (t *table) indexName(ix engine.Index) string { return t.Name + "." + engine.IndexName(ix) }
 
 func (t *table) nullIndexName(ix engine.Index) string { return t.indexName(ix) + ".null" }
 
-// indexStatements are the statements that make an index, by the names of what
-// they make. SQLite never takes two NULLs for equal, MongoDB takes two missing
-// fields of a unique index for equal unless it is partial: a second index, over
-// the documents that lack a key, sees to that. An index that is not unique ends
-// with "_id", so that lists of what it selects, newest first, come out sorted
-// and page by cursor without looking at what is not shown.
+// indexStatements returns the CREATE INDEX statements of an index by name.
+// SQLite considers two NULLs different; MongoDB considers two missing fields of
+// a unique index equal unless it is partial. A second index, over the documents
+// without a key, enforces that. A non-unique index ends with "_id", so that its
+// lists are sorted newest first and a cursor skips nothing.
 func (t *table) indexStatements(ix engine.Index) map[string]string {
 	var keys, present, absent, coalesced []string
 	direction, named := "", false
@@ -117,7 +117,7 @@ func (t *table) indexStatements(ix engine.Index) map[string]string {
 		keys = append(keys, quoted(field)+direction)
 		present = append(present, quoted(field)+" IS NOT NULL")
 		absent = append(absent, quoted(field)+" IS NULL")
-		// No stored value is a blob, so the empty one stands for "missing".
+		// No stored value is a blob, so an empty blob represents "missing".
 		coalesced = append(coalesced, "ifnull("+quoted(field)+", x'')")
 	}
 	name := t.indexName(ix)
@@ -139,8 +139,7 @@ func (t *table) indexStatements(ix engine.Index) map[string]string {
 	}
 }
 
-// values are the parameters of insert for a document that checkDocument let
-// through.
+// values returns the parameters of insert for a checked document.
 func (t *table) values(doc bson.Raw) ([]any, error) {
 	values := make([]any, 2, 2+len(t.columns))
 	values[0], values[1] = doc.Lookup(engine.IDField).StringValue(), []byte(doc)
@@ -154,8 +153,8 @@ func (t *table) values(doc bson.Raw) ([]any, error) {
 	return values, nil
 }
 
-// columnValue is what a column holds of a document. One that is not declared
-// any more cannot demand a kind; what does not fit it is absent.
+// columnValue returns what a column stores of a document. An undeclared column
+// cannot require a kind; a value that does not fit is absent.
 func (t *table) columnValue(doc bson.Raw, c column) (any, error) {
 	value, err := t.FieldOf(doc, c.Path)
 	switch {

@@ -11,7 +11,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-// Update implements Engine.
+// Update implements engine.Engine.
 func (e *Engine) Update(ctx context.Context, collection string, raw, update bson.D, opts engine.UpdateOptions) (int64, error) {
 	u, err := e.prepareUpdate(collection, raw, update, nil, opts.Upsert)
 	if err != nil {
@@ -27,7 +27,7 @@ func (e *Engine) Update(ctx context.Context, collection string, raw, update bson
 	return e.updateMany(ctx, u)
 }
 
-// FindOneAndUpdate implements Engine.
+// FindOneAndUpdate implements engine.Engine.
 func (e *Engine) FindOneAndUpdate(ctx context.Context, collection string, raw, update bson.D, opts engine.FindAndUpdateOptions, out any) error {
 	u, err := e.prepareUpdate(collection, raw, update, opts.Sort, opts.Upsert)
 	if err != nil {
@@ -73,8 +73,8 @@ func (e *Engine) prepareUpdate(collection string, raw, update, order bson.D, ups
 	return u, err
 }
 
-// updateOne changes the first match, or makes it. It tells whether there was
-// one, and returns the document afterwards, nil if there is none.
+// updateOne changes the first match or upserts. found reports a match; after is
+// the changed document, nil if there is none.
 func (e *Engine) updateOne(ctx context.Context, u *preparedUpdate) (found bool, after bson.Raw, err error) {
 	var b strings.Builder
 	b.WriteString("SELECT rowid, doc")
@@ -104,8 +104,8 @@ func (e *Engine) updateOne(ctx context.Context, u *preparedUpdate) (found bool, 
 	return matched, doc, nil
 }
 
-// updateMany changes every match, a bounded number at a time in the order of
-// their ids, so that a document which still matches is not changed twice.
+// updateMany changes every match in batches, in order of their ids, so that a
+// document that still matches is not changed twice.
 func (e *Engine) updateMany(ctx context.Context, u *preparedUpdate) (matched int64, err error) {
 	for last := ""; ; {
 		var rows []storedRow
@@ -138,7 +138,7 @@ func (e *Engine) updateMany(ctx context.Context, u *preparedUpdate) (matched int
 	}
 }
 
-// matchesAfter reads the next matches whose ids follow last.
+// matchesAfter reads the next matches with ids greater than last.
 func (u *preparedUpdate) matchesAfter(ctx context.Context, conn *sqliteConn, last string) ([]storedRow, error) {
 	after := engine.Condition{Field: engine.IDField, Op: engine.Greater, Value: last}
 	f := engine.Filter{All: append(slices.Clone(u.filter.All), after), Any: u.filter.Any}
@@ -149,8 +149,8 @@ func (u *preparedUpdate) matchesAfter(ctx context.Context, conn *sqliteConn, las
 	return storedRows(ctx, conn, b.String(), append(args, int64(changedAtOnce))...)
 }
 
-// change applies the update to a stored document and writes what differs, so
-// that the indexes of other fields are left alone.
+// change applies the update to a stored document and writes only what differs,
+// so that the indexes of other fields are not touched.
 func (u *preparedUpdate) change(ctx context.Context, conn *sqliteConn, row storedRow) (bson.Raw, error) {
 	after, err := applyChanges(row.doc, u.changes, false)
 	if err != nil {
@@ -181,7 +181,7 @@ func (u *preparedUpdate) change(ctx context.Context, conn *sqliteConn, row store
 	return after, u.t.duplicate(err)
 }
 
-// touches tells whether any change can alter the field at a path.
+// touches reports whether a change can alter the field at a path.
 func touches(changes []engine.Change, path []string) bool {
 	for _, c := range changes {
 		if engine.HasPrefix(path, c.Path) {
@@ -191,7 +191,7 @@ func touches(changes []engine.Change, path []string) bool {
 	return false
 }
 
-// make stores the document of an upsert without a match: the equalities of the
+// make inserts the document of an upsert without a match: the equalities of the
 // filter, then the update with $setOnInsert
 // (https://www.mongodb.com/docs/manual/reference/method/db.collection.update/#upsert-behavior).
 func (u *preparedUpdate) make(ctx context.Context, conn *sqliteConn) (bson.Raw, error) {

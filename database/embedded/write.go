@@ -11,12 +11,12 @@ import (
 	"pulse-control-plane/models"
 )
 
-// changedAtOnce is how many documents a change or removal of many takes in one
-// transaction; between those, other writers have their turn. As on MongoDB,
-// such a change is atomic for each document only.
+// changedAtOnce is how many documents an update or delete of many changes in
+// one transaction; other writers run in between. As on MongoDB, it is atomic
+// for each document only.
 const changedAtOnce = 500
 
-// encode makes a document's BSON and the parameters of its insertion.
+// encode returns the parameters of insert for a document.
 func (t *table) encode(doc any) ([]any, error) {
 	raw, err := bson.Marshal(doc)
 	if err != nil {
@@ -28,7 +28,7 @@ func (t *table) encode(doc any) ([]any, error) {
 	return t.values(raw)
 }
 
-// duplicate turns a violated unique index into its conflict.
+// duplicate converts a violated unique index to its conflict.
 func (t *table) duplicate(err error) error {
 	if what, ok := sqliteDuplicate(err); ok {
 		return t.Conflict(t.duplicates[what], err)
@@ -36,7 +36,7 @@ func (t *table) duplicate(err error) error {
 	return err
 }
 
-// Insert implements Engine.
+// Insert implements engine.Engine.
 func (e *Engine) Insert(ctx context.Context, collection string, doc any) error {
 	t, err := e.table(collection)
 	if err != nil {
@@ -53,7 +53,7 @@ func (e *Engine) Insert(ctx context.Context, collection string, doc any) error {
 	})
 }
 
-// InsertMany implements Engine.
+// InsertMany implements engine.Engine.
 func (e *Engine) InsertMany(ctx context.Context, collection string, docs []any) ([]int, error) {
 	t, err := e.table(collection)
 	if err != nil {
@@ -92,14 +92,14 @@ func (e *Engine) InsertMany(ctx context.Context, collection string, docs []any) 
 	return duplicates, nil
 }
 
-// Delete implements Engine.
+// Delete implements engine.Engine.
 func (e *Engine) Delete(ctx context.Context, collection string, raw bson.D, limit int64) (int64, error) {
 	t, err := e.table(collection)
 	if err != nil {
 		return 0, err
 	}
 	if limit != 0 && limit != 1 {
-		return 0, t.Refuse("a removal with the limit %d; 0 and 1 are allowed", limit)
+		return 0, t.Refuse("a delete with limit %d; 0 (all) and 1 are allowed", limit)
 	}
 	f, err := t.CheckWriteFilter(raw)
 	if err != nil {
@@ -108,8 +108,7 @@ func (e *Engine) Delete(ctx context.Context, collection string, raw bson.D, limi
 	return e.remove(ctx, t, f, limit)
 }
 
-// remove deletes matches, a bounded number at a time, up to limit if that is
-// positive.
+// remove deletes matches in batches, up to limit if it is positive.
 func (e *Engine) remove(ctx context.Context, t *table, f engine.Filter, limit int64) (deleted int64, err error) {
 	var b strings.Builder
 	b.WriteString(`DELETE FROM "` + t.Name + `" WHERE rowid IN (SELECT rowid`)

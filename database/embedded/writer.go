@@ -12,45 +12,45 @@ import (
 )
 
 const (
-	// batchedWrites and batchedFor bound how many operations share a
-	// transaction and how long it takes others in, and so how long the first
-	// of them waits for the last.
+	// batchedWrites and batchedFor limit how many operations share a
+	// transaction and for how long it accepts more, and so how long the first
+	// waits for the last.
 	batchedWrites = 256
 	batchedFor    = 20 * time.Millisecond
-	// commitGrace is how long a caller whose context has ended waits for the
-	// outcome of a write that was already under way, before it must be told
-	// that the outcome is unknown.
+	// commitGrace is how long a caller with an ended context waits for a write
+	// that has begun, before it is told that the result is unknown.
 	commitGrace = time.Second
-	// probeEvery bounds how often Ping writes.
+	// probeEvery limits how often Ping writes.
 	probeEvery = 5 * time.Second
 )
 
-// writer is the one goroutine that writes. Operations that wait share one
-// transaction (group commit): the disk is synced once for all of them, and
-// each is acknowledged only after that.
+// writer is the only goroutine that writes. Waiting operations share one
+// transaction (group commit): one disk sync for all, and each is acknowledged
+// only after it.
 type writer struct {
 	conn  *sqliteConn
 	moves *checkpointer
 	clock func() time.Time
 	queue chan *write
 	done  chan struct{}
-	// guard keeps close from closing the queue under a sender.
+	// guard prevents closing the queue during a send.
 	guard  sync.RWMutex
 	closed bool
-	// committed is the clock's time of the last commit that reached the disk,
-	// in Unix nanoseconds; zero after one that failed.
+	// committed is the clock's time of the last commit, in Unix nanoseconds;
+	// zero after a failed commit.
 	committed atomic.Int64
-	// finishAt is the length of the log, in frames, at which the writer moves
-	// it itself; the goroutine's own.
+	// finishAt is the length of the log, in frames, at which the writer does
+	// the checkpoint itself; used by its goroutine only.
 	finishAt int64
 	failed   error
 }
 
-// write is one operation on its way to the disk.
+// write is one queued operation.
 type write struct {
 	ctx context.Context
 	run func(*sqliteConn) error
-	// state makes sure that either the caller gives up or the writer begins.
+	// state decides the race between a caller that gives up and the writer that
+	// begins.
 	state atomic.Int32
 	err   error
 	done  chan struct{}
@@ -62,8 +62,8 @@ const (
 	writeGivenUp
 )
 
-// startWriter takes over a connection and a checkpointer. The writer ends with close, not with
-// ctx: what is queued must still be answered.
+// startWriter takes ownership of a connection and a checkpointer. The writer
+// ends with close, not with ctx: queued operations still need an answer.
 func startWriter(ctx context.Context, conn *sqliteConn, moves *checkpointer, clock func() time.Time) *writer {
 	w := &writer{
 		conn: conn, moves: moves, clock: clock,
@@ -73,10 +73,10 @@ func startWriter(ctx context.Context, conn *sqliteConn, moves *checkpointer, clo
 	return w
 }
 
-// do runs an operation in a transaction and returns when it is on disk, or
-// what went wrong. run must leave nothing behind when it returns an error: it
-// changes one row, or opens a savepoint. It is called on the writer's
-// goroutine, perhaps after do has returned because ctx ended.
+// do runs an operation in a transaction and returns when it is on disk or has
+// failed. If run returns an error it must leave no change: it changes one row
+// or opens a savepoint. It runs on the writer's goroutine, possibly after do
+// has returned because ctx ended.
 func (w *writer) do(ctx context.Context, run func(*sqliteConn) error) error {
 	op := &write{ctx: ctx, run: run, done: make(chan struct{})}
 	if err := w.send(op); err != nil {
@@ -117,7 +117,7 @@ func (w *writer) send(op *write) error {
 	}
 }
 
-// loop takes operations until the queue is closed and empty, then closes the
+// loop runs operations until the queue is closed and empty, then closes the
 // connection.
 func (w *writer) loop(ctx context.Context) {
 	defer close(w.done)
@@ -131,7 +131,7 @@ func (w *writer) loop(ctx context.Context) {
 	w.failed = errors.Join(err, truncate, w.conn.close())
 }
 
-// transact runs the first operation and all that queue up meanwhile in one
+// transact runs the first operation and all that are queued meanwhile in one
 // transaction, and acknowledges them. It returns the batch for reuse.
 func (w *writer) transact(ctx context.Context, batch []*write) []*write {
 	began := time.Now()
@@ -151,7 +151,7 @@ func (w *writer) transact(ctx context.Context, batch []*write) []*write {
 		w.committed.Store(w.clock().UnixNano())
 	} else {
 		w.committed.Store(0)
-		// It fails where SQLite has rolled back by itself.
+		// The rollback fails if SQLite has rolled back already.
 		_, _ = w.conn.exec(ctx, "ROLLBACK")
 	}
 	for i, op := range batch {
@@ -164,8 +164,8 @@ func (w *writer) transact(ctx context.Context, batch []*write) []*write {
 	return batch
 }
 
-// waiting returns an operation that has queued up, or nil. Callers that were
-// just acknowledged are given a chance to come back first.
+// waiting returns a queued operation or nil. It first yields, so that callers
+// just acknowledged can queue again.
 func (w *writer) waiting() *write {
 	for range 2 {
 		select {
@@ -181,8 +181,9 @@ func (w *writer) waiting() *write {
 	return nil
 }
 
-// begin runs the operation unless its caller has given up. Its own failure is
-// kept for the caller; what is returned spoils the whole transaction.
+// begin runs the operation unless its caller gave up. It keeps the operation's
+// own error for the caller and returns an error that fails the whole
+// transaction.
 func (op *write) begin(conn *sqliteConn) error {
 	if op.ctx.Err() != nil {
 		op.err = models.Unavailable(op.ctx.Err())
@@ -199,8 +200,7 @@ func (op *write) begin(conn *sqliteConn) error {
 	return nil
 }
 
-// atomically runs several changes of one operation so that all or none are
-// made.
+// atomically runs the changes of one operation: all or none.
 func atomically(ctx context.Context, conn *sqliteConn, run func() error) error {
 	if _, err := conn.exec(ctx, "SAVEPOINT operation"); err != nil {
 		return err
@@ -217,8 +217,8 @@ func atomically(ctx context.Context, conn *sqliteConn, run func() error) error {
 	return err
 }
 
-// probe answers nil when a write could be served now: one was committed in the
-// last seconds, or a row of the engine's own is written to see.
+// probe returns nil if a write could be served now: one was committed in the
+// last seconds, or a test write succeeds.
 func (w *writer) probe(ctx context.Context) error {
 	return w.do(ctx, func(conn *sqliteConn) error {
 		if last := w.committed.Load(); last != 0 && w.clock().Sub(time.Unix(0, last)) < probeEvery {
@@ -229,8 +229,8 @@ func (w *writer) probe(ctx context.Context) error {
 	})
 }
 
-// close refuses new operations, finishes those that wait, moves the log into
-// the file and closes the connection.
+// close refuses new operations, finishes the queued ones, checkpoints the log
+// and closes the connection.
 func (w *writer) close() error {
 	w.guard.Lock()
 	if !w.closed {

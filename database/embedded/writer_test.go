@@ -18,7 +18,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-func TestAWriteWhoseContextEndsBeforeItBeginsIsNotMade(t *testing.T) {
+func TestAWriteWithAnEndedContextIsNotApplied(t *testing.T) {
 	e := openListed(t, Options{})
 	// Keep the writer busy, so that the write has to wait.
 	busy, leave := make(chan struct{}), make(chan struct{})
@@ -48,7 +48,7 @@ func TestAWriteWhoseContextEndsBeforeItBeginsIsNotMade(t *testing.T) {
 	}
 }
 
-func TestAWriteWhoseContextEndsOnceItHasBegunIsAnsweredWithItsOutcome(t *testing.T) {
+func TestAWriteThatHasBegunReportsItsResultAfterItsContextEnds(t *testing.T) {
 	e := openListed(t, Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	err := e.writer.do(ctx, func(conn *sqliteConn) error {
@@ -95,7 +95,7 @@ func TestALongReadEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestAFullDiskIsUnavailableAndSpoilsNothing(t *testing.T) {
+func TestAFullDiskIsUnavailableAndDamagesNothing(t *testing.T) {
 	e := openListed(t, Options{})
 	if err := e.Insert(t.Context(), "listed", bson.D{{Key: "_id", Value: "before"}}); err != nil {
 		t.Fatal(err)
@@ -182,7 +182,7 @@ func TestTheLogStaysShortWhileWritesNeverPause(t *testing.T) {
 	}
 }
 
-func TestAnOperationThatFailsMidwayLeavesNothingAndSpoilsNoOther(t *testing.T) {
+func TestAFailedOperationLeavesNoChangeAndDoesNotFailOthers(t *testing.T) {
 	e := openListed(t, Options{})
 	insert := func(conn *sqliteConn, id string) error {
 		_, err := conn.exec(t.Context(), `INSERT INTO listed (_id, doc) VALUES (?, ?)`, id, []byte{5, 0, 0, 0, 0})
@@ -230,7 +230,7 @@ func TestAnOperationThatFailsMidwayLeavesNothingAndSpoilsNoOther(t *testing.T) {
 	}
 }
 
-func TestWritesThatWaitShareOneTransaction(t *testing.T) {
+func TestWaitingWritesShareOneTransaction(t *testing.T) {
 	// The writer looks at the clock once for each transaction on disk.
 	var commits atomic.Int64
 	e := openListed(t, Options{Clock: func() time.Time {

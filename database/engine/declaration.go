@@ -9,11 +9,11 @@ import (
 	"pulse-control-plane/models"
 )
 
-// IDField is the field every document is named by; a String, unique, implied
-// by every collection.
+// IDField is the field that identifies a document: a String, unique, part of
+// every collection without a declaration.
 const IDField = "_id"
 
-// String names the kind as it stands in error messages and schema reports.
+// String returns the name used in error messages and schema reports.
 func (k FieldKind) String() string {
 	switch k {
 	case String:
@@ -30,8 +30,9 @@ func (k FieldKind) String() string {
 	return fmt.Sprintf("kind(%d)", int(k))
 }
 
-// IndexName is the name of an index in the database: MongoDB's default, each
-// key and its direction joined with underscores ("org_id_1_created_at_-1").
+// IndexName returns the name of an index in the database. It is MongoDB's
+// default: each key and its direction, joined with underscores
+// ("org_id_1_created_at_-1").
 func IndexName(ix Index) string {
 	parts := make([]string, len(ix.Keys))
 	for i, key := range ix.Keys {
@@ -49,15 +50,15 @@ func IndexKey(key string) (field string, direction int) {
 	return key, 1
 }
 
-// Declared is a Collection prepared for checking what is asked of it.
+// Declared is a Collection with what the checks of queries and documents need.
 type Declared struct {
 	Collection
 	Kinds map[string]FieldKind
-	// paths are the declared fields in declared order.
+	// Paths are the declared fields in declared order.
 	Paths []Path
 }
 
-// Path is a declared field, split at its dots.
+// Path is a declared field with its name split at the dots.
 type Path struct {
 	Name  string
 	Parts []string
@@ -68,18 +69,18 @@ func NewPath(name string, kind FieldKind) Path {
 	return Path{name, strings.Split(name, "."), kind}
 }
 
-// Declarations are all collections by name.
+// Declarations are the declared collections by name.
 type Declarations map[string]*Declared
 
-// Names become table, column and index names of both engines, so they are
-// plain identifiers: nothing that needs quoting or that MongoDB gives a
-// meaning to ("$").
+// Both engines use the names for tables, columns and indexes. They are plain
+// identifiers: nothing needs quotes, and "$" has no meaning in them.
 var (
 	collectionName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 	fieldName      = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*$`)
 )
 
-// Declare checks a schema and prepares it. Its error names every mistake.
+// Declare checks a schema and prepares it for queries. The error lists every
+// mistake.
 func Declare(schema []Collection) (Declarations, error) {
 	all := Declarations{}
 	var mistakes []error
@@ -111,7 +112,7 @@ func (d *Declared) addFields() (mistakes []error) {
 			mistakes = append(mistakes, fmt.Errorf("%s: field %q is not a plain (dotted) name", d.Name, f.Name))
 		case lower == "doc" || lower == "rowid" || lower == "oid":
 			mistakes = append(mistakes, fmt.Errorf("%s: field %q is a column of the embedded engine", d.Name, f.Name))
-		// SQLite folds the case of column names.
+		// SQLite ignores case in column names.
 		case folded[lower]:
 			mistakes = append(mistakes, fmt.Errorf("%s: field %q is declared twice", d.Name, f.Name))
 		case f.Kind < String || f.Kind > Time:
@@ -174,8 +175,8 @@ func (d *Declared) checkIndexes() (mistakes []error) {
 	return mistakes
 }
 
-// Collection finds a declared collection; one that is not declared is an
-// internal error.
+// Collection returns a declared collection; an undeclared one is an internal
+// error.
 func (all Declarations) Collection(name string) (*Declared, error) {
 	if d := all[name]; d != nil {
 		return d, nil
@@ -183,8 +184,8 @@ func (all Declarations) Collection(name string) (*Declared, error) {
 	return nil, models.Internal(fmt.Errorf("database: collection %q is not declared", name))
 }
 
-// Conflict is the error of a duplicate in the named unique index, or in "_id"
-// where the name is that of none.
+// Conflict returns the error for a duplicate in the named unique index. An
+// unknown name means "_id".
 func (d *Declared) Conflict(index string, cause error) error {
 	code := "already_exists"
 	for _, ix := range d.Indexes {
@@ -195,8 +196,8 @@ func (d *Declared) Conflict(index string, cause error) error {
 	return models.Conflict(code, "Something with the same unique value exists already.").Because(cause)
 }
 
-// Refuse is the error of a question the contract does not allow: a fault in
-// our own code, found before the database is asked.
+// Refuse returns the internal error for a query outside of the contract. Such a
+// query is a bug in Pulse; the database never receives it.
 func (d *Declared) Refuse(format string, args ...any) error {
 	return models.Internal(fmt.Errorf("database: "+d.Name+": "+format, args...))
 }

@@ -8,7 +8,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-func TestASchemaThatCannotBeKeptIsRefusedWithEveryMistakeNamed(t *testing.T) {
+func TestAnInvalidSchemaIsRefusedWithAListOfEveryMistake(t *testing.T) {
 	hour, negative := time.Hour, -time.Hour
 	fields := []Field{{"name", String}, {"at", Time}, {"n", Int}}
 	for mistake, c := range map[string]Collection{
@@ -41,7 +41,7 @@ func TestASchemaThatCannotBeKeptIsRefusedWithEveryMistakeNamed(t *testing.T) {
 	}
 }
 
-func TestIndexesAreNamedAsMongoDBNamesThem(t *testing.T) {
+func TestIndexNamesAreThoseOfMongoDB(t *testing.T) {
 	for want, keys := range map[string][]string{
 		"email_1": {"email"}, "org_id_1_created_at_-1": {"org_id", "-created_at"}, "owner.id_-1": {"-owner.id"},
 	} {

@@ -8,7 +8,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// Operator is a comparison of the subset.
+// Operator is a comparison of the query language.
 type Operator string
 
 const (
@@ -22,33 +22,34 @@ const (
 	Exists       Operator = "$exists"
 )
 
-// maxAlternatives bounds $or, and MaxBatch bounds $in, so that no statement
-// grows without limit.
+// maxAlternatives limits $or, as MaxBatch limits $in, so that statements have a
+// bounded size.
 const maxAlternatives = 100
 
-// Condition is one comparison of a declared field, checked: its values have
-// the field's kind and are string, int64, float64, bool or, for times, int64
-// milliseconds since 1970 (BSON's precision).
+// Condition is one checked comparison of a declared field. Its values have the
+// field's kind: string, int64, float64, bool or, for times, int64 milliseconds
+// since 1970 (the precision of BSON).
 type Condition struct {
 	Field string
 	Op    Operator
-	// value is the operand of every operator but $in; a bool for $exists.
+	// Value is the operand of every operator except $in; a bool for $exists.
 	Value any
-	// values are the operands of $in, perhaps none: then nothing matches.
+	// Values are the operands of $in; an empty list matches nothing.
 	Values []any
 }
 
-// Conditions must all hold.
+// Conditions are a conjunction.
 type Conditions []Condition
 
-// Filter is a checked filter: all of all, and one of any unless it is empty.
+// Filter is a checked filter: every condition of All and, unless Any is empty,
+// at least one conjunction of Any.
 type Filter struct {
 	All Conditions
 	Any []Conditions
 }
 
-// Equal returns the value the filter demands of a field, if it demands one
-// with an equality outside of $or.
+// Equal returns the value of an equality on a field outside of $or, if the
+// filter has one.
 func (f Filter) Equal(field string) (any, bool) {
 	for _, c := range f.All {
 		if c.Field == field && c.Op == Equal {
@@ -64,10 +65,11 @@ type SortKey struct {
 	Descending bool
 }
 
-// CheckQuery checks what Find and FindOne are asked. many demands a limit.
+// CheckQuery checks the query of Find (many, which requires a limit) or
+// FindOne.
 func (d *Declared) CheckQuery(q Query, many bool) (Filter, []SortKey, error) {
 	if q.Limit < 0 || many && q.Limit == 0 {
-		return Filter{}, nil, d.Refuse("a list without a positive limit (%d)", q.Limit)
+		return Filter{}, nil, d.Refuse("a list with limit %d; a positive limit is required", q.Limit)
 	}
 	f, err := d.CheckFilter(q.Filter)
 	if err != nil {
@@ -77,25 +79,24 @@ func (d *Declared) CheckQuery(q Query, many bool) (Filter, []SortKey, error) {
 	return f, keys, err
 }
 
-// CheckWriteFilter is CheckFilter for what changes documents: there a nil
-// Filter is refused, so that one that was forgotten does not change them all
-// (bson.D{} says "all" on purpose).
+// CheckWriteFilter is CheckFilter for writes. It refuses a nil filter, so that
+// a forgotten filter does not change every document; bson.D{} means all.
 func (d *Declared) CheckWriteFilter(raw bson.D) (Filter, error) {
 	if raw == nil {
-		return Filter{}, d.Refuse("a change with a nil filter")
+		return Filter{}, d.Refuse("a write with a nil filter")
 	}
 	return d.CheckFilter(raw)
 }
 
-// CheckFilter checks a filter against the declaration: declared fields,
-// operators of the subset, values of the declared kind. A nil filter matches
-// every document, as an empty one does.
+// CheckFilter checks a filter against the declaration: declared fields, known
+// operators, values of the declared kind. A nil or empty filter matches every
+// document.
 func (d *Declared) CheckFilter(raw bson.D) (Filter, error) {
 	var f Filter
 	f.All = make(Conditions, 0, len(raw))
 	for i, e := range raw {
 		if namedBefore(raw, i) {
-			return Filter{}, d.Refuse("filter names %q twice; put both comparisons in one document", e.Key)
+			return Filter{}, d.Refuse("filter contains %q twice; put both comparisons in one document", e.Key)
 		}
 		var err error
 		if e.Key == "$or" {
@@ -127,7 +128,7 @@ func (d *Declared) checkOr(value any) ([]Conditions, error) {
 		var all Conditions
 		for j, e := range alternative {
 			if namedBefore(alternative, j) {
-				return nil, d.Refuse("alternative %d of $or names %q twice", i, e.Key)
+				return nil, d.Refuse("alternative %d of $or contains %q twice", i, e.Key)
 			}
 			var err error
 			if all, err = d.checkField(all, e.Key, e.Value); err != nil {
@@ -139,7 +140,7 @@ func (d *Declared) checkOr(value any) ([]Conditions, error) {
 	return alternatives, nil
 }
 
-// checkField adds the comparisons a filter makes of one field.
+// checkField appends the comparisons of one field.
 func (d *Declared) checkField(all Conditions, field string, value any) (Conditions, error) {
 	kind := d.Kinds[field]
 	if kind == 0 {
@@ -155,7 +156,7 @@ func (d *Declared) checkField(all Conditions, field string, value any) (Conditio
 	}
 	for i, e := range comparisons {
 		if namedBefore(comparisons, i) {
-			return nil, d.Refuse("filter on %q says %q twice", field, e.Key)
+			return nil, d.Refuse("filter on %q contains %q twice", field, e.Key)
 		}
 		c := Condition{Field: field, Op: Operator(e.Key)}
 		var err error
@@ -171,7 +172,7 @@ func (d *Declared) checkField(all Conditions, field string, value any) (Conditio
 			}
 			c.Value = exists
 		default:
-			err = d.Refuse("filter on %q with %q, which is outside of the subset", field, e.Key)
+			err = d.Refuse("filter on %q with %q, which is not an operator of the query language", field, e.Key)
 		}
 		if err != nil {
 			return nil, err
@@ -200,8 +201,8 @@ func (d *Declared) checkValues(field string, kind FieldKind, value any) ([]any, 
 	return values, nil
 }
 
-// checkValue brings a value to the form of its field's kind. Named types
-// (models.ProjectID) count as what they are made of, as in BSON.
+// checkValue converts a value to the form of its field's kind. A named type
+// (models.ProjectID) counts as its underlying type, as in BSON.
 func (d *Declared) checkValue(field string, kind FieldKind, value any) (any, error) {
 	switch v := value.(type) {
 	case string:
@@ -221,7 +222,7 @@ func (d *Declared) checkValue(field string, kind FieldKind, value any) (any, err
 			return int64(v), nil
 		}
 	case nil:
-		return nil, d.Refuse("filter on %q with null; say $exists: false", field)
+		return nil, d.Refuse("filter on %q with null; use $exists: false", field)
 	default:
 		r := reflect.ValueOf(value)
 		switch {
@@ -246,7 +247,7 @@ func (d *Declared) CheckSort(raw bson.D) ([]SortKey, error) {
 			return nil, d.Refuse("sort by %q, which is not declared", e.Key)
 		}
 		if namedBefore(raw, i) {
-			return nil, d.Refuse("sort names %q twice", e.Key)
+			return nil, d.Refuse("sort contains %q twice", e.Key)
 		}
 		direction := reflect.ValueOf(e.Value)
 		if !direction.IsValid() || !direction.CanInt() || direction.Int() != 1 && direction.Int() != -1 {
@@ -257,7 +258,7 @@ func (d *Declared) CheckSort(raw bson.D) ([]SortKey, error) {
 	return keys, nil
 }
 
-// document reads a value as a document of the driver, bson.D or bson.M.
+// document returns a value as a document if it is a bson.D or a bson.M.
 func document(value any) (bson.D, bool) {
 	switch v := value.(type) {
 	case bson.D:

@@ -1,9 +1,9 @@
 package engine
 
-// MaxGroups is the most groups one Sum returns; more are an internal error.
+// MaxGroups is the most groups of one Sum; more are an internal error.
 const MaxGroups = 100_000
 
-// CheckSum checks the fields of a Sum.
+// CheckSum checks the field and the grouping of a Sum.
 func (d *Declared) CheckSum(field string, groupBy []string) error {
 	if kind := d.Kinds[field]; kind != Int && kind != Float {
 		return d.Refuse("sum of %q, which is not a declared number", field)

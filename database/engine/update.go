@@ -15,7 +15,7 @@ import (
 // engines so that data can move between them.
 const maxDocument = 16 << 20
 
-// Change is one checked change of an update: an operator at a path.
+// Change is one checked change of an update: an operator, a path and a value.
 type Change struct {
 	Op    string
 	Path  []string
@@ -24,13 +24,12 @@ type Change struct {
 
 func (c Change) Name() string { return strings.Join(c.Path, ".") }
 
-// CheckUpdate checks an update against the declaration and returns its changes
-// in the order MongoDB applies them, by name of the field. Fields that are not
-// declared may be changed, since documents have more fields than those asked
-// for; declared ones only to values of their kind, and "_id" never.
+// CheckUpdate checks an update and returns its changes in the order in which
+// MongoDB applies them: by field name. An update may change undeclared fields,
+// declared fields only to values of their kind, and never "_id".
 func (d *Declared) CheckUpdate(update bson.D) ([]Change, error) {
 	if len(update) == 0 {
-		return nil, d.Refuse("an update that changes nothing")
+		return nil, d.Refuse("an empty update")
 	}
 	raw, err := bson.Marshal(update)
 	if err != nil {
@@ -43,7 +42,7 @@ func (d *Declared) CheckUpdate(update bson.D) ([]Change, error) {
 	var changes []Change
 	for i, o := range operators {
 		if namedBefore(update, i) {
-			return nil, d.Refuse("update says %q twice", o.Key())
+			return nil, d.Refuse("update contains %q twice", o.Key())
 		}
 		fields, ok := o.Value().DocumentOK()
 		if !ok {
@@ -65,8 +64,9 @@ func (d *Declared) CheckUpdate(update bson.D) ([]Change, error) {
 	return changes, d.checkOverlap(changes)
 }
 
-// checkOverlap refuses two changes of one field, or of a field and its parent,
-// whose outcome would hang on their order (MongoDB: ConflictingUpdateOperators).
+// checkOverlap refuses changes of the same field, or of a field and its parent:
+// their result would depend on their order (ConflictingUpdateOperators on
+// MongoDB).
 func (d *Declared) checkOverlap(changes []Change) error {
 	for i, a := range changes {
 		for _, b := range changes[i+1:] {
@@ -80,12 +80,13 @@ func (d *Declared) checkOverlap(changes []Change) error {
 
 func (d *Declared) checkChange(c Change) error {
 	if c.Path[0] == IDField {
-		return d.Refuse("update of %q, which never changes", IDField)
+		return d.Refuse("update of %q, which is immutable", IDField)
 	}
 	for _, part := range c.Path {
-		// Numbers would be positions in an array on MongoDB; arrays are set whole.
+		// MongoDB reads a number as an array index; Pulse replaces arrays as a
+		// whole.
 		if part == "" || part[0] == '$' || strings.Trim(part, "0123456789") == "" {
-			return d.Refuse("update of %q, which is not a path of names", c.Name())
+			return d.Refuse("update of %q: not a path of field names", c.Name())
 		}
 	}
 	switch c.Op {
@@ -103,13 +104,13 @@ func (d *Declared) checkChange(c Change) error {
 			return d.Refuse("%s of %q with a %s", c.Op, c.Name(), c.Value.Type)
 		}
 	default:
-		return d.Refuse("update with %q, which is outside of the subset", c.Op)
+		return d.Refuse("update with %q, which is not an operator of the query language", c.Op)
 	}
 	return d.checkPlaced(c.Path, c.Value)
 }
 
-// checkPlaced checks a value that is put at a path: it is a declared field, or
-// a document that contains declared ones, or none of our concern.
+// checkPlaced checks the kind of a value that is stored at a path: at a
+// declared field or, in a document, at the declared fields below the path.
 func (d *Declared) checkPlaced(path []string, value bson.RawValue) error {
 	for _, p := range d.Paths {
 		switch {
@@ -129,26 +130,26 @@ func (d *Declared) checkPlaced(path []string, value bson.RawValue) error {
 	return nil
 }
 
-// CheckUpsert checks that a filter describes the document an upsert would
-// make: "_id" by equality, and no alternatives.
+// CheckUpsert checks that a filter describes the document to insert: an
+// equality on "_id" and no $or.
 func (d *Declared) CheckUpsert(f Filter) error {
 	if _, ok := f.Equal(IDField); !ok || len(f.Any) > 0 {
-		return d.Refuse("an upsert whose filter does not name %q, or with $or", IDField)
+		return d.Refuse("an upsert needs a filter with %q and without $or", IDField)
 	}
 	return nil
 }
 
-// CheckDocument checks a whole document before it is stored: a string "_id",
-// MongoDB's size limit, and every declared field absent or of its kind. Null
-// is not absent: such fields want omitempty, so that $exists and unique
-// indexes mean the same on both engines.
+// CheckDocument checks a document before it is stored: a string "_id",
+// MongoDB's size limit, and every declared field absent or of its kind. Null is
+// not absent: such fields need omitempty, so that $exists and unique indexes
+// mean the same on both engines.
 func (d *Declared) CheckDocument(doc bson.Raw) error {
 	if len(doc) > maxDocument {
 		return d.Refuse("a document of %d bytes; %d are allowed", len(doc), maxDocument)
 	}
 	id, ok := doc.Lookup(IDField).StringValueOK()
 	if !ok || id == "" {
-		return d.Refuse("a document whose %q is not a string with something in it", IDField)
+		return d.Refuse("a document without a non-empty string %q", IDField)
 	}
 	for _, p := range d.Paths {
 		if _, err := d.FieldOf(doc, p); err != nil {
@@ -158,8 +159,8 @@ func (d *Declared) CheckDocument(doc bson.Raw) error {
 	return nil
 }
 
-// FieldOf reads a declared field of a document; absent is a zero RawValue,
-// another kind than declared an internal error.
+// FieldOf returns a declared field of a document. An absent field is a zero
+// RawValue; another kind than declared is an internal error.
 func (d *Declared) FieldOf(doc bson.Raw, p Path) (bson.RawValue, error) {
 	value, err := d.lookUp(p, bson.RawValue{Type: bson.TypeEmbeddedDocument, Value: doc}, p.Parts)
 	if err != nil {
@@ -171,16 +172,16 @@ func (d *Declared) FieldOf(doc bson.Raw, p Path) (bson.RawValue, error) {
 	return value, nil
 }
 
-// lookUp follows a path from a value. A scalar on the way means absent, as on
-// MongoDB; an array is refused, since there MongoDB would look into its
-// elements and a declared field has one value.
+// lookUp follows a path from a value. A scalar on the path means absent, as on
+// MongoDB. An array is refused: MongoDB would search its elements, and a
+// declared field has one value.
 func (d *Declared) lookUp(p Path, value bson.RawValue, path []string) (bson.RawValue, error) {
 	for _, part := range path {
 		switch value.Type {
 		case bson.TypeEmbeddedDocument:
 			value = bson.Raw(value.Value).Lookup(part)
 		case bson.TypeArray:
-			return bson.RawValue{}, d.Refuse("an array on the way to %q", p.Name)
+			return bson.RawValue{}, d.Refuse("an array on the path of %q", p.Name)
 		default:
 			return bson.RawValue{}, nil
 		}
@@ -194,9 +195,9 @@ func IsNumber(v bson.RawValue) bool {
 	return v.Type == bson.TypeInt32 || v.Type == bson.TypeInt64 || v.Type == bson.TypeDouble
 }
 
-// HasKind tells whether a stored value may stand in a field of a kind. A Float
-// may hold integers (an $inc by one leaves one behind), but not NaN, which
-// equals nothing and sorts differently everywhere.
+// HasKind reports whether a stored value is valid for a kind. A Float may hold
+// an integer (the result of an $inc by one) but not NaN, which equals nothing
+// and has no defined order.
 func HasKind(v bson.RawValue, kind FieldKind) bool {
 	switch kind {
 	case String:

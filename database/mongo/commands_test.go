@@ -13,7 +13,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-// field reads a value inside of a command as extended JSON, "" if it is absent.
+// commandField returns a value of a command as extended JSON, "" if absent.
 func commandField(command bson.Raw, path ...string) string {
 	v := command.Lookup(path...)
 	if v.Type == 0 {
@@ -22,7 +22,7 @@ func commandField(command bson.Raw, path ...string) string {
 	return v.String()
 }
 
-func TestWritesAskForAJournalledMajorityAndCanBeRetried(t *testing.T) {
+func TestWritesRequireAJournalledMajorityAndAreRetryable(t *testing.T) {
 	s := newWireServer(t, func(command bson.Raw) any {
 		if commandName(command) == "findAndModify" {
 			return bson.D{{Key: "ok", Value: 1}, {Key: "value", Value: bson.D{{Key: "_id", Value: "x"}}}}
@@ -61,7 +61,7 @@ func TestWritesAskForAJournalledMajorityAndCanBeRetried(t *testing.T) {
 	}
 }
 
-func TestReadsAskThePrimaryForWhatAMajorityHas(t *testing.T) {
+func TestReadsUseThePrimaryWithReadConcernMajority(t *testing.T) {
 	s := newWireServer(t, func(bson.Raw) any {
 		return wireCursor(0, bson.D{{Key: "_id", Value: "x"}, {Key: "n", Value: int64(1)}})
 	})
@@ -84,7 +84,7 @@ func TestReadsAskThePrimaryForWhatAMajorityHas(t *testing.T) {
 	}
 }
 
-func TestAnUpsertThatFindsItsDocumentMadeMeanwhileUpdatesIt(t *testing.T) {
+func TestAnUpsertThatLosesARaceUpdatesTheDocument(t *testing.T) {
 	const duplicateID = `E11000 duplicate key error collection: pulse_test.people index: _id_ dup key: { _id: "x" }`
 	for _, name := range []string{"update", "findAndModify"} {
 		tries := 0
@@ -113,7 +113,7 @@ func TestAnUpsertThatFindsItsDocumentMadeMeanwhileUpdatesIt(t *testing.T) {
 	}
 }
 
-func TestADuplicateThatTryingAgainDoesNotMendIsAConflict(t *testing.T) {
+func TestADuplicateThatARetryCannotFixIsAConflict(t *testing.T) {
 	for _, c := range []struct {
 		index, code string
 		upsert      bool
@@ -135,7 +135,7 @@ func TestADuplicateThatTryingAgainDoesNotMendIsAConflict(t *testing.T) {
 	}
 }
 
-func TestABatchIsInsertedUnorderedAndItsDuplicatesReported(t *testing.T) {
+func TestInsertManyIsUnorderedAndReportsDuplicates(t *testing.T) {
 	s := newWireServer(t, func(bson.Raw) any { return wireDuplicate(1, mongoDuplicateEmail) })
 	m := openWire(t, s, "")
 	dups, err := m.InsertMany(t.Context(), "people", []any{bson.D{{Key: "_id", Value: "a"}}, bson.D{{Key: "_id", Value: "b"}}})
@@ -150,7 +150,7 @@ func TestABatchIsInsertedUnorderedAndItsDuplicatesReported(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotDeclaredIsRefusedBeforeMongoDBIsAsked(t *testing.T) {
+func TestUndeclaredQueriesAreRefusedBeforeMongoDBIsAsked(t *testing.T) {
 	s := newWireServer(t, nil)
 	m := openWire(t, s, "")
 	id := bson.D{{Key: "_id", Value: "x"}}
@@ -218,7 +218,7 @@ func TestWhatIsNotDeclaredIsRefusedBeforeMongoDBIsAsked(t *testing.T) {
 	}
 }
 
-func TestASumGroupsWithAbsentKeysAsNil(t *testing.T) {
+func TestASumReturnsAbsentGroupKeysAsNil(t *testing.T) {
 	row := func(id bson.D, sum any, count int32) bson.D {
 		return bson.D{{Key: "_id", Value: id}, {Key: "sum", Value: sum}, {Key: "count", Value: count}}
 	}
@@ -246,7 +246,7 @@ func TestASumGroupsWithAbsentKeysAsNil(t *testing.T) {
 	}
 }
 
-func TestFindStopsAndClosesItsCursorWhenItsCallerDoes(t *testing.T) {
+func TestFindClosesItsCursorWhenItsCallerStops(t *testing.T) {
 	endless := func(command bson.Raw) any {
 		switch commandName(command) {
 		case "find":

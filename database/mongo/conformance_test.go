@@ -16,8 +16,8 @@ import (
 	"pulse-control-plane/database/mongo"
 )
 
-// TestTheMongoDBEngineConforms runs where TEST_MONGO_URI names a server on
-// which databases "pulse_test_…" may be made and dropped.
+// TestTheMongoDBEngineConforms runs if TEST_MONGO_URI names a server on which
+// it may create and drop databases "pulse_test_…".
 func TestTheMongoDBEngineConforms(t *testing.T) {
 	uri := os.Getenv("TEST_MONGO_URI")
 	if uri == "" {

@@ -16,16 +16,15 @@ import (
 	"pulse-control-plane/models"
 )
 
-// MongoOptions is how OpenMongo goes about it. The zero value is silent and
-// takes the defaults.
+// Options configure Open. The zero value is silent and uses the defaults.
 type Options struct {
-	// Log gets one warning for each try that found no database.
+	// Log receives one warning for each failed attempt to connect.
 	Log zerolog.Logger
-	// IndexTimeout bounds the making of one index by EnsureSchema; default ten
-	// minutes. The time depends on the documents that are there.
+	// IndexTimeout limits the build of one index by EnsureSchema; default ten
+	// minutes. The time depends on the number of documents.
 	IndexTimeout time.Duration
-	// FirstWait and LongestWait bound the time between two tries at start,
-	// which doubles with each; defaults 250 ms and 10 s.
+	// FirstWait and LongestWait limit the wait between two attempts at start,
+	// which doubles each time; defaults 250 ms and 10 s.
 	FirstWait, LongestWait time.Duration
 }
 
@@ -42,18 +41,17 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// OpenMongo connects to MongoDB and waits for it: a database that is away is
-// asked again, with growing waits and a log line each time, until ctx ends
-// (models.Unavailable). What waiting does not mend is returned at once: a
-// connection string or name that is not valid, a schema that is not, refused
-// credentials (models.Internal). Neither errors nor log lines contain the
-// password.
+// Open connects to MongoDB. While the database is unavailable it retries with
+// growing waits and one log line each, until ctx ends (models.Unavailable).
+// Errors that a retry cannot fix are returned at once (models.Internal): an
+// invalid connection string, name or schema, refused credentials. Neither
+// errors nor log lines contain the password.
 //
-// Of the connection string, mongodb:// or mongodb+srv://, every option that the
-// driver knows holds before Pulse's defaults: write concern majority with
-// journal, read concern majority, primary, retries on, a pool of 2 to 100
-// connections, 3 s to find a server, 4 s for an operation (timeoutMS). Wire
-// compression is off unless it asks for it.
+// Every option of the connection string (mongodb:// or mongodb+srv://) that the
+// driver knows overrides the defaults of Pulse: write concern majority with
+// journal, read concern majority, primary, retries, a pool of 2 to 100
+// connections, 3 s to select a server, 4 s for an operation (timeoutMS), no
+// wire compression.
 func Open(ctx context.Context, uri, dbName string, schema []engine.Collection, opts Options) (*Engine, error) {
 	declared, err := engine.Declare(schema)
 	if err != nil {
@@ -68,7 +66,7 @@ func Open(ctx context.Context, uri, dbName string, schema []engine.Collection, o
 		client, o, err := connect(ctx, uri)
 		if err == nil {
 			if try > 1 {
-				opts.Log.Info().Strs("hosts", o.Hosts).Int("tries", try).Msg("MongoDB is there")
+				opts.Log.Info().Strs("hosts", o.Hosts).Int("tries", try).Msg("connected to MongoDB")
 			}
 			return &Engine{
 				client:           client,
@@ -84,7 +82,7 @@ func Open(ctx context.Context, uri, dbName string, schema []engine.Collection, o
 		}
 		if ctx.Err() == nil {
 			opts.Log.Warn().Err(errors.Unwrap(err)).Int("try", try).Dur("next_try_in", wait).
-				Msg("MongoDB does not answer; waiting for it")
+				Msg("MongoDB does not answer; retrying")
 		}
 		if !pause(ctx, wait) {
 			return nil, err
@@ -93,8 +91,8 @@ func Open(ctx context.Context, uri, dbName string, schema []engine.Collection, o
 	}
 }
 
-// connectMongo asks the primary for a sign of life and makes a client. On
-// failure nothing is left open.
+// connect pings the primary and returns a client. On failure it leaves nothing
+// open.
 func connect(ctx context.Context, uri string) (*mongo.Client, *options.ClientOptions, error) {
 	o, err := clientOptions(uri)
 	var dns *net.DNSError
@@ -104,16 +102,16 @@ func connect(ctx context.Context, uri string) (*mongo.Client, *options.ClientOpt
 	if err != nil {
 		return nil, nil, models.Internal(err)
 	}
-	// The question goes through a client without a least pool: what a
-	// connection made in the background meets, such as refused credentials,
-	// reaches the question only as a pool that was cleared.
+	// The ping uses a client without a minimum pool: an error of a background
+	// connection, such as refused credentials, would reach the ping only as a
+	// cleared pool.
 	probe, err := mongo.Connect(o, options.Client().SetMinPoolSize(0))
 	if err != nil {
 		return nil, nil, models.Internal(uriError(uri, err))
 	}
 	m := Engine{client: probe, operationTimeout: *o.Timeout}
 	err = m.Ping(ctx)
-	// Nothing is in use, so this waits for nobody.
+	// No operation is active, so this does not wait.
 	_ = probe.Disconnect(context.WithoutCancel(ctx))
 	if err != nil {
 		return nil, nil, err
@@ -125,7 +123,7 @@ func connect(ctx context.Context, uri string) (*mongo.Client, *options.ClientOpt
 	return client, o, nil
 }
 
-// pause waits and tells whether it did so in full rather than ctx ending.
+// pause waits for d and reports whether ctx did not end.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -137,11 +135,11 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// checkDatabaseName checks a database's name against MongoDB's naming
-// restrictions on every platform (mongodb.com/docs/manual/reference/limits).
+// checkDatabaseName checks a database name against MongoDB's restrictions for
+// all platforms (mongodb.com/docs/manual/reference/limits).
 func checkDatabaseName(name string) error {
 	if name == "" || len(name) > 63 || strings.ContainsAny(name, "/\\. \"$*<>:|?\x00") {
-		return fmt.Errorf("mongodb: %q can not be a database's name", name)
+		return fmt.Errorf("mongodb: invalid database name %q", name)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-// mongoLog collects log lines and tells of each.
+// mongoLog collects log lines and announces each.
 type mongoLog struct {
 	mu    sync.Mutex
 	lines []string
@@ -34,7 +34,7 @@ func (l *mongoLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// scramServer refuses everybody's credentials.
+// scramServer refuses all credentials.
 func scramServer(t *testing.T) *wireServer {
 	return newWireServer(t, func(command bson.Raw) any {
 		if strings.HasPrefix(commandName(command), "sasl") {
@@ -44,7 +44,7 @@ func scramServer(t *testing.T) *wireServer {
 	})
 }
 
-func TestADatabaseThatIsAwayAtStartIsWaitedFor(t *testing.T) {
+func TestOpenRetriesUntilTheDatabaseAnswers(t *testing.T) {
 	s := newWireServer(t, nil)
 	s.away.Store(true)
 	logs := &mongoLog{wrote: func(n int) {
@@ -82,7 +82,7 @@ func TestADatabaseThatIsAwayAtStartIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestWaitingForTheDatabaseEndsWithTheContext(t *testing.T) {
+func TestRetryingEndsWithTheContext(t *testing.T) {
 	s := newWireServer(t, nil)
 	s.away.Store(true)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -94,7 +94,7 @@ func TestWaitingForTheDatabaseEndsWithTheContext(t *testing.T) {
 	}
 }
 
-func TestWhatWaitingDoesNotMendFailsAtOnce(t *testing.T) {
+func TestErrorsThatARetryCannotFixAreReturnedAtOnce(t *testing.T) {
 	s := scramServer(t)
 	address := s.listener.Addr().String()
 	undeclared := []engine.Collection{{Name: "people", Indexes: []engine.Index{{Keys: []string{"nobody"}}}}}
@@ -122,7 +122,7 @@ func TestWhatWaitingDoesNotMendFailsAtOnce(t *testing.T) {
 	}
 }
 
-func TestNoLogLineTellsThePassword(t *testing.T) {
+func TestNoLogLineContainsThePassword(t *testing.T) {
 	s := newWireServer(t, nil)
 	s.away.Store(true)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -139,7 +139,7 @@ func TestNoLogLineTellsThePassword(t *testing.T) {
 	}
 }
 
-func TestAServerThatDoesNotAnswerIsUnavailableInTimeWhateverTheCallersDeadline(t *testing.T) {
+func TestASilentServerIsUnavailableWithinTheOperationTimeout(t *testing.T) {
 	s := newWireServer(t, func(bson.Raw) any { return errSilence })
 	m := openWire(t, s, "timeoutMS=100")
 	far, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -197,13 +197,13 @@ func TestAServerThatDoesNotAnswerIsUnavailableInTimeWhateverTheCallersDeadline(t
 	}
 }
 
-func TestClosingIsBoundedWhenTheDatabaseDoesNotAnswer(t *testing.T) {
+func TestCloseIsBoundedWhileTheDatabaseDoesNotAnswer(t *testing.T) {
 	s := newWireServer(t, nil)
 	m, err := Open(t.Context(), s.uri("timeoutMS=100"), "pulse_test", testSchema(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A session that the driver has to end with a command.
+	// A session that the driver ends with a command.
 	if err := m.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestClosingIsBoundedWhenTheDatabaseDoesNotAnswer(t *testing.T) {
 	}
 }
 
-func TestAfterCloseEverythingIsUnavailable(t *testing.T) {
+func TestEveryOperationAfterCloseIsUnavailable(t *testing.T) {
 	m, err := Open(t.Context(), newWireServer(t, nil).uri(""), "pulse_test", testSchema(), Options{})
 	if err != nil {
 		t.Fatal(err)

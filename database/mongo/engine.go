@@ -11,19 +11,20 @@ import (
 	"pulse-control-plane/database/engine"
 )
 
-// Mongo is the engine for MongoDB: the official driver, given documents,
-// filters and updates as they are. It is safe for concurrent use.
+// Engine is the engine for MongoDB: the official driver, given documents,
+// filters and updates unchanged. It is safe for concurrent use.
 //
-// Reads go to the primary with read concern majority and writes are
-// acknowledged by a journalled majority. Together the two give what the rest of
-// Pulse relies on: a reader sees what was acknowledged to anybody before, and
-// nothing it saw is rolled back by a failover ("Read Your Own Writes",
-// mongodb.com/docs/manual/reference/read-concern-majority). Updates always act
-// on the newest document, whatever the read concern.
+// Reads go to the primary with read concern majority; writes are acknowledged
+// by a journalled majority. A failover therefore rolls back neither an
+// acknowledged write nor what a reader saw ("Read Your Own Writes",
+// mongodb.com/docs/manual/reference/read-concern-majority). A read may miss a
+// write that another client got acknowledged in the same moment: the primary
+// learns of the majority by itself and not through that acknowledgement.
+// Updates always change the newest document, whatever the read concern.
 //
-// No operation outlives its deadline (MongoOptions.OperationTimeout): with the
-// database away, each answers models.Unavailable within it. A write that ended
-// so may or may not have happened.
+// No operation outlives its deadline (timeoutMS): while the database is
+// unavailable each returns models.Unavailable within it. Such a write may have
+// happened or not.
 type Engine struct {
 	client   *mongo.Client
 	db       *mongo.Database
@@ -36,13 +37,13 @@ type Engine struct {
 
 var _ engine.Engine = (*Engine)(nil)
 
-// mongoCollection is a declared collection and the driver's handle on it.
+// collection is a declared collection and its driver handle.
 type collection struct {
 	*engine.Declared
 	handle *mongo.Collection
 }
 
-// collection finds a declared collection; any other is an internal error.
+// collection returns a declared collection; any other is an internal error.
 func (m *Engine) collection(name string) (collection, error) {
 	d, err := m.declared.Collection(name)
 	if err != nil {
@@ -51,40 +52,41 @@ func (m *Engine) collection(name string) (collection, error) {
 	return collection{d, m.db.Collection(name)}, nil
 }
 
-// bounded puts the deadline of one operation on ctx; a nearer one stays. The
-// driver would let a farther deadline of the caller replace its own timeout
-// (options.ClientOptions.SetTimeout), so its setting alone is no bound.
+// bounded adds the deadline of one operation to ctx; an earlier one stays. It
+// is needed because a later deadline of the caller replaces the driver's own
+// timeout (options.ClientOptions.SetTimeout).
 func (m *Engine) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if m.operationTimeout <= 0 { // "timeoutMS=0" in the URI: the operator wants none
+	if m.operationTimeout <= 0 { // "timeoutMS=0" in the URI: no timeout
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeout(ctx, m.operationTimeout)
 }
 
-// Name implements Engine.
+// Name implements engine.Engine.
 func (m *Engine) Name() string { return "mongodb" }
 
-// Exclusive implements Engine: other replicas, and people, may write too.
+// Exclusive implements engine.Engine: other replicas and people may write too.
 func (m *Engine) Exclusive() bool { return false }
 
-// Run implements Engine. MongoDB does its own upkeep (its TTL monitor), so it
-// only waits for ctx to end; it returns nil.
+// Run implements engine.Engine. MongoDB deletes expired documents by itself, so
+// Run only waits for ctx to end; it returns nil.
 func (m *Engine) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
 }
 
-// Ping implements Engine: it asks the primary, as every read and write does.
+// Ping implements engine.Engine: it pings the primary, which serves all reads
+// and writes.
 func (m *Engine) Ping(ctx context.Context) error {
 	ctx, cancel := m.bounded(ctx)
 	defer cancel()
 	return failure(nil, m.client.Ping(ctx, readpref.Primary()))
 }
 
-// Close implements Engine. It tells the server which sessions ended, waits for
-// operations under way and closes the connections; what is not done when ctx or
-// the deadline of one operation ends is cut. Later operations are unavailable;
-// closing again does nothing.
+// Close implements engine.Engine. It ends the sessions at the server, waits for
+// active operations and closes the connections, until ctx or the deadline of
+// one operation ends. Later operations are unavailable; a second Close does
+// nothing.
 func (m *Engine) Close(ctx context.Context) error {
 	ctx, cancel := m.bounded(ctx) // the driver sets none for endSessions
 	defer cancel()

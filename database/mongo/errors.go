@@ -16,11 +16,11 @@ import (
 	"pulse-control-plane/models"
 )
 
-// mongoError turns what the driver returned into a *models.Error: no document →
-// not_found, duplicate key → conflict with the code its index declares, network,
-// deadline, cancellation and change of primary → unavailable, else internal. A
-// *models.Error passes. The declaration names the indexes; it may be nil where no
-// document is written.
+// failure converts a driver error to a *models.Error: no document → not_found,
+// duplicate key → conflict with the code of its index, network, deadline,
+// cancellation and change of primary → unavailable, everything else internal. A
+// *models.Error passes unchanged. The declaration names the indexes; it may be
+// nil if no document is written.
 func failure(d *engine.Declared, err error) error {
 	var known *models.Error
 	switch {
@@ -32,8 +32,8 @@ func failure(d *engine.Declared, err error) error {
 		return models.NotFound()
 	case d != nil && mongo.IsDuplicateKeyError(err):
 		index := duplicateKeyIndex(err)
-		// The server's message quotes the value, which may be an address or a
-		// key: the cause names the index alone.
+		// The server's message contains the value, which may be an address or a
+		// key. The cause names only the index.
 		return d.Conflict(index, fmt.Errorf("mongodb: duplicate key in index %q of %s", index, d.Name))
 	case isUnavailable(err):
 		return models.Unavailable(err)
@@ -42,9 +42,9 @@ func failure(d *engine.Declared, err error) error {
 	}
 }
 
-// duplicateKeyIndex names the index of a duplicate key error: by the keyPattern
-// that servers since 4.2 answer with (it holds for an index that somebody made
-// under another name too), else by the message; "" if neither says.
+// duplicateKeyIndex returns the index of a duplicate key error: from the
+// keyPattern that servers send since 4.2 (right also for an index with another
+// name), otherwise from the message; "" if unknown.
 func duplicateKeyIndex(err error) string {
 	message, raw := duplicateKeyDetails(err)
 	if pattern, ok := raw.Lookup("keyPattern").DocumentOK(); ok {
@@ -55,9 +55,9 @@ func duplicateKeyIndex(err error) string {
 	return duplicateKeyIndexName(message)
 }
 
-// duplicateKeyDetails finds the message and the raw answer of the first
-// duplicate in err: in the list of write errors for insert and update, in the
-// answer itself for findAndModify.
+// duplicateKeyDetails returns the message and the raw response of the first
+// duplicate in err: a write error of insert or update, or the response of
+// findAndModify.
 func duplicateKeyDetails(err error) (message string, raw bson.Raw) {
 	var one mongo.WriteException
 	var many mongo.BulkWriteException
@@ -97,8 +97,8 @@ func duplicateKeyIndexName(message string) string {
 	return name
 }
 
-// isMongoUnavailable tells whether err means that the database did not answer,
-// or not as a primary, rather than that it refused the operation.
+// isUnavailable reports whether err means that the database did not answer, or
+// not as a primary, rather than that it refused the operation.
 func isUnavailable(err error) bool {
 	codes := mongo.ErrorCodes(err)
 	for _, code := range codes {
@@ -115,7 +115,7 @@ func isUnavailable(err error) bool {
 		selection  topology.ServerSelectionError
 		queue      topology.WaitQueueTimeoutError
 		connection topology.ConnectionError
-		pool       driver.RetryablePoolError // the pool was cleared: another operation lost its connection
+		pool       driver.RetryablePoolError // another operation lost its connection and cleared the pool
 		network    net.Error
 		labeled    mongo.LabeledError
 	)
@@ -128,24 +128,24 @@ func isUnavailable(err error) bool {
 			labeled.HasErrorLabel(driver.ErrRetryableError))
 }
 
-// isAccessCode tells whether the server refused the credentials or the right:
-// a fault in the set-up that no waiting mends.
+// isAccessCode reports whether the server refused the credentials or the
+// permission. A retry cannot fix that.
 func isAccessCode(code int) bool {
 	switch code {
 	case 13, // Unauthorized
 		18,   // AuthenticationFailed
-		8000: // AtlasError, as Atlas answers bad credentials
+		8000: // AtlasError: bad credentials on Atlas
 		return true
 	}
 	return false
 }
 
-// isUnavailableCode tells whether a server's code means "not now" or "not me".
-// Names and numbers are those of the server's src/mongo/base/error_codes.yml:
-// its categories RetriableError, NotPrimaryError, NetworkError, ShutdownError,
-// Interruption, ExceededTimeLimitError and SystemOverloadedError as far as they
-// reach clients, cursors lost with their server, and write concerns that could
-// not be met in time.
+// isUnavailableCode reports whether a server error code is temporary. Names and
+// numbers are those of the server's src/mongo/base/error_codes.yml: the
+// categories RetriableError, NotPrimaryError, NetworkError, ShutdownError,
+// Interruption, ExceededTimeLimitError and SystemOverloadedError as far as
+// clients receive them, lost cursors, and write concerns that were not met in
+// time.
 func isUnavailableCode(code int) bool {
 	switch code {
 	case 6, // HostUnreachable

@@ -130,7 +130,7 @@ func TestADuplicateKeyIsAConflictWithTheCodeOfItsIndex(t *testing.T) {
 	}
 }
 
-func TestDuplicatesOfABatchAreToldFromOtherFailures(t *testing.T) {
+func TestInsertManySeparatesDuplicatesFromOtherFailures(t *testing.T) {
 	dup := func(i int) mongo.BulkWriteError {
 		return mongo.BulkWriteError{WriteError: mongo.WriteError{Index: i, Code: 11000, Message: mongoDuplicateEmail}}
 	}

@@ -15,13 +15,13 @@ import (
 	"pulse-control-plane/models"
 )
 
-// EnsureSchema implements Engine. Collections come into being with their first
-// index or document. Indexes are made one at a time, and only those missing; an
-// index counts as there when it works as declared, whatever its name.
+// EnsureSchema implements engine.Engine. MongoDB creates a collection with its
+// first index or document. Missing indexes are created one at a time; an index
+// exists if it works as declared, whatever its name.
 //
-// One that can not be made because the server refuses it is reported like one
-// that differs, as long as only speed or expiry hang on it; a unique index that
-// can not be made is an error, since conflicts would go unnoticed.
+// If the server refuses a non-unique index, it is reported as a difference:
+// only speed or expiry depend on it. A unique index that cannot be created is
+// an error, since conflicts would not be detected.
 func (m *Engine) EnsureSchema(ctx context.Context) ([]engine.IndexDifference, error) {
 	var differences []engine.IndexDifference
 	for _, collection := range m.schema {
@@ -46,8 +46,8 @@ func (m *Engine) EnsureSchema(ctx context.Context) ([]engine.IndexDifference, er
 	return differences, nil
 }
 
-// ensureIndex compares an index with those found, and makes it if none is like
-// it in name or keys.
+// ensureIndex compares an index with the existing ones, and creates it if none
+// has its name or keys.
 func (m *Engine) ensureIndex(ctx context.Context, c collection, index engine.Index, found []foundIndex) (*engine.IndexDifference, error) {
 	name, declared := engine.IndexName(index), describeIndex(index)
 	var differs *foundIndex
@@ -68,20 +68,20 @@ func (m *Engine) ensureIndex(ctx context.Context, c collection, index engine.Ind
 		return nil, nil
 	case isUnavailable(err):
 		return nil, models.Unavailable(err)
-	case index.Unique && mongo.IsDuplicateKeyError(err): // whose message quotes the value
-		return nil, models.Internal(fmt.Errorf("mongodb: unique index %s of %s can not be made: "+
-			"documents that are there share a value", name, c.Name))
+	case index.Unique && mongo.IsDuplicateKeyError(err): // its message contains the value
+		return nil, models.Internal(fmt.Errorf("mongodb: unique index %s of %s cannot be created: "+
+			"stored documents share a value", name, c.Name))
 	case index.Unique:
-		return nil, models.Internal(fmt.Errorf("mongodb: unique index %s of %s can not be made: %w", name, c.Name, err))
+		return nil, models.Internal(fmt.Errorf("mongodb: unique index %s of %s cannot be created: %w", name, c.Name, err))
 	default:
 		return &engine.IndexDifference{
 			Collection: c.Name, Index: name, Declared: declared,
-			Found: "missing, and the server refuses it: " + err.Error(),
+			Found: "missing; the server refuses it: " + err.Error(),
 		}, nil
 	}
 }
 
-// createIndex makes one index and waits until it is built.
+// createIndex creates one index and waits for the build.
 func (m *Engine) createIndex(ctx context.Context, c collection, index engine.Index) error {
 	ctx, cancel := context.WithTimeout(ctx, m.indexTimeout)
 	defer cancel()
@@ -104,7 +104,7 @@ func (m *Engine) createIndex(ctx context.Context, c collection, index engine.Ind
 	return err
 }
 
-// partialFilter is {field: {$exists: true}} for each key.
+// partialFilter returns {field: {$exists: true}} for each key.
 func partialFilter(index engine.Index) bson.D {
 	var filter bson.D
 	for _, key := range index.Keys {
@@ -114,18 +114,18 @@ func partialFilter(index engine.Index) bson.D {
 	return filter
 }
 
-// expireSeconds is a duration as TTL indexes take it: whole seconds, rounded up
-// so that nothing goes before its time, within an int32.
+// expireSeconds converts a duration for a TTL index: whole seconds in an int32,
+// rounded up so that no document expires early.
 func expireSeconds(d time.Duration) int32 {
 	const most = 1<<31 - 1
 	return int32(min((d+time.Second-1)/time.Second, most))
 }
 
-// foundIndex is an index of the database: its name, its keys as Index.Keys
-// joined by spaces, and all that matters of it in words.
+// foundIndex is an existing index: its name, its keys (Index.Keys joined by
+// spaces) and a description of everything that affects its function.
 type foundIndex struct{ name, keys, description string }
 
-// indexes lists what indexes a collection has; none if it does not exist.
+// indexes lists the indexes of a collection; none if it does not exist.
 func (m *Engine) indexes(ctx context.Context, c collection) ([]foundIndex, error) {
 	ctx, cancel := m.bounded(ctx)
 	defer cancel()
@@ -148,8 +148,8 @@ func (m *Engine) indexes(ctx context.Context, c collection) ([]foundIndex, error
 	return found, nil
 }
 
-// indexOptions are those options of an index, as listIndexes answers, that
-// change what it does.
+// indexOptions are the options in the response of listIndexes that affect the
+// function of an index.
 type indexOptions struct {
 	Name    string   `bson:"name"`
 	Key     bson.Raw `bson:"key"`
@@ -157,7 +157,7 @@ type indexOptions struct {
 	Sparse  bool     `bson:"sparse"`
 	Hidden  bool     `bson:"hidden"`
 	Partial bson.Raw `bson:"partialFilterExpression"`
-	// Expire is of any numeric type: shells write doubles.
+	// Expire has any numeric type: shells write doubles.
 	Expire    *float64 `bson:"expireAfterSeconds"`
 	Collation bson.Raw `bson:"collation"`
 }
@@ -194,7 +194,8 @@ func readIndex(raw bson.Raw) (foundIndex, error) {
 	return f, nil
 }
 
-// describeIndex says of a declared index what readIndex says of one like it.
+// describeIndex returns for a declared index what readIndex returns for an
+// equal one.
 func describeIndex(index engine.Index) string {
 	description := strings.Join(index.Keys, " ")
 	if index.Unique {
@@ -202,7 +203,7 @@ func describeIndex(index engine.Index) string {
 	}
 	if index.Partial {
 		filter, err := bson.Marshal(partialFilter(index))
-		if err == nil { // strings and bools always have a form in BSON
+		if err == nil { // strings and bools always encode
 			description += " partialFilterExpression=" + bson.Raw(filter).String()
 		}
 	}
@@ -212,16 +213,16 @@ func describeIndex(index engine.Index) string {
 	return description
 }
 
-// indexKeys turns a key pattern, {email: 1, created_at: -1}, into the form of
-// Index.Keys. A special key ("text", "2dsphere", "hashed") is named with its
-// type, which equals no declared one.
+// indexKeys converts a key pattern, {email: 1, created_at: -1}, to the form of
+// Index.Keys. A special key ("text", "2dsphere", "hashed") includes its type
+// and never equals a declared key.
 func indexKeys(pattern bson.Raw) ([]string, error) {
 	elements, err := pattern.Elements()
 	if err != nil {
 		return nil, err
 	}
 	if len(elements) == 0 {
-		return nil, errors.New("a key pattern without keys")
+		return nil, errors.New("empty key pattern")
 	}
 	keys := make([]string, len(elements))
 	for i, e := range elements {

@@ -23,7 +23,7 @@ func listedIndex(name string, key bson.D, options ...bson.E) bson.D {
 	return append(bson.D{{Key: "v", Value: int32(2)}, {Key: "key", Value: key}, {Key: "name", Value: name}}, options...)
 }
 
-// indexServer has some indexes and answers the making of others.
+// indexServer lists some indexes and answers createIndexes.
 func indexServer(t *testing.T, create func(index bson.Raw) any, found ...bson.D) *wireServer {
 	return newWireServer(t, func(command bson.Raw) any {
 		switch commandName(command) {
@@ -41,7 +41,7 @@ func indexServer(t *testing.T, create func(index bson.Raw) any, found ...bson.D)
 	})
 }
 
-func TestMissingIndexesAreMadeAsDeclaredOneAtATime(t *testing.T) {
+func TestMissingIndexesAreCreatedAsDeclaredOneAtATime(t *testing.T) {
 	s := indexServer(t, nil)
 	differences, err := openWire(t, s, "").EnsureSchema(t.Context())
 	if err != nil || len(differences) > 0 {
@@ -75,8 +75,8 @@ func TestMissingIndexesAreMadeAsDeclaredOneAtATime(t *testing.T) {
 	}
 }
 
-// sortedJSON writes a document with its keys in order; key patterns keep theirs
-// as bson.D.
+// sortedJSON encodes a document with sorted keys; key patterns (bson.D) keep
+// their order.
 func sortedJSON(t *testing.T, m bson.M) string {
 	t.Helper()
 	parts := make([]string, 0, len(m))
@@ -98,8 +98,8 @@ func sortedJSON(t *testing.T, m bson.M) string {
 	return strings.Join(parts, " ")
 }
 
-// asDeclared are the indexes of mongoTestSchema as a server lists them, one of
-// them under a name somebody chose, as a shell writes numbers.
+// asDeclared are the indexes of testSchema as a server lists them, one with a
+// custom name, with the numbers of a shell.
 func asDeclared() []bson.D {
 	return []bson.D{
 		listedIndex("mail", foundKeys("email"), bson.E{Key: "unique", Value: true}),
@@ -111,7 +111,7 @@ func asDeclared() []bson.D {
 	}
 }
 
-func TestIndexesThatWorkAsDeclaredAreLeftAlone(t *testing.T) {
+func TestIndexesThatWorkAsDeclaredAreNotTouched(t *testing.T) {
 	s := indexServer(t, nil, asDeclared()...)
 	differences, err := openWire(t, s, "").EnsureSchema(t.Context())
 	if err != nil || len(differences) > 0 || len(s.commands("createIndexes")) > 0 {
@@ -119,7 +119,7 @@ func TestIndexesThatWorkAsDeclaredAreLeftAlone(t *testing.T) {
 	}
 }
 
-func TestAnIndexThatDiffersIsReportedAndNotTouched(t *testing.T) {
+func TestADifferentIndexIsReportedAndNotTouched(t *testing.T) {
 	for name, c := range map[string]struct {
 		at    int
 		index bson.D
@@ -159,7 +159,7 @@ func TestAnIndexThatDiffersIsReportedAndNotTouched(t *testing.T) {
 	}
 }
 
-func TestAnIndexTheServerRefusesIsReportedUnlessItIsUnique(t *testing.T) {
+func TestARefusedIndexIsReportedUnlessItIsUnique(t *testing.T) {
 	refuse := func(option string) func(bson.Raw) any {
 		return func(index bson.Raw) any {
 			if index.Lookup(option).Type != 0 {
@@ -179,7 +179,7 @@ func TestAnIndexTheServerRefusesIsReportedUnlessItIsUnique(t *testing.T) {
 	}
 }
 
-func TestAUniqueIndexOverDocumentsThatShareAValueIsAnErrorThatDoesNotQuoteIt(t *testing.T) {
+func TestTheErrorOfAUniqueIndexOverDuplicatesDoesNotContainTheValue(t *testing.T) {
 	s := indexServer(t, func(bson.Raw) any { return wireFailure(11000, mongoDuplicateEmail) })
 	_, err := openWire(t, s, "").EnsureSchema(t.Context())
 	if !models.IsKind(err, models.KindInternal) || !strings.Contains(err.Error(), "email_1") || strings.Contains(err.Error(), "ada@") {
@@ -187,7 +187,7 @@ func TestAUniqueIndexOverDocumentsThatShareAValueIsAnErrorThatDoesNotQuoteIt(t *
 	}
 }
 
-func TestADatabaseThatGoesAwayWhileIndexesAreMadeIsUnavailable(t *testing.T) {
+func TestALostDatabaseDuringIndexBuildsIsUnavailable(t *testing.T) {
 	s := indexServer(t, func(bson.Raw) any { return wireFailure(189, "stepped down") })
 	if _, err := openWire(t, s, "timeoutMS=300").EnsureSchema(t.Context()); !models.IsKind(err, models.KindUnavailable) {
 		t.Errorf("%v, want unavailable", err)

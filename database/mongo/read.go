@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// mongoBatch is how many documents Find has on the way at once: a list of
-	// the API is one round trip, a long scan some megabytes at a time.
+	// cursorBatch is how many documents Find requests at once: one round trip
+	// for a list of the API, some megabytes at a time for a long scan.
 	cursorBatch = 1000
-	// cursorCloseTimeout bounds telling the server that a cursor is not wanted
-	// any more. It forgets one by itself after ten minutes.
+	// cursorCloseTimeout limits killCursors. The server closes an idle cursor
+	// by itself after ten minutes.
 	cursorCloseTimeout = time.Second
 )
 
-// FindOne implements Engine.
+// FindOne implements engine.Engine.
 func (m *Engine) FindOne(ctx context.Context, collection string, q engine.Query, out any) error {
 	c, err := m.collection(collection)
 	if err != nil {
@@ -39,8 +39,8 @@ func (m *Engine) FindOne(ctx context.Context, collection string, q engine.Query,
 	return failure(c.Declared, c.handle.FindOne(ctx, filterOrAll(q.Filter), opts).Decode(out))
 }
 
-// Find implements Engine. The deadline of an operation holds for each batch, so
-// a long list may take longer than one.
+// Find implements engine.Engine. The deadline of an operation applies to each
+// batch, so a long list may take longer.
 func (m *Engine) Find(ctx context.Context, collection string, q engine.Query, each func(bson.Raw) error) error {
 	c, err := m.collection(collection)
 	if err != nil {
@@ -65,14 +65,14 @@ func (m *Engine) Find(ctx context.Context, collection string, q engine.Query, ea
 	return failure(c.Declared, cursor.Err())
 }
 
-// open asks for the first batch.
+// open requests the first batch.
 func (m *Engine) open(ctx context.Context, c collection, q engine.Query) (*mongo.Cursor, error) {
 	ctx, cancel := m.bounded(ctx)
 	defer cancel()
 	// The driver counts to the limit in an int32.
 	limit := min(q.Limit, math.MaxInt32)
-	// One more than the limit in a batch lets the server see the end and close
-	// the cursor with the first answer (CRUD specification, "Combining Limit and
+	// With a batch of limit+1 the server returns everything and closes the
+	// cursor in the first response (CRUD specification, "Combining Limit and
 	// Batch Size for the Wire Protocol").
 	opts := options.Find().SetLimit(limit).SetBatchSize(int32(min(limit+1, cursorBatch)))
 	if len(q.Sort) > 0 {
@@ -81,8 +81,8 @@ func (m *Engine) open(ctx context.Context, c collection, q engine.Query) (*mongo
 	return c.handle.Find(ctx, filterOrAll(q.Filter), opts)
 }
 
-// next moves to the next document, fetching a batch if there is none left. It
-// stops between documents too when ctx ends.
+// next moves to the next document and requests a batch if needed. It also stops
+// between documents when ctx ends.
 func (m *Engine) next(ctx context.Context, cursor *mongo.Cursor) bool {
 	if ctx.Err() != nil {
 		return false
@@ -95,15 +95,15 @@ func (m *Engine) next(ctx context.Context, cursor *mongo.Cursor) bool {
 	return cursor.Next(ctx)
 }
 
-// closeCursor frees the cursor at the server even when ctx has ended. A failure
-// costs nothing but its memory for ten minutes, so it is not reported.
+// closeCursor closes the cursor at the server, even after ctx has ended. A
+// failure costs only server memory for ten minutes and is not reported.
 func closeCursor(ctx context.Context, cursor *mongo.Cursor) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cursorCloseTimeout)
 	defer cancel()
 	_ = cursor.Close(ctx)
 }
 
-// Count implements Engine.
+// Count implements engine.Engine.
 func (m *Engine) Count(ctx context.Context, collection string, filter bson.D, limit int64) (int64, error) {
 	c, err := m.collection(collection)
 	if err != nil {
@@ -125,7 +125,7 @@ func (m *Engine) Count(ctx context.Context, collection string, filter bson.D, li
 	return n, failure(c.Declared, err)
 }
 
-// filterOrAll is the filter as the driver wants it: it refuses a nil one.
+// filterOrAll replaces a nil filter, which the driver refuses.
 func filterOrAll(filter bson.D) bson.D {
 	if filter == nil {
 		return bson.D{}

@@ -45,8 +45,8 @@ func (m *Engine) Sum(ctx context.Context, collection string, filter bson.D, fiel
 	return groups, failure(c.Declared, cursor.Err())
 }
 
-// sumPipeline groups by a document of the fields' values. Its own keys are
-// numbered, as those of $group must not contain the dots that fields may.
+// sumPipeline groups by a document of the fields' values. The keys of that
+// document are numbered: keys of $group must not contain dots.
 func sumPipeline(filter bson.D, field string, groupBy []string) bson.A {
 	var key any // null: one group of everything
 	var order bson.D
@@ -94,8 +94,8 @@ func (c collection) readGroup(row bson.Raw, groupBy []string) (engine.Group, err
 	return g, nil
 }
 
-// groupValue brings a key to the type Group promises for its field's kind; nil
-// where it is absent. Documents that others wrote may hold another kind.
+// groupValue converts a key to the type in Group.Keys; nil if absent. Documents
+// of other writers may hold another kind.
 func groupValue(kind engine.FieldKind, v bson.RawValue) (any, error) {
 	switch {
 	case engine.IsAbsent(v) || v.Type == bson.TypeNull:
@@ -115,9 +115,9 @@ func groupValue(kind engine.FieldKind, v bson.RawValue) (any, error) {
 	}
 }
 
-// addGroup appends a row, or adds it to the one before where they have the same
-// keys: MongoDB keeps absent and null apart when it groups (though not when it
-// sorts, so that such rows are neighbours), and a Group has nil for both.
+// addGroup appends a row, or adds it to the previous row with the same keys:
+// MongoDB groups absent and null separately but sorts them as equal, and a
+// Group has nil for both.
 func addGroup(groups []engine.Group, g engine.Group) []engine.Group {
 	if last := len(groups) - 1; last >= 0 && slices.Equal(groups[last].Keys, g.Keys) {
 		groups[last].Sum += g.Sum

@@ -13,34 +13,31 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 )
 
-// What the connection is like where the URI does not say. Together the first
-// three keep each operation, with the database away, within five seconds.
+// Defaults of the connection. Together the first three limit each operation to
+// five seconds while the database is unavailable.
 const (
 	serverSelectionTimeout = 3 * time.Second
 	connectTimeout         = 3 * time.Second
 	operationTimeout       = 4 * time.Second
 
-	// mongoMaxPoolSize is the driver's own default. MongoDB serves many
-	// connections badly rather than few well; requests beyond it queue.
+	// maxPoolSize is the driver's default. More connections slow MongoDB down;
+	// requests beyond it queue.
 	maxPoolSize = 100
-	// mongoMinPoolSize keeps the first requests after a quiet time from waiting
-	// for a handshake.
+	// minPoolSize saves the first requests after an idle time a handshake.
 	minPoolSize = 2
-	// mongoMaxConnIdleTime is below what load balancers and NATs in clouds allow
-	// an idle connection (240 s and more), so that they don't cut one silently.
+	// maxConnIdleTime is below the idle timeout of cloud load balancers and
+	// NATs (240 s and more), so that they do not drop a connection silently.
 	maxConnIdleTime = 3 * time.Minute
 
-	// mongoAppName names Pulse in the server's log and currentOp.
+	// appName identifies Pulse in the server's log and in currentOp.
 	appName = "pulse-control-plane"
 )
 
-// mongoClientOptions reads a connection string over Pulse's defaults: whatever
-// the string sets wins, except that a write must be acknowledged at all (w=0 is
-// refused: no duplicate and no failure would ever be reported). Its errors do
-// not contain the password.
+// clientOptions applies a connection string over the defaults of Pulse. Every
+// option of the string wins, except w=0, which is refused: no duplicate and no
+// failure would ever be reported. Errors do not contain the password.
 //
-// A mongodb+srv name is looked up here; the error is a *net.DNSError where that
-// fails.
+// It resolves a mongodb+srv name; a failure is a *net.DNSError.
 func clientOptions(uri string) (*options.ClientOptions, error) {
 	o := options.Client().
 		SetAppName(appName).
@@ -55,8 +52,8 @@ func clientOptions(uri string) (*options.ClientOptions, error) {
 		SetReadPreference(readpref.Primary()).
 		SetReadConcern(readconcern.Majority()).
 		ApplyURI(uri)
-	// The driver takes a write concern of the string as a whole: "journal=false"
-	// must not mean "w" of the server's choice.
+	// The driver replaces the write concern as a whole, but "journal=false"
+	// alone must not change "w".
 	if o.WriteConcern == nil {
 		o.WriteConcern = &writeconcern.WriteConcern{}
 	}
@@ -67,7 +64,7 @@ func clientOptions(uri string) (*options.ClientOptions, error) {
 		journal := true
 		o.WriteConcern.Journal = &journal
 	}
-	// 0 means no limit to the driver.
+	// 0 means no limit.
 	if o.MaxPoolSize != nil && *o.MaxPoolSize > 0 && *o.MinPoolSize > *o.MaxPoolSize && !hasURIOption(uri, "minPoolSize") {
 		o.SetMinPoolSize(*o.MaxPoolSize)
 	}
@@ -75,32 +72,32 @@ func clientOptions(uri string) (*options.ClientOptions, error) {
 		return nil, uriError(uri, err)
 	}
 	if !o.WriteConcern.Acknowledged() {
-		return nil, errors.New("mongodb: the connection string asks for unacknowledged writes (w=0), which Pulse can't work with")
+		return nil, errors.New("mongodb: the connection string requests unacknowledged writes (w=0), which Pulse does not support")
 	}
 	return o, nil
 }
 
-// uriError is the driver's complaint about a connection string, without what is
-// secret in it. The driver quotes pieces of the string, and where a password
-// contains "@" or "/" as they are, pieces of it are taken for a host. So its
-// text is used only if the string without all secrets gets the same.
+// uriError returns the driver's error about a connection string without
+// secrets. The driver quotes parts of the string, and an unescaped "@" or "/"
+// in a password makes a part of it look like a host. Its text is used only if
+// the string without secrets produces the same text.
 func uriError(uri string, err error) error {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
-		return fmt.Errorf("mongodb: look-up of the hosts: %w", dns)
+		return fmt.Errorf("mongodb: DNS lookup of the hosts: %w", dns)
 	}
 	if bare := withoutSecrets(uri); bare != uri {
 		again := options.Client().ApplyURI(bare).Validate()
 		if again == nil || again.Error() != err.Error() {
-			return errors.New("mongodb: the connection string is not valid in its user name, password or authentication options; " +
+			return errors.New("mongodb: the connection string has an invalid user name, password or authentication option; " +
 				`"%", "/", "?", "#", "[", "]", ":" and "@" in them must be percent-encoded`)
 		}
 	}
-	return fmt.Errorf("mongodb: the connection string is not valid: %w", err)
+	return fmt.Errorf("mongodb: the connection string is invalid: %w", err)
 }
 
-// withoutSecrets cuts the user information, up to the last "@", and the options
-// that may hold credentials from a connection string.
+// withoutSecrets removes the user information, up to the last "@", and the
+// options that may contain credentials.
 func withoutSecrets(uri string) string {
 	scheme, rest, ok := strings.Cut(uri, "://")
 	if ok {
@@ -127,8 +124,8 @@ func withoutSecrets(uri string) string {
 	return scheme + before + "?" + strings.Join(kept, "&")
 }
 
-// hasURIOption tells whether a connection string sets an option; their names
-// have no case.
+// hasURIOption reports whether a connection string sets an option; option names
+// are case-insensitive.
 func hasURIOption(uri, name string) bool {
 	_, query, _ := strings.Cut(uri, "?")
 	for _, option := range uriOptions(query) {

@@ -8,7 +8,7 @@ import (
 
 const mongoPassword = "s3cr3t-pa55"
 
-func TestConnectionDefaultsHoldWhereTheURISaysNothing(t *testing.T) {
+func TestConnectionDefaultsApplyWithoutAnOptionInTheURI(t *testing.T) {
 	o, err := clientOptions("mongodb://u:" + mongoPassword + "@db.example.org")
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func TestConnectionDefaultsHoldWhereTheURISaysNothing(t *testing.T) {
 	}
 }
 
-func TestOptionsInTheURIWinOverTheDefaults(t *testing.T) {
+func TestOptionsInTheURIOverrideTheDefaults(t *testing.T) {
 	o, err := clientOptions("mongodb://db.example.org/?w=2&journal=false&readConcernLevel=local&readPreference=secondaryPreferred" +
 		"&retryWrites=false&retryReads=false&appName=other&compressors=snappy&maxPoolSize=7&minPoolSize=3&maxIdleTimeMS=1000" +
 		"&timeoutMS=900&serverSelectionTimeoutMS=800&connectTimeoutMS=700")
@@ -54,7 +54,7 @@ func TestOptionsInTheURIWinOverTheDefaults(t *testing.T) {
 	}
 }
 
-func TestAHalfWrittenWriteConcernIsCompleted(t *testing.T) {
+func TestAPartialWriteConcernIsCompleted(t *testing.T) {
 	for query, want := range map[string]struct {
 		w       any
 		journal bool
@@ -76,7 +76,7 @@ func TestUnacknowledgedWritesAreRefused(t *testing.T) {
 	}
 }
 
-func TestASmallPoolMakesTheLeastPoolSmaller(t *testing.T) {
+func TestASmallMaximumPoolReducesTheMinimumPool(t *testing.T) {
 	o, err := clientOptions("mongodb://db.example.org/?maxPoolSize=1")
 	if err != nil || *o.MinPoolSize != 1 {
 		t.Errorf("maxPoolSize=1: %v, least pool %d", err, *o.MinPoolSize)
@@ -86,14 +86,14 @@ func TestASmallPoolMakesTheLeastPoolSmaller(t *testing.T) {
 	}
 }
 
-func TestAnInvalidURIIsExplainedWithoutItsSecrets(t *testing.T) {
+func TestTheErrorOfAnInvalidURINamesTheFaultWithoutSecrets(t *testing.T) {
 	for uri, want := range map[string]string{
 		"postgres://u:" + mongoPassword + "@db.example.org":                                      "scheme must be",
-		"mongodb://u:" + mongoPassword + "@":                                                     "not valid",
+		"mongodb://u:" + mongoPassword + "@":                                                     "invalid",
 		"mongodb://u:" + mongoPassword + "/x@db.example.org":                                     "percent-encoded",
 		"mongodb://u:" + mongoPassword + "@x@db.example.org":                                     "percent-encoded",
 		"mongodb://u:%zz" + mongoPassword + "@db.example.org":                                    "percent-encoded",
-		"mongodb://u:" + mongoPassword + "@db.example.org:notaport":                              "not valid",
+		"mongodb://u:" + mongoPassword + "@db.example.org:notaport":                              "invalid",
 		"mongodb://u:" + mongoPassword + "@db.example.org/?maxPoolSize=many":                     "maxPoolSize",
 		"mongodb://u@db.example.org/?authMechanism=" + mongoPassword:                             "authentication options",
 		"mongodb://db.example.org/?tls=true&tlsCertificateKeyFilePassword=%zz" + mongoPassword:   "percent-encoded",

@@ -16,17 +16,17 @@ import (
 	"pulse-control-plane/database/engine"
 )
 
-// wireServer speaks enough of MongoDB's wire protocol for the driver to take it
-// for the primary of a replica set: OP_MSG, and OP_QUERY for the first hello
-// (mongodb.com/docs/manual/reference/mongodb-wire-protocol). What a command is
-// answered is up to the test, so that answers of a real server that no other
-// test server gives (a stepping down primary, a duplicate in the middle of an
-// upsert, a refused TTL index) can be put to the driver byte by byte.
+// wireServer implements enough of MongoDB's wire protocol for the driver to
+// accept it as the primary of a replica set: OP_MSG, and OP_QUERY for the first
+// hello (mongodb.com/docs/manual/reference/mongodb-wire-protocol). The test
+// decides the response to a command, so it can produce responses that no other
+// test server gives: a primary that steps down, a duplicate during an upsert, a
+// refused TTL index.
 type wireServer struct {
 	listener net.Listener
-	// away makes it hang up on everybody, as a proxy in front of nothing does.
+	// away makes it close every connection, as a proxy without a backend does.
 	away atomic.Bool
-	// mute makes it answer nobody, as a host that froze does.
+	// mute makes it answer nothing, as a frozen host does.
 	mute   atomic.Bool
 	answer func(command bson.Raw) any
 
@@ -34,7 +34,7 @@ type wireServer struct {
 	asked []bson.Raw
 }
 
-// Commands may be answered with these instead of a document.
+// Special responses to commands.
 var (
 	// errHangUp closes the connection.
 	errHangUp = errors.New("hang up")
@@ -42,8 +42,8 @@ var (
 	errSilence = errors.New("errSilence")
 )
 
-// newWireServer serves until the test ends. The answer gets every command but
-// those of handshake and ping; nil stands for {ok: 1}.
+// newWireServer serves until the test ends. answer receives every command
+// except handshake and ping; nil means {ok: 1}.
 func newWireServer(t *testing.T, answer func(command bson.Raw) any) *wireServer {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -76,12 +76,12 @@ func newWireServer(t *testing.T, answer func(command bson.Raw) any) *wireServer 
 	return s
 }
 
-// uri is the server's, with credentials that need no handshake and options.
+// uri returns the server's URI with options.
 func (s *wireServer) uri(query string) string {
 	return "mongodb://" + s.listener.Addr().String() + "/?" + query
 }
 
-// commands returns what was asked under a name, such as "insert".
+// commands returns the received commands with a name, such as "insert".
 func (s *wireServer) commands(name string) []bson.Raw {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,7 +145,7 @@ func (s *wireServer) serve(ctx context.Context, conn net.Conn) error {
 	}
 }
 
-// readCommand puts the sections of a message together to one document.
+// readCommand joins the sections of a message into one document.
 func readCommand(op uint32, body []byte) bson.Raw {
 	if op == opQuery { // flags, "admin.$cmd\0", skip, return, document
 		rest := body[4:]
@@ -190,7 +190,7 @@ func readCommand(op uint32, body []byte) bson.Raw {
 	return raw
 }
 
-// reply makes the document a command is answered.
+// reply returns the response to a command.
 func (s *wireServer) reply(command bson.Raw) (bson.Raw, error) {
 	var answer any
 	switch commandName(command) {
@@ -224,7 +224,7 @@ func (s *wireServer) reply(command bson.Raw) (bson.Raw, error) {
 	return bson.Marshal(answer)
 }
 
-// wireCursor is the answer of find, aggregate and listIndexes.
+// wireCursor is the response of find, aggregate and listIndexes.
 func wireCursor(id int64, docs ...bson.D) bson.D {
 	batch := make(bson.A, len(docs))
 	for i, d := range docs {
@@ -235,19 +235,19 @@ func wireCursor(id int64, docs ...bson.D) bson.D {
 	}}}
 }
 
-// wireFailure is a command's answer with a code.
+// wireFailure is the response of a failed command.
 func wireFailure(code int32, message string) bson.D {
 	return bson.D{{Key: "ok", Value: 0}, {Key: "code", Value: code}, {Key: "errmsg", Value: message}}
 }
 
-// wireDuplicate is a write's answer with a duplicate key.
+// wireDuplicate is the response of a write with a duplicate key.
 func wireDuplicate(index int, message string) bson.D {
 	return bson.D{{Key: "ok", Value: 1}, {Key: "n", Value: 0}, {Key: "writeErrors", Value: bson.A{bson.D{
 		{Key: "index", Value: int32(index)}, {Key: "code", Value: int32(11000)}, {Key: "errmsg", Value: message},
 	}}}}
 }
 
-// mongoTestSchema is a collection with an index of every sort.
+// testSchema is a collection with an index of every type.
 func testSchema() []engine.Collection {
 	day := 24 * time.Hour
 	return []engine.Collection{{

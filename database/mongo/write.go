@@ -13,15 +13,15 @@ import (
 	"pulse-control-plane/models"
 )
 
-// upsertTries is how often an upsert is tried that finds its document made by
-// another meanwhile. Two see no document and both insert; one gets a duplicate
-// key, and its second try updates ("Upsert with Unique Index",
+// upsertTries is how often an upsert is tried if another client inserts its
+// document meanwhile. Two clients see no document and both insert; one gets a
+// duplicate key and its second try updates ("Upsert with Unique Index",
 // mongodb.com/docs/manual/reference/method/db.collection.update). The server
-// itself tries again only where the filter is nothing but the unique key. One
-// try more allows for a delete in between.
+// retries by itself only if the filter is just the unique key. A third try
+// allows for a delete in between.
 const upsertTries = 3
 
-// Insert implements Engine.
+// Insert implements engine.Engine.
 func (m *Engine) Insert(ctx context.Context, collection string, doc any) error {
 	c, err := m.collection(collection)
 	if err != nil {
@@ -37,7 +37,7 @@ func (m *Engine) Insert(ctx context.Context, collection string, doc any) error {
 	return failure(c.Declared, err)
 }
 
-// encode makes BSON of a document and checks it.
+// encode returns the checked BSON of a document.
 func (c collection) encode(doc any) (bson.Raw, error) {
 	raw, err := bson.Marshal(doc)
 	if err != nil {
@@ -46,8 +46,8 @@ func (c collection) encode(doc any) (bson.Raw, error) {
 	return raw, c.CheckDocument(raw)
 }
 
-// InsertMany implements Engine. Where a write fails for another reason than a
-// duplicate the duplicates known are returned with the error.
+// InsertMany implements engine.Engine. If a write fails for another reason than
+// a duplicate, it returns the known duplicates with the error.
 func (m *Engine) InsertMany(ctx context.Context, collection string, docs []any) ([]int, error) {
 	c, err := m.collection(collection)
 	if err != nil {
@@ -71,7 +71,7 @@ func (m *Engine) InsertMany(ctx context.Context, collection string, docs []any) 
 	return splitDuplicates(c.Declared, err)
 }
 
-// splitDuplicates takes the duplicates out of what InsertMany returned.
+// splitDuplicates separates the duplicates from the error of InsertMany.
 func splitDuplicates(d *engine.Declared, err error) ([]int, error) {
 	var bulk mongo.BulkWriteException
 	if !errors.As(err, &bulk) {
@@ -94,7 +94,8 @@ func splitDuplicates(d *engine.Declared, err error) ([]int, error) {
 	return duplicates, failure(d, bulk)
 }
 
-// Update implements Engine. A document an upsert made counts as not matched.
+// Update implements engine.Engine. An upserted document does not count as a
+// match.
 func (m *Engine) Update(ctx context.Context, collection string, filter, update bson.D, opts engine.UpdateOptions) (int64, error) {
 	c, err := m.collection(collection)
 	if err != nil {
@@ -120,7 +121,7 @@ func (m *Engine) Update(ctx context.Context, collection string, filter, update b
 	return result.MatchedCount, nil
 }
 
-// FindOneAndUpdate implements Engine.
+// FindOneAndUpdate implements engine.Engine.
 func (m *Engine) FindOneAndUpdate(ctx context.Context, collection string, filter, update bson.D, opts engine.FindAndUpdateOptions, out any) error {
 	c, err := m.collection(collection)
 	if err != nil {
@@ -146,7 +147,7 @@ func (m *Engine) FindOneAndUpdate(ctx context.Context, collection string, filter
 	return failure(c.Declared, result.Decode(out))
 }
 
-// checkWrite checks what Update and FindOneAndUpdate are asked.
+// checkWrite checks the arguments of Update and FindOneAndUpdate.
 func (c collection) checkWrite(filter, update, sort bson.D, upsert bool) error {
 	f, err := c.CheckWriteFilter(filter)
 	if err != nil {
@@ -164,8 +165,8 @@ func (c collection) checkWrite(filter, update, sort bson.D, upsert bool) error {
 	return nil
 }
 
-// retryUpsert calls do again where it is an upsert that met a duplicate "_id".
-// A duplicate in any other unique index stays one and is not tried again.
+// retryUpsert repeats an upsert that met a duplicate "_id". A duplicate in
+// another unique index is not retried.
 func retryUpsert(upsert bool, do func() error) error {
 	for try := 1; ; try++ {
 		err := do()
@@ -175,8 +176,8 @@ func retryUpsert(upsert bool, do func() error) error {
 	}
 }
 
-// isDuplicateID tells whether err is a duplicate "_id", or one of an index the
-// server does not name.
+// isDuplicateID reports whether err is a duplicate "_id", or a duplicate
+// without the name of its index.
 func isDuplicateID(err error) bool {
 	if !mongo.IsDuplicateKeyError(err) {
 		return false
@@ -185,7 +186,7 @@ func isDuplicateID(err error) bool {
 	return index == "_id_" || index == "_id_1" || index == ""
 }
 
-// Delete implements Engine.
+// Delete implements engine.Engine.
 func (m *Engine) Delete(ctx context.Context, collection string, filter bson.D, limit int64) (int64, error) {
 	c, err := m.collection(collection)
 	if err != nil {
