@@ -11,8 +11,8 @@ import (
 
 const places = "quota_places"
 
-// placesCollection holds the numbered places of quotas. That a number is taken
-// once, and a holder has one, is for the database to see to.
+// placesCollection holds the numbered slots of quotas. The unique ids and the
+// unique index ensure one holder for a number and one number for a holder.
 func placesCollection() Collection {
 	at := time.Duration(0)
 	return Collection{
@@ -29,10 +29,10 @@ func placesCollection() Collection {
 	}
 }
 
-// Places is the repository of places.
+// Places is the repository of slots.
 type Places struct{ engine Engine }
 
-// NewPlaces reads and writes places through an engine.
+// NewPlaces returns the repository over an engine.
 func NewPlaces(e Engine) *Places { return &Places{e} }
 
 func placesOf(owner string, q models.Quota) bson.D {
@@ -43,7 +43,7 @@ func placeOf(owner string, q models.Quota, holder string) bson.D {
 	return append(placesOf(owner, q), bson.E{Key: "holder", Value: holder})
 }
 
-// Take stores a place; conflict if its holder has one or its number is taken.
+// Take stores a slot; conflict if its holder has one or its number is taken.
 func (r *Places) Take(ctx context.Context, p *models.Place) error {
 	return r.engine.Insert(ctx, places, p)
 }
@@ -55,9 +55,9 @@ func (r *Places) Each(ctx context.Context, owner string, q models.Quota, limit i
 		func(p *models.Place) string { return p.Holder }, each)
 }
 
-// Extend makes a holder's reservation last at least until a time and gives it;
-// not_found without one that lasts beyond now. shared tells that it is for
-// another identity than before, too.
+// Extend extends a holder's reservation to at least a time and returns it;
+// not_found without one that is valid at now. shared means that another
+// identity uses it too.
 func (r *Places) Extend(ctx context.Context, owner string, q models.Quota, holder string, now, until time.Time, shared bool) (models.Place, error) {
 	update := bson.D{{Key: "$max", Value: bson.D{{Key: "expires_at", Value: until}, {Key: "reserved_at", Value: now}}}}
 	if shared {
@@ -67,18 +67,18 @@ func (r *Places) Extend(ctx context.Context, owner string, q models.Quota, holde
 		append(placeOf(owner, q, holder), bson.E{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: now}}}), update)
 }
 
-// Held reads a holder's place, or not_found.
+// Held reads a holder's slot, or not_found.
 func (r *Places) Held(ctx context.Context, owner string, q models.Quota, holder string) (models.Place, error) {
 	return one[models.Place](ctx, r.engine, places, Query{Filter: placeOf(owner, q, holder)})
 }
 
-// Numbered reads the place that has an id, or not_found.
+// Numbered reads the slot with an id, or not_found.
 func (r *Places) Numbered(ctx context.Context, id string) (models.Place, error) {
 	return one[models.Place](ctx, r.engine, places, Query{Filter: bson.D{{Key: "_id", Value: id}}})
 }
 
-// Occupy gives a holder's place to a session that began at a time, and takes
-// its end away; not_found without a place.
+// Occupy assigns a holder's slot to a usage session that began at a time, and
+// removes its expiry; not_found without a slot.
 func (r *Places) Occupy(ctx context.Context, owner string, q models.Quota, holder, session string, joined time.Time) (models.Place, error) {
 	return changed[models.Place](ctx, r.engine, places, placeOf(owner, q, holder), bson.D{
 		{Key: "$set", Value: bson.D{{Key: "session", Value: session}, {Key: "joined_at", Value: joined}}},
@@ -86,22 +86,22 @@ func (r *Places) Occupy(ctx context.Context, owner string, q models.Quota, holde
 	})
 }
 
-// Pass removes a holder's reservation from no later than a time: somebody took
-// it and has gone again.
+// Pass deletes a holder's reservation made no later than a time: its
+// participant has joined and left.
 func (r *Places) Pass(ctx context.Context, owner string, q models.Quota, holder string, at time.Time) error {
 	_, err := r.engine.Delete(ctx, places, append(placeOf(owner, q, holder), reserved(),
 		bson.E{Key: "reserved_at", Value: bson.D{{Key: "$lte", Value: at}}}), 1)
 	return err
 }
 
-// Vacate removes a holder's place if that session has it.
+// Vacate deletes a holder's slot if it belongs to that usage session.
 func (r *Places) Vacate(ctx context.Context, owner string, q models.Quota, holder, session string) error {
 	_, err := r.engine.Delete(ctx, places, append(placeOf(owner, q, holder), bson.E{Key: "session", Value: session}), 1)
 	return err
 }
 
-// DropReserved removes a holder's reservation, if it is for that identity
-// alone; a place that is taken stays.
+// DropReserved deletes a holder's reservation if it is for that identity alone;
+// a slot in use stays.
 func (r *Places) DropReserved(ctx context.Context, owner string, q models.Quota, holder, identity string) error {
 	filter := append(placeOf(owner, q, holder), reserved())
 	if identity != "" {
@@ -111,7 +111,7 @@ func (r *Places) DropReserved(ctx context.Context, owner string, q models.Quota,
 	return err
 }
 
-// DropExpired removes a place if its reservation has ended.
+// DropExpired deletes a slot if its reservation has expired.
 func (r *Places) DropExpired(ctx context.Context, id string, now time.Time) error {
 	_, err := r.engine.Delete(ctx, places, bson.D{
 		{Key: "_id", Value: id}, {Key: "expires_at", Value: bson.D{{Key: "$lte", Value: now}}},
@@ -126,5 +126,5 @@ func (r *Places) ReservedOf(ctx context.Context, owner, identity string, limit i
 	})
 }
 
-// reserved is the condition that nobody has taken the place yet.
+// reserved is the condition that no usage session has the slot yet.
 func reserved() bson.E { return bson.E{Key: "session", Value: bson.D{{Key: "$exists", Value: false}}} }

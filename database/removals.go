@@ -11,7 +11,7 @@ import (
 
 const removals = "removals"
 
-// removalsCollection holds what has to leave the cluster.
+// removalsCollection holds the pending evictions.
 func removalsCollection() Collection {
 	return Collection{
 		Name:    removals,
@@ -20,19 +20,19 @@ func removalsCollection() Collection {
 	}
 }
 
-// Removals is the repository of removals. What it holds is of all tenants.
+// Removals is the repository of evictions. It covers all tenants.
 type Removals struct{ engine Engine }
 
-// NewRemovals reads and writes removals through an engine.
+// NewRemovals returns the repository over an engine.
 func NewRemovals(e Engine) *Removals { return &Removals{e} }
 
-// Insert stores a removal; conflict if its session has one already.
+// Insert stores an eviction; conflict if its usage session has one already.
 func (r *Removals) Insert(ctx context.Context, v *models.Removal) error {
 	return r.engine.Insert(ctx, removals, v)
 }
 
-// Because gives a removal another cause and makes it due at a time; false if
-// there is none, or none with another cause.
+// Because changes the cause of an eviction and its due time; false if there is
+// none with another cause.
 func (r *Removals) Because(ctx context.Context, id string, cause models.RemovalCause, due time.Time) (bool, error) {
 	matched, err := r.engine.Update(ctx, removals,
 		bson.D{{Key: "_id", Value: id}, {Key: "cause", Value: bson.D{{Key: "$ne", Value: string(cause)}}}},
@@ -40,10 +40,10 @@ func (r *Removals) Because(ctx context.Context, id string, cause models.RemovalC
 	return matched > 0, err
 }
 
-// Claim takes a removal that is due, those that were tried least before
-// others, and puts it off until a time, by when whoever claimed it has done it
-// or died; not_found if none is due. One that is due later than anything is
-// put off was put off by a clock that was ahead: it is due too.
+// Claim returns a due eviction, those with the fewest attempts first, and
+// delays it until a time by which the worker has finished or died; not_found if
+// none is due. An eviction due after latest was delayed by a fast clock: it
+// counts as due.
 func (r *Removals) Claim(ctx context.Context, now, until, latest time.Time) (models.Removal, error) {
 	var out models.Removal
 	err := r.engine.FindOneAndUpdate(ctx, removals,
@@ -56,14 +56,14 @@ func (r *Removals) Claim(ctx context.Context, now, until, latest time.Time) (mod
 	return out, err
 }
 
-// Postpone makes a removal due at a time.
+// Postpone sets the due time of an eviction.
 func (r *Removals) Postpone(ctx context.Context, id string, until time.Time) error {
 	_, err := r.engine.Update(ctx, removals, bson.D{{Key: "_id", Value: id}},
 		fields{{Key: "due_at", Value: until}}.update(), UpdateOptions{})
 	return err
 }
 
-// Done forgets a removal, if its cause is that still.
+// Done deletes an eviction if it still has that cause.
 func (r *Removals) Done(ctx context.Context, id string, cause models.RemovalCause) error {
 	_, err := r.engine.Delete(ctx, removals, bson.D{{Key: "_id", Value: id}, {Key: "cause", Value: string(cause)}}, 1)
 	return err

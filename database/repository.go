@@ -9,8 +9,8 @@ import (
 	"pulse-control-plane/models"
 )
 
-// Page asks for a part of a list, newest first: at most Limit items whose id
-// sorts before After (all, if After is empty).
+// Page selects a part of a list, newest first: at most Limit items with ids
+// below After (from the newest if After is empty).
 type Page struct {
 	After string
 	Limit int
@@ -65,15 +65,15 @@ func pages[T any](ctx context.Context, e Engine, collection string, filter bson.
 	return nil
 }
 
-// changed applies an update to the one document that matches and returns it
-// as it is afterwards, or not_found.
+// changed updates the one matching document and returns it afterwards, or
+// not_found.
 func changed[T any](ctx context.Context, e Engine, collection string, filter, update bson.D) (T, error) {
 	var out T
 	err := e.FindOneAndUpdate(ctx, collection, filter, update, FindAndUpdateOptions{}, &out)
 	return out, err
 }
 
-// page reads a page of a list whose ids sort by creation, newest first.
+// page reads a page of a list, newest first; ids sort by creation.
 func page[T any](ctx context.Context, e Engine, collection string, filter bson.D, p Page) ([]T, error) {
 	if p.After != "" {
 		filter = append(filter, bson.E{Key: "_id", Value: bson.D{{Key: "$lt", Value: p.After}}})
@@ -83,7 +83,7 @@ func page[T any](ctx context.Context, e Engine, collection string, filter bson.D
 	})
 }
 
-// alive is the part of a filter that hides what was soft-deleted.
+// alive is the condition that a document is not soft-deleted.
 func alive() bson.E { return bson.E{Key: "is_deleted", Value: false} }
 
 // prefixed is the condition that a folded field starts with prefix. U+10FFFF
@@ -92,7 +92,7 @@ func prefixed(prefix string) bson.D {
 	return bson.D{{Key: "$gte", Value: prefix}, {Key: "$lt", Value: prefix + "\U0010FFFF"}}
 }
 
-// fields collects the $set of a partial update.
+// fields are the $set of a partial update.
 type fields bson.D
 
 func setIf[T any](f *fields, name string, value *T) {

@@ -12,7 +12,7 @@ import (
 
 const usageSessions = "usage_sessions"
 
-// usageSessionsCollection holds the stays that usage is measured by.
+// usageSessionsCollection holds the usage sessions.
 func usageSessionsCollection() Collection {
 	return Collection{
 		Name: usageSessions,
@@ -31,21 +31,21 @@ func usageSessionsCollection() Collection {
 	}
 }
 
-// UsageSessions is the repository of stays.
+// UsageSessions is the repository of usage sessions.
 type UsageSessions struct{ engine Engine }
 
-// NewUsageSessions reads and writes stays through an engine.
+// NewUsageSessions returns the repository over an engine.
 func NewUsageSessions(e Engine) *UsageSessions { return &UsageSessions{e} }
 
-// Named reads up to MaxBatch stays of any tenant by their ids.
+// Named reads up to MaxBatch usage sessions of any tenant by their ids.
 func (r *UsageSessions) Named(ctx context.Context, ids []string) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
 		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, Limit: MaxBatch,
 	})
 }
 
-// OpenIn reads a page, in order of ids, of what is open in a room of any
-// tenant.
+// OpenIn reads a page of the open usage sessions in a room of any tenant, in
+// order of ids.
 func (r *UsageSessions) OpenIn(ctx context.Context, roomSID, after string, limit int64) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
 		Filter: bson.D{{Key: "room_sid", Value: roomSID}, {Key: "open", Value: true},
@@ -54,7 +54,7 @@ func (r *UsageSessions) OpenIn(ctx context.Context, roomSID, after string, limit
 	})
 }
 
-// Open reads a page, in order of ids, of what is open for any tenant.
+// Open reads a page of the open usage sessions of all tenants, in order of ids.
 func (r *UsageSessions) Open(ctx context.Context, after string, limit int64) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
 		Filter: bson.D{{Key: "open", Value: true}, {Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}},
@@ -62,8 +62,8 @@ func (r *UsageSessions) Open(ctx context.Context, after string, limit int64) ([]
 	})
 }
 
-// InsertMany stores up to MaxBatch new stays and gives the indexes of those
-// that were there already and stay as they are.
+// InsertMany stores up to MaxBatch new usage sessions and returns the indexes
+// of those that exist already; they do not change.
 func (r *UsageSessions) InsertMany(ctx context.Context, sessions []*models.UsageSession) (present []int, err error) {
 	docs := make([]any, len(sessions))
 	for i, s := range sessions {
@@ -72,8 +72,8 @@ func (r *UsageSessions) InsertMany(ctx context.Context, sessions []*models.Usage
 	return r.engine.InsertMany(ctx, usageSessions, docs)
 }
 
-// Replace stores a stay over the version it was read at, and raises the
-// version; conflict if somebody else did meanwhile.
+// Replace stores a usage session if its version is unchanged, and increments
+// the version; conflict otherwise.
 func (r *UsageSessions) Replace(ctx context.Context, s *models.UsageSession) error {
 	next := *s
 	next.Version++
@@ -97,8 +97,8 @@ func (r *UsageSessions) Replace(ctx context.Context, s *models.UsageSession) err
 	return nil
 }
 
-// replacement is the $set of a whole document, and the $unset of those of its
-// optional fields that it lacks.
+// replacement returns the $set of a whole document and the $unset of its absent
+// optional fields.
 func replacement(doc any, optional ...string) (set, unset bson.D, err error) {
 	raw, err := bson.Marshal(doc)
 	if err != nil {
@@ -123,23 +123,23 @@ func replacement(doc any, optional ...string) (set, unset bson.D, err error) {
 	return set, unset, nil
 }
 
-// UsageSessionFilter narrows a list. Empty fields narrow nothing.
+// UsageSessionFilter narrows a list; empty fields do not.
 type UsageSessionFilter struct {
 	RoomName, Identity string
-	// JoinedBefore and AfterID are where a page begins: what joined before,
-	// or at the same time with a lesser id.
+	// JoinedBefore and AfterID identify the last usage session of the previous
+	// page.
 	JoinedBefore time.Time
 	AfterID      string
 }
 
-// Get reads one stay of a project, or not_found.
+// Get reads one usage session of a project, or not_found.
 func (r *UsageSessions) Get(ctx context.Context, p models.ProjectID, id string) (models.UsageSession, error) {
 	return one[models.UsageSession](ctx, r.engine, usageSessions, Query{
 		Filter: bson.D{{Key: "_id", Value: id}, {Key: "project_id", Value: string(p)}},
 	})
 }
 
-// List reads the participants of a project, the latest to join first.
+// List reads the participants of a project, latest first.
 func (r *UsageSessions) List(ctx context.Context, p models.ProjectID, f UsageSessionFilter, limit int64) ([]models.UsageSession, error) {
 	filter := bson.D{{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(models.SubjectParticipant)}}
 	if f.RoomName != "" {
@@ -206,8 +206,8 @@ func (r *UsageSessions) EachEnded(ctx context.Context, p models.ProjectID, start
 	return nil
 }
 
-// OpenLike reads up to limit open stays of the same subject, room and identity
-// as one.
+// OpenLike reads up to limit open usage sessions with the subject, room and
+// identity of s.
 func (r *UsageSessions) OpenLike(ctx context.Context, s *models.UsageSession, limit int64) ([]models.UsageSession, error) {
 	filter := bson.D{{Key: "project_id", Value: string(s.ProjectID)}, {Key: "open", Value: true}, {Key: "subject", Value: string(s.Subject)},
 		{Key: "room_name", Value: s.RoomName}}
@@ -217,7 +217,7 @@ func (r *UsageSessions) OpenLike(ctx context.Context, s *models.UsageSession, li
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{Filter: filter, Limit: limit})
 }
 
-// OpenSubject reads up to limit open stays of a subject in a project.
+// OpenSubject reads up to limit open usage sessions of a subject in a project.
 func (r *UsageSessions) OpenSubject(ctx context.Context, p models.ProjectID, subject models.Subject, limit int64) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
 		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}, {Key: "subject", Value: string(subject)}},
@@ -225,7 +225,7 @@ func (r *UsageSessions) OpenSubject(ctx context.Context, p models.ProjectID, sub
 	})
 }
 
-// OpenProjects lists the projects that have an open stay, of all tenants.
+// OpenProjects lists the projects of all tenants with an open usage session.
 func (r *UsageSessions) OpenProjects(ctx context.Context) ([]models.ProjectID, error) {
 	groups, err := r.engine.Sum(ctx, usageSessions, bson.D{{Key: "open", Value: true}}, "version", "project_id")
 	if err != nil {
@@ -240,7 +240,8 @@ func (r *UsageSessions) OpenProjects(ctx context.Context) ([]models.ProjectID, e
 	return out, nil
 }
 
-// OpenOf reads up to limit of the open stays of an identity in a project.
+// OpenOf reads up to limit open usage sessions of an identity in a project,
+// latest first.
 func (r *UsageSessions) OpenOf(ctx context.Context, p models.ProjectID, identity string, limit int64) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
 		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "identity", Value: identity}, {Key: "open", Value: true}},

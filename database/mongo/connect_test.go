@@ -75,7 +75,7 @@ func TestOpenRetriesUntilTheDatabaseAnswers(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
 			t.Fatal(err)
 		}
-		if entry.Level != "warn" || entry.Try != i+1 || !strings.Contains(entry.Message, "waiting") ||
+		if entry.Level != "warn" || entry.Try != i+1 || !strings.Contains(entry.Message, "retrying") ||
 			!strings.Contains(entry.Error, s.listener.Addr().String()) || entry.NextTryIn != []float64{1, 2, 3, 3}[i] {
 			t.Errorf("try %d was logged as %s", i+1, line)
 		}

@@ -95,7 +95,7 @@ func TestTheErrorOfAnInvalidURINamesTheFaultWithoutSecrets(t *testing.T) {
 		"mongodb://u:%zz" + mongoPassword + "@db.example.org":                                    "percent-encoded",
 		"mongodb://u:" + mongoPassword + "@db.example.org:notaport":                              "invalid",
 		"mongodb://u:" + mongoPassword + "@db.example.org/?maxPoolSize=many":                     "maxPoolSize",
-		"mongodb://u@db.example.org/?authMechanism=" + mongoPassword:                             "authentication options",
+		"mongodb://u@db.example.org/?authMechanism=" + mongoPassword:                             "authentication option",
 		"mongodb://db.example.org/?tls=true&tlsCertificateKeyFilePassword=%zz" + mongoPassword:   "percent-encoded",
 		"mongodb://db.example.org/?authMechanismProperties=AWS_SESSION_TOKEN%zz" + mongoPassword: "percent-encoded",
 		"u:" + mongoPassword + "@db.example.org":                                                 "scheme must be",
