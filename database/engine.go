@@ -1,11 +1,6 @@
 package database
 
-import (
-	"context"
-
-	"pulse-control-plane/database/embedded"
-	"pulse-control-plane/database/engine"
-)
+import "pulse-control-plane/database/engine"
 
 // The contract's names, so that repositories and their callers write them
 // without a second import.
@@ -40,15 +35,3 @@ const (
 // MaxBatch is the most documents in one InsertMany and the most values in one
 // $in.
 const MaxBatch = engine.MaxBatch
-
-// EmbeddedOptions are embedded.Options.
-//
-// Deprecated: name embedded.Options.
-type EmbeddedOptions = embedded.Options
-
-// OpenEmbedded is embedded.Open.
-//
-// Deprecated: call embedded.Open.
-func OpenEmbedded(ctx context.Context, path string, schema []Collection, o EmbeddedOptions) (*embedded.Engine, error) {
-	return embedded.Open(ctx, path, schema, o)
-}

@@ -56,7 +56,7 @@ func TestUnboundedCollectionsAreReadInPagesThatSeeEveryDocumentOnce(t *testing.T
 	start := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	n := 2*database.MaxBatch + 1
 	e := openCounting(t)
-	var open, ended, places, projects []any
+	var open, ended, slots, projects []any
 	for i := range n {
 		s := models.UsageSession{ID: fmt.Sprintf("open_%06d", i), ProjectID: project, Subject: models.SubjectParticipant, Open: true, JoinedAt: start}
 		open = append(open, &s)
@@ -65,14 +65,14 @@ func TestUnboundedCollectionsAreReadInPagesThatSeeEveryDocumentOnce(t *testing.T
 		// Many leave in the same moment, so that a page ends between equal times.
 		left.LeftAt = start.Add(time.Duration(1+i/(n/3)) * time.Second)
 		ended = append(ended, &left)
-		places = append(places, &models.Place{ID: fmt.Sprintf("p_%06d", i), Owner: string(project), Quota: models.QuotaRooms,
+		slots = append(slots, &models.Slot{ID: fmt.Sprintf("p_%06d", i), Owner: string(project), Quota: models.QuotaRooms,
 			Number: int64(i), Holder: fmt.Sprintf("holder_%06d", i)})
 		projects = append(projects, bson.D{{Key: "_id", Value: fmt.Sprintf("prj_%06d", i)}, {Key: "org_id", Value: string(org)},
 			{Key: "pulse_api_key", Value: fmt.Sprintf("key_%06d", i)}, {Key: "is_deleted", Value: false}})
 	}
 	insertAll(t, e, "usage_sessions", open)
 	insertAll(t, e, "usage_sessions", ended)
-	insertAll(t, e, "quota_places", places)
+	insertAll(t, e, "quota_places", slots)
 	insertAll(t, e, "projects", projects)
 
 	const all = 2_000_000
@@ -85,7 +85,7 @@ func TestUnboundedCollectionsAreReadInPagesThatSeeEveryDocumentOnce(t *testing.T
 			return sessions.EachEnded(t.Context(), project, start, start.Add(time.Minute), limit, func(s models.UsageSession) error { see(s.ID); return nil })
 		},
 		"slots": func(limit int64, see func(string)) error {
-			return database.NewPlaces(e).Each(t.Context(), string(project), models.QuotaRooms, limit, func(p models.Place) error { see(p.ID); return nil })
+			return database.NewSlots(e).Each(t.Context(), string(project), models.QuotaRooms, limit, func(p models.Slot) error { see(p.ID); return nil })
 		},
 		"projects": func(limit int64, see func(string)) error {
 			return database.NewProjects(e).OfOrganization(t.Context(), org, limit, func(id models.ProjectID) { see(string(id)) })

@@ -8,7 +8,6 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/rs/zerolog"
 
-	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
 )
 
@@ -22,26 +21,6 @@ const (
 	requestTimeout = 15 * time.Second
 	exportTimeout  = 50 * time.Second
 )
-
-// Handlers are what the routes lead to.
-type Handlers struct {
-	Health        *handlers.Health
-	Auth          *handlers.Auth
-	Organizations *handlers.Organizations
-	Members       *handlers.Members
-	Invitations   *handlers.Invitations
-	Projects      *handlers.Projects
-	APIKeys       *handlers.APIKeys
-	AuditLogs     *handlers.AuditLogs
-	Tokens        *handlers.Tokens
-	Revocations   *handlers.Revocations
-	LiveKitEvents *handlers.LiveKitEvents
-	Usage         *handlers.Usage
-	Quotas        *handlers.Quotas
-	Docs          *handlers.Docs
-	// Metrics serves Prometheus' text format.
-	Metrics *middleware.Metrics
-}
 
 // Options of New.
 type Options struct {
