@@ -23,6 +23,7 @@ import (
 	"pulse-control-plane/config"
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/middleware"
 	"pulse-control-plane/routes"
 	"pulse-control-plane/services"
@@ -346,7 +347,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	}
 	status := services.NewStatus(now, probes...)
 
-	requests := handlers.NewRequests()
+	requests := request.NewReader()
 	health, inflight := handlers.NewHealth(buildVersion(), status), new(middleware.Inflight)
 	router, err := routes.New(routes.Handlers{
 		Health:        health,

@@ -37,14 +37,14 @@ func TestTheTagsOfRequestsSayTheLimitsOfTheModels(t *testing.T) {
 			}
 		}
 	}
-	for _, request := range []any{createAPIKeyRequest{}, patchAPIKeyRequest{}} {
-		field, _ := reflect.TypeOf(request).FieldByName("Scopes")
+	for _, body := range []any{createAPIKeyRequest{}, patchAPIKeyRequest{}} {
+		field, _ := reflect.TypeOf(body).FieldByName("Scopes")
 		names := make([]string, 0, len(models.Scopes()))
 		for _, s := range models.Scopes() {
 			names = append(names, string(s))
 		}
 		if !strings.Contains(field.Tag.Get("validate"), "oneof="+strings.Join(names, " ")) {
-			t.Errorf("%T.Scopes is %q, want %q", request, field.Tag.Get("validate"), names)
+			t.Errorf("%T.Scopes is %q, want %q", body, field.Tag.Get("validate"), names)
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/middleware"
 	"pulse-control-plane/models"
 	"pulse-control-plane/routes"
@@ -179,7 +180,7 @@ func (s *server) build() {
 	must(err)
 	members := services.NewMembers(orgs, users, keys, sessions, keyAuth, services.MemberOptions{Cursors: cursors, Trail: trail, Now: now})
 	invitations, err := services.NewInvitations(database.NewInvitations(s.engine), orgs, users, members,
-		services.InvitationOptions{Cursors: cursors, Trail: trail, Now: now})
+		services.InvitationOptions{Hasher: hasher, Cursors: cursors, Trail: trail, Now: now})
 	must(err)
 	status := services.NewStatus(now,
 		services.Probe{Name: "database", Check: s.engine.Ping, Essential: true},
@@ -211,7 +212,7 @@ func (s *server) build() {
 		services.NewMetering(stays, facts, totals, now), revoked, s.quotas)
 	idempotency, err := services.NewIdempotency(database.NewIdempotencyKeys(s.engine), []byte("master key of the tests"), now)
 	must(err)
-	requests := handlers.NewRequests()
+	requests := request.NewReader()
 	s.health = handlers.NewHealth(version, status)
 	s.handler, err = routes.New(routes.Handlers{
 		Health: s.health,
