@@ -13,7 +13,7 @@ const module = "pulse-control-plane"
 // for the packages below it.
 var mayImport = map[string][]string{
 	"routes":     {"handlers", "middleware"},
-	"handlers":   {"services", "models", "utils"},
+	"handlers":   {"services", "models", "utils", "handlers"},
 	"middleware": {"services", "models", "utils"},
 	"services":   {"database", "models", "utils"},
 	"database":   {"models", "utils", "database"},
