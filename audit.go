@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 
-	"pulse-control-plane/utils/auditlog"
+	"pulse-control-plane/services/audit"
 )
 
 // audit checks an export of the audit trail: verify FILE [HEAD], where HEAD is
@@ -24,7 +24,7 @@ func (p process) audit(args []string) int {
 	if len(args) == 3 {
 		head = args[2]
 	}
-	report, err := auditlog.VerifyExport(file, head)
+	report, err := audit.VerifyExport(file, head)
 	if err != nil {
 		fmt.Fprintln(p.stderr, "not as it was written:", err)
 		return exitFailed

@@ -18,20 +18,18 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/crypto/bcrypt"
 
 	"pulse-control-plane/config"
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
-	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/middleware"
 	"pulse-control-plane/routes"
 	"pulse-control-plane/services"
-	"pulse-control-plane/utils/cursor"
-	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/status"
+	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/lifecycle"
 	"pulse-control-plane/utils/ratelimit"
-	"pulse-control-plane/utils/secret"
 )
 
 // version is set when a release is built.
@@ -207,14 +205,13 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	if err != nil {
 		return errors.Join(err, life.Close(ctx))
 	}
-	life.Worker("key uses", built.uses.Run)
 	life.OnDrain(func() {
 		built.health.Draining.Store(true)
 		// Who asks is told, for as long as there is something to wait for.
 		built.inflight.Drain(cfg.ShutdownTimeout)
 	})
 	for _, w := range built.workers {
-		life.Worker(w.name, w.run)
+		life.Worker(w.Name, w.Run)
 	}
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
@@ -234,146 +231,58 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	return err
 }
 
-// Sizes of what is remembered in memory, in entries.
-const (
-	keyCacheSize     = 200_000
-	sessionCacheSize = 50_000
-	limiterSize      = 200_000
-)
-
-// secretCost is bcrypt's cost for API secrets. They are 256 random bits, which
-// no cost makes harder to guess; a high one would only slow down every replica
-// that meets a key again.
-const secretCost = bcrypt.MinCost + 2
+// limiterSize is how many callers' request counts are remembered.
+const limiterSize = 200_000
 
 // parts are what serve needs of the whole.
 type parts struct {
 	router   http.Handler
 	health   *handlers.Health
 	inflight *middleware.Inflight
-	uses     *services.KeyUses
-	workers  []worker
+	workers  []services.Worker
 }
 
-// worker is long work that lasts as long as the process.
-type worker struct {
-	name string
-	run  func(context.Context) error
-}
-
-// build puts the layers together, from the repositories up, and registers with
-// life what must run or be closed.
+// build puts the layers together over the engine and registers with life what
+// must be closed.
 func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *lifecycle.Life) (parts, error) {
 	now := time.Now
-	master := []byte(cfg.DataKey.Reveal())
-	cluster := services.Cluster{URL: cfg.LiveKit.Host, APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret}
-
-	orgs, users, projects := database.NewOrganizations(engine), database.NewUsers(engine), database.NewProjects(engine)
-	keys, logins := database.NewAPIKeys(engine), database.NewSessions(engine)
-	invitations := database.NewInvitations(engine)
-
-	passwords, err := hashing.NewHasher(cfg.APIKeyPepper, cfg.BcryptCost)
-	if err != nil {
-		return parts{}, err
+	local := ratelimit.New(limiterSize, now)
+	var limiter middleware.Limiter = ratelimit.Local{Limiter: local}
+	var probes []status.Probe
+	if !cfg.RedisURL.IsZero() {
+		shared := ratelimit.NewShared(cfg.RedisURL.Reveal(), local)
+		life.Closer("redis", shared.Close)
+		limiter, probes = shared, append(probes, status.Probe{Name: "redis", Check: shared.Ping})
 	}
-	secrets, err := hashing.NewHasher(cfg.APIKeyPepper, secretCost)
-	if err != nil {
-		return parts{}, err
-	}
-	verified, err := hashing.NewVerified(keyCacheSize, now)
-	if err != nil {
-		return parts{}, err
-	}
-	cursors := cursor.New(secret.Derive(master, "cursors"))
-
-	keyAuth, err := services.NewKeyAuth(keys, projects, orgs, secrets, verified, services.KeyAuthOptions{
-		CacheSize: keyCacheSize, Exact: engine.Exclusive(), Plans: cfg.Quotas, RequestsPerMinute: int64(cfg.RateLimitProject), Now: now,
-	})
-	if err != nil {
-		return parts{}, err
-	}
-	auditLogs := database.NewAuditLogs(engine)
-	trail, err := services.NewTrail(auditLogs, now)
-	if err != nil {
-		return parts{}, err
-	}
-	sessions, err := services.NewSessions(users, logins, orgs, passwords, services.SessionOptions{
-		Keys: cfg.JWTSecrets, CacheSize: sessionCacheSize, Exact: engine.Exclusive(),
-		RequestsPerMinute: int64(cfg.RateLimitProject), Trail: trail, Now: now,
-	})
-	if err != nil {
-		return parts{}, err
-	}
-	livekit := services.NewLiveKit(cluster)
-	metered, err := buildMetering(engine, cfg, cluster, livekit, projects, orgs, cursors, trail, log)
-	if err != nil {
-		return parts{}, err
-	}
-	organizationService := services.NewOrganizations(orgs, users, projects, sessions, keyAuth, services.OrganizationOptions{
-		SignUp: cfg.SignupEnabled, Hasher: passwords, Cursors: cursors, Logins: logins, Trail: trail, Quotas: metered.quotas, Now: now,
-	})
-	projectService := services.NewProjects(projects, orgs, keys, keyAuth, secrets,
-		services.ProjectOptions{Cursors: cursors, Trail: trail, Quotas: metered.quotas, Now: now})
-	memberService := services.NewMembers(orgs, users, keys, sessions, keyAuth,
-		services.MemberOptions{Cursors: cursors, Trail: trail, Now: now})
-	invitationOptions := services.InvitationOptions{AcceptURL: cfg.InvitationURL, Hasher: passwords, Sessions: sessions, Cursors: cursors, Trail: trail, Now: now}
+	var mailer tenancy.Mailer
 	if cfg.SMTP != nil {
-		invitationOptions.Mailer = services.NewSMTP(*cfg.SMTP)
+		mailer = tenancy.NewSMTP(*cfg.SMTP)
 	}
-	invitationService, err := services.NewInvitations(invitations, orgs, users, memberService, invitationOptions)
-	if err != nil {
-		return parts{}, err
-	}
-	pairService := services.NewKeyPairs(keys, projects, keyAuth, secrets, services.KeyPairOptions{Cursors: cursors, Trail: trail, Now: now})
-	idempotency, err := services.NewIdempotency(database.NewIdempotencyKeys(engine), master, now)
+	s, err := services.New(engine, services.Config{
+		Clusters: []livekit.Cluster{{URL: cfg.LiveKit.Host, APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret}},
+		DataKey:  cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost,
+		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace,
+		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
+		Mailer: mailer, InvitationURL: cfg.InvitationURL, ReconcileInterval: cfg.ReconcileInterval,
+		Probes: probes, Log: log, Now: now,
+	})
 	if err != nil {
 		return parts{}, err
 	}
 	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
-	metered.inbox.Register(metrics.Registry())
-	metered.quotas.Register(metrics.Registry())
-	metered.removals.Register(metrics.Registry())
-	probes := []services.Probe{
-		{Name: "database", Check: engine.Ping, Essential: true},
-		{Name: "livekit", Check: livekit.Ping},
-		{Name: "events", Check: metered.inbox.Check},
-	}
-	local := ratelimit.New(limiterSize, now)
-	var limiter middleware.Limiter = ratelimit.Local{Limiter: local}
-	if !cfg.RedisURL.IsZero() {
-		shared := ratelimit.NewShared(cfg.RedisURL.Reveal(), local)
-		life.Closer("redis", shared.Close)
-		limiter, probes = shared, append(probes, services.Probe{Name: "redis", Check: shared.Ping})
-	}
-	status := services.NewStatus(now, probes...)
-
-	requests := request.NewReader()
-	health, inflight := handlers.NewHealth(buildVersion(), status), new(middleware.Inflight)
-	router, err := routes.New(routes.Handlers{
-		Health:        health,
-		Auth:          handlers.NewAuth(requests, sessions),
-		Organizations: handlers.NewOrganizations(requests, organizationService),
-		Members:       handlers.NewMembers(requests, memberService),
-		Invitations:   handlers.NewInvitations(requests, invitationService),
-		Projects:      handlers.NewProjects(requests, projectService),
-		AuditLogs:     handlers.NewAuditLogs(services.NewAuditLogs(auditLogs, cursors)),
-		APIKeys:       handlers.NewAPIKeys(requests, pairService),
-		Tokens:        handlers.NewTokens(requests, services.NewTokens(cluster, metered.counters, metered.revoked, metered.quotas, now)),
-		Docs:          handlers.NewDocs(routes.OpenAPI()),
-		Revocations:   handlers.NewRevocations(requests, metered.revoked),
-		LiveKitEvents: handlers.NewLiveKitEvents(metered.inbox),
-		Usage:         handlers.NewUsage(metered.usage),
-		Quotas:        handlers.NewQuotas(metered.quotas),
-		Metrics:       metrics,
-	}, routes.Options{
+	s.Inbox.Register(metrics.Registry())
+	s.Limits.Register(metrics.Registry())
+	s.Evictions.Register(metrics.Registry())
+	health, inflight := handlers.NewHealth(buildVersion(), s.Status), new(middleware.Inflight)
+	router, err := routes.New(routes.HandlersOf(s, health, metrics), routes.Options{
 		Log: log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
 		Inflight: inflight, Strict: cfg.Environment != config.Development, Now: now,
-		Requests:    metered.counters,
-		Idempotency: &middleware.Idempotency{Service: idempotency},
+		Requests:    s.Counters,
+		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{
-			Keys: keyAuth, People: sessions, Operator: cfg.AdminToken,
+			Keys: s.KeyAuth, People: s.LoginSessions, Operator: cfg.AdminToken,
 			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, Now: now},
 		},
 	})
-	return parts{router: router, health: health, inflight: inflight, uses: keyAuth.Uses(), workers: metered.workers}, err
+	return parts{router: router, health: health, inflight: inflight, workers: s.Workers()}, err
 }

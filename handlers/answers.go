@@ -10,7 +10,7 @@ import (
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/paging"
 )
 
 // answer writes a JSON response.
@@ -53,7 +53,7 @@ type List[T any] struct {
 }
 
 // listOf renders a page, item by item.
-func listOf[T, V any](p services.Page[T], render func(T) V) List[V] {
+func listOf[T, V any](p paging.Page[T], render func(T) V) List[V] {
 	out := List[V]{Items: make([]V, 0, len(p.Items))}
 	for _, item := range p.Items {
 		out.Items = append(out.Items, render(item))
@@ -65,9 +65,9 @@ func listOf[T, V any](p services.Page[T], render func(T) V) List[V] {
 }
 
 // pageOf reads limit and cursor.
-func pageOf(q *request.Query) services.PageRequest {
+func pageOf(q *request.Query) paging.Request {
 	limit, cursor := q.Page()
-	return services.PageRequest{Limit: limit, Cursor: cursor}
+	return paging.Request{Limit: limit, Cursor: cursor}
 }
 
 // projectOf reads project_id, "" if absent.

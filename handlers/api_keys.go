@@ -8,17 +8,17 @@ import (
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tenancy"
 )
 
 // APIKeys serves /v1/projects/:id/keys.
 type APIKeys struct {
 	requests *request.Reader
-	service  *services.KeyPairs
+	service  *tenancy.Keys
 }
 
 // NewAPIKeys makes the handlers of a service.
-func NewAPIKeys(r *request.Reader, s *services.KeyPairs) *APIKeys { return &APIKeys{r, s} }
+func NewAPIKeys(r *request.Reader, s *tenancy.Keys) *APIKeys { return &APIKeys{r, s} }
 
 // APIKey is a key pair in /v1, without its secret.
 type APIKey struct {
@@ -73,7 +73,7 @@ func (h *APIKeys) Create(c *gin.Context) error {
 	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
-	out, err := h.service.Create(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")), services.KeyPairInput{
+	out, err := h.service.Create(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")), tenancy.KeyPairInput{
 		Name: in.Name, Scopes: in.Scopes, ExpiresAt: in.ExpiresAt, AllowedIPs: in.AllowedIPs,
 	})
 	if err != nil {
@@ -124,7 +124,7 @@ func (h *APIKeys) Patch(c *gin.Context) error {
 		expires = nil
 	}
 	out, err := h.service.Update(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")), models.KeyID(c.Param("key_id")),
-		services.KeyPairChange{
+		tenancy.KeyPairChange{
 			Name: in.Name, Scopes: in.Scopes, AllowedIPs: in.AllowedIPs.Value,
 			ExpiresAt: expires, NoExpiry: in.ExpiresAt.Null,
 		})

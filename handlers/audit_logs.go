@@ -13,19 +13,18 @@ import (
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
-	"pulse-control-plane/utils/auditlog"
+	"pulse-control-plane/services/audit"
 )
 
 // AuditLogs serves /v1/audit-logs.
-type AuditLogs struct{ service *services.AuditLogs }
+type AuditLogs struct{ service *audit.Logs }
 
 // NewAuditLogs makes the handlers of a service.
-func NewAuditLogs(s *services.AuditLogs) *AuditLogs { return &AuditLogs{s} }
+func NewAuditLogs(s *audit.Logs) *AuditLogs { return &AuditLogs{s} }
 
 // auditQuery reads the filters of the trail.
-func auditQuery(q *request.Query) services.AuditQuery {
-	return services.AuditQuery{
+func auditQuery(q *request.Query) audit.Query {
+	return audit.Query{
 		OrgID: models.OrganizationID(q.Text("org_id")), Actor: q.Text("actor"),
 		Action: q.Text("action"), Target: q.Text("target"),
 		From: optional(q.Time("start")), Until: optional(q.Time("end")),
@@ -51,7 +50,7 @@ func (h *AuditLogs) List(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusOK, listOf(out, auditlog.LineOf))
+	return answer(c, http.StatusOK, listOf(out, audit.LineOf))
 }
 
 // AuditCheck is the result of verification.
@@ -86,7 +85,7 @@ func (h *AuditLogs) Verify(c *gin.Context) error {
 // auditWriter writes entries in one format.
 type auditWriter interface {
 	entry(*models.AuditEntry) error
-	end(services.AuditSummary) error
+	end(audit.Summary) error
 }
 
 // Export streams the trail, oldest first.
@@ -132,15 +131,15 @@ func orFormat(format string) string {
 // auditLines writes JSON lines. The last one is the trailer.
 type auditLines struct{ w io.Writer }
 
-func (l *auditLines) entry(e *models.AuditEntry) error { return l.line(auditlog.LineOf(*e)) }
+func (l *auditLines) entry(e *models.AuditEntry) error { return l.line(audit.LineOf(*e)) }
 
 // auditEnd is the last line of an export.
 type auditEnd struct {
-	Trailer auditlog.Trailer `json:"trailer"`
+	Trailer audit.Trailer `json:"trailer"`
 }
 
-func (l *auditLines) end(s services.AuditSummary) error {
-	return l.line(auditEnd{auditlog.Trailer{Entries: s.Entries, Head: s.Head, Whole: s.Whole}})
+func (l *auditLines) end(s audit.Summary) error {
+	return l.line(auditEnd{audit.Trailer{Entries: s.Entries, Head: s.Head, Whole: s.Whole}})
 }
 
 func (l *auditLines) line(value any) error {
@@ -188,7 +187,7 @@ func (t *auditTable) entry(e *models.AuditEntry) error {
 	return t.w.Write(row)
 }
 
-func (t *auditTable) end(services.AuditSummary) error {
+func (t *auditTable) end(audit.Summary) error {
 	if err := t.head(); err != nil {
 		return err
 	}

@@ -8,18 +8,18 @@ import (
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/auth"
 	"pulse-control-plane/utils/secret"
 )
 
 // Auth serves /v1/auth.
 type Auth struct {
 	requests *request.Reader
-	sessions *services.Sessions
+	sessions *auth.LoginSessions
 }
 
 // NewAuth makes the handlers of a service.
-func NewAuth(r *request.Reader, s *services.Sessions) *Auth { return &Auth{r, s} }
+func NewAuth(r *request.Reader, s *auth.LoginSessions) *Auth { return &Auth{r, s} }
 
 // User is a person in /v1.
 type User struct {
@@ -43,7 +43,7 @@ type Session struct {
 	RefreshToken string `json:"refresh_token"`
 }
 
-func renderSession(l services.Login) Session {
+func renderSession(l auth.Login) Session {
 	return Session{AccessToken: l.AccessToken, TokenType: "Bearer",
 		ExpiresIn: int64(l.ExpiresIn / time.Second), RefreshToken: l.RefreshToken}
 }
@@ -66,7 +66,7 @@ func (h *Auth) Login(c *gin.Context) error {
 		return err
 	}
 	user, login, err := h.sessions.Login(c.Request.Context(),
-		services.LoginInput{Email: in.Email, Password: in.Password, Origin: origin(c)})
+		auth.LoginInput{Email: in.Email, Password: in.Password, Origin: origin(c)})
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (h *Auth) Password(c *gin.Context) error {
 	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
-	if err := h.sessions.ChangePassword(c.Request.Context(), actor(c), services.PasswordChange{
+	if err := h.sessions.ChangePassword(c.Request.Context(), actor(c), auth.PasswordChange{
 		Current: in.CurrentPassword, New: in.NewPassword, IP: c.ClientIP(),
 	}); err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -16,11 +16,11 @@ import (
 // /v1/invitations/accept.
 type Invitations struct {
 	requests *request.Reader
-	service  *services.Invitations
+	service  *tenancy.Invitations
 }
 
 // NewInvitations makes the handlers of a service.
-func NewInvitations(r *request.Reader, s *services.Invitations) *Invitations {
+func NewInvitations(r *request.Reader, s *tenancy.Invitations) *Invitations {
 	return &Invitations{r, s}
 }
 
@@ -64,7 +64,7 @@ func (h *Invitations) Create(c *gin.Context) error {
 		return err
 	}
 	out, err := h.service.Create(c.Request.Context(), actor(c), models.OrganizationID(c.Param("id")),
-		services.InvitationInput{Email: in.Email, Role: in.Role})
+		tenancy.InvitationInput{Email: in.Email, Role: in.Role})
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (h *Invitations) Accept(c *gin.Context) error {
 		return err
 	}
 	out, err := h.service.Accept(c.Request.Context(),
-		services.AcceptInput{Token: in.Token, Name: in.Name, Password: in.Password, Origin: origin(c)})
+		tenancy.AcceptInput{Token: in.Token, Name: in.Name, Password: in.Password, Origin: origin(c)})
 	if err != nil {
 		return err
 	}

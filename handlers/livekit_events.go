@@ -6,14 +6,14 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/handlers/request"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/metering"
 )
 
 // LiveKitEvents serves /v1/webhooks/livekit.
-type LiveKitEvents struct{ inbox *services.Inbox }
+type LiveKitEvents struct{ inbox *metering.Inbox }
 
 // NewLiveKitEvents makes the handlers of an inbox.
-func NewLiveKitEvents(i *services.Inbox) *LiveKitEvents { return &LiveKitEvents{i} }
+func NewLiveKitEvents(i *metering.Inbox) *LiveKitEvents { return &LiveKitEvents{i} }
 
 // Received acknowledges an event; LiveKit sends it again otherwise.
 type Received struct {

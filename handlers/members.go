@@ -7,17 +7,17 @@ import (
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tenancy"
 )
 
 // Members serves /v1/organizations/:id/members.
 type Members struct {
 	requests *request.Reader
-	service  *services.Members
+	service  *tenancy.Members
 }
 
 // NewMembers makes the handlers of a service.
-func NewMembers(r *request.Reader, s *services.Members) *Members { return &Members{r, s} }
+func NewMembers(r *request.Reader, s *tenancy.Members) *Members { return &Members{r, s} }
 
 // List returns a page of the people of an organization.
 func (h *Members) List(c *gin.Context) error {
@@ -69,7 +69,7 @@ func (h *Members) Delete(c *gin.Context) error {
 	if err := q.Err(); err != nil {
 		return err
 	}
-	if err := h.service.Remove(c.Request.Context(), actor(c), services.RemoveInput{
+	if err := h.service.Remove(c.Request.Context(), actor(c), tenancy.RemoveInput{
 		OrgID: models.OrganizationID(c.Param("id")), UserID: models.UserID(c.Param("user_id")), RevokeKeys: revoke,
 	}); err != nil {
 		return err

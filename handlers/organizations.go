@@ -8,18 +8,18 @@ import (
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/secret"
 )
 
 // Organizations serves /v1/organizations.
 type Organizations struct {
 	requests *request.Reader
-	service  *services.Organizations
+	service  *tenancy.Organizations
 }
 
 // NewOrganizations makes the handlers of a service.
-func NewOrganizations(r *request.Reader, s *services.Organizations) *Organizations {
+func NewOrganizations(r *request.Reader, s *tenancy.Organizations) *Organizations {
 	return &Organizations{r, s}
 }
 
@@ -59,7 +59,7 @@ func (h *Organizations) Create(c *gin.Context) error {
 	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
-	out, err := h.service.SignUp(c.Request.Context(), actor(c), services.SignUpInput{
+	out, err := h.service.SignUp(c.Request.Context(), actor(c), tenancy.SignUpInput{
 		Name: in.Name, AdminEmail: in.AdminEmail, Password: in.Password,
 	})
 	if err != nil {
@@ -76,7 +76,7 @@ func (h *Organizations) List(c *gin.Context) error {
 	if err := q.Err(); err != nil {
 		return err
 	}
-	out, err := h.service.List(c.Request.Context(), actor(c), services.OrganizationQuery{Query: search, Plan: plan}, page)
+	out, err := h.service.List(c.Request.Context(), actor(c), tenancy.OrganizationQuery{Query: search, Plan: plan}, page)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (h *Organizations) Put(c *gin.Context) error {
 	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
-	return h.change(c, services.OrganizationChange{Name: &in.Name, Plan: in.Plan})
+	return h.change(c, tenancy.OrganizationChange{Name: &in.Name, Plan: in.Plan})
 }
 
 type patchOrganizationRequest struct {
@@ -117,10 +117,10 @@ func (h *Organizations) Patch(c *gin.Context) error {
 	if err := h.requests.Patch(c, &in); err != nil {
 		return err
 	}
-	return h.change(c, services.OrganizationChange{Name: in.Name, Plan: in.Plan})
+	return h.change(c, tenancy.OrganizationChange{Name: in.Name, Plan: in.Plan})
 }
 
-func (h *Organizations) change(c *gin.Context, change services.OrganizationChange) error {
+func (h *Organizations) change(c *gin.Context, change tenancy.OrganizationChange) error {
 	out, err := h.service.Update(c.Request.Context(), actor(c), models.OrganizationID(c.Param("id")), change)
 	if err != nil {
 		return err

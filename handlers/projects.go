@@ -8,17 +8,18 @@ import (
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tenancy"
+	"pulse-control-plane/services/tokens"
 )
 
 // Projects serves /v1/projects.
 type Projects struct {
 	requests *request.Reader
-	service  *services.Projects
+	service  *tenancy.Projects
 }
 
 // NewProjects makes the handlers of a service.
-func NewProjects(r *request.Reader, s *services.Projects) *Projects { return &Projects{r, s} }
+func NewProjects(r *request.Reader, s *tenancy.Projects) *Projects { return &Projects{r, s} }
 
 // Project is a project in /v1.
 type Project struct {
@@ -75,7 +76,7 @@ type KeyedProject struct {
 	PulseAPISecret string  `json:"pulse_api_secret"`
 }
 
-func renderKeyed(k services.KeyedProject) KeyedProject {
+func renderKeyed(k tenancy.KeyedProject) KeyedProject {
 	return KeyedProject{Project: renderProject(k.Project), PulseAPIKey: k.Key, PulseAPISecret: k.Secret.Reveal()}
 }
 
@@ -92,7 +93,7 @@ func (h *Projects) Create(c *gin.Context) error {
 		return err
 	}
 	out, err := h.service.Create(c.Request.Context(), actor(c),
-		services.ProjectInput{Name: in.Name, Region: in.Region, OrgID: in.OrgID})
+		tenancy.ProjectInput{Name: in.Name, Region: in.Region, OrgID: in.OrgID})
 	if err != nil {
 		return err
 	}
@@ -107,7 +108,7 @@ func (h *Projects) List(c *gin.Context) error {
 		return err
 	}
 	out, err := h.service.List(c.Request.Context(), actor(c),
-		services.ProjectQuery{OrgID: models.OrganizationID(org), Query: search}, page)
+		tenancy.ProjectQuery{OrgID: models.OrganizationID(org), Query: search}, page)
 	if err != nil {
 		return err
 	}
@@ -168,7 +169,7 @@ func (h *Projects) Put(c *gin.Context) error {
 	policy.MaxTTLSeconds = orDefault(policy.MaxTTLSeconds, fresh.MaxTTLSeconds)
 	policy.Grants = orDefault(policy.Grants, fresh.Grants)
 	policy.AllowedOrigins = orDefault(policy.AllowedOrigins, fresh.AllowedOrigins)
-	return h.change(c, services.ProjectChange{
+	return h.change(c, tenancy.ProjectChange{
 		Name: &in.Name, Region: &in.Region, ClientTokens: policy, Limits: in.Limits.change(),
 	})
 }
@@ -198,7 +199,7 @@ func (h *Projects) Patch(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.change(c, services.ProjectChange{
+	return h.change(c, tenancy.ProjectChange{
 		Name: in.Name, Region: in.Region.Value, ClientTokens: policy, Limits: in.Limits.change(),
 	})
 }
@@ -207,7 +208,7 @@ func (r clientTokensRequest) change() (models.ClientTokensChange, error) {
 	out := models.ClientTokensChange{Enabled: r.Enabled, MaxTTLSeconds: r.MaxTTLSeconds, AllowedOrigins: r.AllowedOrigins.Value}
 	if r.Grants != nil {
 		if names := r.Grants.serverWide(); len(names) > 0 {
-			return out, services.GrantNotAllowed("client_tokens.grants.", names)
+			return out, tokens.GrantNotAllowed("client_tokens.grants.", names)
 		}
 		grants := r.Grants.VideoGrants()
 		out.Grants = &grants
@@ -215,7 +216,7 @@ func (r clientTokensRequest) change() (models.ClientTokensChange, error) {
 	return out, nil
 }
 
-func (h *Projects) change(c *gin.Context, change services.ProjectChange) error {
+func (h *Projects) change(c *gin.Context, change tenancy.ProjectChange) error {
 	out, err := h.service.Update(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")), change)
 	if err != nil {
 		return err

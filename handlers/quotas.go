@@ -9,14 +9,14 @@ import (
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/quotas"
 )
 
 // Quotas serves /v1/usage/quota.
-type Quotas struct{ service *services.Quotas }
+type Quotas struct{ service *quotas.Limits }
 
 // NewQuotas makes the handlers of a service.
-func NewQuotas(s *services.Quotas) *Quotas { return &Quotas{s} }
+func NewQuotas(s *quotas.Limits) *Quotas { return &Quotas{s} }
 
 // QuotaReport holds the limits and the use of a project.
 type QuotaReport struct {

@@ -8,17 +8,17 @@ import (
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tokens"
 )
 
 // Revocations serves /v1/tokens/revoke.
 type Revocations struct {
 	requests *request.Reader
-	service  *services.Revocations
+	service  *tokens.Revocations
 }
 
 // NewRevocations makes the handlers of a service.
-func NewRevocations(r *request.Reader, s *services.Revocations) *Revocations {
+func NewRevocations(r *request.Reader, s *tokens.Revocations) *Revocations {
 	return &Revocations{r, s}
 }
 
@@ -47,7 +47,7 @@ func (h *Revocations) Revoke(c *gin.Context) error {
 		ban = *in.BanSeconds
 	}
 	out, err := h.service.Revoke(c.Request.Context(), actor(c),
-		services.RevokeInput{Identity: in.ParticipantIdentity, RoomName: in.RoomName, BanSeconds: ban})
+		tokens.RevokeInput{Identity: in.ParticipantIdentity, RoomName: in.RoomName, BanSeconds: ban})
 	if err != nil {
 		return err
 	}

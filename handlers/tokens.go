@@ -10,17 +10,17 @@ import (
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tokens"
 )
 
 // Tokens serves /v1/tokens.
 type Tokens struct {
 	requests *request.Reader
-	service  *services.Tokens
+	service  *tokens.Minter
 }
 
 // NewTokens makes the handlers of a service.
-func NewTokens(r *request.Reader, s *services.Tokens) *Tokens { return &Tokens{r, s} }
+func NewTokens(r *request.Reader, s *tokens.Minter) *Tokens { return &Tokens{r, s} }
 
 // tokenRequest is LiveKit's TokenSourceRequest, in snake_case or camelCase as
 // LiveKit accepts it, with our ttl_seconds and grants.
@@ -53,7 +53,7 @@ func (h *Tokens) Create(c *gin.Context) error {
 	if err := h.requests.OptionalBody(c, &in); err != nil {
 		return err
 	}
-	out, err := h.service.Create(c.Request.Context(), caller(c), &services.TokenInput{
+	out, err := h.service.Create(c.Request.Context(), caller(c), &tokens.Input{
 		RoomName: in.RoomName, Identity: in.ParticipantIdentity, Name: in.ParticipantName,
 		Metadata: in.ParticipantMetadata, Attributes: in.ParticipantAttributes, RoomConfig: in.RoomConfig,
 		TTLSeconds: in.TTLSeconds, Grants: in.Grants.VideoGrants(), ServerWide: in.Grants.serverWide(),

@@ -9,14 +9,14 @@ import (
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/metering"
 )
 
 // Usage serves /v1/usage.
-type Usage struct{ service *services.Usage }
+type Usage struct{ service *metering.Usage }
 
 // NewUsage makes the handlers of a service.
-func NewUsage(s *services.Usage) *Usage { return &Usage{s} }
+func NewUsage(s *metering.Usage) *Usage { return &Usage{s} }
 
 // Meters are usage in seconds, to the millisecond, or in counts.
 type Meters struct {
@@ -81,8 +81,8 @@ func (h *Usage) Get(c *gin.Context) error {
 }
 
 // rangeOf reads project_id, start and end.
-func rangeOf(q *request.Query) services.UsageQuery {
-	return services.UsageQuery{ProjectID: projectOf(q), Start: q.Time("start"), End: q.Time("end")}
+func rangeOf(q *request.Query) metering.UsageQuery {
+	return metering.UsageQuery{ProjectID: projectOf(q), Start: q.Time("start"), End: q.Time("end")}
 }
 
 // UsageSession is the time of one participant, room, egress or ingress.
@@ -118,7 +118,7 @@ func renderUsageSession(now time.Time) func(models.UsageSession) UsageSession {
 // Sessions returns a page of participants, the latest to join first.
 func (h *Usage) Sessions(c *gin.Context) error {
 	q := request.NewQuery(c)
-	ask := services.UsageSessionQuery{ProjectID: projectOf(q),
+	ask := metering.UsageSessionQuery{ProjectID: projectOf(q),
 		RoomName: q.TextUpTo("room_name", models.MaxRoomName), Identity: q.TextUpTo("participant_identity", models.MaxIdentityBytes)}
 	page := pageOf(q)
 	if err := q.Err(); err != nil {
@@ -181,7 +181,7 @@ type EvidenceEvent struct {
 func (h *Usage) Explain(c *gin.Context) error {
 	q := request.NewQuery(c)
 	at := rangeOf(q)
-	ask := services.ExplainQuery{ProjectID: at.ProjectID, Start: at.Start, End: at.End, Meter: models.Meter(q.Text("meter"))}
+	ask := metering.ExplainQuery{ProjectID: at.ProjectID, Start: at.Start, End: at.End, Meter: models.Meter(q.Text("meter"))}
 	if !ask.Meter.Valid() || ask.Meter == models.MeterPeak {
 		q.Refuse("meter", "must be participant_seconds, room_seconds, egress_seconds, ingress_seconds, tokens_issued or api_requests")
 	}
@@ -204,7 +204,7 @@ func (h *Usage) Explain(c *gin.Context) error {
 	return answer(c, http.StatusOK, body)
 }
 
-func renderExplained(f *services.ExplainedFact) ExplainedFact {
+func renderExplained(f *metering.ExplainedFact) ExplainedFact {
 	out := ExplainedFact{ID: f.ID, Timestamp: instant(f.Timestamp), Value: millis(f.Value), Open: f.Open,
 		EventIDs: append([]string{}, f.EventIDs...), Events: []EvidenceEvent{}}
 	if f.SessionID != "" {

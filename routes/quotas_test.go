@@ -226,7 +226,7 @@ func TestAClusterThatHangsHoldsUpNoEvent(t *testing.T) {
 		s.announce(mine.project, "daily", now, event{id: "EV_" + name, kind: "participant_joined", participant: name, at: now, joined: now})
 	}
 	s.announce(other.project, "daily", now, event{id: "EV_other", kind: "participant_joined", participant: "eve", at: now, joined: now})
-	if n, err := s.inbox.Work(context.Background()); n != 3 || err != nil {
+	if n, err := s.InboxWorker.Work(context.Background()); n != 3 || err != nil {
 		t.Fatalf("%d events were worked on, %v", n, err)
 	}
 	s.cluster.asked = nil
@@ -441,7 +441,7 @@ func TestADeletedProjectHasEverythingOfItEnded(t *testing.T) {
 	const stranger = "prj_01a2063f-e6cc-7690-9e88-10046bbf09e7" // of another installation on the same cluster
 	s.joins(tenant{project: stranger}, "weekly", "cyd")
 	s.do(http.MethodDelete, "/v1/projects/"+mine.project, nil, mine.asPerson).want(http.StatusNoContent)
-	if err := s.quotas.Enforce(context.Background()); err != nil {
+	if err := s.Enforcer.Enforce(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	s.work()

@@ -8,7 +8,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/auth"
 	"pulse-control-plane/utils/apikey"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -78,15 +78,16 @@ func newKeyWorld(t testing.TB, allowed []string, scopes ...models.Scope) *keyWor
 
 // process is a KeyAuth of its own over the same database. exact: it hears of
 // every change itself.
-func (w *keyWorld) process(exact bool) *services.KeyAuth {
+func (w *keyWorld) process(exact bool) *auth.Keys {
 	w.t.Helper()
 	keys := database.NewAPIKeys(w.engine)
 	verified, err := hashing.NewVerified(1000, w.clock.Now)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	auth, err := services.NewKeyAuth(keys, database.NewProjects(w.engine), database.NewOrganizations(w.engine), w.hasher, verified,
-		services.KeyAuthOptions{CacheSize: 1000, Exact: exact, Now: w.clock.Now})
+	auth, err := auth.NewKeys(auth.KeysConfig{
+		APIKeys: keys, Projects: database.NewProjects(w.engine), Organizations: database.NewOrganizations(w.engine),
+		Hasher: w.hasher, Verified: verified, CacheSize: 1000, Exact: exact, Now: w.clock.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -96,11 +97,11 @@ func (w *keyWorld) process(exact bool) *services.KeyAuth {
 func TestARevocationReachesAnotherProcessWithin5Seconds(t *testing.T) {
 	w := newKeyWorld(t, nil, models.ScopeAll)
 	here, there := w.process(false), w.process(false)
-	ask := func(a *services.KeyAuth) error {
+	ask := func(a *auth.Keys) error {
 		_, err := a.Server(t.Context(), w.pair.Key, w.secret, "203.0.113.1")
 		return err
 	}
-	for _, a := range []*services.KeyAuth{here, there} {
+	for _, a := range []*auth.Keys{here, there} {
 		if err := ask(a); err != nil {
 			t.Fatal(err)
 		}

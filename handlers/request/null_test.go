@@ -71,4 +71,3 @@ func TestNullInAPatchClearsWhatCanBeCleared(t *testing.T) {
 		}
 	}
 }
-

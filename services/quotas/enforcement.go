@@ -1,0 +1,327 @@
+package quotas
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/evictions"
+	"pulse-control-plane/services/metering"
+	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/times"
+)
+
+const (
+	// enforceEvery is how often the months of projects with something open are
+	// looked at.
+	enforceEvery = 5 * time.Second
+	// enforceLease is how long that waits for a replica that died.
+	enforceLease = 20 * time.Second
+	// enforceParallel is how many projects are held to their quotas at a time.
+	enforceParallel = 8
+	// endedAtOnce bounds what of one project is to be ended in one pass; the
+	// next one goes on.
+	endedAtOnce = 1000
+
+	quotasJob = "quotas"
+)
+
+// Enforcer evicts what is beyond a limit: participants without a slot, and what
+// goes on after the grace of a month that is used up.
+type Enforcer struct {
+	c      EnforcerConfig
+	limits *Limits
+}
+
+// EnforcerConfig of NewEnforcer; every field is required.
+type EnforcerConfig struct {
+	Limits    *Limits
+	Evictions *evictions.Queue
+	Leases    *database.Leases
+	// Holder names this process among replicas.
+	Holder string
+	// Grace is how long what goes on may go on once a month is used up.
+	Grace time.Duration
+}
+
+// NewEnforcer builds the service. It fails if a required field is missing.
+func NewEnforcer(c EnforcerConfig) (*Enforcer, error) {
+	return &Enforcer{c, c.Limits}, required.Fields(c)
+}
+
+var _ metering.Consumer = (*Enforcer)(nil)
+
+// Consume takes places for who and what is there now and gives back those of
+// what has ended; what is there beyond a limit it has removed. It comes after
+// Metering, which knows what is open.
+func (s *Enforcer) Consume(ctx context.Context, events []models.LiveKitEvent) error {
+	concerned, err := s.concerned(ctx, events)
+	if err != nil || len(concerned) == 0 {
+		return err
+	}
+	ids := make([]string, 0, len(concerned))
+	for id := range concerned {
+		ids = append(ids, id)
+	}
+	sessions, err := s.limits.c.Sessions.Named(ctx, ids)
+	if err != nil {
+		return err
+	}
+	// Who left makes room for who came, and of those the first.
+	slices.SortFunc(sessions, func(a, b models.UsageSession) int {
+		return cmp.Or(cmp.Compare(rank(a.Open), rank(b.Open)), a.JoinedAt.Compare(b.JoinedAt),
+			cmp.Compare(a.RoomName, b.RoomName), cmp.Compare(a.Identity, b.Identity))
+	})
+	back := map[occupant]bool{}
+	for i := range sessions {
+		if sessions[i].Open {
+			back[occupantOf(&sessions[i])] = true
+		}
+	}
+	byProject := map[models.ProjectID][]models.UsageSession{}
+	for i := range sessions {
+		if !sessions[i].Open && back[occupantOf(&sessions[i])] {
+			continue // whoever came back keeps the place
+		}
+		p := sessions[i].ProjectID
+		byProject[p] = append(byProject[p], sessions[i])
+	}
+	group, working := errgroup.WithContext(ctx)
+	group.SetLimit(enforceParallel)
+	for _, of := range byProject {
+		group.Go(func() error {
+			for i := range of {
+				if err := s.seat(working, &of[i], concerned[of[i].ID]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// occupant is who or what a session is of, which is there once at a time.
+type occupant struct {
+	project        models.ProjectID
+	meter          models.Meter
+	room, identity string
+}
+
+func occupantOf(s *models.UsageSession) occupant {
+	return occupant{s.ProjectID, s.Meter(), s.RoomName, s.Identity}
+}
+
+func rank(open bool) int {
+	if open {
+		return 1
+	}
+	return 0
+}
+
+// concern is what events say of a session that quotas care for.
+type concern struct {
+	quotas *models.Quotas
+	// begins tells that one of them announces it; heard is when the last one
+	// came that would, had the announcement been missed.
+	begins bool
+	heard  time.Time
+}
+
+// new tells whether a session has only just become known.
+func (c *concern) new(s *models.UsageSession) bool {
+	return c.begins || !c.heard.IsZero() && !s.RecordedAt.Before(c.heard.Truncate(time.Millisecond))
+}
+
+// concerned gives the sessions that events begin or end, as far as their
+// projects have quotas of what is there at the same time.
+func (s *Enforcer) concerned(ctx context.Context, events []models.LiveKitEvent) (map[string]*concern, error) {
+	out := map[string]*concern{}
+	for i := range events {
+		e := &events[i]
+		if e.ProjectID == "" {
+			continue
+		}
+		announced := ""
+		switch e.Event {
+		case models.EventRoomStarted:
+			announced = e.RoomSID
+		case models.EventParticipantJoined:
+			if e.Participant != nil {
+				announced = e.Participant.SID
+			}
+		case models.EventFoundPresent:
+			announced = e.SessionID
+		case models.EventRoomFinished, models.EventParticipantLeft, models.EventParticipantAborted, models.EventFoundGone:
+		default:
+			continue
+		}
+		limits, err := s.limits.limitsOf(ctx, e.ProjectID)
+		if err != nil {
+			return nil, err
+		}
+		unlimited := 0
+		for _, q := range [...]models.Quota{models.QuotaConcurrentParticipants, models.QuotaRooms} {
+			if limits.quotas.Of(q) == 0 {
+				// Nobody keeps count from here on: should there be a limit again, it begins anew.
+				s.limits.slots.Forget(string(e.ProjectID), q)
+				unlimited++
+			}
+		}
+		if unlimited == 2 {
+			continue
+		}
+		for _, id := range metering.Touches(e) {
+			c := out[id]
+			if c == nil {
+				c = &concern{quotas: &limits.quotas}
+				out[id] = c
+			}
+			c.begins = c.begins || id == announced
+			if announced != "" {
+				c.heard = times.Latest(c.heard, e.ReceivedAt)
+			}
+		}
+	}
+	return out, nil
+}
+
+// seat gives a session that is open its place, or has it ended if it is new
+// and there is none, and takes the place of one that has ended. What was there
+// before there was a limit stays.
+func (s *Enforcer) seat(ctx context.Context, session *models.UsageSession, of *concern) error {
+	if session.Subject == models.SubjectRoom && !session.Open && of.quotas.ConcurrentParticipants > 0 {
+		if err := s.limits.slots.RoomEnded(ctx, session.ProjectID, session.RoomName); err != nil {
+			return err
+		}
+	}
+	c, limited := s.limits.claimOf(session, of.quotas)
+	if !limited {
+		return nil
+	}
+	if !session.Open {
+		joined := session.JoinedAt
+		if !session.Observed.Started {
+			joined = time.Time{}
+		}
+		return s.limits.slots.Vacate(ctx, c, session.ID, joined)
+	}
+	used, err := s.limits.slots.Occupy(ctx, c, session.ID)
+	if err != nil && !errors.Is(err, errFull) {
+		return err
+	}
+	s.limits.tell(ctx, c.owner, c.quota, c.limit, float64(used.used), s.limits.c.Now())
+	if err == nil || !of.new(session) {
+		return nil
+	}
+	return s.remove(ctx, session, c.quota)
+}
+
+// remove has a session ended that a quota does not allow.
+func (s *Enforcer) remove(ctx context.Context, session *models.UsageSession, q models.Quota) error {
+	v := models.RemovalOf(session, models.RemovedByQuota, s.limits.c.Now())
+	v.Quota = q
+	return s.c.Evictions.Add(ctx, v)
+}
+
+// Run holds projects to their months until ctx ends, in one replica at a time.
+func (s *Enforcer) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := s.turn(ctx); err != nil && ctx.Err() == nil {
+			s.limits.c.Log.Error().Err(err).Msg("quotas: a pass failed")
+		}
+		metering.Sleep(ctx, enforceEvery)
+	}
+	return nil
+}
+
+func (s *Enforcer) turn(ctx context.Context) error {
+	now := s.limits.c.Now()
+	held, err := s.c.Leases.Acquire(ctx, quotasJob, s.c.Holder, now, now.Add(enforceLease))
+	if err != nil || !held {
+		return err
+	}
+	return s.Enforce(ctx)
+}
+
+// Enforce looks at every project that has something open: it tells of the
+// thresholds of its month, has its rooms or egresses ended once that was used
+// up for longer than the grace, and everything if the project was deleted.
+func (s *Enforcer) Enforce(ctx context.Context) error {
+	projects, err := s.limits.c.Sessions.OpenProjects(ctx)
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group // one that fails keeps nobody else from being looked at
+	group.SetLimit(enforceParallel)
+	for _, p := range projects {
+		group.Go(func() error { return s.enforce(ctx, p) })
+	}
+	return group.Wait()
+}
+
+func (s *Enforcer) enforce(ctx context.Context, p models.ProjectID) error {
+	limits, err := s.limits.limitsOf(ctx, p)
+	if err != nil {
+		return err
+	}
+	if limits.gone {
+		return errors.Join(
+			s.endAll(ctx, p, models.SubjectRoom, models.RemovedByDeletion, ""),
+			s.endAll(ctx, p, models.SubjectEgress, models.RemovedByDeletion, ""))
+	}
+	q, now := &limits.quotas, s.limits.c.Now()
+	if q.ParticipantMinutes == 0 && q.EgressMinutes == 0 {
+		return nil
+	}
+	month, err := s.limits.month(ctx, p, now)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		s.enforceMonth(ctx, limits, models.QuotaParticipantMinutes, models.SubjectRoom, month, now),
+		s.enforceMonth(ctx, limits, models.QuotaEgressMinutes, models.SubjectEgress, month, now))
+}
+
+// enforceMonth has what of a subject is open ended once a month's limit was
+// reached, or set, longer ago than the grace.
+func (s *Enforcer) enforceMonth(ctx context.Context, l *projectQuotas, name models.Quota, subject models.Subject, month *monthUse, now time.Time) error {
+	limit, used := l.quotas.Of(name), month.of(name)
+	if limit == 0 {
+		return nil
+	}
+	s.limits.tell(ctx, string(l.project), name, limit, used, now)
+	if used < float64(limit) {
+		return nil
+	}
+	reached, err := s.limits.c.Events.Get(ctx, threshold(string(l.project), name, limit, models.QuotaReachedPercent, now).ID)
+	if err != nil {
+		return err
+	}
+	if now.Before(times.Latest(reached.At, l.since).Add(s.c.Grace)) {
+		return nil
+	}
+	return s.endAll(ctx, l.project, subject, models.RemovedByQuota, name)
+}
+
+// endAll has everything of a subject ended that a project has open.
+func (s *Enforcer) endAll(ctx context.Context, p models.ProjectID, subject models.Subject, cause models.RemovalCause, q models.Quota) error {
+	open, err := s.limits.c.Sessions.OpenSubject(ctx, p, subject, endedAtOnce)
+	if err != nil {
+		return err
+	}
+	for i := range open {
+		v := models.RemovalOf(&open[i], cause, s.limits.c.Now())
+		v.Quota = q
+		if err := s.c.Evictions.Add(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
