@@ -70,7 +70,7 @@ func expect(t *testing.T, body string, want ...string) {
 	}
 }
 
-func TestAWellFormedBodyIsDecodedWhole(t *testing.T) {
+func TestAWellFormedBodyIsDecodedCompletely(t *testing.T) {
 	var got tokenRequest
 	body := ` {"note":"n","room_name":"a\u00e9\ud83d\ude00b","participantIdentity":"i","participant_attributes":{"a":"1","b":"2"},
 		"room_config":{ "anything": [1, null] },"ttl_seconds":60,"small":255,"ratio":-1.5e3,"grants":{"canPublish":false,"canPublishSources":["camera"]},
@@ -106,7 +106,7 @@ func TestEveryWrongFieldIsReportedAtOnce(t *testing.T) {
 		"body.nope2: is not a known field")
 }
 
-func TestBrokenRulesOfDecodedFieldsAreReportedTogetherWithUndecodedOnes(t *testing.T) {
+func TestBrokenRulesAreReportedTogetherWithWrongTypes(t *testing.T) {
 	expect(t, `{"participant_identity":1,"room_name":"a/b","ttl_seconds":5,"password":"short","note":"a\u0000","participant_attributes":{"k":"123456789"},"grants":{"canPublishSources":["camera","radio"]}}`,
 		"body.participant_identity: must be a string",
 		"body.note: must be one line without control characters",
@@ -117,7 +117,7 @@ func TestBrokenRulesOfDecodedFieldsAreReportedTogetherWithUndecodedOnes(t *testi
 		"body.password: must be at least 10 characters long")
 }
 
-func TestAFieldThatCouldNotBeDecodedIsNotCalledMissingToo(t *testing.T) {
+func TestAFieldOfTheWrongTypeIsNotReportedAsMissing(t *testing.T) {
 	type request struct {
 		Name  string `json:"name" validate:"required"`
 		Email string `json:"email" validate:"required,email,maxbytes=254"`
@@ -135,7 +135,7 @@ func TestAFieldThatCouldNotBeDecodedIsNotCalledMissingToo(t *testing.T) {
 	}
 }
 
-func TestRulesAreCheckedWhereverTheyStand(t *testing.T) {
+func TestRulesAreCheckedInNestedAndCrossFieldPositions(t *testing.T) {
 	type inner struct {
 		Tags []string `json:"tags" validate:"dive,oneof=a b"`
 	}
@@ -193,7 +193,7 @@ func TestRulesAreCheckedWhereverTheyStand(t *testing.T) {
 	}
 }
 
-func TestANameMayStandOnceOnly(t *testing.T) {
+func TestARepeatedNameIsRefused(t *testing.T) {
 	expect(t, `{"note":"a","note":"a"}`, "body.note: is given more than once")
 	expect(t, `{"note":"a","n\u006fte":"b"}`, "body.note: is given more than once")
 	expect(t, `{"grants":{"canPublish":true,"canPublish":true}}`, "body.grants.canPublish: is given more than once")
@@ -202,7 +202,7 @@ func TestANameMayStandOnceOnly(t *testing.T) {
 	expect(t, `{"rows":[{"note":"a","note":"b"}]}`, "body.rows[0].note: is given more than once")
 }
 
-func TestBothNamesOfAFieldAreAccepted(t *testing.T) {
+func TestSnakeCaseAndCamelCaseNamesAreAccepted(t *testing.T) {
 	var snake, camel tokenRequest
 	if errs := of(t, `{"room_name":"a","participant_identity":"b","room_config":{}}`, &snake); errs != nil {
 		t.Fatal(errs)
@@ -227,7 +227,7 @@ func TestNumbersThatDoNotFitAreRefused(t *testing.T) {
 	expect(t, `{"ttl_seconds":`+strings.Repeat("9", 100_000)+`}`, "body.ttl_seconds: is out of range")
 }
 
-func TestValuesOfTheirOwnFormAreExplained(t *testing.T) {
+func TestErrorsOfFormattedValuesNameTheFormat(t *testing.T) {
 	expect(t, `{"expires_at":"tomorrow","data":"%%","password":1,"room_config":[]}`,
 		"body.expires_at: must be a time such as 2026-01-31T12:00:00Z (RFC 3339)",
 		"body.data: must be a string in base64",
@@ -255,7 +255,7 @@ func TestABodyIsOneJSONObject(t *testing.T) {
 	}
 }
 
-func TestBrokenJSONIsReportedWhereItBreaks(t *testing.T) {
+func TestInvalidJSONIsReportedAtItsLocation(t *testing.T) {
 	expect(t, `{"note":"a","grants":{"canPublish":tru}}`, "body.grants.canPublish: is not valid JSON")
 	expect(t, `{"note":1,"ttl_seconds":6`, "body: is not valid JSON: it ends too early")
 	expect(t, `{"note":"a",}`, "body: is not valid JSON")
