@@ -22,7 +22,7 @@ func importRules() architecture.Rules {
 		Module: "pulse-control-plane",
 		MayImport: map[string][]string{
 			"routes":     {"handlers", "middleware", "services"},
-			"handlers":   {"services", "models", "utils"},
+			"handlers":   {"handlers/request", "services", "models", "utils"},
 			"middleware": {"services", "models", "utils"},
 			"services":   {"services", "database", "models", "utils"},
 			"database":   {"models", "utils", "database"},
