@@ -43,7 +43,8 @@ const MaxAllowedIPs = 100
 
 // ParseAllowedIP reads an address ("203.0.113.7", "2001:db8::1") or a network
 // ("203.0.113.0/24", RFC 4632 and RFC 4291) and gives it as a network without
-// bits beyond its length.
+// bits beyond its length. An IPv4 address inside IPv6 (::ffff:203.0.113.7, RFC
+// 4291, section 2.5.5.2) means the IPv4 address, alone and as a network.
 func ParseAllowedIP(text string) (netip.Prefix, error) {
 	if address, err := netip.ParseAddr(text); err == nil {
 		if address.Zone() != "" {
@@ -56,8 +57,14 @@ func ParseAllowedIP(text string) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, err
 	}
+	if address := network.Addr(); address.Is4In6() && network.Bits() >= mappedBits {
+		network = netip.PrefixFrom(address.Unmap(), network.Bits()-mappedBits)
+	}
 	return network.Masked(), nil
 }
+
+// mappedBits is the length of ::ffff:0:0/96, within which IPv6 writes IPv4.
+const mappedBits = 96
 
 var errZone = errors.New("an address with a zone means something on one machine only")
 
