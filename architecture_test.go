@@ -13,13 +13,13 @@ const module = "pulse-control-plane"
 // for the packages below it.
 var mayImport = map[string][]string{
 	"routes":     {"handlers", "middleware", "services"},
-	"handlers":   {"services", "models", "utils"},
+	"handlers":   {"handlers", "services", "models", "utils"},
 	"middleware": {"services", "models", "utils"},
 	"services":   {"services", "database", "models", "utils"},
 	"database":   {"models", "utils", "database"},
 	"config":     {"models", "utils"},
 	"models":     {},
-	"utils":      {"models", "utils"},
+	"utils":      {"utils"},
 }
 
 // onlyIn names, for a library, the only folders that may import it.
