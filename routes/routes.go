@@ -15,6 +15,10 @@ const (
 	// maxBody and maxTokenBody bound request bodies, in bytes.
 	maxBody      = 1 << 20
 	maxTokenBody = 64 << 10
+	// maxValidateBody holds the longest token there is (models.MaxTokenBytes).
+	maxValidateBody = 256 << 10
+	// tokenPath is called from tenants' own pages: each project says which.
+	tokenPath    = "/v1/tokens/create"
 	maxEventBody = 256 << 10
 	// requestTimeout is the deadline of one request; exportTimeout that of one
 	// whose answer is streamed.
@@ -60,7 +64,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	guard, asked := middleware.Wrap, parameters()
 	wrap := func(f middleware.Func) gin.HandlerFunc { return guard(asked.Around(f)) }
 	e.Use(o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
-		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins))
+		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins, tokenPath))
 	e.NoRoute(guard(middleware.NotFound))
 	e.NoMethod(guard(middleware.MethodNotAllowed))
 
@@ -83,7 +87,8 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	limited := v1.Group("", guard(middleware.BodyLimit(maxBody)))
 	person := limited.Group("", guard(middleware.RequireOrganization))
 	server := limited.Group("", guard(middleware.AuthenticateAPISecret))
-	project := v1.Group("", guard(middleware.AuthenticateProject), guard(middleware.BodyLimit(maxTokenBody)))
+	project := v1.Group("", guard(middleware.AuthenticateProject))
+	minting := project.Group("", guard(middleware.BodyLimit(maxTokenBody)))
 
 	limited.GET("/status", wrap(h.Health.Status))
 
@@ -131,9 +136,13 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	person.GET("/audit-logs/export", wrap(h.AuditLogs.Export))
 	person.GET("/audit-logs/verify", wrap(h.AuditLogs.Verify))
 
-	project.POST("/tokens/create", once, wrap(h.Tokens.Create))
-	project.POST("/tokens/validate", wrap(h.Tokens.Validate))
-	project.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
+	// Without Idempotency-Key: a token costs nothing to mint again, and a key
+	// alone must not fill the store of answers.
+	minting.POST("/tokens/create", wrap(h.Tokens.Create))
+	minting.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
+	project.POST("/tokens/validate", guard(middleware.BodyLimit(maxValidateBody)), wrap(h.Tokens.Validate))
+	server.GET("/tokens/revocations", wrap(h.Revocations.List))
+	server.DELETE("/tokens/revocations/:id", wrap(h.Revocations.Lift))
 
 	cluster.POST("/webhooks/livekit", guard(auth.Signed(h.LiveKitEvents.Receive)))
 

@@ -65,6 +65,9 @@ type Config struct {
 	SignUp bool
 	// Plans are the quotas of each plan; optional.
 	Plans models.PlanQuotas `optional:"true"`
+	// Agents are the LiveKit agents that projects without a setting of their own
+	// may dispatch (AGENTS_DEFAULT); "*" is all. Optional.
+	Agents []string
 	// QuotaGrace is how long what goes on may go on once a month is used up.
 	QuotaGrace time.Duration
 	// ProjectRequestsPerMinute is the limit of a project on the free plan,
@@ -277,7 +280,7 @@ func (b *builder) tenancy() (err error) {
 	wrong = errors.Join(wrong, err)
 	b.out.Projects, err = tenancy.NewProjects(tenancy.ProjectsConfig{
 		Projects: b.projects, Organizations: b.organizations, APIKeys: b.keys, KeyAuth: b.out.KeyAuth, Hasher: b.secrets,
-		Cursors: b.cursors, Trail: b.out.Trail, Quotas: b.out.Limits, Now: b.Now,
+		Cursors: b.cursors, Trail: b.out.Trail, Quotas: b.out.Limits, Agents: b.Agents, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Members, err = tenancy.NewMembers(tenancy.MembersConfig{
@@ -299,10 +302,16 @@ func (b *builder) tenancy() (err error) {
 
 func (b *builder) tokens() (err error) {
 	b.out.Revocations, err = tokens.NewRevocations(tokens.RevocationsConfig{
-		Store: database.NewRevocations(b.engine), Sessions: b.sessions, Slots: b.out.Limits.Slots(), Evictions: b.out.Evictions,
-		Cluster: b.Calls, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
+		Store: database.NewRevocations(b.engine), Projects: b.projects, Sessions: b.sessions, Quotas: b.out.Limits,
+		Evictions: b.out.Evictions, Cursors: b.cursors, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
 	})
-	b.out.Tokens = tokens.NewMinter(b.Clusters[0], b.out.Counters, b.out.Revocations, b.out.Limits, b.Now)
+	if err != nil {
+		return err
+	}
+	b.out.Tokens, err = tokens.NewMinter(tokens.MinterConfig{
+		Cluster: b.Clusters[0], Counters: b.out.Counters, Revoked: b.out.Revocations, Quotas: b.out.Limits,
+		Projects: b.projects, Agents: b.Agents, Now: b.Now,
+	})
 	return err
 }
 

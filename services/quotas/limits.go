@@ -148,6 +148,15 @@ func (s *Limits) limitsOf(ctx context.Context, p models.ProjectID) (*projectQuot
 	return limits, err
 }
 
+// QuotasOf gives the quotas of a project.
+func (s *Limits) QuotasOf(ctx context.Context, p models.ProjectID) (models.Quotas, error) {
+	limits, err := s.limitsOf(ctx, p)
+	if err != nil {
+		return models.Quotas{}, err
+	}
+	return limits.quotas, nil
+}
+
 // month gives what a project used of the month of a time, up to some seconds
 // ago.
 func (s *Limits) month(ctx context.Context, p models.ProjectID, at time.Time) (*monthUse, error) {
