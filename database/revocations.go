@@ -11,14 +11,13 @@ import (
 
 const revocations = "revocations"
 
-// revocationsCollection holds the tokens taken back, until they would have
-// ended anyway.
+// revocationsCollection holds revoked tokens until they expire.
 func revocationsCollection() Collection {
 	at := time.Duration(0)
 	return Collection{
 		Name: revocations,
 		Fields: []Field{
-			{"project_id", String}, {"public_id", String}, {"revoked_at", Time}, {"expires_at", Time},
+			{Name: "project_id", Kind: String}, {Name: "public_id", Kind: String}, {Name: "revoked_at", Kind: Time}, {Name: "expires_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"project_id", "public_id"}},
@@ -31,10 +30,10 @@ func revocationsCollection() Collection {
 // Revocations is the repository of revocations.
 type Revocations struct{ engine Engine }
 
-// NewRevocations reads and writes revocations through an engine.
+// NewRevocations returns the repository over an engine.
 func NewRevocations(e Engine) *Revocations { return &Revocations{e} }
 
-// Put stores a revocation over an earlier one of the same.
+// Put inserts or replaces a revocation.
 func (r *Revocations) Put(ctx context.Context, v *models.Revocation) error {
 	set, _, err := replacement(v)
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"pulse-control-plane/handlers/request"
 )
 
-// parameters are the query parameters of every route that takes any; a test
+// Parameters are the query parameters of every route that takes any; a test
 // compares them with the OpenAPI document.
-func parameters() request.Parameters {
+func Parameters() request.Parameters {
 	const get, post, remove = http.MethodGet, http.MethodPost, http.MethodDelete
 	page := []string{"limit", "cursor"}
 	with := func(names ...string) []string { return slices.Concat(page, names) }

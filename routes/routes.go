@@ -61,7 +61,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 		return nil, err
 	}
 
-	guard, asked := middleware.Wrap, parameters()
+	guard, asked := middleware.Wrap, Parameters()
 	wrap := func(f middleware.Func) gin.HandlerFunc { return guard(asked.Around(f)) }
 	e.Use(o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
 		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins, tokenPath))

@@ -100,7 +100,11 @@ func (q *Query) Time(name string) time.Time {
 	at, err := time.Parse(time.RFC3339, text)
 	// Sums over a time must stay within the years of RFC 3339.
 	if err != nil || at.Year() < 1970 || at.Year() > 9998 {
-		q.Refuse(name, "must be a time such as 2026-01-31T12:00:00Z (RFC 3339)")
+		message := "must be a time such as 2026-01-31T12:00:00Z (RFC 3339)"
+		if strings.Contains(text, " ") { // what + means in a query
+			message += "; write + as %2B"
+		}
+		q.Refuse(name, message)
 		return time.Time{}
 	}
 	return at.UTC()

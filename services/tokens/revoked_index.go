@@ -9,12 +9,9 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/metering"
 )
 
 const (
-	// revocationsEvery is how often other replicas' revocations are looked for.
-	revocationsEvery = time.Second
 	// revocationsOverlap is how far back each reading begins before the last
 	// one: twice what a replica's clock may be off before it is not ready.
 	revocationsOverlap = 10 * time.Second
@@ -135,16 +132,10 @@ func (x *revokedIndex) takeAgain() bool {
 	return again
 }
 
-// Run keeps the index up to date until ctx ends.
-func (s *Revocations) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := s.read(ctx); err != nil && ctx.Err() == nil {
-			s.c.Log.Warn().Err(err).Msg("revocations of other replicas are not known")
-		}
-		s.known.forget(s.c.Now())
-		metering.Sleep(ctx, revocationsEvery)
-	}
-	return nil
+// Refresh takes in what other processes revoked, and drops what has expired.
+func (s *Revocations) Refresh(ctx context.Context) error {
+	defer s.known.forget(s.c.Now())
+	return s.read(ctx)
 }
 
 // load reads the index if nobody has yet.
