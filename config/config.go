@@ -68,6 +68,11 @@ type Config struct {
 	// QuotaGrace is how long rooms and egresses continue after a monthly quota is
 	// used up.
 	QuotaGrace time.Duration
+	// ReservationTTL is the longest that a token reserves its slots.
+	ReservationTTL time.Duration
+	// AgentsDefault are the LiveKit agents that projects without a setting of
+	// their own may dispatch; the single "*" is all.
+	AgentsDefault []string
 
 	// LogLevel is "debug", "info", "warn" or "error".
 	LogLevel string

@@ -70,6 +70,8 @@ type Config struct {
 	// Agents are the LiveKit agents that projects without a setting of their own
 	// may dispatch (AGENTS_DEFAULT); "*" is all. Optional.
 	Agents []string
+	// ReservationTTL is the longest that a token reserves its slots; optional.
+	ReservationTTL time.Duration
 	// QuotaGrace is how long what goes on may go on once a month is used up.
 	QuotaGrace time.Duration
 	// ProjectRequestsPerMinute is the limit of a project on the free plan,
@@ -254,7 +256,7 @@ func (b *builder) quotas() (err error) {
 	b.out.Limits, err = quotas.NewLimits(quotas.Config{
 		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
 		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
-		Exclusive: b.engine.Exclusive(), Plans: b.Plans, Log: b.Log, Now: b.Now,
+		Exclusive: b.engine.Exclusive(), Plans: b.Plans, ReservationTTL: b.ReservationTTL, Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
 		return err
