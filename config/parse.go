@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/smtpurl"
 )
@@ -238,15 +239,11 @@ func origins(into *[]string, text string) error {
 func networks(into *[]netip.Prefix, text string) error {
 	var out []netip.Prefix
 	for item := range strings.SplitSeq(text, ",") {
-		item = strings.TrimSpace(item)
-		prefix, err := netip.ParsePrefix(item)
-		if addr, addrErr := netip.ParseAddr(item); addrErr == nil && addr.Zone() == "" {
-			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
+		prefix, err := clientip.ParseNetwork(strings.TrimSpace(item))
 		if err != nil {
 			return errors.New("must be addresses or networks such as 10.0.0.0/8, separated by commas")
 		}
-		out = append(out, prefix.Masked())
+		out = append(out, prefix)
 	}
 	*into = out
 	return nil

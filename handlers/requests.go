@@ -43,7 +43,7 @@ func actor(c *gin.Context) *models.Principal {
 
 // origin is where a request came from, as the audit trail wants it.
 func origin(c *gin.Context) models.Origin {
-	return models.Origin{IP: c.ClientIP(), UserAgent: c.Request.UserAgent(), RequestID: c.Writer.Header().Get("X-Request-Id")}
+	return models.Origin{IP: c.RemoteIP(), UserAgent: c.Request.UserAgent(), RequestID: c.Writer.Header().Get("X-Request-Id")}
 }
 
 // caller is actor for what leaves no trail and must be quick: it is shared by

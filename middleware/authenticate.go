@@ -109,7 +109,7 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 			if !ok {
 				return nil, errBadCredential()
 			}
-			return a.Keys.Server(ctx, user, secret.New(password), c.ClientIP())
+			return a.Keys.Server(ctx, user, secret.New(password), c.RemoteIP())
 		case !strings.EqualFold(scheme, "Bearer") || credential == "":
 			return nil, errBadCredential()
 		case strings.HasPrefix(credential, keyPrefix):
@@ -122,9 +122,9 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 	}
 	switch {
 	case hasKey && hasSecret:
-		return a.Keys.Server(ctx, key, secret.New(value), c.ClientIP())
+		return a.Keys.Server(ctx, key, secret.New(value), c.RemoteIP())
 	case hasKey:
-		return a.Keys.Client(ctx, key, c.ClientIP())
+		return a.Keys.Client(ctx, key, c.RemoteIP())
 	case hasSecret:
 		return nil, errBadCredential()
 	}

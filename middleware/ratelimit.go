@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/ratelimit"
 )
 
@@ -27,8 +28,25 @@ type RateLimits struct {
 	Now         func() time.Time
 }
 
+// byIP counts an IPv4 address, or the /64 of an IPv6 one, and then its /48,
+// which may do more: whoever has many /64 gains little by changing among them.
 func (l *RateLimits) byIP(c *gin.Context) error {
-	return l.count(c, "ip", "ip|"+c.ClientIP(), l.IPPerMinute)
+	if l.IPPerMinute <= 0 {
+		return nil
+	}
+	address := clientOf(c)
+	if err := l.count(c, "ip", "ip|"+clientip.Bucket(address).String(), l.IPPerMinute); err != nil {
+		return err
+	}
+	wide, ok := clientip.Wide(address)
+	if !ok {
+		return nil
+	}
+	perMinute := ratelimit.PerMinute(clientip.WideFactor * l.IPPerMinute)
+	if d := l.Limiter.Allow(c.Request.Context(), "ip|"+wide.String(), perMinute); !d.Allowed {
+		return l.refuse(c, "ip", d)
+	}
+	return nil
 }
 
 func (l *RateLimits) byCaller(c *gin.Context, p *models.Principal) error {
@@ -44,14 +62,30 @@ func (l *RateLimits) byCaller(c *gin.Context, p *models.Principal) error {
 	}
 }
 
-// count takes one from a bucket and says so in the headers of
-// draft-ietf-httpapi-ratelimit-headers (RateLimit-Policy, RateLimit) and the
-// older X-RateLimit-* (Reset in Unix seconds).
+// count takes one from a bucket and says so in headers.
 func (l *RateLimits) count(c *gin.Context, policy, key string, perMinute int) error {
 	if perMinute <= 0 {
 		return nil
 	}
 	d := l.Limiter.Allow(c.Request.Context(), key, ratelimit.PerMinute(perMinute))
+	if !d.Allowed {
+		return l.refuse(c, policy, d)
+	}
+	l.tell(c, policy, d)
+	return nil
+}
+
+func (l *RateLimits) refuse(c *gin.Context, policy string, d ratelimit.Decision) error {
+	l.tell(c, policy, d)
+	limited := models.NewError(models.KindRateLimited, "rate_limited", "Too many requests; see Retry-After.")
+	limited.RetryAfter = d.RetryAfter
+	return limited
+}
+
+// tell writes the headers of draft-ietf-httpapi-ratelimit-headers
+// (RateLimit-Policy, RateLimit) and the older X-RateLimit-* (Reset in Unix
+// seconds).
+func (l *RateLimits) tell(c *gin.Context, policy string, d ratelimit.Decision) {
 	header := c.Writer.Header()
 	limit, remaining := strconv.Itoa(d.Limit), strconv.Itoa(d.Remaining)
 	reset := strconv.FormatInt(ceilSeconds(d.ResetAfter), 10)
@@ -60,12 +94,6 @@ func (l *RateLimits) count(c *gin.Context, policy, key string, perMinute int) er
 	header["X-Ratelimit-Limit"] = []string{limit}
 	header["X-Ratelimit-Remaining"] = []string{remaining}
 	header["X-Ratelimit-Reset"] = []string{strconv.FormatInt(l.Now().Unix()+ceilSeconds(d.ResetAfter), 10)}
-	if d.Allowed {
-		return nil
-	}
-	limited := models.NewError(models.KindRateLimited, "rate_limited", "Too many requests; see Retry-After.")
-	limited.RetryAfter = d.RetryAfter
-	return limited
 }
 
 func ceilSeconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }

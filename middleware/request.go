@@ -79,7 +79,7 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 			return
 		}
 		line = line.Str("request_id", RequestIDOf(c)).Str("method", c.Request.Method).Str("path", loggedPath(c)).
-			Int("status", code).Int("bytes", c.Writer.Size()).Dur("latency_ms", now().Sub(start)).Str("ip", c.ClientIP())
+			Int("status", code).Int("bytes", c.Writer.Size()).Dur("latency_ms", now().Sub(start)).Str("ip", c.RemoteIP())
 		if trace := traceID(c.GetHeader("Traceparent")); trace != "" {
 			line = line.Str("trace_id", trace)
 		}

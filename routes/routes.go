@@ -49,16 +49,14 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	e.RedirectTrailingSlash = false
 	// A room or identity may contain an encoded slash.
 	e.UseRawPath, e.UnescapePathValues = true, true
-	trusted := make([]string, 0, len(o.TrustedProxies))
-	for _, network := range o.TrustedProxies {
-		trusted = append(trusted, network.String())
-	}
-	if err := e.SetTrustedProxies(trusted); err != nil {
+	// middleware.ClientAddress reads the chain of proxies instead.
+	e.ForwardedByClientIP = false
+	if err := e.SetTrustedProxies(nil); err != nil {
 		return nil, err
 	}
 
 	wrap := middleware.Wrap
-	e.Use(o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
+	e.Use(middleware.ClientAddress(o.TrustedProxies), o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
 		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins))
 	e.NoRoute(wrap(middleware.NotFound))
 	e.NoMethod(wrap(middleware.MethodNotAllowed))
