@@ -213,7 +213,7 @@ func TestWhoIsOverTheCapIsRemovedHoweverLongLiveKitIsAway(t *testing.T) {
 		t.Errorf("%d events are dead", dead)
 	}
 	if waiting := s.count("removals", "", ""); waiting != 0 {
-		t.Errorf("%d removals wait", waiting)
+		t.Errorf("%d evictions wait", waiting)
 	}
 }
 
@@ -330,7 +330,7 @@ func TestWhoReconnectsKeepsTheirPlace(t *testing.T) {
 		s.ask(mine, "daily", name).want(http.StatusCreated)
 		s.joins(mine, "daily", name)
 	}
-	// Nobody else could have it: there are fewer places than people by now.
+	// Nobody else could have it: there are fewer slots than people by now.
 	s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": 1}})
 	now := fmt.Sprint(s.clock.Now().UnixMilli())
 	// LiveKit ends the first session because of the second, and says so in either order.
@@ -616,6 +616,6 @@ func TestWithoutTheDatabaseOnlyAProjectWithoutQuotasGetsTokens(t *testing.T) {
 	s.engine.away.Store(false)
 	s.ask(bound, "daily", "bob").want(http.StatusCreated)
 	if q := s.quota(bound).Quotas.ConcurrentParticipants; q.Used != 2 {
-		t.Errorf("%v places are held", q.Used)
+		t.Errorf("%v slots are held", q.Used)
 	}
 }

@@ -250,14 +250,14 @@ func (b *builder) metering() (err error) {
 func (b *builder) quotas() (err error) {
 	b.out.Limits, err = quotas.NewLimits(quotas.Config{
 		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
-		Events: database.NewQuotaEvents(b.engine), Places: database.NewPlaces(b.engine), Usage: b.out.Usage,
+		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage,
 		Exclusive: b.engine.Exclusive(), Plans: b.Plans, Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
 		return err
 	}
 	b.out.Evictions, err = evictions.NewQueue(evictions.Config{
-		Store: database.NewRemovals(b.engine), Sessions: b.sessions, Cluster: b.Calls, Spare: b.out.Limits.Spare, Log: b.Log, Now: b.Now,
+		Store: database.NewEvictions(b.engine), Sessions: b.sessions, Cluster: b.Calls, Spare: b.out.Limits.Spare, Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
 		return err

@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	// removalsPoll is how often removals are looked for that are due again or
+	// evictionsPoll is how often evictions are looked for that are due again or
 	// come from another process.
-	removalsPoll = time.Second
+	evictionsPoll = time.Second
 	// AtOnce is how many are asked of the cluster at a time;
-	// removalsInTurn how many one pass claims.
-	AtOnce         = 16
-	removalsInTurn = 500
-	// removalLease is how long a removal stays with a process that does not
+	// evictionsInTurn how many one pass claims.
+	AtOnce          = 16
+	evictionsInTurn = 500
+	// evictionLease is how long a eviction stays with a process that does not
 	// answer any more: longer than a call, and the wait for the one before it,
 	// may take.
-	removalLease = 3 * livekit.CallTimeout
-	// firstRemovalRetry and lastRemovalRetry bound the wait after a cluster
+	evictionLease = 3 * livekit.CallTimeout
+	// firstEvictionRetry and lastEvictionRetry bound the wait after a cluster
 	// that could not be asked, which doubles.
-	firstRemovalRetry = 500 * time.Millisecond
-	lastRemovalRetry  = 30 * time.Second
+	firstEvictionRetry = 500 * time.Millisecond
+	lastEvictionRetry  = 30 * time.Second
 )
 
 // Cluster is what ends something on a LiveKit cluster, by qualified
@@ -46,12 +46,12 @@ type Cluster interface {
 // writes it down and goes on: a cluster that hangs or is away holds up
 // nothing, and forgets nobody.
 type Queue struct {
-	store    *database.Removals
+	store    *database.Evictions
 	sessions *database.UsageSessions
 	cluster  Cluster
 	log      zerolog.Logger
 	now      func() time.Time
-	// spare tells that what a removal was for has passed meanwhile.
+	// spare tells that what a eviction was for has passed meanwhile.
 	spare Spare
 	// arrived wakes the worker of this process.
 	arrived chan struct{}
@@ -60,12 +60,12 @@ type Queue struct {
 
 // Spare tells that what an eviction was for has passed meanwhile, so that the
 // session may go on.
-type Spare func(ctx context.Context, session *models.UsageSession, v *models.Removal) (bool, error)
+type Spare func(ctx context.Context, session *models.UsageSession, v *models.Eviction) (bool, error)
 
 // Config of NewQueue; every field but Log is required, save Spare, without which
 // every eviction is carried out.
 type Config struct {
-	Store    *database.Removals
+	Store    *database.Evictions
 	Sessions *database.UsageSessions
 	Cluster  Cluster
 	Spare    Spare `optional:"true"`
@@ -79,18 +79,18 @@ func NewQueue(c Config) (*Queue, error) {
 		return nil, err
 	}
 	if c.Spare == nil {
-		c.Spare = func(context.Context, *models.UsageSession, *models.Removal) (bool, error) { return false, nil }
+		c.Spare = func(context.Context, *models.UsageSession, *models.Eviction) (bool, error) { return false, nil }
 	}
 	return &Queue{store: c.Store, sessions: c.Sessions, cluster: c.Cluster, spare: c.Spare, log: c.Log, now: c.Now, arrived: make(chan struct{}, 1),
-		ended: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_removals_total",
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_evictions_total",
 			Help: "Participants, rooms and egresses that were ended on the cluster."}, []string{"subject", "cause"})}, nil
 }
 
-// Register offers the number of removals as a metric.
+// Register offers the number of evictions as a metric.
 func (r *Queue) Register(registry prometheus.Registerer) { registry.MustRegister(r.ended) }
 
 // Add has a session ended, now or as soon as the cluster is there.
-func (r *Queue) Add(ctx context.Context, v models.Removal) error {
+func (r *Queue) Add(ctx context.Context, v models.Eviction) error {
 	for range 2 {
 		err := r.store.Insert(ctx, &v)
 		if err == nil {
@@ -99,7 +99,7 @@ func (r *Queue) Add(ctx context.Context, v models.Removal) error {
 		if !models.IsKind(err, models.KindConflict) {
 			return err
 		}
-		if v.Cause == models.RemovedByQuota {
+		if v.Cause == models.EvictedByQuota {
 			break // which may be spared, the other causes not
 		}
 		changed, err := r.store.Because(ctx, v.ID, v.Cause, v.DueAt)
@@ -120,8 +120,8 @@ func (r *Queue) Add(ctx context.Context, v models.Removal) error {
 
 // Run works until ctx ends. Several processes may: each claims its own.
 func (r *Queue) Run(ctx context.Context) error {
-	return metering.KeepWorking(ctx, removalsPoll, r.arrived, r.Work, func(err error) {
-		r.log.Error().Err(err).Msg("removals: the database is away")
+	return metering.KeepWorking(ctx, evictionsPoll, r.arrived, r.Work, func(err error) {
+		r.log.Error().Err(err).Msg("evictions: the database is away")
 	})
 }
 
@@ -132,9 +132,9 @@ func (r *Queue) Work(ctx context.Context) (int, error) {
 	var group errgroup.Group // one that fails keeps no other from being ended
 	group.SetLimit(AtOnce)
 	claimed := 0
-	for ; claimed < removalsInTurn && ctx.Err() == nil; claimed++ {
+	for ; claimed < evictionsInTurn && ctx.Err() == nil; claimed++ {
 		now := r.now()
-		v, err := r.store.Claim(ctx, now, now.Add(removalLease), now.Add(2*lastRemovalRetry))
+		v, err := r.store.Claim(ctx, now, now.Add(evictionLease), now.Add(2*lastEvictionRetry))
 		if models.IsKind(err, models.KindNotFound) {
 			break
 		}
@@ -147,7 +147,7 @@ func (r *Queue) Work(ctx context.Context) (int, error) {
 }
 
 // end ends one session, if it goes on and has to end still.
-func (r *Queue) end(ctx context.Context, v *models.Removal) error {
+func (r *Queue) end(ctx context.Context, v *models.Eviction) error {
 	session, err := r.sessions.Get(ctx, v.ProjectID, v.ID)
 	if models.IsKind(err, models.KindNotFound) || err == nil && !session.Open {
 		return r.store.Done(ctx, v.ID, v.Cause)
@@ -170,16 +170,16 @@ func (r *Queue) end(ctx context.Context, v *models.Removal) error {
 		err = r.ask(ctx, v)
 	}
 	if err != nil {
-		wait := firstRemovalRetry
+		wait := firstEvictionRetry
 		for range v.Attempts - 1 {
-			wait = min(2*wait, lastRemovalRetry)
+			wait = min(2*wait, lastEvictionRetry)
 		}
-		r.log.Warn().Err(err).Str("session_id", v.ID).Str("cause", string(v.Cause)).Int64("attempts", v.Attempts).Msg("removals: not done yet")
+		r.log.Warn().Err(err).Str("session_id", v.ID).Str("cause", string(v.Cause)).Int64("attempts", v.Attempts).Msg("evictions: not done yet")
 		return r.store.Postpone(ctx, v.ID, r.now().Add(wait))
 	}
 	r.ended.WithLabelValues(string(v.Subject), string(v.Cause)).Inc()
 	r.log.Info().Str("project_id", string(v.ProjectID)).Str("session_id", v.ID).Str("cause", string(v.Cause)).
-		Str("quota", string(v.Quota)).Msg("removals: ended")
+		Str("quota", string(v.Quota)).Msg("evictions: ended")
 	return r.store.Done(ctx, v.ID, v.Cause)
 }
 
@@ -202,8 +202,8 @@ func (r *Queue) replaced(ctx context.Context, session *models.UsageSession) (boo
 	return false, nil
 }
 
-// ask has the cluster end what a removal is of.
-func (r *Queue) ask(ctx context.Context, v *models.Removal) error {
+// ask has the cluster end what a eviction is of.
+func (r *Queue) ask(ctx context.Context, v *models.Eviction) error {
 	switch v.Subject {
 	case models.SubjectParticipant:
 		return r.cluster.RemoveParticipant(ctx, models.QualifyRoom(v.ProjectID, v.RoomName), v.Identity)

@@ -15,15 +15,15 @@ import (
 	"pulse-control-plane/services/testkit"
 )
 
-// removalRig is the removals of sessions that a test says are there, from a
+// evictionRig is the evictions of sessions that a test says are there, from a
 // cluster that fails for some.
-type removalRig struct {
+type evictionRig struct {
 	*Queue
 	t        *testing.T
 	engine   *testkit.Engine
 	now      time.Time
 	sessions *database.UsageSessions
-	store    *database.Removals
+	store    *database.Evictions
 	mu       sync.Mutex
 	asked    []string
 	// fails are the identities the cluster does not remove; wait is called
@@ -32,14 +32,14 @@ type removalRig struct {
 	wait  func(ctx context.Context)
 }
 
-func newRemovalRig(t *testing.T) *removalRig {
-	r := &removalRig{t: t, engine: testkit.NewEngine(t), now: testkit.NewClock().Now()}
-	r.store, r.sessions = database.NewRemovals(r.engine), database.NewUsageSessions(r.engine)
+func newEvictionRig(t *testing.T) *evictionRig {
+	r := &evictionRig{t: t, engine: testkit.NewEngine(t), now: testkit.NewClock().Now()}
+	r.store, r.sessions = database.NewEvictions(r.engine), database.NewUsageSessions(r.engine)
 	r.Queue = testkit.Must[*Queue](t)(NewQueue(Config{Store: r.store, Sessions: r.sessions, Cluster: r, Now: func() time.Time { return r.now }}))
 	return r
 }
 
-func (r *removalRig) RemoveParticipant(ctx context.Context, _, identity string) error {
+func (r *evictionRig) RemoveParticipant(ctx context.Context, _, identity string) error {
 	r.mu.Lock()
 	r.asked = append(r.asked, identity)
 	r.mu.Unlock()
@@ -52,11 +52,11 @@ func (r *removalRig) RemoveParticipant(ctx context.Context, _, identity string) 
 	return ctx.Err()
 }
 
-func (r *removalRig) EndRoom(context.Context, string) error    { return nil }
-func (r *removalRig) StopEgress(context.Context, string) error { return nil }
+func (r *evictionRig) EndRoom(context.Context, string) error    { return nil }
+func (r *evictionRig) StopEgress(context.Context, string) error { return nil }
 
 // has records that somebody is in a room, and gives the session.
-func (r *removalRig) has(id, identity string) *models.UsageSession {
+func (r *evictionRig) has(id, identity string) *models.UsageSession {
 	r.t.Helper()
 	s := &models.UsageSession{ID: id, Subject: models.SubjectParticipant, ProjectID: testkit.Project, RoomName: "hall", RoomSID: "RM_1",
 		Identity: identity, Kind: models.ParticipantStandard, Open: true, JoinedAt: r.now, RecordedAt: r.now}
@@ -66,21 +66,21 @@ func (r *removalRig) has(id, identity string) *models.UsageSession {
 	return s
 }
 
-func (r *removalRig) add(s *models.UsageSession, cause models.RemovalCause) {
+func (r *evictionRig) add(s *models.UsageSession, cause models.EvictionCause) {
 	r.t.Helper()
-	if err := r.Add(context.Background(), models.RemovalOf(s, cause, r.now)); err != nil {
+	if err := r.Add(context.Background(), models.EvictionOf(s, cause, r.now)); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-func (r *removalRig) work() {
+func (r *evictionRig) work() {
 	r.t.Helper()
 	if _, err := r.Work(context.Background()); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-func (r *removalRig) left() int64 {
+func (r *evictionRig) left() int64 {
 	r.t.Helper()
 	n, err := r.engine.Count(context.Background(), "removals", bson.D{}, 0)
 	if err != nil {
@@ -90,16 +90,16 @@ func (r *removalRig) left() int64 {
 }
 
 func TestARevocationIsNotSparedWithTheQuotaItFollows(t *testing.T) {
-	r := newRemovalRig(t)
+	r := newEvictionRig(t)
 	mallory := r.has("PA_1", "mallory")
-	r.spare = (func(_ context.Context, _ *models.UsageSession, v *models.Removal) (bool, error) {
-		if v.Cause != models.RemovedByQuota {
+	r.spare = (func(_ context.Context, _ *models.UsageSession, v *models.Eviction) (bool, error) {
+		if v.Cause != models.EvictedByQuota {
 			return false, nil
 		}
-		r.add(mallory, models.RemovedByRevocation) // while a place comes free
+		r.add(mallory, models.EvictedByRevocation) // while a place comes free
 		return true, nil
 	})
-	r.add(mallory, models.RemovedByQuota)
+	r.add(mallory, models.EvictedByQuota)
 	r.work()
 	r.now = r.now.Add(time.Minute)
 	r.work()
@@ -109,9 +109,9 @@ func TestARevocationIsNotSparedWithTheQuotaItFollows(t *testing.T) {
 }
 
 func TestOneRemovalThatFailsCutsOffNoOther(t *testing.T) {
-	r := newRemovalRig(t)
+	r := newEvictionRig(t)
 	refused := make(chan struct{})
-	r.spare = (func(_ context.Context, s *models.UsageSession, _ *models.Removal) (bool, error) {
+	r.spare = (func(_ context.Context, s *models.UsageSession, _ *models.Eviction) (bool, error) {
 		if s.Identity == "bad" {
 			defer close(refused)
 			return false, models.Unavailable(errors.New("it can't be told"))
@@ -120,9 +120,9 @@ func TestOneRemovalThatFailsCutsOffNoOther(t *testing.T) {
 	})
 	r.wait = func(context.Context) { <-refused } // the others are under way when it fails
 	for _, name := range []string{"ann", "bob", "cyd"} {
-		r.add(r.has("PA_"+name, name), models.RemovedByRevocation)
+		r.add(r.has("PA_"+name, name), models.EvictedByRevocation)
 	}
-	r.add(r.has("PA_bad", "bad"), models.RemovedByQuota)
+	r.add(r.has("PA_bad", "bad"), models.EvictedByQuota)
 	r.work()
 	if len(r.asked) != 3 || r.left() != 1 {
 		t.Errorf("asked for %v, %d are left", r.asked, r.left())
@@ -130,16 +130,16 @@ func TestOneRemovalThatFailsCutsOffNoOther(t *testing.T) {
 }
 
 func TestARemovalThatNeverSucceedsHoldsUpNoNewOne(t *testing.T) {
-	r := newRemovalRig(t)
+	r := newEvictionRig(t)
 	r.fails = []string{"stuck"}
 	for n := range 3 * AtOnce {
-		r.add(r.has("PA_"+string(rune('a'+n%26))+time.Duration(n).String(), "stuck"), models.RemovedByRevocation)
+		r.add(r.has("PA_"+string(rune('a'+n%26))+time.Duration(n).String(), "stuck"), models.EvictedByRevocation)
 	}
 	for range 3 {
 		r.work()
 		r.now = r.now.Add(time.Minute)
 	}
-	r.add(r.has("PA_new", "new"), models.RemovedByRevocation)
+	r.add(r.has("PA_new", "new"), models.EvictedByRevocation)
 	before := len(r.asked)
 	r.work()
 	if at := slices.Index(r.asked[before:], "new"); at < 0 || at >= AtOnce {
@@ -148,12 +148,12 @@ func TestARemovalThatNeverSucceedsHoldsUpNoNewOne(t *testing.T) {
 }
 
 func TestARemovalIsClaimedOnceHoweverOftenItIsAsked(t *testing.T) {
-	r := newRemovalRig(t)
+	r := newEvictionRig(t)
 	ann := r.has("PA_1", "ann")
 	r.fails = []string{"ann"}
 	for range 60 {
 		for range 5 { // as often as somebody looks
-			r.add(ann, models.RemovedByDeletion)
+			r.add(ann, models.EvictedByDeletion)
 		}
 		r.work()
 		r.now = r.now.Add(time.Second)
@@ -164,8 +164,8 @@ func TestARemovalIsClaimedOnceHoweverOftenItIsAsked(t *testing.T) {
 }
 
 func TestAClockThatIsSetBackHoldsUpNoRemoval(t *testing.T) {
-	r := newRemovalRig(t)
-	r.add(r.has("PA_1", "ann"), models.RemovedByQuota)
+	r := newEvictionRig(t)
+	r.add(r.has("PA_1", "ann"), models.EvictedByQuota)
 	r.now = r.now.Add(-time.Hour)
 	r.work()
 	if len(r.asked) != 1 {

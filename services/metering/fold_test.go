@@ -224,10 +224,10 @@ func TestOnlyPeopleAreMetered(t *testing.T) {
 
 func TestThePeakCountsWhoWasThereTogether(t *testing.T) {
 	at := func(m int) time.Time { return aMorning.Add(time.Duration(m) * time.Minute) }
-	var steps []presence
+	var steps []step
 	for _, stay := range [][2]int{{0, 10}, {10, 20}, {5, 15}, {12, 13}, {-30, 3}, {50, 90}} {
 		s := models.UsageSession{JoinedAt: at(stay[0]), LeftAt: at(stay[1])}
-		steps = appendPresence(steps, &s, at(0), at(60), at(60))
+		steps = appendSteps(steps, &s, at(0), at(60), at(60))
 	}
 	if peak := peakOf(steps); peak != 3 { // 5–15, 10–20 and 12–13
 		t.Errorf("peak %v", peak)

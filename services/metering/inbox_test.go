@@ -286,7 +286,7 @@ type sessionMeaning struct {
 	Identity string         `json:"identity,omitempty"`
 	Kind     string         `json:"kind,omitempty"`
 	Token    models.TokenID `json:"token,omitempty"`
-	// Proves is what the body is evidence of: start, presence (it began, and
+	// Proves is what the body is evidence of: start, step (it began, and
 	// this is not the event that announced it), end or abort.
 	Proves string    `json:"proves"`
 	Begins time.Time `json:"begins"`
@@ -309,7 +309,7 @@ func meaningOf(e *models.LiveKitEvent) meaning {
 		case len(o.StartedBy) > 0:
 			m.Proves = "start"
 		case o.Witness != "":
-			m.Proves = "presence"
+			m.Proves = "step"
 		}
 		out.Sessions = append(out.Sessions, m)
 	}

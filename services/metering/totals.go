@@ -189,10 +189,10 @@ func combine(m models.Meter, a, b float64) float64 {
 
 // peak is the most STANDARD participants at one time in [start, end).
 func (t *Totals) peak(ctx context.Context, p models.ProjectID, start, end time.Time) (float64, error) {
-	var steps []presence
+	var steps []step
 	add := func(s models.UsageSession) error {
 		if s.Meter() == models.MeterParticipantSeconds {
-			steps = appendPresence(steps, &s, start, end, t.c.Now())
+			steps = appendSteps(steps, &s, start, end, t.c.Now())
 		}
 		return nil
 	}
@@ -205,13 +205,13 @@ func (t *Totals) peak(ctx context.Context, p models.ProjectID, start, end time.T
 	return peakOf(steps), nil
 }
 
-// presence is a step up or down in how many are there.
-type presence struct {
+// step is a step up or down in how many are there.
+type step struct {
 	at time.Time
 	by int
 }
 
-func appendPresence(steps []presence, s *models.UsageSession, start, end, now time.Time) []presence {
+func appendSteps(steps []step, s *models.UsageSession, start, end, now time.Time) []step {
 	from, until := s.JoinedAt, s.Until(now)
 	if s.Open {
 		until = times.Latest(until, end) // open is open beyond what is asked for
@@ -225,13 +225,13 @@ func appendPresence(steps []presence, s *models.UsageSession, start, end, now ti
 	if !until.After(from) {
 		return steps
 	}
-	return append(steps, presence{from, 1}, presence{until, -1})
+	return append(steps, step{from, 1}, step{until, -1})
 }
 
 // peakOf gives the highest sum of steps in order of time. Who leaves at the
 // moment another joins was not there with them.
-func peakOf(steps []presence) float64 {
-	slices.SortFunc(steps, func(a, b presence) int {
+func peakOf(steps []step) float64 {
+	slices.SortFunc(steps, func(a, b step) int {
 		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.by, b.by))
 	})
 	there, most := 0, 0

@@ -57,16 +57,16 @@ func NewEnforcer(c EnforcerConfig) (*Enforcer, error) {
 
 var _ metering.Consumer = (*Enforcer)(nil)
 
-// Consume takes places for who and what is there now and gives back those of
+// Consume takes slots for who and what is there now and gives back those of
 // what has ended; what is there beyond a limit it has removed. It comes after
 // Metering, which knows what is open.
 func (s *Enforcer) Consume(ctx context.Context, events []models.LiveKitEvent) error {
-	concerned, err := s.concerned(ctx, events)
-	if err != nil || len(concerned) == 0 {
+	pendingAdmissions, err := s.pendingAdmissions(ctx, events)
+	if err != nil || len(pendingAdmissions) == 0 {
 		return err
 	}
-	ids := make([]string, 0, len(concerned))
-	for id := range concerned {
+	ids := make([]string, 0, len(pendingAdmissions))
+	for id := range pendingAdmissions {
 		ids = append(ids, id)
 	}
 	sessions, err := s.limits.c.Sessions.Named(ctx, ids)
@@ -78,16 +78,16 @@ func (s *Enforcer) Consume(ctx context.Context, events []models.LiveKitEvent) er
 		return cmp.Or(cmp.Compare(rank(a.Open), rank(b.Open)), a.JoinedAt.Compare(b.JoinedAt),
 			cmp.Compare(a.RoomName, b.RoomName), cmp.Compare(a.Identity, b.Identity))
 	})
-	back := map[occupant]bool{}
+	back := map[slotHolder]bool{}
 	for i := range sessions {
 		if sessions[i].Open {
-			back[occupantOf(&sessions[i])] = true
+			back[holderOf(&sessions[i])] = true
 		}
 	}
 	byProject := map[models.ProjectID][]models.UsageSession{}
 	for i := range sessions {
-		if !sessions[i].Open && back[occupantOf(&sessions[i])] {
-			continue // whoever came back keeps the place
+		if !sessions[i].Open && back[holderOf(&sessions[i])] {
+			continue // whoever came back keeps the slot
 		}
 		p := sessions[i].ProjectID
 		byProject[p] = append(byProject[p], sessions[i])
@@ -97,7 +97,7 @@ func (s *Enforcer) Consume(ctx context.Context, events []models.LiveKitEvent) er
 	for _, of := range byProject {
 		group.Go(func() error {
 			for i := range of {
-				if err := s.seat(working, &of[i], concerned[of[i].ID]); err != nil {
+				if err := s.assign(working, &of[i], pendingAdmissions[of[i].ID]); err != nil {
 					return err
 				}
 			}
@@ -107,15 +107,15 @@ func (s *Enforcer) Consume(ctx context.Context, events []models.LiveKitEvent) er
 	return group.Wait()
 }
 
-// occupant is who or what a session is of, which is there once at a time.
-type occupant struct {
+// slotHolder is who or what a session is of, which is there once at a time.
+type slotHolder struct {
 	project        models.ProjectID
 	meter          models.Meter
 	room, identity string
 }
 
-func occupantOf(s *models.UsageSession) occupant {
-	return occupant{s.ProjectID, s.Meter(), s.RoomName, s.Identity}
+func holderOf(s *models.UsageSession) slotHolder {
+	return slotHolder{s.ProjectID, s.Meter(), s.RoomName, s.Identity}
 }
 
 func rank(open bool) int {
@@ -125,8 +125,8 @@ func rank(open bool) int {
 	return 0
 }
 
-// concern is what events say of a session that quotas care for.
-type concern struct {
+// pendingAdmission is what events say of a session that quotas care for.
+type pendingAdmission struct {
 	quotas *models.Quotas
 	// begins tells that one of them announces it; heard is when the last one
 	// came that would, had the announcement been missed.
@@ -135,14 +135,14 @@ type concern struct {
 }
 
 // new tells whether a session has only just become known.
-func (c *concern) new(s *models.UsageSession) bool {
+func (c *pendingAdmission) new(s *models.UsageSession) bool {
 	return c.begins || !c.heard.IsZero() && !s.RecordedAt.Before(c.heard.Truncate(time.Millisecond))
 }
 
-// concerned gives the sessions that events begin or end, as far as their
+// pendingAdmissions gives the sessions that events begin or end, as far as their
 // projects have quotas of what is there at the same time.
-func (s *Enforcer) concerned(ctx context.Context, events []models.LiveKitEvent) (map[string]*concern, error) {
-	out := map[string]*concern{}
+func (s *Enforcer) pendingAdmissions(ctx context.Context, events []models.LiveKitEvent) (map[string]*pendingAdmission, error) {
+	out := map[string]*pendingAdmission{}
 	for i := range events {
 		e := &events[i]
 		if e.ProjectID == "" {
@@ -180,7 +180,7 @@ func (s *Enforcer) concerned(ctx context.Context, events []models.LiveKitEvent) 
 		for _, id := range metering.Touches(e) {
 			c := out[id]
 			if c == nil {
-				c = &concern{quotas: &limits.quotas}
+				c = &pendingAdmission{quotas: &limits.quotas}
 				out[id] = c
 			}
 			c.begins = c.begins || id == announced
@@ -192,10 +192,10 @@ func (s *Enforcer) concerned(ctx context.Context, events []models.LiveKitEvent) 
 	return out, nil
 }
 
-// seat gives a session that is open its place, or has it ended if it is new
-// and there is none, and takes the place of one that has ended. What was there
+// assign gives a session that is open its slot, or has it ended if it is new
+// and there is none, and takes the slot of one that has ended. What was there
 // before there was a limit stays.
-func (s *Enforcer) seat(ctx context.Context, session *models.UsageSession, of *concern) error {
+func (s *Enforcer) assign(ctx context.Context, session *models.UsageSession, of *pendingAdmission) error {
 	if session.Subject == models.SubjectRoom && !session.Open && of.quotas.ConcurrentParticipants > 0 {
 		if err := s.limits.slots.RoomEnded(ctx, session.ProjectID, session.RoomName); err != nil {
 			return err
@@ -212,7 +212,7 @@ func (s *Enforcer) seat(ctx context.Context, session *models.UsageSession, of *c
 		}
 		return s.limits.slots.Vacate(ctx, c, session.ID, joined)
 	}
-	used, err := s.limits.slots.Occupy(ctx, c, session.ID)
+	used, err := s.limits.slots.Assign(ctx, c, session.ID)
 	if err != nil && !errors.Is(err, errFull) {
 		return err
 	}
@@ -225,7 +225,7 @@ func (s *Enforcer) seat(ctx context.Context, session *models.UsageSession, of *c
 
 // remove has a session ended that a quota does not allow.
 func (s *Enforcer) remove(ctx context.Context, session *models.UsageSession, q models.Quota) error {
-	v := models.RemovalOf(session, models.RemovedByQuota, s.limits.c.Now())
+	v := models.EvictionOf(session, models.EvictedByQuota, s.limits.c.Now())
 	v.Quota = q
 	return s.c.Evictions.Add(ctx, v)
 }
@@ -273,8 +273,8 @@ func (s *Enforcer) enforce(ctx context.Context, p models.ProjectID) error {
 	}
 	if limits.gone {
 		return errors.Join(
-			s.endAll(ctx, p, models.SubjectRoom, models.RemovedByDeletion, ""),
-			s.endAll(ctx, p, models.SubjectEgress, models.RemovedByDeletion, ""))
+			s.endAll(ctx, p, models.SubjectRoom, models.EvictedByDeletion, ""),
+			s.endAll(ctx, p, models.SubjectEgress, models.EvictedByDeletion, ""))
 	}
 	q, now := &limits.quotas, s.limits.c.Now()
 	if q.ParticipantMinutes == 0 && q.EgressMinutes == 0 {
@@ -307,17 +307,17 @@ func (s *Enforcer) enforceMonth(ctx context.Context, l *projectQuotas, name mode
 	if now.Before(times.Latest(reached.At, l.since).Add(s.c.Grace)) {
 		return nil
 	}
-	return s.endAll(ctx, l.project, subject, models.RemovedByQuota, name)
+	return s.endAll(ctx, l.project, subject, models.EvictedByQuota, name)
 }
 
 // endAll has everything of a subject ended that a project has open.
-func (s *Enforcer) endAll(ctx context.Context, p models.ProjectID, subject models.Subject, cause models.RemovalCause, q models.Quota) error {
+func (s *Enforcer) endAll(ctx context.Context, p models.ProjectID, subject models.Subject, cause models.EvictionCause, q models.Quota) error {
 	open, err := s.limits.c.Sessions.OpenSubject(ctx, p, subject, endedAtOnce)
 	if err != nil {
 		return err
 	}
 	for i := range open {
-		v := models.RemovalOf(&open[i], cause, s.limits.c.Now())
+		v := models.EvictionOf(&open[i], cause, s.limits.c.Now())
 		v.Quota = q
 		if err := s.c.Evictions.Add(ctx, v); err != nil {
 			return err

@@ -23,13 +23,13 @@ const (
 	// quotasKept is how many projects' quotas, months and told thresholds are
 	// remembered.
 	quotasKept = 10_000
-	// newsOfJoin is how long after a token expired its place is held, for the
+	// newsOfJoin is how long after a token expired its slot is held, for the
 	// news of somebody who joined with it at the last moment to arrive.
 	newsOfJoin = 5 * time.Second
-	// projectPlaceFor is how long a place is held for a project that is being
+	// projectSlotFor is how long a slot is held for a project that is being
 	// made; once it is there it counts by itself.
-	projectPlaceFor = time.Minute
-	// undoTimeout bounds giving a place back after the caller may have hung up.
+	projectSlotFor = time.Minute
+	// undoTimeout bounds giving a slot back after the caller may have hung up.
 	undoTimeout = 5 * time.Second
 )
 
@@ -55,7 +55,7 @@ type Config struct {
 	Organizations *database.Organizations
 	Sessions      *database.UsageSessions
 	Events        *database.QuotaEvents
-	Places        *database.Places
+	Slots         *database.Slots
 	Usage         *metering.Usage
 	// Exclusive tells that no other process changes the database.
 	Exclusive bool
@@ -97,7 +97,7 @@ func NewLimits(c Config) (*Limits, error) {
 			Help: "Requests refused because a quota was used up."}, []string{"quota"}),
 	}
 	var err, wrong error
-	s.slots, wrong = NewSlots(c.Places, c.Exclusive, c.Now)
+	s.slots, wrong = NewSlots(c.Slots, c.Exclusive, c.Now)
 	// Not exact: what another process changes is in force when it is next read.
 	s.limits, err = lookup.New(quotasKept, false, c.Now, s.readLimits)
 	wrong = errors.Join(wrong, err)
@@ -209,13 +209,13 @@ func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 	room, person := s.room(project, q.Rooms, ask.RoomName, ask.Identity), s.participant(project, q.ConcurrentParticipants, ask.RoomName, ask.Identity)
 	counted := q.ConcurrentParticipants > 0 && ask.Person
 	if counted && q.Rooms > 0 {
-		// So that a room that is not to be had costs no place.
+		// So that a room that is not to be had costs no slot.
 		if used, err := s.slots.Open(ctx, room); err != nil {
 			return s.refusal(ctx, room, used, err, now)
 		}
 	}
 	var made bool
-	var people, rooms occupancy
+	var people, rooms usage
 	var err error
 	if counted {
 		if made, people, err = s.slots.Reserve(ctx, person, until); err != nil {
@@ -237,7 +237,7 @@ func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 	return nil
 }
 
-// AdmitProject holds a place for a project of an organization that is about
+// AdmitProject holds a slot for a project of an organization that is about
 // to be made; settled must be called when it is, or is not. quota_exceeded if
 // the plan does not allow another.
 func (s *Limits) AdmitProject(ctx context.Context, org models.OrganizationID, id models.ProjectID) (settled func(error), err error) {
@@ -254,7 +254,7 @@ func (s *Limits) AdmitProject(ctx context.Context, org models.OrganizationID, id
 		return settled, nil
 	}
 	c, now := s.project(org, limit, id), s.c.Now()
-	_, used, err := s.slots.Reserve(ctx, c, now.Add(projectPlaceFor))
+	_, used, err := s.slots.Reserve(ctx, c, now.Add(projectSlotFor))
 	if err != nil {
 		return settled, s.refusal(ctx, c, used, err, now)
 	}
@@ -268,13 +268,13 @@ func (s *Limits) AdmitProject(ctx context.Context, org models.OrganizationID, id
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 		defer cancel()
-		if _, err := s.slots.Occupy(ctx, c, c.holder); err != nil {
-			s.c.Log.Warn().Err(err).Str("owner", c.owner).Msg("quotas: a project's place is left to the next reading")
+		if _, err := s.slots.Assign(ctx, c, c.holder); err != nil {
+			s.c.Log.Warn().Err(err).Str("owner", c.owner).Msg("quotas: a project's slot is left to the next reading")
 		}
 	}, nil
 }
 
-// ProjectGone gives back the place of a project that was deleted.
+// ProjectGone gives back the slot of a project that was deleted.
 func (s *Limits) ProjectGone(ctx context.Context, org models.OrganizationID, id models.ProjectID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
@@ -284,7 +284,7 @@ func (s *Limits) ProjectGone(ctx context.Context, org models.OrganizationID, id 
 	}
 	c := s.project(org, 0, id)
 	if err := errors.Join(s.slots.Vacate(ctx, c, c.holder, time.Time{}), s.slots.Drop(ctx, c.owner, c.quota, c.holder, "")); err != nil {
-		s.c.Log.Warn().Err(err).Str("owner", c.owner).Msg("quotas: a project's place is left to the next reading")
+		s.c.Log.Warn().Err(err).Str("owner", c.owner).Msg("quotas: a project's slot is left to the next reading")
 	}
 }
 
@@ -293,11 +293,11 @@ func (s *Limits) drop(ctx context.Context, c claim) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	if err := s.slots.Drop(ctx, c.owner, c.quota, c.holder, ""); err != nil {
-		s.c.Log.Warn().Err(err).Str("owner", c.owner).Str("quota", string(c.quota)).Msg("quotas: a place is left to expire")
+		s.c.Log.Warn().Err(err).Str("owner", c.owner).Str("quota", string(c.quota)).Msg("quotas: a slot is left to expire")
 	}
 }
 
-// participant is the claim of somebody to a place in a project's rooms.
+// participant is the claim of somebody to a slot in a project's rooms.
 func (s *Limits) participant(p models.ProjectID, limit int64, room, identity string) claim {
 	return claim{
 		owner: string(p), quota: models.QuotaConcurrentParticipants, limit: limit,
@@ -328,9 +328,9 @@ func (s *Limits) room(p models.ProjectID, limit int64, name, identity string) cl
 func (s *Limits) project(org models.OrganizationID, limit int64, id models.ProjectID) claim {
 	return claim{
 		owner: string(org), quota: models.QuotaProjects, limit: limit, holder: string(id), reread: true,
-		present: func(ctx context.Context) (map[string]attendee, error) {
-			there := map[string]attendee{}
-			err := s.c.Projects.OfOrganization(ctx, org, placesRead, func(id models.ProjectID) { there[string(id)] = attendee{session: string(id)} })
+		present: func(ctx context.Context) (map[string]holding, error) {
+			there := map[string]holding{}
+			err := s.c.Projects.OfOrganization(ctx, org, slotsRead, func(id models.ProjectID) { there[string(id)] = holding{session: string(id)} })
 			return there, err
 		},
 	}
@@ -338,12 +338,12 @@ func (s *Limits) project(org models.OrganizationID, limit int64, id models.Proje
 
 // openOf gives what reads the open sessions of a project by their holder; ""
 // holds nothing.
-func (s *Limits) openOf(p models.ProjectID, holder func(*models.UsageSession) string) func(context.Context) (map[string]attendee, error) {
-	return func(ctx context.Context) (map[string]attendee, error) {
-		there := map[string]attendee{}
-		err := s.c.Sessions.EachOpen(ctx, p, placesRead, func(session models.UsageSession) error {
+func (s *Limits) openOf(p models.ProjectID, holder func(*models.UsageSession) string) func(context.Context) (map[string]holding, error) {
+	return func(ctx context.Context) (map[string]holding, error) {
+		there := map[string]holding{}
+		err := s.c.Sessions.EachOpen(ctx, p, slotsRead, func(session models.UsageSession) error {
 			if name := holder(&session); name != "" {
-				there[name] = attendee{session.ID, session.JoinedAt}
+				there[name] = holding{session.ID, session.JoinedAt}
 			}
 			return nil
 		})

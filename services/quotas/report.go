@@ -69,8 +69,8 @@ func (s *Limits) Report(ctx context.Context, actor *models.Principal, asked mode
 	return report, err
 }
 
-// count fills in how many are there or promised a place. Without a limit
-// there are no places, and who is there is all there is to count.
+// count fills in how many are there or promised a slot. Without a limit
+// there are no slots, and who is there is all there is to count.
 func (s *Limits) count(ctx context.Context, c claim, use *models.QuotaUse) error {
 	if c.limit == 0 {
 		there, err := c.present(ctx)

@@ -13,36 +13,36 @@ type sheetKey struct {
 	quota models.Quota
 }
 
-// sheet is what is known of one quota's places. Its lock is held while a place
+// sheet is what is known of one quota's slots. Its lock is held while a slot
 // is taken, so that one process has one number tried at a time.
 type sheet struct {
 	locked chan struct{}
-	// readAt and readEnd are when the places were read, from and to; limit is
+	// readAt and readEnd are when the slots were read, from and to; limit is
 	// the one that was in force.
 	readAt, readEnd time.Time
 	limit           int64
-	byHolder        map[string]*models.Place
-	byNumber        map[int64]*models.Place
-	// unplaced are there without a place, by holder: they came before there
+	byHolder        map[string]*models.Slot
+	byNumber        map[int64]*models.Slot
+	// waiting are there without a slot, by holder: they came before there
 	// was a limit, or beyond it and are about to go. They count.
-	unplaced map[string]attendee
+	waiting map[string]holding
 	// lowest is the least number that may be free, greatest the greatest that
 	// was ever seen.
 	lowest, greatest int64
 	// ends is the first end of a reservation.
 	ends time.Time
-	// reserved is how many of the places are not taken yet.
+	// reserved is how many of the slots are not taken yet.
 	reserved int64
 }
 
-// occupancy is how many places of a quota are used, and how many of those are
+// usage is how many slots of a quota are used, and how many of those are
 // reserved only.
-type occupancy struct{ used, reserved int64 }
+type usage struct{ used, reserved int64 }
 
-func (sh *sheet) occupancy() occupancy { return occupancy{sh.used(), sh.reserved} }
+func (sh *sheet) usage() usage { return usage{sh.used(), sh.reserved} }
 
-// attendee is a session that is there, since a time.
-type attendee struct {
+// holding is a session that is there, since a time.
+type holding struct {
 	session string
 	joined  time.Time
 }
@@ -71,14 +71,14 @@ func (p *Slots) sheet(owner string, q models.Quota) *sheet {
 	return sh
 }
 
-// Forget makes the places of a quota be read anew when one is wanted next.
+// Forget makes the slots of a quota be read anew when one is wanted next.
 func (p *Slots) Forget(owner string, q models.Quota) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sheets.Remove(sheetKey{owner, q})
 }
 
-// refresh reads the places if what is known of them is too old, or was under
+// refresh reads the slots if what is known of them is too old, or was under
 // another limit, or in any case, and lets go of reservations that ended.
 func (p *Slots) refresh(ctx context.Context, sh *sheet, c claim, now time.Time, reread bool) error {
 	if err := ctx.Err(); err != nil {
@@ -96,14 +96,14 @@ func (p *Slots) refresh(ctx context.Context, sh *sheet, c claim, now time.Time, 
 	return nil
 }
 
-// load reads the places of a quota and who is there, in this order: whoever
-// has a place was there before they got it. What a session that ended still
+// load reads the slots of a quota and who is there, in this order: whoever
+// has a slot was there before they got it. What a session that ended still
 // holds is given back, and who is there has what they reserved.
 func (p *Slots) load(ctx context.Context, sh *sheet, c claim, now time.Time) error {
-	var live []*models.Place
-	err := p.store.Each(ctx, c.owner, c.quota, placesRead, func(place models.Place) error {
-		if place.Live(now) {
-			live = append(live, &place)
+	var live []*models.Slot
+	err := p.store.Each(ctx, c.owner, c.quota, slotsRead, func(slot models.Slot) error {
+		if slot.Live(now) {
+			live = append(live, &slot)
 		}
 		return nil
 	})
@@ -114,53 +114,53 @@ func (p *Slots) load(ctx context.Context, sh *sheet, c claim, now time.Time) err
 	if err != nil {
 		return err
 	}
-	sh.byHolder, sh.byNumber, sh.unplaced = map[string]*models.Place{}, map[int64]*models.Place{}, map[string]attendee{}
+	sh.byHolder, sh.byNumber, sh.waiting = map[string]*models.Slot{}, map[int64]*models.Slot{}, map[string]holding{}
 	sh.lowest, sh.greatest, sh.reserved, sh.ends, sh.readAt = 1, 0, 0, time.Time{}, time.Time{}
-	for _, place := range live {
-		session := present[place.Holder].session
+	for _, slot := range live {
+		session := present[slot.Holder].session
 		switch {
-		case place.Session != "" && session == "":
-			if err := p.store.Vacate(ctx, c.owner, c.quota, place.Holder, place.Session); err != nil {
+		case slot.Session != "" && session == "":
+			if err := p.store.Vacate(ctx, c.owner, c.quota, slot.Holder, slot.Session); err != nil {
 				return err
 			}
 			continue
-		case place.Session == "" && session != "":
-			occupied, err := p.store.Occupy(ctx, c.owner, c.quota, place.Holder, session, present[place.Holder].joined)
+		case slot.Session == "" && session != "":
+			occupied, err := p.store.Assign(ctx, c.owner, c.quota, slot.Holder, session, present[slot.Holder].joined)
 			if models.IsKind(err, models.KindNotFound) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			place = &occupied
+			slot = &occupied
 		}
-		sh.remember(place)
+		sh.remember(slot)
 	}
 	for holder, who := range present {
 		if sh.byHolder[holder] == nil {
-			sh.unplaced[holder] = who
+			sh.waiting[holder] = who
 		}
 	}
 	sh.readAt, sh.readEnd, sh.limit = now, p.now(), c.limit
 	return nil
 }
 
-// has tells whether a holder is there or has a place reserved.
+// has tells whether a holder is there or has a slot reserved.
 func (sh *sheet) has(holder string) bool {
 	return sh.byHolder[holder] != nil || sh.there(holder)
 }
 
-// there tells whether a holder is there without a place.
-func (sh *sheet) there(holder string) bool { return sh.unplaced[holder].session != "" }
+// there tells whether a holder is there without a slot.
+func (sh *sheet) there(holder string) bool { return sh.waiting[holder].session != "" }
 
-// ahead is how many go before a claim: everybody with a place, and of those
+// ahead is how many go before a claim: everybody with a slot, and of those
 // without one whoever came before; all of them, if it has not come.
 func (sh *sheet) ahead(c claim) int64 {
 	if c.joined.IsZero() {
 		return sh.used()
 	}
 	n := len(sh.byNumber)
-	for holder, who := range sh.unplaced {
+	for holder, who := range sh.waiting {
 		if order := who.joined.Compare(c.joined); order < 0 || order == 0 && holder < c.holder {
 			n++
 		}
@@ -168,7 +168,7 @@ func (sh *sheet) ahead(c claim) int64 {
 	return int64(n)
 }
 
-func (sh *sheet) used() int64 { return int64(len(sh.byNumber) + len(sh.unplaced)) }
+func (sh *sheet) used() int64 { return int64(len(sh.byNumber) + len(sh.waiting)) }
 
 // free is a number that nobody is known to have: the least, or with others
 // about who would try that too, any of those that may be given out.
@@ -191,7 +191,7 @@ func (sh *sheet) free(limit int64, shared bool) int64 {
 // number, or has a greater one (from before a limit was lowered), leaves fewer
 // for the rest: processes that keep to them can't give out too many together.
 func (sh *sheet) open(limit int64) int64 {
-	most := limit - int64(len(sh.unplaced))
+	most := limit - int64(len(sh.waiting))
 	if most == limit && sh.greatest <= limit {
 		return limit
 	}
@@ -202,7 +202,7 @@ func (sh *sheet) open(limit int64) int64 {
 				beyond++
 			}
 		}
-		next := limit - int64(len(sh.unplaced)) - beyond
+		next := limit - int64(len(sh.waiting)) - beyond
 		if next >= most {
 			return most
 		}
@@ -210,30 +210,30 @@ func (sh *sheet) open(limit int64) int64 {
 	}
 }
 
-func (sh *sheet) remember(place *models.Place) {
-	sh.forget(place.Holder)
-	if before := sh.byNumber[place.Number]; before != nil {
+func (sh *sheet) remember(slot *models.Slot) {
+	sh.forget(slot.Holder)
+	if before := sh.byNumber[slot.Number]; before != nil {
 		sh.forget(before.Holder)
 	}
-	sh.byHolder[place.Holder], sh.byNumber[place.Number] = place, place
-	sh.greatest = max(sh.greatest, place.Number)
-	if place.Session != "" {
+	sh.byHolder[slot.Holder], sh.byNumber[slot.Number] = slot, slot
+	sh.greatest = max(sh.greatest, slot.Number)
+	if slot.Session != "" {
 		return
 	}
 	sh.reserved++
-	if sh.ends.IsZero() || place.ExpiresAt.Before(sh.ends) {
-		sh.ends = place.ExpiresAt
+	if sh.ends.IsZero() || slot.ExpiresAt.Before(sh.ends) {
+		sh.ends = slot.ExpiresAt
 	}
 }
 
 func (sh *sheet) forget(holder string) {
-	if place := sh.byHolder[holder]; place != nil {
+	if slot := sh.byHolder[holder]; slot != nil {
 		delete(sh.byHolder, holder)
-		delete(sh.byNumber, place.Number)
-		if place.Session == "" {
+		delete(sh.byNumber, slot.Number)
+		if slot.Session == "" {
 			sh.reserved--
 		}
-		sh.lowest = min(sh.lowest, place.Number)
+		sh.lowest = min(sh.lowest, slot.Number)
 	}
 }
 
@@ -243,12 +243,12 @@ func (sh *sheet) expire(now time.Time) {
 		return
 	}
 	sh.ends = time.Time{}
-	for holder, place := range sh.byHolder {
+	for holder, slot := range sh.byHolder {
 		switch {
-		case !place.Live(now):
+		case !slot.Live(now):
 			sh.forget(holder)
-		case place.Session == "" && (sh.ends.IsZero() || place.ExpiresAt.Before(sh.ends)):
-			sh.ends = place.ExpiresAt
+		case slot.Session == "" && (sh.ends.IsZero() || slot.ExpiresAt.Before(sh.ends)):
+			sh.ends = slot.ExpiresAt
 		}
 	}
 }

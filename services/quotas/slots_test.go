@@ -13,8 +13,8 @@ import (
 	"pulse-control-plane/services/testkit"
 )
 
-// seats is a quota's places, seen by several processes over one database.
-type seats struct {
+// slotRig is a quota's slots, seen by several processes over one database.
+type slotRig struct {
 	t         *testing.T
 	engine    *testkit.Engine
 	now       time.Time
@@ -24,35 +24,35 @@ type seats struct {
 	there map[string]string
 }
 
-func newSeats(t *testing.T, processes int, limit int64) *seats {
-	s := &seats{t: t, engine: testkit.NewEngine(t), now: testkit.NewClock().Now(), limit: limit, there: map[string]string{}}
+func newSlotRig(t *testing.T, processes int, limit int64) *slotRig {
+	s := &slotRig{t: t, engine: testkit.NewEngine(t), now: testkit.NewClock().Now(), limit: limit, there: map[string]string{}}
 	for range processes {
 		s.processes = append(s.processes, s.process(processes == 1))
 	}
 	return s
 }
 
-func (s *seats) process(exact bool) *Slots {
+func (s *slotRig) process(exact bool) *Slots {
 	s.t.Helper()
-	return testkit.Must[*Slots](s.t)(NewSlots(database.NewPlaces(s.engine), exact, func() time.Time { return s.now }))
+	return testkit.Must[*Slots](s.t)(NewSlots(database.NewSlots(s.engine), exact, func() time.Time { return s.now }))
 }
 
-func (s *seats) claim(holder string) claim {
+func (s *slotRig) claim(holder string) claim {
 	return claim{owner: string(testkit.Project), quota: models.QuotaConcurrentParticipants, limit: s.limit, holder: holder,
-		present: func(context.Context) (map[string]attendee, error) {
-			out := map[string]attendee{}
+		present: func(context.Context) (map[string]holding, error) {
+			out := map[string]holding{}
 			for holder, session := range s.there {
-				out[holder] = attendee{session: session}
+				out[holder] = holding{session: session}
 			}
 			return out, nil
 		}}
 }
 
-// held counts the places that are taken or reserved, as the database says.
-func (s *seats) held() int64 {
+// held counts the slots that are taken or reserved, as the database says.
+func (s *slotRig) held() int64 {
 	s.t.Helper()
 	n := int64(0)
-	err := database.NewPlaces(s.engine).Each(s.t.Context(), string(testkit.Project), models.QuotaConcurrentParticipants, 1000, func(p models.Place) error {
+	err := database.NewSlots(s.engine).Each(s.t.Context(), string(testkit.Project), models.QuotaConcurrentParticipants, 1000, func(p models.Slot) error {
 		if p.Live(s.now) {
 			n++
 		}
@@ -72,7 +72,7 @@ func TestPlacesAreNeverMoreThanThereAreAndNoneIsLost(t *testing.T) {
 		t.Run(fmt.Sprint(processes, " processes"), func(t *testing.T) {
 			for seed := range uint64(30) {
 				random := rand.New(rand.NewPCG(seed, 11))
-				s := newSeats(t, processes, 1+random.Int64N(6))
+				s := newSlotRig(t, processes, 1+random.Int64N(6))
 				ctx := t.Context()
 				reserved := map[string]time.Time{} // holder → until
 				joined := map[string]time.Time{}
@@ -111,7 +111,7 @@ func TestPlacesAreNeverMoreThanThereAreAndNoneIsLost(t *testing.T) {
 						}
 						session := fmt.Sprint("PA_", step)
 						joined[holder] = s.now
-						_, err := p.Occupy(ctx, c, session)
+						_, err := p.Assign(ctx, c, session)
 						switch full := live() >= s.limit && !mine; {
 						case full != errors.Is(err, errFull), !full && err != nil:
 							t.Fatalf("seed %d, step %d: %d of %d, mine %v: %v", seed, step, live(), s.limit, mine, err)
@@ -127,7 +127,7 @@ func TestPlacesAreNeverMoreThanThereAreAndNoneIsLost(t *testing.T) {
 						if session := s.there[holder]; session != "" {
 							delete(s.there, holder)
 							if random.IntN(4) == 0 {
-								// Nobody heard of it; who reads the places anew finds out.
+								// Nobody heard of it; who reads the slots anew finds out.
 								for i := range s.processes {
 									s.processes[i] = s.process(processes == 1)
 								}
@@ -149,7 +149,7 @@ func TestPlacesAreNeverMoreThanThereAreAndNoneIsLost(t *testing.T) {
 					s.now = s.now.Add(fullFor)
 				}
 				if held := s.held(); held > s.limit {
-					t.Errorf("seed %d: %d of %d places are held", seed, held, s.limit)
+					t.Errorf("seed %d: %d of %d slots are held", seed, held, s.limit)
 				}
 			}
 		})
@@ -160,7 +160,7 @@ func TestPlacesAreNeverMoreThanThereAreAndNoneIsLost(t *testing.T) {
 // reservation that takes over one that has ended.
 func TestAProcessThatDiesAtAnyWriteLeavesNoPlaceTooMany(t *testing.T) {
 	for fatal := int64(1); ; fatal++ {
-		s := newSeats(t, 1, 1)
+		s := newSlotRig(t, 1, 1)
 		ctx := t.Context()
 		if _, _, err := s.processes[0].Reserve(ctx, s.claim("room/ann"), s.now.Add(time.Minute)); err != nil {
 			t.Fatal(err)
@@ -175,7 +175,7 @@ func TestAProcessThatDiesAtAnyWriteLeavesNoPlaceTooMany(t *testing.T) {
 			t.Fatalf("after a death at write %d (%v) another is answered %v", fatal, died, err)
 		}
 		if held := s.held(); held != 1 {
-			t.Fatalf("%d places are held", held)
+			t.Fatalf("%d slots are held", held)
 		}
 		if !died {
 			return
@@ -184,7 +184,7 @@ func TestAProcessThatDiesAtAnyWriteLeavesNoPlaceTooMany(t *testing.T) {
 }
 
 func TestAClockThatIsSetBackTakesNoPlaceAway(t *testing.T) {
-	s := newSeats(t, 1, 2)
+	s := newSlotRig(t, 1, 2)
 	ctx := t.Context()
 	for _, holder := range []string{"room/ann", "room/bob"} {
 		if _, _, err := s.processes[0].Reserve(ctx, s.claim(holder), s.now.Add(time.Minute)); err != nil {
@@ -198,15 +198,15 @@ func TestAClockThatIsSetBackTakesNoPlaceAway(t *testing.T) {
 }
 
 func TestNewsOfAnEarlierStayTakesNoPlaceFromALaterOne(t *testing.T) {
-	s := newSeats(t, 1, 1)
+	s := newSlotRig(t, 1, 1)
 	ctx, c := t.Context(), s.claim("room/ann")
 	s.there["room/ann"] = "PA_2"
 	c.joined = s.now.Add(10 * time.Second)
-	if _, err := s.processes[0].Occupy(ctx, c, "PA_2"); err != nil {
+	if _, err := s.processes[0].Assign(ctx, c, "PA_2"); err != nil {
 		t.Fatal(err)
 	}
 	c.joined = s.now // of PA_1, which comes late
-	if _, err := s.processes[0].Occupy(ctx, c, "PA_1"); err != nil {
+	if _, err := s.processes[0].Assign(ctx, c, "PA_1"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.processes[0].Vacate(ctx, c, "PA_1", c.joined); err != nil {

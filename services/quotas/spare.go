@@ -10,8 +10,8 @@ import (
 
 // Spare tells whether a session that a quota did not allow may go on: a slot is
 // free by now, or the limit has changed. It implements evictions.Spare.
-func (s *Limits) Spare(ctx context.Context, session *models.UsageSession, v *models.Removal) (bool, error) {
-	if v.Cause != models.RemovedByQuota {
+func (s *Limits) Spare(ctx context.Context, session *models.UsageSession, v *models.Eviction) (bool, error) {
+	if v.Cause != models.EvictedByQuota {
 		return false, nil
 	}
 	limits, err := s.limitsOf(ctx, v.ProjectID)
@@ -32,7 +32,7 @@ func (s *Limits) Spare(ctx context.Context, session *models.UsageSession, v *mod
 	if !limited {
 		return true, nil
 	}
-	if _, err = s.slots.Occupy(ctx, c, session.ID); errors.Is(err, errFull) {
+	if _, err = s.slots.Assign(ctx, c, session.ID); errors.Is(err, errFull) {
 		return false, nil
 	}
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"pulse-control-plane/utils/ids"
 )
 
-// refusal is the error of a claim that got no place; used is how many are
+// refusal is the error of a claim that got no slot; used is how many are
 // taken.
-func (s *Limits) refusal(ctx context.Context, c claim, taken occupancy, err error, now time.Time) error {
+func (s *Limits) refusal(ctx context.Context, c claim, taken usage, err error, now time.Time) error {
 	if !errors.Is(err, errFull) {
 		return err
 	}

@@ -132,7 +132,7 @@ func (s *Revocations) removeNow(ctx context.Context, p models.ProjectID, in Revo
 				if failed == nil {
 					break
 				}
-				if err := s.c.Evictions.Add(ctx, models.RemovalOf(&of[i], models.RemovedByRevocation, s.c.Now())); err != nil {
+				if err := s.c.Evictions.Add(ctx, models.EvictionOf(&of[i], models.EvictedByRevocation, s.c.Now())); err != nil {
 					return err
 				}
 			}
@@ -262,7 +262,7 @@ func (s *Revocations) Consume(ctx context.Context, events []models.LiveKitEvent)
 		if err != nil || !stay.Open {
 			continue // they have left
 		}
-		if err := s.c.Evictions.Add(ctx, models.RemovalOf(&stay, models.RemovedByRevocation, s.c.Now())); err != nil {
+		if err := s.c.Evictions.Add(ctx, models.EvictionOf(&stay, models.EvictedByRevocation, s.c.Now())); err != nil {
 			return err
 		}
 	}
