@@ -62,6 +62,9 @@ type Config struct {
 	// RateLimitIP and RateLimitProject are requests a minute; 0 is no limit.
 	RateLimitIP      int
 	RateLimitProject int
+	// RateLimitClientIP is what one address may do with a project's key alone,
+	// in requests a minute; 0 is no limit.
+	RateLimitClientIP int
 	// Quotas are what each project of an organization may use, by plan, and
 	// how many projects that may have.
 	Quotas models.PlanQuotas
@@ -179,6 +182,9 @@ func Load(environ []string, dotenvPath string) (Config, error) {
 
 // settle checks and completes what depends on several variables.
 func (c *Config) settle(from *sources, problems *Error) {
+	if !from.has("RATE_LIMIT_CLIENT_IP_PER_MINUTE") {
+		c.RateLimitClientIP = min(maxRate, clientIPFactor*c.RateLimitIP)
+	}
 	if c.Database.URI.IsZero() && c.Database.Path == "" {
 		c.Database.Path = filepath.Join(c.DataDir, "pulse.db")
 	}

@@ -27,6 +27,9 @@ const (
 	leastDistinct = 8
 	// maxRate bounds a rate limit to what the limiter can tell from none.
 	maxRate = 1_000_000_000
+	// clientIPFactor is how many times RATE_LIMIT_IP_PER_MINUTE an address may
+	// ask with a project's key alone: a whole office asks from one.
+	clientIPFactor = 6
 	// maxShutdown bounds a shutdown.
 	maxShutdown = 10 * time.Minute
 	// maxGrace bounds how long a quota may be overrun.

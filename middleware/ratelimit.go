@@ -13,40 +13,61 @@ import (
 	"pulse-control-plane/utils/ratelimit"
 )
 
-// Limiter counts one request under a key, unless it is refused. ctx bounds the
-// question where the count is kept elsewhere.
+// Limiter counts requests under a key. ctx bounds the question where the count
+// is kept elsewhere.
 type Limiter interface {
+	// Allow counts one request, unless it is refused.
 	Allow(ctx context.Context, key string, limit ratelimit.PerMinute) ratelimit.Decision
+	// Peek says what Allow would, and counts nothing.
+	Peek(ctx context.Context, key string, limit ratelimit.PerMinute) ratelimit.Decision
 }
 
 // RateLimits counts requests: by IP where nobody is authenticated, by the
-// caller's own bucket otherwise.
+// caller's own bucket otherwise, and of a key without its secret, which
+// everybody may have, by IP too.
 type RateLimits struct {
 	Limiter Limiter
-	// IPPerMinute is what one address may do without a credential; 0: no limit.
-	IPPerMinute int
-	Now         func() time.Time
+	// IPPerMinute is what one address may do without a credential, and
+	// ClientIPPerMinute what it may do with one project's key alone; 0: no
+	// limit.
+	IPPerMinute, ClientIPPerMinute int
+	Now                            func() time.Time
 }
 
-// byIP counts an IPv4 address, or the /64 of an IPv6 one, and then its /48,
-// which may do more: whoever has many /64 gains little by changing among them.
 func (l *RateLimits) byIP(c *gin.Context) error {
-	if l.IPPerMinute <= 0 {
+	return l.byAddress(c, "ip", "ip|", l.IPPerMinute, (*RateLimits).count, (*RateLimits).quietly)
+}
+
+// spent refuses an address that byIP would refuse, and counts nothing.
+func (l *RateLimits) spent(c *gin.Context) error {
+	return l.byAddress(c, "ip", "ip|", l.IPPerMinute, (*RateLimits).peek, (*RateLimits).peek)
+}
+
+// byClientIP counts an address against what it may do with one project's key
+// alone.
+func (l *RateLimits) byClientIP(c *gin.Context, p models.ProjectID, tell counting) error {
+	return l.byAddress(c, "ip", "client|"+string(p)+"|", l.ClientIPPerMinute, tell, (*RateLimits).quietly)
+}
+
+// counting takes one from a bucket, or refuses it.
+type counting func(l *RateLimits, c *gin.Context, policy, key string, perMinute int) error
+
+// byAddress counts an IPv4 address, or the /64 of an IPv6 one, and then its
+// /48, which may do more: who has many /64 gains little by changing among them.
+func (l *RateLimits) byAddress(c *gin.Context, policy, prefix string, perMinute int, narrow, wide counting) error {
+	if perMinute <= 0 {
 		return nil
 	}
 	address := clientOf(c)
-	if err := l.count(c, "ip", "ip|"+clientip.Bucket(address).String(), l.IPPerMinute); err != nil {
+	key := append(make([]byte, 0, 128), prefix...) // on the stack, if it fits
+	if err := narrow(l, c, policy, string(clientip.Bucket(address).AppendTo(key)), perMinute); err != nil {
 		return err
 	}
-	wide, ok := clientip.Wide(address)
+	around, ok := clientip.Wide(address)
 	if !ok {
 		return nil
 	}
-	perMinute := ratelimit.PerMinute(clientip.WideFactor * l.IPPerMinute)
-	if d := l.Limiter.Allow(c.Request.Context(), "ip|"+wide.String(), perMinute); !d.Allowed {
-		return l.refuse(c, "ip", d)
-	}
-	return nil
+	return wide(l, c, policy, string(around.AppendTo(key)), clientip.WideFactor*perMinute)
 }
 
 func (l *RateLimits) byCaller(c *gin.Context, p *models.Principal) error {
@@ -57,9 +78,17 @@ func (l *RateLimits) byCaller(c *gin.Context, p *models.Principal) error {
 		return l.byIP(c)
 	case models.CallerPerson:
 		return l.count(c, "user", p.RateKey, int(p.RequestsPerMinute))
-	default:
-		return l.count(c, "project", p.RateKey, int(p.RequestsPerMinute))
+	case models.CallerClientKey:
+		// First, so that one address can not use up what all share.
+		tell := (*RateLimits).quietly
+		if p.RequestsPerMinute == 0 {
+			tell = (*RateLimits).count // no other limit is there to be told
+		}
+		if err := l.byClientIP(c, p.Project.ID, tell); err != nil {
+			return err
+		}
 	}
+	return l.count(c, "project", p.RateKey, int(p.RequestsPerMinute))
 }
 
 // count takes one from a bucket and says so in headers.
@@ -72,6 +101,22 @@ func (l *RateLimits) count(c *gin.Context, policy, key string, perMinute int) er
 		return l.refuse(c, policy, d)
 	}
 	l.tell(c, policy, d)
+	return nil
+}
+
+// quietly counts as count does, and says so only when it refuses.
+func (l *RateLimits) quietly(c *gin.Context, policy, key string, perMinute int) error {
+	if d := l.Limiter.Allow(c.Request.Context(), key, ratelimit.PerMinute(perMinute)); !d.Allowed {
+		return l.refuse(c, policy, d)
+	}
+	return nil
+}
+
+// peek refuses what count would, and counts nothing.
+func (l *RateLimits) peek(c *gin.Context, policy, key string, perMinute int) error {
+	if d := l.Limiter.Peek(c.Request.Context(), key, ratelimit.PerMinute(perMinute)); !d.Allowed {
+		return l.refuse(c, policy, d)
+	}
 	return nil
 }
 

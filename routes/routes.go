@@ -58,8 +58,8 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	wrap := middleware.Wrap
 	e.Use(middleware.ClientAddress(o.TrustedProxies), o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
 		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins))
-	e.NoRoute(wrap(middleware.NotFound))
-	e.NoMethod(wrap(middleware.MethodNotAllowed))
+	e.NoRoute(wrap(o.Authentication.CountByIP(middleware.NotFound)))
+	e.NoMethod(wrap(o.Authentication.CountByIP(middleware.MethodNotAllowed)))
 
 	e.GET("/health", wrap(h.Health.Live))
 	e.GET("/health/ready", wrap(h.Health.Ready))
@@ -73,6 +73,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	// Every POST that makes something can be sent again safely.
 	once := wrap(o.Idempotency.Once)
 	anybody := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(auth.Anonymous), wrap(middleware.BodyLimit(maxBody)))
+	signUp := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(auth.FoundOrganization), wrap(middleware.BodyLimit(maxBody)))
 	count := middleware.CountRequests(o.Requests)
 	v1 := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(auth.Identify), count)
 	export := e.Group("/v1", middleware.Timeout(exportTimeout), wrap(auth.Identify), count, wrap(middleware.AuthenticateAPISecret))
@@ -84,7 +85,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 
 	limited.GET("/status", wrap(h.Health.Status))
 
-	limited.POST("/organizations", once, wrap(h.Organizations.Create))
+	signUp.POST("/organizations", once, wrap(h.Organizations.Create))
 	person.GET("/organizations", wrap(h.Organizations.List))
 	person.GET("/organizations/:id", wrap(h.Organizations.Get))
 	person.PUT("/organizations/:id", wrap(h.Organizations.Put))

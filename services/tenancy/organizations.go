@@ -64,8 +64,16 @@ type SignedUp struct {
 }
 
 // SignUp founds an organization and its owner. forbidden signup_disabled when
-// only the operator may; conflict email_taken.
+// only the operator may, not_allowed for a key; conflict already_signed_in for a
+// person, email_taken.
 func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in SignUpInput) (out SignedUp, err error) {
+	switch actor.Kind {
+	case models.CallerNobody, models.CallerOperator:
+	case models.CallerPerson:
+		return SignedUp{}, models.Conflict("already_signed_in", "You are signed in; sign out to found another organization.")
+	default:
+		return SignedUp{}, models.Forbidden("not_allowed", "This kind of credential may not do this.")
+	}
 	if actor.Kind != models.CallerOperator && !s.c.SignUp {
 		return SignedUp{}, models.Forbidden("signup_disabled", "Only the operator of this installation founds organizations.")
 	}
