@@ -222,7 +222,7 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 		return KeyedProject{}, err
 	}
 	now := s.c.Now()
-	made, err := s.successor(ctx, actor, &project, now)
+	made, replaced, err := s.successor(ctx, actor, &project, now)
 	if err != nil {
 		return KeyedProject{}, err
 	}
@@ -235,8 +235,10 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
 		OrgID: project.OrgID, Action: "key.rotated", Type: "project", ID: string(id),
-		Before: map[string]any{"pulse_api_key": project.PulseAPIKey},
-		After:  map[string]any{"pulse_api_key": pair.Key.Key, "key_id": pair.Key.ID, "grace_period_seconds": int64(grace / time.Second)},
+		Before: map[string]any{"key_id": replaced.ID, "secret_hint": replaced.SecretHint},
+		After: map[string]any{
+			"key_id": pair.Key.ID, "secret_hint": pair.Key.SecretHint, "grace_period_seconds": int64(grace / time.Second),
+		},
 	})
 	if err != nil {
 		return KeyedProject{}, err
@@ -267,24 +269,24 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 }
 
 // successor is what the next first pair of a project may do: what the one
-// before it may, or everything if that one was removed.
-func (s *Projects) successor(ctx context.Context, actor *models.Principal, project *models.Project, now time.Time) (models.APIKey, error) {
-	next := models.APIKey{
+// before it may, or everything if that one was removed; and the one before it.
+func (s *Projects) successor(ctx context.Context, actor *models.Principal, project *models.Project, now time.Time) (next, old models.APIKey, err error) {
+	next = models.APIKey{
 		ProjectID: project.ID, OrgID: project.OrgID, Name: firstPairName, Scopes: []models.Scope{models.ScopeAll},
 		CreatedBy: actor.UserID, CreatedAt: now,
 	}
-	old, err := s.c.APIKeys.ByKey(ctx, project.PulseAPIKey)
+	old, err = s.c.APIKeys.ByKey(ctx, project.PulseAPIKey)
 	switch {
 	case models.IsKind(err, models.KindNotFound):
-		return next, nil
+		return next, old, nil
 	case err != nil:
-		return next, err
+		return next, old, err
 	}
 	next.Name, next.Scopes, next.AllowedIPs = old.Name, old.Scopes, old.AllowedIPs
 	if actor.KeyID != "" && old.RotatedAt == nil {
 		next.ExpiresAt = old.ExpiresAt // a person's to lift
 	}
-	return next, nil
+	return next, old, nil
 }
 
 // projectUpdated is the audit event of a change to a project.
