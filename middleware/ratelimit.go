@@ -13,8 +13,8 @@ import (
 	"pulse-control-plane/utils/ratelimit"
 )
 
-// Limiter counts requests under a key. ctx bounds the question where the count
-// is kept elsewhere.
+// Limiter counts requests under a key. ctx bounds the call where counts are kept
+// in another process.
 type Limiter interface {
 	// Allow counts one request, unless it is refused.
 	Allow(ctx context.Context, key string, limit ratelimit.PerMinute) ratelimit.Decision
@@ -22,14 +22,12 @@ type Limiter interface {
 	Peek(ctx context.Context, key string, limit ratelimit.PerMinute) ratelimit.Decision
 }
 
-// RateLimits counts requests: by IP where nobody is authenticated, by the
-// caller's own bucket otherwise, and of a key without its secret, which
-// everybody may have, by IP too.
+// RateLimits counts requests: by IP for anonymous callers, by the caller's own
+// bucket otherwise, and of a key without its secret, which is public, by IP too.
 type RateLimits struct {
 	Limiter Limiter
-	// IPPerMinute is what one address may do without a credential, and
-	// ClientIPPerMinute what it may do with one project's key alone; 0: no
-	// limit.
+	// IPPerMinute is the limit of one address without a credential, and
+	// ClientIPPerMinute that of one address with one project's key alone; 0: none.
 	IPPerMinute, ClientIPPerMinute int
 	Now                            func() time.Time
 }
@@ -91,7 +89,7 @@ func (l *RateLimits) byCaller(c *gin.Context, p *models.Principal) error {
 	return l.count(c, "project", p.RateKey, int(p.RequestsPerMinute))
 }
 
-// count takes one from a bucket and says so in headers.
+// count takes one request from a bucket and sets its headers.
 func (l *RateLimits) count(c *gin.Context, policy, key string, perMinute int) error {
 	if perMinute <= 0 {
 		return nil
