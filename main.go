@@ -368,7 +368,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{
 			Keys: s.KeyAuth, People: s.LoginSessions, Operator: cfg.AdminToken,
-			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, Now: now},
+			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, ClientIPPerMinute: cfg.RateLimitClientIP, Now: now},
 		},
 	})
 	return parts{router: router, health: health, inflight: inflight, workers: s.Workers()}, err

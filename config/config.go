@@ -62,6 +62,9 @@ type Config struct {
 	// RateLimitIP and RateLimitProject are requests a minute; 0 is no limit.
 	RateLimitIP      int
 	RateLimitProject int
+	// RateLimitClientIP is what one address may do with a project's key alone,
+	// in requests a minute; 0 is no limit.
+	RateLimitClientIP int
 	// Quotas limit each project of an organization, and its number of projects,
 	// by plan.
 	Quotas models.PlanQuotas
@@ -186,6 +189,9 @@ func Load(environ []string, dotenvPath string) (Config, error) {
 
 // settle checks and completes settings that depend on several variables.
 func (c *Config) settle(from *sources, problems *Error) {
+	if !from.has("RATE_LIMIT_CLIENT_IP_PER_MINUTE") {
+		c.RateLimitClientIP = min(maxRate, clientIPFactor*c.RateLimitIP)
+	}
 	if c.Database.URI.IsZero() && c.Database.Path == "" {
 		c.Database.Path = filepath.Join(c.DataDir, "pulse.db")
 	}

@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/smtpurl"
 )
@@ -29,6 +30,9 @@ const (
 	// maxRate is one request a nanosecond at a minute's scale: the limiter
 	// cannot tell more from unlimited.
 	maxRate = 1_000_000_000
+	// clientIPFactor is how many times RATE_LIMIT_IP_PER_MINUTE an address may
+	// ask with a project's key alone: a whole office asks from one.
+	clientIPFactor = 6
 	// maxShutdown bounds a shutdown.
 	maxShutdown = 10 * time.Minute
 	// maxAgentName is the most bytes of an agent's name.
@@ -262,15 +266,11 @@ func origins(into *[]string, text string) error {
 func networks(into *[]netip.Prefix, text string) error {
 	var out []netip.Prefix
 	for item := range strings.SplitSeq(text, ",") {
-		item = strings.TrimSpace(item)
-		prefix, err := netip.ParsePrefix(item)
-		if addr, addrErr := netip.ParseAddr(item); addrErr == nil && addr.Zone() == "" {
-			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
+		prefix, err := clientip.ParseNetwork(strings.TrimSpace(item))
 		if err != nil {
 			return errors.New("must be addresses or networks such as 10.0.0.0/8, separated by commas")
 		}
-		out = append(out, prefix.Masked())
+		out = append(out, prefix)
 	}
 	*into = out
 	return nil

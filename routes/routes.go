@@ -53,20 +53,18 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	e.RedirectTrailingSlash = false
 	// A room or identity may contain an encoded slash.
 	e.UseRawPath, e.UnescapePathValues = true, true
-	trusted := make([]string, 0, len(o.TrustedProxies))
-	for _, network := range o.TrustedProxies {
-		trusted = append(trusted, network.String())
-	}
-	if err := e.SetTrustedProxies(trusted); err != nil {
+	// middleware.ClientAddress reads the chain of proxies instead.
+	e.ForwardedByClientIP = false
+	if err := e.SetTrustedProxies(nil); err != nil {
 		return nil, err
 	}
 
 	guard, asked := middleware.Wrap, Parameters()
 	wrap := func(f middleware.Func) gin.HandlerFunc { return guard(asked.Around(f)) }
-	e.Use(o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
-		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins, tokenPath))
-	e.NoRoute(guard(middleware.NotFound))
-	e.NoMethod(guard(middleware.MethodNotAllowed))
+	e.Use(middleware.ClientAddress(o.TrustedProxies), o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe,
+		middleware.Recover(o.Log), middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins, tokenPath))
+	e.NoRoute(guard(o.Authentication.CountByIP(middleware.NotFound)))
+	e.NoMethod(guard(o.Authentication.CountByIP(middleware.MethodNotAllowed)))
 
 	e.GET("/health", wrap(h.Health.Live))
 	e.GET("/health/ready", wrap(h.Health.Ready))
@@ -80,6 +78,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	// Every POST that makes something can be sent again safely.
 	once := guard(o.Idempotency.Once)
 	anybody := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Anonymous), guard(middleware.BodyLimit(maxBody)))
+	signUp := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.FoundOrganization), guard(middleware.BodyLimit(maxBody)))
 	count := middleware.CountRequests(o.Requests)
 	v1 := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Identify), count)
 	export := e.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
@@ -92,7 +91,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 
 	limited.GET("/status", wrap(h.Health.Status))
 
-	limited.POST("/organizations", once, wrap(h.Organizations.Create))
+	signUp.POST("/organizations", once, wrap(h.Organizations.Create))
 	person.GET("/organizations", wrap(h.Organizations.List))
 	person.GET("/organizations/:id", wrap(h.Organizations.Get))
 	person.PUT("/organizations/:id", wrap(h.Organizations.Put))

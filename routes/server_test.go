@@ -42,10 +42,12 @@ const (
 type setup struct {
 	signUpClosed                                   bool
 	ipPerMinute, personPerMinute, projectPerMinute int
-	origins                                        []string
-	proxies                                        []netip.Prefix
-	metricsToken                                   string
-	strict                                         bool
+	// clientIPPerMinute is the limit of one address with one project's key.
+	clientIPPerMinute int
+	origins           []string
+	proxies           []netip.Prefix
+	metricsToken      string
+	strict            bool
 	// bcryptCost replaces the least that bcrypt knows.
 	bcryptCost int
 	// replica makes the engine say that other processes change the data too.
@@ -195,7 +197,7 @@ func (s *server) build() {
 		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{
 			Keys: s.KeyAuth, People: s.LoginSessions, Operator: secret.New(operatorToken),
-			Limits: &middleware.RateLimits{Limiter: ratelimit.Local{Limiter: ratelimit.New(cacheSize, now)}, IPPerMinute: o.ipPerMinute, Now: now},
+			Limits: &middleware.RateLimits{Limiter: ratelimit.Local{Limiter: ratelimit.New(cacheSize, now)}, IPPerMinute: o.ipPerMinute, ClientIPPerMinute: o.clientIPPerMinute, Now: now},
 		},
 		CORSOrigins: o.origins, TrustedProxies: o.proxies, Mode: "test", Inflight: new(middleware.Inflight), Strict: o.strict, Now: now,
 		Requests: s.Counters,

@@ -245,7 +245,7 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 		return KeyedProject{}, err
 	}
 	now := s.c.Now()
-	made, old, err := s.successor(ctx, actor, &project, now)
+	made, replaced, err := s.successor(ctx, actor, &project, now)
 	if err != nil {
 		return KeyedProject{}, err
 	}
@@ -258,9 +258,10 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
 		OrgID: project.OrgID, Action: "key.rotated", Type: "project", ID: string(id),
-		// Keys by id and hint: the trail holds none in full.
-		Before: map[string]any{"key_id": old.ID, "secret_hint": old.SecretHint},
-		After:  map[string]any{"key_id": pair.Key.ID, "secret_hint": pair.Key.SecretHint, "grace_period_seconds": int64(grace / time.Second)},
+		Before: map[string]any{"key_id": replaced.ID, "secret_hint": replaced.SecretHint},
+		After: map[string]any{
+			"key_id": pair.Key.ID, "secret_hint": pair.Key.SecretHint, "grace_period_seconds": int64(grace / time.Second),
+		},
 	})
 	if err != nil {
 		return KeyedProject{}, err
@@ -271,7 +272,7 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 	}
 	// The old pair's end is written before the new one is shown: a crash in
 	// between can cost a rotation, never leave a key alive that was to end.
-	_, err = s.c.APIKeys.Rotate(ctx, id, project.PulseAPIKey, now, now.Add(grace))
+	old, err := s.c.APIKeys.Rotate(ctx, id, project.PulseAPIKey, now, now.Add(grace))
 	if err != nil && !models.IsKind(err, models.KindNotFound) {
 		return KeyedProject{}, err
 	}
@@ -291,7 +292,7 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 }
 
 // successor is what the next first pair of a project may do: what the one
-// before it, old, may, or everything if that one was removed.
+// before it may, or everything if that one was removed; and the one before it.
 func (s *Projects) successor(ctx context.Context, actor *models.Principal, project *models.Project, now time.Time) (next, old models.APIKey, err error) {
 	next = models.APIKey{
 		ProjectID: project.ID, OrgID: project.OrgID, Name: firstPairName, Scopes: []models.Scope{models.ScopeAll},
@@ -300,7 +301,7 @@ func (s *Projects) successor(ctx context.Context, actor *models.Principal, proje
 	old, err = s.c.APIKeys.ByKey(ctx, project.PulseAPIKey)
 	switch {
 	case models.IsKind(err, models.KindNotFound):
-		return next, models.APIKey{}, nil
+		return next, old, nil
 	case err != nil:
 		return next, old, err
 	}
