@@ -276,6 +276,7 @@ func (b *builder) quotas() (err error) {
 
 func (b *builder) tenancy() (err error) {
 	var wrong error
+	invitations := database.NewInvitations(b.engine)
 	b.out.Organizations, err = tenancy.NewOrganizations(tenancy.OrganizationsConfig{
 		Organizations: b.organizations, Users: b.users, Projects: b.projects, Logins: b.logins, Sessions: b.out.LoginSessions,
 		KeyAuth: b.out.KeyAuth, Hasher: b.passwords, Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, SignUp: b.SignUp, Now: b.Now,
@@ -287,12 +288,12 @@ func (b *builder) tenancy() (err error) {
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Members, err = tenancy.NewMembers(tenancy.MembersConfig{
-		Organizations: b.organizations, Users: b.users, APIKeys: b.keys, Sessions: b.out.LoginSessions, KeyAuth: b.out.KeyAuth,
+		Organizations: b.organizations, Users: b.users, APIKeys: b.keys, Invitations: invitations, Sessions: b.out.LoginSessions, KeyAuth: b.out.KeyAuth,
 		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Invitations, err = tenancy.NewInvitations(tenancy.InvitationsConfig{
-		Invitations: database.NewInvitations(b.engine), Organizations: b.organizations, Users: b.users, Members: b.out.Members,
+		Invitations: invitations, Organizations: b.organizations, Users: b.users, Members: b.out.Members,
 		Hasher: b.passwords, Sessions: b.out.LoginSessions, Cursors: b.cursors, Trail: b.out.Trail, Now: b.Now,
 		Mailer: b.Mailer, AcceptURL: b.InvitationURL,
 	})
