@@ -68,6 +68,11 @@ type Config struct {
 	SignUp bool
 	// Plans are the quotas of each plan; optional.
 	Plans models.PlanQuotas `optional:"true"`
+	// Agents are the LiveKit agents that projects without a setting of their own
+	// may dispatch (AGENTS_DEFAULT); "*" is all. Optional.
+	Agents []string
+	// ReservationTTL is the longest that a token reserves its slots; optional.
+	ReservationTTL time.Duration
 	// QuotaGrace is how long what goes on may go on once a month is used up.
 	QuotaGrace time.Duration
 	// ProjectRequestsPerMinute is the limit of a project on the free plan,
@@ -258,7 +263,7 @@ func (b *builder) quotas() (err error) {
 	b.out.Limits, err = quotas.NewLimits(quotas.Config{
 		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
 		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
-		Exclusive: b.engine.Exclusive(), Plans: b.Plans, Log: b.Log, Now: b.Now,
+		Exclusive: b.engine.Exclusive(), Plans: b.Plans, ReservationTTL: b.ReservationTTL, Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
 		return err
@@ -278,6 +283,7 @@ func (b *builder) quotas() (err error) {
 
 func (b *builder) tenancy() (err error) {
 	var wrong error
+	invitations := database.NewInvitations(b.engine)
 	b.out.Organizations, err = tenancy.NewOrganizations(tenancy.OrganizationsConfig{
 		Organizations: b.organizations, Users: b.users, Projects: b.projects, Logins: b.logins, Sessions: b.out.LoginSessions,
 		KeyAuth: b.out.KeyAuth, Hasher: b.passwords, Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, SignUp: b.SignUp, Now: b.Now,
@@ -285,16 +291,16 @@ func (b *builder) tenancy() (err error) {
 	wrong = errors.Join(wrong, err)
 	b.out.Projects, err = tenancy.NewProjects(tenancy.ProjectsConfig{
 		Projects: b.projects, Organizations: b.organizations, APIKeys: b.keys, KeyAuth: b.out.KeyAuth, Hasher: b.secrets,
-		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Now: b.Now,
+		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Agents: b.Agents, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Members, err = tenancy.NewMembers(tenancy.MembersConfig{
-		Organizations: b.organizations, Users: b.users, APIKeys: b.keys, Sessions: b.out.LoginSessions, KeyAuth: b.out.KeyAuth,
+		Organizations: b.organizations, Users: b.users, APIKeys: b.keys, Invitations: invitations, Sessions: b.out.LoginSessions, KeyAuth: b.out.KeyAuth,
 		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Invitations, err = tenancy.NewInvitations(tenancy.InvitationsConfig{
-		Invitations: database.NewInvitations(b.engine), Organizations: b.organizations, Users: b.users, Members: b.out.Members,
+		Invitations: invitations, Organizations: b.organizations, Users: b.users, Members: b.out.Members,
 		Hasher: b.passwords, Sessions: b.out.LoginSessions, Cursors: b.cursors, Trail: b.out.Trail, Now: b.Now,
 		Mailer: b.Mailer, AcceptURL: b.InvitationURL,
 	})
@@ -307,10 +313,16 @@ func (b *builder) tenancy() (err error) {
 
 func (b *builder) tokens() (err error) {
 	b.out.Revocations, err = tokens.NewRevocations(tokens.RevocationsConfig{
-		Store: database.NewRevocations(b.engine), Sessions: b.sessions, Slots: b.out.Limits.Slots(), Evictions: b.out.Evictions,
-		Cluster: b.Calls, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
+		Store: database.NewRevocations(b.engine), Projects: b.projects, Sessions: b.sessions, Quotas: b.out.Limits,
+		Evictions: b.out.Evictions, Cursors: b.cursors, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
 	})
-	b.out.Tokens = tokens.NewMinter(b.Clusters[0], b.out.Counters, b.out.Revocations, b.out.Limits, b.Now)
+	if err != nil {
+		return err
+	}
+	b.out.Tokens, err = tokens.NewMinter(tokens.MinterConfig{
+		Cluster: b.Clusters[0], Counters: b.out.Counters, Revoked: b.out.Revocations, Quotas: b.out.Limits,
+		Projects: b.projects, Agents: b.Agents, Now: b.Now,
+	})
 	return err
 }
 
