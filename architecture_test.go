@@ -12,7 +12,8 @@ const module = "pulse-control-plane"
 // mayImport says which of the house's packages each may know; a folder stands
 // for the packages below it.
 var mayImport = map[string][]string{
-	"routes":     {"handlers", "middleware"},
+	"routes":     {"handlers", "middleware", "dashboard"},
+	"dashboard":  {"utils"},
 	"handlers":   {"services", "models", "utils"},
 	"middleware": {"services", "models", "utils"},
 	"services":   {"database", "models", "utils"},
@@ -24,7 +25,7 @@ var mayImport = map[string][]string{
 
 // onlyIn names, for a library, the only folders that may import it.
 var onlyIn = map[string][]string{
-	"github.com/gin-gonic/gin":         {"routes", "handlers", "middleware"},
+	"github.com/gin-gonic/gin":         {"routes", "handlers", "middleware", "dashboard"},
 	"go.mongodb.org/mongo-driver":      {"database"},
 	"modernc.org/sqlite":               {"database"},
 	"github.com/livekit/protocol":      {"services"},

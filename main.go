@@ -21,6 +21,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"pulse-control-plane/config"
+	"pulse-control-plane/dashboard"
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
@@ -346,6 +347,12 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	}
 	status := services.NewStatus(now, probes...)
 
+	var page http.Handler
+	if cfg.Dashboard {
+		if page, err = dashboard.New(dashboard.Config{Dir: cfg.DashboardDir, Connect: []string{cfg.LiveKit.Host}}); err != nil {
+			return parts{}, err
+		}
+	}
 	requests := handlers.NewRequests()
 	health, inflight := handlers.NewHealth(buildVersion(), status), new(middleware.Inflight)
 	router, err := routes.New(routes.Handlers{
@@ -359,6 +366,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 		APIKeys:       handlers.NewAPIKeys(requests, pairService),
 		Tokens:        handlers.NewTokens(requests, services.NewTokens(cluster, metered.counters, metered.revoked, metered.quotas, now)),
 		Docs:          handlers.NewDocs(routes.OpenAPI()),
+		Dashboard:     page,
 		Revocations:   handlers.NewRevocations(requests, metered.revoked),
 		LiveKitEvents: handlers.NewLiveKitEvents(metered.inbox),
 		Usage:         handlers.NewUsage(metered.usage),

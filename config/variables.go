@@ -163,6 +163,13 @@ func variables() []variable {
 			Description: "How long rooms and egresses go on after the minutes of a month are used up, up to 24h; 0s ends them at once."},
 			parse: func(c *Config, text string) error { return grace(&c.QuotaGrace, text) }},
 
+		{Variable: Variable{Name: "DASHBOARD_ENABLED", Group: network, Default: "true",
+			Description: "Whether the dashboard is served at /dashboard/."},
+			parse: func(c *Config, text string) error { return boolean(&c.Dashboard, text) }},
+		{Variable: Variable{Name: "DASHBOARD_DIR", Group: network,
+			Description: "Folder the dashboard is read from on every request, for work on it. Empty: what is in the binary."},
+			parse: func(c *Config, text string) error { return path(&c.DashboardDir, text) }},
+
 		{Variable: Variable{Name: "LOG_LEVEL", Group: logging, Default: "info",
 			Description: "debug, info, warn or error."},
 			parse: func(c *Config, text string) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/rs/zerolog"
 
+	"pulse-control-plane/dashboard"
 	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
 )
@@ -39,6 +40,8 @@ type Handlers struct {
 	Usage         *handlers.Usage
 	Quotas        *handlers.Quotas
 	Docs          *handlers.Docs
+	// Dashboard serves what is below /dashboard/; nil where it is turned off.
+	Dashboard http.Handler
 	// Metrics serves Prometheus' text format.
 	Metrics *middleware.Metrics
 }
@@ -91,6 +94,12 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	e.GET("/openapi.yaml", wrap(h.Docs.YAML))
 	e.GET("/docs", wrap(h.Docs.Page))
 	e.GET("/docs/*asset", wrap(h.Docs.Page))
+
+	e.GET("/", wrap(handlers.NewRoot(h.Dashboard != nil).Show))
+	if h.Dashboard != nil {
+		e.GET("/dashboard/*path", gin.WrapH(h.Dashboard))
+		e.GET("/dashboard", func(c *gin.Context) { c.Redirect(http.StatusSeeOther, dashboard.Path) })
+	}
 
 	auth := o.Authentication
 	// Every POST that makes something can be sent again safely.
