@@ -56,6 +56,7 @@ export function bars(o) {
       }), Date.parse(r.end) > now && totals[i] > 0 && h('svg:rect', { x: middle(i) - bar / 2, width: bar, y: y(totals[i]), height: Math.max(y(0) - y(totals[i]), 1), fill: `url(#${id}-hatch)` }),
       i % every === 0 && h('svg:text', { class: 'tick', x: Math.min(middle(i), W - 24), y: H - 6, 'text-anchor': i === 0 ? 'start' : 'middle' }, o.time(r.start))];
     }),
+    totals.every((v) => v === 0) && h('svg:text', { class: 'nothing', x: L + (W - L) / 2, y: (H - B) / 2, 'text-anchor': 'middle' }, m.nothingYet),
     () => at() >= 0 && n > 0 && h('svg:line', { class: 'cross', x1: middle(at()), x2: middle(at()), y1: T, y2: H - B }));
   };
   const rows = () => table({ label: o.label, rows: o.rows, columns: [{ label: m.time, cell: (r) => o.span(r) },

@@ -20,6 +20,9 @@ export function join(serverURL, token) {
   const held = { PUBLISHER: [], SUBSCRIBER: [] };
   /** @type {Map<string, (t: any) => void>} */
   const publishing = new Map();
+  /** @type {Promise<any>} */
+  let negotiating = Promise.resolve();
+  let answered = () => {};
   /** @type {MediaStreamTrack[]} */
   const mine = [];
   /** @type {any} */ let ping;
@@ -83,6 +86,7 @@ export function join(serverURL, token) {
     } else if (m.answer) {
       await publisher?.setRemoteDescription(m.answer);
       await flush('PUBLISHER');
+      answered();
     } else if (m.trickle) {
       const target = m.trickle.target === 'SUBSCRIBER' ? 'SUBSCRIBER' : 'PUBLISHER';
       if (m.trickle.candidateInit) held[target].push(JSON.parse(m.trickle.candidateInit));
@@ -114,10 +118,14 @@ export function join(serverURL, token) {
     const accepted = new Promise((done, fail) => { publishing.set(track.id, done); setTimeout(() => fail(new Error('the server did not accept the track')), 10_000); });
     send({ addTrack: { cid: track.id, name: video ? 'camera' : 'microphone', type: video ? 'VIDEO' : 'AUDIO', source: video ? 'CAMERA' : 'MICROPHONE', ...(video ? { width: size.width ?? 640, height: size.height ?? 480 } : {}) } });
     await accepted;
-    publisher?.addTransceiver(track, { direction: 'sendonly', streams: [new MediaStream([track])] });
-    const offer = await publisher?.createOffer();
-    await publisher?.setLocalDescription(offer);
-    send({ offer: { type: 'offer', sdp: offer?.sdp } });
+    // One offer at a time: the next waits for the answer to this one.
+    await (negotiating = negotiating.catch(() => {}).then(async () => {
+      publisher?.addTransceiver(track, { direction: 'sendonly', streams: [new MediaStream([track])] });
+      const offer = await publisher?.createOffer(), done = new Promise((resolve) => { answered = () => resolve(null); });
+      await publisher?.setLocalDescription(offer);
+      send({ offer: { type: 'offer', sdp: offer?.sdp } });
+      await done;
+    }));
   }
 
   let before = { in: 0, out: 0, at: 0 };

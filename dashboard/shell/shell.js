@@ -32,7 +32,7 @@ export const orgScreens = () => [['', 'org', m.nav.projects], ['/people', 'peopl
 export const operatorScreens = () => [['/operator', 'server', m.nav.installation], ['/operator/organizations', 'org', m.nav.organizations], ['/operator/usage', 'usage', m.nav.orgUsage]];
 
 /** @param {string} to @param {string} picture @param {string} label @param {(() => any)} [note] @param {boolean} [whole] */
-const entry = (to, picture, label, note, whole) => h('a', { href: href(to), class: 'nav', 'aria-current': () => (whole ? path() === to : path() === to || path().startsWith(to + '/')) ? 'page' : null },
+const entry = (to, picture, label, note, whole) => h('a', { href: href(to), class: 'nav', 'aria-current': () => (whole ? path() === to || label === m.nav.projects && path() === '/' : path() === to || path().startsWith(to + '/')) ? 'page' : null },
   icon(picture), h('span', { class: 'grow' }, label), note && h('span', { class: 'nav-note num' }, () => { const n = note(); return n === '–' || n === '0' ? null : n; }));
 
 function sidebar() {
