@@ -8,17 +8,17 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tenancy"
 )
 
 // APIKeys serves /v1/projects/:id/keys.
 type APIKeys struct {
 	requests *Requests
-	service  *services.KeyPairs
+	service  *tenancy.Keys
 }
 
 // NewAPIKeys serves a service.
-func NewAPIKeys(r *Requests, s *services.KeyPairs) *APIKeys { return &APIKeys{r, s} }
+func NewAPIKeys(r *Requests, s *tenancy.Keys) *APIKeys { return &APIKeys{r, s} }
 
 // APIKey is a key pair as /v1 shows it, without its secret.
 type APIKey struct {
@@ -81,7 +81,7 @@ func (h *APIKeys) Create(c *gin.Context) error {
 	if err := h.requests.body(c, &in); err != nil {
 		return err
 	}
-	out, err := h.service.Create(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")), services.KeyPairInput{
+	out, err := h.service.Create(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")), tenancy.KeyPairInput{
 		Name: in.Name, Scopes: in.Scopes, ExpiresAt: in.ExpiresAt, AllowedIPs: in.AllowedIPs,
 	})
 	if err != nil {
@@ -139,7 +139,7 @@ func (h *APIKeys) Patch(c *gin.Context) error {
 		return err
 	}
 	out, err := h.service.Update(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")), models.KeyID(c.Param("key_id")),
-		services.KeyPairChange{
+		tenancy.KeyPairChange{
 			Name: in.Name, Scopes: in.Scopes, AllowedIPs: in.AllowedIPs,
 			ExpiresAt: in.ExpiresAt.at, NoExpiry: in.ExpiresAt.null,
 		})

@@ -12,19 +12,18 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
-	"pulse-control-plane/utils/auditlog"
+	"pulse-control-plane/services/audit"
 )
 
 // AuditLogs serves /v1/audit-logs.
-type AuditLogs struct{ service *services.AuditLogs }
+type AuditLogs struct{ service *audit.Logs }
 
 // NewAuditLogs serves a service.
-func NewAuditLogs(s *services.AuditLogs) *AuditLogs { return &AuditLogs{s} }
+func NewAuditLogs(s *audit.Logs) *AuditLogs { return &AuditLogs{s} }
 
 // audit reads the parameters that narrow the trail.
-func (q *query) audit() services.AuditQuery {
-	return services.AuditQuery{
+func (q *query) audit() audit.Query {
+	return audit.Query{
 		OrgID: models.OrganizationID(q.text("org_id", maxQuery)), Actor: q.text("actor", maxQuery),
 		Action: q.text("action", maxQuery), Target: q.text("target", maxQuery),
 		From: q.time("start"), Until: q.time("end"),
@@ -56,7 +55,7 @@ func (h *AuditLogs) List(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusOK, listOf(out, auditlog.LineOf))
+	return answer(c, http.StatusOK, listOf(out, audit.LineOf))
 }
 
 // AuditCheck is the answer of verify.
@@ -91,7 +90,7 @@ func (h *AuditLogs) Verify(c *gin.Context) error {
 // auditWriter writes entries in a format.
 type auditWriter interface {
 	entry(*models.AuditEntry) error
-	end(services.AuditSummary) error
+	end(audit.Summary) error
 }
 
 // Export streams the trail, oldest first.
@@ -139,15 +138,15 @@ func orFormat(format string) string {
 // auditLines writes JSON lines, the last one being the trailer.
 type auditLines struct{ w io.Writer }
 
-func (l *auditLines) entry(e *models.AuditEntry) error { return l.line(auditlog.LineOf(*e)) }
+func (l *auditLines) entry(e *models.AuditEntry) error { return l.line(audit.LineOf(*e)) }
 
 // auditEnd is the last line.
 type auditEnd struct {
-	Trailer auditlog.Trailer `json:"trailer"`
+	Trailer audit.Trailer `json:"trailer"`
 }
 
-func (l *auditLines) end(s services.AuditSummary) error {
-	return l.line(auditEnd{auditlog.Trailer{Entries: s.Entries, Head: s.Head, Whole: s.Whole}})
+func (l *auditLines) end(s audit.Summary) error {
+	return l.line(auditEnd{audit.Trailer{Entries: s.Entries, Head: s.Head, Whole: s.Whole}})
 }
 
 func (l *auditLines) line(value any) error {
@@ -195,7 +194,7 @@ func (t *auditTable) entry(e *models.AuditEntry) error {
 	return t.w.Write(row)
 }
 
-func (t *auditTable) end(services.AuditSummary) error {
+func (t *auditTable) end(audit.Summary) error {
 	if err := t.head(); err != nil {
 		return err
 	}

@@ -7,18 +7,18 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/auth"
 	"pulse-control-plane/utils/secret"
 )
 
 // Auth serves /v1/auth.
 type Auth struct {
 	requests *Requests
-	sessions *services.Sessions
+	sessions *auth.LoginSessions
 }
 
 // NewAuth serves a service.
-func NewAuth(r *Requests, s *services.Sessions) *Auth { return &Auth{r, s} }
+func NewAuth(r *Requests, s *auth.LoginSessions) *Auth { return &Auth{r, s} }
 
 // User is a person as /v1 shows them.
 type User struct {
@@ -42,7 +42,7 @@ type Session struct {
 	RefreshToken string `json:"refresh_token"`
 }
 
-func renderSession(l services.Login) Session {
+func renderSession(l auth.Login) Session {
 	return Session{AccessToken: l.AccessToken, TokenType: "Bearer",
 		ExpiresIn: int64(l.ExpiresIn / time.Second), RefreshToken: l.RefreshToken}
 }
@@ -65,7 +65,7 @@ func (h *Auth) Login(c *gin.Context) error {
 		return err
 	}
 	user, login, err := h.sessions.Login(c.Request.Context(),
-		services.LoginInput{Email: in.Email, Password: in.Password, Origin: origin(c)})
+		auth.LoginInput{Email: in.Email, Password: in.Password, Origin: origin(c)})
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (h *Auth) Password(c *gin.Context) error {
 	if err := h.requests.body(c, &in); err != nil {
 		return err
 	}
-	if err := h.sessions.ChangePassword(c.Request.Context(), actor(c), services.PasswordChange{
+	if err := h.sessions.ChangePassword(c.Request.Context(), actor(c), auth.PasswordChange{
 		Current: in.CurrentPassword, New: in.NewPassword, IP: c.ClientIP(),
 	}); err != nil {
 		return err

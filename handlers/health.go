@@ -7,7 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/status"
 )
 
 // ServiceName is how the control plane calls itself to whoever watches it.
@@ -16,14 +16,14 @@ const ServiceName = "pulse-control-plane"
 // Health serves /health, /health/ready and /v1/status.
 type Health struct {
 	version string
-	status  *services.Status
+	status  *status.Monitor
 	// Draining is set when the process has been told to stop: it serves what
 	// it has and wants nothing new.
 	Draining atomic.Bool
 }
 
 // NewHealth serves the measurements of a service.
-func NewHealth(version string, s *services.Status) *Health {
+func NewHealth(version string, s *status.Monitor) *Health {
 	return &Health{version: version, status: s}
 }
 
@@ -41,10 +41,10 @@ func (h *Health) Live(c *gin.Context) error {
 
 // Component is one measured dependency.
 type Component struct {
-	Name      string                  `json:"name"`
-	Status    services.ComponentState `json:"status"`
-	LatencyMS float64                 `json:"latency_ms"`
-	CheckedAt time.Time               `json:"checked_at"`
+	Name      string       `json:"name"`
+	Status    status.State `json:"status"`
+	LatencyMS float64      `json:"latency_ms"`
+	CheckedAt time.Time    `json:"checked_at"`
 }
 
 // Readiness is the answer of /health/ready.
@@ -60,7 +60,7 @@ type Readiness struct {
 func (h *Health) Ready(c *gin.Context) error {
 	report := h.status.Report(c.Request.Context())
 	out, code := Readiness{"ready", renderComponents(report)}, http.StatusOK
-	if report.State == services.Down {
+	if report.State == status.Down {
 		out.Status, code = "unavailable", http.StatusServiceUnavailable
 	}
 	if h.Draining.Load() {
@@ -71,10 +71,10 @@ func (h *Health) Ready(c *gin.Context) error {
 
 // Status is the answer of /v1/status.
 type Status struct {
-	Status        services.ComponentState `json:"status"`
-	Components    []Component             `json:"components"`
-	Version       string                  `json:"version"`
-	UptimeSeconds int64                   `json:"uptime_seconds"`
+	Status        status.State `json:"status"`
+	Components    []Component  `json:"components"`
+	Version       string       `json:"version"`
+	UptimeSeconds int64        `json:"uptime_seconds"`
 }
 
 // Status answers with what was measured.
@@ -85,7 +85,7 @@ func (h *Health) Status(c *gin.Context) error {
 	})
 }
 
-func renderComponents(r services.StatusReport) []Component {
+func renderComponents(r status.Report) []Component {
 	out := make([]Component, 0, len(r.Components))
 	for _, c := range r.Components {
 		out = append(out, Component{c.Name, c.State, float64(c.Latency.Microseconds()) / 1000, instant(c.CheckedAt)})

@@ -7,7 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -15,11 +15,11 @@ import (
 // /v1/invitations/accept.
 type Invitations struct {
 	requests *Requests
-	service  *services.Invitations
+	service  *tenancy.Invitations
 }
 
 // NewInvitations serves a service.
-func NewInvitations(r *Requests, s *services.Invitations) *Invitations { return &Invitations{r, s} }
+func NewInvitations(r *Requests, s *tenancy.Invitations) *Invitations { return &Invitations{r, s} }
 
 // Invitation is an open invitation as /v1 shows it.
 type Invitation struct {
@@ -61,7 +61,7 @@ func (h *Invitations) Create(c *gin.Context) error {
 		return err
 	}
 	out, err := h.service.Create(c.Request.Context(), actor(c), models.OrganizationID(c.Param("id")),
-		services.InvitationInput{Email: in.Email, Role: in.Role})
+		tenancy.InvitationInput{Email: in.Email, Role: in.Role})
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (h *Invitations) Accept(c *gin.Context) error {
 		return err
 	}
 	out, err := h.service.Accept(c.Request.Context(),
-		services.AcceptInput{Token: in.Token, Name: in.Name, Password: in.Password, Origin: origin(c)})
+		tenancy.AcceptInput{Token: in.Token, Name: in.Name, Password: in.Password, Origin: origin(c)})
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tenancy"
 )
 
 // A struct tag can't name a constant: this keeps the two the same.
@@ -24,7 +24,7 @@ func TestTheTagsOfRequestsSayTheLimitsOfTheModels(t *testing.T) {
 		{tokenRequest{}, "ParticipantMetadata", []string{fmt.Sprintf("maxbytes=%d", models.MaxMetadataBytes)}},
 		{tokenRequest{}, "ParticipantAttributes", []string{fmt.Sprintf("max=%d", models.MaxAttributes), fmt.Sprintf("maxtotal=%d", models.MaxAttributesBytes)}},
 		{clientTokensRequest{}, "MaxTTLSeconds", []string{fmt.Sprintf("min=%d", models.MinTokenTTLSeconds), fmt.Sprintf("max=%d", models.MaxTokenTTLSeconds)}},
-		{regenerateRequest{}, "GracePeriodSeconds", []string{"min=0", fmt.Sprintf("max=%d", int64(services.MaxGracePeriod.Seconds()))}},
+		{regenerateRequest{}, "GracePeriodSeconds", []string{"min=0", fmt.Sprintf("max=%d", int64(tenancy.MaxGracePeriod.Seconds()))}},
 		{grantsRequest{}, "CanPublishSources", []string{"oneof=" + strings.Join(models.TrackSources(), " ")}},
 	} {
 		field, ok := reflect.TypeOf(tc.request).FieldByName(tc.field)

@@ -5,14 +5,14 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/metering"
 )
 
 // LiveKitEvents serves /v1/webhooks/livekit.
-type LiveKitEvents struct{ inbox *services.Inbox }
+type LiveKitEvents struct{ inbox *metering.Inbox }
 
 // NewLiveKitEvents serves an inbox.
-func NewLiveKitEvents(i *services.Inbox) *LiveKitEvents { return &LiveKitEvents{i} }
+func NewLiveKitEvents(i *metering.Inbox) *LiveKitEvents { return &LiveKitEvents{i} }
 
 // Received tells LiveKit that its event is kept; it sends it again otherwise.
 type Received struct {

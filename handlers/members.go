@@ -6,17 +6,17 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tenancy"
 )
 
 // Members serves /v1/organizations/:id/members.
 type Members struct {
 	requests *Requests
-	service  *services.Members
+	service  *tenancy.Members
 }
 
 // NewMembers serves a service.
-func NewMembers(r *Requests, s *services.Members) *Members { return &Members{r, s} }
+func NewMembers(r *Requests, s *tenancy.Members) *Members { return &Members{r, s} }
 
 // List answers with a page of the people of an organization.
 func (h *Members) List(c *gin.Context) error {
@@ -67,7 +67,7 @@ func (h *Members) Delete(c *gin.Context) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	if err := h.service.Remove(c.Request.Context(), actor(c), services.RemoveInput{
+	if err := h.service.Remove(c.Request.Context(), actor(c), tenancy.RemoveInput{
 		OrgID: models.OrganizationID(c.Param("id")), UserID: models.UserID(c.Param("user_id")), RevokeKeys: revoke,
 	}); err != nil {
 		return err

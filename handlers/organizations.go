@@ -7,18 +7,18 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/secret"
 )
 
 // Organizations serves /v1/organizations.
 type Organizations struct {
 	requests *Requests
-	service  *services.Organizations
+	service  *tenancy.Organizations
 }
 
 // NewOrganizations serves a service.
-func NewOrganizations(r *Requests, s *services.Organizations) *Organizations {
+func NewOrganizations(r *Requests, s *tenancy.Organizations) *Organizations {
 	return &Organizations{r, s}
 }
 
@@ -63,7 +63,7 @@ func (h *Organizations) Create(c *gin.Context) error {
 	if err := h.requests.body(c, &in); err != nil {
 		return err
 	}
-	out, err := h.service.SignUp(c.Request.Context(), actor(c), services.SignUpInput{
+	out, err := h.service.SignUp(c.Request.Context(), actor(c), tenancy.SignUpInput{
 		Name: in.Name, AdminEmail: in.AdminEmail, Password: in.Password,
 	})
 	if err != nil {
@@ -82,7 +82,7 @@ func (h *Organizations) List(c *gin.Context) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	out, err := h.service.List(c.Request.Context(), actor(c), services.OrganizationQuery{Query: search, Plan: plan}, page)
+	out, err := h.service.List(c.Request.Context(), actor(c), tenancy.OrganizationQuery{Query: search, Plan: plan}, page)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (h *Organizations) Put(c *gin.Context) error {
 	if err := h.requests.body(c, &in); err != nil {
 		return err
 	}
-	return h.change(c, services.OrganizationChange{Name: &in.Name, Plan: in.Plan})
+	return h.change(c, tenancy.OrganizationChange{Name: &in.Name, Plan: in.Plan})
 }
 
 type patchOrganizationRequest struct {
@@ -123,10 +123,10 @@ func (h *Organizations) Patch(c *gin.Context) error {
 	if err := h.requests.body(c, &in); err != nil {
 		return err
 	}
-	return h.change(c, services.OrganizationChange{Name: in.Name, Plan: in.Plan})
+	return h.change(c, tenancy.OrganizationChange{Name: in.Name, Plan: in.Plan})
 }
 
-func (h *Organizations) change(c *gin.Context, change services.OrganizationChange) error {
+func (h *Organizations) change(c *gin.Context, change tenancy.OrganizationChange) error {
 	out, err := h.service.Update(c.Request.Context(), actor(c), models.OrganizationID(c.Param("id")), change)
 	if err != nil {
 		return err

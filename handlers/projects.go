@@ -7,17 +7,18 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tenancy"
+	"pulse-control-plane/services/tokens"
 )
 
 // Projects serves /v1/projects.
 type Projects struct {
 	requests *Requests
-	service  *services.Projects
+	service  *tenancy.Projects
 }
 
 // NewProjects serves a service.
-func NewProjects(r *Requests, s *services.Projects) *Projects { return &Projects{r, s} }
+func NewProjects(r *Requests, s *tenancy.Projects) *Projects { return &Projects{r, s} }
 
 // Project is a project as /v1 shows it.
 type Project struct {
@@ -73,7 +74,7 @@ type KeyedProject struct {
 	PulseAPISecret string  `json:"pulse_api_secret"`
 }
 
-func renderKeyed(k services.KeyedProject) KeyedProject {
+func renderKeyed(k tenancy.KeyedProject) KeyedProject {
 	return KeyedProject{renderProject(k.Project), k.Key, k.Secret.Reveal()}
 }
 
@@ -90,7 +91,7 @@ func (h *Projects) Create(c *gin.Context) error {
 		return err
 	}
 	out, err := h.service.Create(c.Request.Context(), actor(c),
-		services.ProjectInput{Name: in.Name, Region: in.Region, OrgID: in.OrgID})
+		tenancy.ProjectInput{Name: in.Name, Region: in.Region, OrgID: in.OrgID})
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (h *Projects) List(c *gin.Context) error {
 		return err
 	}
 	out, err := h.service.List(c.Request.Context(), actor(c),
-		services.ProjectQuery{OrgID: models.OrganizationID(org), Query: search}, page)
+		tenancy.ProjectQuery{OrgID: models.OrganizationID(org), Query: search}, page)
 	if err != nil {
 		return err
 	}
@@ -159,7 +160,7 @@ func (h *Projects) Put(c *gin.Context) error {
 	policy.MaxTTLSeconds = orDefault(policy.MaxTTLSeconds, fresh.MaxTTLSeconds)
 	policy.Grants = orDefault(policy.Grants, fresh.Grants)
 	policy.AllowedOrigins = orDefault(policy.AllowedOrigins, fresh.AllowedOrigins)
-	return h.change(c, services.ProjectChange{
+	return h.change(c, tenancy.ProjectChange{
 		Name: &in.Name, Region: &in.Region, ClientTokens: policy, Limits: models.ProjectLimitsChange(in.Limits),
 	})
 }
@@ -188,7 +189,7 @@ func (h *Projects) Patch(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.change(c, services.ProjectChange{
+	return h.change(c, tenancy.ProjectChange{
 		Name: in.Name, Region: in.Region, ClientTokens: policy, Limits: models.ProjectLimitsChange(in.Limits),
 	})
 }
@@ -197,7 +198,7 @@ func (r clientTokensRequest) change() (models.ClientTokensChange, error) {
 	out := models.ClientTokensChange{Enabled: r.Enabled, MaxTTLSeconds: r.MaxTTLSeconds, AllowedOrigins: r.AllowedOrigins}
 	if r.Grants != nil {
 		if names := r.Grants.serverWide(); len(names) > 0 {
-			return out, services.GrantNotAllowed("body.client_tokens.grants.", names)
+			return out, tokens.GrantNotAllowed("body.client_tokens.grants.", names)
 		}
 		grants := r.Grants.VideoGrants()
 		out.Grants = &grants
@@ -205,7 +206,7 @@ func (r clientTokensRequest) change() (models.ClientTokensChange, error) {
 	return out, nil
 }
 
-func (h *Projects) change(c *gin.Context, change services.ProjectChange) error {
+func (h *Projects) change(c *gin.Context, change tenancy.ProjectChange) error {
 	out, err := h.service.Update(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")), change)
 	if err != nil {
 		return err

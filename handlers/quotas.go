@@ -8,14 +8,14 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/quotas"
 )
 
 // Quotas serves /v1/usage/quota.
-type Quotas struct{ service *services.Quotas }
+type Quotas struct{ service *quotas.Limits }
 
 // NewQuotas serves a service.
-func NewQuotas(s *services.Quotas) *Quotas { return &Quotas{s} }
+func NewQuotas(s *quotas.Limits) *Quotas { return &Quotas{s} }
 
 // QuotaReport is what a project may use and has used.
 type QuotaReport struct {

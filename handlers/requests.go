@@ -16,7 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/paging"
 	"pulse-control-plane/utils/strictjson"
 )
 
@@ -158,8 +158,8 @@ func (q *query) text(name string, most int) string {
 }
 
 // page gives limit (1 to 100, 20 if absent) and cursor.
-func (q *query) page() services.PageRequest {
-	p := services.PageRequest{Limit: defaultLimit, Cursor: q.text("cursor", 1024)}
+func (q *query) page() paging.Request {
+	p := paging.Request{Limit: defaultLimit, Cursor: q.text("cursor", 1024)}
 	if raw, given := q.c.GetQuery("limit"); given {
 		n, err := strconv.Atoi(raw)
 		if err != nil || n < 1 || n > maxLimit {
@@ -230,7 +230,7 @@ type List[T any] struct {
 }
 
 // listOf renders a page, item by item.
-func listOf[T, V any](p services.Page[T], render func(T) V) List[V] {
+func listOf[T, V any](p paging.Page[T], render func(T) V) List[V] {
 	out := List[V]{Items: make([]V, 0, len(p.Items))}
 	for _, item := range p.Items {
 		out.Items = append(out.Items, render(item))

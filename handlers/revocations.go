@@ -7,17 +7,17 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tokens"
 )
 
 // Revocations serves /v1/tokens/revoke.
 type Revocations struct {
 	requests *Requests
-	service  *services.Revocations
+	service  *tokens.Revocations
 }
 
 // NewRevocations serves a service.
-func NewRevocations(r *Requests, s *services.Revocations) *Revocations { return &Revocations{r, s} }
+func NewRevocations(r *Requests, s *tokens.Revocations) *Revocations { return &Revocations{r, s} }
 
 type revokeRequest struct {
 	ParticipantIdentity string `json:"participant_identity" pulse:"alias=participantIdentity" validate:"required,maxbytes=256,line"`
@@ -44,7 +44,7 @@ func (h *Revocations) Revoke(c *gin.Context) error {
 		ban = *in.BanSeconds
 	}
 	out, err := h.service.Revoke(c.Request.Context(), actor(c),
-		services.RevokeInput{Identity: in.ParticipantIdentity, RoomName: in.RoomName, BanSeconds: ban})
+		tokens.RevokeInput{Identity: in.ParticipantIdentity, RoomName: in.RoomName, BanSeconds: ban})
 	if err != nil {
 		return err
 	}

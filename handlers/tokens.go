@@ -9,17 +9,17 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/tokens"
 )
 
 // Tokens serves /v1/tokens.
 type Tokens struct {
 	requests *Requests
-	service  *services.Tokens
+	service  *tokens.Minter
 }
 
 // NewTokens serves a service.
-func NewTokens(r *Requests, s *services.Tokens) *Tokens { return &Tokens{r, s} }
+func NewTokens(r *Requests, s *tokens.Minter) *Tokens { return &Tokens{r, s} }
 
 // tokenRequest is LiveKit's TokenSourceRequest, in snake_case or camelCase as
 // LiveKit's JSON accepts it, and ttl_seconds and grants of ours.
@@ -52,7 +52,7 @@ func (h *Tokens) Create(c *gin.Context) error {
 	if err := h.requests.optionalBody(c, &in); err != nil {
 		return err
 	}
-	out, err := h.service.Create(c.Request.Context(), caller(c), &services.TokenInput{
+	out, err := h.service.Create(c.Request.Context(), caller(c), &tokens.Input{
 		RoomName: in.RoomName, Identity: in.ParticipantIdentity, Name: in.ParticipantName,
 		Metadata: in.ParticipantMetadata, Attributes: in.ParticipantAttributes, RoomConfig: in.RoomConfig,
 		TTLSeconds: in.TTLSeconds, Grants: in.Grants.VideoGrants(), ServerWide: in.Grants.serverWide(),

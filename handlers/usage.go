@@ -8,14 +8,14 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/metering"
 )
 
 // Usage serves /v1/usage.
-type Usage struct{ service *services.Usage }
+type Usage struct{ service *metering.Usage }
 
 // NewUsage serves a service.
-func NewUsage(s *services.Usage) *Usage { return &Usage{s} }
+func NewUsage(s *metering.Usage) *Usage { return &Usage{s} }
 
 // Meters are the quantities of usage: seconds to the millisecond, or counts.
 type Meters struct {
@@ -81,8 +81,8 @@ func (h *Usage) Get(c *gin.Context) error {
 	return answer(c, http.StatusOK, report)
 }
 
-func (h *Usage) rangeOf(q *query) services.UsageQuery {
-	return services.UsageQuery{ProjectID: q.project(),
+func (h *Usage) rangeOf(q *query) metering.UsageQuery {
+	return metering.UsageQuery{ProjectID: q.project(),
 		Start: q.instant("start"), End: q.instant("end")}
 }
 
@@ -138,7 +138,7 @@ func renderUsageSession(now time.Time) func(models.UsageSession) UsageSession {
 // Sessions answers with a page of participants, the latest to join first.
 func (h *Usage) Sessions(c *gin.Context) error {
 	q := query{c: c}
-	ask := services.UsageSessionQuery{ProjectID: q.project(),
+	ask := metering.UsageSessionQuery{ProjectID: q.project(),
 		RoomName: q.text("room_name", models.MaxRoomName), Identity: q.text("participant_identity", models.MaxIdentityBytes)}
 	page := q.page()
 	if err := q.err(); err != nil {
@@ -201,7 +201,7 @@ type EvidenceEvent struct {
 func (h *Usage) Explain(c *gin.Context) error {
 	q := query{c: c}
 	at := h.rangeOf(&q)
-	ask := services.ExplainQuery{ProjectID: at.ProjectID, Start: at.Start, End: at.End, Meter: models.Meter(q.text("meter", maxQuery))}
+	ask := metering.ExplainQuery{ProjectID: at.ProjectID, Start: at.Start, End: at.End, Meter: models.Meter(q.text("meter", maxQuery))}
 	if !ask.Meter.Valid() || ask.Meter == models.MeterPeak {
 		q.refuse("meter", "must be participant_seconds, room_seconds, egress_seconds, ingress_seconds, tokens_issued or api_requests")
 	}
@@ -224,7 +224,7 @@ func (h *Usage) Explain(c *gin.Context) error {
 	return answer(c, http.StatusOK, body)
 }
 
-func renderExplained(f *services.ExplainedFact) ExplainedFact {
+func renderExplained(f *metering.ExplainedFact) ExplainedFact {
 	out := ExplainedFact{ID: f.ID, Timestamp: instant(f.Timestamp), Value: millis(f.Value), Open: f.Open,
 		EventIDs: append([]string{}, f.EventIDs...), Events: []EvidenceEvent{}}
 	if f.SessionID != "" {

@@ -11,13 +11,13 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/idempotency"
 )
 
 // Idempotency answers a POST that is sent again with the first answer, where
 // its caller sends an Idempotency-Key. It stands after authentication and after
 // the limit on bodies.
-type Idempotency struct{ Service *services.Idempotency }
+type Idempotency struct{ Service *idempotency.Store }
 
 // Once runs a request at most once for its Idempotency-Key; without one it
 // costs nothing. Kept are answers to what took place: 2xx and 409 (other than
@@ -37,7 +37,7 @@ func (i *Idempotency) Once(c *gin.Context) error {
 		return nil // the handler reads as far, and says what is wrong
 	}
 	p, _ := principalOf(c)
-	attempt, first, err := i.Service.Begin(c.Request.Context(), p, services.IdempotentRequest{
+	attempt, first, err := i.Service.Begin(c.Request.Context(), p, idempotency.Request{
 		Key: values[0], Route: c.Request.Method + " " + c.Request.URL.RequestURI(), Body: body, IP: c.ClientIP(),
 	})
 	if err != nil {
@@ -53,7 +53,7 @@ func (i *Idempotency) Once(c *gin.Context) error {
 }
 
 // run runs the rest of the chain and keeps its answer before it is sent.
-func (i *Idempotency) run(c *gin.Context, attempt *services.Attempt) error {
+func (i *Idempotency) run(c *gin.Context, attempt *idempotency.Attempt) error {
 	ctx := context.WithoutCancel(c.Request.Context())
 	held := &heldWriter{ResponseWriter: c.Writer, status: http.StatusOK}
 	finished := false
@@ -69,7 +69,7 @@ func (i *Idempotency) run(c *gin.Context, attempt *services.Attempt) error {
 	if kept(held.status, c.Errors.Last()) {
 		// An answer that can't be kept is still the answer: the lease then runs
 		// out as if this process had died here.
-		_ = attempt.Complete(ctx, services.IdempotentAnswer{
+		_ = attempt.Complete(ctx, idempotency.Answer{
 			Status: held.status, ContentType: held.Header().Get("Content-Type"), Body: held.body.Bytes(),
 		})
 	} else {

@@ -189,34 +189,34 @@ func (e *QuotaEvent) Type() string {
 	return EventQuotaWarning
 }
 
-// Place is one of the numbered places that a quota of things at the same time
-// has. A place has one holder and a holder one place, so that as many are let
+// Slot is one of the numbered slots that a quota of things at the same time
+// has. A slot has one holder and a holder one slot, so that as many are let
 // in as there are numbers, however many ask at once and of whichever replica.
-type Place struct {
+type Slot struct {
 	// ID is a function of owner, quota and number.
 	ID    string `bson:"_id"`
 	Owner string `bson:"owner"`
 	Quota Quota  `bson:"quota"`
 	// Number counts from 1.
 	Number int64 `bson:"number"`
-	// Holder is who or what the place is for.
+	// Holder is who or what the slot is for.
 	Holder string `bson:"holder"`
 	// Identity is the one participant it was reserved for, whose revocation
 	// gives it back; empty if there were several, as for a room.
 	Identity string `bson:"identity,omitempty"`
 	// ReservedAt is when it was last reserved.
 	ReservedAt time.Time `bson:"reserved_at,omitempty"`
-	// Session is what took the place, having begun at JoinedAt; until then it
+	// Session is what took the slot, having begun at JoinedAt; until then it
 	// is reserved up to ExpiresAt, and it has no end from then on.
 	Session   string    `bson:"session,omitempty"`
 	JoinedAt  time.Time `bson:"joined_at,omitempty"`
 	ExpiresAt time.Time `bson:"expires_at,omitempty"`
 }
 
-// Live tells whether the place is taken or reserved at that time.
-func (p *Place) Live(at time.Time) bool { return p.Session != "" || at.Before(p.ExpiresAt) }
+// Live tells whether the slot is taken or reserved at that time.
+func (p *Slot) Live(at time.Time) bool { return p.Session != "" || at.Before(p.ExpiresAt) }
 
-// PlaceID names a place.
-func PlaceID(owner string, q Quota, number int64) string {
+// SlotID names a slot.
+func SlotID(owner string, q Quota, number int64) string {
 	return owner + "|" + string(q) + "|" + strconv.FormatInt(number, 10)
 }

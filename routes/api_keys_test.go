@@ -244,7 +244,7 @@ func TestAKeysUseIsWrittenAtMostOnceAMinute(t *testing.T) {
 	flush := func(want int64) {
 		t.Helper()
 		before := s.engine.writes.Load()
-		if err := s.uses.Flush(t.Context()); err != nil {
+		if err := s.KeyAuth.Uses().Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.engine.writes.Load() - before; got != want {
@@ -269,7 +269,7 @@ func TestAKeysUseIsWrittenAtMostOnceAMinute(t *testing.T) {
 	s.do(http.MethodPost, "/v1/tokens/create", nil, asKey(made.PulseAPIKey)).want(201)
 	// A write that fails is made up for.
 	s.engine.away.Store(true)
-	if s.uses.Flush(t.Context()) == nil {
+	if s.KeyAuth.Uses().Flush(t.Context()) == nil {
 		t.Error("no error of a database that is away")
 	}
 	s.engine.away.Store(false)

@@ -12,7 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/handlers"
-	"pulse-control-plane/utils/auditlog"
+	"pulse-control-plane/services/audit"
 )
 
 // auditedChange is a row: a route that changes something, and the one entry it
@@ -104,9 +104,9 @@ func plain(fields []byte) string {
 	return regexp.MustCompile(`"\d{4}-\d\d-\d\dT[0-9:.]+Z"`).ReplaceAllString(text, `"TIME"`)
 }
 
-func (s *server) trailOf(org string) []auditlog.Line {
+func (s *server) trailOf(org string) []audit.Line {
 	s.t.Helper()
-	return read[handlers.List[auditlog.Line]](s.do(http.MethodGet, "/v1/audit-logs?limit=100&org_id="+org, nil, asOperator()).want(200)).Items
+	return read[handlers.List[audit.Line]](s.do(http.MethodGet, "/v1/audit-logs?limit=100&org_id="+org, nil, asOperator()).want(200)).Items
 }
 
 func TestEachRouteThatChangesSomethingLeavesExactlyTheEntryOfTheTable(t *testing.T) {
@@ -157,7 +157,7 @@ func TestEachRouteThatChangesSomethingLeavesExactlyTheEntryOfTheTable(t *testing
 			if row.id == "path" && !strings.Contains(id, "_") { // …/suspend
 				id = strings.Split(path, "/")[3]
 			}
-			if e.Action != row.action || e.Target != (auditlog.Target{Type: row.target, ID: id}) || id == "" {
+			if e.Action != row.action || e.Target != (audit.Target{Type: row.target, ID: id}) || id == "" {
 				t.Errorf("%s of %+v, want %s of %s %q", e.Action, e.Target, row.action, row.target, id)
 			}
 			if got := plain(e.Before); got != row.before {
@@ -175,9 +175,9 @@ func TestEachRouteThatChangesSomethingLeavesExactlyTheEntryOfTheTable(t *testing
 	}
 }
 
-func checkActor(t *testing.T, got auditlog.Actor, row auditedChange, own tenant, newcomer string) {
+func checkActor(t *testing.T, got audit.Actor, row auditedChange, own tenant, newcomer string) {
 	t.Helper()
-	want := map[string]auditlog.Actor{
+	want := map[string]audit.Actor{
 		"owner":      {Kind: "person", ID: own.user},
 		"nobody":     {Kind: "person", ID: newcomer},
 		"operator":   {Kind: "operator"},
@@ -282,8 +282,8 @@ func TestARefreshTokenUsedTwiceLeavesTheEntryOfItsSessionsEnd(t *testing.T) {
 		t.Fatalf("%d entries more, want one", len(trail)-before)
 	}
 	session, _, _ := strings.Cut(own.session.RefreshToken, ".")
-	if e := trail[0]; e.Action != "session.reuse_detected" || e.Target != (auditlog.Target{Type: "session", ID: session}) ||
-		e.Actor != (auditlog.Actor{Kind: "system"}) || e.IP != "198.51.100.6" || e.Outcome != "success" {
+	if e := trail[0]; e.Action != "session.reuse_detected" || e.Target != (audit.Target{Type: "session", ID: session}) ||
+		e.Actor != (audit.Actor{Kind: "system"}) || e.IP != "198.51.100.6" || e.Outcome != "success" {
 		t.Errorf("got %+v", e)
 	}
 }

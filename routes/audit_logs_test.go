@@ -13,12 +13,12 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
 	"pulse-control-plane/models"
-	"pulse-control-plane/utils/auditlog"
+	"pulse-control-plane/services/audit"
 )
 
-func (s *server) trail(t tenant, query string) []auditlog.Line {
+func (s *server) trail(t tenant, query string) []audit.Line {
 	s.t.Helper()
-	return read[handlers.List[auditlog.Line]](s.do(http.MethodGet, "/v1/audit-logs?limit=100"+query, nil, t.asPerson).want(200)).Items
+	return read[handlers.List[audit.Line]](s.do(http.MethodGet, "/v1/audit-logs?limit=100"+query, nil, t.asPerson).want(200)).Items
 }
 
 func (s *server) verify(t tenant) handlers.AuditCheck {
@@ -115,7 +115,7 @@ func TestAChangedRemovedOrReorderedEntryIsFound(t *testing.T) {
 				t.Errorf("got %+v", check)
 			}
 			export := s.do(http.MethodGet, "/v1/audit-logs/export", nil, own.asPerson).want(200)
-			if _, err := auditlog.VerifyExport(bytes.NewReader(export.body), ""); err == nil {
+			if _, err := audit.VerifyExport(bytes.NewReader(export.body), ""); err == nil {
 				t.Error("the export does not show it")
 			}
 		})
@@ -130,7 +130,7 @@ func TestAnExportThatWasAlteredIsFound(t *testing.T) {
 	}
 	export := s.do(http.MethodGet, "/v1/audit-logs/export?format=jsonl", nil, own.asPerson).want(200).body
 	lines := strings.SplitAfter(strings.TrimSuffix(string(export), "\n"), "\n")
-	report, err := auditlog.VerifyExport(bytes.NewReader(export), s.verify(own).Head)
+	report, err := audit.VerifyExport(bytes.NewReader(export), s.verify(own).Head)
 	if err != nil || report.Entries != 5 || !report.Whole {
 		t.Fatalf("got %+v, %v", report, err)
 	}
@@ -144,11 +144,11 @@ func TestAnExportThatWasAlteredIsFound(t *testing.T) {
 		"appended":    string(export) + lines[4],
 		"outcome":     strings.Replace(string(export), `"outcome":"success"`, `"outcome":"failure"`, 1),
 	} {
-		if _, err := auditlog.VerifyExport(strings.NewReader(altered), ""); err == nil {
+		if _, err := audit.VerifyExport(strings.NewReader(altered), ""); err == nil {
 			t.Errorf("%s: not found", name)
 		}
 	}
-	if _, err := auditlog.VerifyExport(bytes.NewReader(export), strings.Repeat("0", 64)); err == nil {
+	if _, err := audit.VerifyExport(bytes.NewReader(export), strings.Repeat("0", 64)); err == nil {
 		t.Error("another head was accepted")
 	}
 	table := s.do(http.MethodGet, "/v1/audit-logs/export?format=csv", nil, own.asPerson).want(200)
@@ -191,7 +191,7 @@ func TestACrashLeavesAnEntryTooManyNeverOneTooFew(t *testing.T) {
 			if !check.Valid {
 				t.Errorf("got %+v", check)
 			}
-			last := read[handlers.List[auditlog.Line]](after.do(http.MethodGet, "/v1/audit-logs?org_id="+own.org, nil, asOperator()).want(200)).Items[0]
+			last := read[handlers.List[audit.Line]](after.do(http.MethodGet, "/v1/audit-logs?org_id="+own.org, nil, asOperator()).want(200)).Items[0]
 			if len(last.Open) != 0 {
 				t.Errorf("still open: %v", last.Open)
 			}

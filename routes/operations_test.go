@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"pulse-control-plane/handlers"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/status"
 )
 
 func TestHealthAnswersWheneverTheProcessServes(t *testing.T) {
@@ -36,28 +36,28 @@ func TestReadinessIsTheDatabasesAndTheProcesss(t *testing.T) {
 			t.Errorf("got %q, want %q", all, want)
 		}
 	}
-	ready(http.StatusOK, "ready: database operational, livekit down")
+	ready(http.StatusOK, "ready: database operational, livekit down, events operational")
 	s.engine.away.Store(true)
-	ready(http.StatusOK, "ready: database operational, livekit down") // measured at most every two seconds
+	ready(http.StatusOK, "ready: database operational, livekit down, events operational") // measured at most every two seconds
 	s.clock.Advance(2 * time.Second)
-	ready(http.StatusServiceUnavailable, "unavailable: database down, livekit down")
+	ready(http.StatusServiceUnavailable, "unavailable: database down, livekit down, events down")
 	s.engine.away.Store(false)
 	s.clock.Advance(2 * time.Second)
-	ready(http.StatusOK, "ready: database operational, livekit down")
+	ready(http.StatusOK, "ready: database operational, livekit down, events operational")
 	s.health.Draining.Store(true)
-	ready(http.StatusServiceUnavailable, "stopping: database operational, livekit down")
+	ready(http.StatusServiceUnavailable, "stopping: database operational, livekit down, events operational")
 }
 
 func TestTheStatusIsMeasured(t *testing.T) {
 	for _, tc := range []struct {
 		liveKitAway, databaseAway bool
-		want                      services.ComponentState
-	}{{false, false, services.Operational}, {true, false, services.Degraded}, {false, true, services.Down}, {true, true, services.Down}} {
+		want                      status.State
+	}{{false, false, status.Operational}, {true, false, status.Degraded}, {false, true, status.Down}, {true, true, status.Down}} {
 		s := newServer(t, func(o *setup) { o.liveKitAway = tc.liveKitAway })
 		s.engine.away.Store(tc.databaseAway)
 		s.clock.Advance(90 * time.Second)
 		got := read[handlers.Status](s.do(http.MethodGet, "/v1/status", nil).want(http.StatusOK))
-		if got.Status != tc.want || got.UptimeSeconds != 90 || got.Version != version || len(got.Components) != 2 ||
+		if got.Status != tc.want || got.UptimeSeconds != 90 || got.Version != version || len(got.Components) != 3 ||
 			!got.Components[0].CheckedAt.Equal(s.clock.Now()) {
 			t.Errorf("%+v: got %+v", tc, got)
 		}

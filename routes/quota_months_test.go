@@ -37,7 +37,7 @@ func TestAMonthThatIsUsedUpRefusesTokensAndEndsRoomsAfterTheGrace(t *testing.T) 
 	enforce := func() {
 		t.Helper()
 		s.clock.Advance(6 * time.Second) // what is known of a month is some seconds old
-		if err := s.quotas.Enforce(context.Background()); err != nil {
+		if err := s.Enforcer.Enforce(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		s.work()
@@ -85,7 +85,7 @@ func TestALimitThatIsSetBackHasItsGraceAgain(t *testing.T) {
 	enforce := func(after time.Duration) {
 		t.Helper()
 		s.clock.Advance(after)
-		if err := s.quotas.Enforce(context.Background()); err != nil {
+		if err := s.Enforcer.Enforce(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		s.work()
@@ -113,7 +113,7 @@ func TestEgressMinutesThatAreUsedUpStopTheEgress(t *testing.T) {
 		"egressId": "EG_1", "roomName": mine.project + "_daily", "roomId": "RM_1", "startedAt": fmt.Sprint(began.UnixNano())}}).want(http.StatusOK)
 	s.work()
 	for minute, want := range []int{0, 1} {
-		if err := s.quotas.Enforce(context.Background()); err != nil {
+		if err := s.Enforcer.Enforce(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		s.work()
@@ -157,14 +157,14 @@ func TestThresholdsOfAQuotaAreToldOfOnceInEachPeriod(t *testing.T) {
 	s.talks(mine, "daily", 41*time.Minute)
 	s.clock.Advance(6 * time.Second) // what is known of a month is some seconds old
 	for range 3 {
-		if err := s.quotas.Enforce(context.Background()); err != nil {
+		if err := s.Enforcer.Enforce(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	told(append(people, "quota.warning participant_minutes_per_month 80 of 100")...)
 	s.clock.Advance(10 * time.Minute)
 	for range 3 {
-		if err := s.quotas.Enforce(context.Background()); err != nil {
+		if err := s.Enforcer.Enforce(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 	}

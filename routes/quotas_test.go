@@ -213,7 +213,7 @@ func TestWhoIsOverTheCapIsRemovedHoweverLongLiveKitIsAway(t *testing.T) {
 		t.Errorf("%d events are dead", dead)
 	}
 	if waiting := s.count("removals", "", ""); waiting != 0 {
-		t.Errorf("%d removals wait", waiting)
+		t.Errorf("%d evictions wait", waiting)
 	}
 }
 
@@ -226,7 +226,7 @@ func TestAClusterThatHangsHoldsUpNoEvent(t *testing.T) {
 		s.announce(mine.project, "daily", now, event{id: "EV_" + name, kind: "participant_joined", participant: name, at: now, joined: now})
 	}
 	s.announce(other.project, "daily", now, event{id: "EV_other", kind: "participant_joined", participant: "eve", at: now, joined: now})
-	if n, err := s.inbox.Work(context.Background()); n != 3 || err != nil {
+	if n, err := s.InboxWorker.Work(context.Background()); n != 3 || err != nil {
 		t.Fatalf("%d events were worked on, %v", n, err)
 	}
 	s.cluster.asked = nil
@@ -330,7 +330,7 @@ func TestWhoReconnectsKeepsTheirPlace(t *testing.T) {
 		s.ask(mine, "daily", name).want(http.StatusCreated)
 		s.joins(mine, "daily", name)
 	}
-	// Nobody else could have it: there are fewer places than people by now.
+	// Nobody else could have it: there are fewer slots than people by now.
 	s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": 1}})
 	now := fmt.Sprint(s.clock.Now().UnixMilli())
 	// LiveKit ends the first session because of the second, and says so in either order.
@@ -441,7 +441,7 @@ func TestADeletedProjectHasEverythingOfItEnded(t *testing.T) {
 	const stranger = "prj_01a2063f-e6cc-7690-9e88-10046bbf09e7" // of another installation on the same cluster
 	s.joins(tenant{project: stranger}, "weekly", "cyd")
 	s.do(http.MethodDelete, "/v1/projects/"+mine.project, nil, mine.asPerson).want(http.StatusNoContent)
-	if err := s.quotas.Enforce(context.Background()); err != nil {
+	if err := s.Enforcer.Enforce(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	s.work()
@@ -616,6 +616,6 @@ func TestWithoutTheDatabaseOnlyAProjectWithoutQuotasGetsTokens(t *testing.T) {
 	s.engine.away.Store(false)
 	s.ask(bound, "daily", "bob").want(http.StatusCreated)
 	if q := s.quota(bound).Quotas.ConcurrentParticipants; q.Used != 2 {
-		t.Errorf("%v places are held", q.Used)
+		t.Errorf("%v slots are held", q.Used)
 	}
 }

@@ -24,28 +24,6 @@ const (
 	exportTimeout  = 50 * time.Second
 )
 
-// Handlers are what the routes lead to.
-type Handlers struct {
-	Health        *handlers.Health
-	Auth          *handlers.Auth
-	Organizations *handlers.Organizations
-	Members       *handlers.Members
-	Invitations   *handlers.Invitations
-	Projects      *handlers.Projects
-	APIKeys       *handlers.APIKeys
-	AuditLogs     *handlers.AuditLogs
-	Tokens        *handlers.Tokens
-	Revocations   *handlers.Revocations
-	LiveKitEvents *handlers.LiveKitEvents
-	Usage         *handlers.Usage
-	Quotas        *handlers.Quotas
-	Docs          *handlers.Docs
-	// Dashboard serves what is below /dashboard/; nil where it is turned off.
-	Dashboard http.Handler
-	// Metrics serves Prometheus' text format.
-	Metrics *middleware.Metrics
-}
-
 // Options of New.
 type Options struct {
 	Log zerolog.Logger

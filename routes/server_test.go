@@ -22,8 +22,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/routes"
 	"pulse-control-plane/services"
-	"pulse-control-plane/utils/cursor"
-	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/secret"
 )
@@ -67,13 +66,8 @@ type server struct {
 	log     *lockedBuffer
 	health  *handlers.Health
 	setup   setup
-	// inbox works on events and counters stores counts when a test says so.
-	inbox    *services.InboxWorker
-	counters *services.Counters
-	cluster  *fakeCluster
-	uses     *services.KeyUses
-	quotas   *services.Quotas
-	removals *services.Removals
+	*services.Services
+	cluster *fakeCluster
 }
 
 // fakeCluster remembers who was removed from where, and what was ended.
@@ -83,7 +77,26 @@ type fakeCluster struct {
 	away           bool
 	// asked is called before anything is done.
 	asked func()
+	// unreachable makes the probe fail.
+	unreachable bool
 }
+
+func (c *fakeCluster) Ping(context.Context) error {
+	if c.unreachable {
+		return errAway
+	}
+	return nil
+}
+
+func (c *fakeCluster) Rooms(context.Context) ([]livekit.Room, error) { return nil, nil }
+
+func (c *fakeCluster) Participants(context.Context, string) ([]models.EventParticipant, []string, error) {
+	return nil, nil, nil
+}
+
+func (c *fakeCluster) Egresses(context.Context) ([]livekit.Media, error) { return nil, nil }
+
+func (c *fakeCluster) Ingresses(context.Context) ([]livekit.Media, error) { return nil, nil }
 
 func (c *fakeCluster) EndRoom(_ context.Context, room string) error { return c.end(room) }
 
@@ -157,90 +170,29 @@ func (s *server) build() {
 	}
 	s.log = &lockedBuffer{}
 	o, now := s.setup, s.clock.Now
-	orgs, users := database.NewOrganizations(s.engine), database.NewUsers(s.engine)
-	projects, keys, logins := database.NewProjects(s.engine), database.NewAPIKeys(s.engine), database.NewSessions(s.engine)
-	hasher, err := hashing.NewHasher(secret.New("pepper of the tests"), max(o.bcryptCost, bcrypt.MinCost))
-	must(err)
-	verified, err := hashing.NewVerified(cacheSize, now)
-	must(err)
-	cursors := cursor.New(secret.Derive([]byte("cursors of the tests"), "cursors"))
-	keyAuth, err := services.NewKeyAuth(keys, projects, orgs, hasher, verified, services.KeyAuthOptions{
-		CacheSize: cacheSize, Exact: s.engine.Exclusive(), Plans: o.plans, RequestsPerMinute: int64(o.projectPerMinute), Now: now,
+	if s.cluster == nil {
+		s.cluster = &fakeCluster{unreachable: o.liveKitAway}
+	}
+	var err error
+	s.Services, err = services.New(s.engine, services.Config{
+		Clusters: []livekit.Cluster{{URL: clusterURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}}, Calls: s.cluster,
+		DataKey: secret.New("data key of the tests"), Pepper: secret.New("pepper of the tests"),
+		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost),
+		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace,
+		ProjectRequestsPerMinute: int64(o.projectPerMinute), PersonRequestsPerMinute: int64(o.personPerMinute),
+		ReconcileInterval: time.Minute, Log: zerolog.New(s.log), Now: now,
 	})
 	must(err)
-	s.uses = keyAuth.Uses()
-	auditLogs := database.NewAuditLogs(s.engine)
-	trail, err := services.NewTrail(auditLogs, now)
-	must(err)
-	sessions, err := services.NewSessions(users, logins, orgs, hasher, services.SessionOptions{
-		Keys: []secret.Value{secret.New("jwt secret of the tests")}, CacheSize: cacheSize, Exact: s.engine.Exclusive(),
-		RequestsPerMinute: int64(o.personPerMinute), Trail: trail, Now: now,
-	})
-	must(err)
-	members := services.NewMembers(orgs, users, keys, sessions, keyAuth, services.MemberOptions{Cursors: cursors, Trail: trail, Now: now})
-	invitations, err := services.NewInvitations(database.NewInvitations(s.engine), orgs, users, members,
-		services.InvitationOptions{Cursors: cursors, Trail: trail, Now: now})
-	must(err)
-	status := services.NewStatus(now,
-		services.Probe{Name: "database", Check: s.engine.Ping, Essential: true},
-		services.Probe{Name: "livekit", Check: func(context.Context) error {
-			if o.liveKitAway {
-				return errAway
-			}
-			return nil
-		}})
-	cluster := services.Cluster{URL: clusterURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}
-	events, stays, facts := database.NewLiveKitEvents(s.engine), database.NewUsageSessions(s.engine), database.NewUsageMetrics(s.engine)
-	totals, leases := database.NewUsageTotals(s.engine), database.NewLeases(s.engine)
-	inbox := services.NewInbox(events, []services.Cluster{cluster}, now)
-	s.cluster = &fakeCluster{}
-	s.counters = services.NewCounters(facts, totals, "test", zerolog.New(s.log), now)
-	usage := services.NewUsage(projects, stays, facts, events, totals,
-		services.NewTotals(totals, facts, stays, leases, "test", zerolog.New(s.log), now), cursors, now)
-	places, err := services.NewPlaces(database.NewPlaces(s.engine), s.engine.Exclusive(), now)
-	must(err)
-	s.removals = services.NewRemovals(database.NewRemovals(s.engine), stays, s.cluster, zerolog.New(s.log), now)
-	s.quotas, err = services.NewQuotas(services.QuotaStores{
-		Projects: projects, Organizations: orgs, Sessions: stays, Events: database.NewQuotaEvents(s.engine),
-	}, places, usage, s.removals, services.QuotaOptions{
-		Plans: o.plans, Grace: o.quotaGrace, Leases: leases, Holder: "test", Log: zerolog.New(s.log), Now: now,
-	})
-	must(err)
-	revoked := services.NewRevocations(database.NewRevocations(s.engine), stays, places, s.removals, s.cluster, trail, zerolog.New(s.log), now)
-	s.inbox = services.NewInboxWorker(inbox, events, leases, "test", zerolog.New(s.log),
-		services.NewMetering(stays, facts, totals, now), revoked, s.quotas)
-	idempotency, err := services.NewIdempotency(database.NewIdempotencyKeys(s.engine), []byte("master key of the tests"), now)
-	must(err)
-	requests := handlers.NewRequests()
-	s.health = handlers.NewHealth(version, status)
-	s.handler, err = routes.New(routes.Handlers{
-		Health: s.health,
-		Auth:   handlers.NewAuth(requests, sessions),
-		Organizations: handlers.NewOrganizations(requests, services.NewOrganizations(orgs, users, projects, sessions, keyAuth,
-			services.OrganizationOptions{SignUp: !o.signUpClosed, Hasher: hasher, Cursors: cursors, Logins: logins, Trail: trail, Quotas: s.quotas, Now: now})),
-		Projects: handlers.NewProjects(requests, services.NewProjects(projects, orgs, keys, keyAuth, hasher,
-			services.ProjectOptions{Cursors: cursors, Trail: trail, Quotas: s.quotas, Now: now})),
-		Members:     handlers.NewMembers(requests, members),
-		Invitations: handlers.NewInvitations(requests, invitations),
-		AuditLogs:   handlers.NewAuditLogs(services.NewAuditLogs(auditLogs, cursors)),
-		APIKeys: handlers.NewAPIKeys(requests, services.NewKeyPairs(keys, projects, keyAuth, hasher,
-			services.KeyPairOptions{Cursors: cursors, Trail: trail, Now: now})),
-		Tokens:        handlers.NewTokens(requests, services.NewTokens(cluster, s.counters, revoked, s.quotas, now)),
-		Revocations:   handlers.NewRevocations(requests, revoked),
-		LiveKitEvents: handlers.NewLiveKitEvents(inbox),
-		Usage:         handlers.NewUsage(usage),
-		Quotas:        handlers.NewQuotas(s.quotas),
-		Docs:          handlers.NewDocs(routes.OpenAPI()),
-		Metrics:       middleware.NewMetrics(version, secret.New(o.metricsToken), now),
-	}, routes.Options{
+	s.health = handlers.NewHealth(version, s.Status)
+	s.handler, err = routes.New(routes.HandlersOf(s.Services, s.health, middleware.NewMetrics(version, secret.New(o.metricsToken), now)), routes.Options{
 		Log:         zerolog.New(s.log),
-		Idempotency: &middleware.Idempotency{Service: idempotency},
+		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{
-			Keys: keyAuth, People: sessions, Operator: secret.New(operatorToken),
+			Keys: s.KeyAuth, People: s.LoginSessions, Operator: secret.New(operatorToken),
 			Limits: &middleware.RateLimits{Limiter: ratelimit.Local{Limiter: ratelimit.New(cacheSize, now)}, IPPerMinute: o.ipPerMinute, Now: now},
 		},
 		CORSOrigins: o.origins, TrustedProxies: o.proxies, Mode: "test", Inflight: new(middleware.Inflight), Strict: o.strict, Now: now,
-		Requests: s.counters,
+		Requests: s.Counters,
 	})
 	must(err)
 }

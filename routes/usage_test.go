@@ -49,11 +49,11 @@ func (s *server) announce(project, room string, made time.Time, events ...event)
 func (s *server) work() {
 	s.t.Helper()
 	for {
-		n, err := s.inbox.Work(context.Background())
+		n, err := s.InboxWorker.Work(context.Background())
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		ended, err := s.removals.Work(context.Background())
+		ended, err := s.Evictions.Work(context.Background())
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -225,7 +225,7 @@ func TestTokensAndRequestsAreCountedOnceHoweverOftenTheyAreFlushed(t *testing.T)
 	}
 	s.do(http.MethodPost, "/v1/tokens/create", "{", mine.asKey).want(http.StatusBadRequest)
 	flush := func() {
-		if err := s.counters.Flush(context.Background()); err != nil && !s.engine.away.Load() {
+		if err := s.Counters.Flush(context.Background()); err != nil && !s.engine.away.Load() {
 			t.Fatal(err)
 		}
 	}

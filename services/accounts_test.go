@@ -1,10 +1,11 @@
-package services
+package services_test
 
 import (
 	"testing"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/auth"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -18,7 +19,7 @@ func TestChangingThePasswordEndsTheOtherSessionsAndKeepsThisOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.actor(other)
-	if err := p.sessions.ChangePassword(t.Context(), p.actor(mine), PasswordChange{
+	if err := p.sessions.ChangePassword(t.Context(), p.actor(mine), auth.PasswordChange{
 		Current: secret.New(ownersPassword), New: secret.New(newPassword), IP: anIP}); err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func TestALoginWithTheOldPasswordThatWasUnderWayIsNoUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.sessions.ChangePassword(t.Context(), p.actor(mine.Login), PasswordChange{
+	if err := p.sessions.ChangePassword(t.Context(), p.actor(mine.Login), auth.PasswordChange{
 		Current: secret.New(ownersPassword), New: secret.New(newPassword), IP: anIP}); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func TestALoginWithTheOldPasswordThatWasUnderWayIsNoUse(t *testing.T) {
 func TestAWrongCurrentPasswordIsRefusedAndThrottled(t *testing.T) {
 	p := newPeople(t)
 	actor := p.actor(p.found().Login)
-	change := PasswordChange{Current: secret.New("wrong password"), New: secret.New(newPassword), IP: anIP}
+	change := auth.PasswordChange{Current: secret.New("wrong password"), New: secret.New(newPassword), IP: anIP}
 	for range freeAccountFailures + 1 {
 		if err := p.sessions.ChangePassword(t.Context(), actor, change); !models.IsKind(err, models.KindInvalid) {
 			t.Fatalf("got %v", err)
@@ -73,7 +74,7 @@ func TestAPasswordLongerThanBcryptReadsIsNotCutOff(t *testing.T) {
 	p := newPeople(t)
 	actor := p.actor(p.found().Login)
 	long := "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
-	if err := p.sessions.ChangePassword(t.Context(), actor, PasswordChange{
+	if err := p.sessions.ChangePassword(t.Context(), actor, auth.PasswordChange{
 		Current: secret.New(ownersPassword), New: secret.New(long + "a"), IP: anIP}); err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,9 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
+	"pulse-control-plane/services/auth"
 	"pulse-control-plane/utils/apikey"
+	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/secret"
@@ -44,6 +45,8 @@ type keyWorld struct {
 	pair   models.APIKey
 	secret secret.Value
 	hasher *hashing.Hasher
+	// changes are the bus of each process.
+	changes map[*auth.Keys]*bus.Bus[models.Change]
 }
 
 func newKeyWorld(t testing.TB, allowed []string, scopes ...models.Scope) *keyWorld {
@@ -78,29 +81,35 @@ func newKeyWorld(t testing.TB, allowed []string, scopes ...models.Scope) *keyWor
 
 // process is a KeyAuth of its own over the same database. exact: it hears of
 // every change itself.
-func (w *keyWorld) process(exact bool) *services.KeyAuth {
+func (w *keyWorld) process(exact bool) *auth.Keys {
 	w.t.Helper()
 	keys := database.NewAPIKeys(w.engine)
 	verified, err := hashing.NewVerified(1000, w.clock.Now)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	auth, err := services.NewKeyAuth(keys, database.NewProjects(w.engine), database.NewOrganizations(w.engine), w.hasher, verified,
-		services.KeyAuthOptions{CacheSize: 1000, Exact: exact, Now: w.clock.Now})
+	changes := bus.New[models.Change](nil)
+	built, err := auth.NewKeys(auth.KeysConfig{
+		APIKeys: keys, Projects: database.NewProjects(w.engine), Organizations: database.NewOrganizations(w.engine),
+		Hasher: w.hasher, Verified: verified, Changes: changes, CacheSize: 1000, Exact: exact, Now: w.clock.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return auth
+	if w.changes == nil {
+		w.changes = map[*auth.Keys]*bus.Bus[models.Change]{}
+	}
+	w.changes[built] = changes
+	return built
 }
 
 func TestARevocationReachesAnotherProcessWithin5Seconds(t *testing.T) {
 	w := newKeyWorld(t, nil, models.ScopeAll)
 	here, there := w.process(false), w.process(false)
-	ask := func(a *services.KeyAuth) error {
+	ask := func(a *auth.Keys) error {
 		_, err := a.Server(t.Context(), w.pair.Key, w.secret, "203.0.113.1")
 		return err
 	}
-	for _, a := range []*services.KeyAuth{here, there} {
+	for _, a := range []*auth.Keys{here, there} {
 		if err := ask(a); err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +118,7 @@ func TestARevocationReachesAnotherProcessWithin5Seconds(t *testing.T) {
 	if err := database.NewAPIKeys(w.engine).Remove(t.Context(), models.TenantOf(w.pair.OrgID), w.pair.ProjectID, w.pair.ID); err != nil {
 		t.Fatal(err)
 	}
-	here.ForgetKey(w.pair.ID, w.pair.Key)
+	w.changes[here].Publish(models.KeyChanged(w.pair.ID, w.pair.Key))
 	if err := ask(here); !models.HasCode(err, "invalid_api_key") {
 		t.Errorf("where it was revoked: %v", err)
 	}

@@ -7,8 +7,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services"
-	"pulse-control-plane/utils/auditlog"
+	"pulse-control-plane/services/audit"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/ids"
 )
@@ -34,8 +33,8 @@ func BenchmarkVerify(b *testing.B) {
 		if seq > 1 {
 			e.Seals = []models.AuditSeal{{Seq: last.Seq, Hash: last.OutcomeHash}}
 		}
-		e.Hash = auditlog.Hash(&e)
-		e.OutcomeHash = auditlog.OutcomeHash(&e)
+		e.Hash = audit.Hash(&e)
+		e.OutcomeHash = audit.OutcomeHash(&e)
 		last, batch = e, append(batch, e)
 		if len(batch) == cap(batch) {
 			if _, err := engine.InsertMany(b.Context(), "audit_logs", batch); err != nil {
@@ -44,7 +43,7 @@ func BenchmarkVerify(b *testing.B) {
 			batch = batch[:0]
 		}
 	}
-	logs := services.NewAuditLogs(database.NewAuditLogs(engine), cursor.New([]byte("key")))
+	logs := audit.NewLogs(database.NewAuditLogs(engine), cursor.New([]byte("key")))
 	operator := &models.Principal{Kind: models.CallerOperator}
 	for b.Loop() {
 		check, err := logs.Verify(b.Context(), operator, org)

@@ -1,8 +1,4 @@
-// Package services holds the rules: who may, what happens, what else must then
-// happen. It does not know HTTP, BSON filters or status codes.
-//
-// Invariants: the first line of every method that acts for a caller asks the
-// models.Principal for permission in words; every call to a repository passes
-// that principal's tenant; errors are *models.Error. A change that a cache
-// must hear of is dropped from that cache before the method returns.
+// Package services is the composition root: New builds every service over one
+// engine and one Config, and Workers returns the long work that main runs. It
+// owns no rules; those are in the packages below it, one a noun.
 package services

@@ -1,4 +1,4 @@
-package services
+package services_test
 
 import (
 	"context"
@@ -11,16 +11,18 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/paging"
+	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/secret"
 )
 
-func (p *people) invite(by *models.Principal, email string, role models.Role) Invited {
+func (p *people) invite(by *models.Principal, email string, role models.Role) tenancy.Invited {
 	p.t.Helper()
-	return must[Invited](p.t)(p.invitations.Create(p.t.Context(), by, by.OrgID, InvitationInput{Email: email, Role: role}))
+	return must[tenancy.Invited](p.t)(p.invitations.Create(p.t.Context(), by, by.OrgID, tenancy.InvitationInput{Email: email, Role: role}))
 }
 
-func (p *people) accept(token secret.Value) (SignedUp, error) {
-	return p.invitations.Accept(p.t.Context(), AcceptInput{Token: token, Name: "Grace", Password: secret.New(ownersPassword)})
+func (p *people) accept(token secret.Value) (tenancy.SignedUp, error) {
+	return p.invitations.Accept(p.t.Context(), tenancy.AcceptInput{Token: token, Name: "Grace", Password: secret.New(ownersPassword)})
 }
 
 func TestAnInvitationBringsItsAddressInWithItsRole(t *testing.T) {
@@ -41,7 +43,7 @@ func TestAnInvitationBringsItsAddressInWithItsRole(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = p.invitations.Create(t.Context(), p.actor(org.Login), org.Organization.ID,
-		InvitationInput{Email: "grace@example.com", Role: models.RoleViewer})
+		tenancy.InvitationInput{Email: "grace@example.com", Role: models.RoleViewer})
 	wantCode(t, err, "already_member")
 }
 
@@ -75,7 +77,7 @@ func TestANewInvitationReplacesTheOldOfTheSameAddress(t *testing.T) {
 	fresh := p.invite(owner, "GRACE@example.com", models.RoleAdmin)
 	_, err := p.accept(old.Token)
 	wantCode(t, err, "invalid_invitation")
-	page, err := p.invitations.List(t.Context(), owner, owner.OrgID, PageRequest{Limit: 10})
+	page, err := p.invitations.List(t.Context(), owner, owner.OrgID, paging.Request{Limit: 10})
 	if err != nil || len(page.Items) != 2 || page.Items[0].ID != fresh.Invitation.ID || page.Items[1].ID != other.Invitation.ID {
 		t.Errorf("%+v, %v", page.Items, err)
 	}
@@ -90,14 +92,14 @@ func TestOneAddressInvitedAtOnceHasOneOpenInvitation(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			_, err := p.invitations.Create(t.Context(), owner, owner.OrgID, InvitationInput{Email: "grace@example.com", Role: models.RoleViewer})
+			_, err := p.invitations.Create(t.Context(), owner, owner.OrgID, tenancy.InvitationInput{Email: "grace@example.com", Role: models.RoleViewer})
 			if err != nil && !models.HasCode(err, "concurrent_change") {
 				t.Error(err)
 			}
 		})
 	}
 	all.Wait()
-	page, err := p.invitations.List(t.Context(), owner, owner.OrgID, PageRequest{Limit: 10})
+	page, err := p.invitations.List(t.Context(), owner, owner.OrgID, paging.Request{Limit: 10})
 	if err != nil || len(page.Items) != 1 {
 		t.Errorf("%d open, %v", len(page.Items), err)
 	}
@@ -107,11 +109,11 @@ func TestAnInvitationWorksForSevenDays(t *testing.T) {
 	p := newPeople(t)
 	owner := p.actor(p.found().Login)
 	in, late := p.invite(owner, "in@example.com", models.RoleViewer), p.invite(owner, "late@example.com", models.RoleViewer)
-	p.clock.advance(7*24*time.Hour - time.Second)
+	p.clock.Advance(7*24*time.Hour - time.Second)
 	if _, err := p.accept(in.Token); err != nil {
 		t.Error(err)
 	}
-	p.clock.advance(time.Second)
+	p.clock.Advance(time.Second)
 	_, err := p.accept(late.Token)
 	wantCode(t, err, "invalid_invitation")
 }
@@ -150,7 +152,7 @@ func TestAnInvitationOfAClosedOrSuspendedOrganizationIsNoUse(t *testing.T) {
 func TestAnAddressWithAnAccountElsewhereCanNotAccept(t *testing.T) {
 	p := newPeople(t)
 	owner := p.actor(p.found().Login)
-	stranger := must[SignedUp](t)(p.organizations.SignUp(t.Context(), &models.Principal{}, SignUpInput{
+	stranger := must[tenancy.SignedUp](t)(p.organizations.SignUp(t.Context(), &models.Principal{}, tenancy.SignUpInput{
 		Name: "Other", AdminEmail: "eve@example.com", Password: secret.New(ownersPassword)}))
 	invited := p.invite(owner, "eve@example.com", models.RoleViewer)
 	_, err := p.accept(invited.Token)
@@ -191,17 +193,17 @@ func TestAnOrganizationHasABoundedNumberOfOpenInvitations(t *testing.T) {
 	if _, err := p.engine.InsertMany(t.Context(), "invitations", many); err != nil {
 		t.Fatal(err)
 	}
-	_, err := p.invitations.Create(t.Context(), owner, owner.OrgID, InvitationInput{Email: "x@example.com", Role: models.RoleViewer})
+	_, err := p.invitations.Create(t.Context(), owner, owner.OrgID, tenancy.InvitationInput{Email: "x@example.com", Role: models.RoleViewer})
 	wantCode(t, err, "too_many_invitations")
 }
 
 // outbox takes mails, or refuses them.
 type outbox struct {
-	mails []Mail
+	mails []tenancy.Mail
 	err   error
 }
 
-func (o *outbox) Send(_ context.Context, m Mail) error {
+func (o *outbox) Send(_ context.Context, m tenancy.Mail) error {
 	if o.err == nil {
 		o.mails = append(o.mails, m)
 	}
@@ -212,8 +214,8 @@ func TestAnInvitationByMailIsNotHandedToTheInviter(t *testing.T) {
 	p := newPeople(t)
 	login := p.found().Login
 	box := &outbox{}
+	p.invitationURL = "https://dashboard.example.com/invitation"
 	p.build(box, "jwt secret of the tests")
-	p.invitations.o.AcceptURL = "https://dashboard.example.com/invitation"
 	invited := p.invite(p.actor(login), "grace@example.com", models.RoleAdmin)
 	if !invited.Token.IsZero() || len(box.mails) != 1 || box.mails[0].To != "grace@example.com" {
 		t.Fatalf("%+v, %+v", invited, box.mails)
@@ -235,7 +237,7 @@ func TestAMailThatCanNotBeSentInvitesNobodyAndLeavesTheEarlierInvitationOpen(t *
 	earlier := p.invite(p.actor(login), "grace@example.com", models.RoleViewer)
 	p.build(&outbox{err: models.Unavailable(context.DeadlineExceeded)}, "jwt secret of the tests")
 	owner := p.actor(login)
-	_, err := p.invitations.Create(t.Context(), owner, owner.OrgID, InvitationInput{Email: "grace@example.com", Role: models.RoleAdmin})
+	_, err := p.invitations.Create(t.Context(), owner, owner.OrgID, tenancy.InvitationInput{Email: "grace@example.com", Role: models.RoleAdmin})
 	wantCode(t, err, "mail_not_sent")
 	if !models.IsKind(err, models.KindUnavailable) {
 		t.Errorf("got %v", err)
@@ -296,7 +298,7 @@ func TestAnAddressIsFreeWhenItsOrganizationClosesWhileItAccepts(t *testing.T) {
 			}
 			closes()
 		}
-		if _, err := p.organizations.SignUp(t.Context(), &models.Principal{}, SignUpInput{
+		if _, err := p.organizations.SignUp(t.Context(), &models.Principal{}, tenancy.SignUpInput{
 			Name: "Hers", AdminEmail: "grace@example.com", Password: secret.New(ownersPassword)}); err != nil {
 			t.Errorf("while %s are written: %v", collection, err)
 		}

@@ -1,19 +1,29 @@
-package services
+package services_test
 
 import (
 	"context"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
+	"golang.org/x/crypto/bcrypt"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
-	"pulse-control-plane/utils/cursor"
-	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/services"
+	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/tenancy"
+	"pulse-control-plane/services/testkit"
 	"pulse-control-plane/utils/secret"
+)
+
+// What auth allows: wrong passwords before an account waits, the longest wait,
+// and how long the token before still answers.
+const (
+	freeAccountFailures = 5
+	longestDelay        = 5 * time.Minute
+	refreshRace         = 10 * time.Second
 )
 
 const (
@@ -22,51 +32,28 @@ const (
 	anIP           = "203.0.113.7"
 )
 
-// people is everything people touch, over an embedded database of the test's.
+// people are the services that people use, over an embedded database of the
+// test's own.
 type people struct {
 	t             *testing.T
 	engine        database.Engine
-	clock         *testClock
-	trail         *Trail
-	sessions      *Sessions
-	organizations *Organizations
-	projects      *Projects
-	members       *Members
-	invitations   *Invitations
-	auth          *KeyAuth
-	hasher        *hashing.Hasher
+	clock         *testkit.Clock
+	bcryptCost    int
+	invitationURL string
+	all           *services.Services
+	sessions      *auth.LoginSessions
+	organizations *tenancy.Organizations
+	projects      *tenancy.Projects
+	members       *tenancy.Members
+	invitations   *tenancy.Invitations
+	auth          *auth.Keys
 }
 
-type testClock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *testClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *testClock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-func must[T any](t *testing.T) func(T, error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
+func must[T any](t *testing.T) func(T, error) T { return testkit.Must[T](t) }
 
 func newPeople(t *testing.T) *people {
 	t.Helper()
-	p := &people{t: t, clock: &testClock{now: time.Now().UTC().Truncate(time.Millisecond)}}
+	p := &people{t: t, clock: testkit.NewClock(), bcryptCost: bcrypt.MinCost}
 	engine := must[*database.Embedded](t)(database.OpenEmbedded(t.Context(), filepath.Join(t.TempDir(), "pulse.db"),
 		database.Schema(), database.EmbeddedOptions{Clock: p.clock.Now}))
 	t.Cleanup(func() {
@@ -75,79 +62,71 @@ func newPeople(t *testing.T) *people {
 		}
 	})
 	p.engine = engine
-	p.hasher = must[*hashing.Hasher](t)(hashing.NewHasher(secret.New("pepper"), 4))
 	p.build(nil, "jwt secret of the tests")
 	return p
 }
 
 // build makes the services anew, as another process over the same database.
-func (p *people) build(mailer Mailer, jwtSecrets ...string) {
+func (p *people) build(mailer tenancy.Mailer, jwtSecrets ...string) {
 	p.t.Helper()
-	now := p.clock.Now
-	orgs, users := database.NewOrganizations(p.engine), database.NewUsers(p.engine)
-	projects, keys := database.NewProjects(p.engine), database.NewAPIKeys(p.engine)
-	cursors := cursor.New([]byte("cursors"))
-	verified := must[*hashing.Verified](p.t)(hashing.NewVerified(100, now))
-	trail := must[*Trail](p.t)(NewTrail(database.NewAuditLogs(p.engine), now))
-	p.trail = trail
-	p.sessions = p.newSessions(jwtSecrets...)
-	p.auth = must[*KeyAuth](p.t)(NewKeyAuth(keys, projects, orgs, p.hasher, verified,
-		KeyAuthOptions{CacheSize: 100, Exact: true, RequestsPerMinute: 1000, Now: now}))
-	p.organizations = NewOrganizations(orgs, users, projects, p.sessions, p.auth, OrganizationOptions{
-		SignUp: true, Hasher: p.hasher, Cursors: cursors, Logins: database.NewSessions(p.engine), Trail: trail, Quotas: p.quotas(), Now: now})
-	p.projects = NewProjects(projects, orgs, keys, p.auth, p.hasher, ProjectOptions{Cursors: cursors, Trail: trail, Quotas: p.quotas(), Now: now})
-	p.members = NewMembers(orgs, users, keys, p.sessions, p.auth, MemberOptions{Cursors: cursors, Trail: trail, Now: now})
-	p.invitations = must[*Invitations](p.t)(NewInvitations(database.NewInvitations(p.engine), orgs, users, p.members,
-		InvitationOptions{Mailer: mailer, Hasher: p.hasher, Sessions: p.sessions, Cursors: cursors, Trail: trail, Now: now}))
+	p.all = p.process(p.engine, mailer, jwtSecrets...)
+	p.sessions, p.organizations, p.projects = p.all.LoginSessions, p.all.Organizations, p.all.Projects
+	p.members, p.invitations, p.auth = p.all.Members, p.all.Invitations, p.all.KeyAuth
 }
 
-// quotas limits nothing.
-func (p *people) quotas() *Quotas {
-	p.t.Helper()
-	places := must[*Places](p.t)(NewPlaces(database.NewPlaces(p.engine), true, p.clock.Now))
-	removals := NewRemovals(database.NewRemovals(p.engine), database.NewUsageSessions(p.engine), nil, zerolog.Nop(), p.clock.Now)
-	return must[*Quotas](p.t)(NewQuotas(QuotaStores{}, places, nil, removals, QuotaOptions{Now: p.clock.Now}))
-}
-
-// newSessions is another replica's: it hears of no other's changes.
-func (p *people) newSessions(jwtSecrets ...string) *Sessions {
+func (p *people) process(engine database.Engine, mailer tenancy.Mailer, jwtSecrets ...string) *services.Services {
 	p.t.Helper()
 	keys := make([]secret.Value, 0, len(jwtSecrets))
 	for _, s := range jwtSecrets {
 		keys = append(keys, secret.New(s))
 	}
-	return must[*Sessions](p.t)(NewSessions(database.NewUsers(p.engine), database.NewSessions(p.engine),
-		database.NewOrganizations(p.engine), p.hasher, SessionOptions{Keys: keys, CacheSize: 100, Trail: p.trail, Now: p.clock.Now}))
+	return must[*services.Services](p.t)(services.New(engine, services.Config{
+		Clusters: []livekit.Cluster{{URL: "wss://livekit.test.example", APIKey: "devkey", APISecret: secret.New("secret of the cluster")}},
+		DataKey:  secret.New("data key of the tests"), Pepper: secret.New("pepper"), JWTKeys: keys,
+		BcryptCost: p.bcryptCost, SecretCost: bcrypt.MinCost, SignUp: true, ProjectRequestsPerMinute: 1000,
+		Mailer: mailer, InvitationURL: p.invitationURL, ReconcileInterval: time.Minute, Now: p.clock.Now,
+	}))
+}
+
+// shared is an engine that other processes change too.
+type shared struct{ database.Engine }
+
+func (shared) Exclusive() bool { return false }
+
+// newSessions is another replica's: it hears of no other's changes.
+func (p *people) newSessions(jwtSecrets ...string) *auth.LoginSessions {
+	p.t.Helper()
+	return p.process(shared{p.engine}, nil, jwtSecrets...).LoginSessions
 }
 
 // found signs an organization up.
-func (p *people) found() SignedUp {
+func (p *people) found() tenancy.SignedUp {
 	p.t.Helper()
-	return must[SignedUp](p.t)(p.organizations.SignUp(p.t.Context(), &models.Principal{}, SignUpInput{
+	return must[tenancy.SignedUp](p.t)(p.organizations.SignUp(p.t.Context(), &models.Principal{}, tenancy.SignUpInput{
 		Name: "Analytical Engines", AdminEmail: ownersEmail, Password: secret.New(ownersPassword)}))
 }
 
 // actor is who an access token belongs to.
-func (p *people) actor(l Login) *models.Principal {
+func (p *people) actor(l auth.Login) *models.Principal {
 	p.t.Helper()
 	return must[*models.Principal](p.t)(p.sessions.Person(p.t.Context(), l.AccessToken))
 }
 
 // add invites somebody into an organization and accepts.
-func (p *people) add(inviter *models.Principal, email string, role models.Role) SignedUp {
+func (p *people) add(inviter *models.Principal, email string, role models.Role) tenancy.SignedUp {
 	p.t.Helper()
-	invited := must[Invited](p.t)(p.invitations.Create(p.t.Context(), inviter, inviter.OrgID,
-		InvitationInput{Email: email, Role: role}))
-	return must[SignedUp](p.t)(p.invitations.Accept(p.t.Context(),
-		AcceptInput{Token: invited.Token, Name: email, Password: secret.New(ownersPassword)}))
+	invited := must[tenancy.Invited](p.t)(p.invitations.Create(p.t.Context(), inviter, inviter.OrgID,
+		tenancy.InvitationInput{Email: email, Role: role}))
+	return must[tenancy.SignedUp](p.t)(p.invitations.Accept(p.t.Context(),
+		tenancy.AcceptInput{Token: invited.Token, Name: email, Password: secret.New(ownersPassword)}))
 }
 
-func (p *people) login(email, password, ip string) (Login, error) {
-	_, login, err := p.sessions.Login(p.t.Context(), LoginInput{Email: email, Password: secret.New(password), Origin: models.Origin{IP: ip}})
+func (p *people) login(email, password, ip string) (auth.Login, error) {
+	_, login, err := p.sessions.Login(p.t.Context(), auth.LoginInput{Email: email, Password: secret.New(password), Origin: models.Origin{IP: ip}})
 	return login, err
 }
 
-func (p *people) refresh(token string) (Login, error) {
+func (p *people) refresh(token string) (auth.Login, error) {
 	return p.sessions.Refresh(p.t.Context(), secret.New(token), models.Origin{IP: anIP})
 }
 

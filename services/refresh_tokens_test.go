@@ -1,4 +1,4 @@
-package services
+package services_test
 
 import (
 	"strings"
@@ -10,6 +10,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/auth"
 )
 
 func TestARefreshTokenIsReplacedAtEachUse(t *testing.T) {
@@ -37,7 +38,7 @@ func TestARefreshTokenUsedTwiceEndsItsLoginEverywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.actor(second)
-	p.clock.advance(refreshRace)
+	p.clock.Advance(refreshRace)
 	_, err = p.refresh(first.RefreshToken)
 	wantCode(t, err, "refresh_token_reused")
 	_, err = p.refresh(second.RefreshToken)
@@ -65,7 +66,7 @@ func TestTabsThatRaceAreAllGivenTheSameSuccessorAndStayLoggedIn(t *testing.T) {
 	p := newPeople(t)
 	first := p.found().Login
 	const tabs = 32
-	logins, errs := make([]Login, tabs), make([]error, tabs)
+	logins, errs := make([]auth.Login, tabs), make([]error, tabs)
 	var all sync.WaitGroup
 	for i := range tabs {
 		all.Go(func() { logins[i], errs[i] = p.refresh(first.RefreshToken) })
@@ -77,11 +78,11 @@ func TestTabsThatRaceAreAllGivenTheSameSuccessorAndStayLoggedIn(t *testing.T) {
 		}
 		p.actor(logins[i])
 	}
-	p.clock.advance(refreshRace - time.Millisecond)
+	p.clock.Advance(refreshRace - time.Millisecond)
 	if late, err := p.refresh(first.RefreshToken); err != nil || late.RefreshToken != logins[0].RefreshToken {
 		t.Errorf("the last moment of the race: %v", err)
 	}
-	p.clock.advance(time.Hour)
+	p.clock.Advance(time.Hour)
 	if _, err := p.refresh(logins[0].RefreshToken); err != nil {
 		t.Error(err)
 	}
@@ -104,12 +105,12 @@ func TestAMadeUpRefreshTokenEndsNothing(t *testing.T) {
 func TestARefreshTokenWorksForThirtyDays(t *testing.T) {
 	p := newPeople(t)
 	login := p.found().Login
-	p.clock.advance(RefreshTokenTTL - time.Second)
+	p.clock.Advance(auth.RefreshTokenTTL - time.Second)
 	login, err := p.refresh(login.RefreshToken)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.clock.advance(RefreshTokenTTL)
+	p.clock.Advance(auth.RefreshTokenTTL)
 	_, err = p.refresh(login.RefreshToken)
 	wantCode(t, err, "invalid_refresh_token")
 }
@@ -180,7 +181,7 @@ func TestLogoutEndsTheSessionAtOnceAndElsewhereWithinFiveSeconds(t *testing.T) {
 	wantCode(t, err, "invalid_token")
 	_, err = p.refresh(login.RefreshToken)
 	wantCode(t, err, "invalid_refresh_token")
-	p.clock.advance(5 * time.Second)
+	p.clock.Advance(5 * time.Second)
 	_, err = elsewhere.Person(t.Context(), login.AccessToken)
 	wantCode(t, err, "invalid_token")
 	if err := p.sessions.Logout(t.Context(), operator()); !models.IsKind(err, models.KindForbidden) {

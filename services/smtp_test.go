@@ -1,4 +1,4 @@
-package services
+package services_test
 
 import (
 	"context"
@@ -24,6 +24,7 @@ import (
 	gomail "github.com/wneessen/go-mail"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/smtpurl"
 )
@@ -132,7 +133,7 @@ func TestAnInvitationArrivesAtAMailServerEncryptedAndCanBeAccepted(t *testing.T)
 	backend, where, trust := startMailServer(t, false)
 	p := newPeople(t)
 	login := p.found().Login
-	p.build(NewSMTP(where, trust), "jwt secret of the tests")
+	p.build(tenancy.NewSMTP(where, trust), "jwt secret of the tests")
 	if invited := p.invite(p.actor(login), "grace@example.com", models.RoleDeveloper); !invited.Token.IsZero() {
 		t.Error("the inviter has the token too")
 	}
@@ -162,7 +163,7 @@ func TestAnInvitationArrivesAtAMailServerEncryptedAndCanBeAccepted(t *testing.T)
 func TestAMailServerThatRefusesUsIsUnavailableAndTheErrorHoldsNoSecret(t *testing.T) {
 	_, where, trust := startMailServer(t, false)
 	where.Password = secret.New("hunter2-hunter2")
-	err := NewSMTP(where, trust).Send(t.Context(), Mail{To: "grace@example.com", Subject: "s", Text: "the accept token"})
+	err := tenancy.NewSMTP(where, trust).Send(t.Context(), tenancy.Mail{To: "grace@example.com", Subject: "s", Text: "the accept token"})
 	if !models.IsKind(err, models.KindUnavailable) {
 		t.Fatalf("got %v", err)
 	}
@@ -175,7 +176,7 @@ func TestAMailServerThatRefusesUsIsUnavailableAndTheErrorHoldsNoSecret(t *testin
 
 func TestAPasswordIsNotSentToAMailServerWithoutEncryption(t *testing.T) {
 	backend, where, _ := startMailServer(t, true)
-	err := NewSMTP(where).Send(t.Context(), Mail{To: "grace@example.com", Subject: "s", Text: "t"})
+	err := tenancy.NewSMTP(where).Send(t.Context(), tenancy.Mail{To: "grace@example.com", Subject: "s", Text: "t"})
 	if !models.IsKind(err, models.KindUnavailable) || backend.logins != 0 || len(backend.received) != 0 {
 		t.Errorf("%v, %d logins, %d mails", err, backend.logins, len(backend.received))
 	}
@@ -183,7 +184,7 @@ func TestAPasswordIsNotSentToAMailServerWithoutEncryption(t *testing.T) {
 
 func TestAMailServerWithAnUnknownCertificateIsNotTrusted(t *testing.T) {
 	backend, where, _ := startMailServer(t, false)
-	err := NewSMTP(where).Send(t.Context(), Mail{To: "grace@example.com", Subject: "s", Text: "t"})
+	err := tenancy.NewSMTP(where).Send(t.Context(), tenancy.Mail{To: "grace@example.com", Subject: "s", Text: "t"})
 	if !models.IsKind(err, models.KindUnavailable) || backend.logins != 0 {
 		t.Errorf("%v, %d logins", err, backend.logins)
 	}
@@ -195,8 +196,8 @@ func TestAMailServerThatSaysNothingIsGivenUp(t *testing.T) {
 	port := listener.Addr().(*net.TCPAddr).Port
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	err := NewSMTP(smtpurl.Server{Host: "127.0.0.1", Port: port, Encryption: smtpurl.Off,
-		From: mail.Address{Address: "pulse@example.com"}}).Send(ctx, Mail{To: "grace@example.com", Subject: "s", Text: "t"})
+	err := tenancy.NewSMTP(smtpurl.Server{Host: "127.0.0.1", Port: port, Encryption: smtpurl.Off,
+		From: mail.Address{Address: "pulse@example.com"}}).Send(ctx, tenancy.Mail{To: "grace@example.com", Subject: "s", Text: "t"})
 	if !models.IsKind(err, models.KindUnavailable) {
 		t.Errorf("got %v", err)
 	}
@@ -204,7 +205,7 @@ func TestAMailServerThatSaysNothingIsGivenUp(t *testing.T) {
 
 func TestAnOrganizationsNameCanNotAddHeadersToAMail(t *testing.T) {
 	backend, where, trust := startMailServer(t, false)
-	if err := NewSMTP(where, trust).Send(t.Context(), Mail{To: "grace@example.com", Text: "t",
+	if err := tenancy.NewSMTP(where, trust).Send(t.Context(), tenancy.Mail{To: "grace@example.com", Text: "t",
 		Subject: "x\r\nBcc: eve@example.com\r\n\r\nbody"}); err != nil {
 		return // refused altogether
 	}

@@ -8,12 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"pulse-control-plane/database"
 	"pulse-control-plane/e2e/ferret"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services"
+	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/utils/secret"
 )
 
 // TestReplicasLetInNoMoreThanTheCapOnFerretDB has two processes reserve at once over one wire-compatible database, which has
@@ -22,7 +23,7 @@ func TestReplicasLetInNoMoreThanTheCapOnFerretDB(t *testing.T) {
 	server := ferret.Start(t)
 	var ahead atomic.Int64
 	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-	replica := func() *services.Quotas {
+	replica := func() *quotas.Limits {
 		engine, err := database.OpenMongo(t.Context(), server.URI, "pulse", ferretSchema(database.Schema()), database.MongoOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -32,28 +33,25 @@ func TestReplicasLetInNoMoreThanTheCapOnFerretDB(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		places, err := services.NewPlaces(database.NewPlaces(engine), engine.Exclusive(), now)
+		built, err := services.New(engine, services.Config{
+			Clusters: []livekit.Cluster{{URL: "ws://127.0.0.1:1", APIKey: "devkey", APISecret: secret.New("secret")}},
+			DataKey:  secret.New("data key"), Pepper: secret.New("pepper"), JWTKeys: []secret.Value{secret.New("jwt")},
+			BcryptCost: 4, ReconcileInterval: time.Minute, Now: now,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		sessions := database.NewUsageSessions(engine)
-		quotas, err := services.NewQuotas(services.QuotaStores{Sessions: sessions, Events: database.NewQuotaEvents(engine)}, places, nil,
-			services.NewRemovals(database.NewRemovals(engine), sessions, nil, zerolog.Nop(), now),
-			services.QuotaOptions{Log: zerolog.Nop(), Now: now})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return quotas
+		return built.Limits
 	}
-	replicas := []*services.Quotas{replica(), replica()}
+	replicas := []*quotas.Limits{replica(), replica()}
 	const limit = 6
 	actor := &models.Principal{Kind: models.CallerServerKey, Project: &models.Project{ID: "prj_1"}, Quotas: models.Quotas{ConcurrentParticipants: limit}}
-	burst := func(replicas []*services.Quotas) (let int64) {
+	burst := func(replicas []*quotas.Limits) (let int64) {
 		var in atomic.Int64
 		var all sync.WaitGroup
 		for n := range 24 {
 			all.Go(func() {
-				err := replicas[n%len(replicas)].AdmitToken(t.Context(), actor, services.TokenAsk{
+				err := replicas[n%len(replicas)].AdmitToken(t.Context(), actor, quotas.TokenRequest{
 					RoomName: "hall", Identity: fmt.Sprint("person-", n), Person: true, Until: now().Add(time.Hour)})
 				switch {
 				case err == nil:

@@ -1,0 +1,152 @@
+package audit
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/paging"
+	"pulse-control-plane/utils/cursor"
+)
+
+// auditBatch is how many entries are in memory at a time while a chain is read.
+const auditBatch = 1000
+
+// Logs reads the audit trail.
+type Logs struct {
+	logs    *database.AuditLogs
+	cursors *cursor.Codec
+}
+
+// NewLogs reads from a repository.
+func NewLogs(logs *database.AuditLogs, cursors *cursor.Codec) *Logs {
+	return &Logs{logs: logs, cursors: cursors}
+}
+
+// Query narrows the trail; empty fields narrow nothing. OrgID is for the
+// operator, who has none.
+type Query struct {
+	OrgID                 models.OrganizationID
+	Actor, Action, Target string
+	From, Until           *time.Time
+}
+
+func (q Query) filter() database.AuditFilter {
+	return database.AuditFilter{Actor: q.Actor, Action: q.Action, Target: q.Target, From: q.From, Until: q.Until}
+}
+
+// organization is whose trail is asked for.
+func (s *Logs) organization(actor *models.Principal, asked models.OrganizationID) (models.OrganizationID, error) {
+	if err := actor.May(models.ActionAuditRead); err != nil {
+		return "", err
+	}
+	org, all := actor.Tenant().Organization()
+	switch {
+	case all && asked == "":
+		return "", models.Invalid(models.FieldError{Location: "query.org_id", Message: "is required of the operator"})
+	case all:
+		return asked, nil
+	case asked != "" && asked != org:
+		return "", models.NotFound()
+	}
+	return org, nil
+}
+
+// List reads a page of an organization's trail, newest first.
+func (s *Logs) List(ctx context.Context, actor *models.Principal, q Query, p paging.Request) (paging.Page[models.AuditEntry], error) {
+	org, err := s.organization(actor, q.OrgID)
+	if err != nil {
+		return paging.Page[models.AuditEntry]{}, err
+	}
+	return paging.ByID(s.cursors, actor, "audit-logs|"+string(org), p, func(at database.Page) ([]models.AuditEntry, error) {
+		below := int64(0)
+		if at.After != "" {
+			if below, err = strconv.ParseInt(at.After, 10, 64); err != nil {
+				return nil, models.Internal(err)
+			}
+		}
+		return s.logs.Before(ctx, org, q.filter(), below, int64(at.Limit))
+	}, func(e models.AuditEntry) string { return strconv.FormatInt(e.Seq, 10) })
+}
+
+// Summary is what an export holds: how many entries, the hash of the last
+// one, and whether nothing was left out between the first and the last.
+type Summary struct {
+	Entries int64
+	Head    string
+	Whole   bool
+}
+
+// Export gives each entry, oldest first, as far as there were any when it
+// began.
+func (s *Logs) Export(ctx context.Context, actor *models.Principal, q Query, each func(*models.AuditEntry) error) (Summary, error) {
+	summary := Summary{Whole: q.filter().Empty()}
+	org, err := s.organization(actor, q.OrgID)
+	if err != nil {
+		return summary, err
+	}
+	err = s.walk(ctx, org, q.filter(), func(e *models.AuditEntry) (bool, error) {
+		summary.Entries, summary.Head = summary.Entries+1, e.Hash
+		return true, each(e)
+	})
+	return summary, err
+}
+
+// Check is the outcome of Verify.
+type Check struct {
+	Valid   bool
+	Entries int64
+	// Head is the hash of the last entry: whoever keeps it can tell later that
+	// nothing before it was rewritten.
+	Head string
+	// FirstInvalid is the number of the first entry that is not as it was
+	// written, and Reason what is wrong with it.
+	FirstInvalid int64
+	Reason       string
+}
+
+// Verify checks an organization's chain from its first entry to its last.
+func (s *Logs) Verify(ctx context.Context, actor *models.Principal, asked models.OrganizationID) (Check, error) {
+	org, err := s.organization(actor, asked)
+	if err != nil {
+		return Check{}, err
+	}
+	var v Verifier
+	check := Check{Valid: true}
+	err = s.walk(ctx, org, database.AuditFilter{}, func(e *models.AuditEntry) (bool, error) {
+		if wrong := v.Add(e); wrong != "" {
+			check.Valid, check.FirstInvalid, check.Reason = false, e.Seq, wrong
+		}
+		return check.Valid, nil
+	})
+	check.Entries, check.Head = v.Entries, v.Head
+	return check, err
+}
+
+// walk gives entries oldest first, a batch at a time, until each says to stop.
+func (s *Logs) walk(ctx context.Context, org models.OrganizationID, f database.AuditFilter, each func(*models.AuditEntry) (bool, error)) error {
+	head, err := s.logs.Head(ctx, org)
+	if models.IsKind(err, models.KindNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for seq := int64(0); ; {
+		batch, err := s.logs.After(ctx, org, f, seq, head.Seq, auditBatch)
+		if err != nil {
+			return err
+		}
+		for i := range batch {
+			if more, err := each(&batch[i]); err != nil || !more {
+				return err
+			}
+			seq = batch[i].Seq
+		}
+		if len(batch) < auditBatch {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,279 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/ids"
+)
+
+const (
+	// appendTries bounds how often an entry is written that meets those of
+	// other processes.
+	appendTries = 50
+	// endTimeout bounds writing an outcome after the caller may have hung up.
+	endTimeout = 5 * time.Second
+	// maxOpen bounds the changes of one organization under way at a time.
+	maxOpen = database.MaxBatch
+	// maxUserAgent is how much of a User-Agent is kept, in bytes.
+	maxUserAgent = 512
+	// chainsKept is how many organizations' chains are remembered.
+	chainsKept = 10_000
+)
+
+// Trail writes the audit trail: an entry before each change, and its outcome
+// after it. A process that dies in between leaves an entry without an outcome,
+// never a change without an entry.
+type Trail struct {
+	logs *database.AuditLogs
+	now  func() time.Time
+	mu   sync.Mutex
+	// chains are what is known of the end of each organization's chain.
+	chains *lru.Cache[models.OrganizationID, *auditChain]
+}
+
+// auditChain is the end of one organization's chain. Its lock lets one entry
+// of the organization in at a time; other processes are met by the unique
+// number.
+type auditChain struct {
+	mu     sync.Mutex
+	loaded bool
+	seq    int64
+	hash   string
+	// open are entries whose outcome no entry has sealed yet.
+	open map[int64]*openEntry
+}
+
+type openEntry struct {
+	at time.Time
+	// outcome is the outcome's hash, "" while it is not known.
+	outcome string
+	// own tells that this process will know the outcome first.
+	own bool
+}
+
+// NewTrail writes to a repository.
+func NewTrail(logs *database.AuditLogs, now func() time.Time) (*Trail, error) {
+	chains, err := lru.New[models.OrganizationID, *auditChain](chainsKept)
+	if err != nil {
+		return nil, err
+	}
+	return &Trail{logs: logs, now: now, chains: chains}, nil
+}
+
+// Event is a change about to be made. Before and After hold the fields
+// that change, and no secret.
+type Event struct {
+	OrgID         models.OrganizationID
+	Action        string
+	Type, ID      string
+	Before, After map[string]any
+}
+
+// Entry is a change under way.
+type Entry struct {
+	trail *Trail
+	chain *auditChain
+	doc   models.AuditEntry
+}
+
+// Begin writes the entry of a change; the change may be made only if it
+// returns no error, and End must then be called.
+func (t *Trail) Begin(ctx context.Context, actor *models.Principal, event Event) (*Entry, error) {
+	before, err := auditFields(event.Before)
+	if err != nil {
+		return nil, err
+	}
+	after, err := auditFields(event.After)
+	if err != nil {
+		return nil, err
+	}
+	doc := models.AuditEntry{
+		OrgID: event.OrgID, Actor: auditActor(actor), Action: event.Action,
+		Target: models.AuditTarget{Type: event.Type, ID: event.ID}, Before: before, After: after,
+		IP: actor.Origin.IP, UserAgent: clipText(actor.Origin.UserAgent, maxUserAgent), RequestID: actor.Origin.RequestID,
+		Outcome: models.AuditPending,
+	}
+	chain := t.chain(event.OrgID)
+	chain.mu.Lock()
+	defer chain.mu.Unlock()
+	for range appendTries {
+		if err := t.catchUp(ctx, event.OrgID, chain); err != nil {
+			return nil, err
+		}
+		if err := t.link(&doc, chain); err != nil {
+			return nil, err
+		}
+		err := t.logs.Append(ctx, &doc)
+		if models.IsKind(err, models.KindConflict) {
+			chain.loaded = false
+			continue
+		}
+		if err != nil {
+			chain.loaded = false // perhaps it was written all the same
+			return nil, err
+		}
+		for _, s := range doc.Seals {
+			delete(chain.open, s.Seq)
+		}
+		chain.seq, chain.hash = doc.Seq, doc.Hash
+		chain.open[doc.Seq] = &openEntry{at: doc.At, own: true}
+		return &Entry{trail: t, chain: chain, doc: doc}, nil
+	}
+	return nil, models.Unavailable(errors.New("audit: others keep writing the next entry first"))
+}
+
+// End writes how the change went. What the change returned is not altered: it
+// has been made or not, and an outcome that can't be written stays pending.
+func (e *Entry) End(ctx context.Context, failed *error) {
+	now := auditTime(e.trail.now())
+	done := e.doc
+	done.Outcome, done.CompletedAt = models.AuditSuccess, &now
+	if *failed != nil {
+		done.Outcome, done.Code = models.AuditFailure, "internal_error"
+		var known *models.Error
+		if errors.As(*failed, &known) {
+			done.Code = known.Code
+		}
+	}
+	done.OutcomeHash = OutcomeHash(&done)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	var err error
+	// Once it may be sealed as one that stays open it does.
+	if settled := now.Sub(e.doc.At) >= models.AuditSettled/2; !settled {
+		err = e.trail.logs.Complete(ctx, &done)
+	}
+	e.chain.mu.Lock()
+	defer e.chain.mu.Unlock()
+	if open := e.chain.open[e.doc.Seq]; open != nil {
+		open.own = false
+		if err == nil {
+			open.outcome = done.OutcomeHash
+		}
+	}
+}
+
+func (t *Trail) chain(org models.OrganizationID) *auditChain {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	chain, ok := t.chains.Get(org)
+	if !ok {
+		chain = &auditChain{open: map[int64]*openEntry{}}
+		t.chains.Add(org, chain)
+	}
+	return chain
+}
+
+// catchUp reads the end of the chain where it is not known, and the outcomes
+// only other processes know.
+func (t *Trail) catchUp(ctx context.Context, org models.OrganizationID, chain *auditChain) error {
+	if !chain.loaded {
+		head, err := t.logs.Head(ctx, org)
+		if err != nil && !models.IsKind(err, models.KindNotFound) {
+			return err
+		}
+		before := chain.open
+		chain.seq, chain.hash, chain.open = head.Seq, head.Hash, map[int64]*openEntry{}
+		if head.Seq > 0 {
+			for _, seq := range append(head.Open, head.Seq) {
+				chain.open[seq] = &openEntry{}
+				if known := before[seq]; known != nil {
+					chain.open[seq] = known
+				}
+			}
+		}
+		chain.loaded = true
+	}
+	var ask []int64
+	for seq, open := range chain.open {
+		if open.outcome == "" && !open.own {
+			ask = append(ask, seq)
+		}
+	}
+	entries, err := t.logs.Numbered(ctx, org, ask)
+	for i := range entries {
+		chain.open[entries[i].Seq].at = entries[i].At
+		chain.open[entries[i].Seq].outcome = entries[i].OutcomeHash
+	}
+	return err
+}
+
+// link makes a document the next one of the chain.
+func (t *Trail) link(doc *models.AuditEntry, chain *auditChain) error {
+	doc.ID, doc.At = models.AuditID(ids.New(models.AuditPrefix)), auditTime(t.now())
+	doc.Seq, doc.PrevHash = chain.seq+1, chain.hash
+	doc.Seals, doc.Open = nil, nil
+	for seq, open := range chain.open {
+		if open.outcome != "" || !open.own && doc.At.Sub(open.at) >= models.AuditSettled {
+			doc.Seals = append(doc.Seals, models.AuditSeal{Seq: seq, Hash: open.outcome})
+		} else {
+			doc.Open = append(doc.Open, seq)
+		}
+	}
+	if len(doc.Open) >= maxOpen {
+		return models.Unavailable(errors.New("audit: too many changes under way"))
+	}
+	slices.Sort(doc.Open)
+	slices.SortFunc(doc.Seals, func(a, b models.AuditSeal) int { return cmp.Compare(a.Seq, b.Seq) })
+	doc.Hash = Hash(doc)
+	return nil
+}
+
+// auditTime is a time to the millisecond that is stored, so that what is
+// hashed can be read again.
+func auditTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+func auditFields(fields map[string]any) (string, error) {
+	if len(fields) == 0 {
+		return "{}", nil
+	}
+	text, err := json.Marshal(fields, json.Deterministic(true))
+	if err != nil {
+		return "", models.Internal(err)
+	}
+	return string(text), nil
+}
+
+func auditActor(p *models.Principal) models.AuditActor {
+	switch p.Kind {
+	case models.CallerPerson:
+		return models.AuditActor{Kind: string(p.Kind), ID: string(p.UserID), CredentialID: string(p.SessionID)}
+	case models.CallerServerKey, models.CallerClientKey:
+		return models.AuditActor{Kind: string(p.Kind), ID: string(p.KeyID), CredentialID: string(p.KeyID)}
+	case models.CallerOperator, models.CallerSystem:
+		return models.AuditActor{Kind: string(p.Kind)}
+	case models.CallerNobody:
+	}
+	return models.AuditActor{Kind: "anonymous"}
+}
+
+// clipText cuts a text to a number of bytes and makes it UTF-8.
+func clipText(text string, most int) string {
+	return strings.ToValidUTF8(text[:min(len(text), most)], "")
+}
+
+// Changes collects the fields of a partial update that differ.
+type Changes struct{ Before, After map[string]any }
+
+// Changed notes a field that is sent and differs.
+func Changed[T any](c *Changes, field string, before T, sent *T) {
+	if sent == nil || reflect.DeepEqual(before, *sent) {
+		return
+	}
+	if c.Before == nil {
+		c.Before, c.After = map[string]any{}, map[string]any{}
+	}
+	c.Before[field], c.After[field] = before, *sent
+}

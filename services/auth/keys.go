@@ -1,0 +1,279 @@
+package auth
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/lookup"
+	"pulse-control-plane/utils/apikey"
+	"pulse-control-plane/utils/bus"
+	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/utils/ratelimit"
+	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/secret"
+)
+
+// secretChecksPerMinute bounds how often a secret not yet remembered is
+// checked with bcrypt for one key and IP: a good pair is remembered for a
+// minute, so only guessing needs more.
+const secretChecksPerMinute = 20
+
+// Keys tells who a key, or a key and its secret, belongs to. It answers
+// from memory when warm and is the one place that knows which keys work.
+type Keys struct {
+	snapshots *lookup.Cache[*keySnapshot]
+	hasher    *hashing.Hasher
+	verified  *hashing.Verified
+	guesses   *ratelimit.Limiter
+	// checks lets those who show the same pair at the same time share one.
+	checks singleflight.Group
+	uses   *KeyUses
+	now    func() time.Time
+}
+
+// keySnapshot is a key as it was read, with both principals it can become
+// built once, so that a request allocates neither.
+type keySnapshot struct {
+	key            models.APIKey
+	client, server models.Principal
+	suspended      bool
+	// allowed are the only networks the key works from, if there are any.
+	allowed []netip.Prefix
+	// notedAt is when a use was last noted, in Unix nanoseconds, so that most
+	// requests need not ask uses.
+	notedAt atomic.Int64
+}
+
+// KeysConfig of NewKeys; every field is required.
+type KeysConfig struct {
+	APIKeys       *database.APIKeys
+	Projects      *database.Projects
+	Organizations *database.Organizations
+	Hasher        *hashing.Hasher
+	Verified      *hashing.Verified
+	// Changes drop what is remembered of what changed.
+	Changes *bus.Bus[models.Change]
+	// CacheSize bounds the snapshots remembered, and the unknown keys.
+	CacheSize int
+	// Exact tells that no other process changes the database.
+	Exact bool
+	// Plans are the quotas of each plan.
+	Plans models.PlanQuotas `optional:"true"`
+	// RequestsPerMinute is the limit of a project on the free plan that has
+	// none of its own; 0 is no limit for any plan (models.Plan).
+	RequestsPerMinute int64
+	Now               func() time.Time
+}
+
+// NewKeys builds the authentication of API keys. It fails if a required field
+// is missing.
+func NewKeys(o KeysConfig) (*Keys, error) {
+	if err := required.Fields(o); err != nil {
+		return nil, err
+	}
+	load := func(ctx context.Context, key string) (*keySnapshot, error) {
+		k, err := o.APIKeys.ByKey(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		tenant := models.TenantOf(k.OrgID)
+		project, err := o.Projects.Get(ctx, tenant, k.ProjectID)
+		if err != nil {
+			return nil, err
+		}
+		org, err := o.Organizations.Get(ctx, tenant, k.OrgID)
+		if err != nil {
+			return nil, err
+		}
+		limit := project.Limits.RequestsPerMinute
+		if limit == 0 {
+			limit = org.Plan.RequestsPerMinute(o.RequestsPerMinute)
+		}
+		snapshot := &keySnapshot{key: k, suspended: org.Suspended()}
+		for _, text := range k.AllowedIPs {
+			network, err := models.ParseAllowedIP(text)
+			if err != nil {
+				return nil, models.Internal(err)
+			}
+			snapshot.allowed = append(snapshot.allowed, network)
+		}
+		client := models.Principal{
+			Kind: models.CallerClientKey, OrgID: k.OrgID, Project: &project, KeyID: k.ID, Scopes: k.Scopes,
+			Quotas: o.Plans.For(org.Plan, &project.Limits), RateKey: string(project.ID), RequestsPerMinute: limit,
+		}
+		if k.RotatedAt != nil && k.ExpiresAt != nil {
+			client.RotatedAt, client.EndsAt = *k.RotatedAt, *k.ExpiresAt
+		}
+		snapshot.client, snapshot.server = client, client
+		snapshot.server.Kind = models.CallerServerKey
+		return snapshot, nil
+	}
+	snapshots, err := lookup.New(o.CacheSize, o.Exact, o.Now, load)
+	if err != nil {
+		return nil, err
+	}
+	uses, err := NewKeyUses(o.APIKeys, o.CacheSize, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	a := &Keys{
+		snapshots: snapshots, hasher: o.Hasher, verified: o.Verified,
+		guesses: ratelimit.New(o.CacheSize, o.Now), uses: uses, now: o.Now,
+	}
+	_, err = o.Changes.Subscribe(bus.Subscriber[models.Change]{Changed: a.changed, Reset: a.snapshots.Clear})
+	return a, err
+}
+
+// Client answers for a key alone, shown from an IP. unauthenticated if the key
+// is malformed (without asking the database), unknown, expired, or its project
+// or organization is gone; forbidden organization_suspended, or ip_not_allowed
+// from an address the key does not work from.
+func (a *Keys) Client(ctx context.Context, key, ip string) (*models.Principal, error) {
+	s, err := a.snapshot(ctx, key, ip)
+	if err != nil {
+		return nil, err
+	}
+	a.used(s)
+	return &s.client, nil
+}
+
+// Server answers for a key and its secret from an IP. unauthenticated as
+// Client, or for a wrong secret; rate_limited when this IP guesses too often.
+func (a *Keys) Server(ctx context.Context, key string, s secret.Value, ip string) (*models.Principal, error) {
+	if !apikey.IsSecret(s.Reveal()) {
+		return nil, ErrBadKey()
+	}
+	snapshot, err := a.snapshot(ctx, key, ip)
+	if err != nil {
+		return nil, err
+	}
+	k := &snapshot.key
+	if a.verified.Check(string(k.ID), s, k.SecretHash) {
+		a.used(snapshot)
+		return &snapshot.server, nil
+	}
+	what := strings.Join([]string{string(k.ID), k.SecretHash, ip, s.Reveal()}, " ")
+	result := a.checks.DoChan(what, func() (any, error) {
+		// The one who asked first may hang up; the others still want to know.
+		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookup.LoadTimeout)
+		defer cancel()
+		return nil, a.check(shared, k, s, ip)
+	})
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		a.used(snapshot)
+		return &snapshot.server, nil
+	case <-ctx.Done():
+		return nil, models.Unavailable(ctx.Err())
+	}
+}
+
+// check asks bcrypt about a secret, unless somebody just did, and remembers a
+// good one.
+func (a *Keys) check(ctx context.Context, k *models.APIKey, s secret.Value, ip string) error {
+	if a.verified.Check(string(k.ID), s, k.SecretHash) {
+		return nil
+	}
+	if d := a.guesses.Allow(string(k.ID)+"|"+ip, secretChecksPerMinute); !d.Allowed {
+		limited := models.NewError(models.KindRateLimited, "too_many_attempts",
+			"Too many attempts with this key; wait before trying again.")
+		limited.RetryAfter = d.RetryAfter
+		return limited
+	}
+	if err := a.hasher.Compare(ctx, k.SecretHash, s); err != nil {
+		if models.IsKind(err, models.KindUnavailable) {
+			return err
+		}
+		return ErrBadKey()
+	}
+	a.verified.Remember(string(k.ID), s, k.SecretHash)
+	return nil
+}
+
+// Uses is what writes down when keys were used.
+func (a *Keys) Uses() *KeyUses { return a.uses }
+
+// used notes that a key was good for a request.
+func (a *Keys) used(s *keySnapshot) {
+	now := a.now()
+	if now.UnixNano()-s.notedAt.Load() < int64(models.KeyUseInterval) {
+		return
+	}
+	s.notedAt.Store(a.uses.note(s.key.ID, now).UnixNano())
+}
+
+func (a *Keys) snapshot(ctx context.Context, key, ip string) (*keySnapshot, error) {
+	if !apikey.IsKey(key) {
+		return nil, ErrBadKey()
+	}
+	s, err := a.snapshots.Get(ctx, key)
+	if models.IsKind(err, models.KindNotFound) {
+		return nil, ErrBadKey()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !s.key.Usable(a.now()) {
+		return nil, ErrBadKey()
+	}
+	if s.suspended {
+		return nil, ErrSuspended()
+	}
+	if len(s.allowed) > 0 && !allowedFrom(s.allowed, ip) {
+		return nil, models.Forbidden("ip_not_allowed", "This key does not work from your address.")
+	}
+	return s, nil
+}
+
+// ErrBadKey is the same for a mistyped, unknown, expired or revoked key and
+// for a wrong secret.
+func ErrBadKey() *models.Error {
+	return models.Unauthenticated("invalid_api_key", "The API key or its secret is not valid.")
+}
+
+// changed drops the snapshots that a change affects.
+func (a *Keys) changed(c models.Change) {
+	switch {
+	case c.Key != "":
+		a.snapshots.Drop(c.Key)
+		a.verified.Forget(string(c.KeyID))
+	case c.ProjectID != "":
+		a.snapshots.DropWhere(func(s *keySnapshot) bool { return s.key.ProjectID == c.ProjectID })
+	case c.OrgID != "" && c.SessionID == "":
+		a.snapshots.DropWhere(func(s *keySnapshot) bool { return s.key.OrgID == c.OrgID })
+	}
+}
+
+// allowedFrom tells whether an address is in one of the networks.
+func allowedFrom(networks []netip.Prefix, ip string) bool {
+	address, err := netip.ParseAddr(ip)
+	if err != nil {
+		return false
+	}
+	address = address.Unmap().WithZone("")
+	for _, network := range networks {
+		if network.Contains(address) {
+			return true
+		}
+	}
+	return false
+}
+
+func ErrMoreScopes() *models.Error {
+	return models.Forbidden("insufficient_scope",
+		"A key can not give, or change, a key that may do more, works longer or from more places than itself.")
+}
+
+func ErrKeyRotated() *models.Error {
+	return models.Conflict("key_rotated", "This pair was replaced by another; its end is set.")
+}

@@ -1,0 +1,157 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/testkit"
+)
+
+const anIP = "203.0.113.7"
+
+func newThrottle(t *testing.T) (*loginThrottle, *testkit.Clock) {
+	clock := testkit.NewClock()
+	return testkit.Must[*loginThrottle](t)(newLoginThrottle(100, clock.Now)), clock
+}
+
+// wait is how long an attempt would have to, after it was counted if it could.
+func wait(t *testing.T, throttle *loginThrottle, email, ip string) time.Duration {
+	t.Helper()
+	_, err := throttle.begin(email, ip)
+	if err == nil {
+		return 0
+	}
+	testkit.WantCode(t, err, "too_many_attempts")
+	var limited *models.Error
+	errors.As(err, &limited)
+	return limited.RetryAfter
+}
+
+func TestEachFurtherFailureWaitsTwiceAsLongUpToFiveMinutes(t *testing.T) {
+	throttle, clock := newThrottle(t)
+	for i := range freeAccountFailures + 1 {
+		if got := wait(t, throttle, "a", fmt.Sprint("192.0.2.", i)); got != 0 {
+			t.Fatalf("failure %d waits %s", i, got)
+		}
+	}
+	for i, want := 0, time.Second; i < 12; i, want = i+1, min(2*want, longestDelay) {
+		ip := fmt.Sprint("198.51.100.", i)
+		if got := wait(t, throttle, "a", ip); got != want {
+			t.Fatalf("wait %d is %s, want %s", i, got, want)
+		}
+		clock.Advance(want)
+		if got := wait(t, throttle, "a", ip); got != 0 {
+			t.Fatalf("after waiting, %s more: locked out", got)
+		}
+	}
+	clock.Advance(forgetFailuresAfter)
+	for range freeAccountFailures + 1 {
+		if got := wait(t, throttle, "a", anIP); got != 0 {
+			t.Fatalf("old failures still wait %s", got)
+		}
+	}
+}
+
+func TestARefusedAttemptMakesNobodyWaitLonger(t *testing.T) {
+	throttle, _ := newThrottle(t)
+	for range freeAccountFailures + 1 {
+		wait(t, throttle, "a", anIP)
+	}
+	for range 100 {
+		if got := wait(t, throttle, "a", anIP); got != firstDelay {
+			t.Fatalf("waits %s", got)
+		}
+	}
+}
+
+func TestGuessesAtTheSameTimeGainNothing(t *testing.T) {
+	throttle, _ := newThrottle(t)
+	var all sync.WaitGroup
+	through := make(chan struct{}, 200)
+	for i := range 200 {
+		all.Go(func() {
+			if _, err := throttle.begin("a", fmt.Sprint("192.0.2.", i)); err == nil {
+				through <- struct{}{}
+			}
+		})
+	}
+	all.Wait()
+	if got := len(through); got != freeAccountFailures+1 {
+		t.Errorf("%d were let through at once", got)
+	}
+}
+
+func TestAnAddressThatGuessesManyAccountsIsSlowedDown(t *testing.T) {
+	throttle, _ := newThrottle(t)
+	for i := range freeIPFailures + 1 {
+		if got := wait(t, throttle, fmt.Sprint("user", i), anIP); got != 0 {
+			t.Fatalf("attempt %d waits %s", i, got)
+		}
+	}
+	if got := wait(t, throttle, "somebody else", anIP); got != firstDelay {
+		t.Errorf("waits %s", got)
+	}
+	if got := wait(t, throttle, "somebody else", "192.0.2.1"); got != 0 {
+		t.Errorf("another address waits %s", got)
+	}
+}
+
+func TestStrangersCanNotKeepOutWhoLogsInFromAFamiliarAddress(t *testing.T) {
+	throttle, _ := newThrottle(t)
+	attempt, err := throttle.begin("a", anIP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attempt.succeed()
+	for i := range 50 {
+		wait(t, throttle, "a", fmt.Sprint("192.0.2.", i))
+	}
+	if got := wait(t, throttle, "a", "192.0.2.99"); got == 0 {
+		t.Error("a stranger was let through")
+	}
+	if got := wait(t, throttle, "a", anIP); got != 0 {
+		t.Errorf("the owner waits %s", got)
+	}
+	for range 50 { // but a familiar address can not guess without end either
+		wait(t, throttle, "a", anIP)
+	}
+	if got := wait(t, throttle, "a", anIP); got == 0 {
+		t.Error("a familiar address guesses without end")
+	}
+}
+
+func TestOneGoodAccountDoesNotWipeTheFailuresOfItsAddress(t *testing.T) {
+	throttle, _ := newThrottle(t)
+	for i := range freeIPFailures + 1 {
+		wait(t, throttle, fmt.Sprint("user", i), anIP)
+		if attempt, err := throttle.begin("mine", anIP); err == nil {
+			attempt.succeed()
+		}
+	}
+	if got := wait(t, throttle, "victim", anIP); got == 0 {
+		t.Error("logging in to one account pays for guessing others")
+	}
+}
+
+func TestTheThrottleRemembersNoMoreThanItIsGiven(t *testing.T) {
+	throttle, _ := newThrottle(t)
+	for i := range 1000 {
+		wait(t, throttle, fmt.Sprint("user", i), fmt.Sprint("ip", i))
+	}
+	if throttle.accounts.Len() > 100 || throttle.ips.Len() > 100 {
+		t.Errorf("%d accounts, %d addresses", throttle.accounts.Len(), throttle.ips.Len())
+	}
+}
+
+func TestAnIPv6NetworkIsOneAddress(t *testing.T) {
+	if a, b := network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"); a != b {
+		t.Errorf("%s and %s", a, b)
+	}
+	if network("2001:db8:1:2::1") == network("2001:db8:1:3::1") || network("192.0.2.1") == network("192.0.2.2") {
+		t.Error("different networks are one")
+	}
+}

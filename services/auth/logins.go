@@ -1,0 +1,89 @@
+package auth
+
+import (
+	"context"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/audit"
+	"pulse-control-plane/utils/secret"
+)
+
+// LoginInput is an address and a password, and where they were shown.
+type LoginInput struct {
+	Email    string
+	Password secret.Value
+	Origin   models.Origin
+}
+
+// Login checks an address and password. unauthenticated (invalid_credentials)
+// for an unknown address and a wrong password alike, after the same work;
+// rate_limited (too_many_attempts), for either alike, after too many failures;
+// forbidden organization_suspended to whoever knows the password.
+//
+// A login that fails leaves no entry in the audit trail: anybody can cause one
+// without a credential, and would otherwise make a tenant's chain grow at will.
+// The throttle and the log are what there is against guessing.
+func (s *LoginSessions) Login(ctx context.Context, in LoginInput) (user models.User, login Login, err error) {
+	email := models.FoldEmail(in.Email)
+	attempt, err := s.throttle.begin(email, in.Origin.IP)
+	if err != nil {
+		return models.User{}, Login{}, err
+	}
+	user, err = s.checkPassword(ctx, email, in.Password)
+	switch {
+	case models.HasCode(err, badCredentials):
+		return models.User{}, Login{}, err
+	case err != nil:
+		attempt.undo()
+		return models.User{}, Login{}, err
+	}
+	attempt.succeed()
+	org, err := s.orgs.Get(ctx, models.TenantOf(user.OrgID), user.OrgID)
+	switch {
+	case models.IsKind(err, models.KindNotFound):
+		return models.User{}, Login{}, errBadCredentials()
+	case err != nil:
+		return models.User{}, Login{}, err
+	case org.Suspended():
+		return models.User{}, Login{}, ErrSuspended()
+	}
+	user.Role = org.RoleOf(&user)
+	id := newSessionID()
+	entry, err := s.trail.Begin(ctx, &models.Principal{
+		Kind: models.CallerPerson, OrgID: user.OrgID, UserID: user.ID, Role: user.Role, SessionID: id, Origin: in.Origin,
+	}, audit.Event{
+		OrgID: user.OrgID, Action: "session.created", Type: "session", ID: string(id), After: map[string]any{"user_id": user.ID},
+	})
+	if err != nil {
+		return models.User{}, Login{}, err
+	}
+	defer entry.End(ctx, &err)
+	login, err = s.begin(ctx, user, id)
+	return user, login, err
+}
+
+// checkPassword gives the person an address and password belong to.
+func (s *LoginSessions) checkPassword(ctx context.Context, email string, password secret.Value) (models.User, error) {
+	user, err := s.users.ByEmail(ctx, email)
+	switch {
+	case models.IsKind(err, models.KindNotFound):
+		err = s.hasher.CompareDummy(ctx, password)
+	case err != nil:
+		return models.User{}, err
+	default:
+		err = s.hasher.ComparePassword(ctx, user.PasswordHash, password)
+	}
+	if err != nil {
+		if models.IsKind(err, models.KindUnavailable) {
+			return models.User{}, err
+		}
+		return models.User{}, errBadCredentials()
+	}
+	return user, nil
+}
+
+const badCredentials = "invalid_credentials"
+
+func errBadCredentials() *models.Error {
+	return models.Unauthenticated(badCredentials, "The e-mail address or the password is wrong.")
+}

@@ -1,0 +1,173 @@
+package auth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"strings"
+	"time"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/audit"
+	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/secret"
+)
+
+const (
+	// refreshRace is how long a refresh token that was just used may be shown
+	// again: two tabs of a page that wake up together are no theft.
+	refreshRace = 10 * time.Second
+	// refreshTag is how many bytes of HMAC-SHA-256 tell that a token was ours.
+	refreshTag = 16
+)
+
+// Refresh gives a new access token for a refresh token, and that one's
+// successor (RFC 9700, section 4.14.2). unauthenticated invalid_refresh_token
+// if it is not ours, has expired or its session has ended; refresh_token_reused
+// if it was used before, and then the session has ended; forbidden
+// organization_suspended.
+//
+// Whoever shows the token used last within refreshRace of its use is given the
+// same successor again: it is computed from the token, so nothing that could be
+// read from the database gives it away, and both holders go on with one token,
+// whose next use apart still shows a theft.
+//
+// Going on with a session leaves no entry in the audit trail; ending one does.
+func (s *LoginSessions) Refresh(ctx context.Context, shown secret.Value, origin models.Origin) (Login, error) {
+	token := shown.Reveal()
+	id, _, _ := strings.Cut(token, ".")
+	if !ids.Valid(models.SessionPrefix, id) {
+		return Login{}, errBadRefreshToken()
+	}
+	session, err := s.alive(ctx, models.SessionID(id))
+	if err != nil {
+		return Login{}, err
+	}
+	now, hash := s.now(), secret.Digest(token)
+	if session.RefreshHash == hash {
+		next := nextRefresh(s.tokens.refresh[0], session.ID, token)
+		rotated, err := s.sessions.Rotate(ctx, session.ID, hash, secret.Digest(next), now, now.Add(RefreshTokenTTL))
+		if err == nil {
+			return s.login(&rotated, next, now)
+		}
+		if !models.IsKind(err, models.KindNotFound) {
+			return Login{}, err
+		}
+		// It has expired, or somebody was quicker.
+		if session, err = s.alive(ctx, session.ID); err != nil {
+			return Login{}, err
+		}
+	}
+	switch {
+	case session.RefreshHash == hash || !now.Before(session.ExpiresAt):
+		return Login{}, errBadRefreshToken()
+	case session.PreviousHash == hash && session.RotatedAt != nil && now.Sub(*session.RotatedAt) < refreshRace:
+		for _, key := range s.tokens.refresh {
+			if next := nextRefresh(key, session.ID, token); secret.Digest(next) == session.RefreshHash {
+				return s.login(&session, next, now)
+			}
+		}
+		return Login{}, errBadRefreshToken()
+	case session.PreviousHash == hash || s.tokens.issued(session.ID, token):
+		return Login{}, s.endReused(ctx, &session, origin)
+	}
+	// Made up: knowing a session's id is not enough to end it.
+	return Login{}, errBadRefreshToken()
+}
+
+// alive reads a session whose person may still come in.
+func (s *LoginSessions) alive(ctx context.Context, id models.SessionID) (models.Session, error) {
+	session, err := s.sessions.ByID(ctx, id)
+	if err == nil {
+		_, err = s.person(ctx, session.OrgID, id)
+	}
+	if models.IsKind(err, models.KindNotFound) {
+		return models.Session{}, errBadRefreshToken()
+	}
+	return session, err
+}
+
+// endReused ends a session one of whose refresh tokens was used twice. Pulse
+// does so by itself: who showed the token is just what is not known. That the
+// session has then ended bounds what a stolen token adds to the trail.
+func (s *LoginSessions) endReused(ctx context.Context, session *models.Session, origin models.Origin) error {
+	system := &models.Principal{Kind: models.CallerSystem, OrgID: session.OrgID, Origin: origin}
+	if err := s.endAudited(ctx, system, "session.reuse_detected", session.OrgID, session.ID); err != nil {
+		return err
+	}
+	return models.Unauthenticated("refresh_token_reused",
+		"This refresh token was used before, so its session has been ended; log in again.")
+}
+
+// Logout ends the caller's session.
+func (s *LoginSessions) Logout(ctx context.Context, actor *models.Principal) error {
+	if err := actor.May(models.ActionAccountUpdate); err != nil {
+		return err
+	}
+	return s.endAudited(ctx, actor, "session.ended", actor.OrgID, actor.SessionID)
+}
+
+// endAudited is end with an entry in the audit trail.
+func (s *LoginSessions) endAudited(ctx context.Context, actor *models.Principal, action string, org models.OrganizationID, id models.SessionID) (err error) {
+	entry, err := s.trail.Begin(ctx, actor, audit.Event{OrgID: org, Action: action, Type: "session", ID: string(id)})
+	if err != nil {
+		return err
+	}
+	defer entry.End(ctx, &err)
+	return s.end(ctx, org, id)
+}
+
+// end ends a session: here at once, in other processes within freshFor.
+func (s *LoginSessions) end(ctx context.Context, org models.OrganizationID, id models.SessionID) error {
+	if err := s.sessions.End(ctx, id); err != nil {
+		return err
+	}
+	s.changes.Publish(models.SessionChanged(org, id))
+	return nil
+}
+
+// newRefresh makes the first refresh token of a session: its id, 256 random
+// bits, and a tag by which Pulse knows it again.
+func (k tokenKeys) newRefresh(id models.SessionID) string {
+	var random [sha256.Size]byte
+	rand.Read(random[:]) //nolint:errcheck // documented never to fail
+	return writeRefresh(k.refresh[0], id, random[:])
+}
+
+// nextRefresh makes the successor of a token.
+func nextRefresh(key []byte, id models.SessionID, token string) string {
+	return writeRefresh(key, id, sum(key, "next", token))
+}
+
+func writeRefresh(key []byte, id models.SessionID, body []byte) string {
+	text := string(id) + "." + base64.RawURLEncoding.EncodeToString(body)
+	return text + "." + base64.RawURLEncoding.EncodeToString(sum(key, "tag", text)[:refreshTag])
+}
+
+// issued tells whether a token was made here for a session, at any time.
+func (k tokenKeys) issued(id models.SessionID, token string) bool {
+	at := strings.LastIndexByte(token, '.')
+	if at < 0 || !strings.HasPrefix(token, string(id)+".") {
+		return false
+	}
+	for _, key := range k.refresh {
+		// Compared as text: base64 reads a line break behind a token, too.
+		tag := base64.RawURLEncoding.EncodeToString(sum(key, "tag", token[:at])[:refreshTag])
+		if hmac.Equal([]byte(token[at+1:]), []byte(tag)) {
+			return true
+		}
+	}
+	return false
+}
+
+func sum(key []byte, purpose, text string) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(purpose + "\x00" + text))
+	return mac.Sum(nil)
+}
+
+func errBadRefreshToken() *models.Error {
+	return models.Unauthenticated("invalid_refresh_token", "The refresh token is not valid or has expired; log in again.")
+}

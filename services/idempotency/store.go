@@ -1,0 +1,168 @@
+package idempotency
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/secret"
+)
+
+const (
+	// idempotencyTries bounds how often a key is tried that others free and
+	// take at the same time.
+	idempotencyTries = 3
+	// idempotencyWrite bounds keeping an answer, or freeing a key, after the
+	// caller may have hung up.
+	idempotencyWrite = 5 * time.Second
+)
+
+// Store lets a caller send a request again and get the first answer
+// (draft-ietf-httpapi-idempotency-key-header; Stripe's rules where it is
+// silent).
+type Store struct {
+	keys *database.IdempotencyKeys
+	box  *secret.Box
+	mac  []byte
+	now  func() time.Time
+}
+
+// NewStore keeps answers sealed under keys derived from a master key.
+func NewStore(keys *database.IdempotencyKeys, master []byte, now func() time.Time) (*Store, error) {
+	box, err := secret.NewBox(secret.Derive(master, "idempotency answers"))
+	if err != nil {
+		return nil, err
+	}
+	return &Store{keys: keys, box: box, mac: secret.Derive(master, "idempotency fingerprints"), now: now}, nil
+}
+
+// Request is a request with an Idempotency-Key.
+type Request struct {
+	Key string
+	// Route is the method and the path with its query.
+	Route string
+	Body  []byte
+	// IP stands for a caller without a credential.
+	IP string
+}
+
+// Answer is an answer as it is kept.
+type Answer struct {
+	Status      int
+	ContentType string
+	Body        []byte
+}
+
+// Attempt is a request under way that holds its key.
+type Attempt struct {
+	service  *Store
+	id, lock string
+}
+
+// Begin takes the key of a request. Exactly one of the results is set: the
+// attempt that now runs, or the first answer to the same request. invalid for a
+// key of no or more than models.MaxIdempotencyKey characters; conflict
+// idempotency_key_reused for another request, or another caller of the tenant,
+// request_in_progress while the first one runs.
+func (s *Store) Begin(ctx context.Context, actor *models.Principal, r Request) (*Attempt, *Answer, error) {
+	now := s.now()
+	fresh := models.IdempotencyKey{
+		ID: s.id(actor, r), Fingerprint: s.fingerprint(actor, r), Lock: rand.Text(),
+		LockedUntil: now.Add(models.IdempotencyLease), CreatedAt: now, ExpiresAt: now.Add(models.IdempotencyTTL),
+	}
+	attempt := &Attempt{service: s, id: fresh.ID, lock: fresh.Lock}
+	for range idempotencyTries {
+		err := s.keys.Insert(ctx, &fresh)
+		if !models.IsKind(err, models.KindConflict) {
+			return attempt, nil, err
+		}
+		held, err := s.keys.Get(ctx, fresh.ID)
+		switch {
+		case models.IsKind(err, models.KindNotFound):
+			continue // it was just freed
+		case err != nil:
+			return nil, nil, err
+		case !now.Before(held.ExpiresAt):
+			// Expired, and not yet swept.
+		case held.Fingerprint != fresh.Fingerprint:
+			return nil, nil, models.Conflict("idempotency_key_reused", "This Idempotency-Key was used for another request.")
+		case held.Done:
+			return s.replay(&held)
+		case now.Before(held.LockedUntil):
+			return nil, nil, errInProgress()
+		}
+		if err := s.keys.Take(ctx, &held, &fresh); !models.IsKind(err, models.KindNotFound) {
+			return attempt, nil, err
+		}
+	}
+	return nil, nil, errInProgress()
+}
+
+func errInProgress() *models.Error {
+	e := models.Conflict("request_in_progress", "The first request with this Idempotency-Key is still under way.")
+	e.RetryAfter = time.Second
+	return e
+}
+
+func (s *Store) replay(held *models.IdempotencyKey) (*Attempt, *Answer, error) {
+	body, err := s.box.Open(held.Answer, held.ID)
+	if err != nil {
+		return nil, nil, models.Internal(err)
+	}
+	return nil, &Answer{Status: held.Status, ContentType: held.ContentType, Body: body}, nil
+}
+
+// Complete keeps the answer for whoever sends the request again. It does so
+// after the caller has hung up too: that is when it is needed.
+func (a *Attempt) Complete(ctx context.Context, answer Answer) error {
+	sealed, err := a.service.box.Seal(answer.Body, a.id)
+	if err != nil {
+		return models.Internal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), idempotencyWrite)
+	defer cancel()
+	return a.service.keys.Complete(ctx, a.id, a.lock, answer.Status, answer.ContentType, sealed)
+}
+
+// Release frees the key: the request came to nothing, so that sending it again
+// runs it again.
+func (a *Attempt) Release(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), idempotencyWrite)
+	defer cancel()
+	return a.service.keys.Release(ctx, a.id, a.lock)
+}
+
+// id names the tenant and the key it chose. Whoever has no credential is kept
+// apart by address.
+func (s *Store) id(actor *models.Principal, r Request) string {
+	tenant := actor.Tenant().Key()
+	if actor.Kind == models.CallerNobody {
+		tenant = "ip|" + r.IP
+	}
+	sum := sha256.Sum256(joined(tenant, r.Key))
+	return hex.EncodeToString(sum[:])
+}
+
+// fingerprint tells requests apart: by caller too, because an answer may hold
+// what only its first caller was allowed.
+func (s *Store) fingerprint(actor *models.Principal, r Request) string {
+	mac := hmac.New(sha256.New, s.mac)
+	mac.Write(joined(string(actor.Kind), string(actor.UserID), string(actor.KeyID), r.Route, string(r.Body)))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// joined puts texts behind their lengths, so that no two lists read the same.
+func joined(parts ...string) []byte {
+	var out []byte
+	for _, part := range parts {
+		out = binary.AppendUvarint(out, uint64(len(part)))
+		out = append(out, part...)
+	}
+	return out
+}

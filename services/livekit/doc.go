@@ -1,0 +1,9 @@
+// Package livekit is the only package that speaks to LiveKit: its clusters and
+// key pairs, calls of the server API, tokens, and what a signed event says.
+//
+// It does not know projects beyond their qualified room names. Invariants: an
+// event is parsed only after its signature over the raw body was checked; secrets
+// are redacted from what is stored; every call has a deadline.
+//
+// Called by metering, evictions, tokens and the composition root.
+package livekit

@@ -1,0 +1,147 @@
+package livekit
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/livekit/protocol/livekit"
+	"github.com/twitchtv/twirp"
+
+	"pulse-control-plane/models"
+)
+
+// CallTimeout bounds one call to the cluster.
+const CallTimeout = 5 * time.Second
+
+// Room is a room as the cluster lists it, under its qualified name.
+type Room struct {
+	Name, SID string
+	CreatedAt time.Time
+}
+
+// Media is an egress or a run of an ingress as the cluster lists it.
+type Media struct {
+	RoomName, RoomSID string
+	models.EventMedia
+}
+
+// Rooms lists every room of the cluster.
+func (l *Client) Rooms(ctx context.Context) ([]Room, error) {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	list, err := l.rooms.ListRooms(ctx, &livekit.ListRoomsRequest{})
+	if err != nil {
+		return nil, models.Unavailable(err)
+	}
+	out := make([]Room, 0, len(list.Rooms))
+	for _, r := range list.Rooms {
+		out = append(out, Room{Name: r.Name, SID: r.Sid, CreatedAt: roomCreation(r)})
+	}
+	return out, nil
+}
+
+// Participants lists who is in a room, by its qualified name: those whose
+// connection stands, and separately the sids of those who are on their way in.
+func (l *Client) Participants(ctx context.Context, room string) (active []models.EventParticipant, joining []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	list, err := l.rooms.ListParticipants(ctx, &livekit.ListParticipantsRequest{Room: room})
+	if isGone(err) {
+		return nil, nil, nil // the room ended since it was listed
+	}
+	if err != nil {
+		return nil, nil, models.Unavailable(err)
+	}
+	for _, p := range list.Participants {
+		switch p.State {
+		case livekit.ParticipantInfo_ACTIVE:
+			active = append(active, models.EventParticipant{SID: p.Sid, Identity: p.Identity, Kind: p.Kind.String(),
+				JoinedAt: participantJoined(p), TokenID: models.TokenID(p.Attributes[tokenAttribute])})
+		case livekit.ParticipantInfo_JOINING, livekit.ParticipantInfo_JOINED:
+			joining = append(joining, p.Sid)
+		case livekit.ParticipantInfo_DISCONNECTED:
+		}
+	}
+	return active, joining, nil
+}
+
+// Egresses lists the egresses that run.
+func (l *Client) Egresses(ctx context.Context) ([]Media, error) {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	list, err := l.egress.ListEgress(ctx, &livekit.ListEgressRequest{Active: true})
+	if err != nil {
+		return nil, models.Unavailable(err)
+	}
+	out := make([]Media, 0, len(list.Items))
+	for _, e := range list.Items {
+		out = append(out, Media{RoomName: e.RoomName, RoomSID: e.RoomId, EventMedia: *egressMedia(e)})
+	}
+	return out, nil
+}
+
+// Ingresses lists the runs of ingresses that publish now.
+func (l *Client) Ingresses(ctx context.Context) ([]Media, error) {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	list, err := l.ingress.ListIngress(ctx, &livekit.ListIngressRequest{})
+	if err != nil {
+		return nil, models.Unavailable(err)
+	}
+	var out []Media
+	for _, i := range list.Items {
+		switch i.GetState().GetStatus() {
+		case livekit.IngressState_ENDPOINT_BUFFERING, livekit.IngressState_ENDPOINT_PUBLISHING:
+			out = append(out, Media{RoomName: i.RoomName, RoomSID: i.State.RoomId, EventMedia: *ingressMedia(i)})
+		case livekit.IngressState_ENDPOINT_INACTIVE, livekit.IngressState_ENDPOINT_ERROR, livekit.IngressState_ENDPOINT_COMPLETE:
+		}
+	}
+	return out, nil
+}
+
+// RemoveParticipant ends somebody's stay in a room, by its qualified name.
+// Somebody who is not there is not an error.
+func (l *Client) RemoveParticipant(ctx context.Context, room, identity string) error {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	if _, err := l.rooms.RemoveParticipant(ctx, &livekit.RoomParticipantIdentity{Room: room, Identity: identity}); err != nil && !isGone(err) {
+		return models.Unavailable(err)
+	}
+	return nil
+}
+
+// EndRoom ends a room, by its qualified name. One that is not there is not an
+// error.
+func (l *Client) EndRoom(ctx context.Context, room string) error {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	if _, err := l.rooms.DeleteRoom(ctx, &livekit.DeleteRoomRequest{Room: room}); err != nil && !isGone(err) {
+		return models.Unavailable(err)
+	}
+	return nil
+}
+
+// StopEgress ends an egress. One that has ended already is not an error.
+func (l *Client) StopEgress(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	_, err := l.egress.StopEgress(ctx, &livekit.StopEgressRequest{EgressId: id})
+	if err != nil && !isGone(err) && !isOver(err) {
+		return models.Unavailable(err)
+	}
+	return nil
+}
+
+// isOver tells LiveKit's answer that an egress is not in a state to be stopped
+// in.
+func isOver(err error) bool {
+	var e twirp.Error
+	return errors.As(err, &e) && e.Code() == twirp.FailedPrecondition
+}
+
+// isGone tells LiveKit's answer that what was asked for is not there.
+func isGone(err error) bool {
+	var e twirp.Error
+	return errors.As(err, &e) && e.Code() == twirp.NotFound
+}

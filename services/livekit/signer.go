@@ -1,0 +1,291 @@
+package livekit
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"hash"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/livekit/protocol/auth"
+	"github.com/livekit/protocol/livekit"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/secret"
+)
+
+// Cluster is a LiveKit cluster: where participants connect (ws or wss URL),
+// and the key pair it trusts.
+type Cluster struct {
+	URL       string
+	APIKey    string
+	APISecret secret.Value
+}
+
+// projectAttribute is the participant attribute that names the project, so that
+// a participant seen on the cluster can be attributed to its tenant.
+const projectAttribute = "pulse.project"
+
+// kindAgent is LiveKit's name, in a token's kind claim, for a participant that
+// is an agent.
+const kindAgent = "agent"
+
+// Signer writes and reads LiveKit's tokens. Writing is the hot path of
+// the control plane: the claims are appended to a pooled buffer and signed
+// with a pooled HMAC, because reflection over the claims costs more than the
+// signature. Reading goes through the JWT library.
+type Signer struct {
+	Cluster Cluster
+	issuer  []byte
+	states  sync.Pool
+	parser  *jwt.Parser
+}
+
+// Mint is what one token says.
+type Mint struct {
+	ID         models.TokenID
+	Project    models.ProjectID
+	Room       string
+	Identity   string
+	Name       string
+	ExpiresAt  time.Time
+	Grants     *models.VideoGrants
+	IssuedAt   time.Time
+	Metadata   string
+	Attributes map[string]string
+	// RoomConfig is LiveKit's RoomConfiguration in its JSON form.
+	RoomConfig []byte
+}
+
+type signerState struct {
+	mac    hash.Hash
+	claims []byte
+	out    []byte
+	room   []byte
+	sum    [sha256.Size]byte
+}
+
+// jwtHeader is {"alg":"HS256","typ":"JWT"} (RFC 7515), encoded, with the dot.
+const jwtHeader = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
+
+func NewSigner(c Cluster) *Signer {
+	issuer, err := jsontext.AppendQuote([]byte(`{"iss":`), c.APIKey)
+	if err != nil { // not UTF-8: LiveKit could not name such a key either
+		issuer = []byte(`{"iss":""`)
+	}
+	key := []byte(c.APISecret.Reveal())
+	s := &Signer{
+		Cluster: c,
+		issuer:  issuer,
+		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(c.APIKey),
+			jwt.WithoutClaimsValidation()),
+	}
+	s.states.New = func() any { return &signerState{mac: hmac.New(sha256.New, key)} }
+	return s
+}
+
+// Sign writes the JWT of m.
+func (s *Signer) Sign(m *Mint) string {
+	st := s.states.Get().(*signerState)
+	defer s.states.Put(st)
+	b := append(st.claims[:0], s.issuer...)
+	b = text(append(b, `,"sub":`...), m.Identity)
+	b = strconv.AppendInt(append(b, `,"iat":`...), m.IssuedAt.Unix(), 10)
+	b = strconv.AppendInt(append(b, `,"nbf":`...), m.IssuedAt.Unix(), 10)
+	b = strconv.AppendInt(append(b, `,"exp":`...), m.ExpiresAt.Unix(), 10)
+	b = append(append(append(b, `,"jti":"`...), m.ID...), '"')
+	if m.Name != "" {
+		b = text(append(b, `,"name":`...), m.Name)
+	}
+	if models.IsSet(m.Grants.Agent) {
+		b = append(b, `,"kind":"`+kindAgent+`"`...)
+	}
+	st.room = append(append(append(st.room[:0], m.Project...), '_'), m.Room...)
+	b = text(append(b, `,"video":{"room":`...), st.room)
+	b = append(appendGrants(b, m.Grants), '}')
+	if m.Metadata != "" {
+		b = text(append(b, `,"metadata":`...), m.Metadata)
+	}
+	b = append(append(append(b, `,"attributes":{"`+projectAttribute+`":"`...), m.Project...), `","`+tokenAttribute+`":"`...)
+	b = append(append(b, m.ID...), '"')
+	for name, value := range m.Attributes {
+		b = text(append(text(append(b, ','), name), ':'), value)
+	}
+	b = append(b, '}')
+	if m.RoomConfig != nil {
+		b = append(append(b, `,"roomConfig":`...), m.RoomConfig...)
+	}
+	st.claims = append(b, '}')
+
+	out := append(st.out[:0], jwtHeader...)
+	out = base64.RawURLEncoding.AppendEncode(out, st.claims)
+	st.mac.Reset()
+	st.mac.Write(out)
+	out = base64.RawURLEncoding.AppendEncode(append(out, '.'), st.mac.Sum(st.sum[:0]))
+	st.out = out
+	return string(out)
+}
+
+// text appends a JSON string. Its input was checked to be UTF-8 where it came
+// in, so quoting can't fail.
+func text[T string | []byte](b []byte, s T) []byte {
+	b, _ = jsontext.AppendQuote(b, s)
+	return b
+}
+
+func appendGrants(b []byte, g *models.VideoGrants) []byte {
+	flag := func(name string, value *bool) {
+		if value == nil {
+			return
+		}
+		b = append(append(append(b, `,"`...), name...), `":`...)
+		b = strconv.AppendBool(b, *value)
+	}
+	flag("roomJoin", g.RoomJoin)
+	flag("roomAdmin", g.RoomAdmin)
+	flag("canPublish", g.CanPublish)
+	flag("canSubscribe", g.CanSubscribe)
+	flag("canPublishData", g.CanPublishData)
+	if len(g.CanPublishSources) > 0 {
+		b = append(b, `,"canPublishSources":[`...)
+		for i, source := range g.CanPublishSources {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = text(b, source)
+		}
+		b = append(b, ']')
+	}
+	flag("canUpdateOwnMetadata", g.CanUpdateOwnMetadata)
+	flag("canSubscribeMetrics", g.CanSubscribeMetrics)
+	flag("canManageAgentSession", g.CanManageAgentSession)
+	flag("hidden", g.Hidden)
+	flag("recorder", g.Recorder)
+	return b
+}
+
+// Claims is a LiveKit token as Pulse reads it back.
+type Claims struct {
+	jwt.RegisteredClaims
+	Kind  string          `json:"kind"`
+	Video auth.VideoGrant `json:"video"`
+}
+
+// Parse reads a token. nil claims: not one that this cluster's key signed.
+// Otherwise the reason is empty, expired or not_yet_valid.
+func (s *Signer) Parse(token string, now time.Time) (*Claims, string) {
+	var claims Claims
+	_, err := s.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
+		return []byte(s.Cluster.APISecret.Reveal()), nil
+	})
+	switch {
+	case errors.Is(err, jwt.ErrTokenMalformed):
+		return nil, "malformed"
+	case err != nil || claims.Issuer != s.Cluster.APIKey || claims.ExpiresAt == nil:
+		return nil, "signature_invalid"
+	case !inCalendar(claims.ExpiresAt) || !inCalendar(claims.NotBefore) || !inCalendar(claims.IssuedAt):
+		return nil, "malformed"
+	case !now.Before(claims.ExpiresAt.Time):
+		return &claims, "expired"
+	case claims.NotBefore != nil && now.Before(claims.NotBefore.Time):
+		return &claims, "not_yet_valid"
+	}
+	return &claims, ""
+}
+
+// inCalendar tells whether an answer can hold a time: RFC 3339 writes years of
+// four digits.
+func inCalendar(at *jwt.NumericDate) bool {
+	if at == nil {
+		return true
+	}
+	year := at.UTC().Year()
+	return 0 <= year && year <= 9999
+}
+
+// Issued is when the token was signed, by its iat or else its nbf; the zero time
+// where it has neither.
+func (c *Claims) Issued() time.Time {
+	if c.IssuedAt != nil {
+		return c.IssuedAt.UTC()
+	}
+	if c.NotBefore != nil {
+		return c.NotBefore.UTC()
+	}
+	return time.Time{}
+}
+
+// Expires is when the token ends.
+func (c *Claims) Expires() time.Time { return c.ExpiresAt.UTC() }
+
+// Grants are the token's grants inside its room.
+func (c *Claims) Grants() models.VideoGrants {
+	v := c.Video
+	set := func(b bool) *bool {
+		if !b {
+			return nil
+		}
+		return &b
+	}
+	return models.VideoGrants{
+		RoomJoin: set(v.RoomJoin), RoomAdmin: set(v.RoomAdmin), CanPublish: v.CanPublish, CanSubscribe: v.CanSubscribe,
+		CanPublishData: v.CanPublishData, CanPublishSources: v.CanPublishSources,
+		CanUpdateOwnMetadata: v.CanUpdateOwnMetadata, CanSubscribeMetrics: v.CanSubscribeMetrics,
+		CanManageAgentSession: v.CanManageAgentSession, Hidden: set(v.Hidden), Recorder: set(v.Recorder),
+		Agent: set(c.Kind == kindAgent),
+	}
+}
+
+// ErrEgressInRoomConfig refuses a room configuration that records.
+var ErrEgressInRoomConfig = errors.New("livekit: egress is not allowed in a room configuration")
+
+// RoomConfiguration reads LiveKit's RoomConfiguration (fields LiveKit has and
+// this version does not know are ignored) and gives it back as it goes into a
+// token: without a name, which would be one in the cluster's namespace.
+// ErrEgressInRoomConfig for egress, which records on the cluster's account and with
+// outputs of the caller's choice.
+func RoomConfiguration(raw []byte) ([]byte, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	var config livekit.RoomConfiguration
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw, &config); err != nil {
+		return nil, models.Invalid(models.FieldError{Location: "body.room_config",
+			Message: "is not a RoomConfiguration as LiveKit documents it" + protoPlace(err)})
+	}
+	if config.GetEgress() != nil {
+		return nil, ErrEgressInRoomConfig
+	}
+	config.Name = ""
+	out, err := protojson.Marshal(&config)
+	if err != nil {
+		return nil, models.Internal(err)
+	}
+	return out, nil
+}
+
+// protoPlace is where a protojson error found the fault: its field and line.
+// The rest of its text quotes the input and is not repeated.
+func protoPlace(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
+	place := ""
+	if _, rest, ok := strings.Cut(text, " field "); ok {
+		name, _, _ := strings.Cut(rest, ":")
+		if strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == "" {
+			place = ": " + name
+		}
+	}
+	if _, rest, ok := strings.Cut(text, "(line "); ok {
+		if line, _, ok := strings.Cut(rest, ")"); ok {
+			place += " (line " + line + ")"
+		}
+	}
+	return place
+}

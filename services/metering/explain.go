@@ -1,0 +1,164 @@
+package metering
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/paging"
+)
+
+const (
+	// exportPage is how many facts are read at a time.
+	exportPage = 1000
+	// explainedOpen bounds the open sessions an explanation begins with.
+	explainedOpen = 1000
+)
+
+// ExplainQuery asks what a total of a meter in [Start, End) is made of.
+type ExplainQuery struct {
+	ProjectID  models.ProjectID
+	Meter      models.Meter
+	Start, End time.Time
+}
+
+// Explanation is a total and a part of what adds up to it.
+type Explanation struct {
+	ProjectID  models.ProjectID
+	Meter      models.Meter
+	Start, End time.Time
+	Total      float64
+	Items      []ExplainedFact
+	NextCursor string
+}
+
+// ExplainedFact is one addend: how much of a session lies in one hour, and the
+// events that prove it. What is counted (tokens, requests) has no session.
+type ExplainedFact struct {
+	models.UsageFact
+	// Open tells that the session goes on and is counted up to now.
+	Open   bool
+	Events []models.LiveKitEvent
+}
+
+// Explain takes a total apart, over whole hours. All pages together add up to
+// the total. invalid for a peak, which is no sum.
+func (s *Usage) Explain(ctx context.Context, actor *models.Principal, q ExplainQuery, p paging.Request) (Explanation, error) {
+	project, err := s.Project(ctx, actor, q.ProjectID)
+	if err != nil {
+		return Explanation{}, err
+	}
+	report, err := s.Get(ctx, actor, UsageQuery{ProjectID: project, Start: q.Start, End: q.End, Window: models.WindowHour})
+	if err != nil {
+		return Explanation{}, err
+	}
+	out := Explanation{ProjectID: project, Meter: q.Meter, Start: report.Start, End: report.End, Total: report.Totals[q.Meter]}
+	scope := "usage_explain|" + string(project) + "|" + string(q.Meter)
+	filter := database.FactFilter{Meter: q.Meter, Start: report.Start, End: report.End}
+	if filter.AfterTime, filter.AfterID, err = s.position(scope, p.Cursor); err != nil {
+		return Explanation{}, err
+	}
+	if p.Cursor == "" && q.Meter.Timed() {
+		if out.Items, err = s.explainOpen(ctx, project, q.Meter, report.Start, report.End); err != nil {
+			return Explanation{}, err
+		}
+	}
+	facts, err := s.c.Facts.List(ctx, project, filter, int64(p.Limit)+1)
+	if err != nil {
+		return Explanation{}, err
+	}
+	if len(facts) > p.Limit {
+		facts = facts[:p.Limit]
+		last := &facts[p.Limit-1]
+		out.NextCursor = s.cursor(scope, last.Timestamp, last.ID)
+	}
+	for _, f := range facts {
+		out.Items = append(out.Items, ExplainedFact{UsageFact: f})
+	}
+	return out, s.attachEvents(ctx, project, out.Items)
+}
+
+func (s *Usage) explainOpen(ctx context.Context, project models.ProjectID, m models.Meter, start, end time.Time) ([]ExplainedFact, error) {
+	var out []ExplainedFact
+	now := s.c.Now().UTC()
+	err := s.c.Sessions.EachOpen(ctx, project, explainedOpen, func(open models.UsageSession) error {
+		at, seconds := within(open.JoinedAt, now, start, end)
+		if open.Meter() == m && seconds > 0 {
+			out = append(out, ExplainedFact{Open: true, UsageFact: models.UsageFact{ID: open.ID, ProjectID: project, Meter: m,
+				Timestamp: at, Value: seconds, SessionID: open.ID, RoomName: open.RoomName, EventIDs: open.EventIDs}})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// attachEvents looks up the events that facts name. Those older than their
+// retention are gone; their ids stay.
+func (s *Usage) attachEvents(ctx context.Context, project models.ProjectID, items []ExplainedFact) error {
+	named := map[string]bool{}
+	for i := range items {
+		for _, id := range items[i].EventIDs {
+			named[id] = true
+		}
+	}
+	ids := make([]string, 0, len(named))
+	for id := range named {
+		ids = append(ids, id)
+	}
+	found := map[string]models.LiveKitEvent{}
+	for len(ids) > 0 {
+		batch := ids[:min(len(ids), database.MaxBatch)]
+		ids = ids[len(batch):]
+		events, err := s.c.Events.Get(ctx, project, batch)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			found[e.ID] = e
+		}
+	}
+	for i := range items {
+		for _, id := range items[i].EventIDs {
+			if e, there := found[id]; there {
+				items[i].Events = append(items[i].Events, e)
+			}
+		}
+		slices.SortStableFunc(items[i].Events, func(a, b models.LiveKitEvent) int { return a.ReceivedAt.Compare(b.ReceivedAt) })
+	}
+	return nil
+}
+
+// Export checks that the caller may have the facts of a project in
+// [Start, End), and gives a function that calls each for every one in order of
+// time. It reads them a page at a time, so that no reader is held up by a slow
+// client.
+func (s *Usage) Export(ctx context.Context, actor *models.Principal, q UsageQuery) (func(context.Context, func(models.UsageFact) error) error, error) {
+	project, err := s.Project(ctx, actor, q.ProjectID)
+	if err != nil {
+		return nil, err
+	}
+	filter := database.FactFilter{}
+	if filter.Start, filter.End, err = usageRange(q.Start, q.End, s.c.Now().UTC()); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, each func(models.UsageFact) error) error {
+		for {
+			facts, err := s.c.Facts.List(ctx, project, filter, exportPage)
+			if err != nil {
+				return err
+			}
+			for _, f := range facts {
+				if err := each(f); err != nil {
+					return err
+				}
+			}
+			if len(facts) < exportPage {
+				return nil
+			}
+			last := &facts[len(facts)-1]
+			filter.AfterTime, filter.AfterID = last.Timestamp, last.ID
+		}
+	}, nil
+}

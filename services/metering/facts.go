@@ -1,0 +1,106 @@
+package metering
+
+import (
+	"time"
+
+	"pulse-control-plane/utils/times"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+)
+
+// factRetention is how old an hour may be for its facts to be written: older
+// ones are being removed, and a total computed from what is left of them would
+// be wrong. Such totals stay as they are.
+const factRetention = database.RawUsageRetention - 24*time.Hour
+
+// meteredHours extends the hours a session has facts for by those it covers
+// now, so that an hour it no longer covers is corrected to zero.
+func meteredHours(s *models.UsageSession) {
+	if s.Open || s.Meter() == "" || !s.LeftAt.After(s.JoinedAt) {
+		return
+	}
+	from := models.WindowHour.Start(s.JoinedAt)
+	to := models.WindowHour.Next(models.WindowHour.Start(s.LeftAt.Add(-time.Nanosecond)))
+	if s.MeteredFrom.IsZero() || from.Before(s.MeteredFrom) {
+		s.MeteredFrom = from
+	}
+	if to.After(s.MeteredTo) {
+		s.MeteredTo = to
+	}
+}
+
+// factsOf splits what a session lasted at the full hours: one fact an hour
+// from MeteredFrom to MeteredTo, zero where the session is not (or no longer)
+// known to have been there. Hours older than factRetention have none.
+func factsOf(s *models.UsageSession, now time.Time) []models.UsageFact {
+	meter := s.Meter()
+	if meter == "" || s.MeteredFrom.IsZero() {
+		return nil
+	}
+	from := s.MeteredFrom
+	if oldest := models.WindowHour.Start(now.Add(-factRetention)); from.Before(oldest) {
+		from = oldest
+	}
+	var out []models.UsageFact
+	for hour := from; hour.Before(s.MeteredTo); hour = hour.Add(time.Hour) {
+		at, seconds := hour, 0.0
+		if !s.Open {
+			at, seconds = within(s.JoinedAt, s.LeftAt, hour, hour.Add(time.Hour))
+		}
+		out = append(out, models.UsageFact{
+			ID:        s.ID + "|" + string(meter) + "|" + hour.UTC().Format("2006-01-02T15"),
+			ProjectID: s.ProjectID, Meter: meter, Timestamp: at, Value: seconds,
+			SessionID: s.ID, RoomName: s.RoomName, EventIDs: s.EventIDs,
+		})
+	}
+	return out
+}
+
+// within gives the part of [from, to) that lies in [start, end): its beginning
+// and its length in seconds. Outside, that is start and 0.
+func within(from, to, start, end time.Time) (time.Time, float64) {
+	if from.Before(start) {
+		from = start
+	}
+	if to.After(end) {
+		to = end
+	}
+	if !to.After(from) {
+		return start, 0
+	}
+	return from, to.Sub(from).Seconds()
+}
+
+// touchedBy lists the hourly totals that a session's facts and presence are
+// part of.
+func touchedBy(s *models.UsageSession, facts []models.UsageFact, now time.Time) []models.UsageTotal {
+	var out []models.UsageTotal
+	for i := range facts {
+		out = append(out, hourTotal(s.ProjectID, facts[i].Meter, facts[i].Timestamp))
+	}
+	if s.Meter() != models.MeterParticipantSeconds || s.JoinedAt.IsZero() {
+		return out
+	}
+	last := s.Until(s.JoinedAt)
+	if !s.MeteredTo.IsZero() { // it may have been thought to be there longer
+		last = times.Latest(last, s.MeteredTo.Add(-time.Second))
+	}
+	hour := models.WindowHour.Start(s.JoinedAt)
+	if oldest := models.WindowHour.Start(now.Add(-factRetention)); hour.Before(oldest) {
+		hour = oldest
+	}
+	for ; !hour.After(last); hour = hour.Add(time.Hour) {
+		out = append(out, hourTotal(s.ProjectID, models.MeterPeak, hour))
+	}
+	return out
+}
+
+func hourTotal(p models.ProjectID, m models.Meter, at time.Time) models.UsageTotal {
+	return totalOf(p, m, models.WindowHour, at)
+}
+
+func totalOf(p models.ProjectID, m models.Meter, w models.Window, at time.Time) models.UsageTotal {
+	start := w.Start(at)
+	return models.UsageTotal{ID: models.UsageTotalID(p, m, w, start), ProjectID: p, Meter: m, Window: w, Start: start}
+}

@@ -1,0 +1,235 @@
+package metering
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"pulse-control-plane/models"
+)
+
+var aMorning = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+
+// folded folds events, a part at a time as a worker would take them, and
+// settles what comes out.
+func folded(events []models.LiveKitEvent) ledger {
+	books := ledger{}
+	for i := range events {
+		books.fold(&events[i])
+	}
+	for _, s := range books {
+		closeWith(s, books[s.RoomSID])
+		s.Settle()
+	}
+	return books
+}
+
+// near tells whether an end is known to the second, which is all that LiveKit
+// says of it.
+func near(a, b time.Time) bool { return a.Sub(b).Abs() < time.Second }
+
+func TestAnyOrderAndRepetitionOfEventsGivesTheSessionsThatWere(t *testing.T) {
+	for seed := range uint64(400) {
+		h := newHistory(seed, aMorning)
+		r := rand.New(rand.NewPCG(seed, 1))
+		events, _ := h.disturbed(r, func() bool { return false })
+		books := folded(events)
+		if inOrder := folded(h.events); !sameSessions(books, inOrder) {
+			t.Fatalf("seed %d: another order gives other sessions", seed)
+		}
+		if len(books) != len(h.stays) {
+			t.Fatalf("seed %d: %d sessions of %d", seed, len(books), len(h.stays))
+		}
+		var metered, truth float64
+		for i := range h.stays {
+			want := &h.stays[i]
+			s := books[want.id]
+			if s == nil {
+				t.Fatalf("seed %d: %s is missing", seed, want.id)
+			}
+			end := want.left
+			switch {
+			case want.aborted:
+				end = want.joined
+			case end.IsZero():
+				end = want.roomEnded
+			}
+			if s.Open || !s.JoinedAt.Equal(want.joined) || !near(s.LeftAt, end) {
+				t.Fatalf("seed %d: %s lasted %v to %v (open %v), truly %v to %v", seed, want.id, s.JoinedAt, s.LeftAt, s.Open, want.joined, end)
+			}
+			if want.kind == models.ParticipantStandard {
+				truth += end.Sub(want.joined).Seconds()
+			}
+			if s.Meter() == models.MeterParticipantSeconds {
+				metered += s.LeftAt.Sub(s.JoinedAt).Seconds()
+			}
+			if len(s.EventIDs) == 0 {
+				t.Fatalf("seed %d: nothing proves %s", seed, want.id)
+			}
+		}
+		if off := metered - truth; off > float64(len(h.stays)) || off < -float64(len(h.stays)) {
+			t.Fatalf("seed %d: %f participant seconds metered of %f", seed, metered, truth)
+		}
+	}
+}
+
+func TestLostEventsCostNoMoreThanTheyTold(t *testing.T) {
+	for seed := range uint64(400) {
+		h := newHistory(seed, aMorning)
+		r := rand.New(rand.NewPCG(seed, 2))
+		events, arrived := h.disturbed(r, func() bool { return r.IntN(4) == 0 })
+		books := folded(events)
+		for i := range h.stays {
+			want := &h.stays[i]
+			if want.subject != models.SubjectParticipant {
+				continue
+			}
+			s := books[want.id]
+			if (s != nil) != want.known(arrived) {
+				t.Fatalf("seed %d: %s is known: %v", seed, want.id, s != nil)
+			}
+			if s == nil {
+				continue
+			}
+			if !s.JoinedAt.Equal(want.joined) {
+				t.Fatalf("seed %d: %s joined at %v, truly %v", seed, want.id, s.JoinedAt, want.joined)
+			}
+			switch {
+			case want.aborted:
+				if !s.LeftAt.Equal(want.joined) {
+					t.Fatalf("seed %d: %s was aborted and lasted until %v", seed, want.id, s.LeftAt)
+				}
+			case arrived[want.leftEvent]:
+				if !near(s.LeftAt, want.left) {
+					t.Fatalf("seed %d: %s left at %v, truly %v", seed, want.id, s.LeftAt, want.left)
+				}
+			case arrived[want.finishEvent]:
+				if !near(s.LeftAt, want.roomEnded) || s.EndReason != models.EndedByRoom || !slices.Contains(s.EventIDs, want.finishEvent) {
+					t.Fatalf("seed %d: %s ended at %v (%s), its room at %v", seed, want.id, s.LeftAt, s.EndReason, want.roomEnded)
+				}
+			default:
+				if !s.Open {
+					t.Fatalf("seed %d: %s ended at %v though nothing said so", seed, want.id, s.LeftAt)
+				}
+			}
+		}
+	}
+}
+
+func sameSessions(a, b ledger) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for id, s := range a {
+		other := b[id]
+		if other == nil || !s.JoinedAt.Equal(other.JoinedAt) || !s.LeftAt.Equal(other.LeftAt) || s.Open != other.Open ||
+			s.EndReason != other.EndReason || !slices.Equal(s.EventIDs, other.EventIDs) || s.Kind != other.Kind {
+			return false
+		}
+	}
+	return true
+}
+
+func TestAForeignRoomsEventsChangeNothing(t *testing.T) {
+	h := newHistory(1, aMorning)
+	for i := range h.events {
+		h.events[i].ProjectID = ""
+	}
+	if books := folded(h.events); len(books) != 0 {
+		t.Errorf("%d sessions of rooms that are nobody's", len(books))
+	}
+}
+
+func TestAnUnknownKindOfEventChangesNothingButTheRoomItNames(t *testing.T) {
+	h := newHistory(3, aMorning)
+	before := folded(h.events)
+	odd := h.events[0]
+	odd.ID, odd.Event = "EV_zzz", "room_teleported"
+	if after := folded(append(h.events, odd)); !sameSessions(before, after) {
+		t.Error("sessions changed")
+	}
+}
+
+func TestAMigrationEndsNothing(t *testing.T) {
+	joined := models.LiveKitEvent{ID: "EV_1", Event: models.EventParticipantJoined, ProjectID: testProject, RoomSID: "RM_1",
+		Participant: &models.EventParticipant{SID: "PA_1", Kind: "STANDARD", JoinedAt: aMorning}}
+	moved := joined
+	moved.ID, moved.Event = "EV_2", models.EventParticipantLeft
+	moved.Participant = &models.EventParticipant{SID: "PA_1", Kind: "STANDARD", JoinedAt: aMorning, Reason: "migration"}
+	if s := folded([]models.LiveKitEvent{moved, joined})["PA_1"]; !s.Open {
+		t.Errorf("ended at %v", s.LeftAt)
+	}
+}
+
+func TestWhatReconciliationClosedIsOpenAgainWhenItIsSeenAgain(t *testing.T) {
+	joined := models.LiveKitEvent{ID: "EV_1", Event: models.EventParticipantJoined, ProjectID: testProject, RoomSID: "RM_1",
+		Participant: &models.EventParticipant{SID: "PA_1", Kind: "STANDARD", JoinedAt: aMorning}}
+	gone := models.LiveKitEvent{ID: "EV_2", Event: models.EventFoundGone, ProjectID: testProject, RoomSID: "RM_1", SessionID: "PA_1",
+		Subject: models.SubjectParticipant, LastSeenAt: aMorning.Add(time.Minute), CreatedAt: aMorning.Add(90 * time.Second)}
+	books := folded([]models.LiveKitEvent{joined, gone})
+	if s := books["PA_1"]; s.Open || !s.LeftAt.Equal(gone.LastSeenAt) || s.EndReason != models.EndedByReconciliation {
+		t.Fatalf("left %v (%s)", s.LeftAt, s.EndReason)
+	}
+	back := gone
+	back.ID, back.Event, back.CreatedAt = "EV_3", models.EventFoundPresent, aMorning.Add(2*time.Minute)
+	back.Participant = joined.Participant
+	if s := folded([]models.LiveKitEvent{joined, gone, back})["PA_1"]; !s.Open {
+		t.Error("seen again and still closed")
+	}
+	left := joined
+	left.ID, left.Event, left.CreatedAt, left.ReceivedAt = "EV_4", models.EventParticipantLeft, aMorning.Add(80*time.Second), aMorning.Add(80*time.Second)
+	if s := folded([]models.LiveKitEvent{joined, left, gone})["PA_1"]; !s.LeftAt.Equal(left.CreatedAt) {
+		t.Errorf("its own event says %v, not %v", left.CreatedAt, s.LeftAt)
+	}
+}
+
+func TestASessionIsSplitAtTheFullHours(t *testing.T) {
+	s := &models.UsageSession{ID: "PA_1", Subject: models.SubjectParticipant, Kind: "STANDARD", ProjectID: testProject,
+		JoinedAt: aMorning.Add(50 * time.Minute), LeftAt: aMorning.Add(2*time.Hour + 15*time.Minute), EventIDs: []string{"EV_1"}}
+	meteredHours(s)
+	facts := factsOf(s, aMorning.Add(3*time.Hour))
+	var values []float64
+	var at []time.Time
+	for _, f := range facts {
+		values, at = append(values, f.Value), append(at, f.Timestamp)
+	}
+	if !slices.Equal(values, []float64{600, 3600, 900}) {
+		t.Errorf("values %v", values)
+	}
+	if !reflect.DeepEqual(at, []time.Time{s.JoinedAt, aMorning.Add(time.Hour), aMorning.Add(2 * time.Hour)}) {
+		t.Errorf("times %v", at)
+	}
+	// An earlier end comes late: the hours it no longer covers become zero.
+	s.LeftAt = aMorning.Add(55 * time.Minute)
+	meteredHours(s)
+	values = nil
+	for _, f := range factsOf(s, aMorning.Add(3*time.Hour)) {
+		values = append(values, f.Value)
+	}
+	if !slices.Equal(values, []float64{300, 0, 0}) {
+		t.Errorf("corrected to %v", values)
+	}
+}
+
+func TestOnlyPeopleAreMetered(t *testing.T) {
+	for _, kind := range []string{"EGRESS", "INGRESS", "SIP", "AGENT", "CONNECTOR", ""} {
+		s := models.UsageSession{Subject: models.SubjectParticipant, Kind: kind}
+		if m := s.Meter(); m != "" {
+			t.Errorf("%q is metered as %s", kind, m)
+		}
+	}
+}
+
+func TestThePeakCountsWhoWasThereTogether(t *testing.T) {
+	at := func(m int) time.Time { return aMorning.Add(time.Duration(m) * time.Minute) }
+	var steps []step
+	for _, stay := range [][2]int{{0, 10}, {10, 20}, {5, 15}, {12, 13}, {-30, 3}, {50, 90}} {
+		s := models.UsageSession{JoinedAt: at(stay[0]), LeftAt: at(stay[1])}
+		steps = appendSteps(steps, &s, at(0), at(60), at(60))
+	}
+	if peak := peakOf(steps); peak != 3 { // 5–15, 10–20 and 12–13
+		t.Errorf("peak %v", peak)
+	}
+}

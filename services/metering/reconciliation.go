@@ -1,0 +1,220 @@
+package metering
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/times"
+)
+
+const (
+	// listedAtOnce is how many rooms are asked for their participants at a time.
+	listedAtOnce = 8
+	// settling is how long what has just begun is left alone: its own event is
+	// on its way, and clocks differ.
+	settling = 2 * time.Second
+)
+
+// Names of the sightings of whole lists.
+const (
+	allRooms     = "rooms"
+	allEgresses  = "egresses"
+	allIngresses = "ingresses"
+)
+
+// Lists is what reconciliation asks a cluster. An error is that it
+// could not be asked; who is not in a list that was read is gone.
+type Lists interface {
+	Rooms(ctx context.Context) ([]livekit.Room, error)
+	// Participants gives who is in a room, and the sids of those on their way in.
+	Participants(ctx context.Context, room string) (active []models.EventParticipant, joining []string, err error)
+	Egresses(ctx context.Context) ([]livekit.Media, error)
+	Ingresses(ctx context.Context) ([]livekit.Media, error)
+}
+
+// Reconciliation compares what is open with what the cluster lists, since
+// LiveKit drops events that it cannot deliver. What it finds it writes into
+// the record as events of its own, and the inbox does the rest.
+type Reconciliation struct{ c ReconciliationConfig }
+
+// ReconciliationConfig of NewReconciliation; every field but Log is required.
+type ReconciliationConfig struct {
+	// Cluster lists what is on the cluster; Name is that of its API key.
+	Cluster   Lists
+	Name      string
+	Inbox     *Inbox
+	Sessions  *database.UsageSessions
+	Sightings *database.Sightings
+	Log       zerolog.Logger
+}
+
+// NewReconciliation builds the service. It fails if a required field is missing.
+func NewReconciliation(c ReconciliationConfig) (*Reconciliation, error) {
+	return &Reconciliation{c}, required.Fields(c)
+}
+
+// Compare reads the cluster's lists and corrects what differs. unavailable if
+// the rooms cannot be listed: then nothing is closed; a room whose
+// participants cannot be listed keeps them all.
+func (r *Reconciliation) Compare(ctx context.Context) error {
+	l, err := r.list(ctx)
+	if err != nil {
+		return err
+	}
+	gone, known, err := r.missing(ctx, l)
+	if err != nil {
+		return err
+	}
+	corrections, err := r.unannounced(ctx, l, known)
+	if err != nil {
+		return err
+	}
+	closing, err := r.closing(ctx, l, gone)
+	if err != nil {
+		return err
+	}
+	corrections = append(corrections, closing...)
+	group, keeping := errgroup.WithContext(ctx)
+	group.SetLimit(parallelWrites)
+	for i := range corrections {
+		group.Go(func() error { return r.c.Inbox.Keep(keeping, &corrections[i]) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if len(corrections) > 0 {
+		r.c.Log.Warn().Int("corrections", len(corrections)).
+			Msg("reconciliation: events of LiveKit's were missed; should that go on, look at webhook.urls in its configuration")
+	}
+	names := make([]string, 0, len(l.read))
+	for name := range l.read {
+		names = append(names, name)
+	}
+	return r.c.Sightings.Saw(ctx, names, l.at)
+}
+
+// missing gives what is open and not listed, and the ids of all that is open.
+func (r *Reconciliation) missing(ctx context.Context, l *listing) (gone []models.UsageSession, known map[string]bool, err error) {
+	known = map[string]bool{}
+	for after := ""; ; {
+		open, err := r.c.Sessions.Open(ctx, after, database.MaxBatch)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := range open {
+			s := &open[i]
+			known[s.ID] = true
+			if _, read := l.listOf(s); read && !l.present[s.ID] && s.JoinedAt.Before(l.at.Add(-settling)) {
+				gone = append(gone, *s)
+			}
+		}
+		if len(open) < database.MaxBatch {
+			return gone, known, nil
+		}
+		after = open[len(open)-1].ID
+	}
+}
+
+// unannounced gives corrections for what is listed and not open: what no event
+// told of, or what was taken for gone. What an event of its own has ended just
+// now, after the list was read, stays so.
+func (r *Reconciliation) unannounced(ctx context.Context, l *listing, open map[string]bool) ([]models.LiveKitEvent, error) {
+	var out []models.LiveKitEvent
+	for rest := l.found; len(rest) > 0; {
+		batch := rest[:min(len(rest), database.MaxBatch)]
+		rest = rest[len(batch):]
+		var ids []string
+		for i := range batch {
+			if !open[batch[i].SessionID] {
+				ids = append(ids, batch[i].SessionID)
+			}
+		}
+		if len(ids) == 0 {
+			continue
+		}
+		closed, err := r.c.Sessions.Named(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		ended, gone := map[string]bool{}, map[string]time.Time{}
+		for i := range closed {
+			ended[closed[i].ID] = closed[i].Open || closed[i].EndReason != models.EndedByReconciliation
+			gone[closed[i].ID] = closed[i].Observed.GoneFoundAt
+		}
+		for _, e := range batch {
+			if !open[e.SessionID] && !ended[e.SessionID] && beganOf(&e).Before(l.at.Add(-settling)) {
+				e.ID, e.CreatedAt = correctionID("present", e.SessionID, gone[e.SessionID]), l.at
+				e.Cluster = r.c.Name
+				out = append(out, e)
+			}
+		}
+	}
+	return out, nil
+}
+
+func beganOf(e *models.LiveKitEvent) time.Time {
+	switch {
+	case e.Participant != nil:
+		return e.Participant.JoinedAt
+	case e.Media != nil:
+		return e.Media.StartedAt
+	}
+	return e.RoomCreatedAt
+}
+
+// closing gives corrections for what is gone: it was last seen when its list
+// was read before, when it began, or when a comparison found it there of which
+// no event had told. A list that was read before the session was known did not
+// have it, or it would have been known by that.
+func (r *Reconciliation) closing(ctx context.Context, l *listing, gone []models.UsageSession) ([]models.LiveKitEvent, error) {
+	out := make([]models.LiveKitEvent, 0, len(gone))
+	for rest := gone; len(rest) > 0; {
+		batch := rest[:min(len(rest), database.MaxBatch)]
+		rest = rest[len(batch):]
+		names := make([]string, len(batch))
+		for i := range batch {
+			names[i], _ = l.listOf(&batch[i])
+		}
+		seen, err := r.c.Sightings.Of(ctx, names)
+		if err != nil {
+			return nil, err
+		}
+		for i := range batch {
+			s := &batch[i]
+			key := s.ID
+			if s.RoomName != "" {
+				key = models.QualifyRoom(s.ProjectID, s.RoomName)
+			}
+			last := times.Latest(s.JoinedAt, s.Observed.PresentAt)
+			if !s.RecordedAt.After(seen[names[i]]) {
+				last = times.Latest(last, seen[names[i]])
+			}
+			out = append(out, models.LiveKitEvent{
+				ID: correctionID("gone", s.ID, s.Observed.PresentAt), Cluster: r.c.Name, Event: models.EventFoundGone, ProjectID: s.ProjectID,
+				RoomName: s.RoomName, RoomSID: s.RoomSID, RoomKey: key, SessionID: s.ID, Subject: s.Subject,
+				LastSeenAt: last, CreatedAt: l.at,
+			})
+		}
+	}
+	return out, nil
+}
+
+// correctionID names a correction by what it corrects: the session, and the
+// opposite correction before it. While one waits to be worked on, the next
+// comparison finds the same once more and gives it the same id, and the first
+// stays.
+func correctionID(what, session string, before time.Time) string {
+	id := "EVP_" + what + "_" + session
+	if !before.IsZero() {
+		id += fmt.Sprintf("_%d", before.UnixMilli())
+	}
+	return id
+}

@@ -1,0 +1,113 @@
+package metering
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/livekit"
+)
+
+// listing is what the cluster said at one time.
+type listing struct {
+	at time.Time
+	// read names the lists that were read: sids of rooms, allRooms, ….
+	read map[string]bool
+	// present are the ids of all that was listed.
+	present map[string]bool
+	// found says of each what a correction would have to say.
+	found []models.LiveKitEvent
+}
+
+// list reads all lists.
+func (r *Reconciliation) list(ctx context.Context) (*listing, error) {
+	l := &listing{at: r.c.Inbox.now().UTC(), read: map[string]bool{}, present: map[string]bool{}}
+	rooms, err := r.c.Cluster.Rooms(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.read[allRooms] = true
+	type people struct {
+		active  []models.EventParticipant
+		joining []string
+		err     error
+	}
+	of := make([]people, len(rooms))
+	var group errgroup.Group
+	group.SetLimit(listedAtOnce)
+	for i := range rooms {
+		if _, _, ours := models.SplitRoom(rooms[i].Name); !ours {
+			continue
+		}
+		group.Go(func() error {
+			of[i].active, of[i].joining, of[i].err = r.c.Cluster.Participants(ctx, rooms[i].Name)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for i := range rooms {
+		project, name, ours := models.SplitRoom(rooms[i].Name)
+		if !ours {
+			continue
+		}
+		e := models.LiveKitEvent{ProjectID: project, RoomName: name, RoomSID: rooms[i].SID, RoomCreatedAt: rooms[i].CreatedAt, RoomKey: rooms[i].Name}
+		l.add(e, rooms[i].SID, models.SubjectRoom)
+		if of[i].err != nil {
+			continue
+		}
+		l.read[rooms[i].SID] = true
+		for _, p := range of[i].active {
+			e.Participant = &p
+			l.add(e, p.SID, models.SubjectParticipant)
+		}
+		for _, sid := range of[i].joining {
+			l.present[sid] = true
+		}
+	}
+	l.addMedia(ctx, allEgresses, models.SubjectEgress, r.c.Cluster.Egresses)
+	l.addMedia(ctx, allIngresses, models.SubjectIngress, r.c.Cluster.Ingresses)
+	return l, nil
+}
+
+// addMedia adds a list of egresses or ingresses. A cluster without them
+// answers with an error, and then there are none to compare.
+func (l *listing) addMedia(ctx context.Context, name string, subject models.Subject, list func(context.Context) ([]livekit.Media, error)) {
+	media, err := list(ctx)
+	if err != nil {
+		return
+	}
+	l.read[name] = true
+	for i := range media {
+		project, room, ours := models.SplitRoom(media[i].RoomName)
+		if !ours {
+			continue
+		}
+		l.add(models.LiveKitEvent{ProjectID: project, RoomName: room, RoomSID: media[i].RoomSID,
+			RoomKey: media[i].RoomName, Media: &media[i].EventMedia}, media[i].ID, subject)
+	}
+}
+
+func (l *listing) add(e models.LiveKitEvent, id string, subject models.Subject) {
+	e.SessionID, e.Subject, e.Event = id, subject, models.EventFoundPresent
+	l.present[id] = true
+	l.found = append(l.found, e)
+}
+
+// listOf names the list that a session must be in, and whether it was read.
+func (l *listing) listOf(s *models.UsageSession) (name string, read bool) {
+	switch s.Subject {
+	case models.SubjectRoom:
+		return allRooms, l.read[allRooms]
+	case models.SubjectEgress:
+		return allEgresses, l.read[allEgresses]
+	case models.SubjectIngress:
+		return allIngresses, l.read[allIngresses]
+	case models.SubjectParticipant:
+	}
+	// Without its room nobody can be in it.
+	return s.RoomSID, l.read[s.RoomSID] || l.read[allRooms] && !l.present[s.RoomSID]
+}

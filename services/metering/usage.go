@@ -1,0 +1,275 @@
+package metering
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/paging"
+	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/required"
+)
+
+// What may be asked for at once: the windows one answer has rows of.
+const (
+	maxUsageRows = 1000
+	// openSessions bounds the open sessions one answer counts in.
+	openSessions = 200_000
+	// totalsRead bounds the totals one answer is made of: those of all meters
+	// for each row, or each day of a month's row.
+	totalsRead = maxUsageRows * 31 * 7
+)
+
+// Usage answers what a project used, and how that is known.
+type Usage struct{ c UsageConfig }
+
+// UsageConfig of NewUsage; every field is required.
+type UsageConfig struct {
+	Projects *database.Projects
+	Sessions *database.UsageSessions
+	Facts    *database.UsageMetrics
+	Events   *database.LiveKitEvents
+	Stored   *database.UsageTotals
+	Totals   *Totals
+	Cursors  *cursor.Codec
+	Now      func() time.Time
+}
+
+// NewUsage builds the service. It fails if a required field is missing.
+func NewUsage(c UsageConfig) (*Usage, error) {
+	return &Usage{c}, required.Fields(c)
+}
+
+// UsageQuery asks for the usage of a project in [Start, End). Zero values are
+// the caller's own project, the last 24 hours, and hours.
+type UsageQuery struct {
+	ProjectID  models.ProjectID
+	Start, End time.Time
+	Window     models.Window
+}
+
+// UsageRow is what was used in [Start, End).
+type UsageRow struct {
+	Start, End time.Time
+	Values     map[models.Meter]float64
+}
+
+// UsageReport is the usage of a project in whole windows: Start and End are
+// those asked for, widened to them.
+type UsageReport struct {
+	ProjectID  models.ProjectID
+	Start, End time.Time
+	Window     models.Window
+	Totals     map[models.Meter]float64
+	Items      []UsageRow
+}
+
+// Get adds up what a project used: sessions that ended and, up to now, those
+// that are open. invalid for a range that is empty or has more than 1000
+// windows.
+func (s *Usage) Get(ctx context.Context, actor *models.Principal, q UsageQuery) (UsageReport, error) {
+	project, err := s.Project(ctx, actor, q.ProjectID)
+	if err != nil {
+		return UsageReport{}, err
+	}
+	return s.Report(ctx, project, q)
+}
+
+// Report is Get for a project somebody may see.
+func (s *Usage) Report(ctx context.Context, project models.ProjectID, q UsageQuery) (UsageReport, error) {
+	now := s.c.Now().UTC()
+	report, err := newReport(project, q, now)
+	if err != nil {
+		return UsageReport{}, err
+	}
+	if err := s.c.Totals.SettleProject(ctx, project); err != nil {
+		return UsageReport{}, err
+	}
+	stored := models.WindowDay
+	if report.Window == models.WindowHour {
+		stored = models.WindowHour
+	}
+	totals, err := s.c.Stored.Of(ctx, project, stored, report.Start, report.End, totalsRead)
+	if err != nil {
+		return UsageReport{}, err
+	}
+	row := 0
+	for i := range totals { // in order of time, as the rows
+		for row < len(report.Items)-1 && !totals[i].Start.Before(report.Items[row].End) {
+			row++
+		}
+		values, m := report.Items[row].Values, totals[i].Meter
+		values[m] = combine(m, values[m], totals[i].Value)
+	}
+	if err := s.addOpen(ctx, project, &report, now); err != nil {
+		return UsageReport{}, err
+	}
+	for _, row := range report.Items {
+		for m, value := range row.Values {
+			report.Totals[m] = combine(m, report.Totals[m], value)
+		}
+	}
+	return report, nil
+}
+
+// newReport makes the rows of a report, all zero.
+func newReport(project models.ProjectID, q UsageQuery, now time.Time) (UsageReport, error) {
+	r := UsageReport{ProjectID: project, Window: q.Window, Totals: zeroes()}
+	if r.Window == "" {
+		r.Window = models.WindowHour
+	}
+	start, end, err := usageRange(q.Start, q.End, now)
+	if err != nil {
+		return r, err
+	}
+	r.Start = r.Window.Start(start)
+	at := r.Start
+	for at.Before(end) {
+		if len(r.Items) == maxUsageRows {
+			return r, models.Invalid(models.FieldError{Location: "query.end",
+				Message: fmt.Sprintf("is more than %d windows after start; ask for less or for a wider window", maxUsageRows)})
+		}
+		next := r.Window.Next(at)
+		r.Items = append(r.Items, UsageRow{Start: at, End: next, Values: zeroes()})
+		at = next
+	}
+	r.End = at
+	return r, nil
+}
+
+// usageRange completes a range: to the end of this hour, and for the 24 hours
+// before.
+func usageRange(start, end, now time.Time) (time.Time, time.Time, error) {
+	if end.IsZero() {
+		end = models.WindowHour.Next(models.WindowHour.Start(now))
+	}
+	if start.IsZero() {
+		start = end.Add(-24 * time.Hour)
+	}
+	if !start.Before(end) {
+		return start, end, models.Invalid(models.FieldError{Location: "query.end", Message: "must be after start"})
+	}
+	return start, end, nil
+}
+
+func zeroes() map[models.Meter]float64 {
+	out := make(map[models.Meter]float64, len(models.Meters()))
+	for _, m := range models.Meters() {
+		out[m] = 0
+	}
+	return out
+}
+
+// addOpen adds the sessions that are open. For the peak of a window those who
+// are still there were there together at its end; everybody who left is in the
+// stored peaks.
+func (s *Usage) addOpen(ctx context.Context, project models.ProjectID, r *UsageReport, now time.Time) error {
+	present := make([]float64, len(r.Items))
+	err := s.c.Sessions.EachOpen(ctx, project, openSessions, func(open models.UsageSession) error {
+		meter := open.Meter()
+		if meter == "" {
+			return nil
+		}
+		for i := range r.Items {
+			row := &r.Items[i]
+			if !row.Start.Before(now) {
+				break
+			}
+			_, seconds := within(open.JoinedAt, now, row.Start, row.End)
+			row.Values[meter] += seconds
+			if meter == models.MeterParticipantSeconds && open.JoinedAt.Before(row.End) {
+				present[i]++
+			}
+		}
+		return nil
+	})
+	for i := range r.Items {
+		r.Items[i].Values[models.MeterPeak] = max(r.Items[i].Values[models.MeterPeak], present[i])
+	}
+	return err
+}
+
+// Project gives the project a caller asks about: a key its own, a person one
+// of theirs by name.
+func (s *Usage) Project(ctx context.Context, actor *models.Principal, asked models.ProjectID) (models.ProjectID, error) {
+	if err := actor.May(models.ActionUsageRead); err != nil {
+		return "", err
+	}
+	if actor.Project != nil {
+		if asked != "" && asked != actor.Project.ID {
+			return "", models.NotFound()
+		}
+		return actor.Project.ID, nil
+	}
+	if asked == "" {
+		return "", models.Invalid(models.FieldError{Location: "query.project_id", Message: "is required: a person or the operator names the project"})
+	}
+	project, err := s.c.Projects.Get(ctx, actor.Tenant(), asked)
+	return project.ID, err
+}
+
+// UsageSessionQuery narrows a list of participants; empty fields narrow
+// nothing.
+type UsageSessionQuery struct {
+	ProjectID          models.ProjectID
+	RoomName, Identity string
+}
+
+// Sessions lists who was in a project's rooms, the latest to join first.
+func (s *Usage) Sessions(ctx context.Context, actor *models.Principal, q UsageSessionQuery, p paging.Request) (paging.Page[models.UsageSession], error) {
+	project, err := s.Project(ctx, actor, q.ProjectID)
+	if err != nil {
+		return paging.Page[models.UsageSession]{}, err
+	}
+	scope := "usage_sessions|" + string(project)
+	filter := database.UsageSessionFilter{RoomName: q.RoomName, Identity: q.Identity}
+	if filter.JoinedBefore, filter.AfterID, err = s.position(scope, p.Cursor); err != nil {
+		return paging.Page[models.UsageSession]{}, err
+	}
+	items, err := s.c.Sessions.List(ctx, project, filter, int64(p.Limit)+1)
+	if err != nil {
+		return paging.Page[models.UsageSession]{}, err
+	}
+	out := paging.Page[models.UsageSession]{Items: items}
+	if len(items) > p.Limit {
+		out.Items = items[:p.Limit]
+		last := &items[p.Limit-1]
+		out.NextCursor = s.cursor(scope, last.JoinedAt, last.ID)
+	}
+	return out, nil
+}
+
+// Session reads one session of a project, of whatever subject.
+func (s *Usage) Session(ctx context.Context, actor *models.Principal, project models.ProjectID, id string) (models.UsageSession, error) {
+	project, err := s.Project(ctx, actor, project)
+	if err != nil {
+		return models.UsageSession{}, err
+	}
+	return s.c.Sessions.Get(ctx, project, id)
+}
+
+// cursor names a place in a list that is sorted by a time and an id.
+func (s *Usage) cursor(scope string, at time.Time, id string) string {
+	return s.c.Cursors.Encode(scope, strconv.FormatInt(at.UnixMilli(), 36), id)
+}
+
+// position reads such a cursor; the zero time and "" without one.
+func (s *Usage) position(scope, text string) (time.Time, string, error) {
+	if text == "" {
+		return time.Time{}, "", nil
+	}
+	parts, err := s.c.Cursors.Decode(scope, text)
+	if err == nil && len(parts) == 2 {
+		if ms, err := strconv.ParseInt(parts[0], 36, 64); err == nil {
+			return time.UnixMilli(ms).UTC(), parts[1], nil
+		}
+	}
+	return time.Time{}, "", models.Invalid(models.FieldError{Location: "query.cursor",
+		Message: "is not a cursor of this list; use next_cursor as it was given"})
+}
+
+// Now is the time by which open sessions are measured.
+func (s *Usage) Now() time.Time { return s.c.Now().UTC() }

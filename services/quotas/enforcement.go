@@ -1,0 +1,296 @@
+package quotas
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/evictions"
+	"pulse-control-plane/services/metering"
+	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/times"
+)
+
+const (
+	// enforceParallel is how many projects are held to their quotas at a time.
+	enforceParallel = 8
+	// endedAtOnce bounds what of one project is to be ended in one pass; the
+	// next one goes on.
+	endedAtOnce = 1000
+)
+
+// Enforcer evicts what is beyond a limit: participants without a slot, and what
+// goes on after the grace of a month that is used up.
+type Enforcer struct {
+	c      EnforcerConfig
+	limits *Limits
+}
+
+// EnforcerConfig of NewEnforcer; every field is required.
+type EnforcerConfig struct {
+	Limits    *Limits
+	Evictions *evictions.Queue
+	// Grace is how long what goes on may go on once a month is used up.
+	Grace time.Duration
+}
+
+// NewEnforcer builds the service. It fails if a required field is missing.
+func NewEnforcer(c EnforcerConfig) (*Enforcer, error) {
+	return &Enforcer{c, c.Limits}, required.Fields(c)
+}
+
+var _ metering.Consumer = (*Enforcer)(nil)
+
+// Consume takes slots for who and what is there now and gives back those of
+// what has ended; what is there beyond a limit it has removed. It comes after
+// Metering, which knows what is open.
+func (s *Enforcer) Consume(ctx context.Context, events []models.LiveKitEvent) error {
+	pendingAdmissions, err := s.pendingAdmissions(ctx, events)
+	if err != nil || len(pendingAdmissions) == 0 {
+		return err
+	}
+	ids := make([]string, 0, len(pendingAdmissions))
+	for id := range pendingAdmissions {
+		ids = append(ids, id)
+	}
+	sessions, err := s.limits.c.Sessions.Named(ctx, ids)
+	if err != nil {
+		return err
+	}
+	// Who left makes room for who came, and of those the first.
+	slices.SortFunc(sessions, func(a, b models.UsageSession) int {
+		return cmp.Or(cmp.Compare(rank(a.Open), rank(b.Open)), a.JoinedAt.Compare(b.JoinedAt),
+			cmp.Compare(a.RoomName, b.RoomName), cmp.Compare(a.Identity, b.Identity))
+	})
+	back := map[slotHolder]bool{}
+	for i := range sessions {
+		if sessions[i].Open {
+			back[holderOf(&sessions[i])] = true
+		}
+	}
+	byProject := map[models.ProjectID][]models.UsageSession{}
+	for i := range sessions {
+		if !sessions[i].Open && back[holderOf(&sessions[i])] {
+			continue // whoever came back keeps the slot
+		}
+		p := sessions[i].ProjectID
+		byProject[p] = append(byProject[p], sessions[i])
+	}
+	group, working := errgroup.WithContext(ctx)
+	group.SetLimit(enforceParallel)
+	for _, of := range byProject {
+		group.Go(func() error {
+			for i := range of {
+				if err := s.assign(working, &of[i], pendingAdmissions[of[i].ID]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// slotHolder is who or what a session is of, which is there once at a time.
+type slotHolder struct {
+	project        models.ProjectID
+	meter          models.Meter
+	room, identity string
+}
+
+func holderOf(s *models.UsageSession) slotHolder {
+	return slotHolder{s.ProjectID, s.Meter(), s.RoomName, s.Identity}
+}
+
+func rank(open bool) int {
+	if open {
+		return 1
+	}
+	return 0
+}
+
+// pendingAdmission is what events say of a session that quotas care for.
+type pendingAdmission struct {
+	quotas *models.Quotas
+	// begins tells that one of them announces it; heard is when the last one
+	// came that would, had the announcement been missed.
+	begins bool
+	heard  time.Time
+}
+
+// new tells whether a session has only just become known.
+func (c *pendingAdmission) new(s *models.UsageSession) bool {
+	return c.begins || !c.heard.IsZero() && !s.RecordedAt.Before(c.heard.Truncate(time.Millisecond))
+}
+
+// pendingAdmissions gives the sessions that events begin or end, as far as their
+// projects have quotas of what is there at the same time.
+func (s *Enforcer) pendingAdmissions(ctx context.Context, events []models.LiveKitEvent) (map[string]*pendingAdmission, error) {
+	out := map[string]*pendingAdmission{}
+	for i := range events {
+		e := &events[i]
+		if e.ProjectID == "" {
+			continue
+		}
+		announced := ""
+		switch e.Event {
+		case models.EventRoomStarted:
+			announced = e.RoomSID
+		case models.EventParticipantJoined:
+			if e.Participant != nil {
+				announced = e.Participant.SID
+			}
+		case models.EventFoundPresent:
+			announced = e.SessionID
+		case models.EventRoomFinished, models.EventParticipantLeft, models.EventParticipantAborted, models.EventFoundGone:
+		default:
+			continue
+		}
+		limits, err := s.limits.limitsOf(ctx, e.ProjectID)
+		if err != nil {
+			return nil, err
+		}
+		unlimited := 0
+		for _, q := range [...]models.Quota{models.QuotaConcurrentParticipants, models.QuotaRooms} {
+			if limits.quotas.Of(q) == 0 {
+				// Nobody keeps count from here on: should there be a limit again, it begins anew.
+				s.limits.slots.Forget(string(e.ProjectID), q)
+				unlimited++
+			}
+		}
+		if unlimited == 2 {
+			continue
+		}
+		for _, id := range metering.Touches(e) {
+			c := out[id]
+			if c == nil {
+				c = &pendingAdmission{quotas: &limits.quotas}
+				out[id] = c
+			}
+			c.begins = c.begins || id == announced
+			if announced != "" {
+				c.heard = times.Latest(c.heard, e.ReceivedAt)
+			}
+		}
+	}
+	return out, nil
+}
+
+// assign gives a session that is open its slot, or has it ended if it is new
+// and there is none, and takes the slot of one that has ended. What was there
+// before there was a limit stays.
+func (s *Enforcer) assign(ctx context.Context, session *models.UsageSession, of *pendingAdmission) error {
+	if session.Subject == models.SubjectRoom && !session.Open && of.quotas.ConcurrentParticipants > 0 {
+		if err := s.limits.slots.RoomEnded(ctx, session.ProjectID, session.RoomName); err != nil {
+			return err
+		}
+	}
+	c, limited := s.limits.claimOf(session, of.quotas)
+	if !limited {
+		return nil
+	}
+	if !session.Open {
+		joined := session.JoinedAt
+		if !session.Observed.Started {
+			joined = time.Time{}
+		}
+		return s.limits.slots.Vacate(ctx, c, session.ID, joined)
+	}
+	used, err := s.limits.slots.Assign(ctx, c, session.ID)
+	if err != nil && !errors.Is(err, errFull) {
+		return err
+	}
+	s.limits.tell(ctx, c.owner, c.quota, c.limit, float64(used.used), s.limits.c.Now())
+	if err == nil || !of.new(session) {
+		return nil
+	}
+	return s.remove(ctx, session, c.quota)
+}
+
+// remove has a session ended that a quota does not allow.
+func (s *Enforcer) remove(ctx context.Context, session *models.UsageSession, q models.Quota) error {
+	v := models.EvictionOf(session, models.EvictedByQuota, s.limits.c.Now())
+	v.Quota = q
+	return s.c.Evictions.Add(ctx, v)
+}
+
+// Enforce looks at every project that has something open: it tells of the
+// thresholds of its month, has its rooms or egresses ended once that was used
+// up for longer than the grace, and everything if the project was deleted.
+func (s *Enforcer) Enforce(ctx context.Context) error {
+	projects, err := s.limits.c.Sessions.OpenProjects(ctx)
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group // one that fails keeps nobody else from being looked at
+	group.SetLimit(enforceParallel)
+	for _, p := range projects {
+		group.Go(func() error { return s.enforce(ctx, p) })
+	}
+	return group.Wait()
+}
+
+func (s *Enforcer) enforce(ctx context.Context, p models.ProjectID) error {
+	limits, err := s.limits.limitsOf(ctx, p)
+	if err != nil {
+		return err
+	}
+	if limits.gone {
+		return errors.Join(
+			s.endAll(ctx, p, models.SubjectRoom, models.EvictedByDeletion, ""),
+			s.endAll(ctx, p, models.SubjectEgress, models.EvictedByDeletion, ""))
+	}
+	q, now := &limits.quotas, s.limits.c.Now()
+	if q.ParticipantMinutes == 0 && q.EgressMinutes == 0 {
+		return nil
+	}
+	month, err := s.limits.month(ctx, p, now)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		s.enforceMonth(ctx, limits, models.QuotaParticipantMinutes, models.SubjectRoom, month, now),
+		s.enforceMonth(ctx, limits, models.QuotaEgressMinutes, models.SubjectEgress, month, now))
+}
+
+// enforceMonth has what of a subject is open ended once a month's limit was
+// reached, or set, longer ago than the grace.
+func (s *Enforcer) enforceMonth(ctx context.Context, l *projectQuotas, name models.Quota, subject models.Subject, month *monthUse, now time.Time) error {
+	limit, used := l.quotas.Of(name), month.of(name)
+	if limit == 0 {
+		return nil
+	}
+	s.limits.tell(ctx, string(l.project), name, limit, used, now)
+	if used < float64(limit) {
+		return nil
+	}
+	reached, err := s.limits.c.Events.Get(ctx, threshold(string(l.project), name, limit, models.QuotaReachedPercent, now).ID)
+	if err != nil {
+		return err
+	}
+	if now.Before(times.Latest(reached.At, l.since).Add(s.c.Grace)) {
+		return nil
+	}
+	return s.endAll(ctx, l.project, subject, models.EvictedByQuota, name)
+}
+
+// endAll has everything of a subject ended that a project has open.
+func (s *Enforcer) endAll(ctx context.Context, p models.ProjectID, subject models.Subject, cause models.EvictionCause, q models.Quota) error {
+	open, err := s.limits.c.Sessions.OpenSubject(ctx, p, subject, endedAtOnce)
+	if err != nil {
+		return err
+	}
+	for i := range open {
+		v := models.EvictionOf(&open[i], cause, s.limits.c.Now())
+		v.Quota = q
+		if err := s.c.Evictions.Add(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,359 @@
+package quotas
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/lookup"
+	"pulse-control-plane/services/metering"
+	"pulse-control-plane/utils/bus"
+	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/times"
+)
+
+const (
+	// quotasKept is how many projects' quotas, months and told thresholds are
+	// remembered.
+	quotasKept = 10_000
+	// newsOfJoin is how long after a token expired its slot is held, for the
+	// news of somebody who joined with it at the last moment to arrive.
+	newsOfJoin = 5 * time.Second
+	// projectSlotFor is how long a slot is held for a project that is being
+	// made; once it is there it counts by itself.
+	projectSlotFor = time.Minute
+	// undoTimeout bounds giving a slot back after the caller may have hung up.
+	undoTimeout = 5 * time.Second
+)
+
+// Limits know what each project may use: they refuse tokens and projects beyond
+// a limit, and tell which evictions a limit no longer asks for. They evict
+// nobody; that is the Enforcer's.
+type Limits struct {
+	c     Config
+	slots *Slots
+
+	// limits are by project, months by project and month.
+	limits *lookup.Cache[*projectQuotas]
+	months *lookup.Cache[*monthUse]
+	// told are the ids of thresholds known to be in the record.
+	told *lru.Cache[string, struct{}]
+
+	refused *prometheus.CounterVec
+}
+
+// Config of NewLimits; every field but Plans and Log is required.
+type Config struct {
+	Projects      *database.Projects
+	Organizations *database.Organizations
+	Sessions      *database.UsageSessions
+	Events        *database.QuotaEvents
+	Slots         *database.Slots
+	Usage         *metering.Usage
+	// Changes drop what is remembered of what changed.
+	Changes *bus.Bus[models.Change]
+	// Exclusive tells that no other process changes the database.
+	Exclusive bool
+	// Plans are the quotas of each plan.
+	Plans models.PlanQuotas `optional:"true"`
+	Log   zerolog.Logger
+	Now   func() time.Time
+}
+
+// projectQuotas are those of one project, as they were read.
+type projectQuotas struct {
+	project models.ProjectID
+	org     models.OrganizationID
+	quotas  models.Quotas
+	// since is when they were last changed.
+	since time.Time
+	// gone tells that the project was deleted: nothing of it may be open.
+	gone bool
+}
+
+// monthUse is what a project used of a calendar month up to when it was read.
+type monthUse struct{ participantMinutes, egressMinutes float64 }
+
+func (m *monthUse) of(q models.Quota) float64 {
+	if q == models.QuotaEgressMinutes {
+		return m.egressMinutes
+	}
+	return m.participantMinutes
+}
+
+// NewLimits builds the service. It fails if a required field is missing.
+func NewLimits(c Config) (*Limits, error) {
+	if err := required.Fields(c); err != nil {
+		return nil, err
+	}
+	s := &Limits{
+		c: c,
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_quota_refused_total",
+			Help: "Requests refused because a quota was used up."}, []string{"quota"}),
+	}
+	var err, wrong error
+	s.slots, wrong = NewSlots(c.Slots, c.Exclusive, c.Now)
+	// Not exact: what another process changes is in force when it is next read.
+	s.limits, err = lookup.New(quotasKept, false, c.Now, s.readLimits)
+	wrong = errors.Join(wrong, err)
+	s.months, err = lookup.New(quotasKept, false, c.Now, s.loadMonth)
+	wrong = errors.Join(wrong, err)
+	s.told, err = lru.New[string, struct{}](quotasKept)
+	if wrong = errors.Join(wrong, err); wrong != nil {
+		return nil, wrong
+	}
+	_, err = c.Changes.Subscribe(bus.Subscriber[models.Change]{Changed: s.changed, Reset: s.limits.Clear})
+	return s, err
+}
+
+// Slots are those that participants, rooms and projects take.
+func (s *Limits) Slots() *Slots { return s.slots }
+
+// Register offers the number of refusals as a metric.
+func (s *Limits) Register(registry prometheus.Registerer) { registry.MustRegister(s.refused) }
+
+// changed drops the limits that a change affects.
+func (s *Limits) changed(c models.Change) {
+	switch {
+	case c.ProjectID != "":
+		s.limits.Drop(string(c.ProjectID))
+	case c.OrgID != "" && c.SessionID == "":
+		s.limits.DropWhere(func(q *projectQuotas) bool { return q.org == c.OrgID })
+	}
+}
+
+func (s *Limits) readLimits(ctx context.Context, id string) (*projectQuotas, error) {
+	project, err := s.c.Projects.Named(ctx, models.ProjectID(id))
+	if err != nil {
+		return nil, err
+	}
+	if project.IsDeleted {
+		return &projectQuotas{project: project.ID, org: project.OrgID, gone: true}, nil
+	}
+	org, err := s.c.Organizations.Get(ctx, models.TenantOf(project.OrgID), project.OrgID)
+	if err != nil {
+		return nil, err
+	}
+	return &projectQuotas{project: project.ID, org: org.ID, quotas: s.c.Plans.For(org.Plan, &project.Limits),
+		since: times.Latest(project.LimitsChangedAt, org.PlanChangedAt)}, nil
+}
+
+// limitsOf gives the quotas of a project. One that is not in this database has
+// none: another installation may share the cluster.
+func (s *Limits) limitsOf(ctx context.Context, p models.ProjectID) (*projectQuotas, error) {
+	limits, err := s.limits.Get(ctx, string(p))
+	if models.IsKind(err, models.KindNotFound) {
+		return &projectQuotas{project: p}, nil
+	}
+	return limits, err
+}
+
+// month gives what a project used of the month of a time, up to some seconds
+// ago.
+func (s *Limits) month(ctx context.Context, p models.ProjectID, at time.Time) (*monthUse, error) {
+	return s.months.Get(ctx, string(p)+"|"+models.WindowMonth.Start(at).Format(time.DateOnly))
+}
+
+func (s *Limits) loadMonth(ctx context.Context, key string) (*monthUse, error) {
+	project, month, _ := strings.Cut(key, "|")
+	start, err := time.Parse(time.DateOnly, month)
+	if err != nil {
+		return nil, models.Internal(err)
+	}
+	return s.readMonth(ctx, models.ProjectID(project), start)
+}
+
+func (s *Limits) readMonth(ctx context.Context, p models.ProjectID, start time.Time) (*monthUse, error) {
+	report, err := s.c.Usage.Report(ctx, p, metering.UsageQuery{
+		Start: start, End: models.WindowMonth.Next(start), Window: models.WindowMonth,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &monthUse{
+		participantMinutes: minutes(report.Totals[models.MeterParticipantSeconds]),
+		egressMinutes:      minutes(report.Totals[models.MeterEgressSeconds]),
+	}, nil
+}
+
+// minutes of seconds, to the thousandth that is full.
+func minutes(seconds float64) float64 { return math.Floor(seconds/60*1000) / 1000 }
+
+// TokenRequest is a token that would be minted: for a room of a project, until a
+// time. Person tells that it is for somebody who counts as one.
+type TokenRequest struct {
+	RoomName, Identity string
+	Person             bool
+	Until              time.Time
+}
+
+// AdmitToken holds what a token needs until its bearer joins or it expires.
+// quota_exceeded if there is not enough left. A project without quotas costs
+// nothing.
+func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask TokenRequest) error {
+	q := &actor.Quotas
+	if !q.Bound() {
+		return nil
+	}
+	project, now, until := actor.Project.ID, s.c.Now(), ask.Until.Add(newsOfJoin)
+	if limit := q.ParticipantMinutes; limit > 0 && ask.Person {
+		month, err := s.month(ctx, project, now)
+		if err != nil {
+			return err
+		}
+		if month.participantMinutes >= float64(limit) {
+			return s.exceeded(ctx, string(project), models.QuotaUse{Quota: models.QuotaParticipantMinutes, Limit: limit,
+				Used: month.participantMinutes, Reset: models.WindowMonth.Next(models.WindowMonth.Start(now))}, now)
+		}
+	}
+	room, person := s.room(project, q.Rooms, ask.RoomName, ask.Identity), s.participant(project, q.ConcurrentParticipants, ask.RoomName, ask.Identity)
+	counted := q.ConcurrentParticipants > 0 && ask.Person
+	if counted && q.Rooms > 0 {
+		// So that a room that is not to be had costs no slot.
+		if used, err := s.slots.Open(ctx, room); err != nil {
+			return s.refusal(ctx, room, used, err, now)
+		}
+	}
+	var made bool
+	var people, rooms usage
+	var err error
+	if counted {
+		if made, people, err = s.slots.Reserve(ctx, person, until); err != nil {
+			return s.refusal(ctx, person, people, err, now)
+		}
+	}
+	if q.Rooms > 0 {
+		if _, rooms, err = s.slots.Reserve(ctx, room, until); err != nil {
+			if made {
+				s.drop(ctx, person)
+			}
+			return s.refusal(ctx, room, rooms, err, now)
+		}
+		s.tell(ctx, room.owner, room.quota, room.limit, float64(rooms.used), now)
+	}
+	if counted {
+		s.tell(ctx, person.owner, person.quota, person.limit, float64(people.used), now)
+	}
+	return nil
+}
+
+// AdmitProject holds a slot for a project of an organization that is about
+// to be made; settled must be called when it is, or is not. quota_exceeded if
+// the plan does not allow another.
+func (s *Limits) AdmitProject(ctx context.Context, org models.OrganizationID, id models.ProjectID) (settled func(error), err error) {
+	settled = func(error) {}
+	if !s.c.Plans.LimitProjects() {
+		return settled, nil
+	}
+	doc, err := s.c.Organizations.Get(ctx, models.TenantOf(org), org)
+	if err != nil {
+		return settled, err
+	}
+	limit := s.c.Plans[doc.Plan].Projects
+	if limit == 0 {
+		return settled, nil
+	}
+	c, now := s.project(org, limit, id), s.c.Now()
+	_, used, err := s.slots.Reserve(ctx, c, now.Add(projectSlotFor))
+	if err != nil {
+		return settled, s.refusal(ctx, c, used, err, now)
+	}
+	s.tell(ctx, c.owner, c.quota, c.limit, float64(used.used), now)
+	return func(failed error) {
+		// Alone with the database one counts the projects themselves; others go
+		// by the numbers that are taken.
+		if failed != nil || s.c.Exclusive {
+			s.drop(ctx, c)
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+		defer cancel()
+		if _, err := s.slots.Assign(ctx, c, c.holder); err != nil {
+			s.c.Log.Warn().Err(err).Str("owner", c.owner).Msg("quotas: a project's slot is left to the next reading")
+		}
+	}, nil
+}
+
+// ProjectGone gives back the slot of a project that was deleted.
+func (s *Limits) ProjectGone(ctx context.Context, org models.OrganizationID, id models.ProjectID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	if s.c.Exclusive || !s.c.Plans.LimitProjects() {
+		return // there is none
+	}
+	c := s.project(org, 0, id)
+	if err := errors.Join(s.slots.Vacate(ctx, c, c.holder, time.Time{}), s.slots.Drop(ctx, c.owner, c.quota, c.holder, "")); err != nil {
+		s.c.Log.Warn().Err(err).Str("owner", c.owner).Msg("quotas: a project's slot is left to the next reading")
+	}
+}
+
+// drop gives a reservation back that came to nothing; otherwise it expires.
+func (s *Limits) drop(ctx context.Context, c claim) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	if err := s.slots.Drop(ctx, c.owner, c.quota, c.holder, ""); err != nil {
+		s.c.Log.Warn().Err(err).Str("owner", c.owner).Str("quota", string(c.quota)).Msg("quotas: a slot is left to expire")
+	}
+}
+
+// participant is the claim of somebody to a slot in a project's rooms.
+func (s *Limits) participant(p models.ProjectID, limit int64, room, identity string) claim {
+	return claim{
+		owner: string(p), quota: models.QuotaConcurrentParticipants, limit: limit,
+		holder: participantHolder(room, identity), identity: identity,
+		present: s.openOf(p, func(session *models.UsageSession) string {
+			if session.Meter() != models.MeterParticipantSeconds {
+				return ""
+			}
+			return participantHolder(session.RoomName, session.Identity)
+		}),
+	}
+}
+
+// room is the claim of a room to be open, for somebody who would join it.
+func (s *Limits) room(p models.ProjectID, limit int64, name, identity string) claim {
+	return claim{
+		owner: string(p), quota: models.QuotaRooms, limit: limit, holder: name, identity: identity,
+		present: s.openOf(p, func(session *models.UsageSession) string {
+			if session.Subject != models.SubjectRoom {
+				return ""
+			}
+			return session.RoomName
+		}),
+	}
+}
+
+// project is the claim of a project to be one of its organization's.
+func (s *Limits) project(org models.OrganizationID, limit int64, id models.ProjectID) claim {
+	return claim{
+		owner: string(org), quota: models.QuotaProjects, limit: limit, holder: string(id), reread: true,
+		present: func(ctx context.Context) (map[string]holding, error) {
+			there := map[string]holding{}
+			err := s.c.Projects.OfOrganization(ctx, org, slotsRead, func(id models.ProjectID) { there[string(id)] = holding{session: string(id)} })
+			return there, err
+		},
+	}
+}
+
+// openOf gives what reads the open sessions of a project by their holder; ""
+// holds nothing.
+func (s *Limits) openOf(p models.ProjectID, holder func(*models.UsageSession) string) func(context.Context) (map[string]holding, error) {
+	return func(ctx context.Context) (map[string]holding, error) {
+		there := map[string]holding{}
+		err := s.c.Sessions.EachOpen(ctx, p, slotsRead, func(session models.UsageSession) error {
+			if name := holder(&session); name != "" {
+				there[name] = holding{session.ID, session.JoinedAt}
+			}
+			return nil
+		})
+		return there, err
+	}
+}

@@ -1,0 +1,83 @@
+package quotas
+
+import (
+	"context"
+	"time"
+
+	"pulse-control-plane/models"
+)
+
+// quotaEventsShown bounds the events in a report.
+const quotaEventsShown = 100
+
+// Report is what a project may use and has used.
+type Report struct {
+	ProjectID models.ProjectID
+	Plan      models.Plan
+	// Start and End are of the month.
+	Start, End time.Time
+	Uses       map[models.Quota]models.QuotaUse
+	// Events are the thresholds of this month, the latest first, up to 100.
+	Events []models.QuotaEvent
+}
+
+// Report tells what a project may use and has used. Rooms and people are
+// counted as they are there now; with a limit, those who have a token and have
+// not joined count too.
+func (s *Limits) Report(ctx context.Context, actor *models.Principal, asked models.ProjectID) (Report, error) {
+	id, err := s.c.Usage.Project(ctx, actor, asked)
+	if err != nil {
+		return Report{}, err
+	}
+	project, err := s.c.Projects.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return Report{}, err
+	}
+	org, err := s.c.Organizations.Get(ctx, models.TenantOf(project.OrgID), project.OrgID)
+	if err != nil {
+		return Report{}, err
+	}
+	start := models.WindowMonth.Start(s.c.Now())
+	month, err := s.readMonth(ctx, id, start)
+	if err != nil {
+		return Report{}, err
+	}
+	report := Report{ProjectID: id, Plan: org.Plan, Start: start, End: models.WindowMonth.Next(start),
+		Uses: map[models.Quota]models.QuotaUse{}}
+	limits := s.c.Plans.For(org.Plan, &project.Limits)
+	for _, name := range models.QuotaNames() {
+		use := models.QuotaUse{Quota: name, Limit: limits.Of(name)}
+		var c claim
+		switch name {
+		case models.QuotaParticipantMinutes, models.QuotaEgressMinutes:
+			use.Used, use.Reset = month.of(name), report.End
+		case models.QuotaConcurrentParticipants:
+			c = s.participant(id, use.Limit, "", "")
+		case models.QuotaRooms:
+			c = s.room(id, use.Limit, "", "")
+		case models.QuotaProjects:
+			c = s.project(org.ID, use.Limit, "")
+		}
+		if c.present != nil {
+			if err := s.count(ctx, c, &use); err != nil {
+				return Report{}, err
+			}
+		}
+		report.Uses[name] = use
+	}
+	report.Events, err = s.c.Events.Since(ctx, []string{string(id), string(org.ID)}, start, quotaEventsShown)
+	return report, err
+}
+
+// count fills in how many are there or promised a slot. Without a limit
+// there are no slots, and who is there is all there is to count.
+func (s *Limits) count(ctx context.Context, c claim, use *models.QuotaUse) error {
+	if c.limit == 0 {
+		there, err := c.present(ctx)
+		use.Used = float64(len(there))
+		return err
+	}
+	taken, err := s.slots.Count(ctx, c)
+	use.Used, use.Reserved = float64(taken.used), taken.reserved
+	return err
+}

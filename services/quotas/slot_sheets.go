@@ -1,0 +1,254 @@
+package quotas
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"pulse-control-plane/models"
+)
+
+type sheetKey struct {
+	owner string
+	quota models.Quota
+}
+
+// sheet is what is known of one quota's slots. Its lock is held while a slot
+// is taken, so that one process has one number tried at a time.
+type sheet struct {
+	locked chan struct{}
+	// readAt and readEnd are when the slots were read, from and to; limit is
+	// the one that was in force.
+	readAt, readEnd time.Time
+	limit           int64
+	byHolder        map[string]*models.Slot
+	byNumber        map[int64]*models.Slot
+	// waiting are there without a slot, by holder: they came before there
+	// was a limit, or beyond it and are about to go. They count.
+	waiting map[string]holding
+	// lowest is the least number that may be free, greatest the greatest that
+	// was ever seen.
+	lowest, greatest int64
+	// ends is the first end of a reservation.
+	ends time.Time
+	// reserved is how many of the slots are not taken yet.
+	reserved int64
+}
+
+// usage is how many slots of a quota are used, and how many of those are
+// reserved only.
+type usage struct{ used, reserved int64 }
+
+func (sh *sheet) usage() usage { return usage{sh.used(), sh.reserved} }
+
+// holding is a session that is there, since a time.
+type holding struct {
+	session string
+	joined  time.Time
+}
+
+// lock waits for the sheet, no longer than ctx.
+func (sh *sheet) lock(ctx context.Context) error {
+	select {
+	case sh.locked <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return models.Unavailable(ctx.Err())
+	}
+}
+
+func (sh *sheet) unlock() { <-sh.locked }
+
+func (p *Slots) sheet(owner string, q models.Quota) *sheet {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := sheetKey{owner, q}
+	sh, known := p.sheets.Get(key)
+	if !known {
+		sh = &sheet{locked: make(chan struct{}, 1)}
+		p.sheets.Add(key, sh)
+	}
+	return sh
+}
+
+// Forget makes the slots of a quota be read anew when one is wanted next.
+func (p *Slots) Forget(owner string, q models.Quota) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sheets.Remove(sheetKey{owner, q})
+}
+
+// refresh reads the slots if what is known of them is too old, or was under
+// another limit, or in any case, and lets go of reservations that ended.
+func (p *Slots) refresh(ctx context.Context, sh *sheet, c claim, now time.Time, reread bool) error {
+	if err := ctx.Err(); err != nil {
+		return models.Unavailable(err)
+	}
+	good := sheetFor
+	if !p.exact {
+		good = sharedSheetFor
+	}
+	age := now.Sub(sh.readAt)
+	if sh.readAt.IsZero() || age >= good || age < 0 || c.limit != sh.limit || reread {
+		return p.load(ctx, sh, c, now)
+	}
+	sh.expire(now)
+	return nil
+}
+
+// load reads the slots of a quota and who is there, in this order: whoever
+// has a slot was there before they got it. What a session that ended still
+// holds is given back, and who is there has what they reserved.
+func (p *Slots) load(ctx context.Context, sh *sheet, c claim, now time.Time) error {
+	var live []*models.Slot
+	err := p.store.Each(ctx, c.owner, c.quota, slotsRead, func(slot models.Slot) error {
+		if slot.Live(now) {
+			live = append(live, &slot)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	present, err := c.present(ctx)
+	if err != nil {
+		return err
+	}
+	sh.byHolder, sh.byNumber, sh.waiting = map[string]*models.Slot{}, map[int64]*models.Slot{}, map[string]holding{}
+	sh.lowest, sh.greatest, sh.reserved, sh.ends, sh.readAt = 1, 0, 0, time.Time{}, time.Time{}
+	for _, slot := range live {
+		session := present[slot.Holder].session
+		switch {
+		case slot.Session != "" && session == "":
+			if err := p.store.Vacate(ctx, c.owner, c.quota, slot.Holder, slot.Session); err != nil {
+				return err
+			}
+			continue
+		case slot.Session == "" && session != "":
+			occupied, err := p.store.Assign(ctx, c.owner, c.quota, slot.Holder, session, present[slot.Holder].joined)
+			if models.IsKind(err, models.KindNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			slot = &occupied
+		}
+		sh.remember(slot)
+	}
+	for holder, who := range present {
+		if sh.byHolder[holder] == nil {
+			sh.waiting[holder] = who
+		}
+	}
+	sh.readAt, sh.readEnd, sh.limit = now, p.now(), c.limit
+	return nil
+}
+
+// has tells whether a holder is there or has a slot reserved.
+func (sh *sheet) has(holder string) bool {
+	return sh.byHolder[holder] != nil || sh.there(holder)
+}
+
+// there tells whether a holder is there without a slot.
+func (sh *sheet) there(holder string) bool { return sh.waiting[holder].session != "" }
+
+// ahead is how many go before a claim: everybody with a slot, and of those
+// without one whoever came before; all of them, if it has not come.
+func (sh *sheet) ahead(c claim) int64 {
+	if c.joined.IsZero() {
+		return sh.used()
+	}
+	n := len(sh.byNumber)
+	for holder, who := range sh.waiting {
+		if order := who.joined.Compare(c.joined); order < 0 || order == 0 && holder < c.holder {
+			n++
+		}
+	}
+	return int64(n)
+}
+
+func (sh *sheet) used() int64 { return int64(len(sh.byNumber) + len(sh.waiting)) }
+
+// free is a number that nobody is known to have: the least, or with others
+// about who would try that too, any of those that may be given out.
+func (sh *sheet) free(limit int64, shared bool) int64 {
+	if shared {
+		most := sh.open(limit)
+		for n := 0; n < 8 && most > 0; n++ {
+			if number := 1 + rand.Int64N(most); sh.byNumber[number] == nil {
+				return number
+			}
+		}
+	}
+	for sh.byNumber[sh.lowest] != nil {
+		sh.lowest++
+	}
+	return sh.lowest
+}
+
+// open is the greatest number that may be given out. Who is there without a
+// number, or has a greater one (from before a limit was lowered), leaves fewer
+// for the rest: processes that keep to them can't give out too many together.
+func (sh *sheet) open(limit int64) int64 {
+	most := limit - int64(len(sh.waiting))
+	if most == limit && sh.greatest <= limit {
+		return limit
+	}
+	for {
+		beyond := int64(0)
+		for number := range sh.byNumber {
+			if number > most {
+				beyond++
+			}
+		}
+		next := limit - int64(len(sh.waiting)) - beyond
+		if next >= most {
+			return most
+		}
+		most = next
+	}
+}
+
+func (sh *sheet) remember(slot *models.Slot) {
+	sh.forget(slot.Holder)
+	if before := sh.byNumber[slot.Number]; before != nil {
+		sh.forget(before.Holder)
+	}
+	sh.byHolder[slot.Holder], sh.byNumber[slot.Number] = slot, slot
+	sh.greatest = max(sh.greatest, slot.Number)
+	if slot.Session != "" {
+		return
+	}
+	sh.reserved++
+	if sh.ends.IsZero() || slot.ExpiresAt.Before(sh.ends) {
+		sh.ends = slot.ExpiresAt
+	}
+}
+
+func (sh *sheet) forget(holder string) {
+	if slot := sh.byHolder[holder]; slot != nil {
+		delete(sh.byHolder, holder)
+		delete(sh.byNumber, slot.Number)
+		if slot.Session == "" {
+			sh.reserved--
+		}
+		sh.lowest = min(sh.lowest, slot.Number)
+	}
+}
+
+// expire lets go of the reservations that ended.
+func (sh *sheet) expire(now time.Time) {
+	if sh.ends.IsZero() || now.Before(sh.ends) {
+		return
+	}
+	sh.ends = time.Time{}
+	for holder, slot := range sh.byHolder {
+		switch {
+		case !slot.Live(now):
+			sh.forget(holder)
+		case slot.Session == "" && (sh.ends.IsZero() || slot.ExpiresAt.Before(sh.ends)):
+			sh.ends = slot.ExpiresAt
+		}
+	}
+}

@@ -1,0 +1,356 @@
+package quotas
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+)
+
+const (
+	// sheetsKept is how many quotas' slots are remembered.
+	sheetsKept = 10_000
+	// sheetFor is how long what is remembered is believed where this process
+	// is alone with the database, sharedSheetFor where others take slots too:
+	// then it is read anew, and what a crash left behind is put right.
+	sheetFor       = time.Minute
+	sharedSheetFor = 10 * time.Second
+	// fullFor is the least time a quota stays full in memory where other
+	// processes give slots back too; fullRest times as long as reading takes
+	// is the other bound, so that refusing does not become reading.
+	fullFor  = 250 * time.Millisecond
+	fullRest = 4
+	// slotsRead bounds the slots, and what is there, of one quota.
+	slotsRead = 2_000_000
+	// slotTries bounds how often a slot is looked for that somebody else
+	// takes first.
+	slotTries = 50
+	// slotsReleased is how many reservations a revocation reads at a time.
+	slotsReleased = 1000
+	// clusterLag is how much earlier than here the cluster's clock may say that
+	// somebody joined.
+	clusterLag = 5 * time.Second
+)
+
+// Slots lets as many in as a quota has slots. A slot is a document named by
+// its number, so the database refuses the one who comes too late, whichever
+// replica let them ask; memory only knows which number to try.
+type Slots struct {
+	store *database.Slots
+	// exact tells that no other process takes slots.
+	exact  bool
+	now    func() time.Time
+	sheets *lru.Cache[sheetKey, *sheet]
+	mu     sync.Mutex
+}
+
+// claim says who wants a slot of what.
+type claim struct {
+	owner  string
+	quota  models.Quota
+	limit  int64
+	holder string
+	// identity is of the participant it is reserved for.
+	identity string
+	// joined is when the holder's session began; zero for one that has not.
+	joined time.Time
+	// present gives the sessions that are there, by holder.
+	present func(context.Context) (map[string]holding, error)
+	// reread asks the database in any case, for what is claimed seldom.
+	reread bool
+	// asked is when the slot was asked for.
+	asked time.Time
+}
+
+// NewSlots remembers the slots in a repository; exact tells that no other
+// process changes it.
+func NewSlots(store *database.Slots, exact bool, now func() time.Time) (*Slots, error) {
+	sheets, err := lru.New[sheetKey, *sheet](sheetsKept)
+	if err != nil {
+		return nil, err
+	}
+	return &Slots{store: store, exact: exact, now: now, sheets: sheets}, nil
+}
+
+// errFull is why a slot is not to be had; how many are taken stands beside it.
+var errFull = errors.New("every slot is taken")
+
+// Reserve holds a slot for a claim's holder until a time, or until they take
+// it. made tells that it was not theirs before. used is how many are taken or
+// reserved, theirs included. errFull if every slot is.
+func (p *Slots) Reserve(ctx context.Context, c claim, until time.Time) (made bool, used usage, err error) {
+	used, err = p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
+		if held := sh.byHolder[c.holder]; held != nil {
+			shared := held.Session == "" && held.Identity != "" && held.Identity != c.identity
+			if p.exact && (held.Session != "" || !until.After(held.ExpiresAt) && !shared && now.Sub(held.ReservedAt) < clusterLag) {
+				return true, nil
+			}
+			if still, err := p.extend(ctx, sh, c, now, until, shared); still || err != nil {
+				return still, err
+			}
+		}
+		if sh.there(c.holder) {
+			return true, nil
+		}
+		made, err = p.take(ctx, sh, c, models.Slot{Identity: c.identity, ReservedAt: now, ExpiresAt: until}, now)
+		return made, err
+	})
+	return made, used, err
+}
+
+// Open answers nil if the claim's holder has a slot or could have one, or
+// errFull; it takes none.
+func (p *Slots) Open(ctx context.Context, c claim) (used usage, err error) {
+	return p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
+		if sh.has(c.holder) {
+			return true, nil
+		}
+		full, err := p.full(ctx, sh, c, now)
+		if full && err == nil && !sh.has(c.holder) {
+			err = errFull
+		}
+		return true, err
+	})
+}
+
+// Count tells how many slots are used, as the database says.
+func (p *Slots) Count(ctx context.Context, c claim) (used usage, err error) {
+	c.reread = true
+	return p.attempt(ctx, c, func(*sheet, claim, time.Time) (bool, error) { return true, nil })
+}
+
+// Assign gives a session the slot its holder reserved, or one that is free.
+// errFull if there is none.
+func (p *Slots) Assign(ctx context.Context, c claim, session string) (used usage, err error) {
+	return p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
+		held := sh.byHolder[c.holder]
+		if held != nil && held.Session != "" && (held.Session == session || held.JoinedAt.After(c.joined)) {
+			return true, nil // or somebody's who came back since
+		}
+		if held != nil || !p.exact {
+			slot, err := p.store.Assign(ctx, c.owner, c.quota, c.holder, session, c.joined)
+			if err == nil {
+				sh.remember(&slot)
+				delete(sh.waiting, c.holder)
+				return true, nil
+			}
+			if !models.IsKind(err, models.KindNotFound) {
+				return false, err
+			}
+			sh.forget(c.holder)
+		}
+		delete(sh.waiting, c.holder) // they do not stand in their own way
+		taken, err := p.take(ctx, sh, c, models.Slot{Session: session, JoinedAt: c.joined}, now)
+		if errors.Is(err, errFull) {
+			sh.waiting[c.holder] = holding{session, c.joined}
+		}
+		return taken, err
+	})
+}
+
+// attempt tries with what is known of a claim's quota until it is done, and
+// gives how many slots are used then.
+func (p *Slots) attempt(ctx context.Context, c claim, try func(*sheet, claim, time.Time) (done bool, err error)) (used usage, err error) {
+	c.asked = p.now() // before the wait: one reading answers all who wait
+	sh := p.sheet(c.owner, c.quota)
+	if err := sh.lock(ctx); err != nil {
+		return usage{}, err
+	}
+	defer sh.unlock()
+	for n := range slotTries {
+		now := p.now()
+		if err := p.refresh(ctx, sh, c, now, n == 0 && c.reread); err != nil {
+			return usage{}, err
+		}
+		if done, err := try(sh, c, now); done || err != nil {
+			return sh.usage(), err
+		}
+	}
+	return usage{}, models.Unavailable(errors.New("slots: others were first every time"))
+}
+
+// Vacate gives back the slot of a session that ended. If it ended before it
+// was heard of that it began, its slot is reserved still; joined is when it
+// began, zero if it never did: what was reserved after that is for another
+// token.
+func (p *Slots) Vacate(ctx context.Context, c claim, session string, joined time.Time) error {
+	sh := p.sheet(c.owner, c.quota)
+	if err := sh.lock(ctx); err != nil {
+		return err
+	}
+	defer sh.unlock()
+	if sh.waiting[c.holder].session == session {
+		delete(sh.waiting, c.holder)
+	}
+	held, passed := sh.byHolder[c.holder], joined.Add(clusterLag)
+	theirs := held != nil && held.Session == session
+	unheard := held != nil && held.Session == "" && !joined.IsZero() && !held.ReservedAt.After(passed)
+	known := p.exact && !sh.readAt.IsZero()
+	if theirs || !known {
+		if err := p.store.Vacate(ctx, c.owner, c.quota, c.holder, session); err != nil {
+			return err
+		}
+	}
+	if unheard || !known && !joined.IsZero() {
+		if err := p.store.Pass(ctx, c.owner, c.quota, c.holder, passed); err != nil {
+			return err
+		}
+	}
+	if theirs || unheard {
+		sh.forget(c.holder)
+	}
+	return nil
+}
+
+// Drop gives a reservation back, if it is for that identity alone ("" for
+// whomever).
+func (p *Slots) Drop(ctx context.Context, owner string, q models.Quota, holder, identity string) error {
+	sh := p.sheet(owner, q)
+	if err := sh.lock(ctx); err != nil {
+		return err
+	}
+	defer sh.unlock()
+	if err := p.store.DropReserved(ctx, owner, q, holder, identity); err != nil {
+		return err
+	}
+	if held := sh.byHolder[holder]; held != nil && held.Session == "" && (identity == "" || held.Identity == identity) {
+		sh.forget(holder)
+	}
+	return nil
+}
+
+// Release gives back what is reserved for an identity of a project alone, in
+// one room or ("") all.
+func (p *Slots) Release(ctx context.Context, project models.ProjectID, identity, room string) error {
+	owner := string(project)
+	if room != "" {
+		return errors.Join(p.Drop(ctx, owner, models.QuotaConcurrentParticipants, participantHolder(room, identity), identity),
+			p.Drop(ctx, owner, models.QuotaRooms, room, identity))
+	}
+	for {
+		reserved, err := p.store.ReservedOf(ctx, owner, identity, slotsReleased)
+		if err != nil {
+			return err
+		}
+		for i := range reserved {
+			if err := p.Drop(ctx, owner, reserved[i].Quota, reserved[i].Holder, identity); err != nil {
+				return err
+			}
+		}
+		if len(reserved) < slotsReleased {
+			return nil
+		}
+	}
+}
+
+// RoomEnded makes the slots of a room's participants be read anew, if
+// somebody in it has one still.
+func (p *Slots) RoomEnded(ctx context.Context, project models.ProjectID, room string) error {
+	sh := p.sheet(string(project), models.QuotaConcurrentParticipants)
+	if err := sh.lock(ctx); err != nil {
+		return err
+	}
+	defer sh.unlock()
+	inRoom := participantHolder(room, "")
+	for holder, slot := range sh.byHolder {
+		if slot.Session != "" && strings.HasPrefix(holder, inRoom) {
+			sh.readAt = time.Time{}
+			return nil
+		}
+	}
+	for holder := range sh.waiting {
+		if strings.HasPrefix(holder, inRoom) {
+			sh.readAt = time.Time{}
+			return nil
+		}
+	}
+	return nil
+}
+
+// participantHolder names a participant among a project's: no room's name has
+// a slash, and an identity is in a room once.
+func participantHolder(room, identity string) string { return room + "/" + identity }
+
+// extend makes a holder's reservation last longer; still tells that they have
+// a slot.
+func (p *Slots) extend(ctx context.Context, sh *sheet, c claim, now, until time.Time, shared bool) (still bool, err error) {
+	slot, err := p.store.Extend(ctx, c.owner, c.quota, c.holder, now, until, shared)
+	if models.IsKind(err, models.KindNotFound) {
+		slot, err = p.store.Held(ctx, c.owner, c.quota, c.holder)
+	}
+	switch {
+	case models.IsKind(err, models.KindNotFound):
+		sh.forget(c.holder)
+		return false, nil
+	case err != nil:
+		return false, err
+	case !slot.Live(now):
+		sh.forget(c.holder)
+		return false, nil
+	}
+	sh.remember(&slot)
+	return true, nil
+}
+
+// full tells whether every slot is taken. Where that may have changed it is
+// read anew.
+func (p *Slots) full(ctx context.Context, sh *sheet, c claim, now time.Time) (bool, error) {
+	if sh.ahead(c) < c.limit {
+		return false, nil
+	}
+	if p.exact || !sh.readAt.Before(c.asked) || now.Sub(sh.readEnd) < max(fullFor, fullRest*sh.readEnd.Sub(sh.readAt)) {
+		return true, nil
+	}
+	err := p.load(ctx, sh, c, now)
+	return sh.ahead(c) >= c.limit, err
+}
+
+// take tries one free number. It was not taken, without an error, if somebody
+// else was first: then the sheet knows more than before.
+func (p *Slots) take(ctx context.Context, sh *sheet, c claim, slot models.Slot, now time.Time) (taken bool, err error) {
+	full, err := p.full(ctx, sh, c, now)
+	switch {
+	case err != nil:
+		return false, err
+	case sh.has(c.holder):
+		return false, nil // as the reading found out
+	case full:
+		return false, errFull
+	}
+	number := sh.free(c.limit, !p.exact)
+	slot.ID, slot.Owner, slot.Quota = models.SlotID(c.owner, c.quota, number), c.owner, c.quota
+	slot.Number, slot.Holder = number, c.holder
+	err = p.store.Take(ctx, &slot)
+	if err == nil {
+		sh.remember(&slot)
+		return true, nil
+	}
+	if !models.IsKind(err, models.KindConflict) {
+		return false, err
+	}
+	// Either the holder has a slot or the number has a holder.
+	return false, errors.Join(
+		p.learn(ctx, sh, now, func() (models.Slot, error) { return p.store.Held(ctx, c.owner, c.quota, c.holder) }),
+		p.learn(ctx, sh, now, func() (models.Slot, error) { return p.store.Numbered(ctx, slot.ID) }))
+}
+
+// learn remembers a slot that was met, unless it has gone or ended.
+func (p *Slots) learn(ctx context.Context, sh *sheet, now time.Time, met func() (models.Slot, error)) error {
+	slot, err := met()
+	switch {
+	case models.IsKind(err, models.KindNotFound):
+		return nil
+	case err != nil:
+		return err
+	case !slot.Live(now):
+		return p.store.DropExpired(ctx, slot.ID, now)
+	}
+	sh.remember(&slot)
+	return nil
+}

@@ -1,0 +1,59 @@
+package quotas
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"pulse-control-plane/models"
+)
+
+// Spare tells whether a session that a quota did not allow may go on: a slot is
+// free by now, or the limit has changed. It implements evictions.Spare.
+func (s *Limits) Spare(ctx context.Context, session *models.UsageSession, v *models.Eviction) (bool, error) {
+	if v.Cause != models.EvictedByQuota {
+		return false, nil
+	}
+	limits, err := s.limitsOf(ctx, v.ProjectID)
+	if err != nil {
+		return false, err
+	}
+	limit := limits.quotas.Of(v.Quota)
+	switch {
+	case limits.gone:
+		return false, nil
+	case limit == 0:
+		return true, nil
+	case v.Quota.Monthly():
+		month, err := s.month(ctx, v.ProjectID, s.c.Now())
+		return err == nil && month.of(v.Quota) < float64(limit), err
+	}
+	c, limited := s.claimOf(session, &limits.quotas)
+	if !limited {
+		return true, nil
+	}
+	if _, err = s.slots.Assign(ctx, c, session.ID); errors.Is(err, errFull) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	// They may have left meanwhile, and then nobody else would give it back.
+	now, err := s.c.Sessions.Get(ctx, v.ProjectID, v.ID)
+	if err != nil || now.Open {
+		return err == nil, err
+	}
+	return true, s.slots.Vacate(ctx, c, session.ID, time.Time{})
+}
+
+// claimOf is the claim of a session to be there at the same time as others.
+func (s *Limits) claimOf(session *models.UsageSession, q *models.Quotas) (c claim, limited bool) {
+	switch {
+	case session.Meter() == models.MeterParticipantSeconds:
+		c = s.participant(session.ProjectID, q.ConcurrentParticipants, session.RoomName, session.Identity)
+	case session.Subject == models.SubjectRoom:
+		c = s.room(session.ProjectID, q.Rooms, session.RoomName, "")
+	}
+	c.joined = session.JoinedAt
+	return c, c.limit > 0
+}

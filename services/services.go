@@ -1,0 +1,379 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/crypto/bcrypt"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/evictions"
+	"pulse-control-plane/services/idempotency"
+	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/services/status"
+	"pulse-control-plane/services/tenancy"
+	"pulse-control-plane/services/tokens"
+	"pulse-control-plane/utils/bus"
+	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/secret"
+	"pulse-control-plane/utils/worker"
+)
+
+// Sizes of the caches in memory, in entries.
+const (
+	keyCacheSize     = 200_000
+	sessionCacheSize = 50_000
+)
+
+// secretCost is bcrypt's cost for API secrets. They are 256 random bits, which
+// no cost makes harder to guess; a high one would only slow down every replica
+// that meets a key for the first time.
+const secretCost = bcrypt.MinCost + 2
+
+// Cluster is what services ask of a LiveKit cluster.
+type Cluster interface {
+	metering.Lists
+	evictions.Cluster
+	Ping(ctx context.Context) error
+}
+
+// Config of New. Fields without "optional" in their comment are required.
+type Config struct {
+	// Clusters are the LiveKit clusters; the first signs tokens.
+	Clusters []livekit.Cluster
+	// Calls is what is asked of the first cluster; optional, by default its API.
+	Calls Cluster `optional:"true"`
+	// DataKey derives the keys of cursors and of sealed values.
+	DataKey secret.Value
+	// Pepper is mixed into every stored hash (API_KEY_PEPPER).
+	Pepper secret.Value
+	// JWTKeys sign access tokens: the first signs, all verify.
+	JWTKeys []secret.Value
+	// BcryptCost is that of passwords.
+	BcryptCost int
+	// SecretCost is that of API secrets; optional.
+	SecretCost int
+	// SignUp lets anybody found an organization; otherwise only the operator may.
+	SignUp bool
+	// Plans are the quotas of each plan; optional.
+	Plans models.PlanQuotas `optional:"true"`
+	// QuotaGrace is how long what goes on may go on once a month is used up.
+	QuotaGrace time.Duration
+	// ProjectRequestsPerMinute is the limit of a project on the free plan,
+	// PersonRequestsPerMinute that of a person; 0 is no limit.
+	ProjectRequestsPerMinute, PersonRequestsPerMinute int64
+	// Mailer sends invitations; optional, without it the inviter gets the token.
+	Mailer tenancy.Mailer `optional:"true"`
+	// InvitationURL is the page that invitations link to; optional.
+	InvitationURL string
+	// ReconcileInterval is the time between two comparisons with the cluster.
+	ReconcileInterval time.Duration
+	// Observer hears of every pass of long work; optional.
+	Observer worker.Observer `optional:"true"`
+	// Probes are further dependencies to watch; optional.
+	Probes []status.Probe
+	Log    zerolog.Logger
+	Now    func() time.Time
+}
+
+// Worker is long work that lasts as long as the process.
+type Worker struct {
+	Name string
+	// Run works until ctx ends.
+	Run func(ctx context.Context) error
+}
+
+// Services are all services over one engine.
+type Services struct {
+	KeyAuth       *auth.Keys
+	LoginSessions *auth.LoginSessions
+	Organizations *tenancy.Organizations
+	Projects      *tenancy.Projects
+	Members       *tenancy.Members
+	Invitations   *tenancy.Invitations
+	Keys          *tenancy.Keys
+	// Changes is where every write says what it changed; what another process
+	// changed is injected here.
+	Changes        *bus.Bus[models.Change]
+	Trail          *audit.Trail
+	AuditLogs      *audit.Logs
+	Tokens         *tokens.Minter
+	Revocations    *tokens.Revocations
+	Limits         *quotas.Limits
+	Enforcer       *quotas.Enforcer
+	Evictions      *evictions.Queue
+	Inbox          *metering.Inbox
+	InboxWorker    *metering.InboxWorker
+	Counters       *metering.Counters
+	Totals         *metering.Totals
+	Usage          *metering.Usage
+	Reconciliation *metering.Reconciliation
+	Idempotency    *idempotency.Store
+	Status         *status.Monitor
+	workers        []Worker
+}
+
+// New builds every service over an engine whose schema is in place. It starts
+// nothing: Workers does the long work. It fails if a required field is missing.
+func New(engine database.Engine, c Config) (*Services, error) {
+	if err := required.Fields(c); err != nil {
+		return nil, err
+	}
+	if len(c.Clusters) == 0 || len(c.JWTKeys) == 0 {
+		return nil, errors.New("services: Clusters and JWTKeys are required")
+	}
+	if c.Calls == nil {
+		c.Calls = livekit.NewClient(c.Clusters[0])
+	}
+	if c.SecretCost == 0 {
+		c.SecretCost = secretCost
+	}
+	b := &builder{Config: c, engine: engine, stores: newStores(engine), process: ids.New("proc_")}
+	b.holder = b.process
+	if engine.Exclusive() {
+		// The holder of every lease before is gone, however it ended: there is
+		// nothing to wait for.
+		b.holder = "the only process"
+	}
+	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.tenancy, b.tokens, b.inbox, b.workers} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return &b.out, nil
+}
+
+// Workers are the long work of this process, to be run side by side.
+func (s *Services) Workers() []Worker { return s.workers }
+
+// stores are the repositories over the engine.
+type stores struct {
+	organizations *database.Organizations
+	users         *database.Users
+	projects      *database.Projects
+	keys          *database.APIKeys
+	logins        *database.Sessions
+	auditLogs     *database.AuditLogs
+	sessions      *database.UsageSessions
+	facts         *database.UsageMetrics
+	totals        *database.UsageTotals
+	events        *database.LiveKitEvents
+	leases        *database.Leases
+}
+
+func newStores(engine database.Engine) stores {
+	return stores{
+		organizations: database.NewOrganizations(engine), users: database.NewUsers(engine),
+		projects: database.NewProjects(engine), keys: database.NewAPIKeys(engine), logins: database.NewSessions(engine),
+		auditLogs: database.NewAuditLogs(engine), sessions: database.NewUsageSessions(engine),
+		facts: database.NewUsageMetrics(engine), totals: database.NewUsageTotals(engine),
+		events: database.NewLiveKitEvents(engine), leases: database.NewLeases(engine),
+	}
+}
+
+// builder holds what the steps of New share.
+type builder struct {
+	Config
+	stores
+	engine database.Engine
+	// process names this start of the process; holder is its name for leases.
+	process, holder string
+
+	cursors            *cursor.Codec
+	passwords, secrets *hashing.Hasher
+	// evicting works on the queue of evictions.
+	evicting *worker.Worker
+	out      Services
+}
+
+func (b *builder) foundations() (err error) {
+	var wrong error
+	b.out.Changes = bus.New[models.Change](busLog{b.Log})
+	b.cursors = cursor.New(secret.Derive([]byte(b.DataKey.Reveal()), "cursors"))
+	b.passwords, err = hashing.NewHasher(b.Pepper, b.BcryptCost)
+	wrong = errors.Join(wrong, err)
+	b.secrets, err = hashing.NewHasher(b.Pepper, b.SecretCost)
+	wrong = errors.Join(wrong, err)
+	b.out.Trail, err = audit.NewTrail(b.auditLogs, b.Now)
+	wrong = errors.Join(wrong, err)
+	b.out.AuditLogs = audit.NewLogs(b.auditLogs, b.cursors)
+	b.out.Idempotency, err = idempotency.NewStore(database.NewIdempotencyKeys(b.engine), []byte(b.DataKey.Reveal()), b.Now)
+	return errors.Join(wrong, err)
+}
+
+func (b *builder) authentication() (err error) {
+	verified, err := hashing.NewVerified(keyCacheSize, b.Now)
+	if err != nil {
+		return err
+	}
+	b.out.KeyAuth, err = auth.NewKeys(auth.KeysConfig{
+		APIKeys: b.keys, Projects: b.projects, Organizations: b.organizations, Hasher: b.secrets, Verified: verified, Changes: b.out.Changes,
+		CacheSize: keyCacheSize, Exact: b.engine.Exclusive(), Plans: b.Plans, RequestsPerMinute: b.ProjectRequestsPerMinute, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.LoginSessions, err = auth.NewLoginSessions(auth.LoginSessionsConfig{
+		Users: b.users, Sessions: b.logins, Organizations: b.organizations, Hasher: b.passwords, Changes: b.out.Changes,
+		Keys: b.JWTKeys, CacheSize: sessionCacheSize, Exact: b.engine.Exclusive(),
+		RequestsPerMinute: b.PersonRequestsPerMinute, Trail: b.out.Trail, Now: b.Now,
+	})
+	return err
+}
+
+func (b *builder) metering() (err error) {
+	b.out.Inbox = metering.NewInbox(b.events, b.Clusters, b.Now)
+	b.out.Counters = metering.NewCounters(b.facts, b.totals, b.process, b.Log, b.Now)
+	b.out.Totals, err = metering.NewTotals(metering.TotalsConfig{
+		Totals: b.totals, Facts: b.facts, Sessions: b.sessions, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Usage, err = metering.NewUsage(metering.UsageConfig{
+		Projects: b.projects, Sessions: b.sessions, Facts: b.facts, Events: b.events, Stored: b.totals,
+		Totals: b.out.Totals, Cursors: b.cursors, Now: b.Now,
+	})
+	return err
+}
+
+func (b *builder) quotas() (err error) {
+	b.out.Limits, err = quotas.NewLimits(quotas.Config{
+		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
+		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
+		Exclusive: b.engine.Exclusive(), Plans: b.Plans, Log: b.Log, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Evictions, err = evictions.NewQueue(evictions.Config{
+		Store: database.NewEvictions(b.engine), Sessions: b.sessions, Cluster: b.Calls, Spare: b.out.Limits.Spare, Wake: func() { b.evicting.Wake() },
+		Log: b.Log, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Enforcer, err = quotas.NewEnforcer(quotas.EnforcerConfig{
+		Limits: b.out.Limits, Evictions: b.out.Evictions, Grace: b.QuotaGrace,
+	})
+	return err
+}
+
+func (b *builder) tenancy() (err error) {
+	var wrong error
+	b.out.Organizations, err = tenancy.NewOrganizations(tenancy.OrganizationsConfig{
+		Organizations: b.organizations, Users: b.users, Projects: b.projects, Logins: b.logins, Sessions: b.out.LoginSessions,
+		KeyAuth: b.out.KeyAuth, Hasher: b.passwords, Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, SignUp: b.SignUp, Now: b.Now,
+	})
+	wrong = errors.Join(wrong, err)
+	b.out.Projects, err = tenancy.NewProjects(tenancy.ProjectsConfig{
+		Projects: b.projects, Organizations: b.organizations, APIKeys: b.keys, KeyAuth: b.out.KeyAuth, Hasher: b.secrets,
+		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Now: b.Now,
+	})
+	wrong = errors.Join(wrong, err)
+	b.out.Members, err = tenancy.NewMembers(tenancy.MembersConfig{
+		Organizations: b.organizations, Users: b.users, APIKeys: b.keys, Sessions: b.out.LoginSessions, KeyAuth: b.out.KeyAuth,
+		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Now: b.Now,
+	})
+	wrong = errors.Join(wrong, err)
+	b.out.Invitations, err = tenancy.NewInvitations(tenancy.InvitationsConfig{
+		Invitations: database.NewInvitations(b.engine), Organizations: b.organizations, Users: b.users, Members: b.out.Members,
+		Hasher: b.passwords, Sessions: b.out.LoginSessions, Cursors: b.cursors, Trail: b.out.Trail, Now: b.Now,
+		Mailer: b.Mailer, AcceptURL: b.InvitationURL,
+	})
+	wrong = errors.Join(wrong, err)
+	b.out.Keys, err = tenancy.NewKeys(tenancy.KeysConfig{
+		APIKeys: b.keys, Projects: b.projects, KeyAuth: b.out.KeyAuth, Hasher: b.secrets, Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Now: b.Now,
+	})
+	return errors.Join(wrong, err)
+}
+
+func (b *builder) tokens() (err error) {
+	b.out.Revocations, err = tokens.NewRevocations(tokens.RevocationsConfig{
+		Store: database.NewRevocations(b.engine), Sessions: b.sessions, Slots: b.out.Limits.Slots(), Evictions: b.out.Evictions,
+		Cluster: b.Calls, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
+	})
+	b.out.Tokens = tokens.NewMinter(b.Clusters[0], b.out.Counters, b.out.Revocations, b.out.Limits, b.Now)
+	return err
+}
+
+func (b *builder) inbox() (err error) {
+	b.out.InboxWorker, err = metering.NewInboxWorker(metering.InboxWorkerConfig{
+		Inbox: b.out.Inbox, Events: b.events, Leases: b.leases, Holder: b.holder, Log: b.Log,
+		Consumers: []metering.Consumer{
+			metering.NewRecorder(b.sessions, b.facts, b.totals, b.Now), b.out.Revocations, b.out.Enforcer,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Reconciliation, err = metering.NewReconciliation(metering.ReconciliationConfig{
+		Cluster: b.Calls, Name: b.Clusters[0].APIKey, Inbox: b.out.Inbox, Sessions: b.sessions,
+		Sightings: database.NewSightings(b.engine), Log: b.Log,
+	})
+	b.out.Status = status.New(b.Now, append([]status.Probe{
+		{Name: "database", Check: b.engine.Ping, Essential: true},
+		{Name: "livekit", Check: b.Calls.Ping},
+		{Name: "events", Check: b.out.Inbox.Check},
+	}, b.Probes...)...)
+	return err
+}
+
+// workers declares all long work: what a pass does, how often it runs, how long
+// it may take and, for what one replica does for all, how long the others wait
+// for one that died.
+func (b *builder) workers() error {
+	s := &b.out
+	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer}
+	flush := func(last time.Duration) worker.Options {
+		o := site.Options()
+		o.Last = last // what is in memory when the process stops
+		return o
+	}
+	settle := site.Led(15*time.Second, s.Totals.CatchUp)
+	settle.Rest = 4 // a pass that took long leaves the database to others
+	s.workers = append(s.workers, Worker{"inbox", s.InboxWorker.Run})
+	for _, w := range []struct {
+		config  worker.Config
+		options worker.Options
+	}{
+		{worker.Config{Name: "key_uses", Pass: worker.Simple(s.KeyAuth.Uses().Flush), Every: 10 * time.Second, Deadline: 10 * time.Second}, flush(5 * time.Second)},
+		{worker.Config{Name: "usage_counters", Pass: worker.Simple(s.Counters.Flush), Every: time.Second, Deadline: 10 * time.Second}, flush(5 * time.Second)},
+		{worker.Config{Name: "usage_totals", Pass: worker.Simple(s.Totals.Settle), Every: time.Second, Deadline: time.Minute}, settle},
+		{worker.Config{Name: "reconciliation", Pass: worker.Simple(s.Reconciliation.Compare), Every: b.ReconcileInterval, Deadline: time.Minute}, site.Led(30*time.Second, nil)},
+		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, site.Options()},
+		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
+		{worker.Config{Name: "evictions", Pass: s.Evictions.Work, Every: time.Second, Deadline: time.Minute}, site.Options()},
+	} {
+		running, err := worker.New(w.config, w.options)
+		if err != nil {
+			return err
+		}
+		if w.config.Name == "evictions" {
+			b.evicting = running
+		}
+		s.workers = append(s.workers, Worker{running.Name(), running.Run})
+	}
+	return nil
+}
+
+// busLog logs what goes wrong on the bus of changes.
+type busLog struct{ log zerolog.Logger }
+
+func (busLog) Delivered(int, bool) {}
+
+func (l busLog) WasReset() { l.log.Info().Msg("caches: dropped, since changes may have been missed") }
+
+func (l busLog) Panicked(value any, stack []byte) {
+	l.log.Error().Interface("panic", value).Bytes("stack", stack).Msg("caches: a subscriber panicked")
+}

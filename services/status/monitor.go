@@ -1,0 +1,164 @@
+package status
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	// probeTimeout bounds the check of one component.
+	probeTimeout = 2 * time.Second
+	// probeFor is how long a measurement answers for: a page that polls, or
+	// many pages, do not become load on what they watch.
+	probeFor = 2 * time.Second
+	// patience is how long a report waits for the new measurement of a
+	// component that is not essential before it repeats the last one: one that
+	// hangs must not make readiness too slow for those who poll it.
+	patience = 100 * time.Millisecond
+)
+
+// Probe measures one thing Pulse depends on.
+type Probe struct {
+	Name  string
+	Check func(context.Context) error
+	// Essential: without it Pulse serves nothing new, so it is not ready.
+	Essential bool
+}
+
+// State is how a component, or all of them together, is.
+type State string
+
+// The states, as status pages call them.
+const (
+	Operational State = "operational"
+	Degraded    State = "degraded"
+	Down        State = "down"
+)
+
+// Component is one measured dependency.
+type Component struct {
+	Name      string
+	State     State
+	Latency   time.Duration
+	CheckedAt time.Time
+}
+
+// Report is the measured state of the installation.
+type Report struct {
+	// State is down without an essential component, degraded without another.
+	State      State
+	Components []Component
+	Uptime     time.Duration
+}
+
+// Monitor measures the components when asked, each at most every probeFor.
+type Monitor struct {
+	probes  []*watched
+	now     func() time.Time
+	started time.Time
+}
+
+// watched is a component with its last measurement.
+type watched struct {
+	Probe
+	mu sync.Mutex
+	// last is nil before the first measurement.
+	last *Component
+	// running is closed when the measurement in progress ends; nil: there is
+	// none.
+	running chan struct{}
+}
+
+// New starts the clock of the uptime.
+func New(now func() time.Time, probes ...Probe) *Monitor {
+	s := &Monitor{now: now, started: now()}
+	for _, p := range probes {
+		s.probes = append(s.probes, &watched{Probe: p})
+	}
+	return s
+}
+
+// Report measures what was not measured lately, all at once. It waits for the
+// essential components and for those never measured before; for the others
+// only as long as its patience.
+func (s *Monitor) Report(ctx context.Context) Report {
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	running := make([]<-chan struct{}, len(s.probes))
+	for i, w := range s.probes {
+		running[i] = s.renew(ctx, w)
+	}
+	report := Report{State: Operational, Uptime: s.now().Sub(s.started)}
+	for i, w := range s.probes {
+		c := w.wait(running[i], patient)
+		report.Components = append(report.Components, c)
+		switch {
+		case c.State == Operational:
+		case w.Essential:
+			report.State = Down
+		case report.State == Operational:
+			report.State = Degraded
+		}
+	}
+	return report
+}
+
+// renew measures a component again unless its last measurement is fresh, and
+// gives what is closed when that is done; nil where there is nothing to wait
+// for. A measurement does not stop when the asker hangs up: others wait for the
+// same one.
+func (s *Monitor) renew(ctx context.Context, w *watched) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.last != nil && s.now().Sub(w.last.CheckedAt) < probeFor {
+		return nil
+	}
+	if w.running == nil {
+		done := make(chan struct{})
+		w.running = done
+		go func() {
+			c := s.measure(context.WithoutCancel(ctx), w.Probe)
+			w.mu.Lock()
+			w.last, w.running = &c, nil
+			w.mu.Unlock()
+			close(done)
+		}()
+	}
+	return w.running
+}
+
+func (s *Monitor) measure(ctx context.Context, p Probe) Component {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	start := time.Now()
+	err := p.Check(ctx)
+	c := Component{Name: p.Name, State: Operational, Latency: time.Since(start), CheckedAt: s.now()}
+	if err != nil {
+		c.State = Down
+	}
+	return c
+}
+
+// wait gives the measurement that is running when it is done, or the last one
+// when patience ends before that.
+func (w *watched) wait(running <-chan struct{}, patient context.Context) Component {
+	w.mu.Lock()
+	last := w.last
+	w.mu.Unlock()
+	switch {
+	case running == nil:
+		return *last
+	case last == nil || w.Essential:
+		<-running
+	default:
+		select {
+		case <-running:
+		case <-patient.Done():
+			return *last
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return *w.last
+}

@@ -1,0 +1,115 @@
+package tenancy
+
+import (
+	"context"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/auth"
+	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/secret"
+)
+
+// AcceptInput accepts an invitation, from somewhere.
+type AcceptInput struct {
+	Token    secret.Value
+	Name     string
+	Password secret.Value
+	Origin   models.Origin
+}
+
+// Accept makes whoever was invited a member, logged in. invalid
+// (invalid_invitation) for a token that is unknown, used, replaced, revoked or
+// expired; conflict email_taken when the address has an account; forbidden
+// organization_suspended. The audit trail hears only of tokens that are good:
+// those made up must not make a tenant's chain grow.
+func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp, err error) {
+	now := s.c.Now()
+	invitation, err := s.c.Invitations.ByToken(ctx, secret.Digest(in.Token.Reveal()), now)
+	if err != nil {
+		return SignedUp{}, orInvalidInvitation(err)
+	}
+	org, err := s.c.Organizations.Get(ctx, models.TenantOf(invitation.OrgID), invitation.OrgID)
+	switch {
+	case err != nil:
+		return SignedUp{}, orInvalidInvitation(err)
+	case org.Suspended():
+		return SignedUp{}, auth.ErrSuspended()
+	}
+	hash, err := s.c.Hasher.HashPassword(ctx, in.Password)
+	if err != nil {
+		return SignedUp{}, err
+	}
+	user := models.User{
+		ID: models.UserID(ids.New(models.UserPrefix)), OrgID: org.ID, Email: invitation.Email, Name: in.Name,
+		Role: invitation.Role, PasswordHash: hash, CreatedAt: now, UpdatedAt: now,
+	}
+	entry, err := s.c.Trail.Begin(ctx, &models.Principal{
+		Kind: models.CallerPerson, OrgID: org.ID, UserID: user.ID, Role: user.Role, Origin: in.Origin,
+	}, audit.Event{
+		OrgID: org.ID, Action: "invitation.accepted", Type: "invitation", ID: string(invitation.ID),
+		After: map[string]any{"user_id": user.ID, "email": user.Email, "name": user.Name, "role": user.Role},
+	})
+	if err != nil {
+		return SignedUp{}, err
+	}
+	defer entry.End(ctx, &err)
+	// Closed first, so that it works once whatever happens: a crash here costs
+	// a new invitation.
+	if _, err := s.c.Invitations.Accept(ctx, invitation.ID, now); err != nil {
+		return SignedUp{}, orInvalidInvitation(err)
+	}
+	if err := s.c.Users.Insert(ctx, &user); err != nil {
+		// The address may be free later, and the database back.
+		if again := s.c.Invitations.Reopen(ctx, invitation.ID, invitation.PendingKey); again != nil &&
+			!models.IsKind(again, models.KindConflict) {
+			return SignedUp{}, again
+		}
+		return SignedUp{}, err
+	}
+	// Closing an organization sets the addresses free that it finds; one that
+	// came in after that would stay taken for good.
+	if org, err = s.c.Organizations.Get(ctx, models.TenantOf(org.ID), org.ID); err != nil {
+		if models.IsKind(err, models.KindNotFound) {
+			if err := s.c.Users.ReleaseOf(ctx, invitation.OrgID); err != nil {
+				return SignedUp{}, err
+			}
+		}
+		return SignedUp{}, orInvalidInvitation(err)
+	}
+	if invitation.Role == models.RoleOwner {
+		if org, err = s.c.Members.join(ctx, org.ID, user.ID); err != nil {
+			return SignedUp{}, err
+		}
+	}
+	login, err := s.c.Sessions.Begin(ctx, user)
+	user.Role = org.RoleOf(&user)
+	return SignedUp{Organization: org, User: user, Login: login}, err
+}
+
+// join makes a new member an owner.
+func (s *Members) join(ctx context.Context, id models.OrganizationID, user models.UserID) (models.Organization, error) {
+	var org models.Organization
+	err := retry(func() (err error) {
+		if org, err = s.c.Organizations.Get(ctx, models.TenantOf(id), id); err != nil {
+			return err
+		}
+		if _, err := s.c.Users.Member(ctx, models.TenantOf(id), id, user); err != nil {
+			return err
+		}
+		return s.addOwner(ctx, &org, user)
+	})
+	org.OwnerIDs = with(org.OwnerIDs, user)
+	return org, err
+}
+
+// orInvalidInvitation says of what is not there that the token is no good.
+func orInvalidInvitation(err error) error {
+	if !models.IsKind(err, models.KindNotFound) {
+		return err
+	}
+	refused := models.NewError(models.KindInvalid, "invalid_invitation",
+		"This invitation is not valid: it may have been used, replaced, revoked, or have expired.")
+	refused.Fields = []models.FieldError{{Location: "body.token", Message: "is not an open invitation"}}
+	return refused
+}

@@ -1,0 +1,219 @@
+package tenancy
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"text/template"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/paging"
+	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/secret"
+)
+
+//go:embed invitation.txt
+var invitationText string
+
+// Mail is a plain text for one address.
+type Mail struct {
+	To, Subject, Text string
+}
+
+// Mailer sends mails. Send returns nil when a server has taken the mail,
+// otherwise unavailable.
+type Mailer interface {
+	Send(ctx context.Context, m Mail) error
+}
+
+// Invitations bring people into organizations.
+type Invitations struct {
+	c    InvitationsConfig
+	text *template.Template
+}
+
+// InvitationsConfig of NewInvitations.
+type InvitationsConfig struct {
+	Invitations   *database.Invitations
+	Organizations *database.Organizations
+	Users         *database.Users
+	Members       *Members
+	// Hasher hashes the password of a new member; Sessions logs them in.
+	Hasher   *hashing.Hasher
+	Sessions *auth.LoginSessions
+	Cursors  *cursor.Codec
+	// Trail records every change.
+	Trail *audit.Trail
+	Now   func() time.Time
+	// Mailer sends the invitations; nil returns their tokens to the inviter.
+	Mailer Mailer `optional:"true"`
+	// AcceptURL is the page mails link to, with "#token=" and the token after
+	// it, where no server logs it; "" puts the token itself into mails.
+	AcceptURL string
+}
+
+// NewInvitations builds the service. It fails if a required field is missing.
+func NewInvitations(c InvitationsConfig) (*Invitations, error) {
+	text, err := template.New("invitation").Parse(invitationText)
+	return &Invitations{c: c, text: text}, errors.Join(err, required.Fields(c))
+}
+
+// InvitationInput asks an address into an organization.
+type InvitationInput struct {
+	Email string
+	Role  models.Role
+}
+
+// Invited is a new invitation. Token is zero when it went out by mail.
+type Invited struct {
+	Invitation models.Invitation
+	Token      secret.Value
+}
+
+// Create invites an address; an open invitation of the same address ends. Only
+// owners invite owners. conflict already_member, too_many_invitations.
+//
+// The mail goes out before anything is stored, while the caller waits: when it
+// can not be sent the answer is unavailable (mail_not_sent), an earlier
+// invitation still works, and the caller simply tries again.
+func (s *Invitations) Create(ctx context.Context, actor *models.Principal, id models.OrganizationID, in InvitationInput) (out Invited, err error) {
+	if err := actor.May(models.ActionInvitationsWrite); err != nil {
+		return Invited{}, err
+	}
+	if in.Role == models.RoleOwner {
+		if err := actor.May(models.ActionOwnersWrite); err != nil {
+			return Invited{}, err
+		}
+	}
+	org, err := s.c.Organizations.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return Invited{}, err
+	}
+	now, email := s.c.Now(), models.FoldEmail(in.Email)
+	if err := s.mayInvite(ctx, id, email, now); err != nil {
+		return Invited{}, err
+	}
+	token := newAcceptToken()
+	out = Invited{Token: token, Invitation: models.Invitation{
+		ID: models.InvitationID(ids.New(models.InvitationPrefix)), OrgID: id, Email: email, Role: in.Role,
+		TokenHash: secret.Digest(token.Reveal()), InvitedBy: actor.UserID, PendingKey: models.PendingKeyOf(id, email),
+		CreatedAt: now, ExpiresAt: now.Add(models.InvitationTTL),
+	}}
+	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
+		OrgID: id, Action: "invitation.created", Type: "invitation", ID: string(out.Invitation.ID), After: map[string]any{"email": email, "role": in.Role},
+	})
+	if err != nil {
+		return Invited{}, err
+	}
+	defer entry.End(ctx, &err)
+	if s.c.Mailer != nil {
+		if err := s.send(ctx, actor, &org, &out); err != nil {
+			return Invited{}, err
+		}
+		out.Token = secret.Value{}
+	}
+	err = retry(func() error {
+		if err := s.c.Invitations.Replace(ctx, out.Invitation.PendingKey); err != nil {
+			return err
+		}
+		err := s.c.Invitations.Insert(ctx, &out.Invitation)
+		if models.HasCode(err, "invitation_pending") {
+			return errConcurrentChange()
+		}
+		return err
+	})
+	return out, err
+}
+
+// mayInvite refuses who is in already, and more invitations than are bounded.
+func (s *Invitations) mayInvite(ctx context.Context, id models.OrganizationID, email string, now time.Time) error {
+	// That an address belongs to somebody elsewhere is not told to the inviter.
+	if user, err := s.c.Users.ByEmail(ctx, email); err == nil && user.OrgID == id {
+		return models.Conflict("already_member", "This person is a member already.")
+	} else if err != nil && !models.IsKind(err, models.KindNotFound) {
+		return err
+	}
+	open, err := s.c.Invitations.CountPending(ctx, id, now, models.MaxPendingInvitations)
+	if err == nil && open >= models.MaxPendingInvitations {
+		return models.Conflict("too_many_invitations", "Too many invitations are open; revoke some first.")
+	}
+	return err
+}
+
+func (s *Invitations) send(ctx context.Context, actor *models.Principal, org *models.Organization, i *Invited) error {
+	inviter := ""
+	if actor.Kind == models.CallerPerson {
+		user, err := s.c.Users.Get(ctx, actor.Tenant(), actor.UserID)
+		if err != nil {
+			return err
+		}
+		inviter = user.Email
+	}
+	link := ""
+	if s.c.AcceptURL != "" {
+		link = s.c.AcceptURL + "#token=" + i.Token.Reveal()
+	}
+	var text strings.Builder
+	if err := s.text.Execute(&text, map[string]any{
+		"Inviter": inviter, "Organization": org.Name, "Role": string(i.Invitation.Role), "Link": link,
+		"Token": i.Token.Reveal(), "Email": i.Invitation.Email, "ExpiresAt": i.Invitation.ExpiresAt,
+	}); err != nil {
+		return models.Internal(err)
+	}
+	err := s.c.Mailer.Send(ctx, Mail{
+		To: i.Invitation.Email, Subject: "You are invited to " + org.Name + " on Pulse", Text: text.String(),
+	})
+	if models.IsKind(err, models.KindUnavailable) {
+		return models.NewError(models.KindUnavailable, "mail_not_sent",
+			"The invitation could not be mailed, so nobody was invited; try again.").Because(err)
+	}
+	return err
+}
+
+// List reads a page of an organization's open invitations.
+func (s *Invitations) List(ctx context.Context, actor *models.Principal, id models.OrganizationID, p paging.Request) (paging.Page[models.Invitation], error) {
+	if err := actor.May(models.ActionInvitationsRead); err != nil {
+		return paging.Page[models.Invitation]{}, err
+	}
+	if _, err := s.c.Organizations.Get(ctx, actor.Tenant(), id); err != nil {
+		return paging.Page[models.Invitation]{}, err
+	}
+	return paging.ByID(s.c.Cursors, actor, "invitations|"+string(id), p, func(at database.Page) ([]models.Invitation, error) {
+		return s.c.Invitations.List(ctx, id, s.c.Now(), at)
+	}, func(i models.Invitation) string { return string(i.ID) })
+}
+
+// Revoke ends an open invitation.
+func (s *Invitations) Revoke(ctx context.Context, actor *models.Principal, org models.OrganizationID, id models.InvitationID) (err error) {
+	if err := actor.May(models.ActionInvitationsWrite); err != nil {
+		return err
+	}
+	if _, err := s.c.Organizations.Get(ctx, actor.Tenant(), org); err != nil {
+		return err
+	}
+	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
+		OrgID: org, Action: "invitation.revoked", Type: "invitation", ID: string(id),
+	})
+	if err != nil {
+		return err
+	}
+	defer entry.End(ctx, &err)
+	return s.c.Invitations.Revoke(ctx, org, id, s.c.Now())
+}
+
+// newAcceptToken makes a token of 256 random bits.
+func newAcceptToken() secret.Value {
+	var random [32]byte
+	rand.Read(random[:]) //nolint:errcheck // documented never to fail
+	return secret.New(base64.RawURLEncoding.EncodeToString(random[:]))
+}

@@ -1,0 +1,215 @@
+package tenancy
+
+import (
+	"context"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/paging"
+	"pulse-control-plane/utils/bus"
+	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/required"
+)
+
+// Members are the people of the organizations: who is in, as what.
+type Members struct{ c MembersConfig }
+
+// MembersConfig of NewMembers; every field is required.
+type MembersConfig struct {
+	Organizations *database.Organizations
+	Users         *database.Users
+	APIKeys       *database.APIKeys
+	Sessions      *auth.LoginSessions
+	KeyAuth       *auth.Keys
+	Cursors       *cursor.Codec
+	// Changes hears what every write changed.
+	Changes *bus.Bus[models.Change]
+	// Trail records every change.
+	Trail *audit.Trail
+	Now   func() time.Time
+}
+
+// NewMembers builds the service. It fails if a required field is missing.
+func NewMembers(c MembersConfig) (*Members, error) {
+	return &Members{c}, required.Fields(c)
+}
+
+// List reads a page of the people of an organization.
+func (s *Members) List(ctx context.Context, actor *models.Principal, id models.OrganizationID, p paging.Request) (paging.Page[models.User], error) {
+	if err := actor.May(models.ActionMembersRead); err != nil {
+		return paging.Page[models.User]{}, err
+	}
+	org, err := s.c.Organizations.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return paging.Page[models.User]{}, err
+	}
+	page, err := paging.ByID(s.c.Cursors, actor, "members|"+string(id), p, func(at database.Page) ([]models.User, error) {
+		return s.c.Users.List(ctx, actor.Tenant(), id, at)
+	}, func(u models.User) string { return string(u.ID) })
+	for i := range page.Items {
+		page.Items[i].Role = org.RoleOf(&page.Items[i])
+	}
+	return page, err
+}
+
+// Get reads one person of an organization.
+func (s *Members) Get(ctx context.Context, actor *models.Principal, id models.OrganizationID, user models.UserID) (models.User, error) {
+	if err := actor.May(models.ActionMembersRead); err != nil {
+		return models.User{}, err
+	}
+	_, member, err := s.read(ctx, actor, id, user)
+	return member, err
+}
+
+// read gives an organization and one person of it. The organization comes
+// first: its MembersVersion then vouches for the person, see SetMembers.
+func (s *Members) read(ctx context.Context, actor *models.Principal, id models.OrganizationID, user models.UserID) (models.Organization, models.User, error) {
+	org, err := s.c.Organizations.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return models.Organization{}, models.User{}, err
+	}
+	member, err := s.c.Users.Member(ctx, actor.Tenant(), id, user)
+	member.Role = org.RoleOf(&member)
+	return org, member, err
+}
+
+// ChangeRole makes a person something else in their organization. Only owners
+// make owners of people and people of owners; conflict last_owner for the only
+// one.
+func (s *Members) ChangeRole(ctx context.Context, actor *models.Principal, id models.OrganizationID, user models.UserID, role models.Role) (member models.User, err error) {
+	if err := actor.May(models.ActionMembersWrite); err != nil {
+		return models.User{}, err
+	}
+	_, before, err := s.read(ctx, actor, id, user)
+	if err != nil {
+		return models.User{}, err
+	}
+	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
+		OrgID: id, Action: "member.role_changed", Type: "user", ID: string(user), Before: map[string]any{"role": before.Role}, After: map[string]any{"role": role},
+	})
+	if err != nil {
+		return models.User{}, err
+	}
+	defer entry.End(ctx, &err)
+	err = retry(func() error {
+		var org models.Organization
+		var err error
+		if org, member, err = s.read(ctx, actor, id, user); err != nil || member.Role == role {
+			return err
+		}
+		if member.Role == models.RoleOwner || role == models.RoleOwner {
+			if err := actor.May(models.ActionOwnersWrite); err != nil {
+				return err
+			}
+		}
+		was := member.Role
+		member.Role = role
+		if role == models.RoleOwner {
+			return s.addOwner(ctx, &org, user)
+		}
+		if was == models.RoleOwner && lastOwner(&org, user) {
+			return errLastOwner()
+		}
+		// While the organization lists them as an owner, this says nothing yet.
+		if _, err := s.c.Users.SetRole(ctx, actor.Tenant(), id, user, role, s.c.Now()); err != nil {
+			return err
+		}
+		if was != models.RoleOwner {
+			return nil
+		}
+		return s.setMembers(ctx, &org, without(org.OwnerIDs, user), org.LeavingIDs)
+	})
+	s.c.Changes.Publish(models.UserChanged(user))
+	return member, err
+}
+
+// RemoveInput is a person to remove from an organization.
+type RemoveInput struct {
+	OrgID  models.OrganizationID
+	UserID models.UserID
+	// RevokeKeys also ends the key pairs the person made.
+	RevokeKeys bool
+}
+
+// Remove puts a person out of an organization, or lets the caller leave it:
+// their sessions end and their address is free. Only owners remove owners;
+// conflict last_owner for the only one.
+func (s *Members) Remove(ctx context.Context, actor *models.Principal, in RemoveInput) (err error) {
+	action := models.ActionMembersWrite
+	if actor.UserID == in.UserID {
+		action = models.ActionMembersLeave
+	}
+	if err := actor.May(action); err != nil {
+		return err
+	}
+	if in.RevokeKeys {
+		if err := actor.May(models.ActionKeysWrite); err != nil {
+			return err
+		}
+	}
+	_, before, err := s.read(ctx, actor, in.OrgID, in.UserID)
+	if err != nil {
+		return err
+	}
+	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
+		OrgID: in.OrgID, Action: "member.removed", Type: "user", ID: string(in.UserID), Before: map[string]any{"email": before.Email, "role": before.Role}, After: map[string]any{"keys_revoked": in.RevokeKeys},
+	})
+	if err != nil {
+		return err
+	}
+	defer entry.End(ctx, &err)
+	var member models.User
+	// From here on the person can not become an owner any more, so that the
+	// owners counted now are still there when the person is gone.
+	err = retry(func() error {
+		org, found, err := s.read(ctx, actor, in.OrgID, in.UserID)
+		if err != nil {
+			return err
+		}
+		member = found
+		if member.Role == models.RoleOwner {
+			if err := actor.May(models.ActionOwnersWrite); err != nil {
+				return err
+			}
+			if lastOwner(&org, in.UserID) {
+				return errLastOwner()
+			}
+		}
+		return s.setMembers(ctx, &org, without(org.OwnerIDs, in.UserID), with(org.LeavingIDs, in.UserID))
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.revokeKeys(ctx, in); err != nil {
+		return err
+	}
+	released := database.Released(member.Email, string(member.ID))
+	err = s.c.Users.Remove(ctx, actor.Tenant(), in.OrgID, in.UserID, released, s.c.Now())
+	s.c.Changes.Publish(models.UserChanged(in.UserID))
+	if err != nil {
+		return err
+	}
+	// A key made while the first sweep ran.
+	if err := s.revokeKeys(ctx, in); err != nil {
+		return err
+	}
+	return retry(func() error {
+		org, err := s.c.Organizations.Get(ctx, models.TenantOf(in.OrgID), in.OrgID)
+		if err != nil {
+			return err
+		}
+		return s.setMembers(ctx, &org, org.OwnerIDs, without(org.LeavingIDs, in.UserID))
+	})
+}
+
+func (s *Members) revokeKeys(ctx context.Context, in RemoveInput) error {
+	if !in.RevokeKeys {
+		return nil
+	}
+	err := s.c.APIKeys.RevokeOf(ctx, in.OrgID, in.UserID)
+	s.c.Changes.Publish(models.OrganizationChanged(in.OrgID))
+	return err
+}

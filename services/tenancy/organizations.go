@@ -1,0 +1,289 @@
+package tenancy
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/paging"
+	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/utils/bus"
+	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/secret"
+)
+
+// signUpRepairAge is how old an organization without anybody in it must be
+// before its address is given to the next who asks: a sign-up that died
+// between its two writes left it behind.
+const signUpRepairAge = time.Minute
+
+// Organizations are the tenants: signing up, reading, changing, closing.
+type Organizations struct{ c OrganizationsConfig }
+
+// OrganizationsConfig of NewOrganizations; every field is required.
+type OrganizationsConfig struct {
+	Organizations *database.Organizations
+	Users         *database.Users
+	Projects      *database.Projects
+	Logins        *database.Sessions
+	Sessions      *auth.LoginSessions
+	KeyAuth       *auth.Keys
+	Hasher        *hashing.Hasher
+	Cursors       *cursor.Codec
+	// Changes hears what every write changed.
+	Changes *bus.Bus[models.Change]
+	// Trail records every change.
+	Trail *audit.Trail
+	// Quotas follow the plan.
+	Quotas *quotas.Limits
+	// SignUp lets anybody found an organization; otherwise only the operator may.
+	SignUp bool
+	Now    func() time.Time
+}
+
+// NewOrganizations builds the service. It fails if a required field is missing.
+func NewOrganizations(c OrganizationsConfig) (*Organizations, error) {
+	return &Organizations{c}, required.Fields(c)
+}
+
+// SignUpInput founds an organization.
+type SignUpInput struct {
+	Name, AdminEmail string
+	Password         secret.Value
+}
+
+// SignedUp is a founded organization with its owner, logged in.
+type SignedUp struct {
+	Organization models.Organization
+	User         models.User
+	Login        auth.Login
+}
+
+// SignUp founds an organization and its owner. forbidden signup_disabled when
+// only the operator may; conflict email_taken.
+func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in SignUpInput) (out SignedUp, err error) {
+	if actor.Kind != models.CallerOperator && !s.c.SignUp {
+		return SignedUp{}, models.Forbidden("signup_disabled", "Only the operator of this installation founds organizations.")
+	}
+	now, email := s.c.Now(), models.FoldEmail(in.AdminEmail)
+	hash, err := s.c.Hasher.HashPassword(ctx, in.Password)
+	if err != nil {
+		return SignedUp{}, err
+	}
+	org := models.Organization{
+		ID: models.OrganizationID(ids.New(models.OrganizationPrefix)), Name: in.Name, NameKey: foldName(in.Name),
+		AdminEmail: email, Plan: models.PlanFree, CreatedAt: now, UpdatedAt: now,
+	}
+	ownerID := models.UserID(ids.New(models.UserPrefix))
+	org.OwnerIDs = []models.UserID{ownerID}
+	name, _, _ := strings.Cut(email, "@")
+	owner := models.User{
+		ID: ownerID, OrgID: org.ID, Email: email, Name: name,
+		Role: models.RoleOwner, PasswordHash: hash, CreatedAt: now, UpdatedAt: now,
+	}
+	founder := *actor
+	if founder.Kind == models.CallerNobody { // who signs up becomes the owner
+		founder.Kind, founder.UserID = models.CallerPerson, owner.ID
+	}
+	entry, err := s.c.Trail.Begin(ctx, &founder, audit.Event{
+		OrgID: org.ID, Action: "organization.created", Type: "organization", ID: string(org.ID),
+		After: map[string]any{"name": org.Name, "admin_email": email, "owner_id": owner.ID},
+	})
+	if err != nil {
+		return SignedUp{}, err
+	}
+	defer entry.End(ctx, &err)
+	if err := s.insertRepairing(ctx, &org, now); err != nil {
+		return SignedUp{}, err
+	}
+	if err := s.c.Users.Insert(ctx, &owner); err != nil {
+		if models.IsKind(err, models.KindConflict) {
+			if err := s.c.Organizations.Discard(ctx, org.ID); err != nil {
+				return SignedUp{}, err
+			}
+		}
+		return SignedUp{}, err
+	}
+	login, err := s.c.Sessions.Begin(ctx, owner)
+	return SignedUp{Organization: org, User: owner, Login: login}, err
+}
+
+// insertRepairing inserts an organization; if its address is held by one that
+// never got its owner, that one is removed first.
+func (s *Organizations) insertRepairing(ctx context.Context, org *models.Organization, now time.Time) error {
+	err := s.c.Organizations.Insert(ctx, org)
+	if !models.HasCode(err, "email_taken") {
+		return err
+	}
+	holder, lookErr := s.c.Organizations.ByAdminEmail(ctx, org.AdminEmail)
+	if lookErr != nil || now.Sub(holder.CreatedAt) < signUpRepairAge {
+		return err
+	}
+	if people, countErr := s.c.Users.CountOf(ctx, holder.ID, 1); countErr != nil || people > 0 {
+		return err
+	}
+	if discardErr := s.c.Organizations.Discard(ctx, holder.ID); discardErr != nil {
+		return discardErr
+	}
+	return s.c.Organizations.Insert(ctx, org)
+}
+
+// Get reads one organization: a person's own, any for the operator.
+func (s *Organizations) Get(ctx context.Context, actor *models.Principal, id models.OrganizationID) (models.Organization, error) {
+	if err := actor.May(models.ActionOrganizationRead); err != nil {
+		return models.Organization{}, err
+	}
+	return s.c.Organizations.Get(ctx, actor.Tenant(), id)
+}
+
+// OrganizationQuery narrows List; Query is the start of a name or e-mail.
+type OrganizationQuery struct {
+	Query string
+	Plan  models.Plan
+}
+
+// List reads a page of the organizations the caller may see.
+func (s *Organizations) List(ctx context.Context, actor *models.Principal, q OrganizationQuery, p paging.Request) (paging.Page[models.Organization], error) {
+	if err := actor.May(models.ActionOrganizationRead); err != nil {
+		return paging.Page[models.Organization]{}, err
+	}
+	return paging.ByID(s.c.Cursors, actor, "organizations", p, func(at database.Page) ([]models.Organization, error) {
+		return s.c.Organizations.List(ctx, actor.Tenant(), database.OrganizationFilter{Prefix: foldName(q.Query), Plan: q.Plan}, at)
+	}, func(o models.Organization) string { return string(o.ID) })
+}
+
+// OrganizationChange is a partial update; nil leaves a field as it is.
+type OrganizationChange struct {
+	Name *string
+	// Plan is the operator's to change.
+	Plan *models.Plan
+}
+
+// Update changes an organization.
+func (s *Organizations) Update(ctx context.Context, actor *models.Principal, id models.OrganizationID, c OrganizationChange) (org models.Organization, err error) {
+	if err := actor.May(models.ActionOrganizationUpdate); err != nil {
+		return models.Organization{}, err
+	}
+	if c.Plan != nil {
+		if err := actor.May(models.ActionPlanChange); err != nil {
+			return models.Organization{}, err
+		}
+	}
+	before, err := s.c.Organizations.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return models.Organization{}, err
+	}
+	var fields audit.Changes
+	audit.Changed(&fields, "name", before.Name, c.Name)
+	audit.Changed(&fields, "plan", before.Plan, c.Plan)
+	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
+		OrgID: id, Action: "organization.updated", Type: "organization", ID: string(id), Before: fields.Before, After: fields.After,
+	})
+	if err != nil {
+		return models.Organization{}, err
+	}
+	defer entry.End(ctx, &err)
+	org, err = s.c.Organizations.Update(ctx, actor.Tenant(), id, database.OrganizationChange{
+		Name: c.Name, NameKey: foldNameIf(c.Name), Plan: c.Plan,
+	}, s.c.Now())
+	if err != nil {
+		return models.Organization{}, err
+	}
+	s.c.Changes.Publish(models.OrganizationChanged(id))
+	return org, nil
+}
+
+// Suspend keeps an organization's people and keys out, at once in this process
+// and within freshFor in others, until Unsuspend.
+func (s *Organizations) Suspend(ctx context.Context, actor *models.Principal, id models.OrganizationID) (models.Organization, error) {
+	now := s.c.Now()
+	return s.suspend(ctx, actor, id, &now)
+}
+
+// Unsuspend lets them in again.
+func (s *Organizations) Unsuspend(ctx context.Context, actor *models.Principal, id models.OrganizationID) (models.Organization, error) {
+	return s.suspend(ctx, actor, id, nil)
+}
+
+func (s *Organizations) suspend(ctx context.Context, actor *models.Principal, id models.OrganizationID, at *time.Time) (org models.Organization, err error) {
+	if err := actor.May(models.ActionSuspensionChange); err != nil {
+		return models.Organization{}, err
+	}
+	before, err := s.c.Organizations.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return models.Organization{}, err
+	}
+	action := "organization.suspended"
+	if at == nil {
+		action = "organization.unsuspended"
+	}
+	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
+		OrgID: id, Action: action, Type: "organization", ID: string(id),
+		Before: map[string]any{"suspended_at": before.SuspendedAt}, After: map[string]any{"suspended_at": at},
+	})
+	if err != nil {
+		return models.Organization{}, err
+	}
+	defer entry.End(ctx, &err)
+	org, err = s.c.Organizations.Suspend(ctx, actor.Tenant(), id, at, s.c.Now())
+	s.c.Changes.Publish(models.OrganizationChanged(id))
+	return org, err
+}
+
+// Delete closes an organization: its projects, keys and sessions stop at
+// once; the documents stay.
+func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id models.OrganizationID) (err error) {
+	if err := actor.May(models.ActionOrganizationDelete); err != nil {
+		return err
+	}
+	org, err := s.c.Organizations.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return err
+	}
+	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
+		OrgID: id, Action: "organization.deleted", Type: "organization", ID: string(id), Before: map[string]any{"name": org.Name},
+	})
+	if err != nil {
+		return err
+	}
+	defer entry.End(ctx, &err)
+	// The organization goes last: were the process to die half-way, the same
+	// request made again would finish the work.
+	now := s.c.Now()
+	if err := s.c.Projects.SoftDeleteOf(ctx, id, now); err != nil {
+		return err
+	}
+	s.c.Changes.Publish(models.OrganizationChanged(id))
+	if err := s.c.Logins.EndOf(ctx, id); err != nil {
+		return err
+	}
+	if err := s.c.Users.ReleaseOf(ctx, id); err != nil {
+		return err
+	}
+	_, err = s.c.Organizations.SoftDelete(ctx, actor.Tenant(), id, database.Released(org.AdminEmail, string(id)), now)
+	s.c.Changes.Publish(models.OrganizationChanged(id))
+	if err != nil {
+		return err
+	}
+	// Whoever accepted an invitation meanwhile; who does from here on finds the
+	// organization gone, see Accept.
+	return s.c.Users.ReleaseOf(ctx, id)
+}
+
+// foldName is the form in which names are searched.
+func foldName(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
+
+func foldNameIf(name *string) *string {
+	if name == nil {
+		return nil
+	}
+	folded := foldName(*name)
+	return &folded
+}

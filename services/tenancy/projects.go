@@ -1,0 +1,307 @@
+package tenancy
+
+import (
+	"context"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/paging"
+	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/utils/bus"
+	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/secret"
+)
+
+// MaxGracePeriod is the longest an old key pair works after its rotation.
+const MaxGracePeriod = 7 * 24 * time.Hour
+
+// firstPairName is what the pair of a new project is called.
+const firstPairName = "default"
+
+// Projects are the tenants' projects and the first key pair of each.
+type Projects struct{ c ProjectsConfig }
+
+// ProjectsConfig of NewProjects; every field is required.
+type ProjectsConfig struct {
+	Projects      *database.Projects
+	Organizations *database.Organizations
+	APIKeys       *database.APIKeys
+	KeyAuth       *auth.Keys
+	Hasher        *hashing.Hasher
+	Cursors       *cursor.Codec
+	// Changes hears what every write changed.
+	Changes *bus.Bus[models.Change]
+	// Trail records every change.
+	Trail *audit.Trail
+	// Quotas say how many projects an organization may have.
+	Quotas *quotas.Limits
+	Now    func() time.Time
+}
+
+// NewProjects builds the service. It fails if a required field is missing.
+func NewProjects(c ProjectsConfig) (*Projects, error) {
+	return &Projects{c}, required.Fields(c)
+}
+
+// ProjectInput makes a project. OrgID is for the operator, who has none.
+type ProjectInput struct {
+	Name, Region string
+	OrgID        models.OrganizationID
+}
+
+// KeyedProject is a project with a new key pair, whose secret is shown once.
+type KeyedProject struct {
+	Project models.Project
+	Key     string
+	Secret  secret.Value
+}
+
+// Create makes a project with its first key pair. quota_exceeded if the
+// organization's plan does not allow another.
+func (s *Projects) Create(ctx context.Context, actor *models.Principal, in ProjectInput) (out KeyedProject, err error) {
+	if err := actor.May(models.ActionProjectCreate); err != nil {
+		return KeyedProject{}, err
+	}
+	org, err := s.organizationFor(ctx, actor, in.OrgID)
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	now := s.c.Now()
+	project := models.Project{
+		ID: models.ProjectID(ids.New(models.ProjectPrefix)), OrgID: org, Name: in.Name, NameKey: foldName(in.Name),
+		Region: in.Region, ClientTokens: models.DefaultClientTokens(), CreatedAt: now, UpdatedAt: now,
+	}
+	settled, err := s.c.Quotas.AdmitProject(ctx, org, project.ID)
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	defer func() { settled(err) }()
+	// The key goes first: until its project is there it opens nothing.
+	pair, err := mintPair(ctx, s.c.Hasher, models.APIKey{
+		ProjectID: project.ID, OrgID: org, Name: firstPairName, Scopes: []models.Scope{models.ScopeAll},
+		CreatedBy: actor.UserID, CreatedAt: now,
+	})
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
+		OrgID: org, Action: "project.created", Type: "project", ID: string(project.ID),
+		After: map[string]any{"name": in.Name, "region": in.Region, "key_id": pair.Key.ID},
+	})
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	defer entry.End(ctx, &err)
+	if err := s.c.APIKeys.Insert(ctx, &pair.Key); err != nil {
+		return KeyedProject{}, err
+	}
+	project.PulseAPIKey = pair.Key.Key
+	if err := s.c.Projects.Insert(ctx, &project); err != nil {
+		return KeyedProject{}, err
+	}
+	s.c.Changes.Publish(models.KeyChanged(pair.Key.ID, pair.Key.Key))
+	return KeyedProject{Project: project, Key: pair.Key.Key, Secret: pair.Secret}, nil
+}
+
+func (s *Projects) organizationFor(ctx context.Context, actor *models.Principal, asked models.OrganizationID) (models.OrganizationID, error) {
+	if actor.Kind != models.CallerOperator {
+		if asked != "" && asked != actor.OrgID {
+			return "", models.NotFound()
+		}
+		return actor.OrgID, nil
+	}
+	if asked == "" {
+		return "", models.Invalid(models.FieldError{Location: "body.org_id", Message: "is required of the operator"})
+	}
+	org, err := s.c.Organizations.Get(ctx, actor.Tenant(), asked)
+	return org.ID, err
+}
+
+// Get reads one project of the caller's tenant.
+func (s *Projects) Get(ctx context.Context, actor *models.Principal, id models.ProjectID) (models.Project, error) {
+	if err := actor.May(models.ActionProjectRead); err != nil {
+		return models.Project{}, err
+	}
+	return s.c.Projects.Get(ctx, actor.Tenant(), id)
+}
+
+// ProjectQuery narrows List; Query is the start of a name.
+type ProjectQuery struct {
+	OrgID models.OrganizationID
+	Query string
+}
+
+// List reads a page of the projects the caller may see.
+func (s *Projects) List(ctx context.Context, actor *models.Principal, q ProjectQuery, p paging.Request) (paging.Page[models.Project], error) {
+	if err := actor.May(models.ActionProjectRead); err != nil {
+		return paging.Page[models.Project]{}, err
+	}
+	return paging.ByID(s.c.Cursors, actor, "projects|"+string(q.OrgID), p, func(at database.Page) ([]models.Project, error) {
+		return s.c.Projects.List(ctx, actor.Tenant(), database.ProjectFilter{Organization: q.OrgID, Prefix: foldName(q.Query)}, at)
+	}, func(p models.Project) string { return string(p.ID) })
+}
+
+// ProjectChange is a partial update; nil leaves a field as it is.
+type ProjectChange struct {
+	Name         *string
+	Region       *string
+	ClientTokens models.ClientTokensChange
+	// Limits are the operator's to change.
+	Limits models.ProjectLimitsChange
+}
+
+// Update changes a project.
+func (s *Projects) Update(ctx context.Context, actor *models.Principal, id models.ProjectID, c ProjectChange) (project models.Project, err error) {
+	if err := actor.May(models.ActionProjectUpdate); err != nil {
+		return models.Project{}, err
+	}
+	if c.Limits != (models.ProjectLimitsChange{}) {
+		if err := actor.May(models.ActionLimitsChange); err != nil {
+			return models.Project{}, err
+		}
+	}
+	before, err := s.c.Projects.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return models.Project{}, err
+	}
+	entry, err := s.c.Trail.Begin(ctx, actor, projectUpdated(&before, c))
+	if err != nil {
+		return models.Project{}, err
+	}
+	defer entry.End(ctx, &err)
+	project, err = s.c.Projects.Update(ctx, actor.Tenant(), id, database.ProjectChange{
+		Name: c.Name, NameKey: foldNameIf(c.Name), Region: c.Region, ClientTokens: c.ClientTokens, Limits: c.Limits,
+	}, s.c.Now())
+	if err != nil {
+		return models.Project{}, err
+	}
+	s.c.Changes.Publish(models.ProjectChanged(id))
+	return project, nil
+}
+
+// Delete closes a project: its keys stop at once; the document stays.
+func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id models.ProjectID) (err error) {
+	if err := actor.May(models.ActionProjectDelete); err != nil {
+		return err
+	}
+	project, err := s.c.Projects.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return err
+	}
+	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
+		OrgID: project.OrgID, Action: "project.deleted", Type: "project", ID: string(id),
+		Before: map[string]any{"name": project.Name},
+	})
+	if err != nil {
+		return err
+	}
+	defer entry.End(ctx, &err)
+	if _, err := s.c.Projects.SoftDelete(ctx, actor.Tenant(), id, s.c.Now()); err != nil {
+		return err
+	}
+	s.c.Changes.Publish(models.ProjectChanged(id))
+	s.c.Quotas.ProjectGone(ctx, project.OrgID, id)
+	return nil
+}
+
+// RegenerateKeys gives a project a new first pair, which may do what the old
+// one may; the old one works until the grace period ends (0 to
+// MaxGracePeriod). Of two at the same time one gets a conflict. A key that may
+// do less than the first pair, or does not work as long, is forbidden,
+// insufficient_scope: so is a pair in its grace period.
+func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, id models.ProjectID, grace time.Duration) (out KeyedProject, err error) {
+	if err := actor.May(models.ActionKeysWrite); err != nil {
+		return KeyedProject{}, err
+	}
+	project, err := s.c.Projects.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	now := s.c.Now()
+	made, err := s.successor(ctx, actor, &project, now)
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	if err := withinReach(ctx, s.c.APIKeys, actor, &made); err != nil {
+		return KeyedProject{}, err
+	}
+	pair, err := mintPair(ctx, s.c.Hasher, made)
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
+		OrgID: project.OrgID, Action: "key.rotated", Type: "project", ID: string(id),
+		Before: map[string]any{"pulse_api_key": project.PulseAPIKey},
+		After:  map[string]any{"pulse_api_key": pair.Key.Key, "key_id": pair.Key.ID, "grace_period_seconds": int64(grace / time.Second)},
+	})
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	defer entry.End(ctx, &err)
+	if err := s.c.APIKeys.Insert(ctx, &pair.Key); err != nil {
+		return KeyedProject{}, err
+	}
+	// The old pair's end is written before the new one is shown: a crash in
+	// between can cost a rotation, never leave a key alive that was to end.
+	old, err := s.c.APIKeys.Rotate(ctx, id, project.PulseAPIKey, now, now.Add(grace))
+	if err != nil && !models.IsKind(err, models.KindNotFound) {
+		return KeyedProject{}, err
+	}
+	rotated, err := s.c.Projects.ReplaceKey(ctx, actor.Tenant(), id, project.PulseAPIKey, pair.Key.Key, now)
+	s.c.Changes.Publish(models.KeyChanged(old.ID, project.PulseAPIKey))
+	s.c.Changes.Publish(models.ProjectChanged(id))
+	if models.IsKind(err, models.KindNotFound) {
+		if err := s.c.APIKeys.Discard(ctx, id, pair.Key.ID); err != nil {
+			return KeyedProject{}, err
+		}
+		return KeyedProject{}, models.Conflict("concurrent_change", "The project's keys were changed at the same time; read it and try again.")
+	}
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	return KeyedProject{Project: rotated, Key: pair.Key.Key, Secret: pair.Secret}, nil
+}
+
+// successor is what the next first pair of a project may do: what the one
+// before it may, or everything if that one was removed.
+func (s *Projects) successor(ctx context.Context, actor *models.Principal, project *models.Project, now time.Time) (models.APIKey, error) {
+	next := models.APIKey{
+		ProjectID: project.ID, OrgID: project.OrgID, Name: firstPairName, Scopes: []models.Scope{models.ScopeAll},
+		CreatedBy: actor.UserID, CreatedAt: now,
+	}
+	old, err := s.c.APIKeys.ByKey(ctx, project.PulseAPIKey)
+	switch {
+	case models.IsKind(err, models.KindNotFound):
+		return next, nil
+	case err != nil:
+		return next, err
+	}
+	next.Name, next.Scopes, next.AllowedIPs = old.Name, old.Scopes, old.AllowedIPs
+	if actor.KeyID != "" && old.RotatedAt == nil {
+		next.ExpiresAt = old.ExpiresAt // a person's to lift
+	}
+	return next, nil
+}
+
+// projectUpdated is the audit event of a change to a project.
+func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
+	var fields audit.Changes
+	audit.Changed(&fields, "name", p.Name, c.Name)
+	audit.Changed(&fields, "region", p.Region, c.Region)
+	audit.Changed(&fields, "client_tokens.enabled", p.ClientTokens.Enabled, c.ClientTokens.Enabled)
+	audit.Changed(&fields, "client_tokens.max_ttl_seconds", p.ClientTokens.MaxTTLSeconds, c.ClientTokens.MaxTTLSeconds)
+	audit.Changed(&fields, "client_tokens.grants", p.ClientTokens.Grants, c.ClientTokens.Grants)
+	audit.Changed(&fields, "client_tokens.allowed_origins", p.ClientTokens.AllowedOrigins, c.ClientTokens.AllowedOrigins)
+	audit.Changed(&fields, "limits.requests_per_minute", p.Limits.RequestsPerMinute, c.Limits.RequestsPerMinute)
+	audit.Changed(&fields, "limits.concurrent_participants", p.Limits.ConcurrentParticipants, c.Limits.ConcurrentParticipants)
+	audit.Changed(&fields, "limits.rooms", p.Limits.Rooms, c.Limits.Rooms)
+	audit.Changed(&fields, "limits.participant_minutes_per_month", p.Limits.ParticipantMinutes, c.Limits.ParticipantMinutes)
+	audit.Changed(&fields, "limits.egress_minutes_per_month", p.Limits.EgressMinutes, c.Limits.EgressMinutes)
+	return audit.Event{OrgID: p.OrgID, Action: "project.updated", Type: "project", ID: string(p.ID), Before: fields.Before, After: fields.After}
+}

@@ -1,0 +1,54 @@
+package testkit
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"pulse-control-plane/models"
+)
+
+// Project is the project of tests that need just one.
+const Project = models.ProjectID("prj_01936d6e-1111-7abc-8def-0123456789ab")
+
+// Must returns v, or ends the test if err is not nil.
+func Must[T any](t testing.TB) func(v T, err error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// WantCode ends the test unless err is a *models.Error with that code.
+func WantCode(t testing.TB, err error, code string) {
+	t.Helper()
+	if !models.HasCode(err, code) {
+		t.Fatalf("got %v, want %s", err, code)
+	}
+}
+
+// Clock stands still until it is advanced.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// NewClock starts at the present, to the millisecond, as databases keep it.
+func NewClock() *Clock { return &Clock{now: time.Now().UTC().Truncate(time.Millisecond)} }
+
+// Now is the clock's time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Advance moves the clock by d.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
