@@ -59,6 +59,8 @@ type Config struct {
 	Pepper secret.Value
 	// JWTKeys sign access tokens: the first signs, all verify.
 	JWTKeys []secret.Value
+	// Operator is PULSE_ADMIN_TOKEN; optional, without it there is no operator.
+	Operator secret.Value `optional:"true"`
 	// BcryptCost is that of passwords.
 	BcryptCost int
 	// SecretCost is that of API secrets; optional.
@@ -226,7 +228,7 @@ func (b *builder) authentication() (err error) {
 	b.out.LoginSessions, err = auth.NewLoginSessions(auth.LoginSessionsConfig{
 		Users: b.users, Sessions: b.logins, Organizations: b.organizations, Hasher: b.passwords, Changes: b.out.Changes,
 		Keys: b.JWTKeys, CacheSize: sessionCacheSize, Exact: b.engine.Exclusive(),
-		RequestsPerMinute: b.PersonRequestsPerMinute, Trail: b.out.Trail, Now: b.Now,
+		RequestsPerMinute: b.PersonRequestsPerMinute, Trail: b.out.Trail, Cursors: b.cursors, Operator: b.Operator, Now: b.Now,
 	})
 	return err
 }
