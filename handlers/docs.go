@@ -51,8 +51,8 @@ func (p *shownPage) Header() http.Header            { return p.header }
 func (p *shownPage) Write(data []byte) (int, error) { return p.body.Write(data) }
 func (p *shownPage) WriteHeader(int)                {}
 
-// NewDocs serves a document written in YAML; its JSON form is made when it is
-// first asked for.
+// NewDocs makes the handlers of a YAML document. Its JSON form is made on the
+// first request for it.
 func NewDocs(document []byte) *Docs {
 	page := v5emb.New("Pulse Control Plane", "/openapi.json", "/docs")
 	return &Docs{
@@ -69,7 +69,7 @@ func NewDocs(document []byte) *Docs {
 	}
 }
 
-// JSON answers with the document as JSON.
+// JSON returns the document as JSON.
 func (h *Docs) JSON(c *gin.Context) error {
 	data, err := h.json()
 	if err != nil {
@@ -79,13 +79,13 @@ func (h *Docs) JSON(c *gin.Context) error {
 	return nil
 }
 
-// YAML answers with the document as YAML (RFC 9512).
+// YAML returns the document as YAML (RFC 9512).
 func (h *Docs) YAML(c *gin.Context) error {
 	c.Data(http.StatusOK, "application/yaml", h.yaml)
 	return nil
 }
 
-// Page answers with the page that shows the document, and what it loads.
+// Page returns the page that shows the document, and the assets it loads.
 func (h *Docs) Page(c *gin.Context) error {
 	c.Header("Content-Security-Policy", h.policy)
 	h.page.ServeHTTP(c.Writer, c.Request)
