@@ -362,7 +362,10 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	s.Limits.Register(metrics.Registry())
 	s.Evictions.Register(metrics.Registry())
 	health, inflight := handlers.NewHealth(buildVersion(), s.Status), new(middleware.Inflight)
-	all := routes.HandlersOf(s, health, metrics)
+	all := routes.HandlersOf(s, health, metrics, handlers.Facts{
+		Secure: cfg.Environment != config.Development, SignupEnabled: cfg.SignupEnabled, Mail: cfg.SMTP != nil,
+		OperatorLogin: !cfg.AdminToken.IsZero(), LiveKitURLs: []string{cfg.LiveKit.Host}, Version: buildVersion(),
+	})
 	if cfg.Dashboard {
 		if all.Dashboard, err = dashboard.New(dashboard.Config{Dir: cfg.DashboardDir, Connect: []string{cfg.LiveKit.Host}}); err != nil {
 			return parts{}, err

@@ -94,6 +94,12 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	project := v1.Group("", guard(middleware.AuthenticateProject), guard(middleware.BodyLimit(maxTokenBody)))
 
 	limited.GET("/status", wrap(h.Health.Status))
+	anybody.GET("/config", wrap(h.Installation.Config))
+	person.GET("/plans", wrap(h.Installation.Plans))
+	person.GET("/overview", wrap(h.Overview.Get))
+	person.POST("/downloads", wrap(h.Downloads.Create))
+	fetched := e.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Anonymous))
+	fetched.GET("/downloads/:id", wrap(h.Downloads.Fetch))
 
 	limited.POST("/organizations", once, wrap(h.Organizations.Create))
 	person.GET("/organizations", wrap(h.Organizations.List))
@@ -117,7 +123,11 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	anybody.POST("/auth/login", wrap(h.Auth.Login))
 	anybody.POST("/auth/refresh", wrap(h.Auth.Refresh))
 	anybody.GET("/auth/permissions", wrap(h.Auth.Permissions))
-	person.POST("/auth/logout", wrap(h.Auth.Logout))
+	anybody.POST("/auth/operator", wrap(h.Auth.Operator))
+	limited.POST("/auth/logout", wrap(h.Auth.Logout))
+	person.PATCH("/auth/me", wrap(h.Auth.Rename))
+	person.GET("/auth/sessions", wrap(h.Auth.Logins))
+	person.DELETE("/auth/sessions/:id", wrap(h.Auth.EndLogin))
 	person.GET("/auth/me", wrap(h.Auth.Me))
 	person.POST("/auth/password", wrap(h.Auth.Password))
 

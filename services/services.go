@@ -12,10 +12,12 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/downloads"
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/idempotency"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/overview"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/services/status"
 	"pulse-control-plane/services/tenancy"
@@ -121,6 +123,8 @@ type Services struct {
 	Usage          *metering.Usage
 	Reconciliation *metering.Reconciliation
 	Idempotency    *idempotency.Store
+	Overview       *overview.Service
+	Downloads      *downloads.Service
 	Status         *status.Monitor
 	workers        []Worker
 }
@@ -147,7 +151,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 		// nothing to wait for.
 		b.holder = "the only process"
 	}
-	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.tenancy, b.tokens, b.inbox, b.workers} {
+	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -268,6 +272,18 @@ func (b *builder) quotas() (err error) {
 	b.out.Enforcer, err = quotas.NewEnforcer(quotas.EnforcerConfig{
 		Limits: b.out.Limits, Evictions: b.out.Evictions, Grace: b.QuotaGrace,
 	})
+	return err
+}
+
+// pages builds what only pages for people ask for.
+func (b *builder) pages() (err error) {
+	b.out.Overview, err = overview.New(overview.Config{
+		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions, Totals: b.totals, Keys: b.keys, Limits: b.out.Limits, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Downloads, err = downloads.New(downloads.Config{Store: database.NewDownloads(b.engine), Sessions: b.out.LoginSessions, Now: b.Now})
 	return err
 }
 

@@ -146,6 +146,8 @@ type Login struct {
 	AccessToken  string
 	ExpiresIn    time.Duration
 	RefreshToken string
+	// RefreshFor is how long the refresh token works, if it is not used.
+	RefreshFor time.Duration
 }
 
 // accessClaims of an access token: RFC 7519's, the session and its tenant.
@@ -197,7 +199,7 @@ func (s *LoginSessions) login(session *models.Session, refresh string, now time.
 	if err != nil {
 		return Login{}, models.Internal(err)
 	}
-	return Login{AccessToken: token, ExpiresIn: lasts, RefreshToken: refresh}, nil
+	return Login{AccessToken: token, ExpiresIn: lasts, RefreshToken: refresh, RefreshFor: session.ExpiresAt.Sub(now)}, nil
 }
 
 // Person answers for an access token. unauthenticated if it is not ours, has
@@ -224,6 +226,12 @@ func (s *LoginSessions) Person(ctx context.Context, token string) (*models.Princ
 		return nil, errBadAccessToken()
 	}
 	return p, err
+}
+
+// Of answers for a session, as an access token of it would be answered:
+// not_found if it has ended, forbidden organization_suspended.
+func (s *LoginSessions) Of(ctx context.Context, org models.OrganizationID, id models.SessionID) (*models.Principal, error) {
+	return s.person(ctx, org, id)
 }
 
 // person answers for a session: not_found if it has ended, forbidden
