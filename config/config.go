@@ -90,6 +90,10 @@ type Config struct {
 	SMTP *smtpurl.Server
 	// InvitationURL is the page that invitation mails link to, or "".
 	InvitationURL string
+	// Dashboard tells whether /dashboard/ is served.
+	Dashboard bool
+	// DashboardDir, when set, is served instead of the files in the binary.
+	DashboardDir string
 }
 
 // Database says which engine to use.
