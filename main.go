@@ -276,7 +276,7 @@ func tuneMemory(log zerolog.Logger) {
 // serve builds the parts in order and runs them until ctx ends.
 func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 	tuneMemory(log)
-	life := lifecycle.Life{Grace: cfg.ShutdownTimeout}
+	life := lifecycle.Life{Grace: cfg.ShutdownTimeout, Notice: cfg.ShutdownNotice}
 	engine, err := open(ctx, cfg, log)
 	if err == nil {
 		life.Closer("database", engine.Close)
@@ -294,11 +294,7 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	if err != nil {
 		return errors.Join(err, life.Close(ctx))
 	}
-	life.OnDrain(func() {
-		built.health.Draining.Store(true)
-		// Readiness keeps answering (503) while requests are under way.
-		built.inflight.Drain(cfg.ShutdownTimeout)
-	})
+	life.OnDrain(func() { built.health.Draining.Store(true) })
 	for _, w := range built.workers {
 		life.Worker(w.Name, w.Run)
 	}
@@ -308,13 +304,35 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 		return errors.Join(err, life.Close(ctx))
 	}
 	server := httpserver.New(built.router)
-	life.Server("http", func() error { return server.Serve(listener) }, server.Shutdown)
+	life.Server("http", func() error { return server.Serve(listener) }, func(ctx context.Context) error {
+		built.inflight.Drain(ctx) // readiness keeps answering (503) until the requests under way are done
+		return server.Shutdown(ctx)
+	})
+	if err := profile(ctx, cfg.PprofAddress, &life, log); err != nil {
+		return errors.Join(err, life.Close(ctx))
+	}
 
 	log.Info().Str("version", buildVersion()).Str("address", listener.Addr().String()).Str("engine", engine.Name()).
 		Str("livekit", cfg.LiveKit.Host).Str("environment", string(cfg.Environment)).Msg("serving")
 	err = life.Run(ctx)
 	log.Info().Err(err).Msg("stopped")
 	return err
+}
+
+// profile serves Go's profiles, if an address is set. It is loopback, because
+// profiles show memory, and taking one slows the process down.
+func profile(ctx context.Context, address string, life *lifecycle.Life, log zerolog.Logger) error {
+	if address == "" {
+		return nil
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("PPROF_ADDRESS: %w", err)
+	}
+	server := httpserver.New(httpserver.Profiles())
+	life.Server("pprof", func() error { return server.Serve(listener) }, server.Shutdown)
+	log.Info().Str("address", listener.Addr().String()).Msg("serving profiles")
+	return nil
 }
 
 // limiterSize is how many callers' request counts are remembered.

@@ -1,15 +1,15 @@
 package middleware
 
 import (
+	"context"
 	"sync"
-	"time"
 
 	"github.com/gin-gonic/gin"
 )
 
-// Inflight counts the requests under way, so that a process that was told to
-// stop can go on listening, and say that it is not ready, until they are done.
-// Its zero value is ready to use.
+// Inflight counts the requests under way, so that a process that shuts down can
+// keep listening, and report that it is not ready, until they are done. Its zero
+// value is ready to use.
 type Inflight struct {
 	mu       sync.Mutex
 	draining bool
@@ -17,8 +17,8 @@ type Inflight struct {
 	done     chan struct{}
 }
 
-// Count counts a request while it is handled. One that comes after Drain is
-// served and not waited for.
+// Count counts a request while it is handled. Requests that start after Drain
+// are served, but Drain does not wait for them.
 func (f *Inflight) Count(c *gin.Context) {
 	f.mu.Lock()
 	counted := !f.draining
@@ -41,19 +41,17 @@ func (f *Inflight) leave() {
 	}
 }
 
-// Drain waits until the requests under way are done, at most for so long. It
-// is called once.
-func (f *Inflight) Drain(most time.Duration) {
+// Drain waits until the requests under way are done or ctx ends. It is called
+// once.
+func (f *Inflight) Drain(ctx context.Context) {
 	f.mu.Lock()
 	f.draining, f.done = true, make(chan struct{})
 	if f.count == 0 {
 		close(f.done)
 	}
 	f.mu.Unlock()
-	timer := time.NewTimer(most)
-	defer timer.Stop()
 	select {
 	case <-f.done:
-	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
