@@ -20,6 +20,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v3"
+	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/config"
 	"pulse-control-plane/database"
@@ -31,10 +32,13 @@ import (
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/status"
 	"pulse-control-plane/services/tenancy"
+	"pulse-control-plane/utils/buildinfo"
 	"pulse-control-plane/utils/httpserver"
 	"pulse-control-plane/utils/lifecycle"
 	"pulse-control-plane/utils/logging"
+	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/ratelimit"
+	"pulse-control-plane/utils/tracing"
 )
 
 // version is set when a release is built.
@@ -195,23 +199,8 @@ func (p process) verifyExport(_ context.Context, c *cli.Command) error {
 	return nil
 }
 
-// buildVersion is the release's version, else the module version or commit that
-// the go command stamped into the binary, else "dev".
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	switch {
-	case version != "dev" || !ok:
-		return version
-	case info.Main.Version != "" && info.Main.Version != "(devel)":
-		return info.Main.Version // go install module@version, or a checkout: v0.0.0-<time>-<commit>
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return version + "-" + s.Value[:min(12, len(s.Value))]
-		}
-	}
-	return version
-}
+// buildVersion is the release's version, else what the go command stamped in.
+func buildVersion() string { return buildinfo.Version(version) }
 
 // open opens the engine that the configuration names and brings it to the
 // schema.
@@ -235,26 +224,11 @@ func migrate(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 // healthcheck requests /health from the server of this configuration on this
 // machine.
 func healthcheck(ctx context.Context, cfg config.Config, _ zerolog.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
 	host := cfg.Host
 	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	address := "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port)) + "/health"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", address, response.Status)
-	}
-	return nil
+	return httpserver.Healthy(ctx, "http://"+net.JoinHostPort(host, strconv.Itoa(cfg.Port))+"/health")
 }
 
 // gcPercent lets the heap grow to five times what is live before it is
@@ -277,6 +251,10 @@ func tuneMemory(log zerolog.Logger) {
 func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 	tuneMemory(log)
 	life := lifecycle.Life{Grace: cfg.ShutdownTimeout, Notice: cfg.ShutdownNotice}
+	traces, err := startTracing(ctx, cfg, log, &life)
+	if err != nil {
+		return err
+	}
 	engine, err := open(ctx, cfg, log)
 	if err == nil {
 		life.Closer("database", engine.Close)
@@ -290,7 +268,7 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	}
 	life.Worker("database", engine.Run)
 
-	built, err := build(engine, cfg, log, &life)
+	built, err := build(engine, cfg, log, traces, &life)
 	if err != nil {
 		return errors.Join(err, life.Close(ctx))
 	}
@@ -317,6 +295,22 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	err = life.Run(ctx)
 	log.Info().Err(err).Msg("stopped")
 	return err
+}
+
+// startTracing exports traces, if a collector is set; without one the provider is
+// nil.
+func startTracing(ctx context.Context, cfg config.Config, log zerolog.Logger, life *lifecycle.Life) (trace.TracerProvider, error) {
+	if cfg.Traces.Endpoint == "" {
+		return nil, nil
+	}
+	provider, shutdown, err := tracing.Start(ctx, tracing.Config{
+		Endpoint: cfg.Traces.Endpoint, Headers: cfg.Traces.Headers, Service: "pulse-control-plane", Version: buildVersion(), Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	life.Closer("traces", shutdown)
+	return provider, nil
 }
 
 // profile serves Go's profiles, if an address is set. It is loopback, because
@@ -348,8 +342,13 @@ type parts struct {
 
 // build puts the layers together over the engine and registers with life what
 // must be closed.
-func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *lifecycle.Life) (parts, error) {
+func build(engine database.Engine, cfg config.Config, log zerolog.Logger, traces trace.TracerProvider, life *lifecycle.Life) (parts, error) {
 	now := time.Now
+	observed := observe.Config{Namespace: "pulse", Slow: cfg.SlowOperation, Log: log}
+	if traces != nil {
+		observed.Tracer = traces.Tracer("pulse-control-plane")
+	}
+	recorder := observe.New(observed)
 	local := ratelimit.New(limiterSize, now)
 	var limiter middleware.Limiter = ratelimit.Local{Limiter: local}
 	var probes []status.Probe
@@ -368,7 +367,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace,
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
 		Mailer: mailer, InvitationURL: cfg.InvitationURL, ReconcileInterval: cfg.ReconcileInterval,
-		Probes: probes, Log: log, Now: now,
+		Recorder: recorder, Probes: probes, Log: log, Now: now,
 	})
 	if err != nil {
 		return parts{}, err
@@ -377,10 +376,11 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	s.Inbox.Register(metrics.Registry())
 	s.Limits.Register(metrics.Registry())
 	s.Evictions.Register(metrics.Registry())
+	recorder.Register(metrics.Registry())
 	health, inflight := handlers.NewHealth(buildVersion(), s.Status), new(middleware.Inflight)
 	router, err := routes.New(routes.HandlersOf(s, health, metrics), routes.Options{
 		Log: log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
-		Inflight: inflight, Strict: cfg.Environment != config.Development, Now: now,
+		Inflight: inflight, Strict: cfg.Environment != config.Development, Tracing: traces, Now: now,
 		Requests:    s.Counters,
 		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{

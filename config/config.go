@@ -82,8 +82,8 @@ type Config struct {
 
 	// PprofAddress is the loopback host:port of Go's profiles, or "".
 	PprofAddress string
-	// SlowOperation is how long a call to the database or LiveKit, or a worker's
-	// pass, takes before it is logged; 0 logs none.
+	// SlowOperation is how long a call to the database or LiveKit takes before it
+	// is logged; 0 logs none.
 	SlowOperation time.Duration
 	// Traces says where traces go; its zero value turns tracing off.
 	Traces Traces

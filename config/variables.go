@@ -175,7 +175,7 @@ func variables() []variable {
 			Description: "console or json. Unset: json; in development console."},
 			parse: func(c *Config, text string) error { return oneOf(&c.LogFormat, text, "console", "json") }},
 		{Variable: Variable{Name: "SLOW_OPERATION", Group: logging, Default: "1s",
-			Description: "Calls to the database or LiveKit, and passes of background work, that take longer are logged as warnings, up to 10m; 0s disables that."},
+			Description: "Calls to the database or LiveKit that take longer are logged as warnings, up to 10m; 0s disables that."},
 			parse: func(c *Config, text string) error { return pause(&c.SlowOperation, text, maxShutdown) }},
 		{Variable: Variable{Name: "PPROF_ADDRESS", Group: logging,
 			Description: "Loopback address and port, such as 127.0.0.1:6060, that serves Go's profiles under /debug/pprof/. Unset: off."},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/middleware"
 )
@@ -36,6 +37,8 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// Inflight counts the requests under way.
 	Inflight *middleware.Inflight
+	// Tracing makes a span of each request; nil makes none.
+	Tracing trace.TracerProvider
 	// Strict adds what only makes sense behind TLS.
 	Strict bool
 	Now    func() time.Time
@@ -58,7 +61,11 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	}
 
 	wrap := middleware.Wrap
-	e.Use(o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
+	e.Use(o.Inflight.Count, middleware.RequestID)
+	if o.Tracing != nil {
+		e.Use(middleware.Trace(o.Tracing)...)
+	}
+	e.Use(middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
 		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins))
 	e.NoRoute(wrap(middleware.NotFound))
 	e.NoMethod(wrap(middleware.MethodNotAllowed))

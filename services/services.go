@@ -23,6 +23,7 @@ import (
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
 )
@@ -76,6 +77,8 @@ type Config struct {
 	InvitationURL string
 	// ReconcileInterval is the time between two comparisons with the cluster.
 	ReconcileInterval time.Duration
+	// Recorder observes calls to the database and LiveKit; optional.
+	Recorder *observe.Recorder `optional:"true"`
 	// Probes are further dependencies to watch; optional.
 	Probes []status.Probe
 	Log    zerolog.Logger
@@ -125,11 +128,12 @@ func New(engine database.Engine, c Config) (*Services, error) {
 		return nil, errors.New("services: Clusters and JWTKeys are required")
 	}
 	if c.Calls == nil {
-		c.Calls = livekit.NewClient(c.Clusters[0])
+		c.Calls = livekit.NewClient(c.Clusters[0], c.Recorder)
 	}
 	if c.SecretCost == 0 {
 		c.SecretCost = secretCost
 	}
+	engine = database.Observed(engine, c.Recorder)
 	b := &builder{Config: c, engine: engine, stores: newStores(engine), process: ids.New("proc_")}
 	b.holder = b.process
 	if engine.Exclusive() {
