@@ -39,6 +39,7 @@ import (
 	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/tracing"
+	"pulse-control-plane/utils/worker"
 )
 
 // version is set when a release is built.
@@ -361,18 +362,18 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, traces
 	if cfg.SMTP != nil {
 		mailer = tenancy.NewSMTP(*cfg.SMTP)
 	}
+	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
 	s, err := services.New(engine, services.Config{
 		Clusters: []livekit.Cluster{{URL: cfg.LiveKit.Host, APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret}},
 		DataKey:  cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost,
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace,
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
 		Mailer: mailer, InvitationURL: cfg.InvitationURL, ReconcileInterval: cfg.ReconcileInterval,
-		Recorder: recorder, Probes: probes, Log: log, Now: now,
+		Recorder: recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: log, Now: now,
 	})
 	if err != nil {
 		return parts{}, err
 	}
-	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
 	s.Inbox.Register(metrics.Registry())
 	s.Limits.Register(metrics.Registry())
 	s.Evictions.Register(metrics.Registry())

@@ -29,11 +29,10 @@ func example() string {
 	var out strings.Builder
 	out.WriteString(`# Pulse Control Plane: every setting, with its default.
 #
-# Copy to .env and uncomment what you change; the environment overrides .env.
-# Each variable can also be set as NAME_FILE, the path of a file that holds its
-# value. An empty value is the same as an unset variable. Development (the
-# default) needs no settings; staging and production refuse the example secrets
-# below.
+# Copy to .env and take the "# " off what you change; the environment wins over
+# .env. Each variable may also be given as NAME_FILE, the path of a file that
+# holds it. An empty value is the same as none. Development (the default) needs
+# none of this; staging and production refuse the examples of secrets below.
 `)
 	group := ""
 	for _, v := range Variables() {
@@ -68,11 +67,11 @@ func TestTheExampleFileDocumentsEveryVariableWithItsDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(text) != example() {
-		t.Error(".env.example differs from the table; run: go test ./config -update")
+		t.Error(".env.example is not in step with the table; run: go test ./config -update")
 	}
 }
 
-func TestTheExampleFileStartsDevelopmentAsIsAndUncommented(t *testing.T) {
+func TestTheExampleFileStartsDevelopmentAsItStandsAndTakenAtItsWord(t *testing.T) {
 	text, err := os.ReadFile(examplePath)
 	if err != nil {
 		t.Fatal(err)
@@ -128,9 +127,9 @@ func TestNoVariableIsDeclaredTwice(t *testing.T) {
 	}
 }
 
-// readmePath is README.md, whose table of settings is written out of the table
-// too.
-const readmePath = "../README.md"
+// settingsPath is the page whose table of settings is generated from the table
+// of variables too.
+const settingsPath = "../docs/SETTINGS.md"
 
 func settingsTable() string {
 	var out strings.Builder
@@ -151,23 +150,23 @@ func settingsTable() string {
 	return out.String() + "<!-- /settings -->"
 }
 
-func TestTheReadmeListsEveryVariableWithItsDefault(t *testing.T) {
-	text, err := os.ReadFile(readmePath)
+func TestTheSettingsPageListsEveryVariableWithItsDefault(t *testing.T) {
+	text, err := os.ReadFile(settingsPath)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before, rest, opened := strings.Cut(string(text), "<!-- settings -->")
 	table, after, closed := strings.Cut(rest, "<!-- /settings -->")
 	if !opened || !closed {
-		t.Fatal("README.md has no place for the settings")
+		t.Fatal("docs/SETTINGS.md lacks the markers of the table")
 	}
 	if *update {
-		if err := os.WriteFile(readmePath, []byte(before+settingsTable()+after), 0o644); err != nil {
+		if err := os.WriteFile(settingsPath, []byte(before+settingsTable()+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	if "<!-- settings -->"+table+"<!-- /settings -->" != settingsTable() {
-		t.Error("README.md differs from the table; run: go test ./config -update")
+		t.Error("docs/SETTINGS.md does not match the table; run: go test ./config -update")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/utils/apikey"
+	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -38,6 +39,8 @@ type KeysConfig struct {
 	KeyAuth  *auth.Keys
 	Hasher   *hashing.Hasher
 	Cursors  *cursor.Codec
+	// Changes hears what every write changed.
+	Changes *bus.Bus[models.Change]
 	// Trail records every change.
 	Trail *audit.Trail
 	Now   func() time.Time
@@ -122,7 +125,7 @@ func (s *Keys) Create(ctx context.Context, actor *models.Principal, id models.Pr
 	if err := s.c.APIKeys.Insert(ctx, &pair.Key); err != nil {
 		return NewKeyPair{}, err
 	}
-	s.c.KeyAuth.ForgetKey(pair.Key.ID, pair.Key.Key)
+	s.c.Changes.Publish(models.KeyChanged(pair.Key.ID, pair.Key.Key))
 	return pair, nil
 }
 
@@ -215,7 +218,7 @@ func (s *Keys) Update(ctx context.Context, actor *models.Principal, project mode
 	}
 	defer entry.End(ctx, &err)
 	after, err = s.c.APIKeys.Update(ctx, actor.Tenant(), project, id, change)
-	s.c.KeyAuth.ForgetKey(id, before.Key)
+	s.c.Changes.Publish(models.KeyChanged(id, before.Key))
 	if change.Ends() && models.IsKind(err, models.KindNotFound) {
 		if _, gone := s.read(ctx, actor, project, id); gone != nil {
 			return models.APIKey{}, gone
@@ -255,7 +258,7 @@ func (s *Keys) Delete(ctx context.Context, actor *models.Principal, project mode
 		}
 	}
 	err = s.c.APIKeys.Remove(ctx, actor.Tenant(), project, id)
-	s.c.KeyAuth.ForgetKey(id, pair.Key)
+	s.c.Changes.Publish(models.KeyChanged(id, pair.Key))
 	return err
 }
 
@@ -302,7 +305,7 @@ func checkKeyPair(now time.Time, allowed []string, end *time.Time) ([]string, er
 	for i, text := range allowed {
 		network, err := models.ParseAllowedIP(text)
 		if err != nil {
-			wrong = append(wrong, models.FieldError{Location: "body.allowed_ips[" + strconv.Itoa(i) + "]",
+			wrong = append(wrong, models.FieldError{Location: "allowed_ips[" + strconv.Itoa(i) + "]",
 				Message: "must be an IP address or network such as 203.0.113.7 or 203.0.113.0/24"})
 			continue
 		}
@@ -311,9 +314,9 @@ func checkKeyPair(now time.Time, allowed []string, end *time.Time) ([]string, er
 	switch {
 	case end == nil:
 	case !now.Before(*end):
-		wrong = append(wrong, models.FieldError{Location: "body.expires_at", Message: "must lie in the future"})
+		wrong = append(wrong, models.FieldError{Location: "expires_at", Message: "must lie in the future"})
 	case end.UTC().Year() > 9999: // no answer could hold it: RFC 3339 writes years of four digits
-		wrong = append(wrong, models.FieldError{Location: "body.expires_at", Message: "must lie before the year 10000 in UTC"})
+		wrong = append(wrong, models.FieldError{Location: "expires_at", Message: "must lie before the year 10000 in UTC"})
 	}
 	if len(wrong) > 0 {
 		return nil, models.Invalid(wrong...)
