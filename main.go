@@ -205,16 +205,16 @@ func buildVersion() string { return buildinfo.Version(version) }
 
 // open opens the engine that the configuration names and brings it to the
 // schema.
-func open(ctx context.Context, cfg config.Config, log zerolog.Logger) (database.Engine, error) {
+func open(ctx context.Context, cfg config.Config, log zerolog.Logger, tracer trace.Tracer) (database.Engine, error) {
 	return database.Open(ctx, database.Location{
-		URI: cfg.Database.URI.Reveal(), Name: cfg.Database.Name, Path: cfg.Database.Path,
+		URI: cfg.Database.URI.Reveal(), Name: cfg.Database.Name, Path: cfg.Database.Path, Tracer: tracer,
 	}, log)
 }
 
 // migrate opens the database, which creates and verifies collections and
 // indexes.
 func migrate(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
-	engine, err := open(ctx, cfg, log)
+	engine, err := open(ctx, cfg, log, nil)
 	if err != nil {
 		return err
 	}
@@ -252,11 +252,11 @@ func tuneMemory(log zerolog.Logger) {
 func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 	tuneMemory(log)
 	life := lifecycle.Life{Grace: cfg.ShutdownTimeout, Notice: cfg.ShutdownNotice}
-	traces, err := startTracing(ctx, cfg, log, &life)
+	observed, err := observing(ctx, cfg, log, &life)
 	if err != nil {
 		return err
 	}
-	engine, err := open(ctx, cfg, log)
+	engine, err := open(ctx, cfg, log, observed.recorder.Tracer())
 	if err == nil {
 		life.Closer("database", engine.Close)
 	}
@@ -265,11 +265,11 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 		return life.Close(ctx)
 	}
 	if err != nil {
-		return err
+		return errors.Join(err, life.Close(ctx))
 	}
 	life.Worker("database", engine.Run)
 
-	built, err := build(engine, cfg, log, traces, &life)
+	built, err := build(engine, cfg, observed, &life)
 	if err != nil {
 		return errors.Join(err, life.Close(ctx))
 	}
@@ -298,20 +298,29 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	return err
 }
 
-// startTracing exports traces, if a collector is set; without one the provider is
-// nil.
-func startTracing(ctx context.Context, cfg config.Config, log zerolog.Logger, life *lifecycle.Life) (trace.TracerProvider, error) {
-	if cfg.Traces.Endpoint == "" {
-		return nil, nil
+// observation is what the process says about itself.
+type observation struct {
+	log      zerolog.Logger
+	recorder *observe.Recorder
+	// traces is nil without a collector.
+	traces trace.TracerProvider
+}
+
+// observing measures slow calls and, if a collector is set, exports traces.
+func observing(ctx context.Context, cfg config.Config, log zerolog.Logger, life *lifecycle.Life) (observation, error) {
+	o, calls := observation{log: log}, observe.Config{Namespace: "pulse", Slow: cfg.SlowOperation, Log: log}
+	if cfg.Traces.Endpoint != "" {
+		provider, shutdown, err := tracing.Start(ctx, tracing.Config{
+			Endpoint: cfg.Traces.Endpoint, Headers: cfg.Traces.Headers, Service: "pulse-control-plane", Version: buildVersion(), Log: log,
+		})
+		if err != nil {
+			return o, err
+		}
+		life.Closer("traces", shutdown)
+		o.traces, calls.Tracer = provider, provider.Tracer("pulse-control-plane")
 	}
-	provider, shutdown, err := tracing.Start(ctx, tracing.Config{
-		Endpoint: cfg.Traces.Endpoint, Headers: cfg.Traces.Headers, Service: "pulse-control-plane", Version: buildVersion(), Log: log,
-	})
-	if err != nil {
-		return nil, err
-	}
-	life.Closer("traces", shutdown)
-	return provider, nil
+	o.recorder = observe.New(calls)
+	return o, nil
 }
 
 // profile serves Go's profiles, if an address is set. It is loopback, because
@@ -343,13 +352,8 @@ type parts struct {
 
 // build puts the layers together over the engine and registers with life what
 // must be closed.
-func build(engine database.Engine, cfg config.Config, log zerolog.Logger, traces trace.TracerProvider, life *lifecycle.Life) (parts, error) {
+func build(engine database.Engine, cfg config.Config, o observation, life *lifecycle.Life) (parts, error) {
 	now := time.Now
-	observed := observe.Config{Namespace: "pulse", Slow: cfg.SlowOperation, Log: log}
-	if traces != nil {
-		observed.Tracer = traces.Tracer("pulse-control-plane")
-	}
-	recorder := observe.New(observed)
 	local := ratelimit.New(limiterSize, now)
 	var limiter middleware.Limiter = ratelimit.Local{Limiter: local}
 	var probes []status.Probe
@@ -369,7 +373,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, traces
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace,
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
 		Mailer: mailer, InvitationURL: cfg.InvitationURL, ReconcileInterval: cfg.ReconcileInterval,
-		Recorder: recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: log, Now: now,
+		Recorder: o.recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: o.log, Now: now,
 	})
 	if err != nil {
 		return parts{}, err
@@ -377,11 +381,11 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, traces
 	s.Inbox.Register(metrics.Registry())
 	s.Limits.Register(metrics.Registry())
 	s.Evictions.Register(metrics.Registry())
-	recorder.Register(metrics.Registry())
+	o.recorder.Register(metrics.Registry())
 	health, inflight := handlers.NewHealth(buildVersion(), s.Status), new(middleware.Inflight)
 	router, err := routes.New(routes.HandlersOf(s, health, metrics), routes.Options{
-		Log: log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
-		Inflight: inflight, Strict: cfg.Environment != config.Development, Tracing: traces, Now: now,
+		Log: o.log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
+		Inflight: inflight, Strict: cfg.Environment != config.Development, Tracing: o.traces, Now: now,
 		Requests:    s.Counters,
 		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{
