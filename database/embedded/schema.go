@@ -53,7 +53,9 @@ func checkLayout(ctx context.Context, conn *sqliteConn) error {
 	}
 	switch version := row[0].(int64); {
 	case version > fileLayout:
-		return models.Internal(fmt.Errorf("database: the file has layout %d; this version knows up to %d", version, fileLayout))
+		return models.Misconfigured("database_too_new", fmt.Sprintf(
+			"A newer version of Pulse wrote the database file (file layout %d; this version supports up to %d). Start that version again.",
+			version, fileLayout))
 	case version == fileLayout:
 		return nil
 	}
@@ -232,7 +234,9 @@ func ensureIndex(ctx context.Context, conn *sqliteConn, t *table, ix engine.Inde
 		}
 		if _, err := conn.exec(ctx, statements[name]); err != nil {
 			if _, duplicate := sqliteDuplicate(err); duplicate {
-				return nil, t.Conflict(engine.IndexName(ix), fmt.Errorf("unique index %s of %s cannot be created: %w", engine.IndexName(ix), t.Name, err))
+				return nil, models.Misconfigured("duplicate_documents", fmt.Sprintf(
+					"The unique index %s of %s cannot be created: stored documents share a value. Remove the duplicates and start again.",
+					engine.IndexName(ix), t.Name)).Because(err)
 			}
 			return nil, err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
@@ -43,7 +42,7 @@ func (o Options) withDefaults() Options {
 
 // Open connects to MongoDB. While the database is unavailable it retries with
 // growing waits and one log line each, until ctx ends (models.Unavailable).
-// Errors that a retry cannot fix are returned at once (models.Internal): an
+// Errors that a retry cannot fix are returned at once (models.KindMisconfigured): an
 // invalid connection string, name or schema, refused credentials. Neither
 // errors nor log lines contain the password.
 //
@@ -58,7 +57,7 @@ func Open(ctx context.Context, uri, dbName string, schema []engine.Collection, o
 		return nil, err
 	}
 	if err := checkDatabaseName(dbName); err != nil {
-		return nil, models.Internal(err)
+		return nil, err
 	}
 	opts = opts.withDefaults()
 	wait := opts.FirstWait
@@ -95,30 +94,30 @@ func Open(ctx context.Context, uri, dbName string, schema []engine.Collection, o
 // open.
 func connect(ctx context.Context, uri string) (*mongo.Client, *options.ClientOptions, error) {
 	o, err := clientOptions(uri)
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return nil, nil, models.Unavailable(err)
-	}
 	if err != nil {
-		return nil, nil, models.Internal(err)
+		return nil, nil, err
 	}
 	// The ping uses a client without a minimum pool: an error of a background
 	// connection, such as refused credentials, would reach the ping only as a
 	// cleared pool.
 	probe, err := mongo.Connect(o, options.Client().SetMinPoolSize(0))
 	if err != nil {
-		return nil, nil, models.Internal(uriError(uri, err))
+		return nil, nil, uriError(uri, err)
 	}
 	m := Engine{client: probe, operationTimeout: *o.Timeout}
 	err = m.Ping(ctx)
 	// No operation is active, so this does not wait.
 	_ = probe.Disconnect(context.WithoutCancel(ctx))
+	if isAccessError(err) {
+		return nil, nil, models.Misconfigured("mongodb_access_refused",
+			"MongoDB refused the user name, the password or the permissions in MONGO_URI.").Because(errors.Unwrap(err))
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	client, err := mongo.Connect(o)
 	if err != nil {
-		return nil, nil, models.Internal(uriError(uri, err))
+		return nil, nil, uriError(uri, err)
 	}
 	return client, o, nil
 }
@@ -139,7 +138,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // all platforms (mongodb.com/docs/manual/reference/limits).
 func checkDatabaseName(name string) error {
 	if name == "" || len(name) > 63 || strings.ContainsAny(name, "/\\. \"$*<>:|?\x00") {
-		return fmt.Errorf("mongodb: invalid database name %q", name)
+		return models.Misconfigured("invalid_database_name", fmt.Sprintf("%q is not a valid name for a MongoDB database.", name))
 	}
 	return nil
 }

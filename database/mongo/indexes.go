@@ -69,10 +69,11 @@ func (m *Engine) ensureIndex(ctx context.Context, c collection, index engine.Ind
 	case isUnavailable(err):
 		return nil, models.Unavailable(err)
 	case index.Unique && mongo.IsDuplicateKeyError(err): // its message contains the value
-		return nil, models.Internal(fmt.Errorf("mongodb: unique index %s of %s cannot be created: "+
-			"stored documents share a value", name, c.Name))
+		return nil, models.Misconfigured("duplicate_documents", fmt.Sprintf(
+			"The unique index %s of %s cannot be created: stored documents share a value. Remove the duplicates and start again.", name, c.Name))
 	case index.Unique:
-		return nil, models.Internal(fmt.Errorf("mongodb: unique index %s of %s cannot be created: %w", name, c.Name, err))
+		return nil, models.Misconfigured("index_refused", fmt.Sprintf(
+			"MongoDB refused to create the unique index %s of %s.", name, c.Name)).Because(err)
 	default:
 		return &engine.IndexDifference{
 			Collection: c.Name, Index: name, Declared: declared,

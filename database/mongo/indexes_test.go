@@ -174,16 +174,16 @@ func TestARefusedIndexIsReportedUnlessItIsUnique(t *testing.T) {
 		t.Errorf("TTL: differences %v: %v", differences, err)
 	}
 	s = indexServer(t, refuse("partialFilterExpression"))
-	if _, err = openWire(t, s, "").EnsureSchema(t.Context()); !models.IsKind(err, models.KindInternal) || !strings.Contains(err.Error(), "nick_1") {
-		t.Errorf("unique: %v, want internal that names nick_1", err)
+	if _, err = openWire(t, s, "").EnsureSchema(t.Context()); !models.IsKind(err, models.KindMisconfigured) || !strings.Contains(err.Error(), "nick_1") {
+		t.Errorf("unique: %v, want misconfigured that names nick_1", err)
 	}
 }
 
 func TestTheErrorOfAUniqueIndexOverDuplicatesDoesNotContainTheValue(t *testing.T) {
 	s := indexServer(t, func(bson.Raw) any { return wireFailure(11000, mongoDuplicateEmail) })
 	_, err := openWire(t, s, "").EnsureSchema(t.Context())
-	if !models.IsKind(err, models.KindInternal) || !strings.Contains(err.Error(), "email_1") || strings.Contains(err.Error(), "ada@") {
-		t.Errorf("%v, want internal that names the index only", err)
+	if !models.IsKind(err, models.KindMisconfigured) || !strings.Contains(err.Error(), "email_1") || strings.Contains(err.Error(), "ada@") {
+		t.Errorf("%v, want misconfigured that names the index only", err)
 	}
 }
 
