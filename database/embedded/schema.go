@@ -203,7 +203,7 @@ func ensureIndexes(ctx context.Context, conn *sqliteConn, tables map[string]*tab
 	var differences []engine.IndexDifference
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		t := tables[name]
-		for _, ix := range t.Indexes {
+		for _, ix := range t.built {
 			difference, err := ensureIndex(ctx, conn, t, ix, found)
 			if err != nil {
 				return nil, err
@@ -214,6 +214,29 @@ func ensureIndexes(ctx context.Context, conn *sqliteConn, tables map[string]*tab
 		}
 	}
 	return differences, nil
+}
+
+// DropIndex implements engine.Engine.
+func (e *Engine) DropIndex(ctx context.Context, collection string, keys []string) error {
+	t, err := e.table(collection)
+	if err != nil {
+		return err
+	}
+	if err := t.CheckDrop(keys); err != nil {
+		return err
+	}
+	ix := engine.Index{Keys: keys}
+	kept := context.WithoutCancel(ctx)
+	return e.writer.do(ctx, func(conn *sqliteConn) error {
+		return atomically(kept, conn, func() error {
+			for _, name := range []string{t.indexName(ix), t.nullIndexName(ix)} {
+				if _, err := conn.exec(kept, "DROP INDEX IF EXISTS "+quoted(name)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
 }
 
 func ensureIndex(ctx context.Context, conn *sqliteConn, t *table, ix engine.Index, found map[string]string) (*engine.IndexDifference, error) {

@@ -22,6 +22,9 @@ type Options struct {
 	// IndexTimeout limits the build of one index by EnsureSchema; default ten
 	// minutes. The time depends on the number of documents.
 	IndexTimeout time.Duration
+	// AllIndexes makes EnsureSchema build every index. Otherwise Run builds the
+	// indexes of large collections that are only for speed or expiry.
+	AllIndexes bool
 	// FirstWait and LongestWait limit the wait between two attempts at start,
 	// which doubles each time; defaults 250 ms and 10 s.
 	FirstWait, LongestWait time.Duration
@@ -73,7 +76,7 @@ func Open(ctx context.Context, uri, dbName string, schema []engine.Collection, o
 				schema:           schema,
 				declared:         declared,
 				operationTimeout: *o.Timeout,
-				indexTimeout:     opts.IndexTimeout,
+				options:          opts,
 			}, nil
 		}
 		if !models.IsKind(err, models.KindUnavailable) {

@@ -152,6 +152,38 @@ func isAccessCode(code int) bool {
 	return false
 }
 
+// Codes of an index or collection that does not exist.
+const (
+	namespaceNotFound = 26
+	indexNotFound     = 27
+)
+
+// isBusy reports whether an index build or change failed for a temporary
+// reason: the server is unavailable, another build is active, or the server
+// chose it as the victim of a deadlock (PostgreSQL under DocumentDB says so in
+// the message only).
+func isBusy(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, code := range mongo.ErrorCodes(err) {
+		switch code {
+		case 46, // LockBusy
+			117,   // ConflictingOperationInProgress
+			276,   // IndexBuildAborted
+			12586, // BackgroundOperationInProgressForDatabase
+			12587: // BackgroundOperationInProgressForNamespace
+			return true
+		}
+	}
+	if isUnavailable(err) {
+		return true
+	}
+	message := err.Error()
+	return !mongo.IsDuplicateKeyError(err) && (strings.Contains(message, "deadlock detected") ||
+		strings.Contains(message, "could not serialize access") || strings.Contains(message, "tuple concurrently updated"))
+}
+
 // isUnavailableCode reports whether a server error code is temporary. Names and
 // numbers are those of the server's src/mongo/base/error_codes.yml: the
 // categories RetriableError, NotPrimaryError, NetworkError, ShutdownError,
