@@ -2,11 +2,11 @@ package database
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/rs/zerolog"
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"golang.org/x/sync/errgroup"
 
 	"pulse-control-plane/models"
 )
@@ -87,9 +87,15 @@ func schemasCollection() Collection {
 type schemaState struct {
 	Version int64 `bson:"version"`
 	// MinReader is the oldest schema version whose binary can use the data.
-	MinReader int64 `bson:"min_reader"`
-	// Cursor is the last id that the rewrite to Version+1 has changed.
-	Cursor string `bson:"cursor"`
+	MinReader int64          `bson:"min_reader"`
+	Cursor    *rewriteCursor `bson:"cursor"`
+}
+
+// rewriteCursor is the progress of a rewrite. It names its migration, since a
+// second process may store its progress after the first has finished.
+type rewriteCursor struct {
+	Version int64  `bson:"version"`
+	After   string `bson:"after"`
 }
 
 // migrator runs migrations on an engine.
@@ -133,7 +139,7 @@ func (m migrator) run(ctx context.Context) error {
 		if step.version <= state.Version {
 			continue
 		}
-		if err := m.step(ctx, step, state.Cursor); err != nil {
+		if err := m.step(ctx, step, state); err != nil {
 			return fmt.Errorf("migration to schema version %d: %w", step.version, err)
 		}
 		m.log.Info().Int64("schema_version", step.version).Msg("the database was migrated")
@@ -142,9 +148,13 @@ func (m migrator) run(ctx context.Context) error {
 	return nil
 }
 
-func (m migrator) step(ctx context.Context, step migration, cursor string) error {
+func (m migrator) step(ctx context.Context, step migration, state schemaState) error {
 	if step.rewrite != nil {
-		if err := m.rewrite(ctx, step, cursor); err != nil {
+		after := ""
+		if state.Cursor != nil && state.Cursor.Version == step.version {
+			after = state.Cursor.After
+		}
+		if err := m.rewrite(ctx, step, after); err != nil {
 			return err
 		}
 	}
@@ -164,14 +174,17 @@ func (m migrator) store(ctx context.Context, update bson.D) error {
 	return err
 }
 
-// rewrite changes the documents after cursor, a page at a time in order of
+// rewriteParallel is how many documents of a page change at the same time.
+const rewriteParallel = 64
+
+// rewrite changes the documents after an id, a page at a time in order of
 // their ids, and stores the progress after each page.
-func (m migrator) rewrite(ctx context.Context, step migration, cursor string) error {
+func (m migrator) rewrite(ctx context.Context, step migration, after string) error {
 	collection := step.rewrite.collection
 	for {
 		var page []bson.Raw
 		err := m.engine.Find(ctx, collection, Query{
-			Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: cursor}}}},
+			Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}},
 			Sort:   bson.D{{Key: "_id", Value: 1}}, Limit: MaxBatch,
 		}, func(raw bson.Raw) error {
 			page = append(page, append(bson.Raw(nil), raw...))
@@ -180,33 +193,36 @@ func (m migrator) rewrite(ctx context.Context, step migration, cursor string) er
 		if err != nil {
 			return err
 		}
+		// Writes that wait together share a sync of the disk.
+		writes, within := errgroup.WithContext(ctx)
+		writes.SetLimit(rewriteParallel)
 		for _, raw := range page {
-			if cursor, err = m.change(ctx, *step.rewrite, raw); err != nil {
-				return err
-			}
+			writes.Go(func() error { return m.change(within, *step.rewrite, raw) })
+		}
+		if err := writes.Wait(); err != nil {
+			return err
 		}
 		if len(page) < MaxBatch {
 			return nil
 		}
-		if err := m.store(ctx, bson.D{{Key: "$set", Value: bson.D{{Key: "cursor", Value: cursor}}}}); err != nil {
+		after = page[len(page)-1].Lookup("_id").StringValue()
+		if err := m.store(ctx, bson.D{{Key: "$set", Value: bson.D{{Key: "cursor", Value: rewriteCursor{step.version, after}}}}}); err != nil {
 			return err
 		}
 	}
 }
 
-// change applies the rewrite to one document and returns its id.
-func (m migrator) change(ctx context.Context, r rewrite, raw bson.Raw) (string, error) {
-	id, ok := raw.Lookup("_id").StringValueOK()
-	if !ok {
-		return "", models.Internal(errors.New("a stored document without a string _id in " + r.collection))
-	}
+// change applies the rewrite to one document.
+func (m migrator) change(ctx context.Context, r rewrite, raw bson.Raw) error {
+	// The query above matches string ids only.
+	id := raw.Lookup("_id").StringValue()
 	update, err := r.change(raw)
 	if err != nil {
-		return "", models.Internal(fmt.Errorf("%s %s: %w", r.collection, id, err))
+		return models.Internal(fmt.Errorf("%s %s: %w", r.collection, id, err))
 	}
 	if update == nil {
-		return id, nil
+		return nil
 	}
 	_, err = m.engine.Update(ctx, r.collection, bson.D{{Key: "_id", Value: id}}, update, UpdateOptions{})
-	return id, err
+	return err
 }
