@@ -15,6 +15,7 @@ import (
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/idempotency"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/services/status"
@@ -104,7 +105,7 @@ type Services struct {
 	Keys          *tenancy.Keys
 	// Changes is where every write says what it changed; what another process
 	// changed is injected here.
-	Changes        *bus.Bus[models.Change]
+	Changes        *lookup.Changes
 	Trail          *audit.Trail
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
@@ -193,12 +194,18 @@ type builder struct {
 	passwords, secrets *hashing.Hasher
 	// evicting works on the queue of evictions.
 	evicting *worker.Worker
-	out      Services
+	// exchanging tells other replicas of changes, and hears of theirs.
+	exchanging *worker.Worker
+	out        Services
 }
 
 func (b *builder) foundations() (err error) {
 	var wrong error
-	b.out.Changes = bus.New[models.Change](busLog{b.Log})
+	var store lookup.ChangeStore
+	if !b.engine.Exclusive() {
+		store = database.NewChanges(b.engine)
+	}
+	b.out.Changes = lookup.NewChanges(bus.New[models.Change](busLog{b.Log}), store, b.process, func() { b.exchanging.Wake() })
 	b.cursors = cursor.New(secret.Derive([]byte(b.DataKey.Reveal()), "cursors"))
 	b.passwords, err = hashing.NewHasher(b.Pepper, b.BcryptCost)
 	wrong = errors.Join(wrong, err)
@@ -342,6 +349,8 @@ func (b *builder) workers() error {
 	}
 	settle := site.Led(15*time.Second, s.Totals.CatchUp)
 	settle.Rest = 4 // a pass that took long leaves the database to others
+	changes := site.Options()
+	changes.Backoff = worker.Backoff{First: 200 * time.Millisecond, Most: time.Second}
 	s.workers = append(s.workers, Worker{"inbox", s.InboxWorker.Run})
 	for _, w := range []struct {
 		config  worker.Config
@@ -353,14 +362,21 @@ func (b *builder) workers() error {
 		{worker.Config{Name: "reconciliation", Pass: worker.Simple(s.Reconciliation.Compare), Every: b.ReconcileInterval, Deadline: time.Minute}, site.Led(30*time.Second, nil)},
 		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, site.Options()},
 		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
+		{worker.Config{Name: "changes", Pass: worker.Simple(s.Changes.Exchange), Every: 500 * time.Millisecond, Deadline: 5 * time.Second}, changes},
 		{worker.Config{Name: "evictions", Pass: s.Evictions.Work, Every: time.Second, Deadline: time.Minute}, site.Options()},
 	} {
 		running, err := worker.New(w.config, w.options)
 		if err != nil {
 			return err
 		}
-		if w.config.Name == "evictions" {
+		switch w.config.Name {
+		case "evictions":
 			b.evicting = running
+		case "changes":
+			b.exchanging = running
+			if b.engine.Exclusive() {
+				continue
+			}
 		}
 		s.workers = append(s.workers, Worker{running.Name(), running.Run})
 	}
