@@ -25,6 +25,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
+	"pulse-control-plane/models"
 	"pulse-control-plane/routes"
 	"pulse-control-plane/services"
 	"pulse-control-plane/services/audit"
@@ -154,6 +155,9 @@ func (p process) configured(name string, act func(context.Context, config.Config
 		defer flush()
 		if err := act(ctx, cfg, log); err != nil {
 			log.Error().Err(err).Msg(name + " failed")
+			if models.IsKind(err, models.KindMisconfigured) {
+				return cli.Exit("", exitConfig)
+			}
 			return cli.Exit("", exitFailed)
 		}
 		return nil
@@ -214,18 +218,19 @@ func buildVersion() string {
 	return version
 }
 
-// open opens the engine that the configuration names and brings it to the
-// schema.
-func open(ctx context.Context, cfg config.Config, log zerolog.Logger) (database.Engine, error) {
-	return database.Open(ctx, database.Location{
-		URI: cfg.Database.URI.Reveal(), Name: cfg.Database.Name, Path: cfg.Database.Path,
-	}, log)
+// location is the database that the configuration names.
+func location(cfg config.Config) database.Location {
+	return database.Location{
+		URI: cfg.Database.URI.Reveal(), Name: cfg.Database.Name, Path: cfg.Database.Path, IndexTimeout: cfg.Database.IndexTimeout,
+	}
 }
 
 // migrate opens the database, which creates and verifies collections and
-// indexes.
+// indexes and runs the migrations.
 func migrate(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
-	engine, err := open(ctx, cfg, log)
+	at := location(cfg)
+	at.AllIndexes = true
+	engine, err := database.Open(ctx, at, log)
 	if err != nil {
 		return err
 	}
@@ -278,7 +283,7 @@ func tuneMemory(log zerolog.Logger) {
 func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 	tuneMemory(log)
 	life := lifecycle.Life{Grace: cfg.ShutdownTimeout}
-	engine, err := open(ctx, cfg, log)
+	engine, err := database.Open(ctx, location(cfg), log)
 	if err == nil {
 		life.Closer("database", engine.Close)
 	}

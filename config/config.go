@@ -92,6 +92,8 @@ type Database struct {
 	Path string
 	// Name of the database in MongoDB.
 	Name string
+	// IndexTimeout limits the build of one index on MongoDB.
+	IndexTimeout time.Duration
 }
 
 // LiveKit is the cluster that tokens are minted for.

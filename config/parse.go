@@ -32,6 +32,8 @@ const (
 	maxShutdown = 10 * time.Minute
 	// maxGrace bounds how long a quota may be overrun.
 	maxGrace = 24 * time.Hour
+	// maxIndexTimeout bounds the build of one index.
+	maxIndexTimeout = 24 * time.Hour
 )
 
 var (
@@ -70,6 +72,17 @@ func duration(into *time.Duration, text string) error {
 	d, err := time.ParseDuration(text)
 	if err != nil || d <= 0 || d > maxShutdown {
 		return errors.New("must be a duration such as 5s, at most 10m")
+	}
+	*into = d
+	return nil
+}
+
+// indexTimeout takes a duration up to a day: the build of an index depends on
+// the number of documents.
+func indexTimeout(into *time.Duration, text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 || d > maxIndexTimeout {
+		return errors.New("must be a duration such as 10m, at most 24h")
 	}
 	*into = d
 	return nil
