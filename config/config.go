@@ -116,6 +116,8 @@ type Database struct {
 	Path string
 	// Name of the database in MongoDB.
 	Name string
+	// IndexTimeout limits the build of one index on MongoDB.
+	IndexTimeout time.Duration
 }
 
 // Traces is an OpenTelemetry collector.

@@ -72,7 +72,7 @@ type Config struct {
 	// DefaultReservationTTL.
 	ReservationTTL time.Duration
 	Log            zerolog.Logger
-	Now   func() time.Time
+	Now            func() time.Time
 }
 
 // projectQuotas are those of one project, as they were read.
