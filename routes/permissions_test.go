@@ -55,6 +55,8 @@ func permissions() []permission {
 		{"GET", "/openapi.yaml", nil, public, false},
 		{"GET", "/docs", nil, public, false},
 		{"GET", "/v1/status", nil, open, false},
+		{"GET", "/v1/regions", nil, "401 200 200 200 200 403 200 200 200 403 403 200", false},
+		{"GET", "/v1/clusters", nil, operator, false},
 
 		{"POST", "/v1/organizations", map[string]any{}, "400 400 400 400 400 400 400 400 400 403 403 400", false},
 		{"GET", "/v1/organizations", nil, "401 200 200 200 200 403 403 403 200 403 403 200", false},

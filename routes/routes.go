@@ -105,6 +105,8 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	minting := project.Group("", guard(middleware.BodyLimit(maxTokenBody)))
 
 	limited.GET("/status", wrap(h.Health.Status))
+	server.GET("/regions", wrap(h.Clusters.Regions))
+	person.GET("/clusters", wrap(h.Clusters.List))
 	anybody.GET("/config", wrap(h.Installation.Config))
 	person.GET("/plans", wrap(h.Installation.Plans))
 	person.GET("/overview", wrap(h.Overview.Get))

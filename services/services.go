@@ -55,6 +55,9 @@ type Cluster interface {
 type Config struct {
 	// Clusters are the LiveKit clusters; the first signs tokens.
 	Clusters []livekit.Cluster
+	// Fallback names the regions that take a region's new rooms while none of its
+	// clusters is usable; optional.
+	Fallback map[string][]string `optional:"true"`
 	// Calls is what is asked of the first cluster; optional, by default its API.
 	Calls Cluster `optional:"true"`
 	// DataKey derives the keys of cursors and of sealed values.
@@ -118,6 +121,7 @@ type Services struct {
 	// Changes is where every write says what it changed; what another process
 	// changed is injected here.
 	Changes        *lookup.Changes
+	Clusters       *livekit.Clusters
 	Trail          *audit.Trail
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
@@ -216,6 +220,8 @@ type builder struct {
 
 func (b *builder) foundations() (err error) {
 	var wrong error
+	b.out.Clusters, err = livekit.NewClusters(b.Config.Clusters, b.Fallback, b.Recorder, b.Log, b.Now)
+	wrong = errors.Join(wrong, err)
 	var store lookup.ChangeStore
 	if !b.engine.Exclusive() {
 		store = database.NewChanges(b.engine)
@@ -254,7 +260,7 @@ func (b *builder) authentication() (err error) {
 }
 
 func (b *builder) metering() (err error) {
-	b.out.Inbox = metering.NewInbox(b.events, b.Clusters, b.Now)
+	b.out.Inbox = metering.NewInbox(b.events, b.Config.Clusters, b.Now)
 	b.out.Counters = metering.NewCounters(b.facts, b.totals, b.process, b.Log, b.Now)
 	b.out.Totals, err = metering.NewTotals(metering.TotalsConfig{
 		Totals: b.totals, Facts: b.facts, Sessions: b.sessions, Now: b.Now,
@@ -342,7 +348,7 @@ func (b *builder) tokens() (err error) {
 		return err
 	}
 	b.out.Tokens, err = tokens.NewMinter(tokens.MinterConfig{
-		Cluster: b.Clusters[0], Counters: b.out.Counters, Revoked: b.out.Revocations, Quotas: b.out.Limits,
+		Cluster: b.Config.Clusters[0], Counters: b.out.Counters, Revoked: b.out.Revocations, Quotas: b.out.Limits,
 		Projects: b.projects, Agents: b.Agents, Now: b.Now,
 	})
 	return err
@@ -359,14 +365,18 @@ func (b *builder) inbox() (err error) {
 		return err
 	}
 	b.out.Reconciliation, err = metering.NewReconciliation(metering.ReconciliationConfig{
-		Cluster: b.Calls, Name: b.Clusters[0].APIKey, Inbox: b.out.Inbox, Sessions: b.sessions,
+		Cluster: b.Calls, Name: b.Config.Clusters[0].APIKey, Inbox: b.out.Inbox, Sessions: b.sessions,
 		Sightings: database.NewSightings(b.engine), Log: b.Log,
 	})
-	b.out.Status = status.New(b.Now, append([]status.Probe{
+	probes := []status.Probe{
 		{Name: "database", Check: b.engine.Ping, Essential: true},
 		{Name: "livekit", Check: b.Calls.Ping},
 		{Name: "events", Check: b.out.Inbox.Check},
-	}, b.Probes...)...)
+	}
+	for _, m := range b.out.Clusters.All()[1:] {
+		probes = append(probes, status.Probe{Name: "livekit/" + m.Name, Check: m.Check})
+	}
+	b.out.Status = status.New(b.Now, append(probes, b.Probes...)...)
 	return err
 }
 
@@ -396,6 +406,7 @@ func (b *builder) workers() error {
 		{worker.Config{Name: "reconciliation", Pass: worker.Simple(s.Reconciliation.Compare), Every: b.ReconcileInterval, Deadline: time.Minute}, site.Led(30*time.Second, nil)},
 		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, site.Options()},
 		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
+		{worker.Config{Name: "clusters", Pass: worker.Simple(s.Clusters.Probe), Every: 10 * time.Second, Deadline: 10 * time.Second}, site.Options()},
 		{worker.Config{Name: "changes", Pass: worker.Simple(s.Changes.Exchange), Every: 500 * time.Millisecond, Deadline: 5 * time.Second}, changes},
 		{worker.Config{Name: "evictions", Pass: s.Evictions.Work, Every: time.Second, Deadline: time.Minute}, site.Options()},
 	} {

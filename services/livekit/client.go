@@ -25,9 +25,9 @@ type Client struct {
 func NewClient(c Cluster, r *observe.Recorder) *Client {
 	observed := twirp.WithClientHooks(observedBy(r))
 	return &Client{
-		rooms:   lksdk.NewRoomServiceClient(c.apiURL(), c.APIKey, c.APISecret.Reveal(), observed),
-		egress:  lksdk.NewEgressClient(c.apiURL(), c.APIKey, c.APISecret.Reveal(), observed),
-		ingress: lksdk.NewIngressClient(c.apiURL(), c.APIKey, c.APISecret.Reveal(), observed),
+		rooms:   lksdk.NewRoomServiceClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
+		egress:  lksdk.NewEgressClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
+		ingress: lksdk.NewIngressClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
 	}
 }
 

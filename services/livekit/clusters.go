@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"pulse-control-plane/models"
 	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/secret"
 )
@@ -148,6 +149,32 @@ func (c *Cluster) pairs() []KeyPair {
 // All are the clusters, the default one first.
 func (c *Clusters) All() []*Member { return c.current.Load().members }
 
+// List is All for the operator; forbidden for everybody else.
+func (c *Clusters) List(actor *models.Principal) ([]*Member, error) {
+	if err := actor.May(models.ActionOperations); err != nil {
+		return nil, err
+	}
+	return c.All(), nil
+}
+
+// KeyIDs are the API keys of the cluster, without secrets.
+func (m *Member) KeyIDs() []string {
+	ids := make([]string, 0, 1+len(m.Older))
+	for _, pair := range m.pairs() {
+		ids = append(ids, pair.Key)
+	}
+	return ids
+}
+
+// Check answers nil while the cluster's last probe succeeded, or before it had
+// one; unavailable otherwise.
+func (m *Member) Check(context.Context) error {
+	if !m.Usable() {
+		return models.Unavailable(fmt.Errorf("cluster %s is %s", m.Name, m.health.Load().State))
+	}
+	return nil
+}
+
 // Default is the first cluster.
 func (c *Clusters) Default() *Member { return c.current.Load().members[0] }
 
@@ -265,5 +292,5 @@ func (c *Clusters) probe(ctx context.Context, m *Member) {
 	if h.State != ClusterOperational {
 		line = c.log.Error().Err(err)
 	}
-	line.Str("cluster", m.Name).Str("url", m.apiURL()).Str("was", string(before.State)).Msg("livekit: cluster is " + string(h.State))
+	line.Str("cluster", m.Name).Str("url", m.CallURL()).Str("was", string(before.State)).Msg("livekit: cluster is " + string(h.State))
 }

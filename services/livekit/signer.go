@@ -33,8 +33,8 @@ type Cluster struct {
 	Weight int
 }
 
-// apiURL is where Pulse calls the cluster.
-func (c *Cluster) apiURL() string { return cmp.Or(c.APIURL, c.URL) }
+// CallURL is where Pulse calls the cluster.
+func (c *Cluster) CallURL() string { return cmp.Or(c.APIURL, c.URL) }
 
 // projectAttribute is the participant attribute that names the project, so that
 // a participant seen on the cluster can be attributed to its tenant.
