@@ -225,6 +225,13 @@ func (r *UsageSessions) OpenSubject(ctx context.Context, p models.ProjectID, sub
 	})
 }
 
+// CountOpen counts the open usage sessions of a subject in a project, up to
+// limit.
+func (r *UsageSessions) CountOpen(ctx context.Context, p models.ProjectID, subject models.Subject, limit int64) (int64, error) {
+	return r.engine.Count(ctx, usageSessions, bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true},
+		{Key: "subject", Value: string(subject)}}, limit)
+}
+
 // OpenProjects lists the projects of all tenants with an open usage session.
 func (r *UsageSessions) OpenProjects(ctx context.Context) ([]models.ProjectID, error) {
 	groups, err := r.engine.Sum(ctx, usageSessions, bson.D{{Key: "open", Value: true}}, "version", "project_id")

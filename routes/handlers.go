@@ -22,6 +22,7 @@ type Handlers struct {
 	LiveKitEvents *handlers.LiveKitEvents
 	Usage         *handlers.Usage
 	Quotas        *handlers.Quotas
+	Overview      *handlers.Overview
 	Docs          *handlers.Docs
 	// Metrics serves Prometheus' text format.
 	Metrics *middleware.Metrics
@@ -44,6 +45,7 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 		LiveKitEvents: handlers.NewLiveKitEvents(s.Inbox),
 		Usage:         handlers.NewUsage(s.Usage),
 		Quotas:        handlers.NewQuotas(s.Limits),
+		Overview:      handlers.NewOverview(s.Overview, s.Limits),
 		Docs:          handlers.NewDocs(OpenAPI()),
 		Metrics:       metrics,
 	}

@@ -30,6 +30,7 @@ func Parameters() request.Parameters {
 		{Method: get, Pattern: "/v1/usage/sessions"}:                        with("project_id", "room_name", "participant_identity"),
 		{Method: get, Pattern: "/v1/usage/sessions/:id"}:                    {"project_id"},
 		{Method: get, Pattern: "/v1/usage/explain"}:                         with("project_id", "start", "end", "meter"),
+		{Method: get, Pattern: "/v1/overview"}:                              with("org_id"),
 		{Method: post, Pattern: "/v1/tokens/create"}:                        {"project_id"},
 		{Method: post, Pattern: "/v1/tokens/validate"}:                      {"project_id"},
 		{Method: post, Pattern: "/v1/tokens/revoke"}:                        {"project_id"},

@@ -145,6 +145,9 @@ func New(h Handlers, o Options) (http.Handler, error) {
 
 	cluster.POST("/webhooks/livekit", guard(auth.Signed(h.LiveKitEvents.Receive)))
 
+	limited.GET("/plans", wrap(h.Overview.Plans))
+	person.GET("/overview", wrap(h.Overview.Get))
+
 	server.GET("/usage", wrap(h.Usage.Get))
 	server.GET("/usage/sessions", wrap(h.Usage.Sessions))
 	server.GET("/usage/sessions/:id", wrap(h.Usage.Session))

@@ -116,6 +116,7 @@ type Services struct {
 	Tokens         *tokens.Minter
 	Revocations    *tokens.Revocations
 	Limits         *quotas.Limits
+	Overview       *quotas.Overview
 	Enforcer       *quotas.Enforcer
 	Evictions      *evictions.Queue
 	Inbox          *metering.Inbox
@@ -263,7 +264,13 @@ func (b *builder) quotas() (err error) {
 	b.out.Limits, err = quotas.NewLimits(quotas.Config{
 		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
 		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
-		Exclusive: b.engine.Exclusive(), Plans: b.Plans, ReservationTTL: b.ReservationTTL, Log: b.Log, Now: b.Now,
+		Exclusive: b.engine.Exclusive(), Plans: b.Plans, RequestsPerMinute: b.ProjectRequestsPerMinute, ReservationTTL: b.ReservationTTL, Log: b.Log, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Overview, err = quotas.NewOverview(quotas.OverviewConfig{
+		Limits: b.out.Limits, Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions, Cursors: b.cursors,
 	})
 	if err != nil {
 		return err

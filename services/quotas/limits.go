@@ -68,11 +68,13 @@ type Config struct {
 	Exclusive bool
 	// Plans are the quotas of each plan.
 	Plans models.PlanQuotas `optional:"true"`
+	// RequestsPerMinute is the limit of a project on the free plan; 0 is none.
+	RequestsPerMinute int64
 	// ReservationTTL is the longest that a token reserves its slots; 0 is
 	// DefaultReservationTTL.
 	ReservationTTL time.Duration
 	Log            zerolog.Logger
-	Now   func() time.Time
+	Now            func() time.Time
 }
 
 // projectQuotas are those of one project, as they were read.
