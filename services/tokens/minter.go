@@ -3,7 +3,6 @@ package tokens
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"strings"
 	"time"
 
@@ -119,16 +118,6 @@ func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input)
 	if err := s.c.Revoked.Refuse(ctx, actor.Project.ID, token.Identity, token.RoomName); err != nil {
 		return Token{}, err
 	}
-	mint := livekit.Mint{
-		ID: token.ID, Project: actor.Project.ID, Room: token.RoomName, Identity: token.Identity, Name: token.Name,
-		ExpiresAt: token.ExpiresAt, Grants: &grants, IssuedAt: now,
-		Metadata: in.Metadata, Attributes: in.Attributes, RoomConfig: config,
-	}
-	// Signed before the slot is reserved, which nothing refuses afterwards.
-	if token.JWT = s.signer.Sign(&mint); len(token.JWT) > models.MaxTokenBytes {
-		return Token{}, models.Invalid(models.FieldError{Location: "room_config",
-			Message: fmt.Sprintf("makes a token of more than %d bytes", models.MaxTokenBytes)})
-	}
 	if models.IsSet(grants.RoomJoin) { // a token that opens no room uses nothing
 		if err := s.c.Quotas.AdmitToken(ctx, actor, quotas.TokenRequest{
 			RoomName: token.RoomName, Identity: token.Identity, Person: !models.IsSet(grants.Agent), Until: token.ExpiresAt,
@@ -136,6 +125,11 @@ func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input)
 			return Token{}, err
 		}
 	}
+	token.JWT = s.signer.Sign(&livekit.Mint{
+		ID: token.ID, Project: actor.Project.ID, Room: token.RoomName, Identity: token.Identity, Name: token.Name,
+		ExpiresAt: token.ExpiresAt, Grants: &grants, IssuedAt: now,
+		Metadata: in.Metadata, Attributes: in.Attributes, RoomConfig: config,
+	})
 	s.c.Counters.Count(actor.Project.ID, models.MeterTokensIssued)
 	return token, nil
 }
