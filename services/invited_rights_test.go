@@ -1,7 +1,10 @@
 package services_test
 
 import (
+	"context"
 	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
@@ -73,29 +76,50 @@ func TestInvitationsEndWithTheRightsOfWhoGaveThemOut(t *testing.T) {
 	}
 }
 
-// Rights may go between the look at the invitation and its acceptance, or while
-// invitations are being revoked.
+// afterClosing lets something happen once, when an invitation has been closed.
+type afterClosing struct {
+	database.Engine
+	happens func()
+}
+
+func (a *afterClosing) FindOneAndUpdate(ctx context.Context, collection string, filter, update bson.D, o database.FindAndUpdateOptions, out any) error {
+	err := a.Engine.FindOneAndUpdate(ctx, collection, filter, update, o, out)
+	if happens := a.happens; happens != nil && collection == "invitations" {
+		a.happens = nil
+		happens()
+	}
+	return err
+}
+
+// Rights may go before an acceptance closes the invitation, or right after,
+// when whoever takes them finds it open no longer.
 func TestAcceptanceChecksTheInvitersRightsAtThatMoment(t *testing.T) {
 	for _, way := range waysOfLosing() {
-		t.Run(way.name, func(t *testing.T) {
-			p := newPeople(t)
-			b := &between{Engine: p.engine, collection: "invitations"}
-			p.engine = b
-			p.build(nil, "jwt secret of the tests")
-			owner := p.actor(p.found().Login)
-			second := p.add(owner, "second@example.com", models.RoleOwner)
-			invited := p.invite(p.actor(second.Login), "grace@example.com", models.RoleOwner)
-			b.happens = func() { // just before the invitation is closed
-				if err := way.lose(p, owner, second.User.ID); err != nil {
-					t.Error(err)
+		for name, wrap := range map[string]func(database.Engine, func()) database.Engine{
+			"before it is closed": func(e database.Engine, happens func()) database.Engine {
+				return &between{Engine: e, collection: "invitations", happens: happens}
+			},
+			"after it is closed": func(e database.Engine, happens func()) database.Engine { return &afterClosing{e, happens} },
+		} {
+			t.Run(way.name+" "+name, func(t *testing.T) {
+				p := newPeople(t)
+				owner := p.actor(p.found().Login)
+				second := p.add(owner, "second@example.com", models.RoleOwner)
+				invited := p.invite(p.actor(second.Login), "grace@example.com", models.RoleOwner)
+				engine := p.engine
+				p.engine = wrap(engine, func() {
+					if err := way.lose(p, owner, second.User.ID); err != nil {
+						t.Error(err)
+					}
+				})
+				p.build(nil, "jwt secret of the tests")
+				_, err := p.accept(invited.Token)
+				wantCode(t, err, "invalid_invitation")
+				if _, err := database.NewUsers(engine).ByEmail(t.Context(), "grace@example.com"); !models.IsKind(err, models.KindNotFound) {
+					t.Errorf("she came in: %v", err)
 				}
-			}
-			_, err := p.accept(invited.Token)
-			wantCode(t, err, "invalid_invitation")
-			if _, err := database.NewUsers(p.engine).ByEmail(t.Context(), "grace@example.com"); !models.IsKind(err, models.KindNotFound) {
-				t.Errorf("she came in: %v", err)
-			}
-		})
+			})
+		}
 	}
 }
 
