@@ -22,6 +22,8 @@ func Schema() []Collection {
 		auditLogsCollection(),
 		sessionsCollection(),
 		invitationsCollection(),
+		schemasCollection(),
 		changesCollection(),
+		downloadsCollection(),
 	}
 }

@@ -21,12 +21,12 @@ func usageSessionsCollection() Collection {
 			{Name: "identity", Kind: String}, {Name: "kind", Kind: String}, {Name: "open", Kind: Bool}, {Name: "joined_at", Kind: Time}, {Name: "left_at", Kind: Time}, {Name: "version", Kind: Int},
 		},
 		Indexes: []Index{
-			{Keys: []string{"project_id", "subject", "joined_at"}},
-			{Keys: []string{"project_id", "subject", "left_at"}},
-			{Keys: []string{"project_id", "identity", "joined_at"}},
-			{Keys: []string{"project_id", "open"}},
-			{Keys: []string{"room_sid", "open"}},
-			{Keys: []string{"open"}},
+			{Keys: []string{"project_id", "subject", "joined_at", "_id"}},
+			{Keys: []string{"project_id", "subject", "left_at", "_id"}},
+			{Keys: []string{"project_id", "identity", "joined_at", "_id"}},
+			{Keys: []string{"project_id", "open", "_id"}},
+			{Keys: []string{"room_sid", "open", "_id"}},
+			{Keys: []string{"open", "_id"}},
 		},
 	}
 }
@@ -225,13 +225,6 @@ func (r *UsageSessions) OpenSubject(ctx context.Context, p models.ProjectID, sub
 	})
 }
 
-// CountOpen counts the open usage sessions of a subject in a project, up to
-// limit.
-func (r *UsageSessions) CountOpen(ctx context.Context, p models.ProjectID, subject models.Subject, limit int64) (int64, error) {
-	return r.engine.Count(ctx, usageSessions, bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true},
-		{Key: "subject", Value: string(subject)}}, limit)
-}
-
 // OpenProjects lists the projects of all tenants with an open usage session.
 func (r *UsageSessions) OpenProjects(ctx context.Context) ([]models.ProjectID, error) {
 	groups, err := r.engine.Sum(ctx, usageSessions, bson.D{{Key: "open", Value: true}}, "version", "project_id")
@@ -257,4 +250,31 @@ func (r *UsageSessions) OpenOf(ctx context.Context, p models.ProjectID, identity
 		}}},
 		Limit: limit,
 	})
+}
+
+// Span tells when a project's rooms and participants last began or ended, and
+// when its first participant joined; zero times if there was none.
+func (r *UsageSessions) Span(ctx context.Context, p models.ProjectID) (last, first time.Time, err error) {
+	edge := func(subject models.Subject, field string, order int) (models.UsageSession, error) {
+		filter := bson.D{{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(subject)}}
+		if field == "left_at" {
+			filter = append(filter, bson.E{Key: "open", Value: false})
+		}
+		found, err := many[models.UsageSession](ctx, r.engine, usageSessions, Query{Filter: filter, Sort: bson.D{{Key: field, Value: order}}, Limit: 1})
+		if err != nil || len(found) == 0 {
+			return models.UsageSession{}, err
+		}
+		return found[0], nil
+	}
+	for _, subject := range []models.Subject{models.SubjectRoom, models.SubjectParticipant} {
+		for _, field := range []string{"joined_at", "left_at"} {
+			s, err := edge(subject, field, -1)
+			if err != nil {
+				return last, first, err
+			}
+			last = slices.MaxFunc([]time.Time{last, s.JoinedAt, s.LeftAt}, time.Time.Compare)
+		}
+	}
+	s, err := edge(models.SubjectParticipant, "joined_at", 1)
+	return last, s.JoinedAt, err
 }

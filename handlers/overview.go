@@ -1,26 +1,23 @@
 package handlers
 
 import (
-	"math"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/services/overview"
 )
 
-// Overview serves /v1/overview and /v1/plans.
-type Overview struct {
-	service *quotas.Overview
-	limits  *quotas.Limits
-}
+// Overview serves /v1/overview.
+type Overview struct{ service *overview.Service }
 
-// NewOverview makes the handlers of two services.
-func NewOverview(s *quotas.Overview, l *quotas.Limits) *Overview { return &Overview{s, l} }
+// NewOverview makes the handlers of a service.
+func NewOverview(s *overview.Service) *Overview { return &Overview{s} }
 
-// ProjectOverview is what a project has open.
+// ProjectOverview is what is going on in one project.
 type ProjectOverview struct {
 	ProjectID    models.ProjectID `json:"project_id"`
 	Name         string           `json:"name"`
@@ -28,11 +25,16 @@ type ProjectOverview struct {
 	Rooms        int64            `json:"rooms"`
 	Participants int64            `json:"participants"`
 	Egresses     int64            `json:"egresses"`
-	// Warnings are the quotas of which at least 80 percent are used.
-	Warnings []QuotaWarning `json:"warnings"`
+	// Warnings are the quotas of which at least 80 % are used.
+	Warnings       []QuotaWarning `json:"warnings"`
+	LastEventAt    *time.Time     `json:"last_event_at"`
+	KeyUsedAt      *time.Time     `json:"key_used_at"`
+	FirstSessionAt *time.Time     `json:"first_session_at"`
+	// HourlyParticipantSeconds are of the last 24 hours, the latest last.
+	HourlyParticipantSeconds []float64 `json:"hourly_participant_seconds"`
 }
 
-// QuotaWarning is a quota near its end.
+// QuotaWarning is a quota that is nearly used up.
 type QuotaWarning struct {
 	Quota   models.Quota `json:"quota"`
 	Limit   int64        `json:"limit"`
@@ -40,58 +42,48 @@ type QuotaWarning struct {
 	Percent int64        `json:"percent"`
 }
 
-// Get sends a page of the projects of an organization.
+// OrganizationOverview is the overview of an organization.
+type OrganizationOverview struct {
+	Items []ProjectOverview `json:"items"`
+}
+
+// Get returns the overview of an organization.
 func (h *Overview) Get(c *gin.Context) error {
 	q := request.NewQuery(c)
-	page, org := pageOf(q), models.OrganizationID(q.Text("org_id"))
+	org := models.OrganizationID(q.Text("org_id"))
 	if err := q.Err(); err != nil {
 		return err
 	}
-	out, err := h.service.Projects(c.Request.Context(), actor(c), org, page)
+	projects, err := h.service.Get(c.Request.Context(), actor(c), org)
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusOK, listOf(out, renderOverview))
+	out := OrganizationOverview{Items: make([]ProjectOverview, 0, len(projects))}
+	for i := range projects {
+		out.Items = append(out.Items, renderOverview(&projects[i]))
+	}
+	return answer(c, http.StatusOK, out)
 }
 
-func renderOverview(s quotas.ProjectState) ProjectOverview {
-	out := ProjectOverview{ProjectID: s.Project.ID, Name: s.Project.Name, Region: s.Project.Region,
-		Rooms: s.Rooms, Participants: s.Participants, Egresses: s.Egresses, Warnings: make([]QuotaWarning, 0, len(s.Warnings))}
-	for _, w := range s.Warnings {
-		out.Warnings = append(out.Warnings, QuotaWarning{w.Quota, w.Limit, w.Used, int64(math.Floor(w.Used * 100 / float64(w.Limit)))})
+func renderOverview(p *overview.Project) ProjectOverview {
+	out := ProjectOverview{
+		ProjectID: p.ID, Name: p.Name, Region: p.Region, Rooms: p.Rooms, Participants: p.Participants, Egresses: p.Egresses,
+		Warnings: []QuotaWarning{}, LastEventAt: ever(p.LastEventAt), KeyUsedAt: ever(p.KeyUsedAt), FirstSessionAt: ever(p.FirstSessionAt),
+		HourlyParticipantSeconds: make([]float64, 0, len(p.Hourly)),
+	}
+	for _, use := range p.Near {
+		out.Warnings = append(out.Warnings, QuotaWarning{Quota: use.Quota, Limit: use.Limit, Used: use.Used, Percent: int64(use.Used * 100 / float64(use.Limit))})
+	}
+	for _, seconds := range p.Hourly {
+		out.HourlyParticipantSeconds = append(out.HourlyParticipantSeconds, millis(seconds))
 	}
 	return out
 }
 
-// Plan is what a plan gives each project of an organization.
-type Plan struct {
-	Plan models.Plan `json:"plan"`
-	// RequestsPerMinute is null for no limit.
-	RequestsPerMinute *int64 `json:"requests_per_minute"`
-	// Quotas are by name; null is no limit.
-	Quotas map[models.Quota]*int64 `json:"quotas"`
-}
-
-// Plans is the answer to GET /v1/plans.
-type Plans struct {
-	Items []Plan `json:"items"`
-}
-
-// Plans sends the plans of the installation.
-func (h *Overview) Plans(c *gin.Context) error {
-	limit := func(n int64) *int64 {
-		if n == 0 {
-			return nil
-		}
-		return &n
+// ever renders a time that may never have been.
+func ever(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
 	}
-	var out Plans
-	for _, terms := range h.limits.PlanTerms() {
-		plan := Plan{Plan: terms.Plan, RequestsPerMinute: limit(terms.RequestsPerMinute), Quotas: map[models.Quota]*int64{}}
-		for _, name := range models.QuotaNames() {
-			plan.Quotas[name] = limit(terms.Quotas.Of(name))
-		}
-		out.Items = append(out.Items, plan)
-	}
-	return answer(c, http.StatusOK, out)
+	return instantOrNull(&t)
 }

@@ -55,9 +55,6 @@ func permissions() []permission {
 		{"GET", "/openapi.yaml", nil, public, false},
 		{"GET", "/docs", nil, public, false},
 		{"GET", "/v1/status", nil, open, false},
-		{"GET", "/v1/plans", nil, open, false},
-		{"GET", "/v1/overview", nil, "401 200 200 200 200 403 403 403 200 403 403 400", false},
-		{"GET", "/v1/overview?org_id={org}", nil, "401 200 200 200 200 403 403 403 404 403 403 200", false},
 
 		{"POST", "/v1/organizations", map[string]any{}, "400 400 400 400 400 400 400 400 400 403 403 400", false},
 		{"GET", "/v1/organizations", nil, "401 200 200 200 200 403 403 403 200 403 403 200", false},

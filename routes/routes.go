@@ -7,7 +7,10 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
+	"pulse-control-plane/dashboard"
+	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
 )
 
@@ -40,6 +43,8 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// Inflight counts the requests under way.
 	Inflight *middleware.Inflight
+	// Tracing makes a span of each request; nil makes none.
+	Tracing trace.TracerProvider
 	// Strict adds what only makes sense behind TLS.
 	Strict bool
 	Now    func() time.Time
@@ -61,8 +66,12 @@ func New(h Handlers, o Options) (http.Handler, error) {
 
 	guard, asked := middleware.Wrap, Parameters()
 	wrap := func(f middleware.Func) gin.HandlerFunc { return guard(asked.Around(f)) }
-	e.Use(middleware.ClientAddress(o.TrustedProxies), o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe,
-		middleware.Recover(o.Log), middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins, tokenPath))
+	e.Use(middleware.ClientAddress(o.TrustedProxies), o.Inflight.Count, middleware.RequestID)
+	if o.Tracing != nil {
+		e.Use(middleware.Trace(o.Tracing)...)
+	}
+	e.Use(middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
+		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins, tokenPath))
 	e.NoRoute(guard(o.Authentication.CountByIP(middleware.NotFound)))
 	e.NoMethod(guard(o.Authentication.CountByIP(middleware.MethodNotAllowed)))
 
@@ -73,6 +82,12 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	e.GET("/openapi.yaml", wrap(h.Docs.YAML))
 	e.GET("/docs", wrap(h.Docs.Page))
 	e.GET("/docs/*asset", wrap(h.Docs.Page))
+
+	e.GET("/", wrap(handlers.NewRoot(h.Dashboard != nil).Show))
+	if h.Dashboard != nil {
+		e.GET("/dashboard/*path", gin.WrapH(h.Dashboard))
+		e.GET("/dashboard", func(c *gin.Context) { c.Redirect(http.StatusSeeOther, dashboard.Path) })
+	}
 
 	auth := o.Authentication
 	// Every POST that makes something can be sent again safely.
@@ -90,6 +105,12 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	minting := project.Group("", guard(middleware.BodyLimit(maxTokenBody)))
 
 	limited.GET("/status", wrap(h.Health.Status))
+	anybody.GET("/config", wrap(h.Installation.Config))
+	person.GET("/plans", wrap(h.Installation.Plans))
+	person.GET("/overview", wrap(h.Overview.Get))
+	person.POST("/downloads", wrap(h.Downloads.Create))
+	fetched := e.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Anonymous))
+	fetched.GET("/downloads/:id", wrap(h.Downloads.Fetch))
 
 	signUp.POST("/organizations", once, wrap(h.Organizations.Create))
 	person.GET("/organizations", wrap(h.Organizations.List))
@@ -113,7 +134,11 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	anybody.POST("/auth/login", wrap(h.Auth.Login))
 	anybody.POST("/auth/refresh", wrap(h.Auth.Refresh))
 	anybody.GET("/auth/permissions", wrap(h.Auth.Permissions))
-	person.POST("/auth/logout", wrap(h.Auth.Logout))
+	anybody.POST("/auth/operator", wrap(h.Auth.Operator))
+	limited.POST("/auth/logout", wrap(h.Auth.Logout))
+	person.PATCH("/auth/me", wrap(h.Auth.Rename))
+	person.GET("/auth/sessions", wrap(h.Auth.Logins))
+	person.DELETE("/auth/sessions/:id", wrap(h.Auth.EndLogin))
 	person.GET("/auth/me", wrap(h.Auth.Me))
 	person.POST("/auth/password", wrap(h.Auth.Password))
 
@@ -144,9 +169,6 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	server.DELETE("/tokens/revocations/:id", wrap(h.Revocations.Lift))
 
 	cluster.POST("/webhooks/livekit", guard(auth.Signed(h.LiveKitEvents.Receive)))
-
-	limited.GET("/plans", wrap(h.Overview.Plans))
-	person.GET("/overview", wrap(h.Overview.Get))
 
 	server.GET("/usage", wrap(h.Usage.Get))
 	server.GET("/usage/sessions", wrap(h.Usage.Sessions))

@@ -65,8 +65,6 @@ func scopedRoutes() map[string]scopedRoute {
 		"PATCH /v1/projects/{id}/keys/{key_id}":                     {models.ScopeKeysWrite, name, false},
 		"DELETE /v1/projects/{id}/keys/{key_id}":                    {models.ScopeKeysWrite, nil, false},
 		"POST /v1/tokens/create":                                    {models.ScopeTokensCreate, nil, false},
-		"GET /v1/plans":                                             {anyScope, nil, false},
-		"GET /v1/overview":                                          {noKey, nil, false},
 		"GET /v1/tokens/revocations":                                {models.ScopeTokensCreate, nil, false},
 		"DELETE /v1/tokens/revocations/{id}":                        {models.ScopeTokensCreate, nil, false},
 		"POST /v1/tokens/revoke":                                    {models.ScopeTokensCreate, map[string]any{"participant_identity": "x"}, false},

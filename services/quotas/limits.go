@@ -68,8 +68,6 @@ type Config struct {
 	Exclusive bool
 	// Plans are the quotas of each plan.
 	Plans models.PlanQuotas `optional:"true"`
-	// RequestsPerMinute is the limit of a project on the free plan; 0 is none.
-	RequestsPerMinute int64
 	// ReservationTTL is the longest that a token reserves its slots; 0 is
 	// DefaultReservationTTL.
 	ReservationTTL time.Duration
@@ -206,6 +204,21 @@ func (s *Limits) readMonth(ctx context.Context, p models.ProjectID, start time.T
 
 // minutes of seconds, to the thousandth that is full.
 func minutes(seconds float64) float64 { return math.Floor(seconds/60*1000) / 1000 }
+
+// Plan is what one plan allows each project, and an organization in projects.
+type Plan struct {
+	Name   models.Plan
+	Quotas models.Quotas
+}
+
+// Plans lists the installation's plans.
+func (s *Limits) Plans() []Plan {
+	out := make([]Plan, 0, len(models.Plans()))
+	for _, name := range models.Plans() {
+		out = append(out, Plan{name, s.c.Plans[name]})
+	}
+	return out
+}
 
 // TokenRequest is a token that would be minted: for a room of a project, until a
 // time. Person tells that it is for somebody who counts as one.
