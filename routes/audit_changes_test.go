@@ -223,7 +223,7 @@ func TestEveryRouteThatChangesSomethingHasARowInTheTableOfChanges(t *testing.T) 
 	rows := map[string]bool{}
 	for _, row := range auditedChanges() {
 		rows[strings.NewReplacer("{org}", ":id", "{project}", ":id", "{member}", ":user_id", "{invitation}", ":invitation_id",
-			"{key}", ":key_id").Replace(row.route)] = true
+			"{key}", ":key_id", "{revocation}", ":id").Replace(row.route)] = true
 	}
 	for route := range unaudited() {
 		if rows[route] {

@@ -18,7 +18,7 @@ const (
 	// maxBody and maxTokenBody bound request bodies, in bytes.
 	maxBody      = 1 << 20
 	maxTokenBody = 64 << 10
-	// maxValidateBody holds the longest token there is (models.MaxTokenBytes).
+	// maxValidateBody holds any token that a request of maxTokenBody makes.
 	maxValidateBody = 256 << 10
 	// tokenPath is called from tenants' own pages: each project says which.
 	tokenPath    = "/v1/tokens/create"

@@ -6,23 +6,17 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/quotas"
 )
 
-// inProject gives the caller with the project they mean and its quotas: a key's
-// own, or the one a person names. invalid for a person who names none,
-// not_found for another tenant's, whoever asks.
-func inProject(ctx context.Context, projects *database.Projects, limits *quotas.Limits, actor *models.Principal, asked models.ProjectID) (*models.Principal, error) {
-	if actor.Project != nil {
-		if asked != "" && asked != actor.Project.ID {
-			return nil, models.NotFound()
-		}
-		return actor, nil
+// inProject gives the caller with the project they mean (lookup.Project) and its
+// quotas.
+func inProject(ctx context.Context, projects *database.Projects, limits *quotas.Limits, actor *models.Principal, action models.Action, named models.ProjectID) (*models.Principal, error) {
+	if actor.Project != nil && (named == "" || named == actor.Project.ID) {
+		return actor, actor.May(action)
 	}
-	if asked == "" {
-		return nil, models.Invalid(models.FieldError{Location: "project_id", Message: "is required: a person names the project"})
-	}
-	project, err := projects.Get(ctx, actor.Tenant(), asked)
+	project, err := lookup.Project(ctx, projects, actor, action, named)
 	if err != nil {
 		return nil, err
 	}
