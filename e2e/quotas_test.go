@@ -133,7 +133,7 @@ func TestAParticipantWhoReturnsOverTheLimitIsEvicted(t *testing.T) {
 	present(1)
 	in.join(t, project, "daily", "cyd")
 	present(2)
-	in.isPutOut(t, project, "ann", 1, ann) // with the token she had before
+	in.isEvicted(t, project, "ann", 1, ann) // with the token she had before
 	present(2)
 }
 
