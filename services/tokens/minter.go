@@ -15,10 +15,10 @@ import (
 	"pulse-control-plane/utils/ids"
 )
 
-// reservedAttributePrefix marks the attributes that only Pulse sets.
+// reservedAttributePrefix starts the names of attributes that only Pulse sets.
 const reservedAttributePrefix = "pulse."
 
-// Minter mints and checks LiveKit tokens for the tenants' rooms.
+// Minter mints and validates LiveKit tokens for tenants' rooms.
 type Minter struct {
 	signer   *livekit.Signer
 	counters *metering.Counters
@@ -27,14 +27,14 @@ type Minter struct {
 	now      func() time.Time
 }
 
-// NewMinter mints tokens for one LiveKit cluster, counts them, and refuses
-// them to whom theirs were revoked and beyond the project's quotas.
+// NewMinter mints tokens for one LiveKit cluster and counts them. It refuses tokens
+// for banned participants and over the project's quotas.
 func NewMinter(cluster livekit.Cluster, counters *metering.Counters, revoked *Revocations, quotas *quotas.Limits, now func() time.Time) *Minter {
 	return &Minter{signer: livekit.NewSigner(cluster), counters: counters, revoked: revoked, quotas: quotas, now: now}
 }
 
-// Input asks for a token. Its fields were checked for their limits
-// (models.MaxIdentityBytes …); empty ones are not set.
+// Input is a request for a token. The caller has checked the limits of its fields
+// (models.MaxIdentityBytes …); empty fields are not set.
 type Input struct {
 	RoomName, Identity, Name, Metadata string
 	Attributes                         map[string]string
@@ -43,8 +43,8 @@ type Input struct {
 	// TTLSeconds is nil for the default.
 	TTLSeconds *int64
 	Grants     models.VideoGrants
-	// ServerWide lists, by LiveKit's names, grants asked for that no tenant
-	// may hold.
+	// ServerWide lists the requested grants, by LiveKit's names, that no tenant may
+	// have.
 	ServerWide []string
 	// Origin is the browser origin of the request, if it had one.
 	Origin string
@@ -61,11 +61,10 @@ type Token struct {
 	ExpiresAt time.Time
 }
 
-// Create mints a token for a room of the caller's project. A client-grade
-// caller gets at most what the project's client_tokens allow. forbidden
-// grant_not_allowed, ttl_not_allowed, origin_not_allowed or
-// client_tokens_disabled or participant_revoked; quota_exceeded; invalid for
-// what is not well-formed.
+// Create mints a token for a room of the caller's project. A client-grade caller
+// gets at most what the project's client_tokens allow. Errors: forbidden
+// (grant_not_allowed, ttl_not_allowed, origin_not_allowed, client_tokens_disabled,
+// participant_revoked), quota_exceeded, invalid for malformed fields.
 func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input) (Token, error) {
 	if err := actor.May(models.ActionTokensCreate); err != nil {
 		return Token{}, err
@@ -112,7 +111,7 @@ func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input)
 	if err := s.revoked.Refuse(ctx, actor.Project.ID, token.Identity, token.RoomName); err != nil {
 		return Token{}, err
 	}
-	if models.IsSet(grants.RoomJoin) { // a token that opens no room uses nothing
+	if models.IsSet(grants.RoomJoin) { // a token that can't join uses no quota
 		if err := s.quotas.AdmitToken(ctx, actor, quotas.TokenRequest{
 			RoomName: token.RoomName, Identity: token.Identity, Person: !models.IsSet(grants.Agent), Until: token.ExpiresAt,
 		}); err != nil {
@@ -128,21 +127,21 @@ func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input)
 	return token, nil
 }
 
-// clientPolicy holds a client-grade request to the project's policy.
+// clientPolicy applies the project's policy to a client-grade request.
 func clientPolicy(p *models.ClientTokens, in *Input, ttl int64) (int64, models.VideoGrants, error) {
 	grants := in.Grants.Within(p.Grants)
 	if !p.Enabled {
 		return 0, grants, models.Forbidden("client_tokens_disabled",
-			"This project gives tokens to its servers only: send the key's secret too.")
+			"This project mints tokens for server grade only: send X-Pulse-Secret too.")
 	}
 	if in.Origin != "" && len(p.AllowedOrigins) > 0 && !slices.Contains(p.AllowedOrigins, in.Origin) {
-		return 0, grants, models.Forbidden("origin_not_allowed", "This project gives no tokens to pages of this origin.")
+		return 0, grants, models.Forbidden("origin_not_allowed", "This project mints no tokens for pages of this origin.")
 	}
 	if in.TTLSeconds == nil {
 		ttl = min(ttl, p.MaxTTLSeconds)
 	}
 	if ttl > p.MaxTTLSeconds {
-		return 0, grants, models.Forbidden("ttl_not_allowed", "ttl_seconds is more than this project allows a key alone.")
+		return 0, grants, models.Forbidden("ttl_not_allowed", "ttl_seconds exceeds this project's client_tokens.max_ttl_seconds.")
 	}
 	if over := grants.Exceeding(p.Grants); len(over) > 0 {
 		return 0, grants, GrantNotAllowed("grants.", over)
@@ -150,24 +149,23 @@ func clientPolicy(p *models.ClientTokens, in *Input, ttl int64) (int64, models.V
 	return ttl, grants, nil
 }
 
-// GrantNotAllowed refuses grants by name; prefix is where in the request they
-// stand.
+// GrantNotAllowed refuses grants by name; prefix is their location in the request.
 func GrantNotAllowed(prefix string, names []string) *models.Error {
-	e := models.Forbidden("grant_not_allowed", "These grants may not be had: "+strings.Join(names, ", ")+".")
+	e := models.Forbidden("grant_not_allowed", "These grants are not allowed: "+strings.Join(names, ", ")+".")
 	for _, name := range names {
 		e.Fields = append(e.Fields, models.FieldError{Location: prefix + name, Message: "is not allowed"})
 	}
 	return e
 }
 
-// randomName is 12 characters of crypto/rand's base32 text: 60 random bits.
+// randomName is 12 base32 characters: 60 random bits.
 func randomName() string { return strings.ToLower(rand.Text()[:12]) }
 
-// Check is what a token says, if it is this project's and was signed by
-// Pulse. Of a token that is neither, only Reason is set.
+// Check is the content of a token that is for this project and signed by the
+// cluster's key; for any other token only Reason is set.
 type Check struct {
 	Valid bool
-	// Reason is empty for a valid token, else malformed, signature_invalid,
+	// Reason is empty for a valid token, otherwise malformed, signature_invalid,
 	// expired, not_yet_valid or wrong_project.
 	Reason    string
 	RoomName  string
@@ -178,8 +176,8 @@ type Check struct {
 	TokenID   models.TokenID
 }
 
-// Validate checks a token as LiveKit would, without leeway, and that it is for
-// a room of the caller's project.
+// Validate verifies a token as LiveKit does, without leeway, and checks that its
+// room belongs to the caller's project.
 func (s *Minter) Validate(_ context.Context, actor *models.Principal, token string) (Check, error) {
 	if err := actor.May(models.ActionTokensValidate); err != nil {
 		return Check{}, err

@@ -22,24 +22,24 @@ import (
 )
 
 const (
-	// revocationsOverlap is how far back one looks: clocks of replicas differ.
+	// revocationsOverlap is how far a read goes back: replicas' clocks differ.
 	revocationsOverlap = 10 * time.Second
-	// revocationsRead is how many are read at a time.
+	// revocationsRead is how many revocations one read returns.
 	revocationsRead = 10_000
-	// removedAtOnce bounds the rooms one revocation removes somebody from now;
-	// the rest are left by the events that say they are there.
-	removedAtOnce = 100
+	// evictedNow bounds the sessions that one revocation ends at once; events
+	// that mention the rest evict them.
+	evictedNow = 100
 )
 
-// Revocations take tokens back: LiveKit would honour them until they end. All
-// that are in force are in memory, so that minting asks no database.
+// Revocations revokes tokens, which LiveKit itself accepts until they expire. All
+// revocations in force are in memory, so that minting reads no database.
 type Revocations struct {
 	c RevocationsConfig
 
 	inForce sync.Map // revoked → *models.Revocation
 	count   atomic.Int64
-	// loading is held by the one who reads the store; read is the time up to
-	// which that was done.
+	// loading serializes reads of the store; read is the time up to which it was
+	// read.
 	loading sync.Mutex
 	read    time.Time
 	loaded  atomic.Bool
@@ -50,11 +50,11 @@ type revoked struct {
 	identity, room string
 }
 
-// RevocationsConfig of NewRevocations; every field but Log is required.
+// RevocationsConfig of NewRevocations. Every field except Log is required.
 type RevocationsConfig struct {
 	Store    *database.Revocations
 	Sessions *database.UsageSessions
-	// Slots reserved for a revoked identity are given back.
+	// Slots reserved for a revoked identity are released.
 	Slots     *quotas.Slots
 	Evictions *evictions.Queue
 	Cluster   evictions.Cluster
@@ -68,24 +68,23 @@ func NewRevocations(c RevocationsConfig) (*Revocations, error) {
 	return &Revocations{c: c}, required.Fields(c)
 }
 
-// RevokeInput takes back the tokens of an identity, for one room or all ("").
+// RevokeInput revokes the tokens of an identity, for one room or all ("").
 type RevokeInput struct {
 	Identity, RoomName string
-	// BanSeconds is how long new tokens are refused; 0 is not at all.
+	// BanSeconds is how long new tokens are refused; 0 means not at all.
 	BanSeconds int64
 }
 
-// Revoke takes back the tokens of somebody, removes them from the rooms they
-// are in and refuses new tokens while the ban lasts. unavailable if LiveKit
-// could not be asked to remove them; the tokens are taken back nevertheless,
-// and the same request may be made again.
+// Revoke revokes the tokens of an identity, evicts the participant from its rooms
+// and refuses new tokens until the ban ends. unavailable if LiveKit did not answer;
+// the tokens are revoked all the same, and the request can be repeated.
 func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in RevokeInput) (v models.Revocation, err error) {
 	if err := actor.May(models.ActionTokensRevoke); err != nil {
 		return models.Revocation{}, err
 	}
 	now := s.c.Now().UTC().Truncate(time.Millisecond)
 	v = models.Revocation{
-		ID:        string(actor.Project.ID) + "/" + in.RoomName + "/" + in.Identity, // no room's name has a slash
+		ID:        string(actor.Project.ID) + "/" + in.RoomName + "/" + in.Identity, // a room name has no slash
 		ProjectID: actor.Project.ID, Identity: in.Identity, RoomName: in.RoomName, RevokedAt: now,
 		BannedUntil: now.Add(time.Duration(in.BanSeconds) * time.Second),
 	}
@@ -102,28 +101,28 @@ func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in Re
 		return models.Revocation{}, err
 	}
 	s.remember(&v)
-	return v, errors.Join(s.removeNow(ctx, actor.Project.ID, in), s.c.Slots.Release(ctx, actor.Project.ID, in.Identity, in.RoomName))
+	return v, errors.Join(s.evictNow(ctx, actor.Project.ID, in), s.c.Slots.Release(ctx, actor.Project.ID, in.Identity, in.RoomName))
 }
 
-// removeNow ends the stays of somebody, in one room or all they are in as far
-// as events have told. Those the cluster does not end now it ends later.
-func (s *Revocations) removeNow(ctx context.Context, p models.ProjectID, in RevokeInput) error {
-	open, err := s.c.Sessions.OpenOf(ctx, p, in.Identity, removedAtOnce)
+// evictNow evicts a participant from one room, or from every room that events have
+// mentioned. What the cluster does not do now becomes an eviction.
+func (s *Revocations) evictNow(ctx context.Context, p models.ProjectID, in RevokeInput) error {
+	open, err := s.c.Sessions.OpenOf(ctx, p, in.Identity, evictedNow)
 	if err != nil {
 		return err
 	}
-	stays := map[string][]models.UsageSession{}
+	byRoom := map[string][]models.UsageSession{}
 	if in.RoomName != "" {
-		stays[in.RoomName] = nil // they may have joined just now
+		byRoom[in.RoomName] = nil // the join event may not have arrived yet
 	}
 	for i := range open {
 		if room := open[i].RoomName; in.RoomName == "" || room == in.RoomName {
-			stays[room] = append(stays[room], open[i])
+			byRoom[room] = append(byRoom[room], open[i])
 		}
 	}
-	var group errgroup.Group // one room that fails keeps them in no other
+	var group errgroup.Group // without a context: a failed room must not cancel others
 	group.SetLimit(evictions.AtOnce)
-	for room, of := range stays {
+	for room, of := range byRoom {
 		group.Go(func() error {
 			failed := s.c.Cluster.RemoveParticipant(ctx, models.QualifyRoom(p, room), in.Identity)
 			for i := range of {
@@ -140,8 +139,8 @@ func (s *Revocations) removeNow(ctx context.Context, p models.ProjectID, in Revo
 	return group.Wait()
 }
 
-// Refuse answers with forbidden participant_revoked while somebody is banned
-// from a room. It looks into memory only, once everything is there.
+// Refuse returns forbidden participant_revoked while an identity is banned from a
+// room. It reads memory only, after the first load.
 func (s *Revocations) Refuse(ctx context.Context, p models.ProjectID, identity, room string) error {
 	if !s.loaded.Load() {
 		if err := s.load(ctx); err != nil {
@@ -153,14 +152,14 @@ func (s *Revocations) Refuse(ctx context.Context, p models.ProjectID, identity, 
 	}
 	now := s.c.Now()
 	if v := s.find(p, identity, room, func(v *models.Revocation) bool { return v.Banned(now) }); v != nil {
-		refused := models.Forbidden("participant_revoked", "This participant's tokens were revoked; new ones may be had later.")
+		refused := models.Forbidden("participant_revoked", "This participant's tokens were revoked, and new ones are refused until the ban ends.")
 		refused.RetryAfter = v.BannedUntil.Sub(now)
 		return refused
 	}
 	return nil
 }
 
-// find looks for a revocation of a room or of all rooms.
+// find returns a matching revocation of a room or of all rooms.
 func (s *Revocations) find(p models.ProjectID, identity, room string, matches func(*models.Revocation) bool) *models.Revocation {
 	for _, key := range [...]revoked{{p, identity, room}, {p, identity, ""}} {
 		if v, ok := s.inForce.Load(key); ok && matches(v.(*models.Revocation)) {
@@ -184,14 +183,13 @@ func (s *Revocations) remember(v *models.Revocation) {
 	}
 }
 
-// Refresh brings the memory up to date with what other processes revoked, and
-// drops what has expired.
+// Refresh reads what other processes revoked and drops expired revocations.
 func (s *Revocations) Refresh(ctx context.Context) error {
 	defer s.forget(s.c.Now())
 	return s.load(ctx)
 }
 
-// load reads what was revoked since it was read last.
+// load reads the revocations since the last read.
 func (s *Revocations) load(ctx context.Context) error {
 	s.loading.Lock()
 	defer s.loading.Unlock()
@@ -214,7 +212,7 @@ func (s *Revocations) load(ctx context.Context) error {
 	return nil
 }
 
-// forget lets go of what has expired.
+// forget drops expired revocations.
 func (s *Revocations) forget(now time.Time) {
 	s.inForce.Range(func(key, value any) bool {
 		if !now.Before(value.(*models.Revocation).ExpiresAt) && s.inForce.CompareAndDelete(key, value) {
@@ -226,8 +224,8 @@ func (s *Revocations) forget(now time.Time) {
 
 var _ metering.Consumer = (*Revocations)(nil)
 
-// Consume has whoever came with a token that was taken back removed. It comes
-// after Metering, which knows whether they are still there.
+// Consume evicts participants who joined with a revoked token. It runs after the
+// Recorder, which knows whether their sessions are still open.
 func (s *Revocations) Consume(ctx context.Context, events []models.LiveKitEvent) error {
 	if !s.loaded.Load() {
 		if err := s.load(ctx); err != nil {
@@ -248,14 +246,14 @@ func (s *Revocations) Consume(ctx context.Context, events []models.LiveKitEvent)
 		if s.find(e.ProjectID, p.Identity, e.RoomName, func(v *models.Revocation) bool { return v.Covers(p.JoinedAt, issued) }) == nil {
 			continue
 		}
-		stay, err := s.c.Sessions.Get(ctx, e.ProjectID, p.SID)
+		session, err := s.c.Sessions.Get(ctx, e.ProjectID, p.SID)
 		if err != nil && !models.IsKind(err, models.KindNotFound) {
 			return err
 		}
-		if err != nil || !stay.Open {
-			continue // they have left
+		if err != nil || !session.Open {
+			continue // the participant has left
 		}
-		if err := s.c.Evictions.Add(ctx, models.EvictionOf(&stay, models.EvictedByRevocation, s.c.Now())); err != nil {
+		if err := s.c.Evictions.Add(ctx, models.EvictionOf(&session, models.EvictedByRevocation, s.c.Now())); err != nil {
 			return err
 		}
 	}
