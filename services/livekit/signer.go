@@ -21,26 +21,25 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// Cluster is a LiveKit cluster: where participants connect (ws or wss URL),
-// and the key pair it trusts.
+// Cluster is a LiveKit cluster: the URL that participants connect to (ws or wss),
+// and its API key and secret.
 type Cluster struct {
 	URL       string
 	APIKey    string
 	APISecret secret.Value
 }
 
-// projectAttribute is the participant attribute that names the project, so that
-// a participant seen on the cluster can be attributed to its tenant.
+// projectAttribute is the participant attribute with the project's id, which
+// attributes a participant on the cluster to its tenant.
 const projectAttribute = "pulse.project"
 
-// kindAgent is LiveKit's name, in a token's kind claim, for a participant that
-// is an agent.
+// kindAgent is the kind claim of an agent's token.
 const kindAgent = "agent"
 
-// Signer writes and reads LiveKit's tokens. Writing is the hot path of
-// the control plane: the claims are appended to a pooled buffer and signed
-// with a pooled HMAC, because reflection over the claims costs more than the
-// signature. Reading goes through the JWT library.
+// Signer signs and parses LiveKit tokens. Signing is the hot path of the control
+// plane: claims are appended to a pooled buffer and signed with a pooled HMAC,
+// because reflection over the claims costs more than the signature. Parsing uses
+// the JWT library.
 type Signer struct {
 	Cluster Cluster
 	issuer  []byte
@@ -48,7 +47,7 @@ type Signer struct {
 	parser  *jwt.Parser
 }
 
-// Mint is what one token says.
+// Mint is the content of one token.
 type Mint struct {
 	ID         models.TokenID
 	Project    models.ProjectID
@@ -60,7 +59,7 @@ type Mint struct {
 	IssuedAt   time.Time
 	Metadata   string
 	Attributes map[string]string
-	// RoomConfig is LiveKit's RoomConfiguration in its JSON form.
+	// RoomConfig is LiveKit's RoomConfiguration as JSON.
 	RoomConfig []byte
 }
 
@@ -77,7 +76,7 @@ const jwtHeader = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
 
 func NewSigner(c Cluster) *Signer {
 	issuer, err := jsontext.AppendQuote([]byte(`{"iss":`), c.APIKey)
-	if err != nil { // not UTF-8: LiveKit could not name such a key either
+	if err != nil { // not UTF-8, which LiveKit does not support either
 		issuer = []byte(`{"iss":""`)
 	}
 	key := []byte(c.APISecret.Reveal())
@@ -91,7 +90,7 @@ func NewSigner(c Cluster) *Signer {
 	return s
 }
 
-// Sign writes the JWT of m.
+// Sign returns the JWT of m.
 func (s *Signer) Sign(m *Mint) string {
 	st := s.states.Get().(*signerState)
 	defer s.states.Put(st)
@@ -133,8 +132,8 @@ func (s *Signer) Sign(m *Mint) string {
 	return string(out)
 }
 
-// text appends a JSON string. Its input was checked to be UTF-8 where it came
-// in, so quoting can't fail.
+// text appends a JSON string. Its input was checked to be UTF-8, so quoting can't
+// fail.
 func text[T string | []byte](b []byte, s T) []byte {
 	b, _ = jsontext.AppendQuote(b, s)
 	return b
@@ -171,15 +170,15 @@ func appendGrants(b []byte, g *models.VideoGrants) []byte {
 	return b
 }
 
-// Claims is a LiveKit token as Pulse reads it back.
+// Claims is a parsed LiveKit token.
 type Claims struct {
 	jwt.RegisteredClaims
 	Kind  string          `json:"kind"`
 	Video auth.VideoGrant `json:"video"`
 }
 
-// Parse reads a token. nil claims: not one that this cluster's key signed.
-// Otherwise the reason is empty, expired or not_yet_valid.
+// Parse parses a token. The claims are nil if this cluster's key did not sign it;
+// otherwise the reason is empty, expired or not_yet_valid.
 func (s *Signer) Parse(token string, now time.Time) (*Claims, string) {
 	var claims Claims
 	_, err := s.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
@@ -200,8 +199,8 @@ func (s *Signer) Parse(token string, now time.Time) (*Claims, string) {
 	return &claims, ""
 }
 
-// inCalendar tells whether an answer can hold a time: RFC 3339 writes years of
-// four digits.
+// inCalendar reports whether RFC 3339, with years of four digits, can represent a
+// time.
 func inCalendar(at *jwt.NumericDate) bool {
 	if at == nil {
 		return true
@@ -210,8 +209,7 @@ func inCalendar(at *jwt.NumericDate) bool {
 	return 0 <= year && year <= 9999
 }
 
-// Issued is when the token was signed, by its iat or else its nbf; the zero time
-// where it has neither.
+// Issued is the token's iat, or its nbf; the zero time if it has neither.
 func (c *Claims) Issued() time.Time {
 	if c.IssuedAt != nil {
 		return c.IssuedAt.UTC()
@@ -222,10 +220,10 @@ func (c *Claims) Issued() time.Time {
 	return time.Time{}
 }
 
-// Expires is when the token ends.
+// Expires is when the token expires.
 func (c *Claims) Expires() time.Time { return c.ExpiresAt.UTC() }
 
-// Grants are the token's grants inside its room.
+// Grants are the token's grants in its room.
 func (c *Claims) Grants() models.VideoGrants {
 	v := c.Video
 	set := func(b bool) *bool {
@@ -243,14 +241,13 @@ func (c *Claims) Grants() models.VideoGrants {
 	}
 }
 
-// ErrEgressInRoomConfig refuses a room configuration that records.
+// ErrEgressInRoomConfig refuses a room configuration with egress.
 var ErrEgressInRoomConfig = errors.New("livekit: egress is not allowed in a room configuration")
 
-// RoomConfiguration reads LiveKit's RoomConfiguration (fields LiveKit has and
-// this version does not know are ignored) and gives it back as it goes into a
-// token: without a name, which would be one in the cluster's namespace.
-// ErrEgressInRoomConfig for egress, which records on the cluster's account and with
-// outputs of the caller's choice.
+// RoomConfiguration decodes LiveKit's RoomConfiguration, ignoring unknown fields, and
+// returns it as it goes into a token: without a name, which would be in the
+// cluster's namespace. ErrEgressInRoomConfig for egress, because the caller could
+// choose any output.
 func RoomConfiguration(raw []byte) ([]byte, error) {
 	if len(raw) == 0 {
 		return nil, nil
@@ -258,7 +255,7 @@ func RoomConfiguration(raw []byte) ([]byte, error) {
 	var config livekit.RoomConfiguration
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw, &config); err != nil {
 		return nil, models.Invalid(models.FieldError{Location: "room_config",
-			Message: "is not a RoomConfiguration as LiveKit documents it" + protoPlace(err)})
+			Message: "is not a valid LiveKit RoomConfiguration" + protoLocation(err)})
 	}
 	if config.GetEgress() != nil {
 		return nil, ErrEgressInRoomConfig
@@ -271,21 +268,21 @@ func RoomConfiguration(raw []byte) ([]byte, error) {
 	return out, nil
 }
 
-// protoPlace is where a protojson error found the fault: its field and line.
-// The rest of its text quotes the input and is not repeated.
-func protoPlace(err error) string {
+// protoLocation is the field and line of a protojson error. The rest of its text
+// quotes the input and is not repeated.
+func protoLocation(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
-	place := ""
+	where := ""
 	if _, rest, ok := strings.Cut(text, " field "); ok {
 		name, _, _ := strings.Cut(rest, ":")
 		if strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == "" {
-			place = ": " + name
+			where = ": " + name
 		}
 	}
 	if _, rest, ok := strings.Cut(text, "(line "); ok {
 		if line, _, ok := strings.Cut(rest, ")"); ok {
-			place += " (line " + line + ")"
+			where += " (line " + line + ")"
 		}
 	}
-	return place
+	return where
 }
