@@ -14,25 +14,22 @@ import (
 )
 
 const (
-	// freshFor is how old an answer from memory may be where another process
-	// may have changed the database: revocation reaches every replica in this
-	// time.
+	// freshFor is the maximum age of an entry if other processes may change the
+	// database: within it a revocation reaches every replica.
 	freshFor = 5 * time.Second
-	// staleFor is how long an entry outlives a database that is away, so that
-	// calls in progress can still be joined; it counts from the last answer.
+	// staleFor is how long an entry is served while the database is down, from its
+	// last answer, so that calls in progress can still be joined.
 	staleFor = time.Hour
-	// retryAfterOutage is how long an entry is served before the database is
-	// asked again during an outage, so that an outage costs one slow request a
-	// second for each key and not one for each request.
+	// retryAfterOutage is the interval of retries during an outage, so that an
+	// outage delays one request a second per key, not every request.
 	retryAfterOutage = time.Second
-	// LoadTimeout bounds one look-up; it is shared by all who wait for it.
+	// LoadTimeout bounds one look-up, which all waiting callers share.
 	LoadTimeout = 4 * time.Second
 )
 
-// Cache answers look-ups by a string from memory: bounded, one query for
-// concurrent misses, unknown keys remembered too. Where this process is alone
-// with the database (exact) an entry is good until it is dropped; otherwise it
-// is asked for again when it is freshFor old.
+// Cache caches look-ups by a string: bounded, one query for concurrent misses,
+// unknown keys cached too. If only this process changes the database (exact), an
+// entry is valid until it is dropped; otherwise for freshFor.
 type Cache[V any] struct {
 	load    func(context.Context, string) (V, error)
 	now     func() time.Time
@@ -40,20 +37,20 @@ type Cache[V any] struct {
 	known   *lru.Cache[string, *known[V]]
 	unknown *lru.Cache[string, time.Time]
 	flight  singleflight.Group
-	// mu orders remembering and dropping: what was read before a drop is not
-	// remembered after it. epoch counts drops.
+	// mu orders adding and dropping: a value read before a drop is not added after
+	// it. epoch counts drops.
 	mu    sync.Mutex
 	epoch atomic.Uint64
 }
 
 type known[V any] struct {
 	value V
-	// readAt is when the database gave the value; checkAt when to ask again.
+	// readAt is when the value was read, checkAt when to read it again.
 	readAt  time.Time
 	checkAt atomic.Int64
 }
 
-// New bounds each of the two memories to size entries.
+// New bounds known and unknown keys to size entries each.
 func New[V any](size int, exact bool, now func() time.Time, load func(context.Context, string) (V, error)) (*Cache[V], error) {
 	found, err := lru.New[string, *known[V]](size)
 	if err != nil {
@@ -66,7 +63,7 @@ func New[V any](size int, exact bool, now func() time.Time, load func(context.Co
 	return &Cache[V]{load: load, now: now, exact: exact, known: found, unknown: missing}, nil
 }
 
-// Get answers with the value for key, not_found, or unavailable.
+// Get returns the value for key, not_found, or unavailable.
 func (d *Cache[V]) Get(ctx context.Context, key string) (V, error) {
 	now := d.now()
 	entry, ok := d.known.Get(key)
@@ -87,12 +84,12 @@ func (d *Cache[V]) Get(ctx context.Context, key string) (V, error) {
 	return value, err
 }
 
-// ask reads the database once for all who ask at the same time. Who asks after
-// a drop does not join a query that began before it.
+// ask reads the database once for all concurrent callers. A caller after a drop
+// does not join a query from before it.
 func (d *Cache[V]) ask(ctx context.Context, key string) (V, error) {
 	epoch := d.epoch.Load()
 	result := d.flight.DoChan(strconv.FormatUint(epoch, 36)+" "+key, func() (any, error) {
-		// The one who asked first may hang up; the others still want to know.
+		// The first caller may disconnect; the others still wait for the result.
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), LoadTimeout)
 		defer cancel()
 		now := d.now()
@@ -128,7 +125,7 @@ func (d *Cache[V]) remember(key string, value V, err error, epoch uint64, now ti
 	}
 }
 
-// Drop forgets one key, known or unknown.
+// Drop drops one key, known or unknown.
 func (d *Cache[V]) Drop(key string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -137,7 +134,7 @@ func (d *Cache[V]) Drop(key string) {
 	d.unknown.Remove(key)
 }
 
-// Clear forgets everything.
+// Clear drops every entry.
 func (d *Cache[V]) Clear() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -146,8 +143,8 @@ func (d *Cache[V]) Clear() {
 	d.unknown.Purge()
 }
 
-// DropWhere forgets every known value that matches. It looks at all of them:
-// changes are rare and look-ups are not, so look-ups keep no index for it.
+// DropWhere drops every matching value. It scans all of them: changes are rare, so
+// look-ups maintain no index for it.
 func (d *Cache[V]) DropWhere(match func(V) bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
