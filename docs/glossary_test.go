@@ -225,6 +225,35 @@ func TestNobodyUsesARetiredWord(t *testing.T) {
 	}
 }
 
+var (
+	named = regexp.MustCompile("`((?:config|models|database|services|handlers|middleware|routes|utils|dashboard|deploy|docs|e2e)(?:/[A-Za-z0-9_.]+)+|[a-z_]+\\.go)/?`")
+	link  = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+)
+
+func TestThePathsThatPagesNameExist(t *testing.T) {
+	found := 0
+	for path, text := range texts(t) {
+		if filepath.Ext(path) != ".md" {
+			continue
+		}
+		for _, name := range named.FindAllStringSubmatch(text, -1) {
+			found++
+			if _, err := os.Stat(filepath.Join("..", name[1])); err != nil {
+				t.Errorf("%s names %s: %v", path, name[1], err)
+			}
+		}
+		for _, target := range link.FindAllStringSubmatch(text, -1) {
+			found++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), target[1])); err != nil {
+				t.Errorf("%s links to %s: %v", path, target[1], err)
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d paths were found", found)
+	}
+}
+
 // texts reads what people wrote: code, pages, descriptions and examples, by path.
 func texts(t *testing.T) map[string]string {
 	t.Helper()
