@@ -95,7 +95,7 @@ const (
 	ActionEventsRead         Action = "events.read"
 	ActionWebhooksRead       Action = "webhooks.read"
 	ActionWebhooksWrite      Action = "webhooks.write"
-	ActionOperations         Action = "operations"
+	ActionOperations         Action = "operations.manage"
 )
 
 // Actions lists every action, in the order the table of permissions is shown.

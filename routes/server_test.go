@@ -198,6 +198,19 @@ func (s *server) build() {
 	must(err)
 }
 
+// exchangeChanges has processes tell each other what they changed, as their workers do
+// twice a second.
+func exchangeChanges(all ...*server) {
+	for range 2 {
+		for _, s := range all {
+			s.t.Helper()
+			if err := s.Changes.Exchange(s.t.Context()); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+}
+
 // in gives the same server to a part of the test.
 func (s *server) in(t testing.TB) *server {
 	part := *s

@@ -1,6 +1,7 @@
 package services_test
 
 import (
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -10,7 +11,9 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/utils/secret"
 )
 
 func TestARefreshTokenIsReplacedAtEachUse(t *testing.T) {
@@ -26,7 +29,7 @@ func TestARefreshTokenIsReplacedAtEachUse(t *testing.T) {
 	}
 }
 
-func TestARefreshTokenUsedTwiceEndsItsLoginEverywhere(t *testing.T) {
+func TestAReusedRefreshTokenEndsItsLoginSessionEverywhere(t *testing.T) {
 	p := newPeople(t)
 	first := p.found().Login
 	other, err := p.login(ownersEmail, ownersPassword, anIP)
@@ -45,10 +48,10 @@ func TestARefreshTokenUsedTwiceEndsItsLoginEverywhere(t *testing.T) {
 	wantCode(t, err, "invalid_refresh_token")
 	_, err = p.sessions.Person(t.Context(), second.AccessToken)
 	wantCode(t, err, "invalid_token")
-	p.actor(other) // another login of the same person goes on
+	p.actor(other) // another login session of the person continues
 }
 
-func TestAnyEarlierRefreshTokenEndsTheLoginHoweverQuicklyItIsShown(t *testing.T) {
+func TestAnOlderRefreshTokenEndsTheLoginSessionEvenWithinTheRace(t *testing.T) {
 	p := newPeople(t)
 	first := p.found().Login
 	second, err := p.refresh(first.RefreshToken)
@@ -62,7 +65,7 @@ func TestAnyEarlierRefreshTokenEndsTheLoginHoweverQuicklyItIsShown(t *testing.T)
 	wantCode(t, err, "refresh_token_reused")
 }
 
-func TestTabsThatRaceAreAllGivenTheSameSuccessorAndStayLoggedIn(t *testing.T) {
+func TestRacingTabsGetTheSameSuccessorAndRemainLoggedIn(t *testing.T) {
 	p := newPeople(t)
 	first := p.found().Login
 	const tabs = 32
@@ -88,7 +91,7 @@ func TestTabsThatRaceAreAllGivenTheSameSuccessorAndStayLoggedIn(t *testing.T) {
 	}
 }
 
-func TestAMadeUpRefreshTokenEndsNothing(t *testing.T) {
+func TestAForgedRefreshTokenEndsNoLoginSession(t *testing.T) {
 	p := newPeople(t)
 	login := p.found().Login
 	parts := strings.Split(login.RefreshToken, ".")
@@ -102,7 +105,7 @@ func TestAMadeUpRefreshTokenEndsNothing(t *testing.T) {
 	}
 }
 
-func TestARefreshTokenWorksForThirtyDays(t *testing.T) {
+func TestARefreshTokenIsValidForThirtyDays(t *testing.T) {
 	p := newPeople(t)
 	login := p.found().Login
 	p.clock.Advance(auth.RefreshTokenTTL - time.Second)
@@ -115,7 +118,7 @@ func TestARefreshTokenWorksForThirtyDays(t *testing.T) {
 	wantCode(t, err, "invalid_refresh_token")
 }
 
-func TestRefreshTokensOutliveARotationOfTheSigningSecret(t *testing.T) {
+func TestRefreshTokensSurviveARotationOfTheSigningSecret(t *testing.T) {
 	p := newPeople(t)
 	login := p.found().Login
 	p.build(nil, "a new secret", "jwt secret of the tests")
@@ -129,7 +132,7 @@ func TestRefreshTokensOutliveARotationOfTheSigningSecret(t *testing.T) {
 	}
 }
 
-func TestOnlyTheHashOfARefreshTokenIsKept(t *testing.T) {
+func TestOnlyTheHashOfARefreshTokenIsStored(t *testing.T) {
 	p := newPeople(t)
 	first := p.found().Login
 	second, err := p.refresh(first.RefreshToken)
@@ -167,22 +170,30 @@ func TestARefreshOfASuspendedOrganizationIsForbidden(t *testing.T) {
 	}
 }
 
-func TestLogoutEndsTheSessionAtOnceAndElsewhereWithinFiveSeconds(t *testing.T) {
+func TestLogoutEndsTheSessionAtOnceAndElsewhereAtTheNextExchange(t *testing.T) {
 	p := newPeople(t)
+	here := p.process(shared{p.engine}, nil, "jwt secret of the tests")
+	elsewhere := p.process(shared{p.engine}, nil, "jwt secret of the tests")
 	login := p.found().Login
-	elsewhere := p.newSessions("jwt secret of the tests")
-	if _, err := elsewhere.Person(t.Context(), login.AccessToken); err != nil {
+	for _, replica := range []*services.Services{here, elsewhere} {
+		if err := replica.Changes.Exchange(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := replica.LoginSessions.Person(t.Context(), login.AccessToken); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := here.LoginSessions.Logout(t.Context(), p.actor(login)); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.sessions.Logout(t.Context(), p.actor(login)); err != nil {
-		t.Fatal(err)
-	}
-	_, err := p.sessions.Person(t.Context(), login.AccessToken)
+	_, err := here.LoginSessions.Person(t.Context(), login.AccessToken)
 	wantCode(t, err, "invalid_token")
-	_, err = p.refresh(login.RefreshToken)
+	_, err = here.LoginSessions.Refresh(t.Context(), secret.New(login.RefreshToken), models.Origin{IP: anIP})
 	wantCode(t, err, "invalid_refresh_token")
-	p.clock.Advance(5 * time.Second)
-	_, err = elsewhere.Person(t.Context(), login.AccessToken)
+	if err := errors.Join(here.Changes.Exchange(t.Context()), elsewhere.Changes.Exchange(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	_, err = elsewhere.LoginSessions.Person(t.Context(), login.AccessToken)
 	wantCode(t, err, "invalid_token")
 	if err := p.sessions.Logout(t.Context(), operator()); !models.IsKind(err, models.KindForbidden) {
 		t.Errorf("the operator has no session to end: %v", err)

@@ -15,6 +15,7 @@ import (
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/idempotency"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/services/status"
@@ -51,7 +52,7 @@ type Cluster interface {
 type Config struct {
 	// Clusters are the LiveKit clusters; the first signs tokens.
 	Clusters []livekit.Cluster
-	// Calls is what is asked of the first cluster; optional, by default its API.
+	// Calls are the calls to the first cluster; optional, by default its API.
 	Calls Cluster `optional:"true"`
 	// DataKey derives the keys of cursors and of sealed values.
 	DataKey secret.Value
@@ -59,26 +60,27 @@ type Config struct {
 	Pepper secret.Value
 	// JWTKeys sign access tokens: the first signs, all verify.
 	JWTKeys []secret.Value
-	// BcryptCost is that of passwords.
+	// BcryptCost is the cost of password hashes.
 	BcryptCost int
-	// SecretCost is that of API secrets; optional.
+	// SecretCost is the cost of API secret hashes; optional.
 	SecretCost int
-	// SignUp lets anybody found an organization; otherwise only the operator may.
+	// SignUp allows sign-up without credentials; otherwise only the operator may
+	// create organizations.
 	SignUp bool
 	// Plans are the quotas of each plan; optional.
 	Plans models.PlanQuotas `optional:"true"`
-	// QuotaGrace is how long what goes on may go on once a month is used up.
+	// QuotaGrace is how long open sessions may continue after a month is exhausted.
 	QuotaGrace time.Duration
 	// ProjectRequestsPerMinute is the limit of a project on the free plan,
-	// PersonRequestsPerMinute that of a person; 0 is no limit.
+	// PersonRequestsPerMinute that of a person; 0 means no limit.
 	ProjectRequestsPerMinute, PersonRequestsPerMinute int64
-	// Mailer sends invitations; optional, without it the inviter gets the token.
+	// Mailer sends invitations; optional, without it the response has the token.
 	Mailer tenancy.Mailer `optional:"true"`
 	// InvitationURL is the page that invitations link to; optional.
 	InvitationURL string
-	// ReconcileInterval is the time between two comparisons with the cluster.
+	// ReconcileInterval is the time between two reconciliations.
 	ReconcileInterval time.Duration
-	// Observer hears of every pass of long work; optional.
+	// Observer is told of every pass of a worker; optional.
 	Observer worker.Observer `optional:"true"`
 	// Probes are further dependencies to watch; optional.
 	Probes []status.Probe
@@ -86,7 +88,7 @@ type Config struct {
 	Now    func() time.Time
 }
 
-// Worker is long work that lasts as long as the process.
+// Worker is a background task that runs as long as the process.
 type Worker struct {
 	Name string
 	// Run works until ctx ends.
@@ -102,9 +104,9 @@ type Services struct {
 	Members       *tenancy.Members
 	Invitations   *tenancy.Invitations
 	Keys          *tenancy.Keys
-	// Changes is where every write says what it changed; what another process
-	// changed is injected here.
-	Changes        *bus.Bus[models.Change]
+	// Changes is the bus on which every write publishes what it changed; changes of
+	// other processes are injected here.
+	Changes        *lookup.Changes
 	Trail          *audit.Trail
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
@@ -123,8 +125,8 @@ type Services struct {
 	workers        []Worker
 }
 
-// New builds every service over an engine whose schema is in place. It starts
-// nothing: Workers does the long work. It fails if a required field is missing.
+// New builds every service over an engine with the current schema. It starts
+// nothing; the caller runs Workers. It fails if a required field is missing.
 func New(engine database.Engine, c Config) (*Services, error) {
 	if err := required.Fields(c); err != nil {
 		return nil, err
@@ -141,8 +143,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	b := &builder{Config: c, engine: engine, stores: newStores(engine), process: ids.New("proc_")}
 	b.holder = b.process
 	if engine.Exclusive() {
-		// The holder of every lease before is gone, however it ended: there is
-		// nothing to wait for.
+		// The previous process is gone, so its leases need not expire first.
 		b.holder = "the only process"
 	}
 	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.tenancy, b.tokens, b.inbox, b.workers} {
@@ -153,7 +154,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	return &b.out, nil
 }
 
-// Workers are the long work of this process, to be run side by side.
+// Workers returns the background tasks of this process, to be run concurrently.
 func (s *Services) Workers() []Worker { return s.workers }
 
 // stores are the repositories over the engine.
@@ -191,14 +192,20 @@ type builder struct {
 
 	cursors            *cursor.Codec
 	passwords, secrets *hashing.Hasher
-	// evicting works on the queue of evictions.
+	// evicting carries out evictions.
 	evicting *worker.Worker
-	out      Services
+	// exchanging tells other replicas of changes, and hears of theirs.
+	exchanging *worker.Worker
+	out        Services
 }
 
 func (b *builder) foundations() (err error) {
 	var wrong error
-	b.out.Changes = bus.New[models.Change](busLog{b.Log})
+	var store lookup.ChangeStore
+	if !b.engine.Exclusive() {
+		store = database.NewChanges(b.engine)
+	}
+	b.out.Changes = lookup.NewChanges(bus.New[models.Change](busLog{b.Log}), store, b.process, func() { b.exchanging.Wake() })
 	b.cursors = cursor.New(secret.Derive([]byte(b.DataKey.Reveal()), "cursors"))
 	b.passwords, err = hashing.NewHasher(b.Pepper, b.BcryptCost)
 	wrong = errors.Join(wrong, err)
@@ -329,19 +336,21 @@ func (b *builder) inbox() (err error) {
 	return err
 }
 
-// workers declares all long work: what a pass does, how often it runs, how long
-// it may take and, for what one replica does for all, how long the others wait
-// for one that died.
+// workers declares the background tasks: what a pass does, how often it runs, how
+// long it may take and, for tasks of one replica at a time, how long the others
+// wait after it died.
 func (b *builder) workers() error {
 	s := &b.out
 	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer}
 	flush := func(last time.Duration) worker.Options {
 		o := site.Options()
-		o.Last = last // what is in memory when the process stops
+		o.Last = last // flushes memory when the process stops
 		return o
 	}
 	settle := site.Led(15*time.Second, s.Totals.CatchUp)
-	settle.Rest = 4 // a pass that took long leaves the database to others
+	settle.Rest = 4 // after a long pass the database serves others first
+	changes := site.Options()
+	changes.Backoff = worker.Backoff{First: 200 * time.Millisecond, Most: time.Second}
 	s.workers = append(s.workers, Worker{"inbox", s.InboxWorker.Run})
 	for _, w := range []struct {
 		config  worker.Config
@@ -353,26 +362,33 @@ func (b *builder) workers() error {
 		{worker.Config{Name: "reconciliation", Pass: worker.Simple(s.Reconciliation.Compare), Every: b.ReconcileInterval, Deadline: time.Minute}, site.Led(30*time.Second, nil)},
 		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, site.Options()},
 		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
+		{worker.Config{Name: "changes", Pass: worker.Simple(s.Changes.Exchange), Every: 500 * time.Millisecond, Deadline: 5 * time.Second}, changes},
 		{worker.Config{Name: "evictions", Pass: s.Evictions.Work, Every: time.Second, Deadline: time.Minute}, site.Options()},
 	} {
 		running, err := worker.New(w.config, w.options)
 		if err != nil {
 			return err
 		}
-		if w.config.Name == "evictions" {
+		switch w.config.Name {
+		case "evictions":
 			b.evicting = running
+		case "changes":
+			b.exchanging = running
+			if b.engine.Exclusive() {
+				continue
+			}
 		}
 		s.workers = append(s.workers, Worker{running.Name(), running.Run})
 	}
 	return nil
 }
 
-// busLog logs what goes wrong on the bus of changes.
+// busLog logs faults of the bus of changes.
 type busLog struct{ log zerolog.Logger }
 
 func (busLog) Delivered(int, bool) {}
 
-func (l busLog) WasReset() { l.log.Info().Msg("caches: dropped, since changes may have been missed") }
+func (l busLog) WasReset() { l.log.Info().Msg("caches: dropped, because changes may have been missed") }
 
 func (l busLog) Panicked(value any, stack []byte) {
 	l.log.Error().Interface("panic", value).Bytes("stack", stack).Msg("caches: a subscriber panicked")

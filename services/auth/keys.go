@@ -59,7 +59,7 @@ type KeysConfig struct {
 	Hasher        *hashing.Hasher
 	Verified      *hashing.Verified
 	// Changes invalidates snapshots.
-	Changes *bus.Bus[models.Change]
+	Changes *lookup.Changes
 	// CacheSize bounds the cached snapshots, and separately the unknown keys.
 	CacheSize int
 	// Exact says that no other process changes the database.
@@ -114,7 +114,7 @@ func NewKeys(o KeysConfig) (*Keys, error) {
 		snapshot.server.Kind = models.CallerServerKey
 		return snapshot, nil
 	}
-	snapshots, err := lookup.New(o.CacheSize, o.Exact, o.Now, load)
+	snapshots, err := lookup.New(lookup.Config[*keySnapshot]{Size: o.CacheSize, Exact: o.Exact, Now: o.Now, Load: load})
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,8 @@ const (
 	// quotasKept is how many projects' quotas, months and recorded thresholds are
 	// cached.
 	quotasKept = 10_000
+	// monthFresh is how old the use of a month may be.
+	monthFresh = 5 * time.Second
 	// joinEventLag is how long a slot is held after its token expired, because the
 	// event of a join at the last moment arrives later.
 	joinEventLag = 5 * time.Second
@@ -59,7 +61,7 @@ type Config struct {
 	Slots         *database.Slots
 	Usage         *metering.Usage
 	// Changes invalidates cached limits.
-	Changes *bus.Bus[models.Change]
+	Changes *lookup.Changes
 	// Exclusive says that no other process changes the database.
 	Exclusive bool
 	// Plans are the quotas of each plan.
@@ -101,10 +103,9 @@ func NewLimits(c Config) (*Limits, error) {
 	}
 	var err, wrong error
 	s.slots, wrong = NewSlots(c.Slots, c.Exclusive, c.Now)
-	// Not exact: changes by other processes apply at the next read.
-	s.limits, err = lookup.New(quotasKept, false, c.Now, s.readLimits)
+	s.limits, err = lookup.New(lookup.Config[*projectQuotas]{Size: quotasKept, Exact: c.Exclusive, Now: c.Now, Load: s.readLimits})
 	wrong = errors.Join(wrong, err)
-	s.months, err = lookup.New(quotasKept, false, c.Now, s.loadMonth)
+	s.months, err = lookup.New(lookup.Config[*monthUse]{Size: quotasKept, Fresh: monthFresh, Wait: true, Now: c.Now, Load: s.loadMonth})
 	wrong = errors.Join(wrong, err)
 	s.told, err = lru.New[string, struct{}](quotasKept)
 	if wrong = errors.Join(wrong, err); wrong != nil {

@@ -8,9 +8,9 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
-	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -36,7 +36,7 @@ type ProjectsConfig struct {
 	Hasher        *hashing.Hasher
 	Cursors       *cursor.Codec
 	// Changes is told what every write changed.
-	Changes *bus.Bus[models.Change]
+	Changes *lookup.Changes
 	// Trail records every change.
 	Trail *audit.Trail
 	// Quotas limits the number of projects of an organization.
