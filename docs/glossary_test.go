@@ -200,17 +200,9 @@ func TestTheGlossaryHasEveryWordOfMetrics(t *testing.T) {
 // stored are names that documents already have: renaming them needs a migration, so repositories map them.
 func stored() []string { return []string{"quota_places", "removals"} }
 
-// pending are folders that still use retired words.
-func pending() []string {
-	return []string{"config/", "database/", "handlers/", "main", "middleware/", "models/", "routes/", "services/", "utils/"}
-}
-
 func TestNobodyUsesARetiredWord(t *testing.T) {
 	g := readGlossary(t)
 	for path, text := range texts(t) {
-		if slices.ContainsFunc(pending(), func(folder string) bool { return strings.HasPrefix(path, "../"+folder) }) {
-			continue
-		}
 		for number, line := range strings.Split(text, "\n") {
 			for _, name := range stored() {
 				line = strings.ReplaceAll(line, `"`+name+`"`, "")
