@@ -7,15 +7,12 @@ import (
 	"errors"
 	"hash"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/livekit/protocol/auth"
-	"github.com/livekit/protocol/livekit"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/secret"
@@ -177,8 +174,12 @@ type Claims struct {
 	Video auth.VideoGrant `json:"video"`
 }
 
-// Parse parses a token. The claims are nil if this cluster's key did not sign it;
-// otherwise the reason is empty, expired or not_yet_valid.
+// tokenLeeway is how far clocks may differ; it is that of LiveKit's own verifier
+// (livekit/protocol, auth/verifier.go).
+const tokenLeeway = time.Minute
+
+// Parse reads a token. nil claims: not one that this cluster's key signed.
+// Otherwise the reason is empty, no_expiry, expired or not_yet_valid.
 func (s *Signer) Parse(token string, now time.Time) (*Claims, string) {
 	var claims Claims
 	_, err := s.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
@@ -187,13 +188,15 @@ func (s *Signer) Parse(token string, now time.Time) (*Claims, string) {
 	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return nil, "malformed"
-	case err != nil || claims.Issuer != s.Cluster.APIKey || claims.ExpiresAt == nil:
+	case err != nil || claims.Issuer != s.Cluster.APIKey:
 		return nil, "signature_invalid"
 	case !inCalendar(claims.ExpiresAt) || !inCalendar(claims.NotBefore) || !inCalendar(claims.IssuedAt):
 		return nil, "malformed"
-	case !now.Before(claims.ExpiresAt.Time):
+	case claims.ExpiresAt == nil:
+		return &claims, "no_expiry"
+	case !now.Before(claims.ExpiresAt.Add(tokenLeeway)):
 		return &claims, "expired"
-	case claims.NotBefore != nil && now.Before(claims.NotBefore.Time):
+	case claims.NotBefore != nil && now.Add(tokenLeeway).Before(claims.NotBefore.Time):
 		return &claims, "not_yet_valid"
 	}
 	return &claims, ""
@@ -220,8 +223,13 @@ func (c *Claims) Issued() time.Time {
 	return time.Time{}
 }
 
-// Expires is when the token expires.
-func (c *Claims) Expires() time.Time { return c.ExpiresAt.UTC() }
+// Expires is when the token ends; the zero time where it does not.
+func (c *Claims) Expires() time.Time {
+	if c.ExpiresAt == nil {
+		return time.Time{}
+	}
+	return c.ExpiresAt.UTC()
+}
 
 // Grants are the token's grants in its room.
 func (c *Claims) Grants() models.VideoGrants {
@@ -239,50 +247,4 @@ func (c *Claims) Grants() models.VideoGrants {
 		CanManageAgentSession: v.CanManageAgentSession, Hidden: set(v.Hidden), Recorder: set(v.Recorder),
 		Agent: set(c.Kind == kindAgent),
 	}
-}
-
-// ErrEgressInRoomConfig refuses a room configuration with egress.
-var ErrEgressInRoomConfig = errors.New("livekit: egress is not allowed in a room configuration")
-
-// RoomConfiguration decodes LiveKit's RoomConfiguration, ignoring unknown fields, and
-// returns it as it goes into a token: without a name, which would be in the
-// cluster's namespace. ErrEgressInRoomConfig for egress, because the caller could
-// choose any output.
-func RoomConfiguration(raw []byte) ([]byte, error) {
-	if len(raw) == 0 {
-		return nil, nil
-	}
-	var config livekit.RoomConfiguration
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw, &config); err != nil {
-		return nil, models.Invalid(models.FieldError{Location: "room_config",
-			Message: "is not a valid LiveKit RoomConfiguration" + protoLocation(err)})
-	}
-	if config.GetEgress() != nil {
-		return nil, ErrEgressInRoomConfig
-	}
-	config.Name = ""
-	out, err := protojson.Marshal(&config)
-	if err != nil {
-		return nil, models.Internal(err)
-	}
-	return out, nil
-}
-
-// protoLocation is the field and line of a protojson error. The rest of its text
-// quotes the input and is not repeated.
-func protoLocation(err error) string {
-	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
-	where := ""
-	if _, rest, ok := strings.Cut(text, " field "); ok {
-		name, _, _ := strings.Cut(rest, ":")
-		if strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == "" {
-			where = ": " + name
-		}
-	}
-	if _, rest, ok := strings.Cut(text, "(line "); ok {
-		if line, _, ok := strings.Cut(rest, ")"); ok {
-			where += " (line " + line + ")"
-		}
-	}
-	return where
 }
