@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/dashboard"
 	"pulse-control-plane/handlers"
@@ -42,6 +43,8 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// Inflight counts the requests under way.
 	Inflight *middleware.Inflight
+	// Tracing makes a span of each request; nil makes none.
+	Tracing trace.TracerProvider
 	// Strict adds what only makes sense behind TLS.
 	Strict bool
 	Now    func() time.Time
@@ -63,8 +66,12 @@ func New(h Handlers, o Options) (http.Handler, error) {
 
 	guard, asked := middleware.Wrap, Parameters()
 	wrap := func(f middleware.Func) gin.HandlerFunc { return guard(asked.Around(f)) }
-	e.Use(middleware.ClientAddress(o.TrustedProxies), o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe,
-		middleware.Recover(o.Log), middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins, tokenPath))
+	e.Use(middleware.ClientAddress(o.TrustedProxies), o.Inflight.Count, middleware.RequestID)
+	if o.Tracing != nil {
+		e.Use(middleware.Trace(o.Tracing)...)
+	}
+	e.Use(middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
+		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins, tokenPath))
 	e.NoRoute(guard(o.Authentication.CountByIP(middleware.NotFound)))
 	e.NoMethod(guard(o.Authentication.CountByIP(middleware.MethodNotAllowed)))
 

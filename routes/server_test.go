@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/crypto/bcrypt"
 
 	"pulse-control-plane/dashboard"
@@ -42,6 +43,8 @@ const (
 // setup is what a test may choose of a server; the zero value has no limits on
 // requests and lets everybody sign up.
 type setup struct {
+	// tracing makes spans; nil makes none.
+	tracing                                        trace.TracerProvider
 	signUpClosed                                   bool
 	ipPerMinute, personPerMinute, projectPerMinute int
 	// clientIPPerMinute is the limit of one address with one project's key.
@@ -191,7 +194,7 @@ func (s *server) build() {
 		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost), Operator: secret.New(operatorToken), Mailer: o.mailer,
 		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace, Agents: o.agents,
 		ProjectRequestsPerMinute: int64(o.projectPerMinute), PersonRequestsPerMinute: int64(o.personPerMinute),
-		ReconcileInterval: time.Minute, Log: zerolog.New(s.log), Now: now,
+		ReconcileInterval: time.Minute, Recorder: o.recorder(), Log: zerolog.New(s.log), Now: now,
 	})
 	must(err)
 	s.health = handlers.NewHealth(version, s.Status)
@@ -208,7 +211,7 @@ func (s *server) build() {
 			Limits: &middleware.RateLimits{Limiter: ratelimit.Local{Limiter: ratelimit.New(cacheSize, now)}, IPPerMinute: o.ipPerMinute, ClientIPPerMinute: o.clientIPPerMinute, Now: now},
 		},
 		CORSOrigins: o.origins, TrustedProxies: o.proxies, Mode: "test", Inflight: new(middleware.Inflight), Strict: o.strict, Now: now,
-		Requests: s.Counters,
+		Requests: s.Counters, Tracing: o.tracing,
 	})
 	must(err)
 }

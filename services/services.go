@@ -27,6 +27,7 @@ import (
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/worker"
@@ -89,6 +90,8 @@ type Config struct {
 	InvitationURL string
 	// ReconcileInterval is the time between two reconciliations.
 	ReconcileInterval time.Duration
+	// Recorder observes calls to the database and LiveKit; optional.
+	Recorder *observe.Recorder `optional:"true"`
 	// Observer is told of every pass of a worker; optional.
 	Observer worker.Observer `optional:"true"`
 	// Probes are further dependencies to watch; optional.
@@ -146,11 +149,12 @@ func New(engine database.Engine, c Config) (*Services, error) {
 		return nil, errors.New("services: Clusters and JWTKeys are required")
 	}
 	if c.Calls == nil {
-		c.Calls = livekit.NewClient(c.Clusters[0])
+		c.Calls = livekit.NewClient(c.Clusters[0], c.Recorder)
 	}
 	if c.SecretCost == 0 {
 		c.SecretCost = secretCost
 	}
+	engine = database.Observed(engine, c.Recorder)
 	b := &builder{Config: c, engine: engine, stores: newStores(engine), process: ids.New("proc_")}
 	b.holder = b.process
 	if engine.Exclusive() {
@@ -371,7 +375,7 @@ func (b *builder) inbox() (err error) {
 // wait after it died.
 func (b *builder) workers() error {
 	s := &b.out
-	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer}
+	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer()}
 	flush := func(last time.Duration) worker.Options {
 		o := site.Options()
 		o.Last = last // flushes memory when the process stops
