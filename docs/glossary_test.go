@@ -252,7 +252,7 @@ func texts(t *testing.T) map[string]string {
 	out := map[string]string{}
 	for _, path := range files(t, "..") {
 		switch filepath.Ext(path) {
-		case ".go", ".md", ".yaml", ".yml", ".conf", ".service", ".js", ".html", ".css", ".example", ".txt", ".lua":
+		case ".go", ".md", ".yaml", ".yml", ".conf", ".service", ".js", ".html", ".example", ".txt", ".lua":
 		default:
 			continue
 		}

@@ -19,11 +19,11 @@ type AcceptInput struct {
 	Origin   models.Origin
 }
 
-// Accept makes whoever was invited a member, logged in. invalid
-// (invalid_invitation) for a token that is unknown, used, replaced, revoked or
-// expired, or whose inviter could not give it out any more; conflict email_taken
-// when the address has an account; forbidden organization_suspended. The audit trail hears only of tokens that are good:
-// those made up must not make a tenant's chain grow.
+// Accept creates the invited person as a member and logs them in. Errors: invalid
+// (invalid_invitation) for an unknown, used, replaced, revoked or expired token, or
+// if the inviter no longer has the right to invite; conflict email_taken if the
+// address has an account; forbidden organization_suspended. Only valid tokens write
+// audit entries: guessed ones must not grow a tenant's trail.
 func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp, err error) {
 	now := s.c.Now()
 	invitation, err := s.c.Invitations.ByToken(ctx, secret.Digest(in.Token.Reveal()), now)
@@ -63,8 +63,8 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 	if _, err := s.c.Invitations.Accept(ctx, invitation.ID, now); err != nil {
 		return SignedUp{}, orInvalidInvitation(err)
 	}
-	// Once more now that it is closed: whoever took the inviter's rights since the
-	// first look found it open no longer, so it would not have been revoked.
+	// Checked again after closing it: a change of the inviter's rights between the
+	// two checks found no open invitation to revoke.
 	switch err := s.vouched(ctx, &invitation); {
 	case models.IsKind(err, models.KindInvalid):
 		return SignedUp{}, err
@@ -101,7 +101,7 @@ func (s *Invitations) vouched(ctx context.Context, i *models.Invitation) error {
 	if i.InvitedBy == "" {
 		return nil
 	}
-	// The organization is read first, as by whoever changes its members.
+	// The organization is read first, as in every change of its members.
 	org, inviter, err := s.c.Members.find(ctx, models.TenantOf(i.OrgID), i.OrgID, i.InvitedBy)
 	if err != nil {
 		return orInvalidInvitation(err)

@@ -11,7 +11,7 @@ import (
 
 // inProject gives the caller with the project they mean and its quotas: a key's
 // own, or the one a person names. invalid for a person who names none,
-// not_found for another tenant's, whoever asks.
+// not_found for another tenant's, for every caller.
 func inProject(ctx context.Context, projects *database.Projects, limits *quotas.Limits, actor *models.Principal, asked models.ProjectID) (*models.Principal, error) {
 	if actor.Project != nil {
 		if asked != "" && asked != actor.Project.ID {
