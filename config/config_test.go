@@ -90,7 +90,7 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 	want := Config{
 		Environment: Development, Host: "127.0.0.1", Port: 8081, GinMode: "release",
 		Database: Database{Path: filepath.Join("data", "pulse.db"), Name: "pulse", IndexTimeout: 10 * time.Minute}, DataDir: "./data",
-		LiveKit:           LiveKit{Host: "ws://127.0.0.1:7880", APIKey: "devkey", APISecret: c.LiveKit.APISecret},
+		LiveKit:           LiveKit{Host: "ws://127.0.0.1:7880", APIURL: "ws://127.0.0.1:7880", APIKey: "devkey", APISecret: c.LiveKit.APISecret, Region: DefaultCluster},
 		ReconcileInterval: 30 * time.Second,
 		JWTSecrets:        c.JWTSecrets, APIKeyPepper: c.APIKeyPepper, DataKey: c.DataKey, BcryptCost: 12,
 		SignupEnabled: true, CORSOrigins: []string{"*"}, RateLimitIP: 100, RateLimitClientIP: 600, RateLimitProject: 1000,

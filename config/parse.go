@@ -263,6 +263,14 @@ func liveKitHost(into *string, text string) error {
 	return nil
 }
 
+func regionName(into *string, text string) error {
+	if !clusterName.MatchString(text) {
+		return errors.New("must be 1 to 64 of a-z 0-9 - _")
+	}
+	*into = text
+	return nil
+}
+
 func redisURL(into *secret.Value, text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" {
