@@ -28,7 +28,7 @@ type auditedChange struct {
 	action string
 	// target is the type of what is changed, and id where its id stands:
 	// "path" (the last one), "session" (the caller's), "user" (the caller's), or
-	// the place in the answer.
+	// the location in the response.
 	target, id string
 	// before and after are the fields, with the bodies of ids and keys, and times
 	// replaced (see plain).

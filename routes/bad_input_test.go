@@ -87,7 +87,7 @@ func TestBadBodiesAreProblemsThatSayWhereAndWriteNothing(t *testing.T) {
 		field := "body." + route.text
 		for _, tc := range []struct {
 			name, body string
-			// at is a place that must be named.
+			// at is a location that must be named.
 			at string
 		}{
 			{"white space", " \n", "body"},

@@ -31,14 +31,14 @@ func described(t *testing.T, method, path string, body []byte) bool {
 type bound struct {
 	method, path string
 	caller       with
-	// field is its place in the body, with dots; the rest of the body is base.
+	// field is its location in the body, with dots; the rest of the body is base.
 	field string
 	base  map[string]any
 	fits  []any
 	// over are refused, at the field itself or, where they hold several
-	// values, at the place inside it.
+	// values, at the location inside it.
 	over []any
-	// inside is appended to the field to give the place of what is over.
+	// inside is appended to the field to give the location of the excess.
 	inside string
 	// rule is what may be said of a value that fits, for another reason than
 	// its limits.
@@ -242,11 +242,11 @@ func TestEveryFieldIsTakenUpToItsLimitAndRefusedBeyond(t *testing.T) {
 			}
 			for i, value := range append(b.over[:len(b.over):len(b.over)], b.unsaid...) {
 				body, writes := b.body(value), s.engine.writes.Load()
-				place := "body." + b.field
+				location := "body." + b.field
 				if i < len(b.over) || b.inside != "" {
-					place += b.inside
+					location += b.inside
 				}
-				s.do(b.method, b.path, body, b.caller).refused(http.StatusBadRequest, "invalid_request", place)
+				s.do(b.method, b.path, body, b.caller).refused(http.StatusBadRequest, "invalid_request", location)
 				if s.engine.writes.Load() != writes {
 					t.Errorf("%.80s was refused and something was written", body)
 				}
@@ -305,12 +305,12 @@ func TestQueriesAreHeldToTheirLimits(t *testing.T) {
 		for _, query := range []string{"limit=1", "limit=100", "q=" + url.QueryEscape(long), "q=", "cursor="} {
 			s.do(http.MethodGet, path+"?"+query, nil, asOperator()).want(http.StatusOK)
 		}
-		for query, place := range map[string]string{
+		for query, location := range map[string]string{
 			"limit=0": "limit", "limit=101": "limit", "limit=-1": "limit", "limit=1.5": "limit", "limit=x": "limit", "limit=": "limit", "unknown=1": "unknown",
 			"limit=99999999999999999999": "limit", "q=" + url.QueryEscape(long+"x"): "q", "q=%ff": "q", "q=%00": "q",
 			"cursor=x": "cursor", "cursor=" + strings.Repeat("x", 1025): "cursor", "cursor=%ff": "cursor",
 		} {
-			s.do(http.MethodGet, path+"?"+query, nil, asOperator()).refused(http.StatusBadRequest, "invalid_request", "query."+place)
+			s.do(http.MethodGet, path+"?"+query, nil, asOperator()).refused(http.StatusBadRequest, "invalid_request", "query."+location)
 		}
 	}
 	s.do(http.MethodGet, "/v1/organizations?plan=gold&limit=0&q=%ff", nil, asOperator()).

@@ -58,7 +58,7 @@ type Config struct {
 	// Fallback names the regions that take a region's new rooms while none of its
 	// clusters is usable; optional.
 	Fallback map[string][]string `optional:"true"`
-	// Calls is what is asked of the first cluster; optional, by default its API.
+	// Calls are the calls to the first cluster; optional, by default its API.
 	Calls Cluster `optional:"true"`
 	// DataKey derives the keys of cursors and of sealed values.
 	DataKey secret.Value
@@ -68,11 +68,12 @@ type Config struct {
 	JWTKeys []secret.Value
 	// Operator is PULSE_ADMIN_TOKEN; optional, without it there is no operator.
 	Operator secret.Value `optional:"true"`
-	// BcryptCost is that of passwords.
+	// BcryptCost is the cost of password hashes.
 	BcryptCost int
-	// SecretCost is that of API secrets; optional.
+	// SecretCost is the cost of API secret hashes; optional.
 	SecretCost int
-	// SignUp lets anybody found an organization; otherwise only the operator may.
+	// SignUp allows sign-up without credentials; otherwise only the operator may
+	// create organizations.
 	SignUp bool
 	// Plans are the quotas of each plan; optional.
 	Plans models.PlanQuotas `optional:"true"`
@@ -81,20 +82,20 @@ type Config struct {
 	Agents []string
 	// ReservationTTL is the longest that a token reserves its slots; optional.
 	ReservationTTL time.Duration
-	// QuotaGrace is how long what goes on may go on once a month is used up.
+	// QuotaGrace is how long open sessions may continue after a month is exhausted.
 	QuotaGrace time.Duration
 	// ProjectRequestsPerMinute is the limit of a project on the free plan,
-	// PersonRequestsPerMinute that of a person; 0 is no limit.
+	// PersonRequestsPerMinute that of a person; 0 means no limit.
 	ProjectRequestsPerMinute, PersonRequestsPerMinute int64
-	// Mailer sends invitations; optional, without it the inviter gets the token.
+	// Mailer sends invitations; optional, without it the response has the token.
 	Mailer tenancy.Mailer `optional:"true"`
 	// InvitationURL is the page that invitations link to; optional.
 	InvitationURL string
-	// ReconcileInterval is the time between two comparisons with the cluster.
+	// ReconcileInterval is the time between two reconciliations.
 	ReconcileInterval time.Duration
 	// Recorder observes calls to the database and LiveKit; optional.
 	Recorder *observe.Recorder `optional:"true"`
-	// Observer hears of every pass of long work; optional.
+	// Observer is told of every pass of a worker; optional.
 	Observer worker.Observer `optional:"true"`
 	// Probes are further dependencies to watch; optional.
 	Probes []status.Probe
@@ -102,7 +103,7 @@ type Config struct {
 	Now    func() time.Time
 }
 
-// Worker is long work that lasts as long as the process.
+// Worker is a background task that runs as long as the process.
 type Worker struct {
 	Name string
 	// Run works until ctx ends.
@@ -118,8 +119,8 @@ type Services struct {
 	Members       *tenancy.Members
 	Invitations   *tenancy.Invitations
 	Keys          *tenancy.Keys
-	// Changes is where every write says what it changed; what another process
-	// changed is injected here.
+	// Changes is the bus on which every write publishes what it changed; changes of
+	// other processes are injected here.
 	Changes        *lookup.Changes
 	Clusters       *livekit.Clusters
 	Trail          *audit.Trail
@@ -142,8 +143,8 @@ type Services struct {
 	workers        []Worker
 }
 
-// New builds every service over an engine whose schema is in place. It starts
-// nothing: Workers does the long work. It fails if a required field is missing.
+// New builds every service over an engine with the current schema. It starts
+// nothing; the caller runs Workers. It fails if a required field is missing.
 func New(engine database.Engine, c Config) (*Services, error) {
 	if err := required.Fields(c); err != nil {
 		return nil, err
@@ -161,8 +162,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	b := &builder{Config: c, engine: engine, stores: newStores(engine), process: ids.New("proc_")}
 	b.holder = b.process
 	if engine.Exclusive() {
-		// The holder of every lease before is gone, however it ended: there is
-		// nothing to wait for.
+		// The previous process is gone, so its leases need not expire first.
 		b.holder = "the only process"
 	}
 	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
@@ -173,7 +173,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	return &b.out, nil
 }
 
-// Workers are the long work of this process, to be run side by side.
+// Workers returns the background tasks of this process, to be run concurrently.
 func (s *Services) Workers() []Worker { return s.workers }
 
 // stores are the repositories over the engine.
@@ -211,7 +211,7 @@ type builder struct {
 
 	cursors            *cursor.Codec
 	passwords, secrets *hashing.Hasher
-	// evicting works on the queue of evictions.
+	// evicting carries out evictions.
 	evicting *worker.Worker
 	// exchanging tells other replicas of changes, and hears of theirs.
 	exchanging *worker.Worker
@@ -380,19 +380,19 @@ func (b *builder) inbox() (err error) {
 	return err
 }
 
-// workers declares all long work: what a pass does, how often it runs, how long
-// it may take and, for what one replica does for all, how long the others wait
-// for one that died.
+// workers declares the background tasks: what a pass does, how often it runs, how
+// long it may take and, for tasks of one replica at a time, how long the others
+// wait after it died.
 func (b *builder) workers() error {
 	s := &b.out
 	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer()}
 	flush := func(last time.Duration) worker.Options {
 		o := site.Options()
-		o.Last = last // what is in memory when the process stops
+		o.Last = last // flushes memory when the process stops
 		return o
 	}
 	settle := site.Led(15*time.Second, s.Totals.CatchUp)
-	settle.Rest = 4 // a pass that took long leaves the database to others
+	settle.Rest = 4 // after a long pass the database serves others first
 	changes := site.Options()
 	changes.Backoff = worker.Backoff{First: 200 * time.Millisecond, Most: time.Second}
 	s.workers = append(s.workers, Worker{"inbox", s.InboxWorker.Run})
@@ -428,12 +428,12 @@ func (b *builder) workers() error {
 	return nil
 }
 
-// busLog logs what goes wrong on the bus of changes.
+// busLog logs faults of the bus of changes.
 type busLog struct{ log zerolog.Logger }
 
 func (busLog) Delivered(int, bool) {}
 
-func (l busLog) WasReset() { l.log.Info().Msg("caches: dropped, since changes may have been missed") }
+func (l busLog) WasReset() { l.log.Info().Msg("caches: dropped, because changes may have been missed") }
 
 func (l busLog) Panicked(value any, stack []byte) {
 	l.log.Error().Interface("panic", value).Bytes("stack", stack).Msg("caches: a subscriber panicked")

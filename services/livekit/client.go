@@ -59,11 +59,11 @@ func observedBy(r *observe.Recorder) *twirp.ClientHooks {
 	}
 }
 
-// probeRoom is a name no tenant's room has: theirs begin with a project id.
+// probeRoom is not the name of a tenant's room: those start with a project id.
 const probeRoom = "pulse-probe"
 
-// Ping asks for a room that does not exist: the answer shows that the cluster
-// is there and trusts our key. unavailable otherwise.
+// Ping asks for a room that does not exist: the response shows that the cluster
+// answers and accepts the key. unavailable otherwise.
 func (l *Client) Ping(ctx context.Context) error {
 	if _, err := l.rooms.ListRooms(ctx, &livekit.ListRoomsRequest{Names: []string{probeRoom}}); err != nil {
 		return models.Unavailable(err)

@@ -15,10 +15,10 @@ import (
 	"pulse-control-plane/utils/required"
 )
 
-// reservedAttributePrefix marks the attributes that only Pulse sets.
+// reservedAttributePrefix starts the names of attributes that only Pulse sets.
 const reservedAttributePrefix = "pulse."
 
-// Minter mints and checks LiveKit tokens for the tenants' rooms.
+// Minter mints and validates LiveKit tokens for tenants' rooms.
 type Minter struct {
 	c      MinterConfig
 	signer *livekit.Signer
@@ -45,8 +45,8 @@ func NewMinter(c MinterConfig) (*Minter, error) {
 	return &Minter{c: c, signer: livekit.NewSigner(c.Cluster)}, required.Fields(c)
 }
 
-// Input asks for a token. Its fields were checked for their limits
-// (models.MaxIdentityBytes …); empty ones are not set.
+// Input is a request for a token. The caller has checked the limits of its fields
+// (models.MaxIdentityBytes …); empty fields are not set.
 type Input struct {
 	// Project is the one a person names; a key's caller may leave it empty.
 	Project                            models.ProjectID
@@ -57,8 +57,8 @@ type Input struct {
 	// TTLSeconds is nil for the default.
 	TTLSeconds *int64
 	Grants     models.VideoGrants
-	// ServerWide lists, by LiveKit's names, grants asked for that no tenant
-	// may hold.
+	// ServerWide lists the requested grants, by LiveKit's names, that no tenant may
+	// have.
 	ServerWide []string
 	// Origin is the browser origin of the request, if it had one.
 	Origin string
@@ -118,7 +118,7 @@ func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input)
 	if err := s.c.Revoked.Refuse(ctx, actor.Project.ID, token.Identity, token.RoomName); err != nil {
 		return Token{}, err
 	}
-	if models.IsSet(grants.RoomJoin) { // a token that opens no room uses nothing
+	if models.IsSet(grants.RoomJoin) { // a token that can't join uses no quota
 		if err := s.c.Quotas.AdmitToken(ctx, actor, quotas.TokenRequest{
 			RoomName: token.RoomName, Identity: token.Identity, Person: !models.IsSet(grants.Agent), Until: token.ExpiresAt,
 		}); err != nil {
@@ -134,8 +134,8 @@ func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input)
 	return token, nil
 }
 
-// Check is what a token says, if it is this project's and was signed by
-// Pulse. Of a token that is neither, only Reason is set.
+// Check is the content of a token that is for this project and signed by the
+// cluster's key; for any other token only Reason is set.
 type Check struct {
 	Valid bool
 	// Reason is empty for a valid token, else malformed, signature_invalid,
@@ -171,5 +171,5 @@ func (s *Minter) Validate(ctx context.Context, actor *models.Principal, project 
 	}, nil
 }
 
-// randomName is 12 characters of crypto/rand's base32 text: 60 random bits.
+// randomName is 12 base32 characters: 60 random bits.
 func randomName() string { return strings.ToLower(rand.Text()[:12]) }
