@@ -113,14 +113,15 @@ func uncommented(t *testing.T, text string) string {
 func TestNoVariableIsDeclaredTwice(t *testing.T) {
 	seen := map[string]bool{}
 	for _, v := range Variables() {
-		if seen[v.Name] || v.Name == "" || v.Description == "" || v.Group == "" || strings.HasSuffix(v.Name, "_FILE") {
+		// A variable called NAME_FILE must not be the file of another one's value.
+		if seen[v.Name] || seen[strings.TrimSuffix(v.Name, "_FILE")] || v.Name == "" || v.Description == "" || v.Group == "" {
 			t.Errorf("%+v", v)
 		}
 		seen[v.Name] = true
 	}
 	for name := range strings.FieldsSeq(`PORT GIN_MODE ENVIRONMENT MONGO_URI MONGO_DB_NAME LIVEKIT_HOST LIVEKIT_API_KEY LIVEKIT_API_SECRET
 		JWT_SECRET API_KEY_PEPPER CORS_ORIGINS HOST DATA_DIR DATA_KEY LOG_LEVEL LOG_FORMAT TRUSTED_PROXIES RATE_LIMIT_IP_PER_MINUTE
-		RATE_LIMIT_PROJECT_PER_MINUTE SIGNUP_ENABLED PULSE_ADMIN_TOKEN METRICS_TOKEN SHUTDOWN_TIMEOUT`) {
+		RATE_LIMIT_CLIENT_IP_PER_MINUTE RATE_LIMIT_PROJECT_PER_MINUTE SIGNUP_ENABLED PULSE_ADMIN_TOKEN METRICS_TOKEN SHUTDOWN_TIMEOUT`) {
 		if !seen[name] {
 			t.Errorf("%s is missing", name)
 		}

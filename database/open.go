@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/database/mongo"
@@ -20,6 +21,8 @@ type Location struct {
 	URI, Name string
 	// Path of the embedded engine's file.
 	Path string
+	// Tracer makes spans of MongoDB's commands; nil makes none.
+	Tracer trace.Tracer
 	// IndexTimeout limits the build of one index on MongoDB; default ten
 	// minutes.
 	IndexTimeout time.Duration
@@ -47,7 +50,7 @@ func Open(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) 
 func openEngine(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
 	if at.URI != "" {
 		return mongo.Open(ctx, at.URI, at.Name, Schema(), mongo.Options{
-			Log: log, IndexTimeout: at.IndexTimeout, AllIndexes: at.AllIndexes,
+			Log: log, Tracer: at.Tracer, IndexTimeout: at.IndexTimeout, AllIndexes: at.AllIndexes,
 		})
 	}
 	if err := checkFile(ctx, at.Path); err != nil {

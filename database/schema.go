@@ -24,5 +24,6 @@ func Schema() []Collection {
 		invitationsCollection(),
 		schemasCollection(),
 		changesCollection(),
+		downloadsCollection(),
 	}
 }

@@ -25,6 +25,8 @@ const (
 	KindTimeout         Kind = "timeout"
 	KindUnavailable     Kind = "unavailable"
 	KindInternal        Kind = "internal"
+	// KindClientGone is of a request whose client has hung up before its answer.
+	KindClientGone Kind = "client_gone"
 	// KindMisconfigured is a mistake of the operator, found at start: the
 	// message says what to change. It never reaches a client.
 	KindMisconfigured Kind = "misconfigured"

@@ -142,6 +142,9 @@ func (d *Cache[V]) refresh(ctx context.Context, key string, entry *known[V]) {
 	}()
 }
 
+// Holds tells whether Get would answer from memory, if an old entry counts.
+func (d *Cache[V]) Holds(key string) bool { return d.known.Contains(key) || d.unknown.Contains(key) }
+
 // ask reads the database once for all who ask at the same time. Who asks after
 // a drop does not join a query that began before it.
 func (d *Cache[V]) ask(ctx context.Context, key string) (V, error) {

@@ -26,6 +26,8 @@ const (
 	quotasKept = 10_000
 	// monthFresh is how old the use of a month may be.
 	monthFresh = 5 * time.Second
+	// DefaultReservationTTL is the longest that a token reserves its slots.
+	DefaultReservationTTL = time.Minute
 	// newsOfJoin is how long after a token expired its slot is held, for the
 	// news of somebody who joined with it at the last moment to arrive.
 	newsOfJoin = 5 * time.Second
@@ -66,8 +68,11 @@ type Config struct {
 	Exclusive bool
 	// Plans are the quotas of each plan.
 	Plans models.PlanQuotas `optional:"true"`
-	Log   zerolog.Logger
-	Now   func() time.Time
+	// ReservationTTL is the longest that a token reserves its slots; 0 is
+	// DefaultReservationTTL.
+	ReservationTTL time.Duration
+	Log            zerolog.Logger
+	Now            func() time.Time
 }
 
 // projectQuotas are those of one project, as they were read.
@@ -95,6 +100,9 @@ func (m *monthUse) of(q models.Quota) float64 {
 func NewLimits(c Config) (*Limits, error) {
 	if err := required.Fields(c); err != nil {
 		return nil, err
+	}
+	if c.ReservationTTL == 0 {
+		c.ReservationTTL = DefaultReservationTTL
 	}
 	s := &Limits{
 		c: c,
@@ -157,6 +165,15 @@ func (s *Limits) limitsOf(ctx context.Context, p models.ProjectID) (*projectQuot
 	return limits, err
 }
 
+// QuotasOf gives the quotas of a project.
+func (s *Limits) QuotasOf(ctx context.Context, p models.ProjectID) (models.Quotas, error) {
+	limits, err := s.limitsOf(ctx, p)
+	if err != nil {
+		return models.Quotas{}, err
+	}
+	return limits.quotas, nil
+}
+
 // month gives what a project used of the month of a time, up to some seconds
 // ago.
 func (s *Limits) month(ctx context.Context, p models.ProjectID, at time.Time) (*monthUse, error) {
@@ -188,6 +205,21 @@ func (s *Limits) readMonth(ctx context.Context, p models.ProjectID, start time.T
 // minutes of seconds, to the thousandth that is full.
 func minutes(seconds float64) float64 { return math.Floor(seconds/60*1000) / 1000 }
 
+// Plan is what one plan allows each project, and an organization in projects.
+type Plan struct {
+	Name   models.Plan
+	Quotas models.Quotas
+}
+
+// Plans lists the installation's plans.
+func (s *Limits) Plans() []Plan {
+	out := make([]Plan, 0, len(models.Plans()))
+	for _, name := range models.Plans() {
+		out = append(out, Plan{name, s.c.Plans[name]})
+	}
+	return out
+}
+
 // TokenRequest is a token that would be minted: for a room of a project, until a
 // time. Person tells that it is for somebody who counts as one.
 type TokenRequest struct {
@@ -196,7 +228,8 @@ type TokenRequest struct {
 	Until              time.Time
 }
 
-// AdmitToken holds what a token needs until its bearer joins or it expires.
+// AdmitToken holds what a token needs until its bearer joins, at most for the
+// ReservationTTL.
 // quota_exceeded if there is not enough left. A project without quotas costs
 // nothing.
 func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask TokenRequest) error {
@@ -205,6 +238,9 @@ func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 		return nil
 	}
 	project, now, until := actor.Project.ID, s.c.Now(), ask.Until.Add(newsOfJoin)
+	if latest := now.Add(s.c.ReservationTTL); latest.Before(until) {
+		until = latest
+	}
 	if limit := q.ParticipantMinutes; limit > 0 && ask.Person {
 		month, err := s.month(ctx, project, now)
 		if err != nil {
@@ -216,6 +252,7 @@ func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 		}
 	}
 	room, person := s.room(project, q.Rooms, ask.RoomName, ask.Identity), s.participant(project, q.ConcurrentParticipants, ask.RoomName, ask.Identity)
+	room.client, person.client = actor.Kind == models.CallerClientKey, actor.Kind == models.CallerClientKey
 	counted := q.ConcurrentParticipants > 0 && ask.Person
 	if counted && q.Rooms > 0 {
 		// So that a room that is not to be had costs no slot.
