@@ -32,7 +32,7 @@ test: ## everything; the first time builds livekit-server, which takes minutes
 	$(GOTESTSUM) -race ./...
 	cd e2e && $(GOTESTSUM) -count=1 ./...
 
-bench: ## against a bare handler, side by side; writes docs/BENCHMARKS.md; needs wrk, takes a quarter of an hour
+bench: ## next to a bare handler; needs wrk, takes 15 minutes; writes a temporary file, with BENCH_WRITE=1 docs/BENCHMARKS.md
 	cd e2e/bench && go run .
 
 soak: ## the proof of metering in full: 20 people, a minute, and every fault

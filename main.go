@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,13 +12,14 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/rs/zerolog"
+	"github.com/urfave/cli/v3"
 
 	"pulse-control-plane/config"
 	"pulse-control-plane/database"
@@ -25,106 +27,184 @@ import (
 	"pulse-control-plane/middleware"
 	"pulse-control-plane/routes"
 	"pulse-control-plane/services"
+	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/status"
 	"pulse-control-plane/services/tenancy"
+	"pulse-control-plane/utils/httpserver"
 	"pulse-control-plane/utils/lifecycle"
+	"pulse-control-plane/utils/logging"
 	"pulse-control-plane/utils/ratelimit"
+	"pulse-control-plane/utils/worker"
 )
 
 // version is set when a release is built.
 var version = "dev"
 
-// Exit codes. A wrong configuration has its own, so that a supervisor can tell
-// it from a crash.
+// Exit codes, those of sysexits(3) above 63. None is 2, which is what the Go
+// runtime exits with when it crashes, so that a supervisor can tell a wrong
+// configuration, which needs an operator, from a crash, which needs a restart.
 const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
+	exitOK      = 0
+	exitFailed  = 1
+	exitUsage   = 64 // EX_USAGE: unknown command or flag, wrong arguments
+	exitNoInput = 66 // EX_NOINPUT: a file named on the command line cannot be read
+	exitConfig  = 78 // EX_CONFIG: the configuration is invalid
 )
-
-const usage = `usage: pulse-control-plane [command]
-
-  serve        serve /v1 (the default)
-  migrate      make or verify collections and indexes, then exit
-  healthcheck  exit 0 if the server on this machine answers /health
-  audit verify FILE [HEAD]
-               check an export of the audit trail (JSON lines); HEAD is the
-               head_hash it must end with
-  version      print the version
-  help         print this
-
-Settings are read from the environment and from .env; .env.example says more.
-`
 
 // process is what a run gets from outside.
 type process struct {
 	environ        []string
 	stdout, stderr io.Writer
-	// ready, when set, is told the address once the server listens.
-	ready func(net.Addr)
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	// After the first signal the default is back: a second one ends at once.
+	// The first signal restores the default: a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
 	os.Exit(process{environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}.run(ctx, os.Args[1:]))
 }
 
-// run does one sub-command and gives the exit code.
+// run executes one sub-command and returns the exit code.
 func (p process) run(ctx context.Context, args []string) int {
-	command := "serve"
-	if len(args) > 0 {
-		command = args[0]
-	}
-	if command == "audit" {
-		return p.audit(args[1:])
-	}
-	if len(args) > 1 {
-		fmt.Fprintf(p.stderr, "one command at a time, and none takes arguments\n%s", usage)
-		return exitUsage
-	}
-	switch command {
-	case "version", "-version", "--version":
-		fmt.Fprintln(p.stdout, buildVersion())
+	err := p.commands().Run(ctx, append([]string{"pulse-control-plane"}, args...))
+	if err == nil {
 		return exitOK
-	case "help", "-h", "-help", "--help":
-		fmt.Fprint(p.stdout, usage)
-		return exitOK
-	case "serve", "migrate", "healthcheck":
-	default:
-		fmt.Fprintf(p.stderr, "there is no command %q\n%s", command, usage)
-		return exitUsage
 	}
-	cfg, err := config.Load(p.environ, ".env")
-	if err != nil {
-		fmt.Fprintln(p.stderr, err)
-		return exitUsage
+	if text := err.Error(); text != "" {
+		fmt.Fprintln(p.stderr, text)
 	}
-	log, flush := newLog(cfg, p.stderr)
-	defer flush()
-	switch command {
-	case "healthcheck":
-		err = healthcheck(ctx, cfg)
-	case "migrate":
-		err = migrate(ctx, cfg, log)
-	default:
-		err = p.serve(ctx, cfg, log)
+	if exit, ok := errors.AsType[cli.ExitCoder](err); ok {
+		return exit.ExitCode()
 	}
-	if err != nil {
-		log.Error().Err(err).Msg(command + " failed")
-		return exitFailed
-	}
-	return exitOK
+	return exitUsage // every action returns an ExitCoder; the rest is the parser's
 }
 
-// buildVersion is the release's, or the commit it was built from.
+// commands is the command line: what each sub-command takes and does.
+func (p process) commands() *cli.Command {
+	return &cli.Command{
+		Name:      "pulse-control-plane",
+		Usage:     "a self-hosted control plane over LiveKit",
+		UsageText: "pulse-control-plane [command]   (without a command: serve)",
+		Description: "Settings are read from the environment and from .env in the working folder; .env.example lists them.\n\n" +
+			"Exit codes: 0 success, 1 failure, 64 wrong command line, 66 unreadable file, 78 invalid configuration.",
+		Writer: p.stdout, ErrWriter: p.stderr, ArgValidator: noArguments, OnUsageError: wrongUsage,
+		Flags:          []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version", Local: true}},
+		Before:         p.versionFlag,
+		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run reports and gives the exit code
+		Action:         p.configured("serve", p.serve),
+		Commands: []*cli.Command{
+			{Name: "serve", Usage: "serve /v1 (the default)", OnUsageError: wrongUsage, Action: p.configured("serve", p.serve)},
+			{Name: "migrate", Usage: "create or verify collections and indexes, then exit", OnUsageError: wrongUsage,
+				Action: p.configured("migrate", migrate)},
+			{Name: "healthcheck", Usage: "exit 0 if the server on this machine answers /health", OnUsageError: wrongUsage,
+				Action: p.configured("healthcheck", healthcheck)},
+			{Name: "audit", Usage: "check the audit trail", OnUsageError: wrongUsage, Action: missingCommand, Commands: []*cli.Command{{
+				Name: "verify", Usage: "check an export of the audit trail (JSON lines)", ArgsUsage: "FILE [HEAD]",
+				Description:  "HEAD is the head_hash, from an earlier GET /v1/audit-logs/verify, that the export must end with.",
+				OnUsageError: wrongUsage, ArgValidator: fileAndHead, Action: p.verifyExport,
+			}}},
+			{Name: "version", Usage: "print the version", OnUsageError: wrongUsage, Action: p.printVersion},
+		},
+	}
+}
+
+// wrongUsage turns what the parser finds wrong into the exit code.
+func wrongUsage(_ context.Context, c *cli.Command, err error, _ bool) error {
+	return cli.Exit(fmt.Sprintf("%v\nTry: %s --help", err, c.FullName()), exitUsage)
+}
+
+func noArguments(ctx context.Context, c *cli.Command) error {
+	if !c.Args().Present() || c.Name == "help" {
+		return nil
+	}
+	what := "unexpected argument %q"
+	if len(c.VisibleCommands()) > 0 {
+		what = "unknown command %q"
+	}
+	return wrongUsage(ctx, c, fmt.Errorf(what, c.Args().First()), true)
+}
+
+func missingCommand(ctx context.Context, c *cli.Command) error {
+	return wrongUsage(ctx, c, errors.New("a command is missing"), true)
+}
+
+func fileAndHead(ctx context.Context, c *cli.Command) error {
+	if n := c.Args().Len(); n < 1 || n > 2 {
+		return wrongUsage(ctx, c, errors.New("expected FILE and, optionally, HEAD"), true)
+	}
+	return nil
+}
+
+// configured is the action of a sub-command that needs the configuration and
+// the log.
+func (p process) configured(name string, act func(context.Context, config.Config, zerolog.Logger) error) cli.ActionFunc {
+	return func(ctx context.Context, _ *cli.Command) error {
+		cfg, err := config.Load(p.environ, ".env")
+		if err != nil {
+			return cli.Exit(err, exitConfig)
+		}
+		log, flush, err := logging.New(p.stderr, logging.Config{
+			Format: cfg.LogFormat, Level: cfg.LogLevel, Leading: []string{"status", "method", "path"},
+		})
+		if err != nil {
+			return cli.Exit(err, exitConfig)
+		}
+		defer flush()
+		if err := act(ctx, cfg, log); err != nil {
+			log.Error().Err(err).Msg(name + " failed")
+			return cli.Exit("", exitFailed)
+		}
+		return nil
+	}
+}
+
+// versionFlag makes --version do what the sub-command does, and nothing else.
+func (p process) versionFlag(ctx context.Context, c *cli.Command) (context.Context, error) {
+	if !c.Root().Bool("version") {
+		return ctx, nil
+	}
+	return ctx, cmp.Or(p.printVersion(ctx, c), error(cli.Exit("", exitOK)))
+}
+
+func (p process) printVersion(context.Context, *cli.Command) error {
+	if _, err := fmt.Fprintln(p.stdout, buildVersion()); err != nil {
+		return cli.Exit(err, exitFailed)
+	}
+	return nil
+}
+
+// verifyExport checks an export of the audit trail.
+func (p process) verifyExport(_ context.Context, c *cli.Command) error {
+	file, err := os.Open(c.Args().First())
+	if err != nil {
+		return cli.Exit(err, exitNoInput)
+	}
+	defer file.Close()
+	report, err := audit.VerifyExport(file, c.Args().Get(1))
+	if err != nil {
+		return cli.Exit(fmt.Errorf("verification failed: %w", err), exitFailed)
+	}
+	scope := "unchanged, none missing between them"
+	if !report.Whole {
+		scope = "unchanged; the export was filtered, so missing entries do not show"
+	}
+	if _, err := fmt.Fprintf(p.stdout, "%d entries, %s; the last hash is %s\n", report.Entries, scope, report.Head); err != nil {
+		return cli.Exit(err, exitFailed)
+	}
+	return nil
+}
+
+// buildVersion is the release's version, else the module version or commit that
+// the go command stamped into the binary, else "dev".
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
-	if version != "dev" || !ok {
+	switch {
+	case version != "dev" || !ok:
 		return version
+	case info.Main.Version != "" && info.Main.Version != "(devel)":
+		return info.Main.Version // go install module@version, or a checkout: v0.0.0-<time>-<commit>
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
@@ -134,26 +214,28 @@ func buildVersion() string {
 	return version
 }
 
-// open opens the engine the configuration names and brings it to the schema.
+// open opens the engine that the configuration names and brings it to the
+// schema.
 func open(ctx context.Context, cfg config.Config, log zerolog.Logger) (database.Engine, error) {
 	return database.Open(ctx, database.Location{
 		URI: cfg.Database.URI.Reveal(), Name: cfg.Database.Name, Path: cfg.Database.Path,
 	}, log)
 }
 
-// migrate opens the database, which makes and verifies what is declared.
+// migrate opens the database, which creates and verifies collections and
+// indexes.
 func migrate(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 	engine, err := open(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
-	log.Info().Str("engine", engine.Name()).Int("collections", len(database.Schema())).Msg("the database is as declared")
+	log.Info().Str("engine", engine.Name()).Int("collections", len(database.Schema())).Msg("collections and indexes are as declared")
 	return engine.Close(ctx)
 }
 
-// healthcheck asks the server of this configuration, on this machine, for
-// /health.
-func healthcheck(ctx context.Context, cfg config.Config) error {
+// healthcheck requests /health from the server of this configuration on this
+// machine.
+func healthcheck(ctx context.Context, cfg config.Config, _ zerolog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	host := cfg.Host
@@ -176,24 +258,32 @@ func healthcheck(ctx context.Context, cfg config.Config) error {
 	return nil
 }
 
-// ballastBytes of memory that is never touched count as live for the garbage
-// collector, which then lets garbage grow to about as much again before it
-// runs. The live heap of a small installation is a few MB, and collecting it
-// every few MB was a twentieth of what a token exchange costs; untouched memory
-// takes address space only.
-const ballastBytes = 32 << 20
+// gcPercent lets the heap grow to five times what is live before it is
+// collected: at 100, the runtime's default, collecting the few live MB of a
+// small installation takes a tenth of the CPU time of a token exchange. Large
+// heaps are bounded by the memory limit.
+const gcPercent = 400
+
+// tuneMemory sets the runtime's targets, unless GOGC or GOMEMLIMIT did. The
+// limit is 90 % of the container's memory, or else of the machine's.
+func tuneMemory(log zerolog.Logger) {
+	if before := debug.SetGCPercent(gcPercent); before != 100 {
+		debug.SetGCPercent(before)
+	}
+	limit, err := memlimit.Set(memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)))
+	log.Debug().Err(err).Int64("bytes", limit).Msg("memory limit")
+}
 
 // serve builds the parts in order and runs them until ctx ends.
 func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
-	ballast := make([]byte, ballastBytes)
-	defer runtime.KeepAlive(ballast)
+	tuneMemory(log)
 	life := lifecycle.Life{Grace: cfg.ShutdownTimeout}
 	engine, err := open(ctx, cfg, log)
 	if err == nil {
 		life.Closer("database", engine.Close)
 	}
 	if ctx.Err() != nil {
-		log.Info().Msg("told to stop before it served")
+		log.Info().Msg("stopped by a signal before serving")
 		return life.Close(ctx)
 	}
 	if err != nil {
@@ -207,7 +297,7 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	}
 	life.OnDrain(func() {
 		built.health.Draining.Store(true)
-		// Who asks is told, for as long as there is something to wait for.
+		// Readiness keeps answering (503) while requests are under way.
 		built.inflight.Drain(cfg.ShutdownTimeout)
 	})
 	for _, w := range built.workers {
@@ -218,14 +308,11 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	if err != nil {
 		return errors.Join(err, life.Close(ctx))
 	}
-	server := newServer(built.router)
-	life.Server("http", func() error { return server.serve(listener) }, server.shutdown)
+	server := httpserver.New(built.router)
+	life.Server("http", func() error { return server.Serve(listener) }, server.Shutdown)
 
 	log.Info().Str("version", buildVersion()).Str("address", listener.Addr().String()).Str("engine", engine.Name()).
 		Str("livekit", cfg.LiveKit.Host).Str("environment", string(cfg.Environment)).Msg("serving")
-	if p.ready != nil {
-		p.ready(listener.Addr())
-	}
 	err = life.Run(ctx)
 	log.Info().Err(err).Msg("stopped")
 	return err
@@ -258,18 +345,18 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	if cfg.SMTP != nil {
 		mailer = tenancy.NewSMTP(*cfg.SMTP)
 	}
+	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
 	s, err := services.New(engine, services.Config{
 		Clusters: []livekit.Cluster{{URL: cfg.LiveKit.Host, APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret}},
 		DataKey:  cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost,
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace,
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
 		Mailer: mailer, InvitationURL: cfg.InvitationURL, ReconcileInterval: cfg.ReconcileInterval,
-		Probes: probes, Log: log, Now: now,
+		Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: log, Now: now,
 	})
 	if err != nil {
 		return parts{}, err
 	}
-	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
 	s.Inbox.Register(metrics.Registry())
 	s.Limits.Register(metrics.Registry())
 	s.Evictions.Register(metrics.Registry())

@@ -11,13 +11,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"pulse-control-plane/utils/subprocess"
 )
 
 // asServer makes the test binary the server itself, so that signals and exit
@@ -39,77 +41,48 @@ func settings(dir string, more ...string) []string {
 
 // server is the whole binary as a child process.
 type server struct {
-	cmd *exec.Cmd
+	*subprocess.Process
 	URL string
-	log *logOf
-}
-
-// logOf collects what a process writes and tells when it serves.
-type logOf struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logOf) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 func start(t *testing.T, dir string, more ...string) *server {
 	t.Helper()
-	s := &server{cmd: exec.Command(os.Args[0], "serve"), log: &logOf{}}
-	s.cmd.Dir = t.TempDir()
-	s.cmd.Env = append(settings(dir, more...), asServer+"=1")
-	out, err := s.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
-	address := make(chan string, 1)
-	go func() {
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			s.log.mu.Lock()
-			s.log.text.WriteString(lines.Text() + "\n")
-			s.log.mu.Unlock()
-			var line struct{ Message, Address string }
-			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Message == "serving" {
-				address <- line.Address
-			}
+	command := exec.Command(os.Args[0], "serve")
+	command.Dir, command.Env = t.TempDir(), append(settings(dir, more...), asServer+"=1")
+	s := &server{Process: subprocess.Start(t, command)}
+	s.Await(t, func(written []byte) bool {
+		var line struct{ Message, Address string }
+		s.URL = ""
+		if json.Unmarshal(written, &line) == nil && line.Message == "serving" {
+			s.URL = "http://" + line.Address
 		}
-		close(address)
-	}()
-	select {
-	case at, ok := <-address:
-		if !ok {
-			t.Fatalf("the server ended: %v\n%s", s.cmd.Wait(), s.log)
-		}
-		s.URL = "http://" + at
-	case <-time.After(20 * time.Second):
-		t.Fatalf("the server did not start:\n%s", s.log)
-	}
+		return s.URL != ""
+	})
 	return s
 }
 
-// wait gives the exit code of a server that is ending.
-func (s *server) wait(t *testing.T) int {
+// command runs a sub-command in this process and returns its exit code and what it wrote.
+func command(t *testing.T, environ []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ended := make(chan struct{})
-	go func() { _ = s.cmd.Wait(); close(ended) }()
-	select {
-	case <-ended:
-	case <-time.After(20 * time.Second):
-		t.Fatalf("the server did not end:\n%s", s.log)
-	}
-	return s.cmd.ProcessState.ExitCode()
+	var out, errs bytes.Buffer
+	code = process{environ: environ, stdout: &out, stderr: &errs}.run(t.Context(), args)
+	return code, out.String(), errs.String()
 }
 
 func post(t *testing.T, url, body string, header ...string) (int, string) {
 	t.Helper()
-	request, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	return ask(t, http.MethodPost, url, strings.NewReader(body), header...)
+}
+
+func get(t *testing.T, url string, header ...string) (int, string) {
+	t.Helper()
+	return ask(t, http.MethodGet, url, http.NoBody, header...)
+}
+
+// ask sends a request, whose header is names and values in turn.
+func ask(t *testing.T, method, url string, body io.Reader, header ...string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequest(method, url, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,9 +113,9 @@ func signUp(t *testing.T, url, email string) {
 func TestServingEndsCleanlyAtTheFirstSignal(t *testing.T) {
 	s := start(t, t.TempDir())
 	signUp(t, s.URL, "a@example.com")
-	s.terminate(t)
-	if code := s.wait(t); code != 0 {
-		t.Errorf("exit code %d:\n%s", code, s.log)
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Wait(t); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, s.Log())
 	}
 }
 
@@ -168,13 +141,6 @@ func halfSent(t *testing.T, s *server, email string) (conn net.Conn, rest string
 	return conn, body[10:]
 }
 
-func (s *server) terminate(t *testing.T) {
-	t.Helper()
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // notReady polls until readiness is off, on new connections.
 func (s *server) notReady(t *testing.T) {
 	t.Helper()
@@ -192,7 +158,7 @@ func (s *server) notReady(t *testing.T) {
 func TestASignalTurnsReadinessOffAndRequestsUnderWayAreFinished(t *testing.T) {
 	s := start(t, t.TempDir())
 	conn, rest := halfSent(t, s, "slow@example.com")
-	s.terminate(t)
+	s.Signal(t, syscall.SIGTERM)
 	s.notReady(t)
 	fmt.Fprint(conn, rest)
 	// What is left of the interim answer comes first.
@@ -200,8 +166,8 @@ func TestASignalTurnsReadinessOffAndRequestsUnderWayAreFinished(t *testing.T) {
 	if err != nil || !bytes.Contains(answer, []byte("HTTP/1.1 201 Created")) {
 		t.Errorf("the request under way got %q, %v", answer, err)
 	}
-	if code := s.wait(t); code != 0 {
-		t.Errorf("exit code %d:\n%s", code, s.log)
+	if code := s.Wait(t); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, s.Log())
 	}
 }
 
@@ -216,19 +182,19 @@ func TestAConnectionThatAskedNothingHoldsUpNoShutdown(t *testing.T) {
 	}
 	signUp(t, s.URL, "a@example.com") // answered after the others were accepted
 	began := time.Now()
-	s.terminate(t)
-	if code := s.wait(t); code != 0 || time.Since(began) > 3*time.Second {
-		t.Errorf("exit code %d after %v:\n%s", code, time.Since(began), s.log)
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Wait(t); code != 0 || time.Since(began) > 3*time.Second {
+		t.Errorf("exit code %d after %v:\n%s", code, time.Since(began), s.Log())
 	}
 }
 
 func TestASecondSignalEndsAtOnce(t *testing.T) {
 	s := start(t, t.TempDir(), "SHUTDOWN_TIMEOUT=10m")
 	halfSent(t, s, "slow@example.com")
-	s.terminate(t)
+	s.Signal(t, syscall.SIGTERM)
 	s.notReady(t)
-	s.terminate(t)
-	if code := s.wait(t); code == 0 {
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Wait(t); code == 0 {
 		t.Error("it waited for the request under way")
 	}
 }
@@ -240,10 +206,8 @@ func TestAKilledServerHasLostNothingItAcknowledged(t *testing.T) {
 		for j := range 5 {
 			signUp(t, s.URL, fmt.Sprintf("p%d-%d@example.com", i, j))
 		}
-		if err := s.cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		s.wait(t)
+		s.Signal(t, os.Kill)
+		s.Wait(t)
 	}
 	s := start(t, dir)
 	for i := range 3 {
@@ -256,55 +220,92 @@ func TestAKilledServerHasLostNothingItAcknowledged(t *testing.T) {
 	}
 }
 
-func TestASecondProcessOnTheSameDataIsToldSo(t *testing.T) {
+func TestASecondProcessOnTheSameDataIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	start(t, dir)
-	var errs bytes.Buffer
-	code := process{environ: settings(dir), stdout: io.Discard, stderr: &errs}.run(t.Context(), []string{"migrate"})
-	if code != exitFailed || !strings.Contains(errs.String(), "database_in_use") {
-		t.Errorf("exit code %d:\n%s", code, &errs)
+	if code, _, errs := command(t, settings(dir), "migrate"); code != exitFailed || !strings.Contains(errs, "database_in_use") {
+		t.Errorf("exit code %d:\n%s", code, errs)
 	}
 }
 
-func TestAWrongConfigurationEndsWithCode2AndNamesEveryVariable(t *testing.T) {
-	var errs bytes.Buffer
-	code := process{environ: []string{"ENVIRONMENT=production", "PORT=many", "LOG_LEVEL=loud"}, stdout: io.Discard, stderr: &errs}.
-		run(t.Context(), nil)
-	if code != exitUsage {
-		t.Errorf("exit code %d", code)
-	}
-	for _, name := range []string{"PORT", "LOG_LEVEL", "JWT_SECRET", "API_KEY_PEPPER", "DATA_KEY", "LIVEKIT_HOST"} {
-		if !strings.Contains(errs.String(), name) {
-			t.Errorf("%s is not named:\n%s", name, &errs)
+func TestAnInvalidConfigurationEndsWithCode78AndNamesEveryVariable(t *testing.T) {
+	for _, args := range [][]string{{}, {"serve"}, {"migrate"}, {"healthcheck"}} {
+		code, _, errs := command(t, []string{"ENVIRONMENT=production", "PORT=many", "LOG_LEVEL=loud"}, args...)
+		if code != 78 {
+			t.Errorf("%v: exit code %d", args, code)
+		}
+		for _, name := range []string{"PORT", "LOG_LEVEL", "JWT_SECRET", "API_KEY_PEPPER", "DATA_KEY", "LIVEKIT_HOST"} {
+			if !strings.Contains(errs, name) {
+				t.Errorf("%v: %s is not named:\n%s", args, name, errs)
+			}
 		}
 	}
 }
 
-func TestAnUnknownCommandIsNamedAndPrintsTheUsage(t *testing.T) {
-	for _, args := range [][]string{{"fly"}, {"serve", "now"}} {
-		var errs bytes.Buffer
-		code := process{stderr: &errs, stdout: io.Discard}.run(t.Context(), args)
-		if code != exitUsage || !strings.Contains(errs.String(), "usage:") || strings.HasPrefix(errs.String(), "usage:") {
-			t.Errorf("%v: exit code %d: %s", args, code, &errs)
+// subCommands are all of them, with the arguments they need.
+func subCommands() [][]string {
+	return [][]string{{"serve"}, {"migrate"}, {"healthcheck"}, {"audit"}, {"audit", "verify"}, {"version"}}
+}
+
+func TestHelpOfEachCommandDescribesItAndEndsWithCode0(t *testing.T) {
+	for _, flag := range []string{"-h", "--help", "-help"} {
+		for _, sub := range append(subCommands(), []string{}) {
+			code, out, errs := command(t, nil, append(sub, flag)...)
+			if code != exitOK || !strings.Contains(out, "USAGE:\n   pulse-control-plane "+strings.Join(sub, " ")) || errs != "" {
+				t.Errorf("%v %s: exit code %d: %s%s", sub, flag, code, out, errs)
+			}
+		}
+	}
+	if code, out, _ := command(t, nil, "help", "serve"); code != exitOK || !strings.Contains(out, "USAGE:") {
+		t.Errorf("help serve: exit code %d: %s", code, out)
+	}
+}
+
+func TestAWrongCommandLineEndsWithCode64AndIsQuoted(t *testing.T) {
+	wrong := map[string][]string{
+		`"fly"`: {"fly"}, `"now"`: {"serve", "now"}, `"x"`: {"version", "x"}, `"prove"`: {"audit", "prove", "a"}, "command is missing": {"audit"},
+		"expected FILE": {"audit", "verify"}, "expected FILE and": {"audit", "verify", "a", "b", "c"},
+	}
+	for quoted, args := range wrong {
+		if code, out, errs := command(t, nil, args...); code != 64 || !strings.Contains(errs, quoted) || !strings.Contains(errs, "--help") || out != "" {
+			t.Errorf("%v: exit code %d: %s%s", args, code, out, errs)
+		}
+	}
+	for _, sub := range append(subCommands(), []string{}) {
+		if code, out, errs := command(t, nil, append(sub, "--port=1")...); code != 64 || !strings.Contains(errs, "port") || out != "" {
+			t.Errorf("%v with a flag it does not have: exit code %d: %s%s", sub, code, out, errs)
 		}
 	}
 }
 
-func TestWhoAsksForHelpGetsTheUsageAndNoError(t *testing.T) {
-	for _, arg := range []string{"help", "-h", "-help", "--help"} {
-		var out, errs bytes.Buffer
-		code := process{stdout: &out, stderr: &errs}.run(t.Context(), []string{arg})
-		if code != exitOK || !strings.HasPrefix(out.String(), "usage:") || errs.Len() > 0 {
-			t.Errorf("%s: exit code %d: %s%s", arg, code, &out, &errs)
+func TestTheVersionIsTheSameInEveryForm(t *testing.T) {
+	for _, args := range [][]string{{"version"}, {"--version"}, {"-version"}, {"-v"}} {
+		if code, out, errs := command(t, nil, args...); code != exitOK || out != buildVersion()+"\n" || errs != "" {
+			t.Errorf("%v: exit code %d: %s%s", args, code, out, errs)
 		}
+	}
+}
+
+func TestTheDevelopmentLogHasStatusAndPathFirstAndNoColoursOrDebugOutput(t *testing.T) {
+	command := exec.Command(os.Args[0], "serve")
+	command.Dir = t.TempDir()
+	command.Env = []string{"DATA_DIR=" + t.TempDir(), "PORT=0", "PATH=" + os.Getenv("PATH"), asServer + "=1"}
+	s := subprocess.Start(t, command)
+	address := regexp.MustCompile(`INF serving address=(\S+) `)
+	s.Await(t, func(line []byte) bool { return address.Match(line) })
+	get(t, "http://"+address.FindStringSubmatch(s.Log())[1]+"/nowhere")
+	s.Await(t, func(line []byte) bool {
+		return regexp.MustCompile(`^\d\d:\d\d:\d\d WRN 404 GET /nowhere request `).Match(line)
+	})
+	if strings.ContainsAny(s.Log(), "\x1b") || strings.Contains(s.Log(), "GIN") {
+		t.Error(s.Log())
 	}
 }
 
 func TestMigrateLeavesADatabaseThatServes(t *testing.T) {
 	dir := t.TempDir()
-	var errs bytes.Buffer
-	if code := (process{environ: settings(dir), stdout: io.Discard, stderr: &errs}).run(t.Context(), []string{"migrate"}); code != exitOK {
-		t.Fatalf("exit code %d:\n%s", code, &errs)
+	if code, _, errs := command(t, settings(dir), "migrate"); code != exitOK {
+		t.Fatalf("exit code %d:\n%s", code, errs)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "pulse.db")); err != nil {
 		t.Fatal(err)
@@ -315,33 +316,70 @@ func TestMigrateLeavesADatabaseThatServes(t *testing.T) {
 func TestHealthcheckTellsWhetherTheServerAnswers(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir)
-	port := s.URL[strings.LastIndexByte(s.URL, ':')+1:]
-	check := func(port string) int {
-		return process{environ: settings(dir, "PORT="+port), stdout: io.Discard, stderr: io.Discard}.run(t.Context(), []string{"healthcheck"})
+	environ := settings(dir, "PORT="+s.URL[strings.LastIndexByte(s.URL, ':')+1:])
+	if code, _, errs := command(t, environ, "healthcheck"); code != exitOK {
+		t.Errorf("a server that answers: exit code %d: %s", code, errs)
 	}
-	if code := check(port); code != exitOK {
-		t.Errorf("a server that answers: exit code %d", code)
-	}
-	if err := s.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	s.wait(t)
-	if code := check(port); code != exitFailed {
-		t.Errorf("no server: exit code %d", code)
+	s.Signal(t, os.Kill)
+	s.Wait(t)
+	if code, _, errs := command(t, environ, "healthcheck"); code != exitFailed {
+		t.Errorf("no server: exit code %d: %s", code, errs)
 	}
 }
 
 func TestRedisIsAmongTheComponentsWhenItIsSet(t *testing.T) {
 	redis := miniredis.RunT(t)
 	s := start(t, t.TempDir(), "REDIS_URL=redis://"+redis.Addr())
-	response, err := http.Get(s.URL + "/health/ready")
-	if err != nil {
-		t.Fatal(err)
+	if code, body := get(t, s.URL+"/health/ready"); code != http.StatusOK || !strings.Contains(body, `"name":"redis","status":"operational"`) {
+		t.Errorf("%d %s", code, body)
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK || !bytes.Contains(body, []byte(`"name":"redis","status":"operational"`)) {
-		t.Errorf("%d %s %v", response.StatusCode, body, err)
+}
+
+func TestAuditVerifyTellsAnIntactExportFromOneThatWasChangedOrCutOff(t *testing.T) {
+	s := start(t, t.TempDir())
+	_, body := post(t, s.URL+"/v1/organizations", `{"name":"Acme","admin_email":"a@example.com","password":"correct horse battery"}`)
+	_, token, _ := strings.Cut(body, `"access_token":"`)
+	bearer := []string{"Authorization", "Bearer " + token[:strings.IndexByte(token, '"')]}
+	for _, name := range []string{"one", "two", "three"} {
+		if code, body := post(t, s.URL+"/v1/projects", `{"name":"`+name+`"}`, bearer...); code != http.StatusCreated {
+			t.Fatalf("%d %s", code, body)
+		}
+	}
+	_, verified := get(t, s.URL+"/v1/audit-logs/verify", bearer...)
+	_, head, _ := strings.Cut(verified, `"head_hash":"`)
+	head, _, _ = strings.Cut(head, `"`)
+	_, intact := get(t, s.URL+"/v1/audit-logs/export?format=jsonl", bearer...)
+	lines := strings.SplitAfter(strings.TrimSuffix(intact, "\n"), "\n") // four entries and the trailer
+	if len(head) != 64 || len(lines) != 5 || !strings.Contains(intact, `"name":"two"`) {
+		t.Fatal(verified, intact)
+	}
+	for name, c := range map[string]struct {
+		export string
+		head   []string
+		code   int
+		says   string
+	}{
+		"intact":              {intact, nil, exitOK, "4 entries, unchanged"},
+		"intact, head known":  {intact, []string{head}, exitOK, head},
+		"intact, not the end": {intact, []string{strings.Repeat("0", 64)}, exitFailed, "the last entry has the hash"},
+		"changed":             {strings.Replace(intact, `"name":"two"`, `"name":"2"`, 1), nil, exitFailed, "verification failed: line 3: entry 3 was changed"},
+		"removed":             {lines[0] + lines[2] + lines[3] + lines[4], nil, exitFailed, "missing"},
+		"reordered":           {lines[0] + lines[2] + lines[1] + lines[3] + lines[4], nil, exitFailed, "out of order"},
+		"truncated":           {lines[0] + lines[1] + lines[2], nil, exitFailed, "cut off"},
+		"truncated in a line": {intact[:len(intact)/2], nil, exitFailed, "line 3"},
+		"empty":               {"", nil, exitFailed, "cut off"},
+	} {
+		file := filepath.Join(t.TempDir(), "audit.jsonl")
+		if err := os.WriteFile(file, []byte(c.export), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, out, errs := command(t, nil, append([]string{"audit", "verify", file}, c.head...)...)
+		if code != c.code || !strings.Contains(out+errs, c.says) || (out == "") != (code != exitOK) || (errs == "") != (code == exitOK) {
+			t.Errorf("%s: exit code %d, want %d; it says %s%s", name, code, c.code, out, errs)
+		}
+	}
+	if code, _, errs := command(t, nil, "audit", "verify", filepath.Join(t.TempDir(), "none")); code != 66 || errs == "" {
+		t.Errorf("no file: exit code %d: %s", code, errs)
 	}
 }
 
@@ -355,7 +393,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("%s: it did not come to that", what)
+			t.Fatalf("%s: timed out", what)
 		}
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestComposeHandsEverySettingOn: a setting in .env that compose.yaml leaves
-// out would have no effect, and nothing would say so.
-func TestComposeHandsEverySettingOn(t *testing.T) {
+// TestComposePassesEverySettingOn: a setting in .env that compose.yaml leaves
+// out would silently have no effect.
+func TestComposePassesEverySettingOn(t *testing.T) {
 	text, err := os.ReadFile("../deploy/compose.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 	"pulse-control-plane/utils/smtpurl"
 )
 
-// Environment is where Pulse runs; all but development are strict about
+// Environment is where Pulse runs; every one but development requires strong
 // secrets.
 type Environment string
 
@@ -34,51 +34,53 @@ type Config struct {
 	GinMode string
 
 	Database Database
-	// DataDir is where everything lives that Pulse itself keeps on disk.
+	// DataDir is the folder of everything that Pulse itself keeps on disk.
 	DataDir string
 	LiveKit LiveKit
-	// ReconcileInterval is how often what is metered is compared with what
+	// ReconcileInterval is how often open usage sessions are compared with what
 	// LiveKit lists.
 	ReconcileInterval time.Duration
 
 	// JWTSecrets: the first signs access tokens, each of them verifies.
 	JWTSecrets   []secret.Value
 	APIKeyPepper secret.Value
-	// DataKey is the master key of what is sealed at rest: 32 raw bytes.
+	// DataKey is the master key of values sealed at rest: 32 raw bytes.
 	DataKey secret.Value
-	// BcryptCost is for passwords.
+	// BcryptCost is bcrypt's work factor for passwords.
 	BcryptCost int
-	// AdminToken is the operator's; empty when there is no operator.
+	// AdminToken is the operator's bearer token; empty disables operator access.
 	AdminToken secret.Value
-	// MetricsToken guards /metrics; empty when nothing does.
+	// MetricsToken guards /metrics; empty leaves /metrics open.
 	MetricsToken  secret.Value
 	SignupEnabled bool
 
 	// CORSOrigins are lower-case origins such as "https://app.example.com", or
 	// the single "*".
 	CORSOrigins []string
-	// TrustedProxies may say on whose behalf they ask (X-Forwarded-For).
+	// TrustedProxies are the proxies whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	// RateLimitIP and RateLimitProject are requests a minute; 0 is no limit.
 	RateLimitIP      int
 	RateLimitProject int
-	// Quotas are what each project of an organization may use, by plan, and
-	// how many projects that may have.
+	// Quotas limit each project of an organization, and its number of projects,
+	// by plan.
 	Quotas models.PlanQuotas
-	// QuotaGrace is how long rooms and egresses go on once a month is used up.
+	// QuotaGrace is how long rooms and egresses continue after a monthly quota is
+	// used up.
 	QuotaGrace time.Duration
 
 	// LogLevel is "debug", "info", "warn" or "error".
 	LogLevel string
 	// LogFormat is "console" or "json".
 	LogFormat string
-	// ShutdownTimeout is how long requests under way may take to finish.
+	// ShutdownTimeout is how long requests under way may take to finish after a
+	// signal.
 	ShutdownTimeout time.Duration
-	// RedisURL is empty when there is no Redis.
+	// RedisURL is empty without Redis.
 	RedisURL secret.Value
-	// SMTP is the mail server; nil when there is none.
+	// SMTP is the mail server; nil without one.
 	SMTP *smtpurl.Server
-	// InvitationURL is the page invitations by mail link to, or "".
+	// InvitationURL is the page that invitation mails link to, or "".
 	InvitationURL string
 }
 
@@ -100,8 +102,8 @@ type LiveKit struct {
 	APISecret secret.Value
 }
 
-// strict tells that secrets must be present, strong and no example's. It is
-// true of the zero Environment, which is what a misspelt one leaves.
+// strict reports whether secrets must be present, strong and not examples. It
+// is true for the zero Environment, which a misspelt one leaves.
 func (e Environment) strict() bool { return e != Development }
 
 // String shows every setting, secrets redacted.
@@ -110,14 +112,14 @@ func (c Config) String() string {
 	return fmt.Sprintf("%+v", plain(c))
 }
 
-// Problem is what is wrong with one variable.
+// Problem is one invalid variable.
 type Problem struct {
 	Variable string
 	Message  string
 }
 
-// Error is every problem of a configuration. Its text is meant for whoever
-// starts the process and names variables, never their values.
+// Error is every problem of a configuration. Its text is for the operator and
+// names variables, never their values.
 type Error struct {
 	Problems []Problem
 }
@@ -125,7 +127,7 @@ type Error struct {
 // Error lists the problems, one a line.
 func (e *Error) Error() string {
 	var text strings.Builder
-	text.WriteString("the configuration is not valid:")
+	text.WriteString("invalid configuration:")
 	for _, p := range e.Problems {
 		text.WriteString("\n  " + p.Variable + ": " + p.Message)
 	}
@@ -137,9 +139,9 @@ func (e *Error) add(variable, message string) {
 }
 
 // Load reads the configuration from the environment (os.Environ()) and the
-// .env file at that path, which need not exist. In development it makes the
-// secrets that are missing and keeps them in DATA_DIR/secrets.json. Every
-// error is an *Error.
+// .env file at that path, which need not exist. In development it generates
+// missing secrets and keeps them in DATA_DIR/secrets.json. Every error is an
+// *Error.
 func Load(environ []string, dotenvPath string) (Config, error) {
 	var (
 		c        Config
@@ -177,20 +179,20 @@ func Load(environ []string, dotenvPath string) (Config, error) {
 	return c, nil
 }
 
-// settle checks and completes what depends on several variables.
+// settle checks and completes settings that depend on several variables.
 func (c *Config) settle(from *sources, problems *Error) {
 	if c.Database.URI.IsZero() && c.Database.Path == "" {
 		c.Database.Path = filepath.Join(c.DataDir, "pulse.db")
 	}
-	// A key of one's own and the default secret, or the other way round, would
-	// only fail later, and at LiveKit.
+	// A key with the default secret, or the reverse, would only fail later, at
+	// LiveKit.
 	if from.has("LIVEKIT_API_KEY") != from.has("LIVEKIT_API_SECRET") && !c.Environment.strict() {
 		problems.add("LIVEKIT_API_SECRET", "must be set together with LIVEKIT_API_KEY")
 	}
 }
 
-// fillIn gives the variables the texts kept in DATA_DIR/secrets.json, which is
-// made if need be.
+// fillIn reads the missing variables from DATA_DIR/secrets.json, which it
+// creates if needed.
 func (c *Config) fillIn(missing []variable, problems *Error) {
 	kept, err := keptSecrets(c.DataDir)
 	if err != nil {

@@ -88,7 +88,7 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 	t.Chdir(t.TempDir())
 	c := load(t, nil)
 	want := Config{
-		Environment: Development, Host: "127.0.0.1", Port: 8081, GinMode: "debug",
+		Environment: Development, Host: "127.0.0.1", Port: 8081, GinMode: "release",
 		Database: Database{Path: filepath.Join("data", "pulse.db"), Name: "pulse"}, DataDir: "./data",
 		LiveKit:           LiveKit{Host: "ws://127.0.0.1:7880", APIKey: "devkey", APISecret: c.LiveKit.APISecret},
 		ReconcileInterval: 30 * time.Second,
@@ -115,7 +115,7 @@ func TestProductionStartsWithStrongSecretsAndLeavesTheDiskAlone(t *testing.T) {
 	}
 }
 
-func TestEverySettingArrivesWhereItBelongs(t *testing.T) {
+func TestEverySettingReachesItsField(t *testing.T) {
 	c := load(t, production(
 		"ENVIRONMENT=staging", "HOST=::1", "PORT=0", "GIN_MODE=test", "SHUTDOWN_TIMEOUT=1m30s",
 		"MONGO_URI=mongodb://u:p@db:27017/?replicaSet=rs0", "MONGO_DB_NAME=pulse_2", "DATA_DIR=/var/lib/pulse",
@@ -157,7 +157,7 @@ func TestAllProblemsAreReportedTogetherByName(t *testing.T) {
 	}
 }
 
-func TestALimitThatIsMisspeltIsNotTakenForNone(t *testing.T) {
+func TestMisspeltLimitsAreRefused(t *testing.T) {
 	dotenv := filepath.Join(t.TempDir(), ".env")
 	if err := os.WriteFile(dotenv, []byte("QUOTA_BASIC=rooms=1\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func TestALimitThatIsMisspeltIsNotTakenForNone(t *testing.T) {
 	}
 }
 
-func TestAWrongValueIsRefused(t *testing.T) {
+func TestInvalidValuesAreRefused(t *testing.T) {
 	for name, values := range map[string][]string{
 		"ENVIRONMENT": {"prod", "Production", " "}, "HOST": {"a b", "localhost:80", "http://x"}, "PORT": {"-1", "65536", "x", "80 "},
 		"GIN_MODE": {"verbose"}, "SHUTDOWN_TIMEOUT": {"5", "-1s", "0s", "11m"}, "MONGO_URI": {"postgres://x", "sqlite://", "mongodb://", "sqlite://a?b", "/path"},
@@ -219,7 +219,7 @@ func TestStagingAndProductionRefuseMissingWeakAndExampleSecrets(t *testing.T) {
 	}
 }
 
-func TestAMisspeltEnvironmentIsNotTakenForDevelopment(t *testing.T) {
+func TestAMisspeltEnvironmentIsNotDevelopment(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	got := problems(t, []string{"ENVIRONMENT=prodution", "DATA_DIR=" + dir}, noDotenv(t))
 	for _, name := range []string{"ENVIRONMENT", "JWT_SECRET", "API_KEY_PEPPER", "DATA_KEY", "LIVEKIT_API_SECRET"} {
@@ -264,7 +264,7 @@ func TestAPrintedConfigurationShowsNoSecret(t *testing.T) {
 	}
 }
 
-func TestADevelopmentLiveKitKeyComesWithItsSecret(t *testing.T) {
+func TestALiveKitKeyWithoutItsSecretIsRefused(t *testing.T) {
 	if got := problems(t, development(t, "LIVEKIT_API_KEY=APIx"), noDotenv(t)); !slices.Equal(got, []string{"LIVEKIT_API_SECRET"}) {
 		t.Fatalf("problems %v", got)
 	}
@@ -274,7 +274,7 @@ func TestADevelopmentLiveKitKeyComesWithItsSecret(t *testing.T) {
 	}
 }
 
-func TestTheEmbeddedDatabaseIsInTheDataFolderUnlessAFileIsNamed(t *testing.T) {
+func TestTheEmbeddedDatabaseIsInDataDirUnlessAFileIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	for uri, want := range map[string]string{
 		"": filepath.Join(dir, "pulse.db"), "sqlite://other.db": "other.db", "sqlite:///var/lib/x.db": "/var/lib/x.db",
@@ -286,7 +286,7 @@ func TestTheEmbeddedDatabaseIsInTheDataFolderUnlessAFileIsNamed(t *testing.T) {
 	}
 }
 
-func TestADataKeyIsReadFromHexAndEveryBase64(t *testing.T) {
+func TestADataKeyIsReadFromHexAndEveryBase64Alphabet(t *testing.T) {
 	raw := []byte("\xff\xfe\xfb0123456789abcdefghijklmnopqrs")
 	for _, text := range []string{
 		hex.EncodeToString(raw), strings.ToUpper(hex.EncodeToString(raw)), base64.StdEncoding.EncodeToString(raw),

@@ -127,9 +127,9 @@ func TestNoVariableIsDeclaredTwice(t *testing.T) {
 	}
 }
 
-// readmePath is README.md, whose table of settings is written out of the table
-// too.
-const readmePath = "../README.md"
+// settingsPath is the page whose table of settings is generated from the table
+// of variables too.
+const settingsPath = "../docs/SETTINGS.md"
 
 func settingsTable() string {
 	var out strings.Builder
@@ -150,23 +150,23 @@ func settingsTable() string {
 	return out.String() + "<!-- /settings -->"
 }
 
-func TestTheReadmeListsEveryVariableWithItsDefault(t *testing.T) {
-	text, err := os.ReadFile(readmePath)
+func TestTheSettingsPageListsEveryVariableWithItsDefault(t *testing.T) {
+	text, err := os.ReadFile(settingsPath)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before, rest, opened := strings.Cut(string(text), "<!-- settings -->")
 	table, after, closed := strings.Cut(rest, "<!-- /settings -->")
 	if !opened || !closed {
-		t.Fatal("README.md has no place for the settings")
+		t.Fatal("docs/SETTINGS.md lacks the markers of the table")
 	}
 	if *update {
-		if err := os.WriteFile(readmePath, []byte(before+settingsTable()+after), 0o644); err != nil {
+		if err := os.WriteFile(settingsPath, []byte(before+settingsTable()+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	if "<!-- settings -->"+table+"<!-- /settings -->" != settingsTable() {
-		t.Error("README.md is not in step with the table; run: go test ./config -update")
+		t.Error("docs/SETTINGS.md does not match the table; run: go test ./config -update")
 	}
 }

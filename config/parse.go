@@ -18,13 +18,15 @@ import (
 )
 
 const (
-	// leastSecret is how many characters a secret has in staging and
-	// production: 256 bits where each carries eight (RFC 7518, section 3.2, for
+	// leastSecret is the least number of characters of a secret in staging and
+	// production: 256 bits at eight a character (RFC 7518, section 3.2, for
 	// HS256).
 	leastSecret = 32
-	// leastDistinct is how many different ones; random text has far more.
+	// leastDistinct is the least number of different characters; random text has
+	// far more.
 	leastDistinct = 8
-	// maxRate bounds a rate limit to what the limiter can tell from none.
+	// maxRate is one request a nanosecond at a minute's scale: the limiter
+	// cannot tell more from unlimited.
 	maxRate = 1_000_000_000
 	// maxShutdown bounds a shutdown.
 	maxShutdown = 10 * time.Minute
@@ -34,8 +36,8 @@ const (
 
 var (
 	errRequired = errors.New("is required in staging and production")
-	errExample  = errors.New("is an example value; set one of your own")
-	errWeak     = fmt.Errorf("is too weak: at least %d random characters are needed in staging and production", leastSecret)
+	errExample  = errors.New("is an example; set your own value")
+	errWeak     = fmt.Errorf("is too weak: staging and production require at least %d random characters", leastSecret)
 )
 
 func oneOf(into *string, text string, allowed ...string) error {
@@ -73,7 +75,7 @@ func duration(into *time.Duration, text string) error {
 	return nil
 }
 
-// grace takes a duration that may be none.
+// grace takes a duration that may be zero.
 func grace(into *time.Duration, text string) error {
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 || d > maxGrace {
@@ -90,7 +92,7 @@ func (c *Config) quotas(plan models.Plan, text string) error {
 		name, value, _ := strings.Cut(part, "=")
 		limit, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
 		if err != nil || limit < 1 || limit > models.MaxQuota {
-			return fmt.Errorf("must be name=number, separated by commas, with numbers from 1 to %d (no limit is none named); part %d is not",
+			return fmt.Errorf("must be name=number, separated by commas, with numbers from 1 to %d (leave a quota out for no limit); part %d is not",
 				models.MaxQuota, n+1)
 		}
 		known := models.Quota(strings.TrimSpace(name))
@@ -98,7 +100,7 @@ func (c *Config) quotas(plan models.Plan, text string) error {
 			return fmt.Errorf("names %s twice", known)
 		}
 		if !q.Set(known, limit) {
-			return fmt.Errorf("names in part %d a quota that there is not; there are %s", n+1, quotaNames())
+			return fmt.Errorf("part %d names an unknown quota; the known ones are %s", n+1, quotaNames())
 		}
 	}
 	if c.Quotas == nil {
@@ -108,7 +110,7 @@ func (c *Config) quotas(plan models.Plan, text string) error {
 	return nil
 }
 
-// quotaNames lists the quotas for whoever sets them.
+// quotaNames lists the quotas, for descriptions and errors.
 func quotaNames() string {
 	names := make([]string, 0, len(models.QuotaNames()))
 	for _, name := range models.QuotaNames() {
@@ -135,7 +137,7 @@ func path(into *string, text string) error {
 	return nil
 }
 
-// token takes printable ASCII without spaces: what a header can carry.
+// token takes printable ASCII without spaces, which a header can carry.
 func token(into *string, text string) error {
 	for _, c := range []byte(text) {
 		if c <= ' ' || c > '~' {
@@ -203,7 +205,7 @@ func mailServer(into **smtpurl.Server, text string) error {
 	return nil
 }
 
-// page reads the address of a web page, to which a fragment will be added.
+// page takes the URL of a web page, to which mails append a fragment.
 func page(into *string, text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Fragment != "" {
@@ -213,7 +215,7 @@ func page(into *string, text string) error {
 	return nil
 }
 
-// origins takes what a browser sends in Origin (RFC 6454, section 6.1).
+// origins takes origins as browsers send them (RFC 6454, section 6.1).
 func origins(into *[]string, text string) error {
 	var out []string
 	for item := range strings.SplitSeq(text, ",") {
@@ -252,7 +254,7 @@ func networks(into *[]netip.Prefix, text string) error {
 	return nil
 }
 
-// strong takes a secret, in staging and production a strong one only.
+// strong takes a secret; in staging and production only a strong one.
 func (c *Config) strong(into *secret.Value, text string) error {
 	if c.Environment.strict() && (len(text) < leastSecret || distinct(text) < leastDistinct) {
 		return errWeak
@@ -261,7 +263,7 @@ func (c *Config) strong(into *secret.Value, text string) error {
 	return nil
 }
 
-// bearer takes a strong secret that can be sent in a header.
+// bearer takes a strong secret that a header can carry.
 func (c *Config) bearer(into *secret.Value, text string) error {
 	var plain string
 	if err := token(&plain, text); err != nil {

@@ -13,16 +13,16 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// secretsFile is where development keeps the secrets it made, under the names
-// of their variables, so that they can be copied into an environment later.
+// secretsFile is where development keeps the secrets it generated, under the
+// names of their variables, so that they can be copied into an environment.
 const secretsFile = "secrets.json"
 
-// keptSecrets reads secrets.json of a folder and makes what it lacks. Several
-// processes may begin at once: the file appears complete or not at all, and
+// keptSecrets reads secrets.json of a folder and generates what it lacks. When
+// several processes start at once, the file appears complete or not at all, and
 // all of them read the same one.
 func keptSecrets(dir string) (map[string]string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("can not be made: %w", reason(err))
+		return nil, fmt.Errorf("cannot be created: %w", reason(err))
 	}
 	path := filepath.Join(dir, secretsFile)
 	kept, err := readSecrets(path)
@@ -40,12 +40,13 @@ func keptSecrets(dir string) (map[string]string, error) {
 		publish = os.Rename
 	}
 	if err := writeSecrets(path, kept, publish); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%s can not be written: %w", secretsFile, reason(err))
+		return nil, fmt.Errorf("%s cannot be written: %w", secretsFile, reason(err))
 	}
 	return readSecrets(path)
 }
 
-// addMissing makes what the map lacks, and tells whether it lacked anything.
+// addMissing generates what the map lacks, and reports whether it lacked
+// anything.
 func addMissing(kept map[string]string) (added bool) {
 	for _, v := range variables() {
 		if v.kept && kept[v.Name] == "" {
@@ -58,31 +59,31 @@ func addMissing(kept map[string]string) (added bool) {
 	return added
 }
 
-// readSecrets gives an empty map and fs.ErrNotExist where there is no file.
+// readSecrets returns an empty map and fs.ErrNotExist if there is no file.
 func readSecrets(path string) (map[string]string, error) {
 	kept := map[string]string{}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return kept, fmt.Errorf("%s can not be read: %w", secretsFile, reason(err))
+		return kept, fmt.Errorf("%s cannot be read: %w", secretsFile, reason(err))
 	}
 	if json.Unmarshal(text, &kept) != nil || kept == nil {
-		return nil, fmt.Errorf("%s is not a JSON object of texts; mend or remove it", secretsFile)
+		return nil, fmt.Errorf("%s is not a JSON object of strings; repair or delete it", secretsFile)
 	}
 	return kept, nil
 }
 
-// writeSecrets puts the file in place by publish, complete and on disk.
+// writeSecrets writes and syncs the file, then publishes it under its name.
 func writeSecrets(path string, kept map[string]string, publish func(from, to string) error) (err error) {
 	text, err := json.MarshalIndent(kept, "", "  ")
 	if err != nil {
 		return err
 	}
-	// Made with O_EXCL and 0600, under a name nobody else has.
+	// Created with O_EXCL and 0600, under a unique name.
 	file, err := os.CreateTemp(filepath.Dir(path), "."+secretsFile+"-*")
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(file.Name()) }() // after a rename it is gone
+	defer func() { _ = os.Remove(file.Name()) }() // a rename has moved it
 	_, err = file.Write(append(text, '\n'))
 	err = errors.Join(err, file.Sync(), file.Close())
 	if err != nil {
@@ -98,7 +99,7 @@ func writeSecrets(path string, kept map[string]string, publish func(from, to str
 	return errors.Join(folder.Sync(), folder.Close())
 }
 
-// reason leaves the paths out of a file error: the variable names them.
+// reason strips the path from a file error: the message names the variable.
 func reason(err error) error {
 	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathError.Err

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestDevelopmentSecretsAreMadeOnceAndKept(t *testing.T) {
+func TestDevelopmentSecretsAreGeneratedOnceAndKept(t *testing.T) {
 	environ := development(t)
 	first, second := load(t, environ), load(t, environ)
 	if !first.DataKey.Equal(second.DataKey) || !first.APIKeyPepper.Equal(second.APIKeyPepper) || !first.JWTSecrets[0].Equal(second.JWTSecrets[0]) {
@@ -22,7 +22,7 @@ func TestDevelopmentSecretsAreMadeOnceAndKept(t *testing.T) {
 	}
 }
 
-func TestKeptSecretsAreForTheOwnerOnlyAndNothingElseIsLeftBehind(t *testing.T) {
+func TestSecretsFileIsReadableByItsOwnerOnlyAndNoTemporaryFileIsLeft(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	load(t, []string{"DATA_DIR=" + dir})
 	entries, err := os.ReadDir(dir)
@@ -56,7 +56,7 @@ func TestProcessesThatStartTogetherAgreeOnTheSecrets(t *testing.T) {
 	}
 }
 
-func TestSecretsOfTheEnvironmentGoBeforeKeptOnes(t *testing.T) {
+func TestSecretsOfTheEnvironmentOverrideKeptOnes(t *testing.T) {
 	environ := development(t)
 	kept := load(t, environ)
 	c := load(t, append(environ, "JWT_SECRET=mine"))
@@ -65,7 +65,7 @@ func TestSecretsOfTheEnvironmentGoBeforeKeptOnes(t *testing.T) {
 	}
 }
 
-func TestASecretANewerPulseNeedsIsAddedToKeptOnes(t *testing.T) {
+func TestSecretsThatANewerVersionNeedsAreAdded(t *testing.T) {
 	environ := development(t)
 	path := filepath.Join(strings.TrimPrefix(environ[0], "DATA_DIR="), secretsFile)
 	if err := os.WriteFile(path, []byte(`{"API_KEY_PEPPER":"old pepper","LATER":"x"}`), 0o600); err != nil {
@@ -98,14 +98,14 @@ func TestADamagedSecretsFileIsReportedAndNotReplaced(t *testing.T) {
 	}
 }
 
-func TestADataFolderThatCanNotBeMadeIsReported(t *testing.T) {
+func TestADataDirThatCannotBeCreatedIsReported(t *testing.T) {
 	file := write(t, "file", "")
 	if got := problems(t, []string{"DATA_DIR=" + filepath.Join(file, "data")}, noDotenv(t)); !slices.Equal(got, []string{"DATA_DIR"}) {
 		t.Fatalf("problems %v", got)
 	}
 }
 
-func TestNoSecretIsMadeWhenTheRestOfTheConfigurationIsWrong(t *testing.T) {
+func TestAnInvalidConfigurationGeneratesNoSecrets(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	problems(t, []string{"DATA_DIR=" + dir, "PORT=x"}, noDotenv(t))
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {

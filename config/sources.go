@@ -14,18 +14,18 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// looksLikeLimit matches what somebody may write for the name of a limit;
-// ofService what Kubernetes sets for a service that is called like one
+// looksLikeLimit matches misspelt names of limits; ofService matches what
+// Kubernetes sets for a service of such a name
 // (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
 var (
 	looksLikeLimit = regexp.MustCompile(`(?i)^(QUOTAS?(_.*)?|RATE_LIMITS?_.*)$`)
 	ofService      = regexp.MustCompile(`_SERVICE_(HOST|PORT)|_PORT(_|$)`)
 )
 
-// maxFile bounds what is read of a file that holds one value.
+// maxFile bounds the file of one value, in bytes.
 const maxFile = 64 << 10
 
-// sources are where texts come from, the first that knows a name wins.
+// sources are where texts come from; the first that has a name wins.
 type sources struct {
 	environment, dotenv map[string]string
 }
@@ -43,15 +43,15 @@ func readSources(environ []string, dotenvPath string, problems *Error) *sources 
 		// The library's text quotes the line, which may hold a secret.
 		message := "is not a well-formed list of NAME=value lines"
 		if _, ok := errors.AsType[*fs.PathError](err); ok {
-			message = "can not be read: " + reason(err).Error()
+			message = "cannot be read: " + reason(err).Error()
 		}
 		problems.add(dotenvPath, message)
 	}
 	return s
 }
 
-// refuseUnknown reports names that look like limits and are none: a limit that
-// is misspelt would be none at all.
+// refuseUnknown reports names that look like limits but are no settings: a
+// misspelt limit would limit nothing.
 func (s *sources) refuseUnknown(problems *Error) {
 	known := map[string]bool{}
 	for _, v := range variables() {
@@ -66,25 +66,25 @@ func (s *sources) refuseUnknown(problems *Error) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(wrong)) {
-		problems.add(name, "is no setting of Pulse; .env.example has them all")
+		problems.add(name, "unknown setting; .env.example lists all settings")
 	}
 }
 
-// has tells whether a variable is set to anything, in either form.
+// has reports whether a variable is set, in either form.
 func (s *sources) has(name string) bool {
 	text, err := s.lookup(name)
 	return err != nil || text != ""
 }
 
-// lookup gives the text of a variable, "" where there is none. A source that
-// knows the name in either form hides the other source.
+// lookup returns the text of a variable, "" if it is unset. A source that has
+// the name in either form hides the other source.
 func (s *sources) lookup(name string) (string, error) {
 	for _, source := range []map[string]string{s.environment, s.dotenv} {
 		text, direct := source[name]
 		path, inFile := source[name+"_FILE"]
 		switch {
 		case text != "" && path != "":
-			return "", fmt.Errorf("is set twice, the other time as %s_FILE", name)
+			return "", fmt.Errorf("is set twice, also as %s_FILE", name)
 		case path != "":
 			return readValue(path)
 		case direct || inFile:
@@ -94,18 +94,18 @@ func (s *sources) lookup(name string) (string, error) {
 	return "", nil
 }
 
-// readValue gives what a file holds without its final line break, as Docker's
-// and Kubernetes' secrets have it.
+// readValue returns a file's content without its final line break, as in
+// Docker's and Kubernetes' secrets.
 func readValue(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("its file can not be read: %w", reason(err))
+		return "", fmt.Errorf("its file cannot be read: %w", reason(err))
 	}
 	defer func() { _ = file.Close() }()
 	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	switch {
 	case err != nil:
-		return "", errors.New("its file can not be read")
+		return "", errors.New("its file cannot be read")
 	case len(text) > maxFile:
 		return "", fmt.Errorf("its file is larger than %d KiB", maxFile>>10)
 	}

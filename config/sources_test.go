@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestTheEnvironmentWinsOverTheDotenvFile(t *testing.T) {
+func TestTheEnvironmentOverridesTheDotenvFile(t *testing.T) {
 	dotenv := write(t, ".env", "PORT=9001\nLOG_LEVEL=warn\nMONGO_DB_NAME=\"from file\" # comment\n")
 	got := problems(t, development(t), dotenv)
 	if !slices.Equal(got, []string{"MONGO_DB_NAME"}) {
@@ -20,7 +20,7 @@ func TestTheEnvironmentWinsOverTheDotenvFile(t *testing.T) {
 	}
 }
 
-func TestTheDotenvFileDoesNotChangeTheProcess(t *testing.T) {
+func TestTheDotenvFileDoesNotChangeTheEnvironmentOfTheProcess(t *testing.T) {
 	dotenv := write(t, ".env", "PORT=9001\nPULSE_TEST_EXPORTED=1\n")
 	if _, err := Load(development(t), dotenv); err != nil {
 		t.Fatal(err)
@@ -30,14 +30,14 @@ func TestTheDotenvFileDoesNotChangeTheProcess(t *testing.T) {
 	}
 }
 
-func TestAnEmptyTextIsTheSameAsNone(t *testing.T) {
+func TestAnEmptyValueIsTheSameAsAnUnsetVariable(t *testing.T) {
 	c, err := Load(development(t, "PORT=", "LOG_LEVEL=", "JWT_SECRET="), write(t, ".env", "PORT=9001\n"))
 	if err != nil || c.Port != 8081 || c.LogLevel != "info" || len(c.JWTSecrets) != 1 {
 		t.Fatalf("got %v, %v", c, err)
 	}
 }
 
-func TestEveryVariableMayComeFromAFile(t *testing.T) {
+func TestEveryVariableCanBeReadFromAFile(t *testing.T) {
 	for _, v := range Variables() {
 		missing := filepath.Join(t.TempDir(), "missing")
 		// Without the entry itself; only the _FILE form remains.
@@ -71,7 +71,7 @@ func TestAVariableSetInBothFormsIsRefused(t *testing.T) {
 	}
 }
 
-func TestAFileThatHoldsNoValueIsRefused(t *testing.T) {
+func TestAFileThatIsMissingOrTooLargeIsRefused(t *testing.T) {
 	for name, path := range map[string]string{
 		"missing": filepath.Join(t.TempDir(), "x"), "a folder": t.TempDir(), "too large": write(t, "x", strings.Repeat("x", maxFile+1)),
 	} {

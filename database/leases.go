@@ -13,7 +13,7 @@ const leases = "leases"
 
 // leasesCollection says which replica does which job.
 func leasesCollection() Collection {
-	return Collection{Name: leases, Fields: []Field{{"holder", String}, {"expires_at", Time}}}
+	return Collection{Name: leases, Fields: []Field{{"holder", String}, {"expires_at", Time}, {"term", Int}}}
 }
 
 // Leases is the repository of leases.

@@ -78,7 +78,7 @@ func TestEveryOperationOfV1DescribesItsProblems(t *testing.T) {
 			case o.RequestBody != nil:
 				statuses = []int{400, 401, 408, 413, 415, 429, 500, 503}
 			default:
-				statuses = []int{401, 429, 500, 503}
+				statuses = []int{400, 401, 429, 500, 503}
 			}
 			if strings.Contains(path, "{") {
 				statuses = append(statuses, 404)

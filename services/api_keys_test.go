@@ -10,6 +10,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/utils/apikey"
+	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/secret"
@@ -44,6 +45,8 @@ type keyWorld struct {
 	pair   models.APIKey
 	secret secret.Value
 	hasher *hashing.Hasher
+	// changes are the bus of each process.
+	changes map[*auth.Keys]*bus.Bus[models.Change]
 }
 
 func newKeyWorld(t testing.TB, allowed []string, scopes ...models.Scope) *keyWorld {
@@ -85,13 +88,18 @@ func (w *keyWorld) process(exact bool) *auth.Keys {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	auth, err := auth.NewKeys(auth.KeysConfig{
+	changes := bus.New[models.Change](nil)
+	built, err := auth.NewKeys(auth.KeysConfig{
 		APIKeys: keys, Projects: database.NewProjects(w.engine), Organizations: database.NewOrganizations(w.engine),
-		Hasher: w.hasher, Verified: verified, CacheSize: 1000, Exact: exact, Now: w.clock.Now})
+		Hasher: w.hasher, Verified: verified, Changes: changes, CacheSize: 1000, Exact: exact, Now: w.clock.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return auth
+	if w.changes == nil {
+		w.changes = map[*auth.Keys]*bus.Bus[models.Change]{}
+	}
+	w.changes[built] = changes
+	return built
 }
 
 func TestARevocationReachesAnotherProcessWithin5Seconds(t *testing.T) {
@@ -110,7 +118,7 @@ func TestARevocationReachesAnotherProcessWithin5Seconds(t *testing.T) {
 	if err := database.NewAPIKeys(w.engine).Remove(t.Context(), models.TenantOf(w.pair.OrgID), w.pair.ProjectID, w.pair.ID); err != nil {
 		t.Fatal(err)
 	}
-	here.ForgetKey(w.pair.ID, w.pair.Key)
+	w.changes[here].Publish(models.KeyChanged(w.pair.ID, w.pair.Key))
 	if err := ask(here); !models.HasCode(err, "invalid_api_key") {
 		t.Errorf("where it was revoked: %v", err)
 	}

@@ -20,11 +20,13 @@ import (
 	"pulse-control-plane/services/status"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/tokens"
+	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
+	"pulse-control-plane/utils/worker"
 )
 
 // Sizes of the caches in memory, in entries.
@@ -76,6 +78,8 @@ type Config struct {
 	InvitationURL string
 	// ReconcileInterval is the time between two comparisons with the cluster.
 	ReconcileInterval time.Duration
+	// Observer hears of every pass of long work; optional.
+	Observer worker.Observer `optional:"true"`
 	// Probes are further dependencies to watch; optional.
 	Probes []status.Probe
 	Log    zerolog.Logger
@@ -91,13 +95,16 @@ type Worker struct {
 
 // Services are all services over one engine.
 type Services struct {
-	KeyAuth        *auth.Keys
-	LoginSessions  *auth.LoginSessions
-	Organizations  *tenancy.Organizations
-	Projects       *tenancy.Projects
-	Members        *tenancy.Members
-	Invitations    *tenancy.Invitations
-	Keys           *tenancy.Keys
+	KeyAuth       *auth.Keys
+	LoginSessions *auth.LoginSessions
+	Organizations *tenancy.Organizations
+	Projects      *tenancy.Projects
+	Members       *tenancy.Members
+	Invitations   *tenancy.Invitations
+	Keys          *tenancy.Keys
+	// Changes is where every write says what it changed; what another process
+	// changed is injected here.
+	Changes        *bus.Bus[models.Change]
 	Trail          *audit.Trail
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
@@ -113,6 +120,7 @@ type Services struct {
 	Reconciliation *metering.Reconciliation
 	Idempotency    *idempotency.Store
 	Status         *status.Monitor
+	workers        []Worker
 }
 
 // New builds every service over an engine whose schema is in place. It starts
@@ -137,7 +145,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 		// nothing to wait for.
 		b.holder = "the only process"
 	}
-	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.tenancy, b.tokens, b.work} {
+	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.tenancy, b.tokens, b.inbox, b.workers} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -146,18 +154,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 }
 
 // Workers are the long work of this process, to be run side by side.
-func (s *Services) Workers() []Worker {
-	return []Worker{
-		{"key uses", s.KeyAuth.Uses().Run},
-		{"inbox", s.InboxWorker.Run},
-		{"usage counters", s.Counters.Run},
-		{"usage totals", s.Totals.Run},
-		{"reconciliation", s.Reconciliation.Run},
-		{"revocations", s.Revocations.Run},
-		{"quotas", s.Enforcer.Run},
-		{"evictions", s.Evictions.Run},
-	}
-}
+func (s *Services) Workers() []Worker { return s.workers }
 
 // stores are the repositories over the engine.
 type stores struct {
@@ -194,11 +191,14 @@ type builder struct {
 
 	cursors            *cursor.Codec
 	passwords, secrets *hashing.Hasher
-	out                Services
+	// evicting works on the queue of evictions.
+	evicting *worker.Worker
+	out      Services
 }
 
 func (b *builder) foundations() (err error) {
 	var wrong error
+	b.out.Changes = bus.New[models.Change](busLog{b.Log})
 	b.cursors = cursor.New(secret.Derive([]byte(b.DataKey.Reveal()), "cursors"))
 	b.passwords, err = hashing.NewHasher(b.Pepper, b.BcryptCost)
 	wrong = errors.Join(wrong, err)
@@ -217,14 +217,14 @@ func (b *builder) authentication() (err error) {
 		return err
 	}
 	b.out.KeyAuth, err = auth.NewKeys(auth.KeysConfig{
-		APIKeys: b.keys, Projects: b.projects, Organizations: b.organizations, Hasher: b.secrets, Verified: verified,
+		APIKeys: b.keys, Projects: b.projects, Organizations: b.organizations, Hasher: b.secrets, Verified: verified, Changes: b.out.Changes,
 		CacheSize: keyCacheSize, Exact: b.engine.Exclusive(), Plans: b.Plans, RequestsPerMinute: b.ProjectRequestsPerMinute, Now: b.Now,
 	})
 	if err != nil {
 		return err
 	}
 	b.out.LoginSessions, err = auth.NewLoginSessions(auth.LoginSessionsConfig{
-		Users: b.users, Sessions: b.logins, Organizations: b.organizations, Hasher: b.passwords,
+		Users: b.users, Sessions: b.logins, Organizations: b.organizations, Hasher: b.passwords, Changes: b.out.Changes,
 		Keys: b.JWTKeys, CacheSize: sessionCacheSize, Exact: b.engine.Exclusive(),
 		RequestsPerMinute: b.PersonRequestsPerMinute, Trail: b.out.Trail, Now: b.Now,
 	})
@@ -235,7 +235,7 @@ func (b *builder) metering() (err error) {
 	b.out.Inbox = metering.NewInbox(b.events, b.Clusters, b.Now)
 	b.out.Counters = metering.NewCounters(b.facts, b.totals, b.process, b.Log, b.Now)
 	b.out.Totals, err = metering.NewTotals(metering.TotalsConfig{
-		Totals: b.totals, Facts: b.facts, Sessions: b.sessions, Leases: b.leases, Holder: b.holder, Log: b.Log, Now: b.Now,
+		Totals: b.totals, Facts: b.facts, Sessions: b.sessions, Now: b.Now,
 	})
 	if err != nil {
 		return err
@@ -250,20 +250,21 @@ func (b *builder) metering() (err error) {
 func (b *builder) quotas() (err error) {
 	b.out.Limits, err = quotas.NewLimits(quotas.Config{
 		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
-		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage,
+		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
 		Exclusive: b.engine.Exclusive(), Plans: b.Plans, Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
 		return err
 	}
 	b.out.Evictions, err = evictions.NewQueue(evictions.Config{
-		Store: database.NewEvictions(b.engine), Sessions: b.sessions, Cluster: b.Calls, Spare: b.out.Limits.Spare, Log: b.Log, Now: b.Now,
+		Store: database.NewEvictions(b.engine), Sessions: b.sessions, Cluster: b.Calls, Spare: b.out.Limits.Spare, Wake: func() { b.evicting.Wake() },
+		Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
 		return err
 	}
 	b.out.Enforcer, err = quotas.NewEnforcer(quotas.EnforcerConfig{
-		Limits: b.out.Limits, Evictions: b.out.Evictions, Leases: b.leases, Holder: b.holder, Grace: b.QuotaGrace,
+		Limits: b.out.Limits, Evictions: b.out.Evictions, Grace: b.QuotaGrace,
 	})
 	return err
 }
@@ -272,17 +273,17 @@ func (b *builder) tenancy() (err error) {
 	var wrong error
 	b.out.Organizations, err = tenancy.NewOrganizations(tenancy.OrganizationsConfig{
 		Organizations: b.organizations, Users: b.users, Projects: b.projects, Logins: b.logins, Sessions: b.out.LoginSessions,
-		KeyAuth: b.out.KeyAuth, Hasher: b.passwords, Cursors: b.cursors, Trail: b.out.Trail, Quotas: b.out.Limits, SignUp: b.SignUp, Now: b.Now,
+		KeyAuth: b.out.KeyAuth, Hasher: b.passwords, Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, SignUp: b.SignUp, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Projects, err = tenancy.NewProjects(tenancy.ProjectsConfig{
 		Projects: b.projects, Organizations: b.organizations, APIKeys: b.keys, KeyAuth: b.out.KeyAuth, Hasher: b.secrets,
-		Cursors: b.cursors, Trail: b.out.Trail, Quotas: b.out.Limits, Now: b.Now,
+		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Members, err = tenancy.NewMembers(tenancy.MembersConfig{
 		Organizations: b.organizations, Users: b.users, APIKeys: b.keys, Sessions: b.out.LoginSessions, KeyAuth: b.out.KeyAuth,
-		Cursors: b.cursors, Trail: b.out.Trail, Now: b.Now,
+		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Invitations, err = tenancy.NewInvitations(tenancy.InvitationsConfig{
@@ -292,7 +293,7 @@ func (b *builder) tenancy() (err error) {
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Keys, err = tenancy.NewKeys(tenancy.KeysConfig{
-		APIKeys: b.keys, Projects: b.projects, KeyAuth: b.out.KeyAuth, Hasher: b.secrets, Cursors: b.cursors, Trail: b.out.Trail, Now: b.Now,
+		APIKeys: b.keys, Projects: b.projects, KeyAuth: b.out.KeyAuth, Hasher: b.secrets, Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Now: b.Now,
 	})
 	return errors.Join(wrong, err)
 }
@@ -306,7 +307,7 @@ func (b *builder) tokens() (err error) {
 	return err
 }
 
-func (b *builder) work() (err error) {
+func (b *builder) inbox() (err error) {
 	b.out.InboxWorker, err = metering.NewInboxWorker(metering.InboxWorkerConfig{
 		Inbox: b.out.Inbox, Events: b.events, Leases: b.leases, Holder: b.holder, Log: b.Log,
 		Consumers: []metering.Consumer{
@@ -318,7 +319,7 @@ func (b *builder) work() (err error) {
 	}
 	b.out.Reconciliation, err = metering.NewReconciliation(metering.ReconciliationConfig{
 		Cluster: b.Calls, Name: b.Clusters[0].APIKey, Inbox: b.out.Inbox, Sessions: b.sessions,
-		Sightings: database.NewSightings(b.engine), Leases: b.leases, Holder: b.holder, Every: b.ReconcileInterval, Log: b.Log,
+		Sightings: database.NewSightings(b.engine), Log: b.Log,
 	})
 	b.out.Status = status.New(b.Now, append([]status.Probe{
 		{Name: "database", Check: b.engine.Ping, Essential: true},
@@ -326,4 +327,53 @@ func (b *builder) work() (err error) {
 		{Name: "events", Check: b.out.Inbox.Check},
 	}, b.Probes...)...)
 	return err
+}
+
+// workers declares all long work: what a pass does, how often it runs, how long
+// it may take and, for what one replica does for all, how long the others wait
+// for one that died.
+func (b *builder) workers() error {
+	s := &b.out
+	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer}
+	flush := func(last time.Duration) worker.Options {
+		o := site.Options()
+		o.Last = last // what is in memory when the process stops
+		return o
+	}
+	settle := site.Led(15*time.Second, s.Totals.CatchUp)
+	settle.Rest = 4 // a pass that took long leaves the database to others
+	s.workers = append(s.workers, Worker{"inbox", s.InboxWorker.Run})
+	for _, w := range []struct {
+		config  worker.Config
+		options worker.Options
+	}{
+		{worker.Config{Name: "key_uses", Pass: worker.Simple(s.KeyAuth.Uses().Flush), Every: 10 * time.Second, Deadline: 10 * time.Second}, flush(5 * time.Second)},
+		{worker.Config{Name: "usage_counters", Pass: worker.Simple(s.Counters.Flush), Every: time.Second, Deadline: 10 * time.Second}, flush(5 * time.Second)},
+		{worker.Config{Name: "usage_totals", Pass: worker.Simple(s.Totals.Settle), Every: time.Second, Deadline: time.Minute}, settle},
+		{worker.Config{Name: "reconciliation", Pass: worker.Simple(s.Reconciliation.Compare), Every: b.ReconcileInterval, Deadline: time.Minute}, site.Led(30*time.Second, nil)},
+		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, site.Options()},
+		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
+		{worker.Config{Name: "evictions", Pass: s.Evictions.Work, Every: time.Second, Deadline: time.Minute}, site.Options()},
+	} {
+		running, err := worker.New(w.config, w.options)
+		if err != nil {
+			return err
+		}
+		if w.config.Name == "evictions" {
+			b.evicting = running
+		}
+		s.workers = append(s.workers, Worker{running.Name(), running.Run})
+	}
+	return nil
+}
+
+// busLog logs what goes wrong on the bus of changes.
+type busLog struct{ log zerolog.Logger }
+
+func (busLog) Delivered(int, bool) {}
+
+func (l busLog) WasReset() { l.log.Info().Msg("caches: dropped, since changes may have been missed") }
+
+func (l busLog) Panicked(value any, stack []byte) {
+	l.log.Error().Interface("panic", value).Bytes("stack", stack).Msg("caches: a subscriber panicked")
 }

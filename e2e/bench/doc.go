@@ -1,5 +1,5 @@
-// Command bench measures Pulse against what its users would run without it, and prints and writes the table of
-// docs/BENCHMARKS.md. It builds the real binary and package bare, starts both on loopback as processes of their own and
+// Command bench measures Pulse against what its users would run without it, and prints the table of
+// docs/BENCHMARKS.md. It writes the table to a new temporary file; with BENCH_WRITE=1 it replaces docs/BENCHMARKS.md. It builds the real binary and package bare, starts both on loopback as processes of their own and
 // loads them in turn with wrk, round after round, so that whatever else the machine does falls on both. LiveKit's events it
 // sends itself, at a fixed rate, which wrk cannot. The figures of the embedded engine come from the benchmarks in package
 // database.

@@ -34,8 +34,11 @@ func main() {
 	flag.IntVar(&o.events.connections, "event-connections", 64, "connections LiveKit's events come over")
 	flag.IntVar(&o.projects, "projects", 1_000_000, "projects in the large database")
 	flag.StringVar(&o.root, "root", "../..", "folder of the product's module")
-	flag.StringVar(&o.out, "out", "../../docs/BENCHMARKS.md", "file to write the table to")
+	flag.StringVar(&o.out, "out", "", "file to write the table to (default: a new one outside the repository, or docs/BENCHMARKS.md with BENCH_WRITE=1)")
 	flag.Parse()
+	if o.out == "" && os.Getenv("BENCH_WRITE") == "1" {
+		o.out = filepath.Join(o.root, "docs", "BENCHMARKS.md")
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, o); err != nil {
@@ -84,7 +87,25 @@ func run(ctx context.Context, o options) error {
 	rows = slices.Concat(rows, taken, engineRows(figures), still)
 	text := markdown(rows, o, before, loadAverage())
 	say("\n" + text)
-	return errors.Join(os.MkdirAll(filepath.Dir(o.out), 0o755), os.WriteFile(o.out, []byte(text), 0o644))
+	written, err := writeTable(o.out, text)
+	if err == nil {
+		say("written to " + written)
+	}
+	return err
+}
+
+// writeTable writes the table to a file and returns the file's path. Without a path it makes a new file in the system's
+// folder for temporary files: what one machine measured belongs into the repository only when somebody says so.
+func writeTable(path, text string) (string, error) {
+	if path == "" {
+		file, err := os.CreateTemp("", "pulse-benchmarks-*.md")
+		if err != nil {
+			return "", err
+		}
+		_, err = file.WriteString(text)
+		return file.Name(), errors.Join(err, file.Close())
+	}
+	return path, errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644))
 }
 
 // exchanges compares the token exchange.

@@ -85,7 +85,6 @@ func (s *LoginSessions) ChangePassword(ctx context.Context, actor *models.Princi
 		return err
 	}
 	err = s.sessions.KeepAfterPassword(ctx, user.ID, actor.SessionID, user.PasswordVersion)
-	s.ForgetUser(user.ID)
-	s.people.Drop(sessionKey(actor.OrgID, actor.SessionID))
+	s.changes.Publish(models.UserChanged(user.ID))
 	return err
 }

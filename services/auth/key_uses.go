@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// flushUsesEvery is how long a use waits in memory at most.
-	flushUsesEvery = 10 * time.Second
 	// flushUsesFor bounds one flush, the last one included.
 	flushUsesFor = 5 * time.Second
 	// usesAtOnce is how many are written at the same time: together they share
@@ -58,21 +56,6 @@ func (u *KeyUses) note(id models.KeyID, at time.Time) time.Time {
 	u.noted.Add(id, at)
 	u.pending[id] = at
 	return at
-}
-
-// Run writes what was noted, and once more when ctx ends.
-func (u *KeyUses) Run(ctx context.Context) error {
-	tick := time.NewTicker(flushUsesEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			// What could not be written waits for the next time.
-			_ = u.Flush(ctx)
-		case <-ctx.Done():
-			return u.Flush(context.WithoutCancel(ctx))
-		}
-	}
 }
 
 // Flush writes what was noted. What can't be written is kept for the next

@@ -14,6 +14,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/utils/apikey"
+	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/required"
@@ -58,6 +59,8 @@ type KeysConfig struct {
 	Organizations *database.Organizations
 	Hasher        *hashing.Hasher
 	Verified      *hashing.Verified
+	// Changes drop what is remembered of what changed.
+	Changes *bus.Bus[models.Change]
 	// CacheSize bounds the snapshots remembered, and the unknown keys.
 	CacheSize int
 	// Exact tells that no other process changes the database.
@@ -121,10 +124,12 @@ func NewKeys(o KeysConfig) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Keys{
+	a := &Keys{
 		snapshots: snapshots, hasher: o.Hasher, verified: o.Verified,
 		guesses: ratelimit.New(o.CacheSize, o.Now), uses: uses, now: o.Now,
-	}, nil
+	}
+	_, err = o.Changes.Subscribe(bus.Subscriber[models.Change]{Changed: a.changed, Reset: a.snapshots.Clear})
+	return a, err
 }
 
 // Client answers for a key alone, shown from an IP. unauthenticated if the key
@@ -237,20 +242,17 @@ func ErrBadKey() *models.Error {
 	return models.Unauthenticated("invalid_api_key", "The API key or its secret is not valid.")
 }
 
-// ForgetKey makes the next request with a key ask the database.
-func (a *Keys) ForgetKey(id models.KeyID, key string) {
-	a.snapshots.Drop(key)
-	a.verified.Forget(string(id))
-}
-
-// ForgetProject does so for every key of a project.
-func (a *Keys) ForgetProject(id models.ProjectID) {
-	a.snapshots.DropWhere(func(s *keySnapshot) bool { return s.key.ProjectID == id })
-}
-
-// ForgetOrganization does so for every key of an organization.
-func (a *Keys) ForgetOrganization(id models.OrganizationID) {
-	a.snapshots.DropWhere(func(s *keySnapshot) bool { return s.key.OrgID == id })
+// changed drops the snapshots that a change affects.
+func (a *Keys) changed(c models.Change) {
+	switch {
+	case c.Key != "":
+		a.snapshots.Drop(c.Key)
+		a.verified.Forget(string(c.KeyID))
+	case c.ProjectID != "":
+		a.snapshots.DropWhere(func(s *keySnapshot) bool { return s.key.ProjectID == c.ProjectID })
+	case c.OrgID != "" && c.SessionID == "":
+		a.snapshots.DropWhere(func(s *keySnapshot) bool { return s.key.OrgID == c.OrgID })
+	}
 }
 
 // allowedFrom tells whether an address is in one of the networks.

@@ -11,6 +11,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/lookup"
+	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/required"
@@ -37,6 +38,7 @@ type LoginSessions struct {
 	people   *lookup.Cache[*personSnapshot]
 	throttle *loginThrottle
 	trail    *audit.Trail
+	changes  *bus.Bus[models.Change]
 	now      func() time.Time
 }
 
@@ -60,6 +62,8 @@ type LoginSessionsConfig struct {
 	Sessions      *database.Sessions
 	Organizations *database.Organizations
 	Hasher        *hashing.Hasher
+	// Changes drop what is remembered of what changed.
+	Changes *bus.Bus[models.Change]
 	// Keys of JWT_SECRET: the first signs, all verify.
 	Keys []secret.Value
 	// CacheSize bounds the sessions remembered.
@@ -115,10 +119,13 @@ func NewLoginSessions(o LoginSessionsConfig) (*LoginSessions, error) {
 	for _, key := range o.Keys {
 		tokens.refresh = append(tokens.refresh, secret.Derive([]byte(key.Reveal()), "refresh tokens"))
 	}
-	return &LoginSessions{
+	s := &LoginSessions{
 		users: o.Users, sessions: o.Sessions, orgs: o.Organizations, hasher: o.Hasher, tokens: tokens,
 		people: people, throttle: throttle, trail: o.Trail, now: o.Now,
-	}, nil
+		changes: o.Changes,
+	}
+	_, err = o.Changes.Subscribe(bus.Subscriber[models.Change]{Changed: s.changed, Reset: people.Clear})
+	return s, err
 }
 
 // Login is a session as it is handed to a person, this once.
@@ -218,15 +225,16 @@ func sessionKey(org models.OrganizationID, id models.SessionID) string {
 	return string(org) + "|" + string(id)
 }
 
-// ForgetUser makes the next request of a person ask the database.
-func (s *LoginSessions) ForgetUser(id models.UserID) {
-	s.people.DropWhere(func(p *personSnapshot) bool { return p.principal.UserID == id })
-}
-
-// ForgetOrganization makes the next request of everybody in it ask the
-// database.
-func (s *LoginSessions) ForgetOrganization(id models.OrganizationID) {
-	s.people.DropWhere(func(p *personSnapshot) bool { return p.principal.OrgID == id })
+// changed drops the snapshots that a change affects.
+func (s *LoginSessions) changed(c models.Change) {
+	switch {
+	case c.SessionID != "":
+		s.people.Drop(sessionKey(c.OrgID, c.SessionID))
+	case c.UserID != "":
+		s.people.DropWhere(func(p *personSnapshot) bool { return p.principal.UserID == c.UserID })
+	case c.OrgID != "":
+		s.people.DropWhere(func(p *personSnapshot) bool { return p.principal.OrgID == c.OrgID })
+	}
 }
 
 func errBadAccessToken() *models.Error {

@@ -124,7 +124,7 @@ func (s *LoginSessions) end(ctx context.Context, org models.OrganizationID, id m
 	if err := s.sessions.End(ctx, id); err != nil {
 		return err
 	}
-	s.people.Drop(sessionKey(org, id))
+	s.changes.Publish(models.SessionChanged(org, id))
 	return nil
 }
 

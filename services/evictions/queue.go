@@ -12,14 +12,10 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
-	"pulse-control-plane/services/metering"
 	"pulse-control-plane/utils/required"
 )
 
 const (
-	// evictionsPoll is how often evictions are looked for that are due again or
-	// come from another process.
-	evictionsPoll = time.Second
 	// AtOnce is how many are asked of the cluster at a time;
 	// evictionsInTurn how many one pass claims.
 	AtOnce          = 16
@@ -53,9 +49,8 @@ type Queue struct {
 	now      func() time.Time
 	// spare tells that what a eviction was for has passed meanwhile.
 	spare Spare
-	// arrived wakes the worker of this process.
-	arrived chan struct{}
-	ended   *prometheus.CounterVec
+	wake  func()
+	ended *prometheus.CounterVec
 }
 
 // Spare tells that what an eviction was for has passed meanwhile, so that the
@@ -69,8 +64,10 @@ type Config struct {
 	Sessions *database.UsageSessions
 	Cluster  Cluster
 	Spare    Spare `optional:"true"`
-	Log      zerolog.Logger
-	Now      func() time.Time
+	// Wake has this process work on the queue at once.
+	Wake func()
+	Log  zerolog.Logger
+	Now  func() time.Time
 }
 
 // NewQueue ends sessions on a cluster. It fails if a required field is missing.
@@ -81,7 +78,7 @@ func NewQueue(c Config) (*Queue, error) {
 	if c.Spare == nil {
 		c.Spare = func(context.Context, *models.UsageSession, *models.Eviction) (bool, error) { return false, nil }
 	}
-	return &Queue{store: c.Store, sessions: c.Sessions, cluster: c.Cluster, spare: c.Spare, log: c.Log, now: c.Now, arrived: make(chan struct{}, 1),
+	return &Queue{store: c.Store, sessions: c.Sessions, cluster: c.Cluster, spare: c.Spare, log: c.Log, now: c.Now, wake: c.Wake,
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_evictions_total",
 			Help: "Participants, rooms and egresses that were ended on the cluster."}, []string{"subject", "cause"})}, nil
 }
@@ -111,18 +108,8 @@ func (r *Queue) Add(ctx context.Context, v models.Eviction) error {
 		}
 		// It has that cause already, or was done just now.
 	}
-	select {
-	case r.arrived <- struct{}{}:
-	default:
-	}
+	r.wake()
 	return nil
-}
-
-// Run works until ctx ends. Several processes may: each claims its own.
-func (r *Queue) Run(ctx context.Context) error {
-	return metering.KeepWorking(ctx, evictionsPoll, r.arrived, r.Work, func(err error) {
-		r.log.Error().Err(err).Msg("evictions: the database is away")
-	})
 }
 
 // Work claims what is due, one after the other, has the cluster asked for

@@ -35,7 +35,7 @@ type evictionRig struct {
 func newEvictionRig(t *testing.T) *evictionRig {
 	r := &evictionRig{t: t, engine: testkit.NewEngine(t), now: testkit.NewClock().Now()}
 	r.store, r.sessions = database.NewEvictions(r.engine), database.NewUsageSessions(r.engine)
-	r.Queue = testkit.Must[*Queue](t)(NewQueue(Config{Store: r.store, Sessions: r.sessions, Cluster: r, Now: func() time.Time { return r.now }}))
+	r.Queue = testkit.Must[*Queue](t)(NewQueue(Config{Store: r.store, Sessions: r.sessions, Cluster: r, Wake: func() {}, Now: func() time.Time { return r.now }}))
 	return r
 }
 

@@ -137,6 +137,15 @@ func (d *Cache[V]) Drop(key string) {
 	d.unknown.Remove(key)
 }
 
+// Clear forgets everything.
+func (d *Cache[V]) Clear() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.epoch.Add(1)
+	d.known.Purge()
+	d.unknown.Purge()
+}
+
 // DropWhere forgets every known value that matches. It looks at all of them:
 // changes are rare and look-ups are not, so look-ups keep no index for it.
 func (d *Cache[V]) DropWhere(match func(V) bool) {

@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	// flushEvery is how long a count stays in memory.
-	flushEvery = time.Second
 	// lastFlush bounds the flush at shutdown.
 	lastFlush = 5 * time.Second
 )
@@ -63,23 +61,6 @@ func (c *Counters) Count(p models.ProjectID, m models.Meter) {
 		n, _ = c.counts.LoadOrStore(key, new(atomic.Int64))
 	}
 	n.(*atomic.Int64).Add(1)
-}
-
-// Run flushes each second, and once more when ctx has ended: main ends it
-// after the last request was answered.
-func (c *Counters) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		Sleep(ctx, flushEvery)
-		if ctx.Err() != nil {
-			break
-		}
-		if err := c.Flush(ctx); err != nil {
-			c.log.Error().Err(err).Msg("usage counters: kept in memory for the next flush")
-		}
-	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
-	defer cancel()
-	return c.Flush(last)
 }
 
 // Flush stores what was counted since the last one.

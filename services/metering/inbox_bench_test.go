@@ -8,6 +8,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"pulse-control-plane/services/testkit"
+	"pulse-control-plane/utils/worker"
 )
 
 // BenchmarkEvents takes events in as LiveKit sends them, 32 at a time, while
@@ -22,7 +25,9 @@ func BenchmarkEvents(b *testing.B) {
 	var running sync.WaitGroup
 	w := r.worker("bench")
 	running.Go(func() { _ = w.Run(ctx) })
-	running.Go(func() { _ = r.totals.Run(ctx) })
+	settling := testkit.Must[*worker.Worker](b)(worker.New(worker.Config{
+		Name: "totals", Pass: worker.Simple(r.totals.Settle), Every: time.Second, Deadline: time.Minute}, worker.Options{Rest: 4}))
+	running.Go(func() { _ = settling.Run(ctx) })
 	bodies, tokens := make([][]byte, b.N), make([]string, b.N)
 	now := time.Now()
 	for n := range bodies {

@@ -309,7 +309,7 @@ func meaningOf(e *models.LiveKitEvent) meaning {
 		case len(o.StartedBy) > 0:
 			m.Proves = "start"
 		case o.Witness != "":
-			m.Proves = "step"
+			m.Proves = "witness"
 		}
 		out.Sessions = append(out.Sessions, m)
 	}

@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	reconciliationJob = "reconciliation"
 	// listedAtOnce is how many rooms are asked for their participants at a time.
 	listedAtOnce = 8
 	// settling is how long what has just begun is left alone: its own event is
@@ -54,37 +53,12 @@ type ReconciliationConfig struct {
 	Inbox     *Inbox
 	Sessions  *database.UsageSessions
 	Sightings *database.Sightings
-	Leases    *database.Leases
-	// Holder names this process among replicas.
-	Holder string
-	// Every is the time between two passes.
-	Every time.Duration
-	Log   zerolog.Logger
+	Log       zerolog.Logger
 }
 
 // NewReconciliation builds the service. It fails if a required field is missing.
 func NewReconciliation(c ReconciliationConfig) (*Reconciliation, error) {
 	return &Reconciliation{c}, required.Fields(c)
-}
-
-// Run compares until ctx ends, in one replica at a time.
-func (r *Reconciliation) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := r.turn(ctx); err != nil && ctx.Err() == nil {
-			r.c.Log.Warn().Err(err).Msg("reconciliation: nothing was compared")
-		}
-		Sleep(ctx, r.c.Every)
-	}
-	return nil
-}
-
-func (r *Reconciliation) turn(ctx context.Context) error {
-	now := r.c.Inbox.now()
-	held, err := r.c.Leases.Acquire(ctx, reconciliationJob, r.c.Holder, now, now.Add(2*r.c.Every))
-	if err != nil || !held {
-		return err
-	}
-	return r.Compare(ctx)
 }
 
 // Compare reads the cluster's lists and corrects what differs. unavailable if

@@ -67,7 +67,7 @@ func compared(t *testing.T) (*rig, *fakeCluster, func()) {
 		people: map[string][]models.EventParticipant{room: {ann}}, joining: map[string][]string{}, roomsAway: map[string]bool{},
 		egresses: []livekit.Media{{RoomName: room, RoomSID: "RM_1", EventMedia: recording}}}
 	w := r.worker("one")
-	reconciliation := r.reconciliation(c, "one")
+	reconciliation := r.reconciliation(c)
 	compare := func() {
 		t.Helper()
 		if err := r.drain(w); err != nil {
@@ -130,7 +130,7 @@ func TestWhoWasFoundGoneIsNotSeenLaterWhileTheFindingWaits(t *testing.T) {
 	lastSeen := r.now
 	compare()
 	c.people = nil
-	reconciliation := r.reconciliation(c, "one")
+	reconciliation := r.reconciliation(c)
 	for range 3 { // nobody works on what it finds
 		if err := reconciliation.Compare(context.Background()); err != nil {
 			t.Fatal(err)
@@ -214,7 +214,7 @@ func TestWhoWasFoundOnceWasThereUntilThen(t *testing.T) {
 	joined, found := r.now.Add(-20*time.Second), r.now
 	before := c.people[room]
 	c.people[room] = append(before, models.EventParticipant{SID: "PA_bob", Identity: "bob", Kind: "STANDARD", JoinedAt: joined})
-	reconciliation := r.reconciliation(c, "one")
+	reconciliation := r.reconciliation(c)
 	if err := reconciliation.Compare(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -250,28 +250,7 @@ func TestWhoWasTakenForGoneIsOpenAgainWhenListedAgain(t *testing.T) {
 	}
 }
 
-func TestOneReplicaComparesAtATime(t *testing.T) {
-	r, c, _ := compared(t)
-	make := func(holder string) *Reconciliation {
-		return r.reconciliation(c, holder)
-	}
-	ctx := context.Background()
-	one, two := make("one"), make("two")
-	if err := one.turn(ctx); err != nil {
-		t.Fatal(err)
-	}
-	c.away = true // whoever asks would be told
-	if err := two.turn(ctx); err != nil {
-		t.Errorf("the second asked too: %v", err)
-	}
-	r.now = r.now.Add(2 * time.Minute)
-	if err := two.turn(ctx); err == nil {
-		t.Error("nobody took over")
-	}
-}
-
-func (r *rig) reconciliation(c Lists, holder string) *Reconciliation {
+func (r *rig) reconciliation(c Lists) *Reconciliation {
 	return testkit.Must[*Reconciliation](r.t)(NewReconciliation(ReconciliationConfig{
-		Cluster: c, Name: "devkey", Inbox: r.inbox, Sessions: r.sessions, Sightings: database.NewSightings(r.engine),
-		Leases: database.NewLeases(r.engine), Holder: holder, Every: 30 * time.Second}))
+		Cluster: c, Name: "devkey", Inbox: r.inbox, Sessions: r.sessions, Sightings: database.NewSightings(r.engine)}))
 }

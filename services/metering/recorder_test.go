@@ -44,7 +44,7 @@ func rigOver(t testing.TB, e database.Engine) *rig {
 	r.inbox = NewInbox(r.events, []livekit.Cluster{testCluster()}, clock)
 	r.metering = NewRecorder(r.sessions, r.facts, r.stored, clock)
 	r.totals = testkit.Must[*Totals](t)(NewTotals(TotalsConfig{
-		Totals: r.stored, Facts: r.facts, Sessions: r.sessions, Leases: database.NewLeases(r.engine), Holder: "keeper", Now: clock}))
+		Totals: r.stored, Facts: r.facts, Sessions: r.sessions, Now: clock}))
 	r.usage = testkit.Must[*Usage](t)(NewUsage(UsageConfig{
 		Projects: database.NewProjects(r.engine), Sessions: r.sessions, Facts: r.facts, Events: r.events, Stored: r.stored,
 		Totals: r.totals, Cursors: cursor.New([]byte("cursors")), Now: clock}))

@@ -9,7 +9,6 @@ import (
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/times"
 
-	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
 	"pulse-control-plane/database"
@@ -17,40 +16,26 @@ import (
 )
 
 const (
-	// settleEvery is how often changed totals are computed again; a pass that
-	// took long is followed by a pause settleRest times as long.
-	settleEvery = time.Second
-	settleRest  = 4
 	// settleBatch is how many totals a pass takes of each window.
 	settleBatch = 500
 	// settleParallel is how many of them are computed at a time.
 	settleParallel = 4
-	// settleLease is how long totals wait for a replica that died.
-	settleLease = 15 * time.Second
 	// overlapping bounds the participants one peak is computed from.
 	overlapping = 2_000_000
-
-	totalsJob = "usage_totals"
 )
 
 // Totals keeps the hourly and daily totals: each is computed from the facts of
 // its hour, or the hours of its day, whenever something touched it.
 type Totals struct {
 	c TotalsConfig
-	// held tells that the last pass had the lease.
-	held bool
 }
 
-// TotalsConfig of NewTotals; every field but Log is required.
+// TotalsConfig of NewTotals; every field is required.
 type TotalsConfig struct {
 	Totals   *database.UsageTotals
 	Facts    *database.UsageMetrics
 	Sessions *database.UsageSessions
-	Leases   *database.Leases
-	// Holder names this process among replicas.
-	Holder string
-	Log    zerolog.Logger
-	Now    func() time.Time
+	Now      func() time.Time
 }
 
 // NewTotals builds the keeper of totals. It fails if a required field is missing.
@@ -58,33 +43,10 @@ func NewTotals(c TotalsConfig) (*Totals, error) {
 	return &Totals{c: c}, required.Fields(c)
 }
 
-// Run settles what was touched until ctx ends, in one replica at a time.
-func (t *Totals) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		began := time.Now()
-		if err := t.turn(ctx); err != nil && ctx.Err() == nil {
-			t.c.Log.Error().Err(err).Msg("usage totals: a pass failed")
-		}
-		Sleep(ctx, max(settleEvery, settleRest*time.Since(began)))
-	}
-	return nil
-}
-
-func (t *Totals) turn(ctx context.Context) error {
-	now := t.c.Now()
-	held, err := t.c.Leases.Acquire(ctx, totalsJob, t.c.Holder, now, now.Add(settleLease))
-	if err != nil || !held {
-		t.held = false
-		return err
-	}
-	if !t.held {
-		// Who counted before may have died between a fact and its mark.
-		if err := t.c.Totals.TouchSince(ctx, models.WindowHour.Start(now.Add(-time.Hour))); err != nil {
-			return err
-		}
-	}
-	t.held = true
-	return t.Settle(ctx)
+// CatchUp marks the totals of the last two hours: the process that counted before
+// may have died between a fact and its mark.
+func (t *Totals) CatchUp(ctx context.Context) error {
+	return t.c.Totals.TouchSince(ctx, models.WindowHour.Start(t.c.Now().Add(-time.Hour)))
 }
 
 // Settle computes what was touched, for all projects: a bounded number of

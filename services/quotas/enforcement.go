@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/metering"
@@ -18,18 +17,11 @@ import (
 )
 
 const (
-	// enforceEvery is how often the months of projects with something open are
-	// looked at.
-	enforceEvery = 5 * time.Second
-	// enforceLease is how long that waits for a replica that died.
-	enforceLease = 20 * time.Second
 	// enforceParallel is how many projects are held to their quotas at a time.
 	enforceParallel = 8
 	// endedAtOnce bounds what of one project is to be ended in one pass; the
 	// next one goes on.
 	endedAtOnce = 1000
-
-	quotasJob = "quotas"
 )
 
 // Enforcer evicts what is beyond a limit: participants without a slot, and what
@@ -43,9 +35,6 @@ type Enforcer struct {
 type EnforcerConfig struct {
 	Limits    *Limits
 	Evictions *evictions.Queue
-	Leases    *database.Leases
-	// Holder names this process among replicas.
-	Holder string
 	// Grace is how long what goes on may go on once a month is used up.
 	Grace time.Duration
 }
@@ -228,26 +217,6 @@ func (s *Enforcer) remove(ctx context.Context, session *models.UsageSession, q m
 	v := models.EvictionOf(session, models.EvictedByQuota, s.limits.c.Now())
 	v.Quota = q
 	return s.c.Evictions.Add(ctx, v)
-}
-
-// Run holds projects to their months until ctx ends, in one replica at a time.
-func (s *Enforcer) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := s.turn(ctx); err != nil && ctx.Err() == nil {
-			s.limits.c.Log.Error().Err(err).Msg("quotas: a pass failed")
-		}
-		metering.Sleep(ctx, enforceEvery)
-	}
-	return nil
-}
-
-func (s *Enforcer) turn(ctx context.Context) error {
-	now := s.limits.c.Now()
-	held, err := s.c.Leases.Acquire(ctx, quotasJob, s.c.Holder, now, now.Add(enforceLease))
-	if err != nil || !held {
-		return err
-	}
-	return s.Enforce(ctx)
 }
 
 // Enforce looks at every project that has something open: it tells of the

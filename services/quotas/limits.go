@@ -15,6 +15,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/times"
 )
@@ -57,6 +58,8 @@ type Config struct {
 	Events        *database.QuotaEvents
 	Slots         *database.Slots
 	Usage         *metering.Usage
+	// Changes drop what is remembered of what changed.
+	Changes *bus.Bus[models.Change]
 	// Exclusive tells that no other process changes the database.
 	Exclusive bool
 	// Plans are the quotas of each plan.
@@ -104,7 +107,11 @@ func NewLimits(c Config) (*Limits, error) {
 	s.months, err = lookup.New(quotasKept, false, c.Now, s.loadMonth)
 	wrong = errors.Join(wrong, err)
 	s.told, err = lru.New[string, struct{}](quotasKept)
-	return s, errors.Join(wrong, err)
+	if wrong = errors.Join(wrong, err); wrong != nil {
+		return nil, wrong
+	}
+	_, err = c.Changes.Subscribe(bus.Subscriber[models.Change]{Changed: s.changed, Reset: s.limits.Clear})
+	return s, err
 }
 
 // Slots are those that participants, rooms and projects take.
@@ -113,13 +120,14 @@ func (s *Limits) Slots() *Slots { return s.slots }
 // Register offers the number of refusals as a metric.
 func (s *Limits) Register(registry prometheus.Registerer) { registry.MustRegister(s.refused) }
 
-// ForgetProject makes the quotas of a project be read anew when it matters
-// next.
-func (s *Limits) ForgetProject(id models.ProjectID) { s.limits.Drop(string(id)) }
-
-// ForgetOrganization does so for all its projects.
-func (s *Limits) ForgetOrganization(id models.OrganizationID) {
-	s.limits.DropWhere(func(q *projectQuotas) bool { return q.org == id })
+// changed drops the limits that a change affects.
+func (s *Limits) changed(c models.Change) {
+	switch {
+	case c.ProjectID != "":
+		s.limits.Drop(string(c.ProjectID))
+	case c.OrgID != "" && c.SessionID == "":
+		s.limits.DropWhere(func(q *projectQuotas) bool { return q.org == c.OrgID })
+	}
 }
 
 func (s *Limits) readLimits(ctx context.Context, id string) (*projectQuotas, error) {
@@ -278,7 +286,6 @@ func (s *Limits) AdmitProject(ctx context.Context, org models.OrganizationID, id
 func (s *Limits) ProjectGone(ctx context.Context, org models.OrganizationID, id models.ProjectID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
-	s.ForgetProject(id)
 	if s.c.Exclusive || !s.c.Plans.LimitProjects() {
 		return // there is none
 	}

@@ -12,6 +12,7 @@ import (
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/utils/apikey"
+	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -38,6 +39,8 @@ type KeysConfig struct {
 	KeyAuth  *auth.Keys
 	Hasher   *hashing.Hasher
 	Cursors  *cursor.Codec
+	// Changes hears what every write changed.
+	Changes *bus.Bus[models.Change]
 	// Trail records every change.
 	Trail *audit.Trail
 	Now   func() time.Time
@@ -122,7 +125,7 @@ func (s *Keys) Create(ctx context.Context, actor *models.Principal, id models.Pr
 	if err := s.c.APIKeys.Insert(ctx, &pair.Key); err != nil {
 		return NewKeyPair{}, err
 	}
-	s.c.KeyAuth.ForgetKey(pair.Key.ID, pair.Key.Key)
+	s.c.Changes.Publish(models.KeyChanged(pair.Key.ID, pair.Key.Key))
 	return pair, nil
 }
 
@@ -215,7 +218,7 @@ func (s *Keys) Update(ctx context.Context, actor *models.Principal, project mode
 	}
 	defer entry.End(ctx, &err)
 	after, err = s.c.APIKeys.Update(ctx, actor.Tenant(), project, id, change)
-	s.c.KeyAuth.ForgetKey(id, before.Key)
+	s.c.Changes.Publish(models.KeyChanged(id, before.Key))
 	if change.Ends() && models.IsKind(err, models.KindNotFound) {
 		if _, gone := s.read(ctx, actor, project, id); gone != nil {
 			return models.APIKey{}, gone
@@ -255,7 +258,7 @@ func (s *Keys) Delete(ctx context.Context, actor *models.Principal, project mode
 		}
 	}
 	err = s.c.APIKeys.Remove(ctx, actor.Tenant(), project, id)
-	s.c.KeyAuth.ForgetKey(id, pair.Key)
+	s.c.Changes.Publish(models.KeyChanged(id, pair.Key))
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/paging"
+	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/required"
 )
@@ -24,6 +25,8 @@ type MembersConfig struct {
 	Sessions      *auth.LoginSessions
 	KeyAuth       *auth.Keys
 	Cursors       *cursor.Codec
+	// Changes hears what every write changed.
+	Changes *bus.Bus[models.Change]
 	// Trail records every change.
 	Trail *audit.Trail
 	Now   func() time.Time
@@ -119,7 +122,7 @@ func (s *Members) ChangeRole(ctx context.Context, actor *models.Principal, id mo
 		}
 		return s.setMembers(ctx, &org, without(org.OwnerIDs, user), org.LeavingIDs)
 	})
-	s.c.Sessions.ForgetUser(user)
+	s.c.Changes.Publish(models.UserChanged(user))
 	return member, err
 }
 
@@ -185,7 +188,7 @@ func (s *Members) Remove(ctx context.Context, actor *models.Principal, in Remove
 	}
 	released := database.Released(member.Email, string(member.ID))
 	err = s.c.Users.Remove(ctx, actor.Tenant(), in.OrgID, in.UserID, released, s.c.Now())
-	s.c.Sessions.ForgetUser(in.UserID)
+	s.c.Changes.Publish(models.UserChanged(in.UserID))
 	if err != nil {
 		return err
 	}
@@ -207,6 +210,6 @@ func (s *Members) revokeKeys(ctx context.Context, in RemoveInput) error {
 		return nil
 	}
 	err := s.c.APIKeys.RevokeOf(ctx, in.OrgID, in.UserID)
-	s.c.KeyAuth.ForgetOrganization(in.OrgID)
+	s.c.Changes.Publish(models.OrganizationChanged(in.OrgID))
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -36,6 +37,8 @@ type OrganizationsConfig struct {
 	KeyAuth       *auth.Keys
 	Hasher        *hashing.Hasher
 	Cursors       *cursor.Codec
+	// Changes hears what every write changed.
+	Changes *bus.Bus[models.Change]
 	// Trail records every change.
 	Trail *audit.Trail
 	// Quotas follow the plan.
@@ -193,8 +196,7 @@ func (s *Organizations) Update(ctx context.Context, actor *models.Principal, id 
 	if err != nil {
 		return models.Organization{}, err
 	}
-	s.c.KeyAuth.ForgetOrganization(id)
-	s.c.Quotas.ForgetOrganization(id)
+	s.c.Changes.Publish(models.OrganizationChanged(id))
 	return org, nil
 }
 
@@ -231,8 +233,7 @@ func (s *Organizations) suspend(ctx context.Context, actor *models.Principal, id
 	}
 	defer entry.End(ctx, &err)
 	org, err = s.c.Organizations.Suspend(ctx, actor.Tenant(), id, at, s.c.Now())
-	s.c.KeyAuth.ForgetOrganization(id)
-	s.c.Sessions.ForgetOrganization(id)
+	s.c.Changes.Publish(models.OrganizationChanged(id))
 	return org, err
 }
 
@@ -259,8 +260,7 @@ func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id 
 	if err := s.c.Projects.SoftDeleteOf(ctx, id, now); err != nil {
 		return err
 	}
-	s.c.KeyAuth.ForgetOrganization(id)
-	s.c.Quotas.ForgetOrganization(id)
+	s.c.Changes.Publish(models.OrganizationChanged(id))
 	if err := s.c.Logins.EndOf(ctx, id); err != nil {
 		return err
 	}
@@ -268,8 +268,7 @@ func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id 
 		return err
 	}
 	_, err = s.c.Organizations.SoftDelete(ctx, actor.Tenant(), id, database.Released(org.AdminEmail, string(id)), now)
-	s.c.KeyAuth.ForgetOrganization(id)
-	s.c.Sessions.ForgetOrganization(id)
+	s.c.Changes.Publish(models.OrganizationChanged(id))
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -34,6 +35,8 @@ type ProjectsConfig struct {
 	KeyAuth       *auth.Keys
 	Hasher        *hashing.Hasher
 	Cursors       *cursor.Codec
+	// Changes hears what every write changed.
+	Changes *bus.Bus[models.Change]
 	// Trail records every change.
 	Trail *audit.Trail
 	// Quotas say how many projects an organization may have.
@@ -102,7 +105,7 @@ func (s *Projects) Create(ctx context.Context, actor *models.Principal, in Proje
 	if err := s.c.Projects.Insert(ctx, &project); err != nil {
 		return KeyedProject{}, err
 	}
-	s.c.KeyAuth.ForgetKey(pair.Key.ID, pair.Key.Key)
+	s.c.Changes.Publish(models.KeyChanged(pair.Key.ID, pair.Key.Key))
 	return KeyedProject{Project: project, Key: pair.Key.Key, Secret: pair.Secret}, nil
 }
 
@@ -178,8 +181,7 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 	if err != nil {
 		return models.Project{}, err
 	}
-	s.c.KeyAuth.ForgetProject(id)
-	s.c.Quotas.ForgetProject(id)
+	s.c.Changes.Publish(models.ProjectChanged(id))
 	return project, nil
 }
 
@@ -203,7 +205,7 @@ func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id model
 	if _, err := s.c.Projects.SoftDelete(ctx, actor.Tenant(), id, s.c.Now()); err != nil {
 		return err
 	}
-	s.c.KeyAuth.ForgetProject(id)
+	s.c.Changes.Publish(models.ProjectChanged(id))
 	s.c.Quotas.ProjectGone(ctx, project.OrgID, id)
 	return nil
 }
@@ -252,8 +254,8 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 		return KeyedProject{}, err
 	}
 	rotated, err := s.c.Projects.ReplaceKey(ctx, actor.Tenant(), id, project.PulseAPIKey, pair.Key.Key, now)
-	s.c.KeyAuth.ForgetKey(old.ID, project.PulseAPIKey)
-	s.c.KeyAuth.ForgetProject(id)
+	s.c.Changes.Publish(models.KeyChanged(old.ID, project.PulseAPIKey))
+	s.c.Changes.Publish(models.ProjectChanged(id))
 	if models.IsKind(err, models.KindNotFound) {
 		if err := s.c.APIKeys.Discard(ctx, id, pair.Key.ID); err != nil {
 			return KeyedProject{}, err

@@ -22,8 +22,6 @@ import (
 )
 
 const (
-	// revocationsEvery is how often other replicas' revocations are looked for.
-	revocationsEvery = time.Second
 	// revocationsOverlap is how far back one looks: clocks of replicas differ.
 	revocationsOverlap = 10 * time.Second
 	// revocationsRead is how many are read at a time.
@@ -186,16 +184,11 @@ func (s *Revocations) remember(v *models.Revocation) {
 	}
 }
 
-// Run keeps the memory up to date until ctx ends.
-func (s *Revocations) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := s.load(ctx); err != nil && ctx.Err() == nil {
-			s.c.Log.Warn().Err(err).Msg("revocations of other replicas are not known")
-		}
-		s.forget(s.c.Now())
-		metering.Sleep(ctx, revocationsEvery)
-	}
-	return nil
+// Refresh brings the memory up to date with what other processes revoked, and
+// drops what has expired.
+func (s *Revocations) Refresh(ctx context.Context) error {
+	defer s.forget(s.c.Now())
+	return s.load(ctx)
 }
 
 // load reads what was revoked since it was read last.

@@ -17,11 +17,11 @@ const (
 )
 
 const (
-	// keyRandom and secretRandom are how many random base62 characters make
+	// keyRandom and secretRandom are the numbers of random base62 characters for
 	// at least 128 and 256 bits: 62²² > 2¹²⁸, 62⁴³ > 2²⁵⁶.
 	keyRandom    = 22
 	secretRandom = 43
-	// checksumLength is that of a CRC-32 in base62: 62⁶ > 2³².
+	// checksumLength fits a CRC-32 in base62: 62⁶ > 2³².
 	checksumLength = 6
 	hintLength     = 4
 	base62         = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -33,8 +33,8 @@ const (
 	SecretLength = len(SecretPrefix) + secretRandom + checksumLength
 )
 
-// Generate makes a pair of a public key and its secret. An error means that
-// the system has no randomness.
+// Generate returns a publishable key and its secret. An error means that the
+// system has no randomness.
 func Generate() (key string, confidential secret.Value, err error) {
 	key, err = generate(rand.Reader, KeyPrefix, keyRandom)
 	if err != nil {
@@ -47,15 +47,15 @@ func Generate() (key string, confidential secret.Value, err error) {
 	return key, secret.New(text), nil
 }
 
-// IsKey tells whether s has the form of a public key, checksum included. It
-// says nothing about whether the key exists.
+// IsKey reports whether s has the form of a publishable key, checksum included.
+// It does not report whether the key exists.
 func IsKey(s string) bool { return wellFormed(s, KeyPrefix, KeyLength) }
 
-// IsSecret tells whether s has the form of a secret, checksum included.
+// IsSecret reports whether s has the form of a secret, checksum included.
 func IsSecret(s string) bool { return wellFormed(s, SecretPrefix, SecretLength) }
 
-// Hint gives the last four characters of a secret, by which people tell theirs
-// apart; "" of anything shorter than a secret.
+// Hint returns the last four characters of a secret, by which people recognise
+// it; "" for anything shorter than a secret.
 func Hint(confidential secret.Value) string {
 	text := confidential.Reveal()
 	if len(text) < SecretLength {
@@ -64,8 +64,8 @@ func Hint(confidential secret.Value) string {
 	return text[len(text)-hintLength:]
 }
 
-// generate draws every character by itself and evenly: of the 256 values of a
-// byte the last 8 are drawn again, because 62 does not divide them.
+// generate draws each character independently and uniformly: it rejects the
+// last 8 of the 256 values of a byte, because 62 does not divide 256.
 func generate(random io.Reader, prefix string, count int) (string, error) {
 	const even = 256 - 256%len(base62)
 	out := make([]byte, 0, len(prefix)+count+checksumLength)
@@ -101,9 +101,8 @@ func wellFormed(s, prefix string, length int) bool {
 }
 
 // checksum is CRC-32 (IEEE 802.3) in base62, the most significant character
-// first, padded with '0'. It steps through the standard library's table by
-// itself, because handing a string to crc32.Update would copy it to the heap
-// on every request.
+// first, padded with '0'. It reads the standard library's table itself, because
+// crc32.Update would copy the string to the heap on every request.
 func checksum(s string) (out [checksumLength]byte) {
 	crc := ^uint32(0)
 	for i := range len(s) {

@@ -59,7 +59,7 @@ func TestTheChecksumIsTheStandardCRC32(t *testing.T) {
 	}
 }
 
-func TestEveryMistypedCharacterIsNoticed(t *testing.T) {
+func TestEveryMistypedCharacterIsDetected(t *testing.T) {
 	key, confidential := pair(t)
 	for i := range key {
 		for c := range 256 {
@@ -89,7 +89,7 @@ func TestEveryMistypedCharacterIsNoticed(t *testing.T) {
 	}
 }
 
-func TestEveryCharacterIsDrawnEvenly(t *testing.T) {
+func TestCharactersAreDrawnUniformly(t *testing.T) {
 	// Of the 256 values of a byte, 248 stand for the 62 characters, four for
 	// each; the last eight must be drawn again, or '0' to '7' would show more.
 	random := bytes.Repeat([]byte{248, 249, 250, 251, 252, 253, 254, 255}, 8)
@@ -116,7 +116,7 @@ func TestPairsDoNotRepeat(t *testing.T) {
 	}
 }
 
-func TestNoPairIsMadeWithoutRandomness(t *testing.T) {
+func TestGenerationFailsWithoutRandomness(t *testing.T) {
 	lost := errors.New("gone")
 	if text, err := generate(iotest.ErrReader(lost), KeyPrefix, keyRandom); !errors.Is(err, lost) || text != "" {
 		t.Fatalf("got %q, %v", text, err)

@@ -1,14 +1,13 @@
-// Package apikey makes and recognises the key pairs of projects: the public
-// "pulse_key_…" and the confidential "pulse_secret_…".
+// Package apikey generates and recognises API key pairs: the publishable key
+// "pulse_key_…" and its secret "pulse_secret_…".
 //
-// It does not own how secrets are hashed or remembered (utils/hashing), nor
-// who may use a key (services).
+// It does not own the hashing or storage of secrets, or authorization.
 //
 // The form follows what GitHub published on its tokens
 // (https://github.blog/engineering/behind-githubs-new-authentication-token-formats/):
 // a prefix that secret scanners find, random base62 characters, and a CRC-32
-// of all that, so that a mistyped key is refused without asking the database.
+// of both, so that a mistyped key is refused without a database query.
 //
-// Invariants: a checksum proves that nothing was mistyped, never that a key
-// exists; one text form only is valid for a key.
+// Invariants: a valid checksum means that nothing was mistyped, not that a key
+// exists; a key has one valid text form.
 package apikey

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// MaxLength is the most characters a cursor has.
+	// MaxLength is the greatest length of a cursor, in characters.
 	MaxLength = 512
-	// MaxContent is the most bytes that parts may have together, counting two
-	// more for each: what fits MaxLength beside the tag.
+	// MaxContent is the greatest total length of the parts, in bytes, counting
+	// two more for each: what fits into MaxLength beside the tag.
 	MaxContent = MaxLength/4*3 - tagSize
 
 	// tagSize is that of the authentication tag: HMAC-SHA-256 cut to 128 bits,
@@ -21,22 +21,21 @@ const (
 	tagSize = 16
 )
 
-// ErrInvalid is the one answer to every text that is not a cursor of that
-// scope.
+// ErrInvalid is the error for every text that is not a cursor of the scope.
 var ErrInvalid = errors.New("cursor: invalid")
 
-// Codec makes and reads cursors under one key. It is safe for concurrent use.
+// Codec encodes and decodes cursors under one key. It is safe for concurrent use.
 type Codec struct {
 	key []byte
 }
 
-// New makes a Codec of a key (secret.Derive makes one). Cursors last as long
-// as the key does.
+// New returns a Codec under a key (see secret.Derive). Another key invalidates
+// its cursors.
 func New(key []byte) *Codec { return &Codec{key: append([]byte(nil), key...)} }
 
-// Encode makes a cursor of parts. The scope names the list and the tenant it
-// was given to and does not stand in the cursor. Parts beyond MaxContent are a
-// programming error and panic: such a cursor could never be read.
+// Encode returns a cursor of parts. The scope names the list and the tenant; it
+// is authenticated but not contained in the cursor. Parts beyond MaxContent are
+// a programming error and panic: such a cursor could not be decoded.
 func (c *Codec) Encode(scope string, parts ...string) string {
 	raw := make([]byte, tagSize, tagSize+64)
 	for _, part := range parts {
@@ -50,9 +49,10 @@ func (c *Codec) Encode(scope string, parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// Decode gives the parts Encode was given for the same scope, or ErrInvalid.
+// Decode returns the parts that Encode was given for the same scope, or
+// ErrInvalid.
 func (c *Codec) Decode(scope, cursor string) ([]string, error) {
-	// Go's base64 would skip line breaks; one text only is a cursor.
+	// Go's base64 skips line breaks, but a cursor has one valid text.
 	if len(cursor) > MaxLength || strings.ContainsAny(cursor, "\r\n") {
 		return nil, ErrInvalid
 	}
@@ -74,7 +74,7 @@ func (c *Codec) Decode(scope, cursor string) ([]string, error) {
 }
 
 // tag authenticates the payload and its scope; the scope's length comes first,
-// so that no two pairs read the same.
+// so that different pairs have different inputs.
 func (c *Codec) tag(scope string, payload []byte) []byte {
 	mac := hmac.New(sha256.New, c.key)
 	input := binary.AppendUvarint(make([]byte, 0, len(scope)+len(payload)+binary.MaxVarintLen64), uint64(len(scope)))

@@ -11,7 +11,7 @@ import (
 
 func codec() *cursor.Codec { return cursor.New([]byte("a key of a test, 32 bytes long..")) }
 
-func TestACursorGivesItsPartsBack(t *testing.T) {
+func TestDecodeReturnsThePartsOfEncode(t *testing.T) {
 	for _, parts := range [][]string{nil, {""}, {"prj_1"}, {"", "", ""}, {"2026-01-01T00:00:00Z", "evt_1"}, {"a\x00b", "é|{}"}, {strings.Repeat("x", 360)}} {
 		text := codec().Encode("projects|org_1", parts...)
 		if len(text) > cursor.MaxLength {
@@ -36,7 +36,7 @@ func TestACursorOfAnotherTenantOrListIsRefused(t *testing.T) {
 	}
 }
 
-func TestScopeAndPartsCanNotBeShiftedIntoEachOther(t *testing.T) {
+func TestScopeAndPartsCannotBeShiftedIntoEachOther(t *testing.T) {
 	if codec().Encode("a", "b", "c") == codec().Encode("a", "b\x01c") || codec().Encode("ab", "c") == codec().Encode("a", "bc") {
 		t.Fatal("two different cursors look the same")
 	}
@@ -63,7 +63,7 @@ func TestAnAlteredCursorIsRefused(t *testing.T) {
 	}
 }
 
-func TestPartsThatFitNoCursorAreAProgrammingError(t *testing.T) {
+func TestPartsBeyondTheMaximumAreAProgrammingError(t *testing.T) {
 	defer func() {
 		if recover() == nil {
 			t.Error("a cursor was made that can not be read")

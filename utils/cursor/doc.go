@@ -1,11 +1,11 @@
-// Package cursor turns the place where a page of a list ended into an opaque
-// text, and back.
+// Package cursor encodes the position where a page of a list ended as an opaque
+// text, and decodes it.
 //
-// It does not own what stands in a cursor or how a list is sorted (services),
-// nor what a caller is told about a bad one.
+// It does not own the content of cursors, the order of lists or the answer to an
+// invalid cursor.
 //
-// Invariants: only a text that Encode made under the same key for the same
-// scope is decoded, so that neither a caller's invention nor another tenant's
-// or another list's cursor reaches a query; decoding reads no more than
-// MaxLength characters. A cursor is authentic, not confidential.
+// Invariants: Decode accepts only what Encode returned under the same key for
+// the same scope, so that no forged cursor, and none of another tenant or list,
+// reaches a query; it reads at most MaxLength characters. A cursor is
+// authenticated, not encrypted.
 package cursor

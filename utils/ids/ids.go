@@ -10,21 +10,21 @@ import (
 // bodyLength is that of a UUID in canonical text form (RFC 9562, section 4).
 const bodyLength = 36
 
-// New makes an id with that prefix. Ids of one process are strictly ascending.
-// It panics only where the operating system has no randomness to give, which
+// New generates an id with that prefix. Ids of one process are strictly
+// ascending. It panics only if the operating system has no randomness, which
 // crypto/rand itself treats as fatal.
 func New(prefix string) string {
 	return prefix + uuid.Must(uuid.NewV7()).String()
 }
 
-// Valid tells whether id is the prefix followed by a UUIDv7 exactly as New
+// Valid reports whether id is the prefix followed by a UUIDv7 exactly as New
 // writes it. Upper case, braces, other versions and other variants are refused.
 func Valid(prefix, id string) bool {
 	return len(id) == len(prefix)+bodyLength && strings.HasPrefix(id, prefix) && validBody(id[len(prefix):])
 }
 
-// Time gives the millisecond in UTC at which an id with any prefix was made.
-// ok is false where id does not end in a UUIDv7 as New writes it.
+// Time returns when an id with any prefix was generated, in UTC, to the
+// millisecond. ok is false if id does not end in a UUIDv7 as New writes it.
 func Time(id string) (at time.Time, ok bool) {
 	if len(id) < bodyLength {
 		return time.Time{}, false

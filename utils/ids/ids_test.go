@@ -11,7 +11,7 @@ import (
 	"pulse-control-plane/utils/ids"
 )
 
-func TestIdsOfOneProcessSortInTheOrderTheyWereMade(t *testing.T) {
+func TestIdsOfOneProcessSortByCreation(t *testing.T) {
 	made := make([]string, 10_000)
 	for i := range made {
 		made[i] = ids.New("prj_")
@@ -21,7 +21,7 @@ func TestIdsOfOneProcessSortInTheOrderTheyWereMade(t *testing.T) {
 	}
 }
 
-func TestANewIDIsValidUnderItsOwnPrefixOnly(t *testing.T) {
+func TestANewIDIsValidOnlyUnderItsPrefix(t *testing.T) {
 	id := ids.New("org_")
 	if !ids.Valid("org_", id) {
 		t.Fatalf("%q is not valid", id)
@@ -55,7 +55,7 @@ func TestOnlyTheCanonicalTextOfAUUIDv7IsValid(t *testing.T) {
 	}
 }
 
-func TestTheTimeOfAnIDIsWhenItWasMade(t *testing.T) {
+func TestTheTimeOfAnIDIsItsCreation(t *testing.T) {
 	before := time.Now().Truncate(time.Millisecond)
 	at, ok := ids.Time(ids.New("evt_"))
 	if !ok || at.Before(before) || at.After(time.Now()) || at.Location() != time.UTC {
@@ -78,7 +78,7 @@ func TestCheckingAnIDAllocatesNothing(t *testing.T) {
 	}
 }
 
-func FuzzAValidIDIsWhatTheUUIDLibraryWrites(f *testing.F) {
+func FuzzEveryValidIDIsCanonicalToTheUUIDLibrary(f *testing.F) {
 	f.Add(ids.New("prj_"))
 	f.Add("prj_01981E8A-7b2c-7def-8abc-0123456789ab")
 	f.Fuzz(func(t *testing.T, id string) {

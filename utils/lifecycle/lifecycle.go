@@ -9,16 +9,15 @@ import (
 	"time"
 )
 
-// Life is everything that runs and everything that must be closed. Register
-// from one goroutine, each closer on the line after what it closes was opened;
-// then Run.
+// Life holds the servers, workers and closers of a process. Register them from
+// one goroutine, each closer right after what it closes was opened; then Run.
 type Life struct {
-	// Grace is how long servers together may take to finish the requests under
-	// way, and then again workers, and then each closer.
+	// Grace bounds each step of a shutdown: all servers together, then all
+	// workers together, then each closer.
 	Grace time.Duration
-	// Notice is how long servers go on taking requests after the drains were
-	// called, for load balancers to see that readiness is off; zero is not at
-	// all.
+	// Notice is how long servers continue to accept requests after the drains
+	// were called, so that load balancers see that readiness is off. A failure
+	// skips it.
 	Notice time.Duration
 
 	drains  []func()
@@ -39,36 +38,36 @@ type server struct {
 	shutdown func(context.Context) error
 }
 
-// OnDrain is called first when the end begins, before requests are refused.
+// OnDrain registers a function that is called first at shutdown, before
+// servers stop accepting requests.
 func (l *Life) OnDrain(f func()) { l.drains = append(l.drains, f) }
 
-// Server serves until shutdown is called, which waits for the requests under
-// way until its context ends. One whose serve returns an error before that
-// ends the process.
+// Server registers a server: serve runs until shutdown is called, which waits
+// for the requests under way until its context ends. An error of serve before
+// that ends the process.
 func (l *Life) Server(name string, serve func() error, shutdown func(context.Context) error) {
 	l.servers = append(l.servers, server{name, serve, shutdown})
 }
 
-// Worker runs until its context ends, which is when no request is under way
-// any more. One that returns an error, or panics, before that ends the
-// process; one that returns nil has done its work.
+// Worker registers a worker: run ends when its context does, after the last
+// request. An error or panic before that ends the process; nil means that the
+// work is done.
 func (l *Life) Worker(name string, run func(context.Context) error) {
 	l.workers = append(l.workers, part{name, run})
 }
 
-// Closer is called when all servers and workers have ended, the last one
-// registered first.
+// Closer registers a function that is called after all servers and workers have
+// ended, the last registered first.
 func (l *Life) Closer(name string, f func(context.Context) error) {
 	l.closers = append(l.closers, part{name, f})
 }
 
-// Run starts everything and returns when ctx ends or something fails, after
-// all was taken down. It returns every error there was, each with the name it
-// was registered under.
+// Run starts everything, and shuts it down when ctx ends or something fails. It
+// returns every error, each with the name it was registered under.
 func (l *Life) Run(ctx context.Context) error {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	// Room for all, so that nobody waits to be heard.
+	// Room for all, so that no sender blocks.
 	failed := make(chan error, len(l.servers)+len(l.workers))
 	workers := l.startWorkers(work, failed)
 	for _, s := range l.servers {
@@ -88,15 +87,19 @@ func (l *Life) Run(ctx context.Context) error {
 	for _, drain := range l.drains {
 		drain()
 	}
-	if len(l.servers) > 0 {
-		time.Sleep(l.Notice)
+	if len(l.servers) > 0 && len(errs) == 0 {
+		select {
+		case <-time.After(l.Notice):
+		case err := <-failed:
+			errs = append(errs, err)
+		}
 	}
 	errs = append(errs, l.shutdown(ctx))
 	stopWork()
 	errs = append(errs, workers.wait(l.Grace), l.Close(ctx))
 	for {
 		select {
-		case err := <-failed: // on the way out
+		case err := <-failed: // during the shutdown
 			errs = append(errs, err)
 		default:
 			return errors.Join(errs...)
@@ -104,8 +107,8 @@ func (l *Life) Run(ctx context.Context) error {
 	}
 }
 
-// Close closes everything not closed yet; call it instead of Run when starting
-// failed.
+// Close calls every closer that was not called yet. Call it instead of Run when
+// starting failed.
 func (l *Life) Close(ctx context.Context) error {
 	var errs []error
 	closers := l.closers
@@ -116,7 +119,7 @@ func (l *Life) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// shutdown lets all servers drain at once, so that the grace is for all.
+// shutdown drains all servers at once, so that they share one grace.
 func (l *Life) shutdown(ctx context.Context) error {
 	done := make(chan error)
 	for _, s := range l.servers {
@@ -129,15 +132,15 @@ func (l *Life) shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// bounded gives one step its grace, whatever became of ctx.
+// bounded runs one step within its grace, even if ctx has ended.
 func (l *Life) bounded(ctx context.Context, p part) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.Grace)
 	defer cancel()
 	return p.guarded(ctx)
 }
 
-// guarded names an error and makes one of a panic, so that the rest still ends
-// in order.
+// guarded adds the name to an error and turns a panic into one, so that the
+// shutdown continues.
 func (p part) guarded(ctx context.Context) (err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {

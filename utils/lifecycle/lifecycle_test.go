@@ -61,7 +61,7 @@ func serving(life *lifecycle.Life, d *diary, request time.Duration) {
 
 var errBroken = errors.New("broken")
 
-func TestTheEndComesInOrder(t *testing.T) {
+func TestShutdownRunsItsStepsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		life, d := lifecycle.Life{Grace: 5 * time.Second, Notice: time.Second}, &diary{}
 		life.Closer("database", d.step("database closed"))
@@ -82,7 +82,7 @@ func TestTheEndComesInOrder(t *testing.T) {
 	})
 }
 
-func TestARequestThatTakesLongerThanTheGraceHoldsNothingUp(t *testing.T) {
+func TestARequestLongerThanTheGraceDoesNotBlockTheShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		life, d := lifecycle.Life{Grace: 5 * time.Second}, &diary{}
 		life.Closer("database", d.step("database closed"))
@@ -130,7 +130,7 @@ func TestAWorkerThatFailsOrPanicsEndsTheProcessInOrder(t *testing.T) {
 	}
 }
 
-func TestAWorkerThatIsDoneEndsNobodyElse(t *testing.T) {
+func TestAWorkerThatIsDoneLeavesTheRestRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		life, d := lifecycle.Life{Grace: 5 * time.Second}, &diary{}
 		life.Worker("brief", d.step("brief done"))
@@ -145,7 +145,7 @@ func TestAWorkerThatIsDoneEndsNobodyElse(t *testing.T) {
 	})
 }
 
-func TestAServerThatCanNotGoOnEndsTheProcess(t *testing.T) {
+func TestAServerThatFailsEndsTheProcess(t *testing.T) {
 	life, d := lifecycle.Life{Grace: 5 * time.Second}, &diary{}
 	life.Closer("database", d.step("database closed"))
 	life.Server("http", func() error { return errBroken }, d.step("shut down"))
@@ -155,7 +155,7 @@ func TestAServerThatCanNotGoOnEndsTheProcess(t *testing.T) {
 	d.expect(t, "shut down", "database closed")
 }
 
-func TestAWorkerThatDoesNotFinishIsNamedAndLeftBehind(t *testing.T) {
+func TestAWorkerThatDoesNotFinishIsNamedAndAbandoned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		life, d := lifecycle.Life{Grace: 5 * time.Second}, &diary{}
 		stuck := make(chan struct{})
@@ -174,7 +174,7 @@ func TestAWorkerThatDoesNotFinishIsNamedAndLeftBehind(t *testing.T) {
 	})
 }
 
-func TestACloserThatHangsFailsOrPanicsKeepsNoOtherFromBeingCalled(t *testing.T) {
+func TestEveryCloserIsCalledWhenAnotherHangsFailsOrPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		life, d := lifecycle.Life{Grace: 5 * time.Second}, &diary{}
 		life.Closer("database", d.step("database closed"))
@@ -191,7 +191,7 @@ func TestACloserThatHangsFailsOrPanicsKeepsNoOtherFromBeingCalled(t *testing.T) 
 	})
 }
 
-func TestAStartThatFailsHalfWayClosesWhatWasOpenedOnce(t *testing.T) {
+func TestAFailedStartClosesEverythingThatWasOpenedOnce(t *testing.T) {
 	life, d := lifecycle.Life{Grace: 5 * time.Second}, &diary{}
 	life.Closer("database", d.step("database closed"))
 	life.Closer("cache", d.step("cache closed"))

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// crew is the workers that have not returned yet.
+// crew holds the workers that have not returned yet.
 type crew struct {
 	mu      sync.Mutex
 	running map[int]string // names, by the order of registration
 	gone    chan struct{}  // closed when the last has returned
 }
 
-// startWorkers runs every worker in a goroutine of its own and reports those
-// that fail, except by nothing but the end of ctx.
+// startWorkers runs every worker in a goroutine and reports errors that come
+// before ctx ends.
 func (l *Life) startWorkers(ctx context.Context, failed chan<- error) *crew {
 	c := &crew{running: map[int]string{}, gone: make(chan struct{})}
 	for i, w := range l.workers {
@@ -29,7 +29,7 @@ func (l *Life) startWorkers(ctx context.Context, failed chan<- error) *crew {
 	}
 	for i, w := range l.workers {
 		go func() {
-			// Told before the worker counts as gone, so that it is heard.
+			// Sent before the worker counts as gone, so that Run receives it.
 			if err := w.guarded(ctx); err != nil && ctx.Err() == nil {
 				failed <- err
 			}
@@ -47,8 +47,7 @@ func (c *crew) left(i int) {
 	}
 }
 
-// wait gives the workers that long to return; its error names those that did
-// not.
+// wait waits for the workers to return; its error names those that did not.
 func (c *crew) wait(most time.Duration) error {
 	timer := time.NewTimer(most)
 	defer timer.Stop()

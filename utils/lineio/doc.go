@@ -1,11 +1,9 @@
-// Package lineio owns a writer for logs that are written on the path of every
-// request: lines are collected in memory and written together, at most a few
-// hundredths of a second later. It does not own what a line is or says.
+// Package lineio batches the lines of a log: they are collected in memory and
+// written together, at most Delay later. It does not own the format of a line.
 //
-// Invariants: lines come out whole, in the order they came in; none is dropped
-// (when the buffer is full, writers wait for the disk); what is urgent is
-// written, with all before it, before the call returns; an error of the
-// underlying writer costs the lines it was given and no later ones. What the
-// process has not written when it is killed with SIGKILL is lost: at most what
-// came within the delay, none of it urgent.
+// Invariants: lines are written whole and in order; none is dropped (when the
+// buffer is full, callers wait for the underlying writer); an urgent line is
+// written, with all lines before it, before the call returns; a failed write
+// loses the lines of its batch and no later ones. SIGKILL loses the lines that
+// wait, which are at most Delay old and not urgent.
 package lineio

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Delay is the longest a line waits in memory while the underlying writer
+// Delay is how long a line waits in memory at most, while the underlying writer
 // keeps up.
 const Delay = 20 * time.Millisecond
 
-// most is how many bytes wait before writers do.
+// most is how many bytes are buffered before callers wait.
 const most = 256 << 10
 
-// Writer collects lines for another writer. It is safe for concurrent use.
-// Make one with New, and Close it.
+// Writer batches lines for another writer. It is safe for concurrent use. New
+// makes one; its user calls Flush at the end.
 type Writer struct {
 	to io.Writer
 
@@ -22,15 +22,14 @@ type Writer struct {
 	// lines wait to be written; spare is the buffer of the batch before.
 	lines, spare []byte
 	timer        *time.Timer
-	waiting      bool // the timer runs
+	waiting      bool // the timer is running
 
-	// writing is held while the underlying writer has a batch, so that batches
-	// keep their order. It is taken before mu.
+	// writing is held during a write, so that batches keep their order. It is
+	// locked before mu.
 	writing sync.Mutex
 }
 
-// New makes a Writer for an underlying one, to which it gives one batch at a
-// time.
+// New returns a Writer over an underlying one, which gets one batch at a time.
 func New(to io.Writer) *Writer {
 	w := &Writer{to: to}
 	w.timer = time.AfterFunc(time.Hour, func() { _ = w.Flush() })
@@ -38,8 +37,8 @@ func New(to io.Writer) *Writer {
 	return w
 }
 
-// Write takes one line or more. Only where the buffer is full does it wait for
-// the underlying writer, and return its error.
+// Write takes one or more lines. Only when the buffer is full does it wait for
+// the underlying writer and return its error.
 func (w *Writer) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	w.lines = append(w.lines, line...)
@@ -55,7 +54,7 @@ func (w *Writer) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Urgent writes a line, and all that came before it, before it returns.
+// Urgent writes a line, and all lines before it, before it returns.
 func (w *Writer) Urgent(line []byte) (int, error) {
 	w.mu.Lock()
 	w.lines = append(w.lines, line...)
@@ -63,8 +62,8 @@ func (w *Writer) Urgent(line []byte) (int, error) {
 	return len(line), w.Flush()
 }
 
-// Flush writes what has come so far. The error is the underlying writer's; the
-// lines it was given are not tried again.
+// Flush writes all waiting lines. The error is the underlying writer's; the
+// lines of a failed write are lost.
 func (w *Writer) Flush() error {
 	w.writing.Lock()
 	defer w.writing.Unlock()
@@ -83,7 +82,7 @@ func (w *Writer) Flush() error {
 	return err
 }
 
-// keep puts a written batch's memory aside for the one after the next.
+// keep reuses a written batch's memory for the batch after the next.
 func (w *Writer) keep(batch []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -63,7 +63,7 @@ func TestLinesAreWrittenTogetherAfterTheDelay(t *testing.T) {
 	})
 }
 
-func TestAnUrgentLineIsWrittenBeforeTheCallReturnsWithAllBeforeIt(t *testing.T) {
+func TestUrgentWritesItsLineAndAllBeforeItBeforeItReturns(t *testing.T) {
 	var s sink
 	w := lineio.New(&s)
 	write(t, w, "before\n")
@@ -75,7 +75,7 @@ func TestAnUrgentLineIsWrittenBeforeTheCallReturnsWithAllBeforeIt(t *testing.T) 
 	}
 }
 
-func TestNoLineOfManyWritersIsLostTornOrOutOfOrder(t *testing.T) {
+func TestConcurrentLinesAreNeitherLostNorTornNorReordered(t *testing.T) {
 	var s sink
 	w := lineio.New(&s)
 	const writers, lines = 16, 2000 // more than the buffer holds
@@ -118,7 +118,7 @@ func TestNoLineOfManyWritersIsLostTornOrOutOfOrder(t *testing.T) {
 	}
 }
 
-func TestAFailedWriteCostsItsLinesAndNoLaterOnes(t *testing.T) {
+func TestAFailedWriteLosesItsLinesAndNoLaterOnes(t *testing.T) {
 	s := sink{fail: errors.New("disk full")}
 	w := lineio.New(&s)
 	write(t, w, "lost\n")

@@ -1,10 +1,9 @@
-// Package passwords tells the passwords that everybody tries first.
+// Package passwords recognises common passwords.
 //
-// It owns the list and the one disguise it sees through, digits after a word.
-// It does not hash, and it does not judge strength beyond that: length is the
-// request's rule, and NIST SP 800-63B (5.1.1.2) asks for a list of common
-// values and against rules about character classes.
+// It owns the list of common passwords and recognises them also with digits or
+// signs appended. It does not hash, and it does not rate strength: NIST SP
+// 800-63B (5.1.1.2) requires a check against a list of common values and advises
+// against rules about character classes.
 //
-// Invariant: a password is never kept, logged or compared anywhere but here in
-// memory.
+// Invariant: a password is never kept or logged.
 package passwords

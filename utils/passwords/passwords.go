@@ -14,14 +14,15 @@ import (
 //go:embed common.txt
 var common string
 
-// maxSuffix is how many digits and signs after a listed word do not hide it:
-// guessing tools append all of the usual ones ("password123!").
+// maxSuffix is how many digits and signs after a listed word are ignored:
+// guessing tools append the usual ones ("password123!").
 const maxSuffix = 5
 
-// List tells common passwords. Build it once; it is safe for concurrent use.
+// List recognises common passwords. New builds it, once; it is safe for
+// concurrent use.
 type List struct{ words map[string]struct{} }
 
-// New reads the list.
+// New reads the embedded list.
 func New() *List {
 	l := &List{words: make(map[string]struct{}, 1100)}
 	for word := range strings.Lines(common) {
@@ -30,8 +31,8 @@ func New() *List {
 	return l
 }
 
-// Common tells whether a password is on the list in any case, or a word of the
-// list with a few digits and signs after it.
+// Common reports whether a password is on the list, in upper or lower case, or
+// is a listed word with at most five digits and signs after it.
 func (l *List) Common(password string) bool {
 	folded := strings.ToLower(strings.TrimSpace(password))
 	if _, ok := l.words[folded]; ok {

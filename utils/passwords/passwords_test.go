@@ -19,7 +19,7 @@ func TestTheThousandMostCommonPasswordsAreCommonInAnyCase(t *testing.T) {
 	}
 }
 
-func TestWhatGuessingToolsMakeOfACommonPasswordIsCommon(t *testing.T) {
+func TestACommonPasswordWithAUsualSuffixIsCommon(t *testing.T) {
 	l := New()
 	for _, password := range []string{
 		"Password2024!", "password123", "Qwertyuiop", "0123456789", "1234567890", " password1234 ",
@@ -30,7 +30,7 @@ func TestWhatGuessingToolsMakeOfACommonPasswordIsCommon(t *testing.T) {
 	}
 }
 
-func TestAPasswordNobodyTriesFirstIsNotCommon(t *testing.T) {
+func TestAnUnlistedPasswordIsNotCommon(t *testing.T) {
 	l := New()
 	for _, password := range []string{
 		"correct horse battery staple", "vT9#kd0_qLw2", "monkey84019284710293", "Tr0ub4dor&3x", "ein langer Satz", "xxxxxxxxxx", "пароль-не-из-списка",

@@ -2,13 +2,11 @@
 // by the generic cell rate algorithm (GCRA, ITU-T I.371): one timestamp a key,
 // no windows that begin or end, no timers.
 //
-// It does not own which key a request is counted under, nor the headers an
-// answer carries (middleware).
+// It does not own the choice of keys or the headers of responses.
 //
-// Invariants: a key is let through at most limit times at once, and after that
-// once every minute/limit; a refused request costs nothing; no more keys are
-// remembered than there is room for. When there are more, the one unused
-// longest is forgotten and starts afresh: the limiter then errs on the side of
-// letting through. Counts are those of this process, or with Shared those of
-// every process that shares a Redis.
+// Invariants: a key gets at most limit requests at once, and after that one every
+// minute/limit; a refused request costs nothing; the number of keys is bounded:
+// beyond it the key unused longest is forgotten and starts with its full limit.
+// Counts are per process, or with Shared common to all processes that share a
+// Redis.
 package ratelimit

@@ -7,22 +7,23 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// PerMinute is a number of requests a minute, which is also how many may come
-// at once. Zero or less means no limit.
+// PerMinute is a number of requests a minute, which is also the largest burst.
+// Zero or less means no limit.
 type PerMinute int
 
-// Decision is what a limiter says of one request.
+// Decision is a limiter's answer to one request.
 type Decision struct {
 	Allowed bool
-	// Limit is the limit that applied; 0 when there is none, and then the
-	// fields below say nothing.
+	// Limit is the limit that applied; 0 without a limit, when the fields below
+	// have no meaning.
 	Limit int
-	// Remaining is how many more requests would be let through right now.
+	// Remaining is how many more requests are allowed right now.
 	Remaining int
-	// ResetAfter is how long until Remaining is Limit again if nothing comes.
+	// ResetAfter is how long until Remaining equals Limit without further
+	// requests.
 	ResetAfter time.Duration
-	// RetryAfter is, of a refused request, how long until one would be let
-	// through; otherwise 0.
+	// RetryAfter is how long until the next request is allowed, after a refused
+	// one; otherwise 0.
 	RetryAfter time.Duration
 }
 
@@ -33,12 +34,12 @@ type Limiter struct {
 
 	mu sync.Mutex
 	// arrivals holds for each key GCRA's theoretical arrival time, counted
-	// from start: when the key will have paid for all it was let through. By
-	// pointer, so that a warm key is looked up once and nothing is allocated.
+	// from start: when the key has its full limit again. By pointer, so that a
+	// known key needs one lookup and no allocation.
 	arrivals *simplelru.LRU[string, *time.Duration]
 }
 
-// New makes a Limiter that remembers at most capacity keys (at least one).
+// New returns a Limiter of at most capacity keys (at least one).
 func New(capacity int, clock func() time.Time) *Limiter {
 	arrivals, err := simplelru.NewLRU[string, *time.Duration](max(1, capacity), nil)
 	if err != nil {
@@ -47,20 +48,19 @@ func New(capacity int, clock func() time.Time) *Limiter {
 	return &Limiter{clock: clock, start: clock(), arrivals: arrivals}
 }
 
-// Allow counts one request under the key, unless it is refused. The same key
-// may come with another limit later; what it was let through stays counted.
+// Allow counts one request under the key, unless it is refused. The limit of a
+// key can change between calls; counted requests stay counted.
 func (l *Limiter) Allow(key string, limit PerMinute) Decision {
 	if limit <= 0 {
 		return Decision{Allowed: true}
 	}
-	// A limit beyond one a nanosecond can not be told from that.
+	// The finest interval is a nanosecond.
 	interval := max(1, time.Minute/time.Duration(limit))
 	window := interval * time.Duration(limit)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// Sub keeps to the monotonic clock: setting the wall clock back locks
-	// nobody out.
+	// Sub uses the monotonic clock: setting the wall clock back refuses nothing.
 	now := l.clock().Sub(l.start)
 	arrival, known := l.arrivals.Get(key)
 	due := now

@@ -19,7 +19,7 @@ func limiter(capacity int) (*Limiter, *fixedClock) {
 	return New(capacity, clock.now), clock
 }
 
-func TestALimitIsLetThroughAtOnceAndNotOneMore(t *testing.T) {
+func TestABurstOfTheLimitIsAllowedAndNotOneMore(t *testing.T) {
 	for _, limit := range []PerMinute{1, 7, 100, 1000, 10_000} {
 		l, _ := limiter(10)
 		for i := range int(limit) {
@@ -34,7 +34,7 @@ func TestALimitIsLetThroughAtOnceAndNotOneMore(t *testing.T) {
 	}
 }
 
-func TestAfterABurstRequestsAreLetThroughEvenly(t *testing.T) {
+func TestAfterABurstRequestsAreAllowedAtEvenIntervals(t *testing.T) {
 	l, clock := limiter(10)
 	for range 100 {
 		l.Allow("k", 100)
@@ -51,7 +51,7 @@ func TestAfterABurstRequestsAreLetThroughEvenly(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsExactlyWhenTheNextRequestIsLetThrough(t *testing.T) {
+func TestRetryAfterIsExactlyWhenTheNextRequestIsAllowed(t *testing.T) {
 	l, clock := limiter(10)
 	for range 60 {
 		l.Allow("k", 60)
@@ -71,7 +71,7 @@ func TestRetryAfterIsExactlyWhenTheNextRequestIsLetThrough(t *testing.T) {
 	}
 }
 
-func TestResetAfterIsExactlyWhenTheWholeLimitIsBack(t *testing.T) {
+func TestResetAfterIsExactlyWhenTheFullLimitIsBack(t *testing.T) {
 	l, clock := limiter(10)
 	var d Decision
 	for range 30 {
@@ -86,7 +86,7 @@ func TestResetAfterIsExactlyWhenTheWholeLimitIsBack(t *testing.T) {
 	}
 }
 
-func TestIdleTimeSavesUpNoMoreThanTheLimit(t *testing.T) {
+func TestIdleTimeAccumulatesNoMoreThanTheLimit(t *testing.T) {
 	l, clock := limiter(10)
 	l.Allow("k", 60)
 	clock.advance(time.Hour)
@@ -142,7 +142,7 @@ func TestAnAbsurdlyHighLimitDoesNotOverflow(t *testing.T) {
 	}
 }
 
-func TestNoMoreKeysAreRememberedThanThereIsRoomFor(t *testing.T) {
+func TestTheNumberOfKeysIsBounded(t *testing.T) {
 	l, _ := limiter(100)
 	l.Allow("used", 1)
 	for i := range 10_000 {
@@ -157,7 +157,7 @@ func TestNoMoreKeysAreRememberedThanThereIsRoomFor(t *testing.T) {
 	}
 }
 
-func TestManyGoroutinesTogetherGetTheLimitExactly(t *testing.T) {
+func TestConcurrentRequestsGetExactlyTheLimit(t *testing.T) {
 	l, _ := limiter(10)
 	var allowed atomic.Int64
 	var wait sync.WaitGroup
@@ -176,7 +176,7 @@ func TestManyGoroutinesTogetherGetTheLimitExactly(t *testing.T) {
 	}
 }
 
-func TestAWarmKeyAllocatesNothing(t *testing.T) {
+func TestAKnownKeyAllocatesNothing(t *testing.T) {
 	l, _ := limiter(10)
 	l.Allow("k", 1000)
 	if n := testing.AllocsPerRun(100, func() { l.Allow("k", 1000) }); n != 0 {

@@ -9,22 +9,19 @@ import (
 )
 
 const (
-	// sharedTimeout bounds one question to Redis: a limiter that is slower
-	// than that would be the load it is to keep away.
+	// sharedTimeout bounds one call to Redis, which every request waits for.
 	sharedTimeout = 50 * time.Millisecond
-	// sharedConnections bounds the questions under way; who finds none free
-	// counts locally.
+	// sharedConnections bounds concurrent calls; further ones count locally.
 	sharedConnections = 64
 	// sharedIdle is how long an unused connection is kept.
 	sharedIdle = time.Minute
-	// sharedPrefix keeps our keys apart from what else is in that Redis.
+	// sharedPrefix separates these keys from others in the same Redis.
 	sharedPrefix = "pulse:ratelimit:"
 )
 
-// gcra is Limiter.Allow in Redis' own clock. It takes the interval and the
-// window in microseconds and gives whether the request is let through, and in
-// microseconds how long until the key has paid and until one more would be let
-// through.
+// gcra is Limiter.Allow by Redis' clock. It takes the interval and the window in
+// microseconds and returns whether the request is allowed and, in microseconds,
+// ResetAfter and RetryAfter.
 const gcra = `
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
@@ -36,17 +33,17 @@ paid = paid + interval
 redis.call('SET', KEYS[1], string.format('%.0f', paid), 'PX', math.ceil((paid - now) / 1000))
 return {1, paid - now, 0}`
 
-// Shared counts in Redis (5 or later), so that replicas hold a caller to one
-// limit together, by the same GCRA as Limiter. While Redis is away each
-// replica counts for itself. It is safe for concurrent use.
+// Shared counts in Redis (5 or later), so that replicas share one limit, by the
+// same GCRA as Limiter. While Redis is unavailable each replica counts its own
+// requests. It is safe for concurrent use.
 type Shared struct {
 	pool   *redis.Pool
 	script *redis.Script
 	local  *Limiter
 }
 
-// NewShared connects, when first used, to a redis:// or rediss:// URL; local
-// counts while Redis is away.
+// NewShared returns a Shared over a redis:// or rediss:// URL, which it connects
+// to when first used; local counts while Redis is unavailable.
 func NewShared(url string, local *Limiter) *Shared {
 	return &Shared{
 		local:  local,
@@ -94,7 +91,7 @@ func (s *Shared) ask(ctx context.Context, key string, limit PerMinute) (Decision
 	}, nil
 }
 
-// Ping answers nil when Redis does.
+// Ping returns nil if Redis answers.
 func (s *Shared) Ping(ctx context.Context) error {
 	conn, err := s.pool.GetContext(ctx)
 	if err != nil {
@@ -105,10 +102,10 @@ func (s *Shared) Ping(ctx context.Context) error {
 	return err
 }
 
-// Close lets go of the connections.
+// Close closes the connections.
 func (s *Shared) Close(context.Context) error { return s.pool.Close() }
 
-// Local counts in this process alone, for one that shares nothing.
+// Local adapts a Limiter of this process to the signature of Shared.
 type Local struct{ *Limiter }
 
 // Allow counts one request under the key, unless it is refused.

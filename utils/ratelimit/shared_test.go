@@ -14,7 +14,7 @@ func shared(t *testing.T, url string) *Shared {
 	return s
 }
 
-func TestReplicasHoldACallerToOneLimitTogether(t *testing.T) {
+func TestReplicasShareOneLimit(t *testing.T) {
 	url := "redis://" + miniredis.RunT(t).Addr()
 	replicas := []*Shared{shared(t, url), shared(t, url)}
 	allowed := 0
@@ -34,7 +34,7 @@ func TestReplicasHoldACallerToOneLimitTogether(t *testing.T) {
 	}
 }
 
-func TestWithoutRedisEachReplicaCountsForItself(t *testing.T) {
+func TestWithoutRedisEachReplicaCountsItsOwnRequests(t *testing.T) {
 	server := miniredis.RunT(t)
 	s := shared(t, "redis://"+server.Addr())
 	server.Close()
@@ -52,7 +52,7 @@ func TestWithoutRedisEachReplicaCountsForItself(t *testing.T) {
 	}
 }
 
-func TestWhatIsPaidForIsLetThroughAgain(t *testing.T) {
+func TestRequestsAreAllowedAgainAfterTheirInterval(t *testing.T) {
 	server := miniredis.RunT(t)
 	now := time.Unix(1_700_000_000, 0)
 	server.SetTime(now)
@@ -75,7 +75,7 @@ func TestWhatIsPaidForIsLetThroughAgain(t *testing.T) {
 	}
 }
 
-func TestNoLimitAsksNobody(t *testing.T) {
+func TestWithoutALimitRedisIsNotCalled(t *testing.T) {
 	if d := shared(t, "redis://127.0.0.1:1").Allow(t.Context(), "prj", 0); !d.Allowed || d.Limit != 0 {
 		t.Errorf("%+v", d)
 	}

@@ -15,21 +15,22 @@ import (
 // that of AES-256.
 const KeySize = 32
 
-// sealedPrefix names the scheme, so that a later one can stand beside it.
+// sealedPrefix names the scheme, so that a later one can be told apart.
 const sealedPrefix = "v1."
 
-// ErrUnopened is the one answer to anything a Box can not open: altered, cut
-// short, sealed under another key or for another purpose.
-var ErrUnopened = errors.New("secret: sealed value can not be opened")
+// ErrUnopened is the error for every value a Box cannot open: altered,
+// truncated, sealed under another key or for another purpose.
+var ErrUnopened = errors.New("secret: sealed value cannot be opened")
 
 // Box seals values at rest with AES-256-GCM (NIST SP 800-38D) under one key. A
-// nonce of 96 random bits allows 2³² seals under one key (section 8.3 there),
-// far beyond what a control plane stores. A Box is safe for concurrent use.
+// nonce of 96 random bits allows 2³² seals under one key (section 8.3 there). A
+// Box is safe for concurrent use.
 type Box struct {
 	aead cipher.AEAD
 }
 
-// NewBox makes a Box of a key of KeySize bytes; any other length is an error.
+// NewBox returns a Box under a key of KeySize bytes; any other length is an
+// error.
 func NewBox(key []byte) (*Box, error) {
 	if len(key) != KeySize {
 		return nil, fmt.Errorf("secret: a box needs a key of %d bytes, not %d", KeySize, len(key))
@@ -45,21 +46,21 @@ func NewBox(key []byte) (*Box, error) {
 	return &Box{aead: aead}, nil
 }
 
-// Seal encrypts plain and binds it to aad, which names where it belongs (such
-// as "project prj_… storage") and is needed again to open it. The result is
-// text: "v1." and unpadded base64url. No error occurs today; the signature
-// leaves room for keys that live elsewhere.
+// Seal encrypts plain and binds it to aad, which names its owner and purpose
+// (such as "project prj_… storage") and is required to open it. The result is
+// text: "v1." and unpadded base64url. The error is always nil today; the
+// signature allows for keys in an external service.
 func (b *Box) Seal(plain []byte, aad string) (string, error) {
 	sealed := b.aead.Seal(nil, nil, plain, []byte(aad))
 	return sealedPrefix + base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
-// Open gives back what Seal was given under the same key and aad; otherwise
+// Open returns the bytes that Seal was given under the same key and aad, or
 // ErrUnopened.
 func (b *Box) Open(sealed, aad string) ([]byte, error) {
 	body, ok := strings.CutPrefix(sealed, sealedPrefix)
-	// One text only opens a value: Go's decoder would skip line breaks, and
-	// only a strict one refuses stray trailing bits.
+	// A value has one valid text: Go's decoder skips line breaks, and only a
+	// strict one refuses trailing bits.
 	if !ok || strings.ContainsAny(body, "\r\n") {
 		return nil, ErrUnopened
 	}
@@ -74,14 +75,13 @@ func (b *Box) Open(sealed, aad string) ([]byte, error) {
 	return plain, nil
 }
 
-// Derive makes a key of KeySize bytes for one purpose out of a master key by
-// HKDF-SHA-256 (RFC 5869), so that one DATA_KEY serves sealing, cursors and
-// others without any of them learning another's key. The same master and
-// purpose always give the same key.
+// Derive derives a key of KeySize bytes for one purpose from a master key by
+// HKDF-SHA-256 (RFC 5869), so that no purpose learns another's key. The same
+// master and purpose always give the same key.
 func Derive(master []byte, purpose string) []byte {
 	key, err := hkdf.Key(sha256.New, master, nil, purpose, KeySize)
 	if err != nil {
-		// Only a length above 255 hashes is refused, and ours is one.
+		// HKDF fails only for a length above 255 hashes; this is one.
 		panic(err)
 	}
 	return key

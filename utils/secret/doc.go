@@ -1,9 +1,9 @@
-// Package secret keeps confidential values confidential: Value, which prints
-// as [redacted] wherever it might be printed, and Box, which seals bytes at
-// rest.
+// Package secret protects confidential values: Value prints as [redacted], and
+// Box encrypts bytes at rest.
 //
-// It does not own hashing (utils/hashing) nor where keys come from (config).
+// It does not own hashing or the source of keys.
 //
-// Invariants: only Reveal gives a Value's text; a Box opens only what was
-// sealed under the same key for the same purpose, and tells nothing else apart.
+// Invariants: only Reveal returns a Value's text; a Box opens only values sealed
+// under the same key for the same purpose, and every other value gets the same
+// error.
 package secret

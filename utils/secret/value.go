@@ -8,21 +8,20 @@ import (
 	"log/slog"
 )
 
-// redacted is what every printed form of a Value shows, empty or not, so that
-// a log does not even tell which secrets are set.
+// redacted is every printed form of a Value, empty or not: a log does not show
+// which secrets are set.
 const redacted = "[redacted]"
 
 // Value is a confidential text: a password, a key's secret, a signing key. It
 // shows as "[redacted]" in fmt, slog, zerolog, JSON and text encodings. The
 // zero Value is the empty secret. Compare with Equal, never with ==.
 type Value struct {
-	// A pointer, because fmt reads unexported fields of an enclosing struct by
-	// reflection without asking for its methods; of a pointer it then shows
-	// the address only.
+	// A pointer, because fmt prints unexported fields of an enclosing struct by
+	// reflection, without their methods; of a pointer it prints the address.
 	text *string
 }
 
-// New makes a Value of a text.
+// New returns a Value of a text.
 func New(text string) Value {
 	if text == "" {
 		return Value{}
@@ -30,7 +29,7 @@ func New(text string) Value {
 	return Value{text: &text}
 }
 
-// Reveal gives the text itself, for the one place that needs it.
+// Reveal returns the text, for the code that needs it.
 func (v Value) Reveal() string {
 	if v.text == nil {
 		return ""
@@ -38,11 +37,10 @@ func (v Value) Reveal() string {
 	return *v.text
 }
 
-// IsZero tells whether the secret is empty.
+// IsZero reports whether the secret is empty.
 func (v Value) IsZero() bool { return v.text == nil }
 
-// Equal compares two secrets in a time that depends on neither's content nor
-// on how long their common beginning is.
+// Equal compares two secrets in a time that does not depend on their content.
 func (v Value) Equal(other Value) bool {
 	a, b := sha256.Sum256([]byte(v.Reveal())), sha256.Sum256([]byte(other.Reveal()))
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
@@ -67,7 +65,7 @@ func (v Value) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"
 // MarshalText writes "[redacted]".
 func (v Value) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// UnmarshalText takes a secret in, so that a request's struct may declare a
+// UnmarshalText reads a secret, so that a request's struct can declare a
 // password as a Value.
 func (v *Value) UnmarshalText(text []byte) error {
 	*v = New(string(text))

@@ -27,18 +27,18 @@ const (
 	submissionsTLS = 465
 )
 
-// Server is a mail server and the address Pulse writes from.
+// Server is a mail server and the sender of the mails.
 type Server struct {
 	Host       string
 	Port       int
 	Encryption Encryption
-	// Username is empty where the server asks for none.
+	// Username is empty for a server without authentication.
 	Username string
 	Password secret.Value
 	From     mail.Address
 }
 
-// Parse reads a URL. Its errors say what is wrong and never repeat it.
+// Parse reads a URL. Its errors name the fault and never repeat the URL.
 func Parse(text string) (Server, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -48,7 +48,7 @@ func Parse(text string) (Server, error) {
 	query := u.Query()
 	for name := range query {
 		if name != "from" && name != "tls" {
-			return Server{}, errors.New("knows the parameters from and tls only")
+			return Server{}, errors.New("accepts only the parameters from and tls")
 		}
 	}
 	if s.Host == "" || u.Path != "" && u.Path != "/" || u.Fragment != "" {
@@ -63,12 +63,12 @@ func Parse(text string) (Server, error) {
 	}
 	if u.Port() != "" {
 		if s.Port, err = strconv.Atoi(u.Port()); err != nil || s.Port < 1 || s.Port > 65535 {
-			return Server{}, errors.New("has a port that is none")
+			return Server{}, errors.New("has an invalid port")
 		}
 	}
 	from, err := mail.ParseAddress(query.Get("from"))
 	if err != nil {
-		return Server{}, errors.New("needs ?from= with the address mails come from")
+		return Server{}, errors.New("needs ?from= with the sender's address")
 	}
 	s.From = *from
 	return s, nil
@@ -79,7 +79,7 @@ func (s *Server) protect(scheme string, asked Encryption) error {
 	case "smtps":
 		s.Port, s.Encryption = submissionsTLS, Implicit
 		if asked != "" {
-			return errors.New("smtps:// is encrypted and takes no tls=")
+			return errors.New("smtps:// is always encrypted and does not accept tls=")
 		}
 		return nil
 	case "smtp":

@@ -19,7 +19,7 @@ func TestAPasswordIsNotSentInTheClearUnlessAsked(t *testing.T) {
 	}
 }
 
-func TestAURLThatIsNoMailServerIsRefusedWithoutRepeatingIt(t *testing.T) {
+func TestInvalidURLsAreRefusedWithoutRepeatingThem(t *testing.T) {
 	for _, text := range []string{
 		"", "mail.example.com", "http://hunter2@mail?from=a@b.c", "smtp://u:hunter2@mail", "smtp://u:hunter2@mail?from=nobody",
 		"smtp://u:hunter2@mail:99999?from=a@b.c", "smtp://u:hunter2@?from=a@b.c", "smtp://u:hunter2@mail/x?from=a@b.c",

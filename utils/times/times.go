@@ -3,7 +3,7 @@ package times
 
 import "time"
 
-// Latest gives the later of two times; the zero time is before all others.
+// Latest returns the later of two times; the zero time is before all others.
 func Latest(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b

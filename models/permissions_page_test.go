@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-var update = cli.Bool("update", false, "write the table of permissions into README.md")
+var update = cli.Bool("update", false, "write the table of permissions into docs/PERMISSIONS.md")
 
 const (
-	readme      = "../README.md"
+	page        = "../docs/PERMISSIONS.md"
 	tableBegins = "<!-- permissions: written by `go test ./models -update` -->\n"
 	tableEnds   = "<!-- end of permissions -->\n"
 )
@@ -49,23 +49,23 @@ func permissionTable() string {
 	return b.String()
 }
 
-func TestReadmePrintsTheTableOfPermissions(t *testing.T) {
-	data, err := os.ReadFile(readme)
+func TestThePermissionsPagePrintsTheTableOfPermissions(t *testing.T) {
+	data, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before, rest, begins := strings.Cut(string(data), tableBegins)
 	table, after, ends := strings.Cut(rest, tableEnds)
 	if !begins || !ends {
-		t.Fatalf("README.md lacks the lines %q and %q", tableBegins, tableEnds)
+		t.Fatalf("docs/PERMISSIONS.md lacks the lines %q and %q", tableBegins, tableEnds)
 	}
 	if table == permissionTable() {
 		return
 	}
 	if !*update {
-		t.Fatalf("README.md prints another table; run go test ./models -update")
+		t.Fatal("docs/PERMISSIONS.md prints another table; run go test ./models -update")
 	}
-	if err := os.WriteFile(readme, []byte(before+tableBegins+permissionTable()+tableEnds+after), 0o644); err != nil {
+	if err := os.WriteFile(page, []byte(before+tableBegins+permissionTable()+tableEnds+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,0 +1,46 @@
+package architecture_test
+
+import (
+	"testing"
+
+	"pulse-control-plane/utils/architecture"
+)
+
+func TestPackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
+	packages, err := architecture.List(t.Context(), "../..")
+	if err != nil || len(packages) < 20 {
+		t.Fatalf("%d packages, %v", len(packages), err)
+	}
+	for _, violation := range importRules().Violations(packages) {
+		t.Error(violation)
+	}
+}
+
+// importRules are those of docs/ARCHITECTURE.md.
+func importRules() architecture.Rules {
+	return architecture.Rules{
+		Module: "pulse-control-plane",
+		MayImport: map[string][]string{
+			"routes":     {"handlers", "middleware", "services"},
+			"handlers":   {"handlers", "services", "models", "utils"},
+			"middleware": {"services", "models", "utils"},
+			"services":   {"services", "database", "models", "utils"},
+			"database":   {"models", "utils", "database"},
+			"config":     {"models", "utils"},
+			"models":     {},
+			"utils":      {"utils"},
+		},
+		OnlyIn: map[string][]string{
+			"github.com/gin-gonic/gin":         {"routes", "handlers", "middleware"},
+			"go.mongodb.org/mongo-driver":      {"database", "services/testkit"},
+			"modernc.org/sqlite":               {"database"},
+			"github.com/livekit/protocol":      {"services"},
+			"github.com/livekit/server-sdk-go": {"services"},
+			"github.com/urfave/cli":            {}, // main
+			"github.com/getkin/kin-openapi":    {},
+			"github.com/wneessen/go-mail":      {"services"},
+			"github.com/emersion/go-smtp":      {},
+		},
+		StandardOnly: []string{"models"},
+	}
+}

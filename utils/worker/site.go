@@ -1,0 +1,29 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Site is what the workers of one process share.
+type Site struct {
+	// Lease and Owner are needed by workers that one process at a time runs.
+	Lease Lease
+	Owner string
+	Log   zerolog.Logger
+	// Observer may be nil.
+	Observer Observer
+}
+
+// Options are those of a worker that every process runs.
+func (s Site) Options() Options { return Options{Log: s.Log, Observer: s.Observer} }
+
+// Led are the options of a worker that one process at a time runs, with a lease
+// of ttl; gained may be nil (Leadership.Gained).
+func (s Site) Led(ttl time.Duration, gained func(ctx context.Context) error) Options {
+	o := s.Options()
+	o.Leadership = &Leadership{Lease: s.Lease, Owner: s.Owner, TTL: ttl, Gained: gained}
+	return o
+}
