@@ -56,6 +56,18 @@ type ProblemField struct {
 // problemType is the prefix of a problem's type; its code follows.
 const problemType = "urn:pulse:problem:"
 
+// statusClientClosed is nginx's status for a request whose client closed its
+// side of the connection before the response.
+const statusClientClosed = 499
+
+// title is the reason phrase of a status.
+func title(status int) string {
+	if status == statusClientClosed {
+		return "Client Closed Request"
+	}
+	return http.StatusText(status)
+}
+
 // status is the one table from kinds of error to HTTP.
 func status(k models.Kind) int {
 	switch k {
@@ -83,6 +95,8 @@ func status(k models.Kind) int {
 		return http.StatusTooManyRequests
 	case models.KindUnavailable:
 		return http.StatusServiceUnavailable
+	case models.KindClientClosed:
+		return statusClientClosed
 	case models.KindInternal:
 	}
 	return http.StatusInternalServerError
@@ -117,6 +131,9 @@ func Abort(c *gin.Context, err error) {
 		if problem.RetryAfter == 0 {
 			problem.RetryAfter = time.Second
 		}
+		if problem.Code == bodyMemoryExhausted {
+			header.Set("Connection", "close") // the rest of the body is unread
+		}
 	case models.KindTooLarge, models.KindTimeout:
 		// The rest of the body is unread.
 		header.Set("Connection", "close")
@@ -125,7 +142,7 @@ func Abort(c *gin.Context, err error) {
 		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.RetryAfter.Seconds()))))
 	}
 	answer := Problem{
-		Type: problemType + problem.Code, Title: http.StatusText(code), Status: code, Detail: problem.Message,
+		Type: problemType + problem.Code, Title: title(code), Status: code, Detail: problem.Message,
 		Instance: c.Request.URL.EscapedPath(), Code: problem.Code, RequestID: RequestIDOf(c),
 		Errors: problemFields(problem.Fields), Error: problem.Message,
 	}
@@ -145,8 +162,12 @@ func Abort(c *gin.Context, err error) {
 
 func asError(ctx context.Context, err error) *models.Error {
 	var e *models.Error
+	known := errors.As(err, &e)
 	switch {
-	case errors.As(err, &e):
+	// net/http cancels a request when its client closes its side.
+	case errors.Is(ctx.Err(), context.Canceled) && (!known || e.Kind == models.KindUnavailable || e.Kind == models.KindInternal):
+		return models.NewError(models.KindClientClosed, "client_closed_request", "The client closed the connection before the response.").Because(err)
+	case known:
 		copied := *e
 		return &copied
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), ctx.Err() != nil:

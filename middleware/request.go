@@ -69,6 +69,7 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 		switch {
 		case code >= http.StatusInternalServerError:
 			level = zerolog.ErrorLevel
+		case code == statusClientClosed: // nobody's error that can be mended here
 		case code >= http.StatusBadRequest:
 			level = zerolog.WarnLevel
 		}
@@ -106,16 +107,23 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 	}
 }
 
-// loggedPath is the request's path, or its route if the path holds a credential,
-// such as a key in place of a key's id.
+// maxLoggedPath is the longest path in a log line, in bytes.
+const maxLoggedPath = 256
+
+// loggedPath is the request's path as it was sent, cut to maxLoggedPath, or its
+// route if the path holds a credential, such as a key in place of a key's id.
 func loggedPath(c *gin.Context) string {
-	if path := c.Request.URL.Path; !holdsCredential(path) {
-		return path
+	path := c.Request.URL.EscapedPath()
+	if holdsCredential(path) || holdsCredential(c.Request.URL.Path) {
+		if route := c.FullPath(); route != "" {
+			return route
+		}
+		return unmatched
 	}
-	if route := c.FullPath(); route != "" {
-		return route
+	if len(path) > maxLoggedPath {
+		return path[:maxLoggedPath] + "…"
 	}
-	return unmatched
+	return path
 }
 
 // traceID gives the trace id of a W3C traceparent ("00-<32 hex>-<16 hex>-<2
@@ -164,20 +172,6 @@ func Timeout(d time.Duration) gin.HandlerFunc {
 		defer cancel()
 		c.Request = c.Request.WithContext(ctx)
 		c.Next()
-	}
-}
-
-// BodyLimit bounds the request's body to limit bytes. A larger Content-Length is
-// refused before the body is read.
-func BodyLimit(limit int64) Func {
-	return func(c *gin.Context) error {
-		if c.Request.ContentLength > limit {
-			return TooLarge(limit)
-		}
-		if c.Request.Body != nil && c.Request.Body != http.NoBody {
-			c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, limit)
-		}
-		return nil
 	}
 }
 

@@ -24,6 +24,7 @@ const (
 	KindMethod          Kind = "method_not_allowed"
 	KindTimeout         Kind = "timeout"
 	KindUnavailable     Kind = "unavailable"
+	KindClientClosed    Kind = "client_closed"
 	KindInternal        Kind = "internal"
 )
 

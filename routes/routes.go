@@ -13,9 +13,11 @@ import (
 
 const (
 	// maxBody and maxTokenBody bound request bodies, in bytes.
-	maxBody      = 1 << 20
-	maxTokenBody = 64 << 10
-	maxEventBody = 256 << 10
+	maxBody          = 1 << 20
+	maxTokenBody     = 64 << 10
+	maxValidateBody  = 256 << 10
+	maxAnonymousBody = 16 << 10
+	maxEventBody     = 256 << 10
 	// requestTimeout is the deadline of one request; exportTimeout that of one
 	// whose answer is streamed.
 	requestTimeout = 15 * time.Second
@@ -61,8 +63,8 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	wrap := func(f middleware.Func) gin.HandlerFunc { return guard(asked.Around(f)) }
 	e.Use(o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
 		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins))
-	e.NoRoute(guard(middleware.NotFound))
-	e.NoMethod(guard(middleware.MethodNotAllowed))
+	e.NoRoute(guard(o.Authentication.Anonymous), guard(middleware.NotFound))
+	e.NoMethod(guard(o.Authentication.Anonymous), guard(middleware.MethodNotAllowed))
 
 	e.GET("/health", wrap(h.Health.Live))
 	e.GET("/health/ready", wrap(h.Health.Ready))
@@ -72,22 +74,26 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	e.GET("/docs", wrap(h.Docs.Page))
 	e.GET("/docs/*asset", wrap(h.Docs.Page))
 
-	auth := o.Authentication
+	auth, bodies := o.Authentication, middleware.NewBodies(o.BodyMemory)
+	// Callers nobody has authenticated share a part of the memory of bodies.
+	anonymous := bodies.Share(25)
 	// Every POST that makes something can be sent again safely.
 	once := guard(o.Idempotency.Once)
-	anybody := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Anonymous), guard(middleware.BodyLimit(maxBody)))
+	anybody := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Anonymous), anonymous.Limit(maxAnonymousBody))
 	count := middleware.CountRequests(o.Requests)
 	v1 := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Identify), count)
 	export := e.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
-	cluster := e.Group("/v1", middleware.Timeout(requestTimeout), guard(middleware.BodyLimit(maxEventBody)))
-	limited := v1.Group("", guard(middleware.BodyLimit(maxBody)))
+	cluster := e.Group("/v1", middleware.Timeout(requestTimeout), bodies.Share(25).Limit(maxEventBody))
+	limited := v1.Group("", bodies.Limit(maxBody))
+	signUp := v1.Group("", anonymous.Limit(maxAnonymousBody))
 	person := limited.Group("", guard(middleware.RequireOrganization))
 	server := limited.Group("", guard(middleware.AuthenticateAPISecret))
-	project := v1.Group("", guard(middleware.AuthenticateProject), guard(middleware.BodyLimit(maxTokenBody)))
+	key := v1.Group("", guard(middleware.AuthenticateProject))
+	project := key.Group("", bodies.Limit(maxTokenBody))
 
 	limited.GET("/status", wrap(h.Health.Status))
 
-	limited.POST("/organizations", once, wrap(h.Organizations.Create))
+	signUp.POST("/organizations", once, wrap(h.Organizations.Create))
 	person.GET("/organizations", wrap(h.Organizations.List))
 	person.GET("/organizations/:id", wrap(h.Organizations.Get))
 	person.PUT("/organizations/:id", wrap(h.Organizations.Put))
@@ -132,7 +138,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	person.GET("/audit-logs/verify", wrap(h.AuditLogs.Verify))
 
 	project.POST("/tokens/create", once, wrap(h.Tokens.Create))
-	project.POST("/tokens/validate", wrap(h.Tokens.Validate))
+	key.POST("/tokens/validate", bodies.Limit(maxValidateBody), wrap(h.Tokens.Validate))
 	project.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
 
 	cluster.POST("/webhooks/livekit", guard(auth.Signed(h.LiveKitEvents.Receive)))
