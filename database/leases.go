@@ -11,18 +11,18 @@ import (
 
 const leases = "leases"
 
-// leasesCollection says which replica does which job.
+// leasesCollection holds which replica runs which job.
 func leasesCollection() Collection {
-	return Collection{Name: leases, Fields: []Field{{"holder", String}, {"expires_at", Time}, {"term", Int}}}
+	return Collection{Name: leases, Fields: []Field{{Name: "holder", Kind: String}, {Name: "expires_at", Kind: Time}, {Name: "term", Kind: Int}}}
 }
 
 // Leases is the repository of leases.
 type Leases struct{ engine Engine }
 
-// NewLeases reads and writes leases through an engine.
+// NewLeases returns the repository over an engine.
 func NewLeases(e Engine) *Leases { return &Leases{e} }
 
-// Acquire takes or renews a lease until a time; false while somebody else has
+// Acquire takes or renews a lease until a time; false while another holder has
 // it.
 func (r *Leases) Acquire(ctx context.Context, id, holder string, now, until time.Time) (bool, error) {
 	_, err := changed[models.Lease](ctx, r.engine, leases, bson.D{
@@ -42,7 +42,7 @@ func (r *Leases) Acquire(ctx context.Context, id, holder string, now, until time
 	return err == nil, err
 }
 
-// Release gives a lease back before it ends.
+// Release ends a lease early.
 func (r *Leases) Release(ctx context.Context, id, holder string) error {
 	_, err := r.engine.Delete(ctx, leases, bson.D{{Key: "_id", Value: id}, {Key: "holder", Value: holder}}, 1)
 	return err

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"encoding/csv"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -88,6 +89,9 @@ type auditWriter interface {
 	end(audit.Summary) error
 }
 
+// errHeadOnly ends an export that was asked for its headers.
+var errHeadOnly = errors.New("handlers: HEAD has no body")
+
 // Export streams the trail, oldest first.
 func (h *AuditLogs) Export(c *gin.Context) error {
 	q := request.NewQuery(c)
@@ -112,9 +116,15 @@ func (h *AuditLogs) Export(c *gin.Context) error {
 	}
 	summary, err := h.service.Export(c.Request.Context(), actor(c), narrowed, func(e *models.AuditEntry) error {
 		begin()
+		if c.Request.Method == http.MethodHead {
+			return errHeadOnly
+		}
 		return out.entry(e)
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, errHeadOnly):
+		return nil
+	case err != nil:
 		return err
 	}
 	begin()

@@ -53,6 +53,9 @@ func (h *Usage) Export(c *gin.Context) error {
 		header.Set("Content-Type", "application/jsonl")
 	}
 	c.Status(http.StatusOK)
+	if c.Request.Method == http.MethodHead {
+		return nil
+	}
 	rows := 0
 	if err := each(c.Request.Context(), func(f models.UsageFact) error {
 		if rows++; rows%flushRows == 0 {

@@ -36,11 +36,25 @@ type Options struct {
 	CORSOrigins []string
 	// TrustedProxies are the CIDRs whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
+	// BodyMemory bounds the bodies being read together, in bytes; 0 is no bound.
+	BodyMemory int64
 	// Inflight counts the requests under way.
 	Inflight *middleware.Inflight
 	// Strict adds what only makes sense behind TLS.
 	Strict bool
 	Now    func() time.Time
+}
+
+// group registers HEAD with every GET (RFC 9110, section 9.1).
+type group struct{ *gin.RouterGroup }
+
+func (g group) Group(path string, handlers ...gin.HandlerFunc) group {
+	return group{g.RouterGroup.Group(path, handlers...)}
+}
+
+func (g group) GET(path string, handlers ...gin.HandlerFunc) {
+	g.RouterGroup.GET(path, handlers...)
+	g.HEAD(path, handlers...)
 }
 
 // New builds the router.
@@ -66,24 +80,25 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	e.NoRoute(guard(o.Authentication.Anonymous), guard(middleware.NotFound))
 	e.NoMethod(guard(o.Authentication.Anonymous), guard(middleware.MethodNotAllowed))
 
-	e.GET("/health", wrap(h.Health.Live))
-	e.GET("/health/ready", wrap(h.Health.Ready))
-	e.GET("/metrics", wrap(h.Metrics.Serve))
-	e.GET("/openapi.json", wrap(h.Docs.JSON))
-	e.GET("/openapi.yaml", wrap(h.Docs.YAML))
-	e.GET("/docs", wrap(h.Docs.Page))
-	e.GET("/docs/*asset", wrap(h.Docs.Page))
+	root := group{&e.RouterGroup}
+	root.GET("/health", wrap(h.Health.Live))
+	root.GET("/health/ready", wrap(h.Health.Ready))
+	root.GET("/metrics", wrap(h.Metrics.Serve))
+	root.GET("/openapi.json", wrap(h.Docs.JSON))
+	root.GET("/openapi.yaml", wrap(h.Docs.YAML))
+	root.GET("/docs", wrap(h.Docs.Page))
+	root.GET("/docs/*asset", wrap(h.Docs.Page))
 
 	auth, bodies := o.Authentication, middleware.NewBodies(o.BodyMemory)
 	// Callers nobody has authenticated share a part of the memory of bodies.
 	anonymous := bodies.Share(25)
 	// Every POST that makes something can be sent again safely.
 	once := guard(o.Idempotency.Once)
-	anybody := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Anonymous), anonymous.Limit(maxAnonymousBody))
+	anybody := root.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Anonymous), anonymous.Limit(maxAnonymousBody))
 	count := middleware.CountRequests(o.Requests)
-	v1 := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Identify), count)
-	export := e.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
-	cluster := e.Group("/v1", middleware.Timeout(requestTimeout), bodies.Share(25).Limit(maxEventBody))
+	v1 := root.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Identify), count)
+	export := root.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
+	cluster := root.Group("/v1", middleware.Timeout(requestTimeout), bodies.Share(25).Limit(maxEventBody))
 	limited := v1.Group("", bodies.Limit(maxBody))
 	signUp := v1.Group("", anonymous.Limit(maxAnonymousBody))
 	person := limited.Group("", guard(middleware.RequireOrganization))
