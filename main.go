@@ -363,7 +363,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	health, inflight := handlers.NewHealth(buildVersion(), s.Status), new(middleware.Inflight)
 	router, err := routes.New(routes.HandlersOf(s, health, metrics), routes.Options{
 		Log: log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
-		Inflight: inflight, Strict: cfg.Environment != config.Development, Now: now,
+		Inflight: inflight, BodyMemory: cfg.BodyMemory, Strict: cfg.Environment != config.Development, Now: now,
 		Requests:    s.Counters,
 		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{

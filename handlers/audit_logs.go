@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -187,12 +186,8 @@ func (t *auditTable) entry(e *models.AuditEntry) error {
 	row := []string{strconv.FormatInt(e.Seq, 10), string(e.ID), e.At.UTC().Format(time.RFC3339Nano), e.Actor.Kind, e.Actor.ID,
 		e.Actor.CredentialID, e.Action, e.Target.Type, e.Target.ID, e.Before, e.After, e.IP, e.UserAgent, e.RequestID,
 		string(e.Outcome), e.Code, completed, e.PrevHash, e.Hash, e.OutcomeHash}
-	for i, cell := range row {
-		// A spreadsheet would run what begins like a formula (OWASP, "CSV
-		// Injection").
-		if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-			row[i] = "'" + cell
-		}
+	for i, text := range row {
+		row[i] = cell(text)
 	}
 	return t.w.Write(row)
 }

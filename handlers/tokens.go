@@ -98,7 +98,7 @@ func (t *Token) appendJSON(b []byte) ([]byte, error) {
 }
 
 type validateTokenRequest struct {
-	Token string `json:"token" validate:"required,maxbytes=65536"`
+	Token string `json:"token" validate:"required,maxbytes=262144"`
 }
 
 // TokenCheck is the content of a token. All but valid and reason are null for
@@ -128,7 +128,10 @@ func (h *Tokens) Validate(c *gin.Context) error {
 	if out.RoomName != "" {
 		grants, issued, expires := renderGrants(out.Grants), instant(out.IssuedAt), instant(out.ExpiresAt)
 		check.RoomName, check.ParticipantIdentity, check.Grants = &out.RoomName, &out.Identity, &grants
-		check.IssuedAt, check.ExpiresAt, check.TokenID = &issued, &expires, &out.TokenID
+		check.IssuedAt, check.TokenID = &issued, &out.TokenID
+		if !out.ExpiresAt.IsZero() {
+			check.ExpiresAt = &expires
+		}
 	}
 	return answer(c, http.StatusOK, check)
 }

@@ -14,6 +14,8 @@ import (
 
 // KeyAuthenticator gives the principal of a key, with or without its secret.
 type KeyAuthenticator interface {
+	// Remembers tells whether the database need not be asked about a key.
+	Remembers(key string) bool
 	Client(ctx context.Context, key, ip string) (*models.Principal, error)
 	Server(ctx context.Context, key string, s secret.Value, ip string) (*models.Principal, error)
 }
@@ -106,11 +108,11 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 		case strings.EqualFold(scheme, "Basic"):
 			user, password, ok := c.Request.BasicAuth()
 			if !ok {
-				return nil, errBadCredential()
+				return nil, errBadCredential("You called with an Authorization header of the scheme Basic that cannot be read")
 			}
-			return a.Keys.Server(ctx, user, secret.New(password), c.ClientIP())
+			return a.server(c, user, password)
 		case !strings.EqualFold(scheme, "Bearer") || credential == "":
-			return nil, errBadCredential()
+			return nil, errBadCredential("You called with an Authorization header that is not one Bearer credential")
 		case strings.HasPrefix(credential, keyPrefix):
 			key, hasKey = credential, true
 		case !a.Operator.IsZero() && a.Operator.Equal(secret.New(credential)):
@@ -121,13 +123,32 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 	}
 	switch {
 	case hasKey && hasSecret:
-		return a.Keys.Server(ctx, key, secret.New(value), c.ClientIP())
+		return a.server(c, key, value)
 	case hasKey:
+		if err := a.admitLookup(c, key); err != nil {
+			return nil, err
+		}
 		return a.Keys.Client(ctx, key, c.ClientIP())
 	case hasSecret:
-		return nil, errBadCredential()
+		return nil, errBadCredential("You called with X-Pulse-Secret and without X-Pulse-Key")
 	}
 	return &models.Principal{}, nil
+}
+
+func (a *Authentication) server(c *gin.Context, key, value string) (*models.Principal, error) {
+	if err := a.admitLookup(c, key); err != nil {
+		return nil, err
+	}
+	return a.Keys.Server(c.Request.Context(), key, secret.New(value), c.ClientIP())
+}
+
+// admitLookup refuses a key the database would be asked about while the caller's
+// address has no requests left, so that made-up keys cannot load the database.
+func (a *Authentication) admitLookup(c *gin.Context, key string) error {
+	if a.Keys.Remembers(key) {
+		return nil
+	}
+	return a.Limits.spentByIP(c)
 }
 
 // only gives a header's value, or "" for one that is sent twice.
@@ -143,23 +164,20 @@ func only(values []string) (string, bool) {
 
 // AuthenticateProject requires a project's key, with or without its secret.
 func AuthenticateProject(c *gin.Context) error {
-	switch p, _ := principalOf(c); p.Kind {
+	p, _ := principalOf(c)
+	switch p.Kind {
 	case models.CallerClientKey, models.CallerServerKey:
 		return nil
-	case models.CallerNobody:
-		return errNoCredential("a project's key (X-Pulse-Key)")
 	default:
-		return models.Forbidden("key_required", "This takes a project's key (X-Pulse-Key).")
+		return errCredential(p, "key_required", needKey)
 	}
 }
 
 // AuthenticateAPISecret requires a credential that is not a key alone.
 func AuthenticateAPISecret(c *gin.Context) error {
 	switch p, _ := principalOf(c); p.Kind {
-	case models.CallerNobody:
-		return errNoCredential("an access token (Authorization: Bearer) or a key and its secret (X-Pulse-Key, X-Pulse-Secret)")
-	case models.CallerClientKey:
-		return models.Forbidden("secret_required", "This takes the key's secret too (X-Pulse-Secret).")
+	case models.CallerNobody, models.CallerClientKey:
+		return errCredential(p, "secret_required", needToken+" or "+needSecret)
 	default:
 		return nil
 	}
@@ -167,14 +185,29 @@ func AuthenticateAPISecret(c *gin.Context) error {
 
 // RequireOrganization requires a person or the operator.
 func RequireOrganization(c *gin.Context) error {
-	switch p, _ := principalOf(c); p.Kind {
+	p, _ := principalOf(c)
+	switch p.Kind {
 	case models.CallerPerson, models.CallerOperator:
 		return nil
-	case models.CallerNobody:
-		return errNoCredential("an access token (Authorization: Bearer)")
 	default:
-		return models.Forbidden("person_required", "This takes a person's access token, not a key.")
+		return errCredential(p, "person_required", needToken)
 	}
+}
+
+// What a route needs, with the headers that carry it.
+const (
+	needKey    = "an API key (X-Pulse-Key)"
+	needSecret = "an API key and its secret (X-Pulse-Key, X-Pulse-Secret)"
+	needToken  = "a person's access token (Authorization: Bearer)"
+)
+
+// errCredential refuses a kind of credential and says which would serve:
+// unauthenticated without any, else forbidden with the code.
+func errCredential(p *models.Principal, code, needs string) *models.Error {
+	if p.Kind == models.CallerNobody {
+		return errNoCredential(needs)
+	}
+	return models.Forbidden(code, "You called "+p.Kind.Credential()+"; this needs "+needs+".")
 }
 
 func principalOf(c *gin.Context) (*models.Principal, bool) {
@@ -188,9 +221,10 @@ func principalOf(c *gin.Context) (*models.Principal, bool) {
 
 // errNoCredential tells a caller without a credential which one to send.
 func errNoCredential(which string) *models.Error {
-	return models.Unauthenticated("unauthenticated", "This needs "+which+".")
+	return models.Unauthenticated("unauthenticated", "You called without a credential; this needs "+which+".")
 }
 
-func errBadCredential() *models.Error {
-	return models.Unauthenticated("invalid_credential", "The credential can not be read: send Authorization: Bearer, or X-Pulse-Key, for some calls with X-Pulse-Secret.")
+// errBadCredential says which header cannot be read.
+func errBadCredential(header string) *models.Error {
+	return models.Unauthenticated("invalid_credential", header+"; send Authorization: Bearer with an access token, or X-Pulse-Key, for some calls with X-Pulse-Secret.")
 }

@@ -16,6 +16,8 @@ import (
 // where counts are kept in another process.
 type Limiter interface {
 	Allow(ctx context.Context, key string, limit ratelimit.PerMinute) ratelimit.Decision
+	// Peek is the decision without counting.
+	Peek(ctx context.Context, key string, limit ratelimit.PerMinute) ratelimit.Decision
 }
 
 // RateLimits counts requests: by IP for anonymous callers, by the caller's own
@@ -27,8 +29,23 @@ type RateLimits struct {
 	Now         func() time.Time
 }
 
+// spentByIP refuses a caller whose address has no requests left, and counts
+// nothing.
+func (l *RateLimits) spentByIP(c *gin.Context) error {
+	if l.IPPerMinute <= 0 {
+		return nil
+	}
+	d := l.Limiter.Peek(c.Request.Context(), ipKey(c), ratelimit.PerMinute(l.IPPerMinute))
+	if d.Allowed {
+		return nil
+	}
+	return l.answer(c, "ip", d)
+}
+
+func ipKey(c *gin.Context) string { return "ip|" + c.ClientIP() }
+
 func (l *RateLimits) byIP(c *gin.Context) error {
-	return l.count(c, "ip", "ip|"+c.ClientIP(), l.IPPerMinute)
+	return l.count(c, "ip", ipKey(c), l.IPPerMinute)
 }
 
 func (l *RateLimits) byCaller(c *gin.Context, p *models.Principal) error {
@@ -44,14 +61,18 @@ func (l *RateLimits) byCaller(c *gin.Context, p *models.Principal) error {
 	}
 }
 
-// count takes one request from a bucket and sets the headers of
-// draft-ietf-httpapi-ratelimit-headers (RateLimit-Policy, RateLimit) and the
-// older X-RateLimit-* (Reset in Unix seconds).
+// count takes one request from a bucket.
 func (l *RateLimits) count(c *gin.Context, policy, key string, perMinute int) error {
 	if perMinute <= 0 {
 		return nil
 	}
-	d := l.Limiter.Allow(c.Request.Context(), key, ratelimit.PerMinute(perMinute))
+	return l.answer(c, policy, l.Limiter.Allow(c.Request.Context(), key, ratelimit.PerMinute(perMinute)))
+}
+
+// answer sets the headers of a decision, which are those of
+// draft-ietf-httpapi-ratelimit-headers (RateLimit-Policy, RateLimit) and the
+// older X-RateLimit-* (Reset in Unix seconds).
+func (l *RateLimits) answer(c *gin.Context, policy string, d ratelimit.Decision) error {
 	header := c.Writer.Header()
 	limit, remaining := strconv.Itoa(d.Limit), strconv.Itoa(d.Remaining)
 	reset := strconv.FormatInt(ceilSeconds(d.ResetAfter), 10)

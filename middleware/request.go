@@ -168,9 +168,13 @@ func Recover(log zerolog.Logger) gin.HandlerFunc {
 // Timeout gives each request a deadline. A request that exceeds it gets 503.
 func Timeout(d time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		ctx, cancel := context.WithTimeout(c.Request.Context(), d)
-		defer cancel()
-		c.Request = c.Request.WithContext(ctx)
+		request := c.Request
+		ctx, cancel := context.WithTimeout(request.Context(), d)
+		defer func() {
+			cancel()
+			c.Request = request // so that our cancel is not taken for the client's
+		}()
+		c.Request = request.WithContext(ctx)
 		c.Next()
 	}
 }

@@ -6,22 +6,39 @@ import (
 	"unicode/utf8"
 )
 
-// MaxRoomName is the most characters a room name may have.
-const MaxRoomName = 128
+const (
+	// MaxRoomName is the most characters a room name may have.
+	MaxRoomName = 128
+	// maxQualifiedRoom is the longest room name LiveKit accepts, in bytes
+	// (config.LimitConfig.MaxRoomNameLength of livekit-server).
+	maxQualifiedRoom = 256
+	// MaxRoomNameBytes is what the project's id leaves of it.
+	MaxRoomNameBytes = maxQualifiedRoom - projectIDLength - 1
+)
 
-// ValidRoomName tells whether a tenant may call a room that: 1 to 128
-// printable characters, none of / \ { }, which have a meaning in LiveKit's
-// paths and file templates.
+// ValidRoomName tells whether a tenant may call a room that: 1 to 128 letters,
+// marks, numbers, signs and spaces of any script, with joiners (U+200C, U+200D)
+// between them, at most MaxRoomNameBytes, and none of / \ { }, which have a
+// meaning in LiveKit's paths and file templates.
 func ValidRoomName(name string) bool {
-	if name == "" || !utf8.ValidString(name) || utf8.RuneCountInString(name) > MaxRoomName {
+	if name == "" || len(name) > MaxRoomNameBytes || !utf8.ValidString(name) || utf8.RuneCountInString(name) > MaxRoomName {
 		return false
 	}
+	joined, last := false, ' ' // whether the last rune was a joiner, and the one before
 	for _, r := range name {
-		if !unicode.IsPrint(r) || strings.ContainsRune(`/\{}`, r) {
+		switch {
+		case r == '\u200c' || r == '\u200d':
+			if joined || unicode.IsSpace(last) {
+				return false
+			}
+			joined = true
+			continue
+		case !unicode.IsGraphic(r) || strings.ContainsRune(`/\{}`, r) || joined && unicode.IsSpace(r):
 			return false
 		}
+		joined, last = false, r
 	}
-	return true
+	return !joined
 }
 
 // QualifyRoom gives the name a project's room has on the LiveKit cluster,

@@ -32,8 +32,32 @@ func TestRoomNamesOutsideTheContractAreRefused(t *testing.T) {
 			t.Errorf("%q was accepted", name)
 		}
 	}
-	if !ValidRoomName(strings.Repeat("ü", MaxRoomName)) {
-		t.Error("the limit counts characters, not bytes")
+}
+
+// LiveKit refuses a qualified name of more than 256 bytes.
+func TestRoomNamesAreLimitedInBytesToo(t *testing.T) {
+	for _, name := range []string{strings.Repeat("会", 71), strings.Repeat("ü", 107), strings.Repeat("é", 107) + "x"} {
+		if !ValidRoomName(name) || len(QualifyRoom(aProject, name)) > 256 {
+			t.Errorf("%d bytes: valid %v, qualified %d", len(name), ValidRoomName(name), len(QualifyRoom(aProject, name)))
+		}
+	}
+	for _, name := range []string{strings.Repeat("会", 72), strings.Repeat("ü", 108)} {
+		if ValidRoomName(name) {
+			t.Errorf("%d bytes were accepted", len(name))
+		}
+	}
+}
+
+func TestSpacesAndJoinersAreAcceptedWhereTheyAreSpelling(t *testing.T) {
+	for _, name := range []string{"می\u200cخواهم", "क्\u200dष", "👩\u200d💻", "会議\u3000室", "a\u00a0b", "❤️\u200d🔥", "a b"} {
+		if !ValidRoomName(name) {
+			t.Errorf("%q was refused", name)
+		}
+	}
+	for _, name := range []string{"\u200ca", "a\u200d", "\u200d", "a\u200c b", "a \u200cb", "a\u200c\u200db", "a\u3000\u200db", "a\u2028b", "a\u200bb", "a\ufeffb"} {
+		if ValidRoomName(name) {
+			t.Errorf("%q was accepted", name)
+		}
 	}
 }
 

@@ -118,7 +118,8 @@ func bounds(ada tenant) []bound {
 		{method: "POST", path: project + "/regenerate-keys", caller: ada.asPerson, field: "grace_period_seconds",
 			fits: []any{604800, 604799}, over: []any{-1, 604801, 1.5, 1e30, "1", true}},
 		{method: "POST", path: create, caller: ada.asOwn, field: "room_name",
-			fits: []any{"", "x", x(128), u(128), "a b", "日本", "-_.:#?"}, over: []any{x(129), u(129), "a/b", `a\b`, "{a", "a}", "a\tb", "\u200e", "\u00a0", "\x00", 1}},
+			fits: []any{"", "x", x(128), u(107), "a b", "日本", "-_.:#?", "a\u00a0b", "会議\u3000室", "می\u200cخواهم", "👩\u200d💻"},
+			over: []any{x(129), u(129), "a/b", `a\b`, "{a", "a}", "a\tb", "\u200e", "\u2028", "\x00", 1}, unsaid: []any{u(108), strings.Repeat("会", 72), "a\u200d", "\u200ca"}},
 		{method: "POST", path: create, caller: ada.asOwn, field: "participant_identity",
 			fits: []any{"", x(256), u(128)}, over: []any{x(257), "a\nb", "\x00", 1}, unsaid: []any{u(129)}},
 		{method: "POST", path: create, caller: ada.asOwn, field: "participant_name",
@@ -139,10 +140,10 @@ func bounds(ada tenant) []bound {
 		{method: "POST", path: create, caller: ada.asOwn, field: "grants.destinationRoom", fits: []any{""}, over: []any{x(257), 1}},
 		{method: "POST", path: revoke, caller: ada.asOwn, field: "participant_identity", fits: []any{x(256), u(128)}, over: []any{"", x(257), "a\nb", 1}, unsaid: []any{u(129)}},
 		{method: "POST", path: revoke, caller: ada.asOwn, field: "room_name", base: map[string]any{"participant_identity": "limits"},
-			fits: []any{x(128), u(128)}, over: []any{x(129), "a/b", 1}},
+			fits: []any{x(128), u(107)}, over: []any{x(129), "a/b", 1}, unsaid: []any{u(108)}},
 		{method: "POST", path: revoke, caller: ada.asOwn, field: "ban_seconds", base: map[string]any{"participant_identity": "limits"},
 			fits: []any{0, 2592000}, over: []any{-1, 2592001, 1.5, "60"}},
-		{method: "POST", path: validate, caller: ada.asOwn, field: "token", fits: []any{"x", x(65000)}, over: []any{"", 1}},
+		{method: "POST", path: validate, caller: ada.asOwn, field: "token", fits: []any{"x", x(262000)}, over: []any{"", 1}},
 	}
 	for _, grant := range within() {
 		all = append(all, bound{method: "POST", path: create, caller: ada.asOwn, field: "grants." + grant, fits: []any{true, false}, over: []any{1, "true"}})

@@ -20,7 +20,7 @@ type route struct{ method, pattern, path string }
 func routesOf(s *server, own tenant) []route {
 	var out []route
 	for _, r := range s.handler.(*gin.Engine).Routes() {
-		if !strings.HasPrefix(r.Path, "/v1/") || r.Path == "/v1/webhooks/livekit" {
+		if !strings.HasPrefix(r.Path, "/v1/") || r.Method == http.MethodHead || r.Path == "/v1/webhooks/livekit" {
 			continue
 		}
 		id := own.org

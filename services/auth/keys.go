@@ -132,6 +132,10 @@ func NewKeys(o KeysConfig) (*Keys, error) {
 	return a, err
 }
 
+// Remembers tells whether Client and Server know of a key, or that it is
+// malformed or unknown, without asking the database.
+func (a *Keys) Remembers(key string) bool { return a.snapshots.Remembers(key) || !apikey.IsKey(key) }
+
 // Client answers for a key alone, shown from an IP. unauthenticated if the key
 // is malformed (without asking the database), unknown, expired, or its project
 // or organization is gone; forbidden organization_suspended, or ip_not_allowed
@@ -231,7 +235,7 @@ func (a *Keys) snapshot(ctx context.Context, key, ip string) (*keySnapshot, erro
 		return nil, ErrSuspended()
 	}
 	if len(s.allowed) > 0 && !allowedFrom(s.allowed, ip) {
-		return nil, models.Forbidden("ip_not_allowed", "This key does not work from your address.")
+		return nil, models.Forbidden("ip_not_allowed", "You called with an API key that does not work from your address; this needs one that allows it.")
 	}
 	return s, nil
 }
@@ -239,7 +243,7 @@ func (a *Keys) snapshot(ctx context.Context, key, ip string) (*keySnapshot, erro
 // ErrBadKey is the same for a mistyped, unknown, expired or revoked key and
 // for a wrong secret.
 func ErrBadKey() *models.Error {
-	return models.Unauthenticated("invalid_api_key", "The API key or its secret is not valid.")
+	return models.Unauthenticated("invalid_api_key", "You called with an API key that is not valid, or with a secret that is not its own; this needs a valid key.")
 }
 
 // changed drops the snapshots that a change affects.

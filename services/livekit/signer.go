@@ -188,13 +188,15 @@ func (s *Signer) Parse(token string, now time.Time) (*Claims, string) {
 	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return nil, "malformed"
-	case err != nil || claims.Issuer != s.Cluster.APIKey || claims.ExpiresAt == nil:
+	case err != nil || claims.Issuer != s.Cluster.APIKey:
 		return nil, "signature_invalid"
 	case !inCalendar(claims.ExpiresAt) || !inCalendar(claims.NotBefore) || !inCalendar(claims.IssuedAt):
 		return nil, "malformed"
-	case !now.Before(claims.ExpiresAt.Time):
+	case claims.ExpiresAt == nil:
+		return &claims, "no_expiry"
+	case !now.Before(claims.ExpiresAt.Add(tokenLeeway)):
 		return &claims, "expired"
-	case claims.NotBefore != nil && now.Before(claims.NotBefore.Time):
+	case claims.NotBefore != nil && now.Before(claims.NotBefore.Add(-tokenLeeway)):
 		return &claims, "not_yet_valid"
 	}
 	return &claims, ""
@@ -222,8 +224,17 @@ func (c *Claims) Issued() time.Time {
 	return time.Time{}
 }
 
-// Expires is when the token ends.
-func (c *Claims) Expires() time.Time { return c.ExpiresAt.UTC() }
+// Expires is when the token ends; the zero time where it does not.
+func (c *Claims) Expires() time.Time {
+	if c.ExpiresAt == nil {
+		return time.Time{}
+	}
+	return c.ExpiresAt.UTC()
+}
+
+// tokenLeeway is what LiveKit grants clocks that differ (auth.tokenLeeway of
+// livekit/protocol).
+const tokenLeeway = time.Minute
 
 // Grants are the token's grants inside its room.
 func (c *Claims) Grants() models.VideoGrants {

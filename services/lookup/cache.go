@@ -87,6 +87,15 @@ func (d *Cache[V]) Get(ctx context.Context, key string) (V, error) {
 	return value, err
 }
 
+// Remembers tells whether Get answers without the database.
+func (d *Cache[V]) Remembers(key string) bool {
+	if d.known.Contains(key) {
+		return true
+	}
+	until, missing := d.unknown.Peek(key)
+	return missing && (d.exact || d.now().Before(until))
+}
+
 // ask reads the database once for all who ask at the same time. Who asks after
 // a drop does not join a query that began before it.
 func (d *Cache[V]) ask(ctx context.Context, key string) (V, error) {

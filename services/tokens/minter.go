@@ -153,7 +153,7 @@ func clientPolicy(p *models.ClientTokens, in *Input, ttl int64) (int64, models.V
 // GrantNotAllowed refuses grants by name; prefix is where in the request they
 // stand.
 func GrantNotAllowed(prefix string, names []string) *models.Error {
-	e := models.Forbidden("grant_not_allowed", "These grants may not be had: "+strings.Join(names, ", ")+".")
+	e := models.Forbidden("grant_not_allowed", "These grants are not allowed: "+strings.Join(names, ", ")+".")
 	for _, name := range names {
 		e.Fields = append(e.Fields, models.FieldError{Location: prefix + name, Message: "is not allowed"})
 	}
@@ -168,7 +168,7 @@ func randomName() string { return strings.ToLower(rand.Text()[:12]) }
 type Check struct {
 	Valid bool
 	// Reason is empty for a valid token, else malformed, signature_invalid,
-	// expired, not_yet_valid or wrong_project.
+	// expired, no_expiry, not_yet_valid or wrong_project.
 	Reason    string
 	RoomName  string
 	Identity  string
@@ -178,8 +178,9 @@ type Check struct {
 	TokenID   models.TokenID
 }
 
-// Validate checks a token as LiveKit would, without leeway, and that it is for
-// a room of the caller's project.
+// Validate checks a token as LiveKit does, with its leeway of a minute, and that
+// it is for a room of the caller's project. A token without an expiry, which
+// LiveKit accepts, is not valid here: Pulse mints none.
 func (s *Minter) Validate(_ context.Context, actor *models.Principal, token string) (Check, error) {
 	if err := actor.May(models.ActionTokensValidate); err != nil {
 		return Check{}, err

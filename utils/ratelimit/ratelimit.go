@@ -50,7 +50,12 @@ func New(capacity int, clock func() time.Time) *Limiter {
 
 // Allow counts one request under the key, unless it is refused. The limit of a
 // key can change between calls; counted requests stay counted.
-func (l *Limiter) Allow(key string, limit PerMinute) Decision {
+func (l *Limiter) Allow(key string, limit PerMinute) Decision { return l.decide(key, limit, true) }
+
+// Peek is the Decision that Allow would give, without counting.
+func (l *Limiter) Peek(key string, limit PerMinute) Decision { return l.decide(key, limit, false) }
+
+func (l *Limiter) decide(key string, limit PerMinute, count bool) Decision {
 	if limit <= 0 {
 		return Decision{Allowed: true}
 	}
@@ -71,11 +76,13 @@ func (l *Limiter) Allow(key string, limit PerMinute) Decision {
 	if wait := next - now - window; wait > 0 {
 		return Decision{Limit: int(limit), ResetAfter: due - now, RetryAfter: wait}
 	}
-	if !known {
+	if count && !known {
 		arrival = new(time.Duration)
 		l.arrivals.Add(key, arrival)
 	}
-	*arrival = next
+	if count {
+		*arrival = next
+	}
 	return Decision{
 		Allowed: true, Limit: int(limit),
 		Remaining:  int((window - (next - now)) / interval),

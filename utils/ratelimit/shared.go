@@ -20,7 +20,7 @@ const (
 )
 
 // gcra is Limiter.Allow by Redis' clock. It takes the interval and the window in
-// microseconds and returns whether the request is allowed and, in microseconds,
+// microseconds, and 1 to count the request, and returns whether the request is allowed and, in microseconds,
 // ResetAfter and RetryAfter.
 const gcra = `
 local t = redis.call('TIME')
@@ -30,6 +30,7 @@ local paid = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
 local wait = paid + interval - window - now
 if wait > 0 then return {0, paid - now, wait} end
 paid = paid + interval
+if ARGV[3] == '0' then return {1, paid - now, 0} end
 redis.call('SET', KEYS[1], string.format('%.0f', paid), 'PX', math.ceil((paid - now) / 1000))
 return {1, paid - now, 0}`
 
@@ -60,17 +61,26 @@ func NewShared(url string, local *Limiter) *Shared {
 
 // Allow counts one request under the key, unless it is refused.
 func (s *Shared) Allow(ctx context.Context, key string, limit PerMinute) Decision {
+	return s.decide(ctx, key, limit, true)
+}
+
+// Peek is the Decision that Allow would give, without counting.
+func (s *Shared) Peek(ctx context.Context, key string, limit PerMinute) Decision {
+	return s.decide(ctx, key, limit, false)
+}
+
+func (s *Shared) decide(ctx context.Context, key string, limit PerMinute, count bool) Decision {
 	if limit <= 0 {
 		return Decision{Allowed: true}
 	}
-	d, err := s.ask(ctx, key, limit)
+	d, err := s.ask(ctx, key, limit, count)
 	if err != nil {
-		return s.local.Allow(key, limit)
+		return s.local.decide(key, limit, count)
 	}
 	return d
 }
 
-func (s *Shared) ask(ctx context.Context, key string, limit PerMinute) (Decision, error) {
+func (s *Shared) ask(ctx context.Context, key string, limit PerMinute, count bool) (Decision, error) {
 	ctx, cancel := context.WithTimeout(ctx, sharedTimeout)
 	defer cancel()
 	conn, err := s.pool.GetContext(ctx)
@@ -80,7 +90,7 @@ func (s *Shared) ask(ctx context.Context, key string, limit PerMinute) (Decision
 	defer conn.Close()
 	interval := max(1, time.Minute/time.Duration(limit)/time.Microsecond)
 	window := interval * time.Duration(limit)
-	out, err := redis.Int64s(s.script.DoContext(ctx, conn, sharedPrefix+key, int64(interval), int64(window)))
+	out, err := redis.Int64s(s.script.DoContext(ctx, conn, sharedPrefix+key, int64(interval), int64(window), count))
 	if err != nil || len(out) != 3 {
 		return Decision{}, fmt.Errorf("ratelimit: %d values: %w", len(out), err)
 	}
@@ -111,4 +121,9 @@ type Local struct{ *Limiter }
 // Allow counts one request under the key, unless it is refused.
 func (l Local) Allow(_ context.Context, key string, limit PerMinute) Decision {
 	return l.Limiter.Allow(key, limit)
+}
+
+// Peek is the Decision that Allow would give, without counting.
+func (l Local) Peek(_ context.Context, key string, limit PerMinute) Decision {
+	return l.Limiter.Peek(key, limit)
 }
