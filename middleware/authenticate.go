@@ -14,8 +14,8 @@ import (
 
 // KeyAuthenticator gives the principal of a key, with or without its secret.
 type KeyAuthenticator interface {
-	// Remembers tells whether the database need not be asked about a key.
-	Remembers(key string) bool
+	// Known tells whether a key can be told good or bad without the database.
+	Known(key string) bool
 	Client(ctx context.Context, key, ip string) (*models.Principal, error)
 	Server(ctx context.Context, key string, s secret.Value, ip string) (*models.Principal, error)
 }
@@ -96,6 +96,41 @@ func CountRequests(counter Counter) gin.HandlerFunc {
 	}
 }
 
+// FoundOrganization guards sign-up: it is counted by IP, whatever credential is
+// sent along, so that no account helps to make many. Only the operator is not
+// counted.
+func (a *Authentication) FoundOrganization(c *gin.Context) error {
+	if !a.isOperator(c) {
+		if err := a.Limits.byIP(c); err != nil {
+			return err
+		}
+	}
+	p, err := a.principal(c)
+	if err != nil {
+		return err
+	}
+	c.Set(models.PrincipalKey, p)
+	return nil
+}
+
+// isOperator tells the operator's token without any look-up.
+func (a *Authentication) isOperator(c *gin.Context) bool {
+	value, _ := only(c.Request.Header["Authorization"])
+	scheme, credential, _ := strings.Cut(value, " ")
+	return !a.Operator.IsZero() && strings.EqualFold(scheme, "Bearer") && a.Operator.Equal(secret.New(strings.TrimSpace(credential)))
+}
+
+// CountByIP counts a request by IP before it is handled: for paths that are
+// none, which a scanner asks for.
+func (a *Authentication) CountByIP(f Func) Func {
+	return func(c *gin.Context) error {
+		if err := a.Limits.byIP(c); err != nil {
+			return err
+		}
+		return f(c)
+	}
+}
+
 func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 	ctx, header := c.Request.Context(), c.Request.Header
 	key, hasKey := only(header["X-Pulse-Key"])
@@ -108,11 +143,11 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 		case strings.EqualFold(scheme, "Basic"):
 			user, password, ok := c.Request.BasicAuth()
 			if !ok {
-				return nil, errBadCredential("You called with an Authorization header of the scheme Basic that cannot be read")
+				return nil, errBadCredential("an Authorization header of the scheme Basic that cannot be read")
 			}
-			return a.server(c, user, password)
+			return a.server(c, user, secret.New(password))
 		case !strings.EqualFold(scheme, "Bearer") || credential == "":
-			return nil, errBadCredential("You called with an Authorization header that is not one Bearer credential")
+			return nil, errBadCredential("an Authorization header that is not one Bearer credential")
 		case strings.HasPrefix(credential, keyPrefix):
 			key, hasKey = credential, true
 		case !a.Operator.IsZero() && a.Operator.Equal(secret.New(credential)):
@@ -123,32 +158,32 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 	}
 	switch {
 	case hasKey && hasSecret:
-		return a.server(c, key, value)
+		return a.server(c, key, secret.New(value))
 	case hasKey:
-		if err := a.admitLookup(c, key); err != nil {
+		if err := a.beforeLookUp(c, key); err != nil {
 			return nil, err
 		}
-		return a.Keys.Client(ctx, key, c.ClientIP())
+		return a.Keys.Client(ctx, key, c.RemoteIP())
 	case hasSecret:
-		return nil, errBadCredential("You called with X-Pulse-Secret and without X-Pulse-Key")
+		return nil, errBadCredential("X-Pulse-Secret and without X-Pulse-Key")
 	}
 	return &models.Principal{}, nil
 }
 
-func (a *Authentication) server(c *gin.Context, key, value string) (*models.Principal, error) {
-	if err := a.admitLookup(c, key); err != nil {
+func (a *Authentication) server(c *gin.Context, key string, value secret.Value) (*models.Principal, error) {
+	if err := a.beforeLookUp(c, key); err != nil {
 		return nil, err
 	}
-	return a.Keys.Server(c.Request.Context(), key, secret.New(value), c.ClientIP())
+	return a.Keys.Server(c.Request.Context(), key, value, c.RemoteIP())
 }
 
-// admitLookup refuses a key the database would be asked about while the caller's
-// address has no requests left, so that made-up keys cannot load the database.
-func (a *Authentication) admitLookup(c *gin.Context, key string) error {
-	if a.Keys.Remembers(key) {
+// beforeLookUp refuses an address that has used up its limit with bad keys
+// before the database is asked about another key; cached keys cost nothing.
+func (a *Authentication) beforeLookUp(c *gin.Context, key string) error {
+	if a.Keys.Known(key) {
 		return nil
 	}
-	return a.Limits.spentByIP(c)
+	return a.Limits.spent(c)
 }
 
 // only gives a header's value, or "" for one that is sent twice.
@@ -162,14 +197,15 @@ func only(values []string) (string, bool) {
 	return "", true
 }
 
-// AuthenticateProject requires a project's key, with or without its secret.
+// AuthenticateProject requires a project's key, with or without its secret, or
+// a person, who names the project.
 func AuthenticateProject(c *gin.Context) error {
 	p, _ := principalOf(c)
 	switch p.Kind {
-	case models.CallerClientKey, models.CallerServerKey:
+	case models.CallerClientKey, models.CallerServerKey, models.CallerPerson:
 		return nil
 	default:
-		return errCredential(p, "key_required", needKey)
+		return errCredential(p, "key_required", needKey+", or "+needToken+" with ?project_id=")
 	}
 }
 
@@ -177,7 +213,7 @@ func AuthenticateProject(c *gin.Context) error {
 func AuthenticateAPISecret(c *gin.Context) error {
 	switch p, _ := principalOf(c); p.Kind {
 	case models.CallerNobody, models.CallerClientKey:
-		return errCredential(p, "secret_required", needToken+" or "+needSecret)
+		return errCredential(p, "secret_required", needToken+", or "+needSecret)
 	default:
 		return nil
 	}
@@ -224,7 +260,8 @@ func errNoCredential(which string) *models.Error {
 	return models.Unauthenticated("unauthenticated", "You called without a credential; this needs "+which+".")
 }
 
-// errBadCredential says which header cannot be read.
-func errBadCredential(header string) *models.Error {
-	return models.Unauthenticated("invalid_credential", header+"; send Authorization: Bearer with an access token, or X-Pulse-Key, for some calls with X-Pulse-Secret.")
+// errBadCredential says how the caller called, and what would serve.
+func errBadCredential(called string) *models.Error {
+	return models.Unauthenticated("invalid_credential", "You called with "+called+
+		"; this needs "+needToken+", or "+needKey+", for some calls with its secret (X-Pulse-Secret).")
 }

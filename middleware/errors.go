@@ -56,18 +56,6 @@ type ProblemField struct {
 // problemType is the prefix of a problem's type; its code follows.
 const problemType = "urn:pulse:problem:"
 
-// statusClientClosed is nginx's status for a request whose client closed its
-// side of the connection before the response.
-const statusClientClosed = 499
-
-// title is the reason phrase of a status.
-func title(status int) string {
-	if status == statusClientClosed {
-		return "Client Closed Request"
-	}
-	return http.StatusText(status)
-}
-
 // status is the one table from kinds of error to HTTP.
 func status(k models.Kind) int {
 	switch k {
@@ -95,12 +83,16 @@ func status(k models.Kind) int {
 		return http.StatusTooManyRequests
 	case models.KindUnavailable:
 		return http.StatusServiceUnavailable
-	case models.KindClientClosed:
-		return statusClientClosed
+	case models.KindClientGone:
+		return statusClientGone
 	case models.KindInternal:
 	}
 	return http.StatusInternalServerError
 }
+
+// statusClientGone is nginx's "client closed request", which has no RFC: no
+// client reads it, except one that has closed only its own half.
+const statusClientGone = 499
 
 // Wrap makes a Func a gin handler: an error ends the request with a problem.
 func Wrap(f Func) gin.HandlerFunc {
@@ -115,6 +107,10 @@ func Wrap(f Func) gin.HandlerFunc {
 // line.
 func Abort(c *gin.Context, err error) {
 	problem := asError(c.Request.Context(), err)
+	if problem.Kind == models.KindUnavailable && errors.Is(c.Request.Context().Err(), context.Canceled) {
+		// Deadlines of ours end a request in another way: this is the client's.
+		problem = models.NewError(models.KindClientGone, "client_closed_request", "The client closed the connection before the answer.").Because(problem)
+	}
 	_ = c.Error(problem) // for the log line; it returns what it was given
 	if c.Writer.Written() {
 		// Part of the response is sent: only cutting the connection tells the
@@ -165,14 +161,17 @@ func Abort(c *gin.Context, err error) {
 	c.Data(code, "application/problem+json", body)
 }
 
+func title(code int) string {
+	if code == statusClientGone {
+		return "Client Closed Request"
+	}
+	return http.StatusText(code)
+}
+
 func asError(ctx context.Context, err error) *models.Error {
 	var e *models.Error
-	known := errors.As(err, &e)
 	switch {
-	// net/http cancels a request when its client closes its side.
-	case errors.Is(ctx.Err(), context.Canceled) && (!known || e.Kind == models.KindUnavailable || e.Kind == models.KindInternal):
-		return models.NewError(models.KindClientClosed, "client_closed_request", "The client closed the connection before the response.").Because(err)
-	case known:
+	case errors.As(err, &e):
 		copied := *e
 		return &copied
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), ctx.Err() != nil:

@@ -50,9 +50,10 @@ func wellFormedRequestID(id string) bool {
 }
 
 // holdsCredential tells whether text must not be logged because it may hold a
-// key or secret, a refresh token or a JWT (which begins with {" in base64).
+// key or secret, a webhook's secret, a refresh token or a JWT (which begins with
+// {" in base64).
 func holdsCredential(id string) bool {
-	return strings.Contains(id, "pulse_") || strings.Contains(id, models.SessionPrefix) || strings.Contains(id, "eyJ")
+	return strings.Contains(id, "pulse_") || strings.Contains(id, models.SessionPrefix) || strings.Contains(id, "eyJ") || strings.Contains(id, "whsec_")
 }
 
 // RequestIDOf gives the id of the request.
@@ -67,9 +68,9 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 		code := c.Writer.Status()
 		level := zerolog.InfoLevel
 		switch {
+		case code == statusClientGone: // theirs to end, and nothing to look into
 		case code >= http.StatusInternalServerError:
 			level = zerolog.ErrorLevel
-		case code == statusClientClosed: // nobody's error that can be mended here
 		case code >= http.StatusBadRequest:
 			level = zerolog.WarnLevel
 		}
@@ -77,8 +78,8 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 		if line == nil {
 			return
 		}
-		line = line.Str("request_id", RequestIDOf(c)).Str("method", c.Request.Method).Str("path", loggedPath(c)).
-			Int("status", code).Int("bytes", c.Writer.Size()).Dur("latency_ms", now().Sub(start)).Str("ip", c.ClientIP())
+		line = line.Str("request_id", RequestIDOf(c)).Str("method", method(c.Request.Method)).Str("path", loggedPath(c)).
+			Int("status", code).Int("bytes", c.Writer.Size()).Dur("latency_ms", now().Sub(start)).Str("ip", c.RemoteIP())
 		if trace := traceID(c.GetHeader("Traceparent")); trace != "" {
 			line = line.Str("trace_id", trace)
 		}
@@ -107,24 +108,28 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 	}
 }
 
-// maxLoggedPath is the longest path in a log line, in bytes.
+// maxLoggedPath bounds a path in the log, in bytes.
 const maxLoggedPath = 256
 
-// loggedPath is the request's path as it was sent, cut to maxLoggedPath, or its
-// route if the path holds a credential, such as a key in place of a key's id.
+// loggedPath is the request's path as it is escaped on the wire, cut to
+// maxLoggedPath, or its route if the path holds a credential, such as a key in
+// place of a key's id.
 func loggedPath(c *gin.Context) string {
-	path := c.Request.URL.EscapedPath()
-	if holdsCredential(path) || holdsCredential(c.Request.URL.Path) {
-		if route := c.FullPath(); route != "" {
-			return route
+	if !holdsCredential(c.Request.URL.Path) {
+		path := c.Request.URL.EscapedPath() // ASCII: a line of the log needs no escapes for it
+		if len(path) > maxLoggedPath {
+			path = path[:maxLoggedPath-len(cutOff)] + cutOff
 		}
-		return unmatched
+		return path
 	}
-	if len(path) > maxLoggedPath {
-		return path[:maxLoggedPath] + "…"
+	if route := c.FullPath(); route != "" {
+		return route
 	}
-	return path
+	return unmatched
 }
+
+// cutOff ends a path that was cut.
+const cutOff = "..."
 
 // traceID gives the trace id of a W3C traceparent ("00-<32 hex>-<16 hex>-<2
 // hex>"), or "" for anything else.
@@ -168,13 +173,9 @@ func Recover(log zerolog.Logger) gin.HandlerFunc {
 // Timeout gives each request a deadline. A request that exceeds it gets 503.
 func Timeout(d time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		request := c.Request
-		ctx, cancel := context.WithTimeout(request.Context(), d)
-		defer func() {
-			cancel()
-			c.Request = request // so that our cancel is not taken for the client's
-		}()
-		c.Request = request.WithContext(ctx)
+		ctx, cancel := context.WithTimeout(c.Request.Context(), d)
+		defer cancel()
+		c.Request = c.Request.WithContext(ctx)
 		c.Next()
 	}
 }

@@ -24,8 +24,9 @@ const (
 	KindMethod          Kind = "method_not_allowed"
 	KindTimeout         Kind = "timeout"
 	KindUnavailable     Kind = "unavailable"
-	KindClientClosed    Kind = "client_closed"
 	KindInternal        Kind = "internal"
+	// KindClientGone is of a request whose client has hung up before its answer.
+	KindClientGone Kind = "client_gone"
 )
 
 // FieldError is one wrong field. Location is the path of its name as services

@@ -9,37 +9,43 @@ import (
 const (
 	// MaxRoomName is the most characters a room name may have.
 	MaxRoomName = 128
-	// maxQualifiedRoom is the longest room name LiveKit accepts, in bytes
-	// (config.LimitConfig.MaxRoomNameLength of livekit-server).
-	maxQualifiedRoom = 256
-	// MaxRoomNameBytes is what the project's id leaves of it.
-	MaxRoomNameBytes = maxQualifiedRoom - projectIDLength - 1
+	// MaxRoomNameBytes is the most bytes it may have in UTF-8: LiveKit refuses
+	// names over 256, and Pulse puts the project's id and "_" before each.
+	MaxRoomNameBytes = 256 - projectIDLength - 1
 )
 
-// ValidRoomName tells whether a tenant may call a room that: 1 to 128 letters,
-// marks, numbers, signs and spaces of any script, with joiners (U+200C, U+200D)
-// between them, at most MaxRoomNameBytes, and none of / \ { }, which have a
-// meaning in LiveKit's paths and file templates.
+// ValidRoomName tells whether a tenant may call a room that: 1 to 128
+// characters and at most 215 bytes of printable text. Any space counts as
+// printable, and so do the joiners of Persian, Indic scripts and emoji inside a
+// word; / \ { } do not, since they have a meaning in LiveKit's paths and file
+// templates.
 func ValidRoomName(name string) bool {
 	if name == "" || len(name) > MaxRoomNameBytes || !utf8.ValidString(name) || utf8.RuneCountInString(name) > MaxRoomName {
 		return false
 	}
-	joined, last := false, ' ' // whether the last rune was a joiner, and the one before
-	for _, r := range name {
+	before := ' '
+	for i, r := range name {
 		switch {
-		case r == '\u200c' || r == '\u200d':
-			if joined || unicode.IsSpace(last) {
+		case r == zeroWidthNonJoiner || r == zeroWidthJoiner:
+			after, size := utf8.DecodeRuneInString(name[i+len("\u200c"):])
+			if size == 0 || !joinable(before) || !joinable(after) {
 				return false
 			}
-			joined = true
-			continue
-		case !unicode.IsGraphic(r) || strings.ContainsRune(`/\{}`, r) || joined && unicode.IsSpace(r):
+		case !unicode.IsPrint(r) && !unicode.Is(unicode.Zs, r), strings.ContainsRune(`/\{}`, r):
 			return false
 		}
-		joined, last = false, r
+		before = r
 	}
-	return !joined
+	return true
 }
+
+const (
+	zeroWidthNonJoiner = '\u200c'
+	zeroWidthJoiner    = '\u200d'
+)
+
+// joinable tells whether a joiner beside r stands inside a word.
+func joinable(r rune) bool { return unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.S) }
 
 // QualifyRoom gives the name a project's room has on the LiveKit cluster,
 // which knows one namespace for all tenants: "<project id>_<room>".

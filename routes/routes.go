@@ -13,11 +13,15 @@ import (
 
 const (
 	// maxBody and maxTokenBody bound request bodies, in bytes.
-	maxBody          = 1 << 20
-	maxTokenBody     = 64 << 10
-	maxValidateBody  = 256 << 10
+	maxBody      = 1 << 20
+	maxTokenBody = 64 << 10
+	// maxValidateBody holds the longest token there is (models.MaxTokenBytes).
+	maxValidateBody = 256 << 10
+	// maxAnonymousBody is for routes that need no credential.
 	maxAnonymousBody = 16 << 10
 	maxEventBody     = 256 << 10
+	// tokenPath is called from tenants' own pages: each project says which.
+	tokenPath = "/v1/tokens/create"
 	// requestTimeout is the deadline of one request; exportTimeout that of one
 	// whose answer is streamed.
 	requestTimeout = 15 * time.Second
@@ -65,20 +69,18 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	e.RedirectTrailingSlash = false
 	// A room or identity may contain an encoded slash.
 	e.UseRawPath, e.UnescapePathValues = true, true
-	trusted := make([]string, 0, len(o.TrustedProxies))
-	for _, network := range o.TrustedProxies {
-		trusted = append(trusted, network.String())
-	}
-	if err := e.SetTrustedProxies(trusted); err != nil {
+	// middleware.ClientAddress reads the chain of proxies instead.
+	e.ForwardedByClientIP = false
+	if err := e.SetTrustedProxies(nil); err != nil {
 		return nil, err
 	}
 
 	guard, asked := middleware.Wrap, Parameters()
 	wrap := func(f middleware.Func) gin.HandlerFunc { return guard(asked.Around(f)) }
-	e.Use(o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
-		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins))
-	e.NoRoute(guard(o.Authentication.Anonymous), guard(middleware.NotFound))
-	e.NoMethod(guard(o.Authentication.Anonymous), guard(middleware.MethodNotAllowed))
+	e.Use(middleware.ClientAddress(o.TrustedProxies), o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe,
+		middleware.Recover(o.Log), middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins, tokenPath))
+	e.NoRoute(guard(o.Authentication.CountByIP(middleware.NotFound)))
+	e.NoMethod(guard(o.Authentication.CountByIP(middleware.MethodNotAllowed)))
 
 	root := group{&e.RouterGroup}
 	root.GET("/health", wrap(h.Health.Live))
@@ -95,16 +97,16 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	// Every POST that makes something can be sent again safely.
 	once := guard(o.Idempotency.Once)
 	anybody := root.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Anonymous), anonymous.Limit(maxAnonymousBody))
+	signUp := root.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.FoundOrganization), anonymous.Limit(maxAnonymousBody))
 	count := middleware.CountRequests(o.Requests)
 	v1 := root.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Identify), count)
 	export := root.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
 	cluster := root.Group("/v1", middleware.Timeout(requestTimeout), bodies.Share(25).Limit(maxEventBody))
 	limited := v1.Group("", bodies.Limit(maxBody))
-	signUp := v1.Group("", anonymous.Limit(maxAnonymousBody))
 	person := limited.Group("", guard(middleware.RequireOrganization))
 	server := limited.Group("", guard(middleware.AuthenticateAPISecret))
-	key := v1.Group("", guard(middleware.AuthenticateProject))
-	project := key.Group("", bodies.Limit(maxTokenBody))
+	project := v1.Group("", guard(middleware.AuthenticateProject))
+	minting := project.Group("", bodies.Limit(maxTokenBody))
 
 	limited.GET("/status", wrap(h.Health.Status))
 
@@ -152,9 +154,13 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	person.GET("/audit-logs/export", wrap(h.AuditLogs.Export))
 	person.GET("/audit-logs/verify", wrap(h.AuditLogs.Verify))
 
-	project.POST("/tokens/create", once, wrap(h.Tokens.Create))
-	key.POST("/tokens/validate", bodies.Limit(maxValidateBody), wrap(h.Tokens.Validate))
-	project.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
+	// Without Idempotency-Key: a token costs nothing to mint again, and a key
+	// alone must not fill the store of answers.
+	minting.POST("/tokens/create", wrap(h.Tokens.Create))
+	minting.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
+	project.POST("/tokens/validate", bodies.Limit(maxValidateBody), wrap(h.Tokens.Validate))
+	server.GET("/tokens/revocations", wrap(h.Revocations.List))
+	server.DELETE("/tokens/revocations/:id", wrap(h.Revocations.Lift))
 
 	cluster.POST("/webhooks/livekit", guard(auth.Signed(h.LiveKitEvents.Receive)))
 

@@ -50,12 +50,12 @@ func New(capacity int, clock func() time.Time) *Limiter {
 
 // Allow counts one request under the key, unless it is refused. The limit of a
 // key can change between calls; counted requests stay counted.
-func (l *Limiter) Allow(key string, limit PerMinute) Decision { return l.decide(key, limit, true) }
+func (l *Limiter) Allow(key string, limit PerMinute) Decision { return l.decide(key, limit, 1) }
 
-// Peek is the Decision that Allow would give, without counting.
-func (l *Limiter) Peek(key string, limit PerMinute) Decision { return l.decide(key, limit, false) }
+// Peek returns what Allow would, and counts nothing.
+func (l *Limiter) Peek(key string, limit PerMinute) Decision { return l.decide(key, limit, 0) }
 
-func (l *Limiter) decide(key string, limit PerMinute, count bool) Decision {
+func (l *Limiter) decide(key string, limit PerMinute, cost time.Duration) Decision {
 	if limit <= 0 {
 		return Decision{Allowed: true}
 	}
@@ -76,13 +76,14 @@ func (l *Limiter) decide(key string, limit PerMinute, count bool) Decision {
 	if wait := next - now - window; wait > 0 {
 		return Decision{Limit: int(limit), ResetAfter: due - now, RetryAfter: wait}
 	}
-	if count && !known {
+	if next = due + cost*interval; cost == 0 {
+		return Decision{Allowed: true, Limit: int(limit), Remaining: int((window - (next - now)) / interval), ResetAfter: next - now}
+	}
+	if !known {
 		arrival = new(time.Duration)
 		l.arrivals.Add(key, arrival)
 	}
-	if count {
-		*arrival = next
-	}
+	*arrival = next
 	return Decision{
 		Allowed: true, Limit: int(limit),
 		Remaining:  int((window - (next - now)) / interval),
