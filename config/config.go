@@ -86,12 +86,28 @@ type Config struct {
 	// ShutdownTimeout is how long requests under way may take to finish after a
 	// signal.
 	ShutdownTimeout time.Duration
+	// ShutdownNotice is how long the process keeps serving after a signal while
+	// it reports that it is not ready.
+	ShutdownNotice time.Duration
+
+	// PprofAddress is the loopback host:port of Go's profiles, or "".
+	PprofAddress string
+	// SlowOperation is how long a call to the database or LiveKit takes before it
+	// is logged; 0 logs none.
+	SlowOperation time.Duration
+	// Traces says where traces go; its zero value turns tracing off.
+	Traces Traces
+
 	// RedisURL is empty without Redis.
 	RedisURL secret.Value
 	// SMTP is the mail server; nil without one.
 	SMTP *smtpurl.Server
 	// InvitationURL is the page that invitation mails link to, or "".
 	InvitationURL string
+	// Dashboard tells whether /dashboard/ is served.
+	Dashboard bool
+	// DashboardDir, when set, is served instead of the files in the binary.
+	DashboardDir string
 }
 
 // Database says which engine to use.
@@ -102,6 +118,14 @@ type Database struct {
 	Path string
 	// Name of the database in MongoDB.
 	Name string
+}
+
+// Traces is an OpenTelemetry collector.
+type Traces struct {
+	// Endpoint is its base URL for OTLP over HTTP; "" turns tracing off.
+	Endpoint string
+	// Headers go with each export, as name=value separated by commas.
+	Headers secret.Value
 }
 
 // LiveKit is the cluster that tokens are minted for.

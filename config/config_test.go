@@ -94,7 +94,8 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 		ReconcileInterval: 30 * time.Second,
 		JWTSecrets:        c.JWTSecrets, APIKeyPepper: c.APIKeyPepper, DataKey: c.DataKey, BcryptCost: 12,
 		SignupEnabled: true, CORSOrigins: []string{"*"}, RateLimitIP: 100, RateLimitClientIP: 600, RateLimitProject: 1000, BodyMemory: 64 << 20,
-		QuotaGrace: 5 * time.Minute, ReservationTTL: time.Minute, AgentsDefault: []string{"*"}, LogLevel: "info", LogFormat: "console", ShutdownTimeout: 5 * time.Second,
+		QuotaGrace: 5 * time.Minute, ReservationTTL: time.Minute, AgentsDefault: []string{"*"}, LogLevel: "info", LogFormat: "console", ShutdownTimeout: 5 * time.Second, SlowOperation: time.Second,
+		Dashboard: true,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Fatalf("\n got %v\nwant %v", c, want)
@@ -128,6 +129,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"REDIS_URL=rediss://:pw@redis:6379/1", "QUOTA_FREE=rooms=2, projects=3", "QUOTA_PRO=concurrent_participants=4",
 		"QUOTA_ENTERPRISE=participant_minutes_per_month=5,egress_minutes_per_month=6", "QUOTA_GRACE=0s",
 		"RESERVATION_TTL=30s", "AGENTS_DEFAULT=scribe, helper",
+		"SHUTDOWN_NOTICE=3s", "SLOW_OPERATION=0s", "PPROF_ADDRESS=[::1]:06060", "OTEL_EXPORTER_OTLP_ENDPOINT=http://otel:4318/", "OTEL_EXPORTER_OTLP_HEADERS=a=b%20c",
 	))
 	type row struct{ got, want any }
 	for name, r := range map[string]row{
@@ -143,6 +145,8 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"ip":      {c.RateLimitIP, 0}, "project": {c.RateLimitProject, 5}, "level": {c.LogLevel, "debug"}, "format": {c.LogFormat, "console"},
 		"redis": {c.RedisURL.Reveal(), "rediss://:pw@redis:6379/1"}, "grace": {c.QuotaGrace, time.Duration(0)},
 		"reservations": {c.ReservationTTL, 30 * time.Second}, "agents": {c.AgentsDefault, []string{"scribe", "helper"}},
+		"notice": {c.ShutdownNotice, 3 * time.Second}, "slow": {c.SlowOperation, time.Duration(0)}, "pprof": {c.PprofAddress, "[::1]:6060"},
+		"traces": {c.Traces.Endpoint + " " + c.Traces.Headers.Reveal(), "http://otel:4318 a=b%20c"},
 		"quotas": {c.Quotas, models.PlanQuotas{models.PlanFree: {Rooms: 2, Projects: 3}, models.PlanPro: {ConcurrentParticipants: 4},
 			models.PlanEnterprise: {ParticipantMinutes: 5, EgressMinutes: 6}}},
 	} {
@@ -174,7 +178,10 @@ func TestMisspeltLimitsAreRefused(t *testing.T) {
 func TestInvalidValuesAreRefused(t *testing.T) {
 	for name, values := range map[string][]string{
 		"ENVIRONMENT": {"prod", "Production", " "}, "HOST": {"a b", "localhost:80", "http://x"}, "PORT": {"-1", "65536", "x", "80 "},
-		"GIN_MODE": {"verbose"}, "SHUTDOWN_TIMEOUT": {"5", "-1s", "0s", "11m"}, "MONGO_URI": {"postgres://x", "sqlite://", "mongodb://", "sqlite://a?b", "/path"},
+		"GIN_MODE": {"verbose"}, "SHUTDOWN_TIMEOUT": {"5", "-1s", "0s", "11m"},
+		"SHUTDOWN_NOTICE": {"5", "-1s", "11m"}, "SLOW_OPERATION": {"x", "-1s"}, "OTEL_EXPORTER_OTLP_ENDPOINT": {"localhost:4318", "grpc://x:4317", "http://", "http://u:p@x", "http://x?y"},
+		"PPROF_ADDRESS":              {"6060", ":6060", "0.0.0.0:6060", "192.0.2.1:6060", "example.com:6060", "[::]:6060", "127.0.0.1:x", "127.0.0.1"},
+		"OTEL_EXPORTER_OTLP_HEADERS": {"authorization", "=x", "a=b,,c=d", "a=%zz"}, "MONGO_URI": {"postgres://x", "sqlite://", "mongodb://", "sqlite://a?b", "/path"},
 		"MONGO_DB_NAME": {"a/b", "a b", strings.Repeat("x", 64)}, "DATA_DIR": {"a\x00b"},
 		"LIVEKIT_HOST": {"localhost:7880", "ftp://x", "ws://", "ws://u:p@x", "ws://x?y", "ws://x#y"}, "LIVEKIT_API_KEY": {"a b", "é"},
 		"JWT_SECRET": {strongText(1) + ",", ",", strongText(1) + ",," + strongText(2), strongText(1) + ",short"}, "DATA_KEY": {"x", strings.Repeat("0", 64), strings.Repeat("zz", 32)},

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -120,11 +121,11 @@ func agents(into *[]string, text string) error {
 	return nil
 }
 
-// grace takes a duration that may be zero.
-func grace(into *time.Duration, text string) error {
+// pause takes a duration that may be zero.
+func pause(into *time.Duration, text string, most time.Duration) error {
 	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 || d > maxGrace {
-		return errors.New("must be a duration such as 5m, from 0s to 24h")
+	if err != nil || d < 0 || d > most {
+		return fmt.Errorf("must be a duration such as 5s, from 0s to %v", most)
 	}
 	*into = d
 	return nil
@@ -179,6 +180,42 @@ func path(into *string, text string) error {
 		return errors.New("must be a path")
 	}
 	*into = text
+	return nil
+}
+
+// loopback takes host:port of an address that only this machine reaches.
+func loopback(into *string, text string) error {
+	host, port, err := net.SplitHostPort(text)
+	addr, parseErr := netip.ParseAddr(host)
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || portErr != nil || parseErr != nil && host != "localhost" || parseErr == nil && !addr.IsLoopback() {
+		return errors.New("must be a loopback address and port such as 127.0.0.1:6060")
+	}
+	*into = net.JoinHostPort(host, strconv.FormatUint(number, 10))
+	return nil
+}
+
+// collector takes the base URL of an OTLP receiver over HTTP.
+func collector(into *string, text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("must be a URL with http:// or https:// and a host, without credentials")
+	}
+	*into = strings.TrimRight(text, "/")
+	return nil
+}
+
+// exportHeaders takes headers as OTEL_EXPORTER_OTLP_HEADERS specifies: name=value
+// separated by commas, percent-encoded
+// (https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
+func exportHeaders(into *secret.Value, text string) error {
+	for item := range strings.SplitSeq(text, ",") {
+		name, value, ok := strings.Cut(item, "=")
+		if _, err := url.PathUnescape(value); err != nil || !ok || strings.TrimSpace(name) == "" {
+			return errors.New("must be name=value, separated by commas, with percent-encoded values")
+		}
+	}
+	*into = secret.New(text)
 	return nil
 }
 

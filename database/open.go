@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/database/mongo"
@@ -16,6 +17,8 @@ type Location struct {
 	URI, Name string
 	// Path of the embedded engine's file.
 	Path string
+	// Tracer makes spans of MongoDB's commands; nil makes none.
+	Tracer trace.Tracer
 }
 
 // Open opens the engine at a location and brings it to Schema. An index that
@@ -39,7 +42,7 @@ func Open(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) 
 
 func openEngine(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
 	if at.URI != "" {
-		return mongo.Open(ctx, at.URI, at.Name, Schema(), mongo.Options{Log: log})
+		return mongo.Open(ctx, at.URI, at.Name, Schema(), mongo.Options{Log: log, Tracer: at.Tracer})
 	}
 	return embedded.Open(ctx, at.Path, Schema(), embedded.Options{Log: log})
 }

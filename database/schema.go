@@ -23,5 +23,6 @@ func Schema() []Collection {
 		sessionsCollection(),
 		invitationsCollection(),
 		changesCollection(),
+		downloadsCollection(),
 	}
 }

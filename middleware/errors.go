@@ -21,15 +21,17 @@ type Func func(*gin.Context) error
 // request id and every wrong field. Error repeats detail for clients that read
 // only that.
 type Problem struct {
-	Type      string         `json:"type"`
-	Title     string         `json:"title"`
-	Status    int            `json:"status"`
-	Detail    string         `json:"detail"`
-	Instance  string         `json:"instance"`
-	Code      string         `json:"code"`
-	RequestID string         `json:"request_id"`
-	Errors    []ProblemField `json:"errors,omitempty"`
-	Error     string         `json:"error"`
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	Instance  string `json:"instance"`
+	Code      string `json:"code"`
+	RequestID string `json:"request_id"`
+	// TraceID is that of the request's span, or of the caller's traceparent.
+	TraceID string         `json:"trace_id,omitempty"`
+	Errors  []ProblemField `json:"errors,omitempty"`
+	Error   string         `json:"error"`
 	*ProblemQuota
 }
 
@@ -144,7 +146,7 @@ func Abort(c *gin.Context, err error) {
 	}
 	answer := Problem{
 		Type: problemType + problem.Code, Title: title(code), Status: code, Detail: detail,
-		Instance: c.Request.URL.EscapedPath(), Code: problem.Code, RequestID: RequestIDOf(c),
+		Instance: c.Request.URL.EscapedPath(), Code: problem.Code, RequestID: RequestIDOf(c), TraceID: traceID(c.GetHeader(traceParent)),
 		Errors: problemFields(problem.Fields), Error: detail,
 	}
 	if use := problem.Quota; use != nil {

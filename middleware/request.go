@@ -80,7 +80,7 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 		}
 		line = line.Str("request_id", RequestIDOf(c)).Str("method", method(c.Request.Method)).Str("path", loggedPath(c)).
 			Int("status", code).Int("bytes", c.Writer.Size()).Dur("latency_ms", now().Sub(start)).Str("ip", c.RemoteIP())
-		if trace := traceID(c.GetHeader("Traceparent")); trace != "" {
+		if trace := traceID(c.GetHeader(traceParent)); trace != "" {
 			line = line.Str("trace_id", trace)
 		}
 		if p, ok := principalOf(c); ok {

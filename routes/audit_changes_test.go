@@ -70,7 +70,7 @@ func auditedChanges() []auditedChange {
 		{"POST /v1/projects", name, "owner", 201, "project.created", "project", "project.id", none, `{"key_id":"key_","name":"new","region":""}`},
 		{"PUT /v1/projects/{project}", name, "owner", 200, "project.updated", "project", "path", `{"name":"acme project"}`, renamed},
 		{"PATCH /v1/projects/{project}", `{"client_tokens":{"max_ttl_seconds":60}}`, "owner", 200, "project.updated", "project", "path",
-			`{"client_tokens.max_ttl_seconds":86400}`, `{"client_tokens.max_ttl_seconds":60}`},
+			`{"client_tokens.max_ttl_seconds":900}`, `{"client_tokens.max_ttl_seconds":60}`},
 		{"DELETE /v1/projects/{project}", "", "owner", 204, "project.deleted", "project", "path", `{"name":"acme project"}`, none},
 		{"POST /v1/projects/{project}/regenerate-keys", `{"grace_period_seconds":60}`, "server key", 200, "key.rotated", "project", "path",
 			`{"key_id":"key_","secret_hint":"hint_"}`, `{"grace_period_seconds":60,"key_id":"key_","secret_hint":"hint_"}`},
@@ -85,6 +85,8 @@ func auditedChanges() []auditedChange {
 
 		{"POST /v1/tokens/revoke", `{"participant_identity":"grace","room_name":"daily"}`, "server key", 200, "tokens.revoked", "participant",
 			"grace", none, `{"banned_until":"TIME","project_id":"prj_","room_name":"daily"}`},
+		{"DELETE /v1/tokens/revocations/{revocation}", "", "server key", 204, "tokens.ban_lifted", "participant", "mallory",
+			`{"banned_until":"TIME","project_id":"prj_","room_name":""}`, none},
 	}
 }
 
@@ -152,7 +154,7 @@ func TestEachRouteThatChangesSomethingLeavesExactlyTheEntryOfTheTable(t *testing
 			}
 			e := trail[0]
 			id := map[string]string{
-				"path": path[strings.LastIndex(path, "/")+1:], "user": w.org.user, "session": e.Actor.CredentialID, "grace": "grace", "{invited}": string(invited.Invitation.ID),
+				"path": path[strings.LastIndex(path, "/")+1:], "user": w.org.user, "session": e.Actor.CredentialID, "grace": "grace", "mallory": "mallory", "{invited}": string(invited.Invitation.ID),
 				"organization.id": out.Organization.ID, "project.id": out.Project.ID, "key.id": out.Key.ID, "invitation.id": out.Invitation.ID,
 			}[row.id]
 			if row.id == "path" && !strings.Contains(id, "_") { // …/suspend

@@ -7,7 +7,10 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
+	"pulse-control-plane/dashboard"
+	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
 )
 
@@ -44,6 +47,8 @@ type Options struct {
 	BodyMemory int64
 	// Inflight counts the requests under way.
 	Inflight *middleware.Inflight
+	// Tracing makes a span of each request; nil makes none.
+	Tracing trace.TracerProvider
 	// Strict adds what only makes sense behind TLS.
 	Strict bool
 	Now    func() time.Time
@@ -77,8 +82,12 @@ func New(h Handlers, o Options) (http.Handler, error) {
 
 	guard, asked := middleware.Wrap, Parameters()
 	wrap := func(f middleware.Func) gin.HandlerFunc { return guard(asked.Around(f)) }
-	e.Use(middleware.ClientAddress(o.TrustedProxies), o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe,
-		middleware.Recover(o.Log), middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins, tokenPath))
+	e.Use(middleware.ClientAddress(o.TrustedProxies), o.Inflight.Count, middleware.RequestID)
+	if o.Tracing != nil {
+		e.Use(middleware.Trace(o.Tracing)...)
+	}
+	e.Use(middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
+		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins, tokenPath))
 	e.NoRoute(guard(o.Authentication.CountByIP(middleware.NotFound)))
 	e.NoMethod(guard(o.Authentication.CountByIP(middleware.MethodNotAllowed)))
 
@@ -90,6 +99,12 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	root.GET("/openapi.yaml", wrap(h.Docs.YAML))
 	root.GET("/docs", wrap(h.Docs.Page))
 	root.GET("/docs/*asset", wrap(h.Docs.Page))
+
+	root.GET("/", wrap(handlers.NewRoot(h.Dashboard != nil).Show))
+	if h.Dashboard != nil {
+		root.GET("/dashboard/*path", gin.WrapH(h.Dashboard))
+		root.GET("/dashboard", func(c *gin.Context) { c.Redirect(http.StatusSeeOther, dashboard.Path) })
+	}
 
 	auth, bodies := o.Authentication, middleware.NewBodies(o.BodyMemory)
 	// Callers nobody has authenticated share a part of the memory of bodies.
@@ -109,6 +124,12 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	minting := project.Group("", bodies.Limit(maxTokenBody))
 
 	limited.GET("/status", wrap(h.Health.Status))
+	anybody.GET("/config", wrap(h.Installation.Config))
+	person.GET("/plans", wrap(h.Installation.Plans))
+	person.GET("/overview", wrap(h.Overview.Get))
+	person.POST("/downloads", wrap(h.Downloads.Create))
+	fetched := root.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Anonymous))
+	fetched.GET("/downloads/:id", wrap(h.Downloads.Fetch))
 
 	signUp.POST("/organizations", once, wrap(h.Organizations.Create))
 	person.GET("/organizations", wrap(h.Organizations.List))
@@ -132,7 +153,11 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	anybody.POST("/auth/login", wrap(h.Auth.Login))
 	anybody.POST("/auth/refresh", wrap(h.Auth.Refresh))
 	anybody.GET("/auth/permissions", wrap(h.Auth.Permissions))
-	person.POST("/auth/logout", wrap(h.Auth.Logout))
+	anybody.POST("/auth/operator", wrap(h.Auth.Operator))
+	limited.POST("/auth/logout", wrap(h.Auth.Logout))
+	person.PATCH("/auth/me", wrap(h.Auth.Rename))
+	person.GET("/auth/sessions", wrap(h.Auth.Logins))
+	person.DELETE("/auth/sessions/:id", wrap(h.Auth.EndLogin))
 	person.GET("/auth/me", wrap(h.Auth.Me))
 	person.POST("/auth/password", wrap(h.Auth.Password))
 

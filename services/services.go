@@ -12,11 +12,13 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/downloads"
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/idempotency"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/overview"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/services/status"
 	"pulse-control-plane/services/tenancy"
@@ -25,6 +27,7 @@ import (
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/worker"
@@ -60,6 +63,8 @@ type Config struct {
 	Pepper secret.Value
 	// JWTKeys sign access tokens: the first signs, all verify.
 	JWTKeys []secret.Value
+	// Operator is PULSE_ADMIN_TOKEN; optional, without it there is no operator.
+	Operator secret.Value `optional:"true"`
 	// BcryptCost is that of passwords.
 	BcryptCost int
 	// SecretCost is that of API secrets; optional.
@@ -84,6 +89,8 @@ type Config struct {
 	InvitationURL string
 	// ReconcileInterval is the time between two comparisons with the cluster.
 	ReconcileInterval time.Duration
+	// Recorder observes calls to the database and LiveKit; optional.
+	Recorder *observe.Recorder `optional:"true"`
 	// Observer hears of every pass of long work; optional.
 	Observer worker.Observer `optional:"true"`
 	// Probes are further dependencies to watch; optional.
@@ -125,6 +132,8 @@ type Services struct {
 	Usage          *metering.Usage
 	Reconciliation *metering.Reconciliation
 	Idempotency    *idempotency.Store
+	Overview       *overview.Service
+	Downloads      *downloads.Service
 	Status         *status.Monitor
 	workers        []Worker
 }
@@ -139,11 +148,12 @@ func New(engine database.Engine, c Config) (*Services, error) {
 		return nil, errors.New("services: Clusters and JWTKeys are required")
 	}
 	if c.Calls == nil {
-		c.Calls = livekit.NewClient(c.Clusters[0])
+		c.Calls = livekit.NewClient(c.Clusters[0], c.Recorder)
 	}
 	if c.SecretCost == 0 {
 		c.SecretCost = secretCost
 	}
+	engine = database.Observed(engine, c.Recorder)
 	b := &builder{Config: c, engine: engine, stores: newStores(engine), process: ids.New("proc_")}
 	b.holder = b.process
 	if engine.Exclusive() {
@@ -151,7 +161,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 		// nothing to wait for.
 		b.holder = "the only process"
 	}
-	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.tenancy, b.tokens, b.inbox, b.workers} {
+	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -238,7 +248,7 @@ func (b *builder) authentication() (err error) {
 	b.out.LoginSessions, err = auth.NewLoginSessions(auth.LoginSessionsConfig{
 		Users: b.users, Sessions: b.logins, Organizations: b.organizations, Hasher: b.passwords, Changes: b.out.Changes,
 		Keys: b.JWTKeys, CacheSize: sessionCacheSize, Exact: b.engine.Exclusive(),
-		RequestsPerMinute: b.PersonRequestsPerMinute, Trail: b.out.Trail, Now: b.Now,
+		RequestsPerMinute: b.PersonRequestsPerMinute, Trail: b.out.Trail, Cursors: b.cursors, Operator: b.Operator, Now: b.Now,
 	})
 	return err
 }
@@ -278,6 +288,18 @@ func (b *builder) quotas() (err error) {
 	b.out.Enforcer, err = quotas.NewEnforcer(quotas.EnforcerConfig{
 		Limits: b.out.Limits, Evictions: b.out.Evictions, Grace: b.QuotaGrace,
 	})
+	return err
+}
+
+// pages builds what only pages for people ask for.
+func (b *builder) pages() (err error) {
+	b.out.Overview, err = overview.New(overview.Config{
+		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions, Totals: b.totals, Keys: b.keys, Limits: b.out.Limits, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Downloads, err = downloads.New(downloads.Config{Store: database.NewDownloads(b.engine), Sessions: b.out.LoginSessions, Now: b.Now})
 	return err
 }
 
@@ -353,7 +375,7 @@ func (b *builder) inbox() (err error) {
 // for one that died.
 func (b *builder) workers() error {
 	s := &b.out
-	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer}
+	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer()}
 	flush := func(last time.Duration) worker.Options {
 		o := site.Options()
 		o.Last = last // what is in memory when the process stops

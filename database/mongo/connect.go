@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/database/engine"
 	"pulse-control-plane/models"
@@ -20,6 +21,8 @@ import (
 type Options struct {
 	// Log receives one warning for each failed attempt to connect.
 	Log zerolog.Logger
+	// Tracer makes a span of each command within a span; nil makes none.
+	Tracer trace.Tracer
 	// IndexTimeout limits the build of one index by EnsureSchema; default ten
 	// minutes. The time depends on the number of documents.
 	IndexTimeout time.Duration
@@ -63,7 +66,7 @@ func Open(ctx context.Context, uri, dbName string, schema []engine.Collection, o
 	opts = opts.withDefaults()
 	wait := opts.FirstWait
 	for try := 1; ; try++ {
-		client, o, err := connect(ctx, uri)
+		client, o, err := connect(ctx, uri, opts.Tracer)
 		if err == nil {
 			if try > 1 {
 				opts.Log.Info().Strs("hosts", o.Hosts).Int("tries", try).Msg("connected to MongoDB")
@@ -93,7 +96,7 @@ func Open(ctx context.Context, uri, dbName string, schema []engine.Collection, o
 
 // connect pings the primary and returns a client. On failure it leaves nothing
 // open.
-func connect(ctx context.Context, uri string) (*mongo.Client, *options.ClientOptions, error) {
+func connect(ctx context.Context, uri string, tracer trace.Tracer) (*mongo.Client, *options.ClientOptions, error) {
 	o, err := clientOptions(uri)
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
@@ -115,6 +118,9 @@ func connect(ctx context.Context, uri string) (*mongo.Client, *options.ClientOpt
 	_ = probe.Disconnect(context.WithoutCancel(ctx))
 	if err != nil {
 		return nil, nil, err
+	}
+	if tracer != nil {
+		o.SetMonitor(commandMonitor(tracer))
 	}
 	client, err := mongo.Connect(o)
 	if err != nil {

@@ -72,7 +72,7 @@ type Config struct {
 	// DefaultReservationTTL.
 	ReservationTTL time.Duration
 	Log            zerolog.Logger
-	Now   func() time.Time
+	Now            func() time.Time
 }
 
 // projectQuotas are those of one project, as they were read.
@@ -204,6 +204,21 @@ func (s *Limits) readMonth(ctx context.Context, p models.ProjectID, start time.T
 
 // minutes of seconds, to the thousandth that is full.
 func minutes(seconds float64) float64 { return math.Floor(seconds/60*1000) / 1000 }
+
+// Plan is what one plan allows each project, and an organization in projects.
+type Plan struct {
+	Name   models.Plan
+	Quotas models.Quotas
+}
+
+// Plans lists the installation's plans.
+func (s *Limits) Plans() []Plan {
+	out := make([]Plan, 0, len(models.Plans()))
+	for _, name := range models.Plans() {
+		out = append(out, Plan{name, s.c.Plans[name]})
+	}
+	return out
+}
 
 // TokenRequest is a token that would be minted: for a room of a project, until a
 // time. Person tells that it is for somebody who counts as one.

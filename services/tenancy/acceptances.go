@@ -90,7 +90,7 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 			return SignedUp{}, err
 		}
 	}
-	login, err := s.c.Sessions.Begin(ctx, user)
+	login, err := s.c.Sessions.Begin(ctx, user, in.Origin)
 	user.Role = org.RoleOf(&user)
 	return SignedUp{Organization: org, User: user, Login: login}, err
 }

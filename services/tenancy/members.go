@@ -24,9 +24,9 @@ type MembersConfig struct {
 	APIKeys       *database.APIKeys
 	// Invitations that a person may not give out any more are revoked.
 	Invitations *database.Invitations
-	Sessions      *auth.LoginSessions
-	KeyAuth       *auth.Keys
-	Cursors       *cursor.Codec
+	Sessions    *auth.LoginSessions
+	KeyAuth     *auth.Keys
+	Cursors     *cursor.Codec
 	// Changes hears what every write changed.
 	Changes *lookup.Changes
 	// Trail records every change.

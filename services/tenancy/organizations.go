@@ -124,7 +124,7 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 		}
 		return SignedUp{}, err
 	}
-	login, err := s.c.Sessions.Begin(ctx, owner)
+	login, err := s.c.Sessions.Begin(ctx, owner, actor.Origin)
 	return SignedUp{Organization: org, User: owner, Login: login}, err
 }
 
