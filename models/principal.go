@@ -74,7 +74,7 @@ func (p *Principal) May(a Action) error {
 		if p.Role.AtLeast(rule.Person) {
 			return nil
 		}
-		return Forbidden("insufficient_role", "You called as a person with the role "+string(p.Role)+"; this needs the role "+
+		return Forbidden("insufficient_role", "You called with the access token of a person with the role "+string(p.Role)+"; this needs the role "+
 			string(rule.Person)+" or above.")
 	case CallerServerKey, CallerClientKey:
 		if !rule.ServerKey && !rule.ClientKey {

@@ -236,7 +236,7 @@ func (a *Keys) snapshot(ctx context.Context, key, ip string) (*keySnapshot, erro
 		return nil, ErrSuspended()
 	}
 	if len(s.allowed) > 0 && !allowedFrom(s.allowed, ip) {
-		return nil, models.Forbidden("ip_not_allowed", "This key does not work from your address.")
+		return nil, models.Forbidden("ip_not_allowed", "You called with an API key that does not work from your address; this needs one that allows it.")
 	}
 	return s, nil
 }
@@ -244,7 +244,7 @@ func (a *Keys) snapshot(ctx context.Context, key, ip string) (*keySnapshot, erro
 // ErrBadKey is the same for a mistyped, unknown, expired or revoked key and
 // for a wrong secret.
 func ErrBadKey() *models.Error {
-	return models.Unauthenticated("invalid_api_key", "The API key or its secret is not valid.")
+	return models.Unauthenticated("invalid_api_key", "You called with an API key that is not valid, or with a secret that is not its own; this needs a valid key, and its secret where one is sent.")
 }
 
 // changed drops the snapshots that a change affects.
