@@ -27,6 +27,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
+	"pulse-control-plane/models"
 	"pulse-control-plane/routes"
 	"pulse-control-plane/services"
 	"pulse-control-plane/services/audit"
@@ -159,6 +160,9 @@ func (p process) configured(name string, act func(context.Context, config.Config
 		defer flush()
 		if err := act(ctx, cfg, log); err != nil {
 			log.Error().Err(err).Msg(name + " failed")
+			if models.IsKind(err, models.KindMisconfigured) {
+				return cli.Exit("", exitConfig)
+			}
 			return cli.Exit("", exitFailed)
 		}
 		return nil
@@ -204,18 +208,19 @@ func (p process) verifyExport(_ context.Context, c *cli.Command) error {
 // buildVersion is the release's version, else what the go command stamped in.
 func buildVersion() string { return buildinfo.Version(version) }
 
-// open opens the engine that the configuration names and brings it to the
-// schema.
-func open(ctx context.Context, cfg config.Config, log zerolog.Logger, tracer trace.Tracer) (database.Engine, error) {
-	return database.Open(ctx, database.Location{
-		URI: cfg.Database.URI.Reveal(), Name: cfg.Database.Name, Path: cfg.Database.Path, Tracer: tracer,
-	}, log)
+// location is the database that the configuration names.
+func location(cfg config.Config) database.Location {
+	return database.Location{
+		URI: cfg.Database.URI.Reveal(), Name: cfg.Database.Name, Path: cfg.Database.Path, IndexTimeout: cfg.Database.IndexTimeout,
+	}
 }
 
 // migrate opens the database, which creates and verifies collections and
-// indexes.
+// indexes and runs the migrations.
 func migrate(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
-	engine, err := open(ctx, cfg, log, nil)
+	at := location(cfg)
+	at.AllIndexes = true
+	engine, err := database.Open(ctx, at, log)
 	if err != nil {
 		return err
 	}
@@ -257,7 +262,9 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	if err != nil {
 		return err
 	}
-	engine, err := open(ctx, cfg, log, observed.recorder.Tracer())
+	at := location(cfg)
+	at.Tracer = observed.recorder.Tracer()
+	engine, err := database.Open(ctx, at, log)
 	if err == nil {
 		life.Closer("database", engine.Close)
 	}

@@ -89,8 +89,8 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 	c := load(t, nil)
 	want := Config{
 		Environment: Development, Host: "127.0.0.1", Port: 8081, GinMode: "release",
-		Database: Database{Path: filepath.Join("data", "pulse.db"), Name: "pulse"}, DataDir: "./data",
-		LiveKit:           LiveKit{Host: "ws://127.0.0.1:7880", APIKey: "devkey", APISecret: c.LiveKit.APISecret},
+		Database: Database{Path: filepath.Join("data", "pulse.db"), Name: "pulse", IndexTimeout: 10 * time.Minute}, DataDir: "./data",
+		LiveKit:           LiveKit{Host: "ws://127.0.0.1:7880", APIURL: "ws://127.0.0.1:7880", APIKey: "devkey", APISecret: c.LiveKit.APISecret, Region: DefaultCluster},
 		ReconcileInterval: 30 * time.Second,
 		JWTSecrets:        c.JWTSecrets, APIKeyPepper: c.APIKeyPepper, DataKey: c.DataKey, BcryptCost: 12,
 		SignupEnabled: true, CORSOrigins: []string{"*"}, RateLimitIP: 100, RateLimitClientIP: 600, RateLimitProject: 1000, BodyMemory: 64 << 20,
@@ -119,7 +119,7 @@ func TestProductionStartsWithStrongSecretsAndLeavesTheDiskAlone(t *testing.T) {
 func TestEverySettingReachesItsField(t *testing.T) {
 	c := load(t, production(
 		"ENVIRONMENT=staging", "HOST=::1", "PORT=0", "GIN_MODE=test", "SHUTDOWN_TIMEOUT=1m30s",
-		"MONGO_URI=mongodb://u:p@db:27017/?replicaSet=rs0", "MONGO_DB_NAME=pulse_2", "DATA_DIR=/var/lib/pulse",
+		"MONGO_URI=mongodb://u:p@db:27017/?replicaSet=rs0", "MONGO_DB_NAME=pulse_2", "DATA_DIR=/var/lib/pulse", "INDEX_TIMEOUT=3h",
 		"LIVEKIT_HOST=https://lk.example.com/", "LIVEKIT_API_KEY=APIx", "LIVEKIT_API_SECRET="+strongText(10),
 		"JWT_SECRET="+strongText(11)+", "+strongText(12), "API_KEY_PEPPER="+strongText(13),
 		"DATA_KEY="+hex.EncodeToString([]byte(strongText(14)[:32])),
@@ -135,7 +135,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 	for name, r := range map[string]row{
 		"environment": {c.Environment, Staging}, "host": {c.Host, "::1"}, "port": {c.Port, 0}, "gin": {c.GinMode, "test"},
 		"shutdown": {c.ShutdownTimeout, 90 * time.Second}, "uri": {c.Database.URI.Reveal(), "mongodb://u:p@db:27017/?replicaSet=rs0"},
-		"path": {c.Database.Path, ""}, "db": {c.Database.Name, "pulse_2"}, "data": {c.DataDir, "/var/lib/pulse"},
+		"path": {c.Database.Path, ""}, "index": {c.Database.IndexTimeout, 3 * time.Hour}, "db": {c.Database.Name, "pulse_2"}, "data": {c.DataDir, "/var/lib/pulse"},
 		"livekit": {c.LiveKit.Host, "https://lk.example.com"}, "key": {c.LiveKit.APIKey, "APIx"}, "secret": {c.LiveKit.APISecret.Reveal(), strongText(10)},
 		"jwt":    {[]string{c.JWTSecrets[0].Reveal(), c.JWTSecrets[1].Reveal()}, []string{strongText(11), strongText(12)}},
 		"pepper": {c.APIKeyPepper.Reveal(), strongText(13)}, "data key": {c.DataKey.Reveal(), strongText(14)[:32]},

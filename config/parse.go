@@ -43,6 +43,8 @@ const (
 	maxAgentName = 128
 	// maxGrace bounds how long a quota may be overrun.
 	maxGrace = 24 * time.Hour
+	// maxIndexTimeout bounds the build of one index.
+	maxIndexTimeout = 24 * time.Hour
 )
 
 var (
@@ -118,6 +120,17 @@ func agents(into *[]string, text string) error {
 	if len(*into) > 1 && slices.Contains(*into, "*") {
 		return errors.New("must be * alone, or names without it")
 	}
+	return nil
+}
+
+// indexTimeout takes a duration up to a day: the build of an index depends on
+// the number of documents.
+func indexTimeout(into *time.Duration, text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 || d > maxIndexTimeout {
+		return errors.New("must be a duration such as 10m, at most 24h")
+	}
+	*into = d
 	return nil
 }
 
@@ -266,6 +279,14 @@ func liveKitHost(into *string, text string) error {
 		return errors.New("must be a URL with ws://, wss://, http:// or https:// and a host")
 	}
 	*into = strings.TrimRight(text, "/")
+	return nil
+}
+
+func regionName(into *string, text string) error {
+	if !clusterName.MatchString(text) {
+		return errors.New("must be 1 to 64 of a-z 0-9 - _")
+	}
+	*into = text
 	return nil
 }
 

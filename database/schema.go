@@ -22,6 +22,7 @@ func Schema() []Collection {
 		auditLogsCollection(),
 		sessionsCollection(),
 		invitationsCollection(),
+		schemasCollection(),
 		changesCollection(),
 		downloadsCollection(),
 	}

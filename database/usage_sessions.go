@@ -21,12 +21,12 @@ func usageSessionsCollection() Collection {
 			{Name: "identity", Kind: String}, {Name: "kind", Kind: String}, {Name: "open", Kind: Bool}, {Name: "joined_at", Kind: Time}, {Name: "left_at", Kind: Time}, {Name: "version", Kind: Int},
 		},
 		Indexes: []Index{
-			{Keys: []string{"project_id", "subject", "joined_at"}},
-			{Keys: []string{"project_id", "subject", "left_at"}},
-			{Keys: []string{"project_id", "identity", "joined_at"}},
-			{Keys: []string{"project_id", "open"}},
-			{Keys: []string{"room_sid", "open"}},
-			{Keys: []string{"open"}},
+			{Keys: []string{"project_id", "subject", "joined_at", "_id"}},
+			{Keys: []string{"project_id", "subject", "left_at", "_id"}},
+			{Keys: []string{"project_id", "identity", "joined_at", "_id"}},
+			{Keys: []string{"project_id", "open", "_id"}},
+			{Keys: []string{"room_sid", "open", "_id"}},
+			{Keys: []string{"open", "_id"}},
 		},
 	}
 }

@@ -2,6 +2,7 @@ package livekit
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/livekit/protocol/livekit"
@@ -24,9 +25,9 @@ type Client struct {
 func NewClient(c Cluster, r *observe.Recorder) *Client {
 	observed := twirp.WithClientHooks(observedBy(r))
 	return &Client{
-		rooms:   lksdk.NewRoomServiceClient(c.URL, c.APIKey, c.APISecret.Reveal(), observed),
-		egress:  lksdk.NewEgressClient(c.URL, c.APIKey, c.APISecret.Reveal(), observed),
-		ingress: lksdk.NewIngressClient(c.URL, c.APIKey, c.APISecret.Reveal(), observed),
+		rooms:   lksdk.NewRoomServiceClient(c.apiURL(), c.APIKey, c.APISecret.Reveal(), observed),
+		egress:  lksdk.NewEgressClient(c.apiURL(), c.APIKey, c.APISecret.Reveal(), observed),
+		ingress: lksdk.NewIngressClient(c.apiURL(), c.APIKey, c.APISecret.Reveal(), observed),
 	}
 }
 
@@ -68,4 +69,22 @@ func (l *Client) Ping(ctx context.Context) error {
 		return models.Unavailable(err)
 	}
 	return nil
+}
+
+// Load counts the rooms and participants of the cluster, of all tenants. The
+// error is the cluster's.
+func (l *Client) Load(ctx context.Context) (rooms, participants int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	list, err := l.rooms.ListRooms(ctx, &livekit.ListRoomsRequest{})
+	for _, r := range list.GetRooms() {
+		participants += int(r.NumParticipants)
+	}
+	return len(list.GetRooms()), participants, err
+}
+
+// isRefused tells LiveKit's answer to a key it does not trust.
+func isRefused(err error) bool {
+	var e twirp.Error
+	return errors.As(err, &e) && (e.Code() == twirp.Unauthenticated || e.Code() == twirp.PermissionDenied)
 }

@@ -1,6 +1,7 @@
 package livekit
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -18,13 +19,22 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// Cluster is a LiveKit cluster: where participants connect (ws or wss URL),
-// and the key pair it trusts.
+// Cluster is a LiveKit cluster.
 type Cluster struct {
-	URL       string
+	Name, Region string
+	// URL is where participants connect (ws or wss), APIURL where Pulse calls the
+	// cluster; "" is URL.
+	URL, APIURL string
+	// APIKey and APISecret sign; Older pairs verify only.
 	APIKey    string
 	APISecret secret.Value
+	Older     []KeyPair
+	// Weight is the cluster's share of new rooms in its region.
+	Weight int
 }
+
+// apiURL is where Pulse calls the cluster.
+func (c *Cluster) apiURL() string { return cmp.Or(c.APIURL, c.URL) }
 
 // projectAttribute is the participant attribute that names the project, so that
 // a participant seen on the cluster can be attributed to its tenant.
