@@ -412,7 +412,7 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 	}
 	router, err := routes.New(all, routes.Options{
 		Log: o.log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
-		Inflight: inflight, Strict: cfg.Environment != config.Development, Tracing: o.traces, Now: now,
+		Inflight: inflight, BodyMemory: cfg.BodyMemory, Strict: cfg.Environment != config.Development, Tracing: o.traces, Now: now,
 		Requests:    s.Counters,
 		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{

@@ -62,6 +62,8 @@ type Config struct {
 	// RateLimitIP and RateLimitProject are requests a minute; 0 is no limit.
 	RateLimitIP      int
 	RateLimitProject int
+	// BodyMemory bounds the request bodies being read together, in bytes.
+	BodyMemory int64
 	// RateLimitClientIP is what one address may do with a project's key alone,
 	// in requests a minute; 0 is no limit.
 	RateLimitClientIP int

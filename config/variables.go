@@ -168,6 +168,10 @@ func variables() []variable {
 			Description: "Requests a minute of one project on the free plan; pro gets at least 10,000, enterprise 100,000. 0 disables the limit for every plan."},
 			parse: func(c *Config, text string) error { return integer(&c.RateLimitProject, text, 0, maxRate) }},
 
+		{Variable: Variable{Name: "BODY_MEMORY", Group: network, Default: "64MiB",
+			Description: "Memory of all request bodies being read, such as 64MiB; further requests with a body get 503. Unauthenticated requests use at most a quarter of it."},
+			parse: func(c *Config, text string) error { return size(&c.BodyMemory, text) }},
+
 		{Variable: Variable{Name: "QUOTA_FREE", Group: network,
 			Description: "Quotas of each project on the free plan, separated by commas, such as concurrent_participants=100,rooms=20. Known quotas: " + quotaNames() + "; the last applies to the organization. A quota that is not named is unlimited."},
 			parse: func(c *Config, text string) error { return c.quotas(models.PlanFree, text) }},

@@ -180,20 +180,6 @@ func Timeout(d time.Duration) gin.HandlerFunc {
 	}
 }
 
-// BodyLimit bounds the request's body to limit bytes. A larger Content-Length is
-// refused before the body is read.
-func BodyLimit(limit int64) Func {
-	return func(c *gin.Context) error {
-		if c.Request.ContentLength > limit {
-			return TooLarge(limit)
-		}
-		if c.Request.Body != nil && c.Request.Body != http.NoBody {
-			c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, limit)
-		}
-		return nil
-	}
-}
-
 // TooLarge is the error of a body of more than limit bytes.
 func TooLarge(limit int64) *models.Error {
 	return models.NewError(models.KindTooLarge, "body_too_large", fmt.Sprintf("The body must be at most %d bytes.", limit))

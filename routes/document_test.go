@@ -134,7 +134,11 @@ func conforms(r *http.Request, status int, header http.Header, body []byte) erro
 	if err != nil {
 		return err
 	}
-	route := operation(doc, r.Method, r.URL.EscapedPath())
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	route := operation(doc, method, r.URL.EscapedPath())
 	location := []string{"components", "responses"}
 	if route == nil {
 		answers := &openapi3.Responses{}
@@ -172,7 +176,7 @@ func conforms(r *http.Request, status int, header http.Header, body []byte) erro
 	if name, ok := strings.CutPrefix(described.Ref, "#/components/responses/"); ok {
 		location = append(location, name)
 	} else {
-		location = []string{"paths", route.Path, strings.ToLower(r.Method), "responses", fmt.Sprint(status)}
+		location = []string{"paths", route.Path, strings.ToLower(method), "responses", fmt.Sprint(status)}
 	}
 	return all.validate(body, append(location, "content", kind, "schema")...)
 }

@@ -22,7 +22,9 @@ import (
 const (
 	// AccessTokenTTL is how long an access token works.
 	AccessTokenTTL = 15 * time.Minute
-	// RefreshTokenTTL is how long an unused refresh token works.
+	// accessLeeway allows for replicas whose clocks differ.
+	accessLeeway = 5 * time.Second
+	// RefreshTokenTTL is how long a refresh token works, if it is not used.
 	RefreshTokenTTL = 30 * 24 * time.Hour
 
 	accessIssuer   = "pulse-control-plane"
@@ -127,7 +129,8 @@ func NewLoginSessions(o LoginSessionsConfig) (*LoginSessions, error) {
 		return nil, err
 	}
 	tokens := tokenKeys{access: o.Keys, parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}),
-		jwt.WithIssuer(accessIssuer), jwt.WithAudience(accessAudience), jwt.WithExpirationRequired(), jwt.WithTimeFunc(o.Now))}
+		jwt.WithIssuer(accessIssuer), jwt.WithAudience(accessAudience), jwt.WithExpirationRequired(),
+		jwt.WithLeeway(accessLeeway), jwt.WithTimeFunc(o.Now))}
 	for _, key := range o.Keys {
 		tokens.refresh = append(tokens.refresh, secret.Derive([]byte(key.Reveal()), "refresh tokens"))
 	}
@@ -269,7 +272,7 @@ func (s *LoginSessions) changed(c models.Change) {
 }
 
 func errBadAccessToken() *models.Error {
-	return models.Unauthenticated("invalid_token", "The access token is invalid or has expired.")
+	return models.Unauthenticated("invalid_token", "The access token is invalid or has expired; refresh it or log in again.")
 }
 
 func ErrSuspended() *models.Error {
