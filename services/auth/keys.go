@@ -234,7 +234,7 @@ func (a *Keys) snapshot(ctx context.Context, key, ip string) (*keySnapshot, erro
 		return nil, ErrSuspended()
 	}
 	if len(s.allowed) > 0 && !allowedFrom(s.allowed, ip) {
-		return nil, models.Forbidden("ip_not_allowed", "The API key does not work from your IP address; use one that allows it.")
+		return nil, models.Forbidden("ip_not_allowed", "You called with an API key that does not work from your IP address; this needs one that allows it.")
 	}
 	return s, nil
 }
@@ -242,7 +242,7 @@ func (a *Keys) snapshot(ctx context.Context, key, ip string) (*keySnapshot, erro
 // ErrBadKey is the same error for a malformed, unknown, expired or revoked key and
 // for a wrong secret.
 func ErrBadKey() *models.Error {
-	return models.Unauthenticated("invalid_api_key", "The API key or its secret is invalid; send a valid key, and its own secret where one is needed.")
+	return models.Unauthenticated("invalid_api_key", "You called with an invalid API key or secret; this needs a valid key, and its secret where one is sent.")
 }
 
 // changed drops the snapshots that a change affects.

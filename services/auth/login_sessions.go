@@ -272,7 +272,7 @@ func (s *LoginSessions) changed(c models.Change) {
 }
 
 func errBadAccessToken() *models.Error {
-	return models.Unauthenticated("invalid_token", "The access token is invalid or has expired; refresh it or log in again.")
+	return models.Unauthenticated("invalid_token", "You called with an access token that is invalid or has expired; refresh it or log in again.")
 }
 
 func ErrSuspended() *models.Error {
