@@ -27,6 +27,8 @@ func scopedRoutes() map[string]scopedRoute {
 	name := map[string]any{"name": "new"}
 	return map[string]row{
 
+		"GET /v1/regions":                                           {anyScope, nil, false},
+		"GET /v1/clusters":                                          {noKey, nil, false},
 		"GET /v1/status":                                            {anyScope, nil, false},
 		"POST /v1/organizations":                                    {anyScope, "{", false}, // takes no credential
 		"GET /v1/organizations":                                     {noKey, nil, false},
