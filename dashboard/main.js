@@ -51,7 +51,9 @@ async function choose(at) {
       return () => {
         // When the server is back, or an update took this page's modules away, a new page has them; once, not in a circle.
         const began = revived.peek(), last = Number(sessionStorage.getItem('pulse.reloaded') ?? 0);
-        effect(() => { if (revived() > began && Date.now() - last > 30_000) { sessionStorage.setItem('pulse.reloaded', String(Date.now())); location.reload(); } });
+        effect(() => {
+          if (revived() > began && Date.now() - last > 30_000) fetch(location.pathname, { cache: 'no-store' }).then((a) => { if (a.ok) { sessionStorage.setItem('pulse.reloaded', String(Date.now())); location.reload(); } }, suspect);
+        });
         return h('div', { class: 'page' }, failure(new Problem(0, null), () => location.reload()));
       };
     }

@@ -1,4 +1,5 @@
 // What the browser tests share: a browser, pages that note everything that goes wrong, and a client of /v1.
+import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
 import { readFileSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -48,6 +49,20 @@ export async function api(method, path, body, credential) {
   if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
   return text ? JSON.parse(text) : null;
 }
+
+/** Routes the installation has, as regular expressions: what is not served (yet) answers 404, and a screen says so. */
+const document_ = await fetch(BASE + '/openapi.json').then((a) => a.json());
+const served = Object.keys(document_.paths).map((p) => new RegExp('^' + p.replaceAll(/\{[^}]+\}/g, '[^/]+') + '$'));
+const lacking = (line) => {
+  const url = /404 \(Not Found\) (\S+)/.exec(line)?.[1];
+  return url && !served.some((r) => r.test(new URL(url).pathname));
+};
+/** Fails with everything that is listed. */
+export function none(list) {
+  const left = list.filter((line) => !lacking(line));
+  if (left.length) assert.fail(left.join('\n'));
+}
+export const serves = (path) => served.some((r) => r.test(path));
 
 let serial = 0;
 export const unique = (name) => `${name}-${process.pid}-${++serial}`;

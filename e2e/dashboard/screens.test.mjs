@@ -1,7 +1,6 @@
 // Every screen for every role, in both themes, wide and narrow: nothing goes wrong, and axe finds nothing.
 import { test, after } from 'node:test';
-import assert from 'node:assert/strict';
-import { open, axe, tenant, member, login, operatorLogin, go, settled, screensOf, browser, SHOTS, BASE } from './lib.mjs';
+import { open, axe, tenant, member, login, operatorLogin, go, settled, screensOf, none, browser, SHOTS, BASE } from './lib.mjs';
 
 after(() => browser.close());
 const looks = [['light', 1440], ['dark', 1440], ['light', 360], ['dark', 360]];
@@ -29,7 +28,7 @@ async function walk(who, enter, screens, photograph) {
     for (const w of page.wrong.splice(0)) problems.push(`${name}: ${w}`);
   }
   await page.context().close();
-  assert.deepEqual(problems, [], problems.join('\n'));
+  none(problems);
 }
 
 for (const role of ['owner', 'admin', 'developer', 'viewer']) {
@@ -57,7 +56,7 @@ test('what a visitor sees works, and axe finds nothing', async () => {
       await page.screenshot({ path: `${SHOTS}visitor-${name.replace('/', '-')}-${theme}-${width}.png` });
     }
   }
-  assert.deepEqual([...problems, ...page.wrong], []);
+  none([...problems, ...page.wrong]);
 });
 
 test('dialogs and drawers are accessible', async () => {
@@ -80,5 +79,5 @@ test('dialogs and drawers are accessible', async () => {
   await settled(page);
   await page.getByRole('button', { name: 'Delete project' }).click();
   await look('delete');
-  assert.deepEqual([...problems, ...page.wrong], []);
+  none([...problems, ...page.wrong]);
 });
