@@ -125,7 +125,13 @@ func replacement(doc any, optional ...string) (set, unset bson.D, err error) {
 
 // UsageSessionFilter narrows a list; empty fields do not.
 type UsageSessionFilter struct {
-	RoomName, Identity string
+	RoomName, Identity, RoomSID, Kind string
+	// Subject is participants if empty.
+	Subject models.Subject
+	// Open leaves those that have not ended, or (false) those that have.
+	Open *bool
+	// Start and End leave those that joined in [Start, End).
+	Start, End time.Time
 	// JoinedBefore and AfterID identify the last usage session of the previous
 	// page.
 	JoinedBefore time.Time
@@ -139,17 +145,38 @@ func (r *UsageSessions) Get(ctx context.Context, p models.ProjectID, id string) 
 	})
 }
 
-// List reads the participants of a project, latest first.
+// List reads the usage sessions of a project, latest first.
 func (r *UsageSessions) List(ctx context.Context, p models.ProjectID, f UsageSessionFilter, limit int64) ([]models.UsageSession, error) {
-	filter := bson.D{{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(models.SubjectParticipant)}}
-	if f.RoomName != "" {
-		filter = append(filter, bson.E{Key: "room_name", Value: f.RoomName})
+	subject := f.Subject
+	if subject == "" {
+		subject = models.SubjectParticipant
 	}
-	if f.Identity != "" {
-		filter = append(filter, bson.E{Key: "identity", Value: f.Identity})
+	filter := bson.D{{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(subject)}}
+	for _, field := range []struct{ name, value string }{
+		{"room_name", f.RoomName}, {"identity", f.Identity}, {"room_sid", f.RoomSID}, {"kind", f.Kind},
+	} {
+		if field.value != "" {
+			filter = append(filter, bson.E{Key: field.name, Value: field.value})
+		}
+	}
+	if f.Open != nil {
+		filter = append(filter, bson.E{Key: "open", Value: *f.Open})
+	}
+	var joined bson.D
+	if !f.Start.IsZero() {
+		joined = append(joined, bson.E{Key: "$gte", Value: f.Start})
+	}
+	if !f.End.IsZero() {
+		joined = append(joined, bson.E{Key: "$lt", Value: f.End})
 	}
 	if f.AfterID != "" {
-		filter = append(filter, bson.E{Key: "joined_at", Value: bson.D{{Key: "$lte", Value: f.JoinedBefore}}},
+		joined = append(joined, bson.E{Key: "$lte", Value: f.JoinedBefore})
+	}
+	if len(joined) > 0 {
+		filter = append(filter, bson.E{Key: "joined_at", Value: joined})
+	}
+	if f.AfterID != "" {
+		filter = append(filter,
 			bson.E{Key: "$or", Value: bson.A{
 				bson.D{{Key: "joined_at", Value: bson.D{{Key: "$lt", Value: f.JoinedBefore}}}},
 				bson.D{{Key: "_id", Value: bson.D{{Key: "$lt", Value: f.AfterID}}}},

@@ -154,6 +154,14 @@ func bounds(ada tenant) []bound {
 	words, notWords := []any{x(10), x(128), u(10), u(128)}, []any{"", x(9), u(9), x(129), u(129), 1234567890}
 	accept := map[string]any{"token": "x", "name": "n", "password": password}
 	all = append(all,
+		bound{method: "POST", path: "/v1/auth/operator", field: "token", fits: []any{"x", x(512)}, over: []any{"", x(513), 1}},
+		bound{method: "PATCH", path: "/v1/auth/me", caller: ada.asPerson, field: "name", fits: lines, over: notLines},
+		bound{method: "POST", path: "/v1/downloads", caller: ada.asPerson, field: "path", fits: []any{"/v1/usage/export?project_id=" + x(100)},
+			over: []any{"", "/v1/usage/export?project_id=" + x(2048), 1}, unsaid: []any{"x", "/v1/auth/me"}},
+		bound{method: "POST", path: "/v1/auth/operator", base: map[string]any{"token": "x"}, field: "cookie", fits: []any{true, false}, over: []any{1, "true"}},
+		bound{method: "POST", path: "/v1/auth/login", base: map[string]any{"email": "a@b.co", "password": "x"}, field: "cookie", fits: []any{true, false}, over: []any{1, "true"}},
+		bound{method: "POST", path: "/v1/organizations", base: signUp, field: "cookie", fits: []any{true, false}, over: []any{1, "true"}},
+		bound{method: "POST", path: "/v1/invitations/accept", base: accept, field: "cookie", fits: []any{true, false}, over: []any{1, "true"}},
 		bound{method: "POST", path: "/v1/auth/refresh", field: "refresh_token", fits: []any{"x", x(512)}, over: []any{"", x(513), 1}},
 		bound{method: "POST", path: "/v1/auth/password", caller: ada.asPerson, base: map[string]any{"new_password": password}, field: "current_password", rule: "is not the current password",
 			fits: []any{"x", x(128)}, over: []any{"", x(129), 1}},

@@ -103,7 +103,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	root.GET("/", wrap(handlers.NewRoot(h.Dashboard != nil).Show))
 	if h.Dashboard != nil {
 		root.GET("/dashboard/*path", gin.WrapH(h.Dashboard))
-		root.GET("/dashboard", func(c *gin.Context) { c.Redirect(http.StatusSeeOther, dashboard.Path) })
+		root.GET("/dashboard", wrap(func(c *gin.Context) error { return handlers.SeeOther(c, dashboard.Path) }))
 	}
 
 	auth, bodies := o.Authentication, middleware.NewBodies(o.BodyMemory)

@@ -137,6 +137,8 @@ func TestEveryRouteWithAnIdIsInTheTableOfForeignTenants(t *testing.T) {
 		path, _, _ := strings.Cut(route.path, "?")
 		table[route.method+" "+fill(path, "{id}", "{id}")] = true
 	}
+	// TestPeopleSeeAndEndTheirOwnLoginsOnly and TestADownloadWorksOnce….
+	table["DELETE /v1/auth/sessions/{id}"], table["GET /v1/downloads/{id}"] = true, true
 	for path, item := range doc.Paths.Map() {
 		for method := range item.Operations() {
 			if pathHasID(path) && !operatorOnly(item.GetOperation(method)) && !table[method+" "+path] {

@@ -209,20 +209,27 @@ func (s *Usage) Project(ctx context.Context, actor *models.Principal, asked mode
 	return project.ID, err
 }
 
-// UsageSessionQuery filters a list of usage sessions; empty fields do not filter.
+// UsageSessionQuery narrows a list of usage sessions; empty fields narrow
+// nothing, but that no subject is participants.
 type UsageSessionQuery struct {
-	ProjectID          models.ProjectID
-	RoomName, Identity string
+	ProjectID                         models.ProjectID
+	RoomName, Identity, RoomSID, Kind string
+	Subject                           models.Subject
+	// Open leaves those that have not ended, or (false) those that have.
+	Open *bool
+	// Start and End leave those that joined in [Start, End).
+	Start, End time.Time
 }
 
-// Sessions lists the usage sessions of participants, latest join first.
+// Sessions lists the usage sessions of a project, the latest to join first.
 func (s *Usage) Sessions(ctx context.Context, actor *models.Principal, q UsageSessionQuery, p paging.Request) (paging.Page[models.UsageSession], error) {
 	project, err := s.Project(ctx, actor, q.ProjectID)
 	if err != nil {
 		return paging.Page[models.UsageSession]{}, err
 	}
 	scope := "usage_sessions|" + string(project)
-	filter := database.UsageSessionFilter{RoomName: q.RoomName, Identity: q.Identity}
+	filter := database.UsageSessionFilter{RoomName: q.RoomName, Identity: q.Identity, RoomSID: q.RoomSID, Kind: q.Kind,
+		Subject: q.Subject, Open: q.Open, Start: q.Start, End: q.End}
 	if filter.JoinedBefore, filter.AfterID, err = s.position(scope, p.Cursor); err != nil {
 		return paging.Page[models.UsageSession]{}, err
 	}
