@@ -24,6 +24,7 @@ func Schema() []Collection {
 		invitationsCollection(),
 		schemasCollection(),
 		changesCollection(),
+		placementsCollection(),
 		downloadsCollection(),
 	}
 }

@@ -59,7 +59,7 @@ func isAnonymous(method, path string) bool {
 	switch path {
 	case "/v1/organizations":
 		return method == http.MethodPost
-	case "/v1/auth/login", "/v1/auth/refresh", "/v1/invitations/accept":
+	case "/v1/auth/login", "/v1/auth/refresh", "/v1/auth/operator", "/v1/invitations/accept":
 		return true
 	}
 	return false

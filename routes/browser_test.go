@@ -102,7 +102,7 @@ func TestTheOperatorsSessionEndsAfterEightHoursHoweverItIsUsed(t *testing.T) {
 		cookie, session = cookieOf(again), read[handlers.Refreshed](again).Session
 		s.clock.Advance(10 * time.Minute)
 	}
-	s.clock.Advance(5 * time.Second) // what clocks of replicas may differ by
+	s.clock.Advance(5 * time.Second) // the leeway of clocks
 	s.do(http.MethodGet, "/v1/organizations", nil, bearer(session.AccessToken)).refused(http.StatusUnauthorized, "invalid_token")
 	s.do(http.MethodPost, "/v1/auth/refresh", nil, sending(cookie)).refused(http.StatusUnauthorized, "invalid_refresh_token")
 }
@@ -111,6 +111,7 @@ func TestTheOperatorLogsOut(t *testing.T) {
 	s := newServer(t)
 	session := read[handlers.Refreshed](s.do(http.MethodPost, "/v1/auth/operator", map[string]any{"token": operatorToken}).want(http.StatusOK)).Session
 	s.do(http.MethodPost, "/v1/auth/logout", nil, bearer(session.AccessToken)).want(http.StatusNoContent)
+	s.clock.Advance(5 * time.Second) // the leeway of clocks
 	s.do(http.MethodGet, "/v1/organizations", nil, bearer(session.AccessToken)).refused(http.StatusUnauthorized, "invalid_token")
 	s.do(http.MethodPost, "/v1/auth/refresh", map[string]any{"refresh_token": session.RefreshToken}).refused(http.StatusUnauthorized, "invalid_refresh_token")
 }

@@ -209,6 +209,7 @@ type builder struct {
 	// process names this start of the process; holder is its name for leases.
 	process, holder string
 
+	placements         *livekit.Placements
 	cursors            *cursor.Codec
 	passwords, secrets *hashing.Hasher
 	// evicting carries out evictions.
@@ -221,6 +222,8 @@ type builder struct {
 func (b *builder) foundations() (err error) {
 	var wrong error
 	b.out.Clusters, err = livekit.NewClusters(b.Config.Clusters, b.Fallback, b.Recorder, b.Log, b.Now)
+	wrong = errors.Join(wrong, err)
+	b.placements, err = livekit.NewPlacements(b.out.Clusters, database.NewPlacements(b.engine), b.Now)
 	wrong = errors.Join(wrong, err)
 	var store lookup.ChangeStore
 	if !b.engine.Exclusive() {
@@ -348,7 +351,7 @@ func (b *builder) tokens() (err error) {
 		return err
 	}
 	b.out.Tokens, err = tokens.NewMinter(tokens.MinterConfig{
-		Cluster: b.Config.Clusters[0], Counters: b.out.Counters, Revoked: b.out.Revocations, Quotas: b.out.Limits,
+		Clusters: b.out.Clusters, Placements: b.placements, Counters: b.out.Counters, Revoked: b.out.Revocations, Quotas: b.out.Limits,
 		Projects: b.projects, Agents: b.Agents, Now: b.Now,
 	})
 	return err

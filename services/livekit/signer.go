@@ -51,7 +51,6 @@ type Signer struct {
 	Cluster Cluster
 	issuer  []byte
 	states  sync.Pool
-	parser  *jwt.Parser
 }
 
 // Mint is the content of one token.
@@ -90,8 +89,6 @@ func NewSigner(c Cluster) *Signer {
 	s := &Signer{
 		Cluster: c,
 		issuer:  issuer,
-		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(c.APIKey),
-			jwt.WithoutClaimsValidation()),
 	}
 	s.states.New = func() any { return &signerState{mac: hmac.New(sha256.New, key)} }
 	return s
@@ -188,17 +185,21 @@ type Claims struct {
 // (livekit/protocol, auth/verifier.go).
 const tokenLeeway = time.Minute
 
-// Parse reads a token. nil claims: not one that this cluster's key signed.
-// Otherwise the reason is empty, no_expiry, expired or not_yet_valid.
-func (s *Signer) Parse(token string, now time.Time) (*Claims, string) {
+// Parse reads a token that a key of one of the clusters signed. nil claims: it is
+// none. Otherwise the reason is empty, no_expiry, expired or not_yet_valid.
+func (c *Clusters) Parse(token string, now time.Time) (*Claims, string) {
 	var claims Claims
-	_, err := s.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
-		return []byte(s.Cluster.APISecret.Reveal()), nil
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithoutClaimsValidation())
+	_, err := parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
+		if key := c.Secret(claims.Issuer); len(key) > 0 {
+			return key, nil
+		}
+		return nil, errors.New("signed by a key of no cluster")
 	})
 	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return nil, "malformed"
-	case err != nil || claims.Issuer != s.Cluster.APIKey:
+	case err != nil:
 		return nil, "signature_invalid"
 	case !inCalendar(claims.ExpiresAt) || !inCalendar(claims.NotBefore) || !inCalendar(claims.IssuedAt):
 		return nil, "malformed"

@@ -20,15 +20,15 @@ const reservedAttributePrefix = "pulse."
 
 // Minter mints and validates LiveKit tokens for tenants' rooms.
 type Minter struct {
-	c      MinterConfig
-	signer *livekit.Signer
+	c MinterConfig
 }
 
 // MinterConfig of NewMinter; every field is required.
 type MinterConfig struct {
-	// Cluster signs the tokens.
-	Cluster  livekit.Cluster
-	Counters *metering.Counters
+	// Clusters sign the tokens; Placements say which one a room is on.
+	Clusters   *livekit.Clusters
+	Placements *livekit.Placements
+	Counters   *metering.Counters
 	// Revoked identities get no token.
 	Revoked *Revocations
 	Quotas  *quotas.Limits
@@ -42,7 +42,7 @@ type MinterConfig struct {
 
 // NewMinter builds the service. It fails if a required field is missing.
 func NewMinter(c MinterConfig) (*Minter, error) {
-	return &Minter{c: c, signer: livekit.NewSigner(c.Cluster)}, required.Fields(c)
+	return &Minter{c: c}, required.Fields(c)
 }
 
 // Input is a request for a token. The caller has checked the limits of its fields
@@ -88,7 +88,7 @@ func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input)
 	}
 	now := s.c.Now()
 	token := Token{
-		ServerURL: s.signer.Cluster.URL, ID: models.TokenID(ids.New(models.TokenPrefix)), RoomName: in.RoomName,
+		ID: models.TokenID(ids.New(models.TokenPrefix)), RoomName: in.RoomName,
 		Identity: in.Identity, Name: in.Name,
 	}
 	if token.RoomName == "" {
@@ -125,7 +125,12 @@ func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input)
 			return Token{}, err
 		}
 	}
-	token.JWT = s.signer.Sign(&livekit.Mint{
+	cluster, err := s.c.Placements.For(ctx, actor.Project, token.RoomName)
+	if err != nil {
+		return Token{}, err
+	}
+	token.ServerURL = cluster.URL
+	token.JWT = cluster.Signer.Sign(&livekit.Mint{
 		ID: token.ID, Project: actor.Project.ID, Room: token.RoomName, Identity: token.Identity, Name: token.Name,
 		ExpiresAt: token.ExpiresAt, Grants: &grants, IssuedAt: now,
 		Metadata: in.Metadata, Attributes: in.Attributes, RoomConfig: config,
@@ -157,7 +162,7 @@ func (s *Minter) Validate(ctx context.Context, actor *models.Principal, project 
 	if err != nil {
 		return Check{}, err
 	}
-	claims, reason := s.signer.Parse(token, s.c.Now())
+	claims, reason := s.c.Clusters.Parse(token, s.c.Now())
 	if claims == nil {
 		return Check{Reason: reason}, nil
 	}
