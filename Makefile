@@ -9,7 +9,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # its reason.
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname --
 
-.PHONY: run build check lint test bench soak fuzz
+.PHONY: run build check lint test bench soak fuzz screenshots
 
 run: ## serve on :8081 with the embedded database
 	go run .
@@ -22,7 +22,8 @@ check: ## the quick tests: format, vet, unit and journey tests
 	go vet ./...
 	go test ./...
 
-lint: ## vet and staticcheck over every module
+lint: node_modules ## vet and staticcheck over every module, and the dashboard's types
+	npx --no-install tsc -p .
 	go vet ./... && $(STATICCHECK) ./...
 	cd e2e && go vet ./... && $(STATICCHECK) ./...
 	cd e2e/bench && go vet ./... && $(STATICCHECK) ./...
@@ -46,3 +47,11 @@ fuzz: ## each fuzz test for 60 s
 	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime 60s $$package; \
 	  done; \
 	done
+
+node_modules: package-lock.json
+	npm ci --no-audit --no-fund --silent
+	@touch node_modules
+
+screenshots: node_modules ## the pictures of README, into docs/
+	cd e2e && go run ./cmd/livekit-build
+	cd e2e && PULSE_SCREENSHOTS=1 go test -count=1 -v -run TestScreenshots ./dashboard
