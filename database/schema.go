@@ -26,5 +26,6 @@ func Schema() []Collection {
 		changesCollection(),
 		placementsCollection(),
 		downloadsCollection(),
+		passwordResetsCollection(),
 	}
 }
