@@ -390,7 +390,7 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 		DataKey: cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace, ReservationTTL: cfg.ReservationTTL, Agents: cfg.AgentsDefault,
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
-		Mailer: mailer, InvitationURL: cfg.InvitationURL, ResetURL: resetURL(cfg), ReconcileInterval: cfg.ReconcileInterval,
+		Mailer: mailer, InvitationURL: cfg.InvitationURL, ResetURL: cfg.ResetURL, ReconcileInterval: cfg.ReconcileInterval,
 		Recorder: o.recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: o.log, Now: now,
 	})
 	if err != nil {
@@ -446,12 +446,4 @@ func liveKitClusters(cfg config.Config) (list []livekit.Cluster, fallback map[st
 		list = append(list, cluster)
 	}
 	return list, further.Fallback, nil
-}
-
-// resetURL is the page that mails to set a new password link to, or "".
-func resetURL(cfg config.Config) string {
-	if cfg.PublicURL == "" || !cfg.Dashboard {
-		return ""
-	}
-	return cfg.PublicURL + dashboard.Path + "reset"
 }

@@ -198,6 +198,6 @@ func (s *PasswordResets) signed(claims, tag string) bool {
 
 func errBadReset() *models.Error {
 	refused := models.NewError(models.KindInvalid, "invalid_reset_token", "This link is not valid: it may have been used or have expired.")
-	refused.Fields = []models.FieldError{{Location: "body.token", Message: "is not a token that works"}}
+	refused.Fields = []models.FieldError{{Location: "token", Message: "is not a token that works"}}
 	return refused
 }
