@@ -18,6 +18,7 @@ func usageSessionsCollection() Collection {
 		Fields: []Field{
 			{"project_id", String}, {"subject", String}, {"room_sid", String}, {"room_name", String},
 			{"identity", String}, {"kind", String}, {"open", Bool}, {"joined_at", Time}, {"left_at", Time}, {"version", Int},
+			{"name", String}, {"meter", String},
 		},
 		Indexes: []Index{
 			{Keys: []string{"project_id", "subject", "joined_at"}},
@@ -25,6 +26,7 @@ func usageSessionsCollection() Collection {
 			{Keys: []string{"project_id", "identity", "joined_at"}},
 			{Keys: []string{"project_id", "open"}},
 			{Keys: []string{"room_sid", "open"}},
+			{Keys: []string{"name"}},
 			{Keys: []string{"open"}},
 		},
 	}
@@ -43,13 +45,31 @@ func (r *UsageSessions) Named(ctx context.Context, ids []string) ([]models.Usage
 	})
 }
 
-// OpenIn reads a page, in order of ids, of what is open in a room of any
-// tenant.
-func (r *UsageSessions) OpenIn(ctx context.Context, roomSID, after string, limit int64) ([]models.UsageSession, error) {
+// InRoomAt reads a page, in order of ids, of the participants in a room of any
+// tenant that are open or were there at a time or later.
+func (r *UsageSessions) InRoomAt(ctx context.Context, roomSID string, at time.Time, after string, limit int64) ([]models.UsageSession, error) {
+	filter := append(bson.D{{Key: "room_sid", Value: roomSID}, {Key: "subject", Value: string(models.SubjectParticipant)}}, sinceThen(at)...)
+	return r.page(ctx, filter, after, limit)
+}
+
+// WithNames reads a page, in order of ids, of the sessions with up to MaxBatch
+// names that are open or were there at a time or later.
+func (r *UsageSessions) WithNames(ctx context.Context, names []string, at time.Time, after string, limit int64) ([]models.UsageSession, error) {
+	filter := append(bson.D{{Key: "name", Value: bson.D{{Key: "$in", Value: names}}}}, sinceThen(at)...)
+	return r.page(ctx, filter, after, limit)
+}
+
+func sinceThen(at time.Time) bson.D {
+	return bson.D{{Key: "$or", Value: bson.A{
+		bson.D{{Key: "open", Value: true}},
+		bson.D{{Key: "left_at", Value: bson.D{{Key: "$gte", Value: at}}}},
+	}}}
+}
+
+func (r *UsageSessions) page(ctx context.Context, filter bson.D, after string, limit int64) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
-		Filter: bson.D{{Key: "room_sid", Value: roomSID}, {Key: "open", Value: true},
-			{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}},
-		Sort: bson.D{{Key: "_id", Value: 1}}, Limit: limit,
+		Filter: append(filter, bson.E{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}),
+		Sort:   bson.D{{Key: "_id", Value: 1}}, Limit: limit,
 	})
 }
 
@@ -76,7 +96,7 @@ func (r *UsageSessions) InsertMany(ctx context.Context, sessions []*models.Usage
 func (r *UsageSessions) Replace(ctx context.Context, s *models.UsageSession) error {
 	next := *s
 	next.Version++
-	set, unset, err := replacement(&next, "joined_at", "left_at", "metered_from", "metered_to", "end_reason")
+	set, unset, err := replacement(&next, "joined_at", "left_at", "metered_from", "metered_to", "end_reason", "token_identity", "token_issued_at", "clamped", "meter", "name")
 	if err != nil {
 		return err
 	}
@@ -222,5 +242,16 @@ func (r *UsageSessions) OpenOf(ctx context.Context, p models.ProjectID, identity
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
 		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "identity", Value: identity}, {Key: "open", Value: true}},
 		Sort:   bson.D{{Key: "joined_at", Value: -1}}, Limit: limit,
+	})
+}
+
+// OpenOfSuffixed reads up to limit of the open sessions in a project of
+// identities that begin with a text that ends in "#".
+func (r *UsageSessions) OpenOfSuffixed(ctx context.Context, p models.ProjectID, prefix string, limit int64) ([]models.UsageSession, error) {
+	beyond := prefix[:len(prefix)-1] + "$" // the character after "#"
+	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
+		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true},
+			{Key: "identity", Value: bson.D{{Key: "$gte", Value: prefix}, {Key: "$lt", Value: beyond}}}},
+		Limit: limit,
 	})
 }

@@ -21,12 +21,8 @@ type Received struct {
 
 // Receive takes an event in.
 func (h *LiveKitEvents) Receive(c *gin.Context) error {
-	body, err := read(c.Request)
-	if err != nil {
-		return err
-	}
-	if err := h.inbox.Receive(c.Request.Context(), c.GetHeader("Authorization"), body); err != nil {
-		return err
+	if err := h.inbox.Receive(c.Request.Context(), c.GetHeader("Authorization"), c.Request.Body); err != nil {
+		return readFailure(err)
 	}
 	return answer(c, http.StatusOK, Received{"received"})
 }

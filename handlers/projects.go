@@ -46,6 +46,7 @@ type ClientTokens struct {
 type ProjectLimits struct {
 	RequestsPerMinute      int64 `json:"requests_per_minute"`
 	ConcurrentParticipants int64 `json:"concurrent_participants"`
+	ConcurrentAgents       int64 `json:"concurrent_agents"`
 	Rooms                  int64 `json:"rooms"`
 	ParticipantMinutes     int64 `json:"participant_minutes_per_month"`
 	EgressMinutes          int64 `json:"egress_minutes_per_month"`
@@ -132,6 +133,7 @@ type clientTokensRequest struct {
 type limitsRequest struct {
 	RequestsPerMinute      *int64 `json:"requests_per_minute" validate:"omitempty,min=0,max=100000000"`
 	ConcurrentParticipants *int64 `json:"concurrent_participants" validate:"omitempty,min=0,max=100000000"`
+	ConcurrentAgents       *int64 `json:"concurrent_agents" validate:"omitempty,min=0,max=100000000"`
 	Rooms                  *int64 `json:"rooms" validate:"omitempty,min=0,max=100000000"`
 	ParticipantMinutes     *int64 `json:"participant_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
 	EgressMinutes          *int64 `json:"egress_minutes_per_month" validate:"omitempty,min=0,max=100000000"`

@@ -81,18 +81,28 @@ func (r *Requests) optionalBody(c *gin.Context, into any) error {
 // read takes the body, whose size middleware has bounded.
 func read(req *http.Request) ([]byte, error) {
 	data, err := readAll(req)
+	if err != nil {
+		return nil, readFailure(err)
+	}
+	return data, nil
+}
+
+// readFailure explains why a body could not be read; errors that say what they
+// are stay so.
+func readFailure(err error) error {
+	var known *models.Error
 	var tooLarge *http.MaxBytesError
 	var network net.Error
 	switch {
-	case err == nil:
-		return data, nil
+	case errors.As(err, &known):
+		return err
 	case errors.As(err, &tooLarge):
-		return nil, models.NewError(models.KindTooLarge, "body_too_large",
+		return models.NewError(models.KindTooLarge, "body_too_large",
 			fmt.Sprintf("The body may have at most %d bytes.", tooLarge.Limit))
 	case errors.As(err, &network) && network.Timeout():
-		return nil, models.NewError(models.KindTimeout, "body_too_slow", "The body did not arrive in time.")
+		return models.NewError(models.KindTimeout, "body_too_slow", "The body did not arrive in time.")
 	}
-	return nil, models.Invalid(models.FieldError{Location: "body", Message: "ended before it was complete"})
+	return models.Invalid(models.FieldError{Location: "body", Message: "ended before it was complete"})
 }
 
 // readAll is io.ReadAll with the right size at once for a short body that says

@@ -65,6 +65,7 @@ func DefaultClientTokens() ClientTokens {
 type ProjectLimits struct {
 	RequestsPerMinute      int64 `bson:"requests_per_minute"`
 	ConcurrentParticipants int64 `bson:"concurrent_participants"`
+	ConcurrentAgents       int64 `bson:"concurrent_agents,omitempty"`
 	Rooms                  int64 `bson:"rooms,omitempty"`
 	ParticipantMinutes     int64 `bson:"participant_minutes_per_month,omitempty"`
 	EgressMinutes          int64 `bson:"egress_minutes_per_month,omitempty"`
@@ -84,6 +85,7 @@ type ClientTokensChange struct {
 type ProjectLimitsChange struct {
 	RequestsPerMinute      *int64
 	ConcurrentParticipants *int64
+	ConcurrentAgents       *int64
 	Rooms                  *int64
 	ParticipantMinutes     *int64
 	EgressMinutes          *int64

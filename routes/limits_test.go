@@ -195,6 +195,7 @@ func bounds(ada tenant) []bound {
 			unsaid: []any{[]any{"https://a b"}, []any{"https://a\n"}}},
 		{field: "client_tokens.grants.roomAdmin", fits: []any{true, false}, over: []any{1, "true"}},
 		{field: "limits.requests_per_minute", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
+		{field: "limits.concurrent_agents", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.concurrent_participants", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.rooms", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.participant_minutes_per_month", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},

@@ -15,7 +15,7 @@ const (
 	// maxBody and maxTokenBody bound request bodies, in bytes.
 	maxBody      = 1 << 20
 	maxTokenBody = 64 << 10
-	maxEventBody = 256 << 10
+	maxEventBody = 4 << 20
 	// requestTimeout is the deadline of one request; exportTimeout that of one
 	// whose answer is streamed.
 	requestTimeout = 15 * time.Second

@@ -133,7 +133,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 		return nil, errors.New("services: Clusters and JWTKeys are required")
 	}
 	if c.Calls == nil {
-		c.Calls = livekit.NewClient(c.Clusters[0])
+		c.Calls = livekit.NewClient(c.Clusters)
 	}
 	if c.SecretCost == 0 {
 		c.SecretCost = secretCost
@@ -232,7 +232,12 @@ func (b *builder) authentication() (err error) {
 }
 
 func (b *builder) metering() (err error) {
-	b.out.Inbox = metering.NewInbox(b.events, b.Clusters, b.Now)
+	b.out.Inbox, err = metering.NewInbox(metering.InboxConfig{
+		Events: b.events, Sequences: database.NewSequences(b.engine), Clusters: b.Clusters, Exclusive: b.engine.Exclusive(), Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
 	b.out.Counters = metering.NewCounters(b.facts, b.totals, b.process, b.Log, b.Now)
 	b.out.Totals, err = metering.NewTotals(metering.TotalsConfig{
 		Totals: b.totals, Facts: b.facts, Sessions: b.sessions, Now: b.Now,
@@ -309,9 +314,11 @@ func (b *builder) tokens() (err error) {
 
 func (b *builder) inbox() (err error) {
 	b.out.InboxWorker, err = metering.NewInboxWorker(metering.InboxWorkerConfig{
-		Inbox: b.out.Inbox, Events: b.events, Leases: b.leases, Holder: b.holder, Log: b.Log,
-		Consumers: []metering.Consumer{
-			metering.NewRecorder(b.sessions, b.facts, b.totals, b.Now), b.out.Revocations, b.out.Enforcer,
+		Inbox: b.out.Inbox, Events: b.events, Leases: b.leases, Holder: b.holder, Observer: b.Observer, Log: b.Log,
+		Recorder: metering.NewRecorder(b.sessions, b.facts, b.totals, b.Now),
+		Steps: []metering.Step{
+			{Turn: metering.TurnRevocations, Consumer: b.out.Revocations},
+			{Turn: metering.TurnQuotas, Consumer: b.out.Enforcer},
 		},
 	})
 	if err != nil {

@@ -14,11 +14,15 @@ type Client struct {
 	rooms   *lksdk.RoomServiceClient
 	egress  *lksdk.EgressClient
 	ingress *lksdk.IngressClient
+	tokens  TokenAttributes
 }
 
-// NewClient makes a client; it connects when it is used.
-func NewClient(c Cluster) *Client {
+// NewClient makes a client of the first cluster; it connects when it is used.
+// Participants it lists may have joined with a token of any of them.
+func NewClient(clusters []Cluster) *Client {
+	c := clusters[0]
 	return &Client{
+		tokens:  NewTokenAttributes(clusters),
 		rooms:   lksdk.NewRoomServiceClient(c.URL, c.APIKey, c.APISecret.Reveal()),
 		egress:  lksdk.NewEgressClient(c.URL, c.APIKey, c.APISecret.Reveal()),
 		ingress: lksdk.NewIngressClient(c.URL, c.APIKey, c.APISecret.Reveal()),

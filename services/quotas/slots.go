@@ -231,6 +231,7 @@ func (p *Slots) Release(ctx context.Context, project models.ProjectID, identity,
 	owner := string(project)
 	if room != "" {
 		return errors.Join(p.Drop(ctx, owner, models.QuotaConcurrentParticipants, participantHolder(room, identity), identity),
+			p.Drop(ctx, owner, models.QuotaConcurrentAgents, participantHolder(room, identity), identity),
 			p.Drop(ctx, owner, models.QuotaRooms, room, identity))
 	}
 	for {
@@ -251,8 +252,8 @@ func (p *Slots) Release(ctx context.Context, project models.ProjectID, identity,
 
 // RoomEnded makes the slots of a room's participants be read anew, if
 // somebody in it has one still.
-func (p *Slots) RoomEnded(ctx context.Context, project models.ProjectID, room string) error {
-	sh := p.sheet(string(project), models.QuotaConcurrentParticipants)
+func (p *Slots) RoomEnded(ctx context.Context, project models.ProjectID, q models.Quota, room string) error {
+	sh := p.sheet(string(project), q)
 	if err := sh.lock(ctx); err != nil {
 		return err
 	}

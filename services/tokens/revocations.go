@@ -16,7 +16,6 @@ import (
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/services/quotas"
-	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/times"
 )
@@ -137,7 +136,27 @@ func (s *Revocations) removeNow(ctx context.Context, p models.ProjectID, in Revo
 			return failed
 		})
 	}
+	group.Go(func() error { return s.evictSuffixed(ctx, p, in) })
 	return group.Wait()
+}
+
+// evictSuffixed evicts those who joined with a token of an identity under that
+// identity and a suffix (models.IssuedIdentities).
+func (s *Revocations) evictSuffixed(ctx context.Context, p models.ProjectID, in RevokeInput) error {
+	open, err := s.c.Sessions.OpenOfSuffixed(ctx, p, in.Identity+"#", removedAtOnce)
+	if err != nil {
+		return err
+	}
+	for i := range open {
+		session := &open[i]
+		if in.RoomName != "" && session.RoomName != in.RoomName || session.TokenID != "" && session.IssuedFor() != in.Identity {
+			continue
+		}
+		if err := s.c.Evictions.Add(ctx, models.EvictionOf(session, models.EvictedByRevocation, s.c.Now())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Refuse answers with forbidden participant_revoked while somebody is banned
@@ -226,9 +245,8 @@ func (s *Revocations) forget(now time.Time) {
 
 var _ metering.Consumer = (*Revocations)(nil)
 
-// Consume has whoever came with a token that was taken back removed. It comes
-// after Metering, which knows whether they are still there.
-func (s *Revocations) Consume(ctx context.Context, events []models.LiveKitEvent) error {
+// Consume evicts participants who joined with a token that was revoked.
+func (s *Revocations) Consume(ctx context.Context, b *metering.Batch) error {
 	if !s.loaded.Load() {
 		if err := s.load(ctx); err != nil {
 			return err
@@ -237,27 +255,32 @@ func (s *Revocations) Consume(ctx context.Context, events []models.LiveKitEvent)
 	if s.count.Load() == 0 {
 		return nil
 	}
-	for i := range events {
-		e := &events[i]
-		p := e.Participant
-		if e.ProjectID == "" || p == nil || p.JoinedAt.IsZero() ||
-			e.Event != models.EventParticipantJoined && e.Event != models.EventFoundPresent {
+	for i := range b.Changes {
+		session := &b.Changes[i].Session
+		if session.Subject != models.SubjectParticipant || !b.Changes[i].Announced || !session.Open || !s.covers(session) {
 			continue
 		}
-		issued, _ := ids.Time(string(p.TokenID))
-		if s.find(e.ProjectID, p.Identity, e.RoomName, func(v *models.Revocation) bool { return v.Covers(p.JoinedAt, issued) }) == nil {
-			continue
-		}
-		stay, err := s.c.Sessions.Get(ctx, e.ProjectID, p.SID)
-		if err != nil && !models.IsKind(err, models.KindNotFound) {
-			return err
-		}
-		if err != nil || !stay.Open {
-			continue // they have left
-		}
-		if err := s.c.Evictions.Add(ctx, models.EvictionOf(&stay, models.EvictedByRevocation, s.c.Now())); err != nil {
+		if err := s.c.Evictions.Add(ctx, models.EvictionOf(session, models.EvictedByRevocation, s.c.Now())); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// covers tells whether a participant has to leave. One that does not prove which
+// token it joined with counts as having the oldest, issued for any identity that
+// could have become its own.
+func (s *Revocations) covers(session *models.UsageSession) bool {
+	for identity := range models.IssuedIdentities(session.Identity) {
+		if session.TokenID != "" {
+			identity = session.IssuedFor()
+		}
+		if s.find(session.ProjectID, identity, session.RoomName, func(v *models.Revocation) bool { return v.Covers(session.JoinedAt, session.TokenIssuedAt) }) != nil {
+			return true
+		}
+		if session.TokenID != "" {
+			return false
+		}
+	}
+	return false
 }
