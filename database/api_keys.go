@@ -11,14 +11,15 @@ import (
 
 const apiKeys = "api_keys"
 
-// apiKeysCollection holds every key pair, the projects' first ones included.
+// apiKeysCollection holds every API key, including the first one of each
+// project.
 func apiKeysCollection() Collection {
 	return Collection{
 		Name: apiKeys,
 		Fields: []Field{
-			{"key", String}, {"project_id", String}, {"org_id", String},
-			{"created_by", String}, {"is_deleted", Bool}, {"expires_at", Time}, {"last_used_at", Time},
-			{"rotated_at", Time},
+			{Name: "key", Kind: String}, {Name: "project_id", Kind: String}, {Name: "org_id", Kind: String},
+			{Name: "created_by", Kind: String}, {Name: "is_deleted", Kind: Bool}, {Name: "expires_at", Kind: Time}, {Name: "last_used_at", Kind: Time},
+			{Name: "rotated_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"key"}, Unique: true},
@@ -28,27 +29,27 @@ func apiKeysCollection() Collection {
 	}
 }
 
-// APIKeys is the repository of key pairs.
+// APIKeys is the repository of API keys.
 type APIKeys struct{ engine Engine }
 
-// NewAPIKeys reads and writes key pairs through an engine.
+// NewAPIKeys returns the repository over an engine.
 func NewAPIKeys(e Engine) *APIKeys { return &APIKeys{e} }
 
-// Insert stores a new pair.
+// Insert stores a new API key.
 func (r *APIKeys) Insert(ctx context.Context, k *models.APIKey) error {
 	return r.engine.Insert(ctx, apiKeys, k)
 }
 
-// ByKey reads the pair with a public key, whatever its tenant: authentication
-// knows none yet. not_found if there is none or it was deleted.
+// ByKey reads the API key with a publishable key, of any tenant: authentication
+// does not know the tenant yet. not_found if it is missing or deleted.
 func (r *APIKeys) ByKey(ctx context.Context, key string) (models.APIKey, error) {
 	return one[models.APIKey](ctx, r.engine, apiKeys, Query{
 		Filter: bson.D{{Key: "key", Value: key}, alive()},
 	})
 }
 
-// Rotate ends a project's pair at a time, unless it ends before, because
-// another took its place now; not_found if there is no such pair.
+// Rotate makes a replaced API key expire at end, unless it expires earlier;
+// not_found without such a key.
 func (r *APIKeys) Rotate(ctx context.Context, project models.ProjectID, key string, now, end time.Time) (models.APIKey, error) {
 	return changed[models.APIKey](ctx, r.engine, apiKeys, bson.D{
 		{Key: "project_id", Value: string(project)}, {Key: "key", Value: key}, alive(),
@@ -58,13 +59,13 @@ func (r *APIKeys) Rotate(ctx context.Context, project models.ProjectID, key stri
 	})
 }
 
-// own is the filter of one pair of a project, as a tenant may see it.
+// own is the filter of one API key of a project, as visible to a tenant.
 func (r *APIKeys) own(t models.Tenant, project models.ProjectID, id models.KeyID) (bson.D, error) {
 	filter, err := r.of(t, project)
 	return append(filter, bson.E{Key: "_id", Value: string(id)}), err
 }
 
-// of is the filter of a project's pairs, as a tenant may see them.
+// of is the filter of a project's API keys, as visible to a tenant.
 func (r *APIKeys) of(t models.Tenant, project models.ProjectID) (bson.D, error) {
 	if held := t.Project(); held != "" && held != project {
 		return nil, models.NotFound()
@@ -73,7 +74,7 @@ func (r *APIKeys) of(t models.Tenant, project models.ProjectID) (bson.D, error) 
 	return append(filter, bson.E{Key: "project_id", Value: string(project)}, alive()), err
 }
 
-// Get reads one pair of a project, or not_found.
+// Get reads one API key of a project, or not_found.
 func (r *APIKeys) Get(ctx context.Context, t models.Tenant, project models.ProjectID, id models.KeyID) (models.APIKey, error) {
 	filter, err := r.own(t, project, id)
 	if err != nil {
@@ -82,7 +83,7 @@ func (r *APIKeys) Get(ctx context.Context, t models.Tenant, project models.Proje
 	return one[models.APIKey](ctx, r.engine, apiKeys, Query{Filter: filter})
 }
 
-// List reads a page of a project's pairs.
+// List reads a page of a project's API keys.
 func (r *APIKeys) List(ctx context.Context, t models.Tenant, project models.ProjectID, p Page) ([]models.APIKey, error) {
 	filter, err := r.of(t, project)
 	if err != nil {
@@ -91,7 +92,7 @@ func (r *APIKeys) List(ctx context.Context, t models.Tenant, project models.Proj
 	return page[models.APIKey](ctx, r.engine, apiKeys, filter, p)
 }
 
-// Usable reads up to limit of a project's pairs that work at a time.
+// Usable reads up to limit API keys of a project that are valid at a time.
 func (r *APIKeys) Usable(ctx context.Context, t models.Tenant, project models.ProjectID, at time.Time, limit int64) ([]models.APIKey, error) {
 	filter, err := r.of(t, project)
 	if err != nil {
@@ -105,20 +106,20 @@ func (r *APIKeys) Usable(ctx context.Context, t models.Tenant, project models.Pr
 	})
 }
 
-// APIKeyChange is a partial update; nil leaves a field as it is.
+// APIKeyChange is a partial update; nil fields do not change.
 type APIKeyChange struct {
 	Name       *string
 	Scopes     *[]models.Scope
 	AllowedIPs *[]string
-	// ExpiresAt is taken away if NoExpiry is set.
+	// NoExpiry removes ExpiresAt.
 	ExpiresAt *time.Time
 	NoExpiry  bool
 }
 
-// Ends tells whether the pair's end is changed.
+// Ends reports whether the expiry changes.
 func (c APIKeyChange) Ends() bool { return c.ExpiresAt != nil || c.NoExpiry }
 
-// Of gives a pair as it is after the change.
+// Of returns an API key after the change.
 func (c APIKeyChange) Of(k models.APIKey) models.APIKey {
 	if c.Name != nil {
 		k.Name = *c.Name
@@ -135,8 +136,8 @@ func (c APIKeyChange) Of(k models.APIKey) models.APIKey {
 	return k
 }
 
-// Update changes one pair of a project and returns it, or not_found. The end
-// of a pair that was replaced is not changed, however lately: not_found too.
+// Update changes one API key of a project and returns it, or not_found. The
+// expiry of a replaced key cannot change: not_found too.
 func (r *APIKeys) Update(ctx context.Context, t models.Tenant, project models.ProjectID, id models.KeyID, c APIKeyChange) (models.APIKey, error) {
 	filter, err := r.own(t, project, id)
 	if err != nil {
@@ -145,7 +146,8 @@ func (r *APIKeys) Update(ctx context.Context, t models.Tenant, project models.Pr
 	if c.Ends() {
 		filter = append(filter, bson.E{Key: "rotated_at", Value: bson.D{{Key: "$exists", Value: false}}})
 	}
-	// Saying again what never changes makes an empty change one MongoDB takes.
+	// MongoDB refuses an empty $set, so it includes a field that does not
+	// change.
 	set := fields{{Key: "is_deleted", Value: false}}
 	setIf(&set, "name", c.Name)
 	setIf(&set, "scopes", c.Scopes)
@@ -158,7 +160,7 @@ func (r *APIKeys) Update(ctx context.Context, t models.Tenant, project models.Pr
 	return changed[models.APIKey](ctx, r.engine, apiKeys, filter, update)
 }
 
-// Remove ends one pair of a project for good, or not_found.
+// Remove deletes one API key of a project, or not_found.
 func (r *APIKeys) Remove(ctx context.Context, t models.Tenant, project models.ProjectID, id models.KeyID) error {
 	filter, err := r.own(t, project, id)
 	if err != nil {
@@ -168,8 +170,8 @@ func (r *APIKeys) Remove(ctx context.Context, t models.Tenant, project models.Pr
 	return err
 }
 
-// Used notes that a pair was used at a time, unless a use less than
-// models.KeyUseInterval before that is known already.
+// Used records the use of an API key at a time, unless a use less than
+// models.KeyUseInterval earlier is recorded.
 func (r *APIKeys) Used(ctx context.Context, id models.KeyID, at time.Time) error {
 	_, err := r.engine.Update(ctx, apiKeys, bson.D{
 		{Key: "_id", Value: string(id)},
@@ -181,7 +183,7 @@ func (r *APIKeys) Used(ctx context.Context, id models.KeyID, at time.Time) error
 	return err
 }
 
-// RevokeOf ends every pair of an organization that a person made.
+// RevokeOf deletes every API key of an organization that a user created.
 func (r *APIKeys) RevokeOf(ctx context.Context, org models.OrganizationID, by models.UserID) error {
 	_, err := r.engine.Update(ctx, apiKeys, bson.D{
 		{Key: "org_id", Value: string(org)}, {Key: "created_by", Value: string(by)}, alive(),
@@ -189,7 +191,7 @@ func (r *APIKeys) RevokeOf(ctx context.Context, org models.OrganizationID, by mo
 	return err
 }
 
-// Discard removes a pair nobody was ever given.
+// Discard deletes an API key that was never shown to anybody.
 func (r *APIKeys) Discard(ctx context.Context, project models.ProjectID, id models.KeyID) error {
 	_, err := r.engine.Delete(ctx, apiKeys, bson.D{
 		{Key: "_id", Value: string(id)}, {Key: "project_id", Value: string(project)},

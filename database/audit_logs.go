@@ -11,18 +11,19 @@ import (
 
 const (
 	auditLogs = "audit_logs"
-	// auditSeqTaken is the conflict of two processes that wrote the next entry
-	// at the same time.
+	// auditSeqTaken is the conflict of two processes that append at the same
+	// time.
 	auditSeqTaken = "audit_seq_taken"
 )
 
-// auditLogsCollection holds the audit trail, a chain for each organization.
+// auditLogsCollection holds the audit trail: one hash chain for each
+// organization.
 func auditLogsCollection() Collection {
 	return Collection{
 		Name: auditLogs,
 		Fields: []Field{
-			{"org_id", String}, {"seq", Int}, {"at", Time}, {"actor.id", String}, {"action", String},
-			{"target.id", String}, {"outcome", String},
+			{Name: "org_id", Kind: String}, {Name: "seq", Kind: Int}, {Name: "at", Kind: Time}, {Name: "actor.id", Kind: String}, {Name: "action", Kind: String},
+			{Name: "target.id", Kind: String}, {Name: "outcome", Kind: String},
 		},
 		Indexes: []Index{
 			{Keys: []string{"org_id", "seq"}, Unique: true, ConflictCode: auditSeqTaken},
@@ -34,20 +35,21 @@ func auditLogsCollection() Collection {
 	}
 }
 
-// AuditLogs is the repository of the audit trail. Nothing of it is deleted, and
-// only the outcome of an entry is ever changed.
+// AuditLogs is the repository of the audit trail. It deletes nothing, and
+// changes only the outcome of an entry.
 type AuditLogs struct{ engine Engine }
 
-// NewAuditLogs reads and writes the trail through an engine.
+// NewAuditLogs returns the repository over an engine.
 func NewAuditLogs(e Engine) *AuditLogs { return &AuditLogs{e} }
 
 // Append stores the next entry of an organization; conflict if another process
-// was faster.
+// appended first.
 func (r *AuditLogs) Append(ctx context.Context, e *models.AuditEntry) error {
 	return r.engine.Insert(ctx, auditLogs, e)
 }
 
-// Complete writes how a change went, once; not_found if that is known.
+// Complete stores the outcome of an entry, once; not_found if it is stored
+// already.
 func (r *AuditLogs) Complete(ctx context.Context, e *models.AuditEntry) error {
 	_, err := changed[models.AuditEntry](ctx, r.engine, auditLogs, bson.D{
 		{Key: "_id", Value: string(e.ID)}, {Key: "org_id", Value: string(e.OrgID)},
@@ -77,14 +79,14 @@ func (r *AuditLogs) Numbered(ctx context.Context, org models.OrganizationID, seq
 	})
 }
 
-// AuditFilter narrows a list. Empty fields narrow nothing; From is included,
-// Until is not.
+// AuditFilter narrows a list; empty fields do not. From is inclusive, Until is
+// exclusive.
 type AuditFilter struct {
 	Actor, Action, Target string
 	From, Until           *time.Time
 }
 
-// Empty tells whether nothing is narrowed but the time.
+// Empty reports whether only the time narrows the list.
 func (f AuditFilter) Empty() bool { return f.Actor == "" && f.Action == "" && f.Target == "" }
 
 func (f AuditFilter) of(org models.OrganizationID, seq bson.D) bson.D {
@@ -110,8 +112,8 @@ func (f AuditFilter) of(org models.OrganizationID, seq bson.D) bson.D {
 	return filter
 }
 
-// Before reads up to limit entries below a number (0: from the newest), newest
-// first.
+// Before reads up to limit entries below a sequence number, newest first; 0
+// starts at the newest.
 func (r *AuditLogs) Before(ctx context.Context, org models.OrganizationID, f AuditFilter, seq, limit int64) ([]models.AuditEntry, error) {
 	var below bson.D
 	if seq > 0 {
@@ -122,8 +124,7 @@ func (r *AuditLogs) Before(ctx context.Context, org models.OrganizationID, f Aud
 	})
 }
 
-// After reads up to limit entries above a number, up to and including the last
-// one asked for, oldest first.
+// After reads up to limit entries in (seq, last], oldest first.
 func (r *AuditLogs) After(ctx context.Context, org models.OrganizationID, f AuditFilter, seq, last, limit int64) ([]models.AuditEntry, error) {
 	out := make([]models.AuditEntry, 0, min(limit, last-seq))
 	err := r.engine.Find(ctx, auditLogs, Query{

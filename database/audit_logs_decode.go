@@ -8,8 +8,8 @@ import (
 	"pulse-control-plane/models"
 )
 
-// auditEntryOf reads a stored entry field by field. A chain is verified from
-// its first entry on, and the driver's reflection would be most of that work.
+// auditEntryOf decodes an entry field by field: verification reads a whole
+// chain, and the reflection of the driver would dominate it.
 func auditEntryOf(raw bson.Raw) (models.AuditEntry, error) {
 	elements, err := raw.Elements()
 	if err != nil {
@@ -114,8 +114,8 @@ func valuesOf(v bson.RawValue) ([]bson.RawValue, error) {
 	return values, nil
 }
 
-// textOf and instantOf read a value of another type as nothing: what is not as
-// it was written does not have the hash it was written with.
+// textOf and instantOf return a zero value for another type: an entry that was
+// tampered with then fails its hash.
 func textOf(v bson.RawValue) string {
 	text, _ := v.StringValueOK()
 	return text

@@ -10,7 +10,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-// filled sets every field of a value to something of its own.
+// filled sets every field to a distinct value.
 func filled(t *testing.T, v reflect.Value, n *int64) {
 	t.Helper()
 	*n++
@@ -41,7 +41,7 @@ func filled(t *testing.T, v reflect.Value, n *int64) {
 	}
 }
 
-func TestEveryFieldOfAnAuditEntryIsReadAsTheDriverReadsIt(t *testing.T) {
+func TestEveryFieldOfAnAuditEntryIsDecodedAsByTheDriver(t *testing.T) {
 	var full models.AuditEntry
 	var n int64
 	filled(t, reflect.ValueOf(&full).Elem(), &n)
@@ -57,7 +57,7 @@ func TestEveryFieldOfAnAuditEntryIsReadAsTheDriverReadsIt(t *testing.T) {
 	}
 }
 
-func TestADamagedAuditEntryIsAnErrorOrNothingAndNeverAPanic(t *testing.T) {
+func TestDecodingADamagedAuditEntryNeverPanics(t *testing.T) {
 	raw, err := bson.Marshal(bson.D{{Key: "seq", Value: "one"}, {Key: "at", Value: 1}, {Key: "actor", Value: "me"}, {Key: "target", Value: 5},
 		{Key: "seals", Value: bson.A{"x", 7}}, {Key: "open", Value: bson.A{"x"}}, {Key: "completed_at", Value: nil}, {Key: "hash", Value: false}})
 	if err != nil {

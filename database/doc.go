@@ -1,14 +1,18 @@
-// Package database keeps the documents: two engines (MongoDB and the embedded
-// one), the declaration of collections and indexes they are both built from,
-// and one repository a noun.
+// Package database holds the repositories, one a noun, and the declaration of
+// the collections, fields and indexes they use.
 //
-// It owns BSON, filters and drivers; it owns no business rule. Invariants:
-//   - every filter of a tenant's document contains the tenant's id;
-//   - a field that is not declared in the schema can neither be filtered nor
-//     sorted by, on either engine, so a query no index serves can't be written;
-//   - driver errors end here: what leaves is a *models.Error (missing →
-//     not_found, duplicate key → conflict, deadline and network → unavailable)
-//     and never (nil, nil);
-//   - a write that returned nil is on disk (embedded) or acknowledged by the
-//     majority (MongoDB).
+// It owns the stored names, the filters and the BSON forms of models. It does
+// not own business rules, the query language (database/engine) or storage
+// (database/embedded for SQLite, database/mongo for MongoDB); Open chooses the
+// engine. Invariants:
+//   - every filter for a tenant's documents contains the tenant's id;
+//   - a filter or sort names declared fields only, on either engine;
+//   - an error that leaves is a *models.Error (no document → not_found,
+//     duplicate key → conflict, deadline and network → unavailable), and no
+//     repository returns (nil, nil);
+//   - a write that returned nil is on disk (embedded) or acknowledged by a
+//     journalled majority (MongoDB);
+//   - every read has a limit; collections without a bound are read page by page.
+//
+// Called by services, and by main to open the engine.
 package database

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/models"
 )
 
@@ -30,7 +31,7 @@ func (v *voter) asks(t *testing.T, owner string, want bool) {
 
 func openForElections(t *testing.T) Engine {
 	t.Helper()
-	e, err := OpenEmbedded(t.Context(), filepath.Join(t.TempDir(), "pulse.db"), Schema(), EmbeddedOptions{})
+	e, err := embedded.Open(t.Context(), filepath.Join(t.TempDir(), "pulse.db"), Schema(), embedded.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

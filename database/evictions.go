@@ -9,31 +9,31 @@ import (
 	"pulse-control-plane/models"
 )
 
-// evictions keeps the name it is stored by.
+// evictions is stored under its former name.
 const evictions = "removals"
 
-// evictionsCollection holds what has to leave the cluster.
+// evictionsCollection holds the pending evictions.
 func evictionsCollection() Collection {
 	return Collection{
 		Name:    evictions,
-		Fields:  []Field{{"due_at", Time}, {"attempts", Int}, {"cause", String}},
+		Fields:  []Field{{Name: "due_at", Kind: Time}, {Name: "attempts", Kind: Int}, {Name: "cause", Kind: String}},
 		Indexes: []Index{{Keys: []string{"attempts", "due_at"}}},
 	}
 }
 
-// Evictions is the repository of evictions. What it holds is of all tenants.
+// Evictions is the repository of evictions. It covers all tenants.
 type Evictions struct{ engine Engine }
 
-// NewEvictions reads and writes evictions through an engine.
+// NewEvictions returns the repository over an engine.
 func NewEvictions(e Engine) *Evictions { return &Evictions{e} }
 
-// Insert stores a eviction; conflict if its session has one already.
+// Insert stores an eviction; conflict if its usage session has one already.
 func (r *Evictions) Insert(ctx context.Context, v *models.Eviction) error {
 	return r.engine.Insert(ctx, evictions, v)
 }
 
-// Because gives a eviction another cause and makes it due at a time; false if
-// there is none, or none with another cause.
+// Because changes the cause of an eviction and its due time; false if there is
+// none with another cause.
 func (r *Evictions) Because(ctx context.Context, id string, cause models.EvictionCause, due time.Time) (bool, error) {
 	matched, err := r.engine.Update(ctx, evictions,
 		bson.D{{Key: "_id", Value: id}, {Key: "cause", Value: bson.D{{Key: "$ne", Value: string(cause)}}}},
@@ -41,10 +41,10 @@ func (r *Evictions) Because(ctx context.Context, id string, cause models.Evictio
 	return matched > 0, err
 }
 
-// Claim takes a eviction that is due, those that were tried least before
-// others, and puts it off until a time, by when whoever claimed it has done it
-// or died; not_found if none is due. One that is due later than anything is
-// put off was put off by a clock that was ahead: it is due too.
+// Claim returns a due eviction, those with the fewest attempts first, and
+// delays it until a time by which the worker has finished or died; not_found if
+// none is due. An eviction due after latest was delayed by a fast clock: it
+// counts as due.
 func (r *Evictions) Claim(ctx context.Context, now, until, latest time.Time) (models.Eviction, error) {
 	var out models.Eviction
 	err := r.engine.FindOneAndUpdate(ctx, evictions,
@@ -57,14 +57,14 @@ func (r *Evictions) Claim(ctx context.Context, now, until, latest time.Time) (mo
 	return out, err
 }
 
-// Postpone makes a eviction due at a time.
+// Postpone sets the due time of an eviction.
 func (r *Evictions) Postpone(ctx context.Context, id string, until time.Time) error {
 	_, err := r.engine.Update(ctx, evictions, bson.D{{Key: "_id", Value: id}},
 		fields{{Key: "due_at", Value: until}}.update(), UpdateOptions{})
 	return err
 }
 
-// Done forgets a eviction, if its cause is that still.
+// Done deletes an eviction if it still has that cause.
 func (r *Evictions) Done(ctx context.Context, id string, cause models.EvictionCause) error {
 	_, err := r.engine.Delete(ctx, evictions, bson.D{{Key: "_id", Value: id}, {Key: "cause", Value: string(cause)}}, 1)
 	return err

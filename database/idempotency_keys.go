@@ -11,25 +11,25 @@ import (
 
 const idempotencyKeys = "idempotency_keys"
 
-// idempotencyKeysCollection holds the requests that may be sent again, until
-// they expire.
+// idempotencyKeysCollection holds requests with an Idempotency-Key, until they
+// expire.
 func idempotencyKeysCollection() Collection {
 	at := time.Duration(0)
 	return Collection{
 		Name:    idempotencyKeys,
-		Fields:  []Field{{"lock", String}, {"done", Bool}, {"expires_at", Time}},
+		Fields:  []Field{{Name: "lock", Kind: String}, {Name: "done", Kind: Bool}, {Name: "expires_at", Kind: Time}},
 		Indexes: []Index{{Keys: []string{"expires_at"}, ExpireAfter: &at}},
 	}
 }
 
-// IdempotencyKeys is the repository of requests that may be sent again. Their
-// ids are hashes over the tenant, which is therefore part of every filter.
+// IdempotencyKeys is the repository of requests with an Idempotency-Key. Their
+// ids are hashes that include the tenant, so every filter includes it.
 type IdempotencyKeys struct{ engine Engine }
 
-// NewIdempotencyKeys reads and writes them through an engine.
+// NewIdempotencyKeys returns the repository over an engine.
 func NewIdempotencyKeys(e Engine) *IdempotencyKeys { return &IdempotencyKeys{e} }
 
-// Insert takes a key for its first request; conflict if it is taken.
+// Insert claims a key for its first request; conflict if it is claimed already.
 func (r *IdempotencyKeys) Insert(ctx context.Context, k *models.IdempotencyKey) error {
 	return r.engine.Insert(ctx, idempotencyKeys, k)
 }
@@ -39,8 +39,8 @@ func (r *IdempotencyKeys) Get(ctx context.Context, id string) (models.Idempotenc
 	return one[models.IdempotencyKey](ctx, r.engine, idempotencyKeys, Query{Filter: bson.D{{Key: "_id", Value: id}}})
 }
 
-// Take gives a key whose attempt has ended to another attempt, or not_found if
-// somebody was faster.
+// Take passes a key whose attempt has ended to another attempt; not_found if
+// another request took it first.
 func (r *IdempotencyKeys) Take(ctx context.Context, old *models.IdempotencyKey, fresh *models.IdempotencyKey) error {
 	_, err := changed[models.IdempotencyKey](ctx, r.engine, idempotencyKeys, bson.D{
 		{Key: "_id", Value: old.ID}, {Key: "lock", Value: old.Lock},
@@ -55,8 +55,8 @@ func (r *IdempotencyKeys) Take(ctx context.Context, old *models.IdempotencyKey, 
 	return err
 }
 
-// Complete keeps the answer of the attempt that holds the lock; not_found if
-// another has taken it.
+// Complete stores the response of the attempt with the lock; not_found if
+// another attempt has it.
 func (r *IdempotencyKeys) Complete(ctx context.Context, id, lock string, status int, contentType, answer string) error {
 	_, err := changed[models.IdempotencyKey](ctx, r.engine, idempotencyKeys, bson.D{
 		{Key: "_id", Value: id}, {Key: "lock", Value: lock}, {Key: "done", Value: false},
@@ -67,7 +67,7 @@ func (r *IdempotencyKeys) Complete(ctx context.Context, id, lock string, status 
 	return err
 }
 
-// Release frees a key whose attempt came to nothing.
+// Release deletes a key whose attempt had no effect.
 func (r *IdempotencyKeys) Release(ctx context.Context, id, lock string) error {
 	_, err := r.engine.Delete(ctx, idempotencyKeys, bson.D{
 		{Key: "_id", Value: id}, {Key: "lock", Value: lock}, {Key: "done", Value: false},

@@ -11,8 +11,7 @@ import (
 
 const invitations = "invitations"
 
-// keepInvitations is how long an invitation is kept after it could last be
-// accepted.
+// keepInvitations is how long an invitation is kept after it expires.
 const keepInvitations = 90 * 24 * time.Hour
 
 // invitationsCollection holds the invitations into organizations.
@@ -21,7 +20,7 @@ func invitationsCollection() Collection {
 	return Collection{
 		Name: invitations,
 		Fields: []Field{
-			{"org_id", String}, {"token_hash", String}, {"pending_key", String}, {"expires_at", Time},
+			{Name: "org_id", Kind: String}, {Name: "token_hash", Kind: String}, {Name: "pending_key", Kind: String}, {Name: "expires_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"token_hash"}, Unique: true},
@@ -35,10 +34,10 @@ func invitationsCollection() Collection {
 // Invitations is the repository of invitations.
 type Invitations struct{ engine Engine }
 
-// NewInvitations reads and writes invitations through an engine.
+// NewInvitations returns the repository over an engine.
 func NewInvitations(e Engine) *Invitations { return &Invitations{e} }
 
-// pending is the part of a filter that leaves what can still be accepted.
+// pending is the filter of invitations that can be accepted.
 func pending(now time.Time) bson.D {
 	return bson.D{
 		{Key: "pending_key", Value: bson.D{{Key: "$exists", Value: true}}},
@@ -47,33 +46,31 @@ func pending(now time.Time) bson.D {
 }
 
 // Insert stores a new invitation; conflict invitation_pending if its address
-// has an open one.
+// has a pending one.
 func (r *Invitations) Insert(ctx context.Context, i *models.Invitation) error {
 	return r.engine.Insert(ctx, invitations, i)
 }
 
-// ByToken reads the invitation with a token's hash that can be accepted,
-// whatever its tenant, or not_found.
+// ByToken reads the pending invitation with a token hash, of any tenant, or
+// not_found.
 func (r *Invitations) ByToken(ctx context.Context, hash string, now time.Time) (models.Invitation, error) {
 	return one[models.Invitation](ctx, r.engine, invitations, Query{
 		Filter: append(pending(now), bson.E{Key: "token_hash", Value: hash}),
 	})
 }
 
-// List reads a page of the invitations into an organization that can be
-// accepted.
+// List reads a page of the pending invitations of an organization.
 func (r *Invitations) List(ctx context.Context, org models.OrganizationID, now time.Time, p Page) ([]models.Invitation, error) {
 	return page[models.Invitation](ctx, r.engine, invitations,
 		append(pending(now), bson.E{Key: "org_id", Value: string(org)}), p)
 }
 
-// CountPending counts the invitations into an organization that can be
-// accepted, up to limit.
+// CountPending counts the pending invitations of an organization, up to limit.
 func (r *Invitations) CountPending(ctx context.Context, org models.OrganizationID, now time.Time, limit int64) (int64, error) {
 	return r.engine.Count(ctx, invitations, append(pending(now), bson.E{Key: "org_id", Value: string(org)}), limit)
 }
 
-// Accept closes an invitation that can be accepted, once; not_found otherwise.
+// Accept closes a pending invitation, once; otherwise not_found.
 func (r *Invitations) Accept(ctx context.Context, id models.InvitationID, now time.Time) (models.Invitation, error) {
 	return changed[models.Invitation](ctx, r.engine, invitations,
 		append(pending(now), bson.E{Key: "_id", Value: string(id)}), bson.D{
@@ -82,8 +79,8 @@ func (r *Invitations) Accept(ctx context.Context, id models.InvitationID, now ti
 		})
 }
 
-// Reopen undoes Accept, for an acceptance that failed; conflict
-// invitation_pending if the address has been invited again.
+// Reopen undoes Accept after a failed acceptance; conflict invitation_pending
+// if the address has a newer invitation.
 func (r *Invitations) Reopen(ctx context.Context, id models.InvitationID, key string) error {
 	_, err := r.engine.Update(ctx, invitations, bson.D{{Key: "_id", Value: string(id)}}, bson.D{
 		{Key: "$set", Value: bson.D{{Key: "pending_key", Value: key}}},
@@ -92,14 +89,14 @@ func (r *Invitations) Reopen(ctx context.Context, id models.InvitationID, key st
 	return err
 }
 
-// Revoke closes one open invitation into an organization, or not_found.
+// Revoke closes one pending invitation of an organization, or not_found.
 func (r *Invitations) Revoke(ctx context.Context, org models.OrganizationID, id models.InvitationID, now time.Time) error {
 	_, err := changed[models.Invitation](ctx, r.engine, invitations, append(pending(now),
 		bson.E{Key: "_id", Value: string(id)}, bson.E{Key: "org_id", Value: string(org)}), closed())
 	return err
 }
 
-// Replace closes the open invitation of an address, if there is one.
+// Replace closes the pending invitation of an address, if any.
 func (r *Invitations) Replace(ctx context.Context, key string) error {
 	_, err := r.engine.Update(ctx, invitations, bson.D{{Key: "pending_key", Value: key}}, closed(), UpdateOptions{})
 	return err

@@ -11,9 +11,9 @@ import (
 
 const leases = "leases"
 
-// leasesCollection says which replica does which job.
+// leasesCollection holds which replica runs which job.
 func leasesCollection() Collection {
-	return Collection{Name: leases, Fields: []Field{{"holder", String}, {"expires_at", Time}, {"term", Int}}}
+	return Collection{Name: leases, Fields: []Field{{Name: "holder", Kind: String}, {Name: "expires_at", Kind: Time}, {Name: "term", Kind: Int}}}
 }
 
 // maxLeases bounds the leases of one prefix that are read: of all shares of a
@@ -25,7 +25,7 @@ const maxLeases = 1000
 // raises, and its reader judges by its own clock for how long it stood still.
 type Leases struct{ engine Engine }
 
-// NewLeases reads and writes leases through an engine.
+// NewLeases returns the repository over an engine.
 func NewLeases(e Engine) *Leases { return &Leases{e} }
 
 // List reads the leases whose ids begin with a prefix of ASCII letters.

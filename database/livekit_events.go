@@ -11,19 +11,19 @@ import (
 
 const liveKitEvents = "livekit_events"
 
-// EventRetention is how long events are kept: as long as the facts they prove,
-// and a week more for facts that come late.
+// EventRetention is how long LiveKit events are kept: as long as the usage
+// facts they prove, plus a week for late facts.
 const EventRetention = RawUsageRetention + 7*24*time.Hour
 
-// liveKitEventsCollection is the inbox of LiveKit's events and the record that
-// usage is proved with.
+// liveKitEventsCollection is the inbox of LiveKit events and the proof of
+// usage.
 func liveKitEventsCollection() Collection {
 	retention := EventRetention
 	return Collection{
 		Name: liveKitEvents,
 		Fields: []Field{
-			{"state", String}, {"shard", Int}, {"seq", Int}, {"room_key", String}, {"due_at", Time}, {"received_at", Time},
-			{"project_id", String},
+			{Name: "state", Kind: String}, {Name: "shard", Kind: Int}, {Name: "seq", Kind: Int}, {Name: "room_key", Kind: String}, {Name: "due_at", Kind: Time}, {Name: "received_at", Kind: Time},
+			{Name: "project_id", Kind: String},
 		},
 		Indexes: []Index{
 			{Keys: []string{"state", "shard", "seq"}},
@@ -32,20 +32,19 @@ func liveKitEventsCollection() Collection {
 	}
 }
 
-// LiveKitEvents is the repository of the inbox. What it holds is of all
-// tenants: the cluster sends it before anybody's tenant is known.
+// LiveKitEvents is the repository of the inbox. It covers all tenants: a
+// cluster sends events before their tenant is known.
 type LiveKitEvents struct{ engine Engine }
 
-// NewLiveKitEvents reads and writes events through an engine.
+// NewLiveKitEvents returns the repository over an engine.
 func NewLiveKitEvents(e Engine) *LiveKitEvents { return &LiveKitEvents{e} }
 
-// Insert stores an event; conflict if it is there already.
+// Insert stores an event; conflict if it is stored already.
 func (r *LiveKitEvents) Insert(ctx context.Context, e *models.LiveKitEvent) error {
 	return r.engine.Insert(ctx, liveKitEvents, e)
 }
 
-// InsertMany stores up to MaxBatch events; those that are there already stay
-// as they are.
+// InsertMany stores up to MaxBatch events; stored ones do not change.
 func (r *LiveKitEvents) InsertMany(ctx context.Context, events []models.LiveKitEvent) error {
 	docs := make([]any, len(events))
 	for i := range events {
@@ -55,8 +54,7 @@ func (r *LiveKitEvents) InsertMany(ctx context.Context, events []models.LiveKitE
 	return err
 }
 
-// Due reads the pending events of a shard that may be tried now, in order of
-// arrival.
+// Due reads the pending events of a shard that are due, in order of arrival.
 func (r *LiveKitEvents) Due(ctx context.Context, shard int64, now time.Time, limit int64) ([]models.LiveKitEvent, error) {
 	return many[models.LiveKitEvent](ctx, r.engine, liveKitEvents, Query{
 		Filter: bson.D{
@@ -95,14 +93,14 @@ func (r *LiveKitEvents) Resume(ctx context.Context, shard int64) error {
 	return err
 }
 
-// Done marks up to MaxBatch events as worked on.
+// Done marks up to MaxBatch events as processed.
 func (r *LiveKitEvents) Done(ctx context.Context, events []string) error {
 	_, err := r.engine.Update(ctx, liveKitEvents, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: events}}}},
 		fields{{Key: "state", Value: string(models.EventDone)}}.update(), UpdateOptions{Many: true})
 	return err
 }
 
-// Postpone makes the pending events of a room wait until a time.
+// Postpone delays the pending events of a room until a time.
 func (r *LiveKitEvents) Postpone(ctx context.Context, shard int64, roomKey string, until time.Time) error {
 	_, err := r.engine.Update(ctx, liveKitEvents, bson.D{
 		{Key: "state", Value: string(models.EventPending)}, {Key: "shard", Value: shard}, {Key: "room_key", Value: roomKey},
@@ -110,7 +108,7 @@ func (r *LiveKitEvents) Postpone(ctx context.Context, shard int64, roomKey strin
 	return err
 }
 
-// Failed counts a failed attempt at a pending event and puts it into a state;
+// Failed counts a failed attempt at a pending event and sets its state;
 // not_found if it is no longer pending.
 func (r *LiveKitEvents) Failed(ctx context.Context, id string, state models.EventState, reason string) (models.LiveKitEvent, error) {
 	return changed[models.LiveKitEvent](ctx, r.engine, liveKitEvents,
@@ -119,7 +117,7 @@ func (r *LiveKitEvents) Failed(ctx context.Context, id string, state models.Even
 			{Key: "$set", Value: bson.D{{Key: "state", Value: string(state)}, {Key: "last_error", Value: reason}}}})
 }
 
-// CountIn counts the events in a state, no further than limit.
+// CountIn counts the events in a state, up to limit.
 func (r *LiveKitEvents) CountIn(ctx context.Context, state models.EventState, limit int64) (int64, error) {
 	return r.engine.Count(ctx, liveKitEvents, bson.D{{Key: "state", Value: string(state)}}, limit)
 }

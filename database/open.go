@@ -5,6 +5,9 @@ import (
 	"errors"
 
 	"github.com/rs/zerolog"
+
+	"pulse-control-plane/database/embedded"
+	"pulse-control-plane/database/mongo"
 )
 
 // Location says which engine keeps the documents, and where.
@@ -17,26 +20,26 @@ type Location struct {
 
 // Open opens the engine at a location and brings it to Schema. An index that
 // differs from its declaration is logged and left as it is. Errors are those
-// of OpenMongo and OpenEmbedded.
+// of mongo.Open and embedded.Open.
 func Open(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
-	engine, err := openEngine(ctx, at, log)
+	e, err := openEngine(ctx, at, log)
 	if err != nil {
 		return nil, err
 	}
-	differences, err := engine.EnsureSchema(ctx)
+	differences, err := e.EnsureSchema(ctx)
 	if err != nil {
-		return nil, errors.Join(err, engine.Close(ctx))
+		return nil, errors.Join(err, e.Close(ctx))
 	}
 	for _, d := range differences {
 		log.Warn().Str("collection", d.Collection).Str("index", d.Index).Str("declared", d.Declared).
 			Str("found", d.Found).Msg("an index differs from its declaration and was left as it is")
 	}
-	return engine, nil
+	return e, nil
 }
 
 func openEngine(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
 	if at.URI != "" {
-		return OpenMongo(ctx, at.URI, at.Name, Schema(), MongoOptions{Log: log})
+		return mongo.Open(ctx, at.URI, at.Name, Schema(), mongo.Options{Log: log})
 	}
-	return OpenEmbedded(ctx, at.Path, Schema(), EmbeddedOptions{Log: log})
+	return embedded.Open(ctx, at.Path, Schema(), embedded.Options{Log: log})
 }

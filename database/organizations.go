@@ -16,8 +16,8 @@ func organizationsCollection() Collection {
 	return Collection{
 		Name: organizations,
 		Fields: []Field{
-			{"admin_email", String}, {"name_key", String}, {"plan", String},
-			{"is_deleted", Bool}, {"created_at", Time}, {"members_version", Int},
+			{Name: "admin_email", Kind: String}, {Name: "name_key", Kind: String}, {Name: "plan", Kind: String},
+			{Name: "is_deleted", Kind: Bool}, {Name: "created_at", Kind: Time}, {Name: "members_version", Kind: Int},
 		},
 		Indexes: []Index{
 			{Keys: []string{"admin_email"}, Unique: true, ConflictCode: "email_taken"},
@@ -31,25 +31,25 @@ func organizationsCollection() Collection {
 // Organizations is the repository of tenants.
 type Organizations struct{ engine Engine }
 
-// NewOrganizations reads and writes organizations through an engine.
+// NewOrganizations returns the repository over an engine.
 func NewOrganizations(e Engine) *Organizations { return &Organizations{e} }
 
-// OrganizationFilter narrows a list. Empty fields narrow nothing.
+// OrganizationFilter narrows a list; empty fields do not.
 type OrganizationFilter struct {
 	// Prefix is the start of the folded name or e-mail.
 	Prefix string
 	Plan   models.Plan
 }
 
-// OrganizationChange is a partial update; nil leaves a field as it is.
+// OrganizationChange is a partial update; nil fields do not change.
 type OrganizationChange struct {
 	Name    *string
 	NameKey *string
 	Plan    *models.Plan
 }
 
-// own is the filter of one organization as a tenant may see it: an
-// organization is its own tenant.
+// own is the filter of one organization as visible to a tenant: an organization
+// is its own tenant.
 func (r *Organizations) own(t models.Tenant, id models.OrganizationID) (bson.D, error) {
 	org, all := t.Organization()
 	if !all && org == "" {
@@ -75,14 +75,14 @@ func (r *Organizations) Get(ctx context.Context, t models.Tenant, id models.Orga
 	return one[models.Organization](ctx, r.engine, organizations, Query{Filter: filter})
 }
 
-// ByAdminEmail reads the organization that holds a folded address, deleted
-// ones included, or not_found.
+// ByAdminEmail reads the organization with a folded address, including deleted
+// ones, or not_found.
 func (r *Organizations) ByAdminEmail(ctx context.Context, email string) (models.Organization, error) {
 	return one[models.Organization](ctx, r.engine, organizations,
 		Query{Filter: bson.D{{Key: "admin_email", Value: email}}})
 }
 
-// List reads a page of the organizations a tenant may see.
+// List reads a page of the organizations visible to a tenant.
 func (r *Organizations) List(ctx context.Context, t models.Tenant, f OrganizationFilter, p Page) ([]models.Organization, error) {
 	filter := bson.D{alive()}
 	org, all := t.Organization()
@@ -92,7 +92,7 @@ func (r *Organizations) List(ctx context.Context, t models.Tenant, f Organizatio
 		}
 		filter = append(filter, bson.E{Key: "_id", Value: string(org)})
 		if p.After != "" {
-			// One organization fits on the first page: nothing follows it.
+			// A tenant sees one organization, so there is no second page.
 			return []models.Organization{}, nil
 		}
 	}
@@ -124,8 +124,8 @@ func (r *Organizations) Update(ctx context.Context, t models.Tenant, id models.O
 	return changed[models.Organization](ctx, r.engine, organizations, filter, set.update())
 }
 
-// Suspend keeps an organization's people and keys out from a time on, or with
-// nil lets them in again; it returns the organization, or not_found.
+// Suspend suspends an organization from a time on, or with nil ends the
+// suspension; it returns the organization, or not_found.
 func (r *Organizations) Suspend(ctx context.Context, t models.Tenant, id models.OrganizationID, at *time.Time, now time.Time) (models.Organization, error) {
 	filter, err := r.own(t, id)
 	if err != nil {
@@ -140,8 +140,8 @@ func (r *Organizations) Suspend(ctx context.Context, t models.Tenant, id models.
 	return changed[models.Organization](ctx, r.engine, organizations, filter, change)
 }
 
-// SetMembers writes who owns an organization and who is on the way out, if
-// nobody has since that version of the two; not_found otherwise.
+// SetMembers stores the owners of an organization and the members who are
+// leaving, if the version of both is still the same; otherwise not_found.
 func (r *Organizations) SetMembers(ctx context.Context, id models.OrganizationID, version int64, owners, leaving []models.UserID) (models.Organization, error) {
 	return changed[models.Organization](ctx, r.engine, organizations, bson.D{
 		{Key: "_id", Value: string(id)}, {Key: "members_version", Value: version}, alive(),
@@ -151,8 +151,8 @@ func (r *Organizations) SetMembers(ctx context.Context, id models.OrganizationID
 	}.update())
 }
 
-// SoftDelete hides one organization, or not_found. Its address is set free by
-// keeping it under released, which no sign-up can ask for.
+// SoftDelete marks an organization as deleted, or not_found. Storing its
+// address as released frees the address; no sign-up can use that form.
 func (r *Organizations) SoftDelete(ctx context.Context, t models.Tenant, id models.OrganizationID, released string, now time.Time) (models.Organization, error) {
 	filter, err := r.own(t, id)
 	if err != nil {
@@ -164,8 +164,7 @@ func (r *Organizations) SoftDelete(ctx context.Context, t models.Tenant, id mode
 	}.update())
 }
 
-// Discard removes an organization that never came to be: its sign-up failed
-// before it had an owner.
+// Discard deletes an organization whose sign-up failed before it had an owner.
 func (r *Organizations) Discard(ctx context.Context, id models.OrganizationID) error {
 	_, err := r.engine.Delete(ctx, organizations, bson.D{{Key: "_id", Value: string(id)}}, 1)
 	return err

@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -17,8 +16,8 @@ func projectsCollection() Collection {
 	return Collection{
 		Name: projects,
 		Fields: []Field{
-			{"org_id", String}, {"pulse_api_key", String}, {"name", String},
-			{"name_key", String}, {"is_deleted", Bool}, {"keys_version", Int},
+			{Name: "org_id", Kind: String}, {Name: "pulse_api_key", Kind: String}, {Name: "name", Kind: String},
+			{Name: "name_key", Kind: String}, {Name: "is_deleted", Kind: Bool}, {Name: "keys_version", Kind: Int},
 		},
 		Indexes: []Index{
 			{Keys: []string{"pulse_api_key"}, Unique: true},
@@ -33,17 +32,17 @@ func projectsCollection() Collection {
 // Projects is the repository of projects.
 type Projects struct{ engine Engine }
 
-// NewProjects reads and writes projects through an engine.
+// NewProjects returns the repository over an engine.
 func NewProjects(e Engine) *Projects { return &Projects{e} }
 
-// ProjectFilter narrows a list. Empty fields narrow nothing.
+// ProjectFilter narrows a list; empty fields do not.
 type ProjectFilter struct {
 	Organization models.OrganizationID
 	// Prefix is the start of the folded name.
 	Prefix string
 }
 
-// ProjectChange is a partial update; nil leaves a field as it is.
+// ProjectChange is a partial update; nil fields do not change.
 type ProjectChange struct {
 	Name         *string
 	NameKey      *string
@@ -77,23 +76,21 @@ func (r *Projects) Get(ctx context.Context, t models.Tenant, id models.ProjectID
 	return one[models.Project](ctx, r.engine, projects, Query{Filter: filter})
 }
 
-// Named reads one project of whichever tenant, deleted ones too, for work
-// Pulse does by itself, or not_found.
+// Named reads one project of any tenant, including deleted ones, for background
+// work; or not_found.
 func (r *Projects) Named(ctx context.Context, id models.ProjectID) (models.Project, error) {
 	return one[models.Project](ctx, r.engine, projects, Query{Filter: bson.D{{Key: "_id", Value: string(id)}}})
 }
 
 // OfOrganization calls each for the ids of an organization's projects, up to
-// limit.
+// limit. It reads them page by page, in order of their ids.
 func (r *Projects) OfOrganization(ctx context.Context, org models.OrganizationID, limit int64, each func(models.ProjectID)) error {
-	return r.engine.Find(ctx, projects, Query{Filter: bson.D{{Key: "org_id", Value: string(org)}, alive()}, Limit: limit}, func(raw bson.Raw) error {
-		id, ok := raw.Lookup("_id").StringValueOK()
-		if !ok {
-			return models.Internal(errors.New("a project whose id is no string"))
-		}
-		each(models.ProjectID(id))
-		return nil
-	})
+	type project struct {
+		ID models.ProjectID `bson:"_id"`
+	}
+	return pages(ctx, r.engine, projects, bson.D{{Key: "org_id", Value: string(org)}, alive()}, "_id", limit,
+		func(p *project) string { return string(p.ID) },
+		func(p project) error { each(p.ID); return nil })
 }
 
 // List reads a page of a tenant's projects.
@@ -112,7 +109,7 @@ func (r *Projects) List(ctx context.Context, t models.Tenant, f ProjectFilter, p
 		}
 	}
 	if t.Project() != "" && p.After != "" {
-		// A key sees one project, and it was on the first page.
+		// An API key sees one project, so there is no second page.
 		return []models.Project{}, nil
 	}
 	if f.Prefix != "" {
@@ -147,8 +144,8 @@ func (r *Projects) Update(ctx context.Context, t models.Tenant, id models.Projec
 	return changed[models.Project](ctx, r.engine, projects, filter, set.update())
 }
 
-// ReplaceKey makes a new key the project's first, if the old one still is;
-// not_found otherwise.
+// ReplaceKey replaces the first API key of a project, if it is still the old
+// one; otherwise not_found.
 func (r *Projects) ReplaceKey(ctx context.Context, t models.Tenant, id models.ProjectID, old, fresh string, now time.Time) (models.Project, error) {
 	filter, err := r.own(t, id)
 	if err != nil {
@@ -160,8 +157,8 @@ func (r *Projects) ReplaceKey(ctx context.Context, t models.Tenant, id models.Pr
 	}.update())
 }
 
-// SetLeavingKeys writes which pairs of a project are about to be removed, if
-// nobody has since that version; not_found otherwise.
+// SetLeavingKeys stores which API keys of a project are being deleted, if the
+// version is still the same; otherwise not_found.
 func (r *Projects) SetLeavingKeys(ctx context.Context, t models.Tenant, id models.ProjectID, version int64, leaving []models.LeavingKey) error {
 	filter, err := r.own(t, id)
 	if err != nil {
@@ -174,7 +171,8 @@ func (r *Projects) SetLeavingKeys(ctx context.Context, t models.Tenant, id model
 	return err
 }
 
-// SoftDelete hides one project of a tenant and returns it, or not_found.
+// SoftDelete marks one project of a tenant as deleted and returns it, or
+// not_found.
 func (r *Projects) SoftDelete(ctx context.Context, t models.Tenant, id models.ProjectID, now time.Time) (models.Project, error) {
 	filter, err := r.own(t, id)
 	if err != nil {
@@ -185,7 +183,7 @@ func (r *Projects) SoftDelete(ctx context.Context, t models.Tenant, id models.Pr
 	}.update())
 }
 
-// SoftDeleteOf hides every project of an organization.
+// SoftDeleteOf marks every project of an organization as deleted.
 func (r *Projects) SoftDeleteOf(ctx context.Context, org models.OrganizationID, now time.Time) error {
 	_, err := r.engine.Update(ctx, projects, bson.D{{Key: "org_id", Value: string(org)}, alive()}, fields{
 		{Key: "is_deleted", Value: true}, {Key: "deleted_at", Value: now}, {Key: "updated_at", Value: now},

@@ -11,12 +11,12 @@ import (
 
 const quotaEvents = "quota_events"
 
-// quotaEventsCollection holds the thresholds of quotas that were reached; they
-// are kept, as the totals they are about.
+// quotaEventsCollection holds the reached thresholds of quotas; it is never
+// pruned, like the totals.
 func quotaEventsCollection() Collection {
 	return Collection{
 		Name:    quotaEvents,
-		Fields:  []Field{{"owner", String}, {"quota", String}, {"at", Time}},
+		Fields:  []Field{{Name: "owner", Kind: String}, {Name: "quota", Kind: String}, {Name: "at", Kind: Time}},
 		Indexes: []Index{{Keys: []string{"owner", "at"}}},
 	}
 }
@@ -24,10 +24,10 @@ func quotaEventsCollection() Collection {
 // QuotaEvents is the repository of quota events.
 type QuotaEvents struct{ engine Engine }
 
-// NewQuotaEvents reads and writes quota events through an engine.
+// NewQuotaEvents returns the repository over an engine.
 func NewQuotaEvents(e Engine) *QuotaEvents { return &QuotaEvents{e} }
 
-// Insert stores an event; conflict if it is there already.
+// Insert stores an event; conflict if it is stored already.
 func (r *QuotaEvents) Insert(ctx context.Context, e *models.QuotaEvent) error {
 	return r.engine.Insert(ctx, quotaEvents, e)
 }
@@ -37,7 +37,7 @@ func (r *QuotaEvents) Get(ctx context.Context, id string) (models.QuotaEvent, er
 	return one[models.QuotaEvent](ctx, r.engine, quotaEvents, Query{Filter: bson.D{{Key: "_id", Value: id}}})
 }
 
-// Since reads up to limit events of owners from a time on, the latest first.
+// Since reads up to limit events of owners since a time, latest first.
 func (r *QuotaEvents) Since(ctx context.Context, owners []string, at time.Time, limit int64) ([]models.QuotaEvent, error) {
 	return many[models.QuotaEvent](ctx, r.engine, quotaEvents, Query{
 		Filter: bson.D{{Key: "owner", Value: bson.D{{Key: "$in", Value: owners}}}, {Key: "at", Value: bson.D{{Key: "$gte", Value: at}}}},

@@ -2,14 +2,15 @@ package database
 
 import (
 	"context"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"pulse-control-plane/models"
 )
 
-// Page asks for a part of a list, newest first: at most Limit items whose id
-// sorts before After (all, if After is empty).
+// Page selects a part of a list, newest first: at most Limit items with ids
+// below After (from the newest if After is empty).
 type Page struct {
 	After string
 	Limit int
@@ -36,15 +37,43 @@ func many[T any](ctx context.Context, e Engine, collection string, q Query) ([]T
 	return out, err
 }
 
-// changed applies an update to the one document that matches and returns it
-// as it is afterwards, or not_found.
+// pages calls each for every match, up to limit, in ascending order of a field
+// of unique, non-empty strings. It reads MaxBatch documents at a time and holds
+// neither a cursor nor a connection while each runs.
+func pages[T any](ctx context.Context, e Engine, collection string, filter bson.D, field string, limit int64,
+	key func(*T) string, each func(T) error) error {
+	for after := ""; limit > 0; {
+		size := min(limit, MaxBatch)
+		batch, err := many[T](ctx, e, collection, Query{
+			Filter: append(slices.Clone(filter), bson.E{Key: field, Value: bson.D{{Key: "$gt", Value: after}}}),
+			Sort:   bson.D{{Key: field, Value: 1}}, Limit: size,
+		})
+		if err != nil {
+			return err
+		}
+		for i := range batch {
+			if err := each(batch[i]); err != nil {
+				return err
+			}
+		}
+		if int64(len(batch)) < size {
+			return nil
+		}
+		limit -= size
+		after = key(&batch[len(batch)-1])
+	}
+	return nil
+}
+
+// changed updates the one matching document and returns it afterwards, or
+// not_found.
 func changed[T any](ctx context.Context, e Engine, collection string, filter, update bson.D) (T, error) {
 	var out T
 	err := e.FindOneAndUpdate(ctx, collection, filter, update, FindAndUpdateOptions{}, &out)
 	return out, err
 }
 
-// page reads a page of a list whose ids sort by creation, newest first.
+// page reads a page of a list, newest first; ids sort by creation.
 func page[T any](ctx context.Context, e Engine, collection string, filter bson.D, p Page) ([]T, error) {
 	if p.After != "" {
 		filter = append(filter, bson.E{Key: "_id", Value: bson.D{{Key: "$lt", Value: p.After}}})
@@ -54,7 +83,7 @@ func page[T any](ctx context.Context, e Engine, collection string, filter bson.D
 	})
 }
 
-// alive is the part of a filter that hides what was soft-deleted.
+// alive is the condition that a document is not soft-deleted.
 func alive() bson.E { return bson.E{Key: "is_deleted", Value: false} }
 
 // prefixed is the condition that a folded field starts with prefix. U+10FFFF
@@ -63,7 +92,7 @@ func prefixed(prefix string) bson.D {
 	return bson.D{{Key: "$gte", Value: prefix}, {Key: "$lt", Value: prefix + "\U0010FFFF"}}
 }
 
-// fields collects the $set of a partial update.
+// fields are the $set of a partial update.
 type fields bson.D
 
 func setIf[T any](f *fields, name string, value *T) {

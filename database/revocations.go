@@ -11,13 +11,12 @@ import (
 
 const revocations = "revocations"
 
-// revocationsCollection holds the tokens taken back, until they would have
-// ended anyway.
+// revocationsCollection holds revoked tokens until they expire.
 func revocationsCollection() Collection {
 	at := time.Duration(0)
 	return Collection{
 		Name:   revocations,
-		Fields: []Field{{"project_id", String}, {"revoked_at", Time}, {"expires_at", Time}},
+		Fields: []Field{{Name: "project_id", Kind: String}, {Name: "revoked_at", Kind: Time}, {Name: "expires_at", Kind: Time}},
 		Indexes: []Index{
 			{Keys: []string{"revoked_at"}},
 			{Keys: []string{"expires_at"}, ExpireAfter: &at},
@@ -28,10 +27,10 @@ func revocationsCollection() Collection {
 // Revocations is the repository of revocations.
 type Revocations struct{ engine Engine }
 
-// NewRevocations reads and writes revocations through an engine.
+// NewRevocations returns the repository over an engine.
 func NewRevocations(e Engine) *Revocations { return &Revocations{e} }
 
-// Put stores a revocation over an earlier one of the same.
+// Put inserts or replaces a revocation.
 func (r *Revocations) Put(ctx context.Context, v *models.Revocation) error {
 	set, _, err := replacement(v)
 	if err != nil {
@@ -41,8 +40,7 @@ func (r *Revocations) Put(ctx context.Context, v *models.Revocation) error {
 	return err
 }
 
-// Since reads the revocations of all tenants from a time on, the earliest
-// first.
+// Since reads the revocations of all tenants since a time, earliest first.
 func (r *Revocations) Since(ctx context.Context, at time.Time, limit int64) ([]models.Revocation, error) {
 	return many[models.Revocation](ctx, r.engine, revocations, Query{
 		Filter: bson.D{{Key: "revoked_at", Value: bson.D{{Key: "$gte", Value: at}}}},

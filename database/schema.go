@@ -1,7 +1,7 @@
 package database
 
-// Schema returns every collection Pulse keeps. Both engines are built from it;
-// each collection is declared in the file of its noun.
+// Schema returns every collection of Pulse. Both engines are built from it; the
+// file of its repository declares each collection.
 func Schema() []Collection {
 	return []Collection{
 		organizationsCollection(),

@@ -10,7 +10,7 @@ const sequences = "sequences"
 
 // sequencesCollection holds counters that number things across replicas.
 func sequencesCollection() Collection {
-	return Collection{Name: sequences, Fields: []Field{{"n", Int}}}
+	return Collection{Name: sequences, Fields: []Field{{Name: "n", Kind: Int}}}
 }
 
 // Sequences is the repository of sequences.

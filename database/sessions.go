@@ -11,15 +11,15 @@ import (
 
 const sessions = "sessions"
 
-// sessionsCollection holds the logins of people. A document expires with its
-// last refresh token.
+// sessionsCollection holds the login sessions. A document expires with its last
+// refresh token.
 func sessionsCollection() Collection {
 	at := time.Duration(0)
 	return Collection{
 		Name: sessions,
 		Fields: []Field{
-			{"user_id", String}, {"org_id", String}, {"refresh_hash", String},
-			{"ended", Bool}, {"expires_at", Time},
+			{Name: "user_id", Kind: String}, {Name: "org_id", Kind: String}, {Name: "refresh_hash", Kind: String},
+			{Name: "ended", Kind: Bool}, {Name: "expires_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"user_id"}},
@@ -29,18 +29,18 @@ func sessionsCollection() Collection {
 	}
 }
 
-// Sessions is the repository of logins.
+// Sessions is the repository of login sessions.
 type Sessions struct{ engine Engine }
 
-// NewSessions reads and writes logins through an engine.
+// NewSessions returns the repository over an engine.
 func NewSessions(e Engine) *Sessions { return &Sessions{e} }
 
-// Insert stores a new login.
+// Insert stores a new login session.
 func (r *Sessions) Insert(ctx context.Context, s *models.Session) error {
 	return r.engine.Insert(ctx, sessions, s)
 }
 
-// Get reads one login that has not ended, or not_found.
+// Get reads one active login session, or not_found.
 func (r *Sessions) Get(ctx context.Context, t models.Tenant, id models.SessionID) (models.Session, error) {
 	filter, err := ofOrganization(t)
 	if err != nil {
@@ -50,17 +50,16 @@ func (r *Sessions) Get(ctx context.Context, t models.Tenant, id models.SessionID
 	return one[models.Session](ctx, r.engine, sessions, Query{Filter: filter})
 }
 
-// ByID reads one login that has not ended, whatever its tenant: a refresh
-// token names a session and no tenant. not_found if there is none.
+// ByID reads one active login session of any tenant, or not_found: a refresh
+// token contains a session id and no tenant.
 func (r *Sessions) ByID(ctx context.Context, id models.SessionID) (models.Session, error) {
 	return one[models.Session](ctx, r.engine, sessions, Query{
 		Filter: bson.D{{Key: "_id", Value: string(id)}, {Key: "ended", Value: false}},
 	})
 }
 
-// Rotate replaces a login's refresh token by its successor, if the one shown is
-// still the current one and has not expired, and returns the login; not_found
-// otherwise.
+// Rotate replaces a login session's refresh token, if the presented one is
+// current and not expired, and returns the session; otherwise not_found.
 func (r *Sessions) Rotate(ctx context.Context, id models.SessionID, shown, next string, now, expires time.Time) (models.Session, error) {
 	return changed[models.Session](ctx, r.engine, sessions, bson.D{
 		{Key: "_id", Value: string(id)}, {Key: "refresh_hash", Value: shown}, {Key: "ended", Value: false},
@@ -71,8 +70,8 @@ func (r *Sessions) Rotate(ctx context.Context, id models.SessionID, shown, next 
 	}.update())
 }
 
-// KeepAfterPassword lets one login of a person outlive the change of their
-// password to a version.
+// KeepAfterPassword keeps one login session of a user valid after a change of
+// the password to a version.
 func (r *Sessions) KeepAfterPassword(ctx context.Context, user models.UserID, id models.SessionID, version int64) error {
 	_, err := r.engine.Update(ctx, sessions,
 		bson.D{{Key: "_id", Value: string(id)}, {Key: "user_id", Value: string(user)}, {Key: "ended", Value: false}},
@@ -80,14 +79,14 @@ func (r *Sessions) KeepAfterPassword(ctx context.Context, user models.UserID, id
 	return err
 }
 
-// End ends one login; that it has ended already, or is not there, is no error.
+// End ends one login session; a missing or ended one is not an error.
 func (r *Sessions) End(ctx context.Context, id models.SessionID) error {
 	_, err := r.engine.Update(ctx, sessions, bson.D{{Key: "_id", Value: string(id)}},
 		fields{{Key: "ended", Value: true}}.update(), UpdateOptions{})
 	return err
 }
 
-// EndOf ends every login of an organization.
+// EndOf ends every login session of an organization.
 func (r *Sessions) EndOf(ctx context.Context, org models.OrganizationID) error {
 	_, err := r.engine.Update(ctx, sessions,
 		bson.D{{Key: "org_id", Value: string(org)}, {Key: "ended", Value: false}},

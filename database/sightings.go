@@ -11,13 +11,13 @@ import (
 
 const sightings = "sightings"
 
-// sightingsCollection says when reconciliation last saw what is open. Rooms
-// that ended are forgotten after a week.
+// sightingsCollection holds when reconciliation last saw what is open. Entries
+// of ended rooms expire after a week.
 func sightingsCollection() Collection {
 	week := 7 * 24 * time.Hour
 	return Collection{
 		Name:    sightings,
-		Fields:  []Field{{"seen_at", Time}},
+		Fields:  []Field{{Name: "seen_at", Kind: Time}},
 		Indexes: []Index{{Keys: []string{"seen_at"}, ExpireAfter: &week}},
 	}
 }
@@ -25,7 +25,7 @@ func sightingsCollection() Collection {
 // Sightings is the repository of sightings.
 type Sightings struct{ engine Engine }
 
-// NewSightings reads and writes sightings through an engine.
+// NewSightings returns the repository over an engine.
 func NewSightings(e Engine) *Sightings { return &Sightings{e} }
 
 // Of reads up to MaxBatch sightings by name.
@@ -43,7 +43,7 @@ func (r *Sightings) Of(ctx context.Context, names []string) (map[string]time.Tim
 	return out, nil
 }
 
-// Saw stores that lists were read at a time.
+// Saw stores the time at which names were listed.
 func (r *Sightings) Saw(ctx context.Context, names []string, at time.Time) error {
 	for len(names) > 0 {
 		batch := names[:min(len(names), MaxBatch)]

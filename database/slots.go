@@ -11,15 +11,15 @@ import (
 
 const slots = "quota_places"
 
-// slotsCollection holds the numbered slots of quotas. That a number is taken
-// once, and a holder has one, is for the database to see to.
+// slotsCollection holds the numbered slots of quotas. The unique ids and the
+// unique index ensure one holder for a number and one number for a holder.
 func slotsCollection() Collection {
 	at := time.Duration(0)
 	return Collection{
 		Name: slots,
 		Fields: []Field{
-			{"owner", String}, {"quota", String}, {"number", Int}, {"holder", String}, {"identity", String},
-			{"session", String}, {"expires_at", Time}, {"reserved_at", Time},
+			{Name: "owner", Kind: String}, {Name: "quota", Kind: String}, {Name: "number", Kind: Int}, {Name: "holder", Kind: String}, {Name: "identity", Kind: String},
+			{Name: "session", Kind: String}, {Name: "expires_at", Kind: Time}, {Name: "reserved_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"owner", "quota", "holder"}, Unique: true},
@@ -32,7 +32,7 @@ func slotsCollection() Collection {
 // Slots is the repository of slots.
 type Slots struct{ engine Engine }
 
-// NewSlots reads and writes slots through an engine.
+// NewSlots returns the repository over an engine.
 func NewSlots(e Engine) *Slots { return &Slots{e} }
 
 func slotsOf(owner string, q models.Quota) bson.D {
@@ -48,20 +48,16 @@ func (r *Slots) Take(ctx context.Context, p *models.Slot) error {
 	return r.engine.Insert(ctx, slots, p)
 }
 
-// Each calls each for the slots of a quota, expired ones too, up to limit.
+// Each calls each for the slots of a quota, expired ones included, up to limit.
+// It reads them page by page, in order of their holders.
 func (r *Slots) Each(ctx context.Context, owner string, q models.Quota, limit int64, each func(models.Slot) error) error {
-	return r.engine.Find(ctx, slots, Query{Filter: slotsOf(owner, q), Limit: limit}, func(raw bson.Raw) error {
-		var p models.Slot
-		if err := bson.Unmarshal(raw, &p); err != nil {
-			return models.Internal(err)
-		}
-		return each(p)
-	})
+	return pages(ctx, r.engine, slots, slotsOf(owner, q), "holder", limit,
+		func(s *models.Slot) string { return s.Holder }, each)
 }
 
-// Extend makes a holder's reservation last at least until a time and gives it;
-// not_found without one that lasts beyond now. shared tells that it is for
-// another identity than before, too.
+// Extend extends a holder's reservation to at least a time and returns it;
+// not_found without one that is valid at now. shared means that another
+// identity uses it too.
 func (r *Slots) Extend(ctx context.Context, owner string, q models.Quota, holder string, now, until time.Time, shared bool) (models.Slot, error) {
 	update := bson.D{{Key: "$max", Value: bson.D{{Key: "expires_at", Value: until}, {Key: "reserved_at", Value: now}}}}
 	if shared {
@@ -76,13 +72,13 @@ func (r *Slots) Held(ctx context.Context, owner string, q models.Quota, holder s
 	return one[models.Slot](ctx, r.engine, slots, Query{Filter: slotOf(owner, q, holder)})
 }
 
-// Numbered reads the slot that has an id, or not_found.
+// Numbered reads the slot with an id, or not_found.
 func (r *Slots) Numbered(ctx context.Context, id string) (models.Slot, error) {
 	return one[models.Slot](ctx, r.engine, slots, Query{Filter: bson.D{{Key: "_id", Value: id}}})
 }
 
-// Assign gives a holder's slot to a session that began at a time, and takes
-// its end away; not_found without a slot.
+// Assign assigns a holder's slot to a usage session that began at a time, and
+// removes its expiry; not_found without a slot.
 func (r *Slots) Assign(ctx context.Context, owner string, q models.Quota, holder, session string, joined time.Time) (models.Slot, error) {
 	return changed[models.Slot](ctx, r.engine, slots, slotOf(owner, q, holder), bson.D{
 		{Key: "$set", Value: bson.D{{Key: "session", Value: session}, {Key: "joined_at", Value: joined}}},
@@ -90,22 +86,22 @@ func (r *Slots) Assign(ctx context.Context, owner string, q models.Quota, holder
 	})
 }
 
-// Pass removes a holder's reservation from no later than a time: somebody took
-// it and has gone again.
+// Pass deletes a holder's reservation made no later than a time: its
+// participant has joined and left.
 func (r *Slots) Pass(ctx context.Context, owner string, q models.Quota, holder string, at time.Time) error {
 	_, err := r.engine.Delete(ctx, slots, append(slotOf(owner, q, holder), reserved(),
 		bson.E{Key: "reserved_at", Value: bson.D{{Key: "$lte", Value: at}}}), 1)
 	return err
 }
 
-// Vacate removes a holder's slot if that session has it.
+// Vacate deletes a holder's slot if it belongs to that usage session.
 func (r *Slots) Vacate(ctx context.Context, owner string, q models.Quota, holder, session string) error {
 	_, err := r.engine.Delete(ctx, slots, append(slotOf(owner, q, holder), bson.E{Key: "session", Value: session}), 1)
 	return err
 }
 
-// DropReserved removes a holder's reservation, if it is for that identity
-// alone; a slot that is taken stays.
+// DropReserved deletes a holder's reservation if it is for that identity alone;
+// a slot in use stays.
 func (r *Slots) DropReserved(ctx context.Context, owner string, q models.Quota, holder, identity string) error {
 	filter := append(slotOf(owner, q, holder), reserved())
 	if identity != "" {
@@ -115,7 +111,7 @@ func (r *Slots) DropReserved(ctx context.Context, owner string, q models.Quota, 
 	return err
 }
 
-// DropExpired removes a slot if its reservation has ended.
+// DropExpired deletes a slot if its reservation has expired.
 func (r *Slots) DropExpired(ctx context.Context, id string, now time.Time) error {
 	_, err := r.engine.Delete(ctx, slots, bson.D{
 		{Key: "_id", Value: id}, {Key: "expires_at", Value: bson.D{{Key: "$lte", Value: now}}},
@@ -130,5 +126,5 @@ func (r *Slots) ReservedOf(ctx context.Context, owner, identity string, limit in
 	})
 }
 
-// reserved is the condition that nobody has taken the slot yet.
+// reserved is the condition that no usage session has the slot yet.
 func reserved() bson.E { return bson.E{Key: "session", Value: bson.D{{Key: "$exists", Value: false}}} }

@@ -8,12 +8,11 @@ import (
 	"pulse-control-plane/models"
 )
 
-// errNoTenant marks a query that would have been asked for nobody: a fault of
-// ours, never of the caller.
+// errNoTenant is a query without a tenant: a bug in Pulse, never an error of
+// the caller.
 var errNoTenant = errors.New("query without a tenant")
 
-// ofOrganization is the tenant part of a filter over documents that name their
-// organization in org_id.
+// ofOrganization is the tenant part of a filter on documents with an org_id.
 func ofOrganization(t models.Tenant) (bson.D, error) {
 	org, all := t.Organization()
 	switch {
@@ -25,8 +24,8 @@ func ofOrganization(t models.Tenant) (bson.D, error) {
 	return bson.D{{Key: "org_id", Value: string(org)}}, nil
 }
 
-// ofProject is the tenant part of a filter over documents that name their
-// project in the field given: a key's tenant is its project alone.
+// ofProject is the tenant part of a filter on documents with the project in the
+// given field: the tenant of an API key is one project.
 func ofProject(t models.Tenant, field string) (bson.D, error) {
 	filter, err := ofOrganization(t)
 	if err != nil {

@@ -11,17 +11,17 @@ import (
 
 const usageMetrics = "usage_metrics"
 
-// RawUsageRetention is how long raw metered facts are kept; hourly and daily
-// totals outlive them.
+// RawUsageRetention is how long usage facts are kept; hourly and daily usage
+// totals stay.
 const RawUsageRetention = 90 * 24 * time.Hour
 
-// usageMetricsCollection holds the raw metered facts.
+// usageMetricsCollection holds the usage facts.
 func usageMetricsCollection() Collection {
 	retention := RawUsageRetention
 	return Collection{
 		Name: usageMetrics,
 		Fields: []Field{
-			{"project_id", String}, {"event_type", String}, {"timestamp", Time}, {"value", Float},
+			{Name: "project_id", Kind: String}, {Name: "event_type", Kind: String}, {Name: "timestamp", Kind: Time}, {Name: "value", Kind: Float},
 		},
 		Indexes: []Index{
 			{Keys: []string{"project_id"}},
@@ -33,13 +33,13 @@ func usageMetricsCollection() Collection {
 	}
 }
 
-// UsageMetrics is the repository of metered facts.
+// UsageMetrics is the repository of usage facts.
 type UsageMetrics struct{ engine Engine }
 
-// NewUsageMetrics reads and writes facts through an engine.
+// NewUsageMetrics returns the repository over an engine.
 func NewUsageMetrics(e Engine) *UsageMetrics { return &UsageMetrics{e} }
 
-// Put stores facts, each over an earlier one with its id.
+// Put inserts or replaces usage facts.
 func (r *UsageMetrics) Put(ctx context.Context, facts []models.UsageFact) error {
 	for len(facts) > 0 {
 		batch := facts[:min(len(facts), MaxBatch)]
@@ -64,8 +64,8 @@ func (r *UsageMetrics) Put(ctx context.Context, facts []models.UsageFact) error 
 	return nil
 }
 
-// PutOnce stores up to MaxBatch facts that never change; those that are there
-// already were stored by an attempt whose answer was lost.
+// PutOnce stores up to MaxBatch immutable usage facts; stored ones come from an
+// attempt whose response was lost.
 func (r *UsageMetrics) PutOnce(ctx context.Context, facts []models.UsageFact) error {
 	docs := make([]any, len(facts))
 	for i := range facts {
@@ -82,7 +82,7 @@ func metered(p models.ProjectID, m models.Meter, start, end time.Time) bson.D {
 	}
 }
 
-// Sum adds up what a project's meter counted in [start, end).
+// Sum adds up the values of a project's meter in [start, end).
 func (r *UsageMetrics) Sum(ctx context.Context, p models.ProjectID, m models.Meter, start, end time.Time) (float64, error) {
 	groups, err := r.engine.Sum(ctx, usageMetrics, metered(p, m, start, end), "value")
 	if err != nil || len(groups) == 0 {
@@ -91,17 +91,17 @@ func (r *UsageMetrics) Sum(ctx context.Context, p models.ProjectID, m models.Met
 	return groups[0].Sum, nil
 }
 
-// FactFilter narrows a list to the facts that begin in [Start, End), of one
-// meter or of all.
+// FactFilter narrows a list to the facts in [Start, End), of one meter or of
+// all.
 type FactFilter struct {
 	Meter      models.Meter
 	Start, End time.Time
-	// AfterTime and AfterID are where a page begins: after the fact they name.
+	// AfterTime and AfterID identify the last fact of the previous page.
 	AfterTime time.Time
 	AfterID   string
 }
 
-// List reads facts of a project that are not zero, in order of time and id.
+// List reads the non-zero usage facts of a project in order of time and id.
 func (r *UsageMetrics) List(ctx context.Context, p models.ProjectID, f FactFilter, limit int64) ([]models.UsageFact, error) {
 	start := f.Start
 	filter := bson.D{{Key: "project_id", Value: string(p)}}

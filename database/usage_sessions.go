@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -11,14 +12,14 @@ import (
 
 const usageSessions = "usage_sessions"
 
-// usageSessionsCollection holds the stays that usage is measured by.
+// usageSessionsCollection holds the usage sessions.
 func usageSessionsCollection() Collection {
 	return Collection{
 		Name: usageSessions,
 		Fields: []Field{
-			{"project_id", String}, {"subject", String}, {"room_sid", String}, {"room_name", String},
-			{"identity", String}, {"kind", String}, {"open", Bool}, {"joined_at", Time}, {"left_at", Time}, {"version", Int},
-			{"name", String}, {"meter", String},
+			{Name: "project_id", Kind: String}, {Name: "subject", Kind: String}, {Name: "room_sid", Kind: String}, {Name: "room_name", Kind: String},
+			{Name: "identity", Kind: String}, {Name: "kind", Kind: String}, {Name: "open", Kind: Bool}, {Name: "joined_at", Kind: Time}, {Name: "left_at", Kind: Time}, {Name: "version", Kind: Int},
+			{Name: "name", Kind: String}, {Name: "meter", Kind: String},
 		},
 		Indexes: []Index{
 			{Keys: []string{"project_id", "subject", "joined_at"}},
@@ -32,13 +33,13 @@ func usageSessionsCollection() Collection {
 	}
 }
 
-// UsageSessions is the repository of stays.
+// UsageSessions is the repository of usage sessions.
 type UsageSessions struct{ engine Engine }
 
-// NewUsageSessions reads and writes stays through an engine.
+// NewUsageSessions returns the repository over an engine.
 func NewUsageSessions(e Engine) *UsageSessions { return &UsageSessions{e} }
 
-// Named reads up to MaxBatch stays of any tenant by their ids.
+// Named reads up to MaxBatch usage sessions of any tenant by their ids.
 func (r *UsageSessions) Named(ctx context.Context, ids []string) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
 		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, Limit: MaxBatch,
@@ -73,7 +74,7 @@ func (r *UsageSessions) page(ctx context.Context, filter bson.D, after string, l
 	})
 }
 
-// Open reads a page, in order of ids, of what is open for any tenant.
+// Open reads a page of the open usage sessions of all tenants, in order of ids.
 func (r *UsageSessions) Open(ctx context.Context, after string, limit int64) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
 		Filter: bson.D{{Key: "open", Value: true}, {Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}},
@@ -81,8 +82,8 @@ func (r *UsageSessions) Open(ctx context.Context, after string, limit int64) ([]
 	})
 }
 
-// InsertMany stores up to MaxBatch new stays and gives the indexes of those
-// that were there already and stay as they are.
+// InsertMany stores up to MaxBatch new usage sessions and returns the indexes
+// of those that exist already; they do not change.
 func (r *UsageSessions) InsertMany(ctx context.Context, sessions []*models.UsageSession) (present []int, err error) {
 	docs := make([]any, len(sessions))
 	for i, s := range sessions {
@@ -91,8 +92,8 @@ func (r *UsageSessions) InsertMany(ctx context.Context, sessions []*models.Usage
 	return r.engine.InsertMany(ctx, usageSessions, docs)
 }
 
-// Replace stores a stay over the version it was read at, and raises the
-// version; conflict if somebody else did meanwhile.
+// Replace stores a usage session if its version is unchanged, and increments
+// the version; conflict otherwise.
 func (r *UsageSessions) Replace(ctx context.Context, s *models.UsageSession) error {
 	next := *s
 	next.Version++
@@ -116,8 +117,8 @@ func (r *UsageSessions) Replace(ctx context.Context, s *models.UsageSession) err
 	return nil
 }
 
-// replacement is the $set of a whole document, and the $unset of those of its
-// optional fields that it lacks.
+// replacement returns the $set of a whole document and the $unset of its absent
+// optional fields.
 func replacement(doc any, optional ...string) (set, unset bson.D, err error) {
 	raw, err := bson.Marshal(doc)
 	if err != nil {
@@ -142,23 +143,23 @@ func replacement(doc any, optional ...string) (set, unset bson.D, err error) {
 	return set, unset, nil
 }
 
-// UsageSessionFilter narrows a list. Empty fields narrow nothing.
+// UsageSessionFilter narrows a list; empty fields do not.
 type UsageSessionFilter struct {
 	RoomName, Identity string
-	// JoinedBefore and AfterID are where a page begins: what joined before,
-	// or at the same time with a lesser id.
+	// JoinedBefore and AfterID identify the last usage session of the previous
+	// page.
 	JoinedBefore time.Time
 	AfterID      string
 }
 
-// Get reads one stay of a project, or not_found.
+// Get reads one usage session of a project, or not_found.
 func (r *UsageSessions) Get(ctx context.Context, p models.ProjectID, id string) (models.UsageSession, error) {
 	return one[models.UsageSession](ctx, r.engine, usageSessions, Query{
 		Filter: bson.D{{Key: "_id", Value: id}, {Key: "project_id", Value: string(p)}},
 	})
 }
 
-// List reads the participants of a project, the latest to join first.
+// List reads the participants of a project, latest first.
 func (r *UsageSessions) List(ctx context.Context, p models.ProjectID, f UsageSessionFilter, limit int64) ([]models.UsageSession, error) {
 	filter := bson.D{{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(models.SubjectParticipant)}}
 	if f.RoomName != "" {
@@ -179,32 +180,54 @@ func (r *UsageSessions) List(ctx context.Context, p models.ProjectID, f UsageSes
 	})
 }
 
-// EachOpen calls each for the open stays of a project, up to limit.
+// EachOpen calls each for the open usage sessions of a project, up to limit. It
+// reads them page by page, in order of their ids.
 func (r *UsageSessions) EachOpen(ctx context.Context, p models.ProjectID, limit int64, each func(models.UsageSession) error) error {
-	return r.each(ctx, bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}}, nil, limit, each)
+	return pages(ctx, r.engine, usageSessions, bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}}, "_id", limit,
+		func(s *models.UsageSession) string { return s.ID }, each)
 }
 
-// EachEnded calls each for the participants of a project that left in
-// [start, end) or later but joined before end, up to limit.
+// EachEnded calls each for the participants of a project that left after start
+// and joined before end, up to limit. It reads them page by page, in the order
+// in which they left.
 func (r *UsageSessions) EachEnded(ctx context.Context, p models.ProjectID, start, end time.Time, limit int64, each func(models.UsageSession) error) error {
-	return r.each(ctx, bson.D{
+	filter := bson.D{
 		{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(models.SubjectParticipant)},
-		{Key: "left_at", Value: bson.D{{Key: "$gt", Value: start}}}, {Key: "joined_at", Value: bson.D{{Key: "$lt", Value: end}}},
-	}, bson.D{{Key: "left_at", Value: 1}}, limit, each)
-}
-
-func (r *UsageSessions) each(ctx context.Context, filter, sort bson.D, limit int64, each func(models.UsageSession) error) error {
-	return r.engine.Find(ctx, usageSessions, Query{Filter: filter, Sort: sort, Limit: limit}, func(raw bson.Raw) error {
-		var s models.UsageSession
-		if err := bson.Unmarshal(raw, &s); err != nil {
-			return models.Internal(err)
+		{Key: "joined_at", Value: bson.D{{Key: "$lt", Value: end}}},
+	}
+	left := bson.D{{Key: "left_at", Value: bson.D{{Key: "$gt", Value: start}}}}
+	for limit > 0 {
+		size := min(limit, MaxBatch)
+		batch, err := many[models.UsageSession](ctx, r.engine, usageSessions, Query{
+			Filter: append(slices.Clone(filter), left...),
+			Sort:   bson.D{{Key: "left_at", Value: 1}, {Key: "_id", Value: 1}}, Limit: size,
+		})
+		if err != nil {
+			return err
 		}
-		return each(s)
-	})
+		for i := range batch {
+			if err := each(batch[i]); err != nil {
+				return err
+			}
+		}
+		if int64(len(batch)) < size {
+			return nil
+		}
+		limit -= size
+		last := batch[len(batch)-1]
+		left = bson.D{
+			{Key: "left_at", Value: bson.D{{Key: "$gte", Value: last.LeftAt}}},
+			{Key: "$or", Value: bson.A{
+				bson.D{{Key: "left_at", Value: bson.D{{Key: "$gt", Value: last.LeftAt}}}},
+				bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: last.ID}}}},
+			}},
+		}
+	}
+	return nil
 }
 
-// OpenLike reads up to limit open stays of the same subject, room and identity
-// as one.
+// OpenLike reads up to limit open usage sessions with the subject, room and
+// identity of s.
 func (r *UsageSessions) OpenLike(ctx context.Context, s *models.UsageSession, limit int64) ([]models.UsageSession, error) {
 	filter := bson.D{{Key: "project_id", Value: string(s.ProjectID)}, {Key: "open", Value: true}, {Key: "subject", Value: string(s.Subject)},
 		{Key: "room_name", Value: s.RoomName}}
@@ -214,7 +237,7 @@ func (r *UsageSessions) OpenLike(ctx context.Context, s *models.UsageSession, li
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{Filter: filter, Limit: limit})
 }
 
-// OpenSubject reads up to limit open stays of a subject in a project.
+// OpenSubject reads up to limit open usage sessions of a subject in a project.
 func (r *UsageSessions) OpenSubject(ctx context.Context, p models.ProjectID, subject models.Subject, limit int64) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
 		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}, {Key: "subject", Value: string(subject)}},
@@ -222,7 +245,7 @@ func (r *UsageSessions) OpenSubject(ctx context.Context, p models.ProjectID, sub
 	})
 }
 
-// OpenProjects lists the projects that have an open stay, of all tenants.
+// OpenProjects lists the projects of all tenants with an open usage session.
 func (r *UsageSessions) OpenProjects(ctx context.Context) ([]models.ProjectID, error) {
 	groups, err := r.engine.Sum(ctx, usageSessions, bson.D{{Key: "open", Value: true}}, "version", "project_id")
 	if err != nil {
@@ -237,7 +260,8 @@ func (r *UsageSessions) OpenProjects(ctx context.Context) ([]models.ProjectID, e
 	return out, nil
 }
 
-// OpenOf reads up to limit of the open stays of an identity in a project.
+// OpenOf reads up to limit open usage sessions of an identity in a project,
+// latest first.
 func (r *UsageSessions) OpenOf(ctx context.Context, p models.ProjectID, identity string, limit int64) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
 		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "identity", Value: identity}, {Key: "open", Value: true}},

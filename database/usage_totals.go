@@ -11,13 +11,14 @@ import (
 
 const usageTotals = "usage_totals"
 
-// usageTotalsCollection holds the hourly and daily totals; they are kept.
+// usageTotalsCollection holds the hourly and daily usage totals; they are never
+// pruned.
 func usageTotalsCollection() Collection {
 	return Collection{
 		Name: usageTotals,
 		Fields: []Field{
-			{"project_id", String}, {"meter", String}, {"window", String}, {"start", Time}, {"value", Float},
-			{"dirty", Bool}, {"touches", Int},
+			{Name: "project_id", Kind: String}, {Name: "meter", Kind: String}, {Name: "window", Kind: String}, {Name: "start", Kind: Time}, {Name: "value", Kind: Float},
+			{Name: "dirty", Kind: Bool}, {Name: "touches", Kind: Int},
 		},
 		Indexes: []Index{
 			{Keys: []string{"project_id", "window", "start"}},
@@ -28,15 +29,14 @@ func usageTotalsCollection() Collection {
 	}
 }
 
-// UsageTotals is the repository of totals.
+// UsageTotals is the repository of usage totals.
 type UsageTotals struct{ engine Engine }
 
-// NewUsageTotals reads and writes totals through an engine.
+// NewUsageTotals returns the repository over an engine.
 func NewUsageTotals(e Engine) *UsageTotals { return &UsageTotals{e} }
 
-// Touch marks totals as to be computed again, making those that are missing.
-// It must be called after the facts were stored and before their cause is
-// forgotten.
+// Touch marks totals as dirty and creates missing ones. Call it after the facts
+// are stored and before their cause is marked as done.
 func (r *UsageTotals) Touch(ctx context.Context, totals []models.UsageTotal) error {
 	for len(totals) > 0 {
 		batch := totals[:min(len(totals), MaxBatch)]
@@ -67,7 +67,7 @@ func (r *UsageTotals) Touch(ctx context.Context, totals []models.UsageTotal) err
 	return nil
 }
 
-// TouchSince marks the hourly totals that begin at or after start.
+// TouchSince marks the hourly totals since start as dirty.
 func (r *UsageTotals) TouchSince(ctx context.Context, start time.Time) error {
 	_, err := r.engine.Update(ctx, usageTotals,
 		bson.D{{Key: "window", Value: string(models.WindowHour)}, {Key: "start", Value: bson.D{{Key: "$gte", Value: start}}}},
@@ -76,15 +76,14 @@ func (r *UsageTotals) TouchSince(ctx context.Context, start time.Time) error {
 	return err
 }
 
-// Dirty reads totals of a window that are to be computed again.
+// Dirty reads dirty totals of a window.
 func (r *UsageTotals) Dirty(ctx context.Context, w models.Window, limit int64) ([]models.UsageTotal, error) {
 	return many[models.UsageTotal](ctx, r.engine, usageTotals, Query{
 		Filter: bson.D{{Key: "dirty", Value: true}, {Key: "window", Value: string(w)}}, Limit: limit,
 	})
 }
 
-// DirtyOf reads totals of a project with a window that are to be computed
-// again.
+// DirtyOf reads dirty totals of a project and window.
 func (r *UsageTotals) DirtyOf(ctx context.Context, p models.ProjectID, w models.Window, limit int64) ([]models.UsageTotal, error) {
 	return many[models.UsageTotal](ctx, r.engine, usageTotals, Query{
 		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "dirty", Value: true}, {Key: "window", Value: string(w)}},
@@ -92,10 +91,10 @@ func (r *UsageTotals) DirtyOf(ctx context.Context, p models.ProjectID, w models.
 	})
 }
 
-// Settle stores the value of a total computed from the facts as they were when
-// it had been touched t.Touches times. If it was touched since, the value is
-// stored, for who asks now, as long as it is dirty and will be computed again:
-// somebody else may have computed a later one.
+// Settle stores the value of a total that was computed when it had been touched
+// t.Touches times, and marks it as clean. If it was touched since, it stores
+// the value only while the total is dirty and will be computed again: another
+// worker may have stored a later value.
 func (r *UsageTotals) Settle(ctx context.Context, t *models.UsageTotal) error {
 	matched, err := r.engine.Update(ctx, usageTotals,
 		bson.D{{Key: "_id", Value: t.ID}, {Key: "touches", Value: t.Touches}},
@@ -108,7 +107,7 @@ func (r *UsageTotals) Settle(ctx context.Context, t *models.UsageTotal) error {
 	return err
 }
 
-// Of reads the totals of a project with a window that begins in [start, end).
+// Of reads the totals of a project and window that start in [start, end).
 func (r *UsageTotals) Of(ctx context.Context, p models.ProjectID, w models.Window, start, end time.Time, limit int64) ([]models.UsageTotal, error) {
 	return many[models.UsageTotal](ctx, r.engine, usageTotals, Query{
 		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "window", Value: string(w)},

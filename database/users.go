@@ -11,12 +11,12 @@ import (
 
 const users = "users"
 
-// usersCollection holds the people. A person belongs to one organization.
+// usersCollection holds the users. A user belongs to one organization.
 func usersCollection() Collection {
 	return Collection{
 		Name: users,
 		Fields: []Field{
-			{"email", String}, {"org_id", String}, {"role", String}, {"is_deleted", Bool}, {"password_version", Int},
+			{Name: "email", Kind: String}, {Name: "org_id", Kind: String}, {Name: "role", Kind: String}, {Name: "is_deleted", Kind: Bool}, {Name: "password_version", Kind: Int},
 		},
 		Indexes: []Index{
 			{Keys: []string{"email"}, Unique: true, ConflictCode: "email_taken"},
@@ -25,18 +25,18 @@ func usersCollection() Collection {
 	}
 }
 
-// Users is the repository of people.
+// Users is the repository of users.
 type Users struct{ engine Engine }
 
-// NewUsers reads and writes people through an engine.
+// NewUsers returns the repository over an engine.
 func NewUsers(e Engine) *Users { return &Users{e} }
 
-// Insert stores a new person; conflict email_taken.
+// Insert stores a new user; conflict email_taken.
 func (r *Users) Insert(ctx context.Context, u *models.User) error {
 	return r.engine.Insert(ctx, users, u)
 }
 
-// Get reads one person of a tenant, or not_found.
+// Get reads one user of a tenant, or not_found.
 func (r *Users) Get(ctx context.Context, t models.Tenant, id models.UserID) (models.User, error) {
 	filter, err := ofOrganization(t)
 	if err != nil {
@@ -46,15 +46,15 @@ func (r *Users) Get(ctx context.Context, t models.Tenant, id models.UserID) (mod
 	return one[models.User](ctx, r.engine, users, Query{Filter: filter})
 }
 
-// ByEmail reads the person with a folded address, whatever their organization:
-// a login knows no tenant yet. not_found if there is none.
+// ByEmail reads the user with a folded address, of any organization, or
+// not_found: a login does not know its tenant yet.
 func (r *Users) ByEmail(ctx context.Context, email string) (models.User, error) {
 	return one[models.User](ctx, r.engine, users, Query{
 		Filter: bson.D{{Key: "email", Value: email}, alive()},
 	})
 }
 
-// List reads a page of the people of one organization, as a tenant may see it.
+// List reads a page of the users of one organization, as visible to a tenant.
 func (r *Users) List(ctx context.Context, t models.Tenant, org models.OrganizationID, p Page) ([]models.User, error) {
 	if _, err := ofOrganization(t); err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (r *Users) List(ctx context.Context, t models.Tenant, org models.Organizati
 	return page[models.User](ctx, r.engine, users, bson.D{{Key: "org_id", Value: string(org)}, alive()}, p)
 }
 
-// Member reads one person of one organization, as a tenant may see it, or
+// Member reads one user of one organization, as visible to a tenant, or
 // not_found.
 func (r *Users) Member(ctx context.Context, t models.Tenant, org models.OrganizationID, id models.UserID) (models.User, error) {
 	filter, err := r.member(t, org, id)
@@ -85,8 +85,7 @@ func (r *Users) member(t models.Tenant, org models.OrganizationID, id models.Use
 	return bson.D{{Key: "_id", Value: string(id)}, {Key: "org_id", Value: string(org)}, alive()}, nil
 }
 
-// SetRole changes a person's role below ownership and returns the person, or
-// not_found.
+// SetRole sets a user's role below owner and returns the user, or not_found.
 func (r *Users) SetRole(ctx context.Context, t models.Tenant, org models.OrganizationID, id models.UserID, role models.Role, now time.Time) (models.User, error) {
 	filter, err := r.member(t, org, id)
 	if err != nil {
@@ -97,8 +96,8 @@ func (r *Users) SetRole(ctx context.Context, t models.Tenant, org models.Organiz
 	}.update())
 }
 
-// SetPassword changes a password, if it is still of the version that was
-// checked, and returns the person; not_found otherwise.
+// SetPassword replaces a password if its version is unchanged, and returns the
+// user; otherwise not_found.
 func (r *Users) SetPassword(ctx context.Context, t models.Tenant, id models.UserID, version int64, hash string, now time.Time) (models.User, error) {
 	filter, err := ofOrganization(t)
 	if err != nil {
@@ -110,8 +109,8 @@ func (r *Users) SetPassword(ctx context.Context, t models.Tenant, id models.User
 	}.update())
 }
 
-// Remove hides one person and sets their address free under released; not_found
-// if they are not there.
+// Remove marks one user as deleted and frees the address by storing it as
+// released; or not_found.
 func (r *Users) Remove(ctx context.Context, t models.Tenant, org models.OrganizationID, id models.UserID, released string, now time.Time) error {
 	filter, err := r.member(t, org, id)
 	if err != nil {
@@ -123,13 +122,13 @@ func (r *Users) Remove(ctx context.Context, t models.Tenant, org models.Organiza
 	return err
 }
 
-// CountOf counts the people an organization has or had, up to limit.
+// CountOf counts the present and former users of an organization, up to limit.
 func (r *Users) CountOf(ctx context.Context, org models.OrganizationID, limit int64) (int64, error) {
 	return r.engine.Count(ctx, users, bson.D{{Key: "org_id", Value: string(org)}}, limit)
 }
 
-// ReleaseOf hides everybody of an organization and sets their addresses free:
-// each moves under its person's id, which no sign-up can ask for.
+// ReleaseOf marks every user of an organization as deleted and frees their
+// addresses: each is prefixed with its user's id, which no sign-up can use.
 func (r *Users) ReleaseOf(ctx context.Context, org models.OrganizationID) error {
 	for {
 		person, err := one[models.User](ctx, r.engine, users, Query{
@@ -149,6 +148,6 @@ func (r *Users) ReleaseOf(ctx context.Context, org models.OrganizationID) error 
 	}
 }
 
-// Released is what the address of a deleted holder becomes: still readable,
-// unique, and not an address anybody can sign up with.
+// Released returns the stored address of a deleted user: readable, unique, and
+// not an address for a sign-up.
 func Released(email, id string) string { return email + " (released by " + id + ")" }

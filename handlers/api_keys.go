@@ -5,22 +5,22 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/go-json-experiment/json"
 
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/tenancy"
 )
 
 // APIKeys serves /v1/projects/:id/keys.
 type APIKeys struct {
-	requests *Requests
+	requests *request.Reader
 	service  *tenancy.Keys
 }
 
-// NewAPIKeys serves a service.
-func NewAPIKeys(r *Requests, s *tenancy.Keys) *APIKeys { return &APIKeys{r, s} }
+// NewAPIKeys makes the handlers of a service.
+func NewAPIKeys(r *request.Reader, s *tenancy.Keys) *APIKeys { return &APIKeys{r, s} }
 
-// APIKey is a key pair as /v1 shows it, without its secret.
+// APIKey is a key pair in /v1, without its secret.
 type APIKey struct {
 	ID          models.KeyID     `json:"id"`
 	ProjectID   models.ProjectID `json:"project_id"`
@@ -30,10 +30,10 @@ type APIKey struct {
 	Scopes      []models.Scope   `json:"scopes"`
 	AllowedIPs  []string         `json:"allowed_ips"`
 	ExpiresAt   *time.Time       `json:"expires_at"`
-	// RotatedAt is when another pair took this one's place, or null.
+	// RotatedAt is when another pair replaced this one, or null.
 	RotatedAt  *time.Time `json:"rotated_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
-	// CreatedBy is the person who made it, or null for a key or the operator.
+	// CreatedBy is null if a key or the operator created the pair.
 	CreatedBy *models.UserID `json:"created_by"`
 	CreatedAt time.Time      `json:"created_at"`
 }
@@ -53,15 +53,7 @@ func renderAPIKey(k models.APIKey) APIKey {
 	return out
 }
 
-func instantOrNull(t *time.Time) *time.Time {
-	if t == nil {
-		return nil
-	}
-	at := instant(*t)
-	return &at
-}
-
-// CreatedAPIKey is a pair whose secret is shown this once.
+// CreatedAPIKey is a new pair with its secret, which is not shown again.
 type CreatedAPIKey struct {
 	Key            APIKey `json:"key"`
 	PulseAPIKey    string `json:"pulse_api_key"`
@@ -75,10 +67,10 @@ type createAPIKeyRequest struct {
 	AllowedIPs []string       `json:"allowed_ips" validate:"omitempty,max=100,dive,max=64"`
 }
 
-// Create makes a further pair of a project.
+// Create adds a pair to a project.
 func (h *APIKeys) Create(c *gin.Context) error {
 	var in createAPIKeyRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
 	out, err := h.service.Create(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")), tenancy.KeyPairInput{
@@ -87,14 +79,14 @@ func (h *APIKeys) Create(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusCreated, CreatedAPIKey{renderAPIKey(out.Key), out.Key.Key, out.Secret.Reveal()})
+	return answer(c, http.StatusCreated, CreatedAPIKey{Key: renderAPIKey(out.Key), PulseAPIKey: out.Key.Key, PulseAPISecret: out.Secret.Reveal()})
 }
 
-// List answers with a page of a project's pairs.
+// List returns a page of a project's pairs.
 func (h *APIKeys) List(c *gin.Context) error {
-	q := query{c: c}
-	page := q.page()
-	if err := q.err(); err != nil {
+	q := request.NewQuery(c)
+	page := pageOf(q)
+	if err := q.Err(); err != nil {
 		return err
 	}
 	out, err := h.service.List(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")), page)
@@ -104,7 +96,7 @@ func (h *APIKeys) List(c *gin.Context) error {
 	return answer(c, http.StatusOK, listOf(out, renderAPIKey))
 }
 
-// Get answers with one pair of a project.
+// Get returns one pair of a project.
 func (h *APIKeys) Get(c *gin.Context) error {
 	out, err := h.service.Get(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")), models.KeyID(c.Param("key_id")))
 	if err != nil {
@@ -113,35 +105,28 @@ func (h *APIKeys) Get(c *gin.Context) error {
 	return answer(c, http.StatusOK, renderAPIKey(out))
 }
 
-// nullableTime tells a time that is absent from one that is null.
-type nullableTime struct {
-	at   *time.Time
-	null bool
-}
-
-// SetNull notes a null.
-func (n *nullableTime) SetNull() { n.null = true }
-
-// UnmarshalJSON takes an RFC 3339 time.
-func (n *nullableTime) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, &n.at) }
-
 type patchAPIKeyRequest struct {
-	Name       *string         `json:"name" validate:"omitempty,notblank,max=100,line"`
-	Scopes     *[]models.Scope `json:"scopes" validate:"omitempty,min=1,max=20,dive,oneof=* tokens:create rooms:read rooms:write egress:write ingress:write usage:read webhooks:write keys:write"`
-	ExpiresAt  nullableTime    `json:"expires_at" pulse:"nullable"`
-	AllowedIPs *[]string       `json:"allowed_ips" validate:"omitempty,max=100,dive,max=64"`
+	Name       *string                      `json:"name" validate:"omitempty,notblank,max=100,line"`
+	Scopes     *[]models.Scope              `json:"scopes" validate:"omitempty,min=1,max=20,dive,oneof=* tokens:create rooms:read rooms:write egress:write ingress:write usage:read webhooks:write keys:write"`
+	ExpiresAt  request.Clearable[time.Time] `json:"expires_at"`
+	AllowedIPs request.Clearable[[]string]  `json:"allowed_ips" validate:"omitempty,max=100,dive,max=64"`
 }
 
-// Patch changes the fields sent; expires_at null takes the end away.
+// Patch changes the fields sent. A null expires_at means the pair never
+// expires; a null allowed_ips allows every address.
 func (h *APIKeys) Patch(c *gin.Context) error {
 	var in patchAPIKeyRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Patch(c, &in); err != nil {
 		return err
+	}
+	expires := in.ExpiresAt.Value
+	if in.ExpiresAt.Null {
+		expires = nil
 	}
 	out, err := h.service.Update(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")), models.KeyID(c.Param("key_id")),
 		tenancy.KeyPairChange{
-			Name: in.Name, Scopes: in.Scopes, AllowedIPs: in.AllowedIPs,
-			ExpiresAt: in.ExpiresAt.at, NoExpiry: in.ExpiresAt.null,
+			Name: in.Name, Scopes: in.Scopes, AllowedIPs: in.AllowedIPs.Value,
+			ExpiresAt: expires, NoExpiry: in.ExpiresAt.Null,
 		})
 	if err != nil {
 		return err
@@ -149,11 +134,11 @@ func (h *APIKeys) Patch(c *gin.Context) error {
 	return answer(c, http.StatusOK, renderAPIKey(out))
 }
 
-// Delete ends a pair.
+// Delete deletes a pair. ?force=true also deletes the last usable one.
 func (h *APIKeys) Delete(c *gin.Context) error {
-	q := query{c: c}
-	force := q.flag("force")
-	if err := q.err(); err != nil {
+	q := request.NewQuery(c)
+	force := q.Flag("force")
+	if err := q.Err(); err != nil {
 		return err
 	}
 	if err := h.service.Delete(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")), models.KeyID(c.Param("key_id")), force); err != nil {

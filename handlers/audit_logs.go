@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
 
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 )
@@ -18,37 +19,31 @@ import (
 // AuditLogs serves /v1/audit-logs.
 type AuditLogs struct{ service *audit.Logs }
 
-// NewAuditLogs serves a service.
+// NewAuditLogs makes the handlers of a service.
 func NewAuditLogs(s *audit.Logs) *AuditLogs { return &AuditLogs{s} }
 
-// audit reads the parameters that narrow the trail.
-func (q *query) audit() audit.Query {
+// auditQuery reads the filters of the trail.
+func auditQuery(q *request.Query) audit.Query {
 	return audit.Query{
-		OrgID: models.OrganizationID(q.text("org_id", maxQuery)), Actor: q.text("actor", maxQuery),
-		Action: q.text("action", maxQuery), Target: q.text("target", maxQuery),
-		From: q.time("start"), Until: q.time("end"),
+		OrgID: models.OrganizationID(q.Text("org_id")), Actor: q.Text("actor"),
+		Action: q.Text("action"), Target: q.Text("target"),
+		From: optional(q.Time("start")), Until: optional(q.Time("end")),
 	}
 }
 
-// time gives an RFC 3339 time, nil if it is absent.
-func (q *query) time(name string) *time.Time {
-	text := q.text(name, maxQuery)
-	if text == "" {
-		return nil
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		q.refuse(name, "must be a time such as 2026-01-31T12:00:00Z (RFC 3339)")
+// optional gives nil for the zero time.
+func optional(at time.Time) *time.Time {
+	if at.IsZero() {
 		return nil
 	}
 	return &at
 }
 
-// List answers with a page of the trail.
+// List returns a page of the trail.
 func (h *AuditLogs) List(c *gin.Context) error {
-	q := query{c: c}
-	page, narrowed := q.page(), q.audit()
-	if err := q.err(); err != nil {
+	q := request.NewQuery(c)
+	page, narrowed := pageOf(q), auditQuery(q)
+	if err := q.Err(); err != nil {
 		return err
 	}
 	out, err := h.service.List(c.Request.Context(), actor(c), narrowed, page)
@@ -58,22 +53,22 @@ func (h *AuditLogs) List(c *gin.Context) error {
 	return answer(c, http.StatusOK, listOf(out, audit.LineOf))
 }
 
-// AuditCheck is the answer of verify.
+// AuditCheck is the result of verification.
 type AuditCheck struct {
 	Valid   bool   `json:"valid"`
 	Entries int64  `json:"entries"`
 	Head    string `json:"head_hash"`
-	// FirstInvalid is the number of the first entry that is not as it was
-	// written.
+	// FirstInvalid is the sequence number of the first entry that fails
+	// verification.
 	FirstInvalid *int64 `json:"first_invalid,omitempty"`
 	Reason       string `json:"reason,omitempty"`
 }
 
-// Verify checks the chain.
+// Verify checks the hash chain of the trail.
 func (h *AuditLogs) Verify(c *gin.Context) error {
-	q := query{c: c}
-	org := q.text("org_id", maxQuery)
-	if err := q.err(); err != nil {
+	q := request.NewQuery(c)
+	org := q.Text("org_id")
+	if err := q.Err(); err != nil {
 		return err
 	}
 	out, err := h.service.Verify(c.Request.Context(), actor(c), models.OrganizationID(org))
@@ -87,7 +82,7 @@ func (h *AuditLogs) Verify(c *gin.Context) error {
 	return answer(c, http.StatusOK, check)
 }
 
-// auditWriter writes entries in a format.
+// auditWriter writes entries in one format.
 type auditWriter interface {
 	entry(*models.AuditEntry) error
 	end(audit.Summary) error
@@ -95,12 +90,9 @@ type auditWriter interface {
 
 // Export streams the trail, oldest first.
 func (h *AuditLogs) Export(c *gin.Context) error {
-	q := query{c: c}
-	narrowed, format := q.audit(), q.text("format", maxQuery)
-	if format != "" && format != "csv" && format != "jsonl" {
-		q.refuse("format", "must be csv or jsonl")
-	}
-	if err := q.err(); err != nil {
+	q := request.NewQuery(c)
+	narrowed, format := auditQuery(q), q.OneOf("format", "csv", "jsonl")
+	if err := q.Err(); err != nil {
 		return err
 	}
 	var out auditWriter = &auditLines{c.Writer}
@@ -108,7 +100,8 @@ func (h *AuditLogs) Export(c *gin.Context) error {
 	if format == "csv" {
 		out, kind = &auditTable{w: csv.NewWriter(c.Writer)}, "text/csv; charset=utf-8"
 	}
-	// The header goes out with the first entry: until then all can be refused.
+	// The header is sent with the first entry: until then an error can still
+	// change the status.
 	begin := func() {
 		if !c.Writer.Written() {
 			c.Header("Content-Type", kind)
@@ -135,12 +128,12 @@ func orFormat(format string) string {
 	return format
 }
 
-// auditLines writes JSON lines, the last one being the trailer.
+// auditLines writes JSON lines. The last one is the trailer.
 type auditLines struct{ w io.Writer }
 
 func (l *auditLines) entry(e *models.AuditEntry) error { return l.line(audit.LineOf(*e)) }
 
-// auditEnd is the last line.
+// auditEnd is the last line of an export.
 type auditEnd struct {
 	Trailer audit.Trailer `json:"trailer"`
 }

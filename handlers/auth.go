@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/utils/secret"
@@ -13,14 +14,14 @@ import (
 
 // Auth serves /v1/auth.
 type Auth struct {
-	requests *Requests
+	requests *request.Reader
 	sessions *auth.LoginSessions
 }
 
-// NewAuth serves a service.
-func NewAuth(r *Requests, s *auth.LoginSessions) *Auth { return &Auth{r, s} }
+// NewAuth makes the handlers of a service.
+func NewAuth(r *request.Reader, s *auth.LoginSessions) *Auth { return &Auth{r, s} }
 
-// User is a person as /v1 shows them.
+// User is a person in /v1.
 type User struct {
 	ID        models.UserID         `json:"id"`
 	OrgID     models.OrganizationID `json:"org_id"`
@@ -34,7 +35,7 @@ func renderUser(u models.User) User {
 	return User{ID: u.ID, OrgID: u.OrgID, Email: u.Email, Name: u.Name, Role: u.Role, CreatedAt: instant(u.CreatedAt)}
 }
 
-// Session is what a person holds after logging in (RFC 6749, section 5.1).
+// Session holds the tokens of a login (RFC 6749, section 5.1).
 type Session struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type"`
@@ -52,16 +53,16 @@ type loginRequest struct {
 	Password secret.Value `json:"password" validate:"required,max=128"`
 }
 
-// LoggedIn is the answer to a login.
+// LoggedIn is the response to a login.
 type LoggedIn struct {
 	User    User    `json:"user"`
 	Session Session `json:"session"`
 }
 
-// Login opens a session.
+// Login starts a login session.
 func (h *Auth) Login(c *gin.Context) error {
 	var in loginRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
 	user, login, err := h.sessions.Login(c.Request.Context(),
@@ -69,32 +70,32 @@ func (h *Auth) Login(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusOK, LoggedIn{renderUser(user), renderSession(login)})
+	return answer(c, http.StatusOK, LoggedIn{User: renderUser(user), Session: renderSession(login)})
 }
 
 type refreshRequest struct {
 	RefreshToken secret.Value `json:"refresh_token" validate:"required,max=512"`
 }
 
-// Refreshed is the answer to a refresh.
+// Refreshed is the response to a refresh.
 type Refreshed struct {
 	Session Session `json:"session"`
 }
 
-// Refresh gives a new access token and the next refresh token.
+// Refresh returns a new access token and the next refresh token.
 func (h *Auth) Refresh(c *gin.Context) error {
 	var in refreshRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
 	login, err := h.sessions.Refresh(c.Request.Context(), in.RefreshToken, origin(c))
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusOK, Refreshed{renderSession(login)})
+	return answer(c, http.StatusOK, Refreshed{Session: renderSession(login)})
 }
 
-// Logout ends the caller's session.
+// Logout ends the caller's login session.
 func (h *Auth) Logout(c *gin.Context) error {
 	if err := h.sessions.Logout(c.Request.Context(), actor(c)); err != nil {
 		return err
@@ -102,19 +103,19 @@ func (h *Auth) Logout(c *gin.Context) error {
 	return done(c)
 }
 
-// Account is a person and where they belong.
+// Account is a person and their organization.
 type Account struct {
 	User         User         `json:"user"`
 	Organization Organization `json:"organization"`
 }
 
-// Me answers with the caller.
+// Me returns the caller's account.
 func (h *Auth) Me(c *gin.Context) error {
 	out, err := h.sessions.Me(c.Request.Context(), actor(c))
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusOK, Account{renderUser(out.User), renderOrganization(out.Organization)})
+	return answer(c, http.StatusOK, Account{User: renderUser(out.User), Organization: renderOrganization(out.Organization)})
 }
 
 type passwordRequest struct {
@@ -122,10 +123,10 @@ type passwordRequest struct {
 	NewPassword     secret.Value `json:"new_password" validate:"required,min=10,max=128,uncommon"`
 }
 
-// Password replaces the caller's password and ends their other sessions.
+// Password changes the caller's password and ends their other login sessions.
 func (h *Auth) Password(c *gin.Context) error {
 	var in passwordRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
 	if err := h.sessions.ChangePassword(c.Request.Context(), actor(c), auth.PasswordChange{

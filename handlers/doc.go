@@ -1,8 +1,7 @@
-// Package handlers turns a request into one call of a service and its answer
+// Package handlers turns a request into one call of a service and its result
 // into JSON.
 //
-// It owns the shapes of /v1 (request and response structs with json tags) and
-// nothing else: no rule, no BSON, no status of an error. Every field of a
-// request is checked against its limits here, and all that is wrong is
-// reported at once.
+// It owns the JSON shapes of /v1 (request and response structs) and the limits
+// of their fields. It owns no rules, no BSON and no status codes of errors.
+// handlers/request reads bodies and queries. Called by routes.
 package handlers

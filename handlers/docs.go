@@ -19,13 +19,13 @@ type Docs struct {
 	page http.Handler
 }
 
-// docsPolicy lets the pages load what this binary serves and nothing else; the
-// page configures itself with an inline script.
+// docsPolicy lets the pages load from this server only. The page configures
+// itself with an inline script.
 const docsPolicy = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; " +
 	"img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
 
-// NewDocs serves a document written in YAML; its JSON form is made when it is
-// first asked for.
+// NewDocs makes the handlers of a YAML document. Its JSON form is made on the
+// first request for it.
 func NewDocs(document []byte) *Docs {
 	return &Docs{
 		yaml: document,
@@ -40,7 +40,7 @@ func NewDocs(document []byte) *Docs {
 	}
 }
 
-// JSON answers with the document as JSON.
+// JSON returns the document as JSON.
 func (h *Docs) JSON(c *gin.Context) error {
 	data, err := h.json()
 	if err != nil {
@@ -50,13 +50,13 @@ func (h *Docs) JSON(c *gin.Context) error {
 	return nil
 }
 
-// YAML answers with the document as YAML (RFC 9512).
+// YAML returns the document as YAML (RFC 9512).
 func (h *Docs) YAML(c *gin.Context) error {
 	c.Data(http.StatusOK, "application/yaml", h.yaml)
 	return nil
 }
 
-// Page answers with the page that shows the document, and what it loads.
+// Page returns the page that shows the document, and the assets it loads.
 func (h *Docs) Page(c *gin.Context) error {
 	c.Header("Content-Security-Policy", docsPolicy)
 	h.page.ServeHTTP(c.Writer, c.Request)

@@ -2,7 +2,7 @@ package handlers
 
 import "pulse-control-plane/models"
 
-// Grants are LiveKit's VideoGrant names, as far as they stay inside a room.
+// Grants are the grants of LiveKit's VideoGrant that stay inside a room.
 type Grants struct {
 	RoomJoin              *bool    `json:"roomJoin,omitempty"`
 	RoomAdmin             *bool    `json:"roomAdmin,omitempty"`
@@ -20,8 +20,8 @@ type Grants struct {
 
 func renderGrants(g models.VideoGrants) Grants { return Grants(g) }
 
-// grantsRequest also knows the grants that are server-wide on LiveKit, to
-// refuse them by name.
+// grantsRequest also names the grants that are server-wide on LiveKit, so that
+// they are refused by name.
 type grantsRequest struct {
 	RoomJoin              *bool    `json:"roomJoin"`
 	RoomAdmin             *bool    `json:"roomAdmin"`
@@ -44,8 +44,7 @@ type grantsRequest struct {
 	DestinationRoom string `json:"destinationRoom" validate:"max=256"`
 }
 
-// VideoGrants gives the grants that stay inside a room; none where the request
-// names no grants.
+// VideoGrants gives the grants that stay inside a room. A nil request has none.
 func (g *grantsRequest) VideoGrants() models.VideoGrants {
 	if g == nil {
 		return models.VideoGrants{}
@@ -58,20 +57,20 @@ func (g *grantsRequest) VideoGrants() models.VideoGrants {
 	}
 }
 
-// serverWide names those asked for that reach beyond a room.
+// serverWide names the requested grants that reach beyond a room.
 func (g *grantsRequest) serverWide() []string {
 	if g == nil {
 		return nil
 	}
 	var out []string
 	for _, grant := range []struct {
-		name  string
-		asked bool
+		name      string
+		requested bool
 	}{
 		{"roomCreate", g.RoomCreate}, {"roomList", g.RoomList}, {"roomRecord", g.RoomRecord},
 		{"ingressAdmin", g.IngressAdmin}, {"room", g.Room != ""}, {"destinationRoom", g.DestinationRoom != ""},
 	} {
-		if grant.asked {
+		if grant.requested {
 			out = append(out, grant.name)
 		}
 	}

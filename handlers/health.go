@@ -10,33 +10,33 @@ import (
 	"pulse-control-plane/services/status"
 )
 
-// ServiceName is how the control plane calls itself to whoever watches it.
+// ServiceName is the name of the control plane for monitoring.
 const ServiceName = "pulse-control-plane"
 
 // Health serves /health, /health/ready and /v1/status.
 type Health struct {
 	version string
 	status  *status.Monitor
-	// Draining is set when the process has been told to stop: it serves what
-	// it has and wants nothing new.
+	// Draining is set when the process shuts down: it still serves requests and
+	// is no longer ready.
 	Draining atomic.Bool
 }
 
-// NewHealth serves the measurements of a service.
+// NewHealth makes the handlers of a status service.
 func NewHealth(version string, s *status.Monitor) *Health {
 	return &Health{version: version, status: s}
 }
 
-// Alive is the answer of /health.
+// Alive is the response of /health.
 type Alive struct {
 	Status  string `json:"status"`
 	Service string `json:"service"`
 	Version string `json:"version"`
 }
 
-// Live answers whenever the process serves.
+// Live returns 200 whenever the process serves.
 func (h *Health) Live(c *gin.Context) error {
-	return answer(c, http.StatusOK, Alive{"healthy", ServiceName, h.version})
+	return answer(c, http.StatusOK, Alive{Status: "healthy", Service: ServiceName, Version: h.version})
 }
 
 // Component is one measured dependency.
@@ -47,19 +47,18 @@ type Component struct {
 	CheckedAt time.Time    `json:"checked_at"`
 }
 
-// Readiness is the answer of /health/ready.
+// Readiness is the response of /health/ready.
 type Readiness struct {
 	Status     string      `json:"status"`
 	Components []Component `json:"components"`
 }
 
-// Ready answers 200 while requests are welcome: the process is not stopping
-// and what it can't do without is there. LiveKit is reported and does not
-// decide: while it is away people still manage their projects, and its events
-// must find somebody who takes them when it is back.
+// Ready returns 200 unless the process is shutting down or an essential
+// dependency is down. LiveKit is not essential: without it projects can still
+// be managed, and its events must be received once it is back.
 func (h *Health) Ready(c *gin.Context) error {
 	report := h.status.Report(c.Request.Context())
-	out, code := Readiness{"ready", renderComponents(report)}, http.StatusOK
+	out, code := Readiness{Status: "ready", Components: renderComponents(report)}, http.StatusOK
 	if report.State == status.Down {
 		out.Status, code = "unavailable", http.StatusServiceUnavailable
 	}
@@ -69,7 +68,7 @@ func (h *Health) Ready(c *gin.Context) error {
 	return answer(c, code, out)
 }
 
-// Status is the answer of /v1/status.
+// Status is the response of /v1/status.
 type Status struct {
 	Status        status.State `json:"status"`
 	Components    []Component  `json:"components"`
@@ -77,18 +76,19 @@ type Status struct {
 	UptimeSeconds int64        `json:"uptime_seconds"`
 }
 
-// Status answers with what was measured.
+// Status returns the measurements.
 func (h *Health) Status(c *gin.Context) error {
 	report := h.status.Report(c.Request.Context())
 	return answer(c, http.StatusOK, Status{
-		report.State, renderComponents(report), h.version, int64(report.Uptime / time.Second),
+		Status: report.State, Components: renderComponents(report), Version: h.version, UptimeSeconds: int64(report.Uptime / time.Second),
 	})
 }
 
 func renderComponents(r status.Report) []Component {
 	out := make([]Component, 0, len(r.Components))
 	for _, c := range r.Components {
-		out = append(out, Component{c.Name, c.State, float64(c.Latency.Microseconds()) / 1000, instant(c.CheckedAt)})
+		out = append(out, Component{Name: c.Name, Status: c.State,
+			LatencyMS: float64(c.Latency.Microseconds()) / 1000, CheckedAt: instant(c.CheckedAt)})
 	}
 	return out
 }

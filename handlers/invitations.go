@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/secret"
@@ -14,20 +15,22 @@ import (
 // Invitations serves /v1/organizations/:id/invitations and
 // /v1/invitations/accept.
 type Invitations struct {
-	requests *Requests
+	requests *request.Reader
 	service  *tenancy.Invitations
 }
 
-// NewInvitations serves a service.
-func NewInvitations(r *Requests, s *tenancy.Invitations) *Invitations { return &Invitations{r, s} }
+// NewInvitations makes the handlers of a service.
+func NewInvitations(r *request.Reader, s *tenancy.Invitations) *Invitations {
+	return &Invitations{r, s}
+}
 
-// Invitation is an open invitation as /v1 shows it.
+// Invitation is an open invitation in /v1.
 type Invitation struct {
 	ID    models.InvitationID   `json:"id"`
 	OrgID models.OrganizationID `json:"org_id"`
 	Email string                `json:"email"`
 	Role  models.Role           `json:"role"`
-	// InvitedBy is null if the operator did.
+	// InvitedBy is null for an invitation by the operator.
 	InvitedBy *models.UserID `json:"invited_by"`
 	CreatedAt time.Time      `json:"created_at"`
 	ExpiresAt time.Time      `json:"expires_at"`
@@ -47,17 +50,17 @@ type inviteRequest struct {
 	Role  models.Role `json:"role" validate:"required,oneof=owner admin developer viewer"`
 }
 
-// Invited is the answer to an invitation; the token is there only if no mail
-// was sent.
+// Invited is the response to an invitation. AcceptToken is empty if it was
+// mailed.
 type Invited struct {
 	Invitation  Invitation `json:"invitation"`
 	AcceptToken string     `json:"accept_token,omitempty"`
 }
 
-// Create invites an address.
+// Create invites an e-mail address.
 func (h *Invitations) Create(c *gin.Context) error {
 	var in inviteRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
 	out, err := h.service.Create(c.Request.Context(), actor(c), models.OrganizationID(c.Param("id")),
@@ -65,14 +68,14 @@ func (h *Invitations) Create(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusCreated, Invited{renderInvitation(out.Invitation), out.Token.Reveal()})
+	return answer(c, http.StatusCreated, Invited{Invitation: renderInvitation(out.Invitation), AcceptToken: out.Token.Reveal()})
 }
 
-// List answers with a page of the open invitations.
+// List returns a page of open invitations.
 func (h *Invitations) List(c *gin.Context) error {
-	q := query{c: c}
-	page := q.page()
-	if err := q.err(); err != nil {
+	q := request.NewQuery(c)
+	page := pageOf(q)
+	if err := q.Err(); err != nil {
 		return err
 	}
 	out, err := h.service.List(c.Request.Context(), actor(c), models.OrganizationID(c.Param("id")), page)
@@ -97,10 +100,10 @@ type acceptRequest struct {
 	Password secret.Value `json:"password" validate:"required,min=10,max=128,uncommon"`
 }
 
-// Accept makes whoever was invited a member.
+// Accept creates the invited person.
 func (h *Invitations) Accept(c *gin.Context) error {
 	var in acceptRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
 	out, err := h.service.Accept(c.Request.Context(),
@@ -108,5 +111,6 @@ func (h *Invitations) Accept(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusCreated, SignedUp{renderOrganization(out.Organization), renderUser(out.User), renderSession(out.Login)})
+	return answer(c, http.StatusCreated, SignedUp{
+		Organization: renderOrganization(out.Organization), User: renderUser(out.User), Session: renderSession(out.Login)})
 }

@@ -11,8 +11,8 @@ import (
 	"pulse-control-plane/services/tenancy"
 )
 
-// A struct tag can't name a constant: this keeps the two the same.
-func TestTheTagsOfRequestsSayTheLimitsOfTheModels(t *testing.T) {
+// A struct tag cannot name a constant; this keeps both equal.
+func TestRequestTagsMatchTheLimitsOfModels(t *testing.T) {
 	for _, tc := range []struct {
 		request any
 		field   string
@@ -37,21 +37,21 @@ func TestTheTagsOfRequestsSayTheLimitsOfTheModels(t *testing.T) {
 			}
 		}
 	}
-	for _, request := range []any{createAPIKeyRequest{}, patchAPIKeyRequest{}} {
-		field, _ := reflect.TypeOf(request).FieldByName("Scopes")
+	for _, body := range []any{createAPIKeyRequest{}, patchAPIKeyRequest{}} {
+		field, _ := reflect.TypeOf(body).FieldByName("Scopes")
 		names := make([]string, 0, len(models.Scopes()))
 		for _, s := range models.Scopes() {
 			names = append(names, string(s))
 		}
 		if !strings.Contains(field.Tag.Get("validate"), "oneof="+strings.Join(names, " ")) {
-			t.Errorf("%T.Scopes is %q, want %q", request, field.Tag.Get("validate"), names)
+			t.Errorf("%T.Scopes is %q, want %q", body, field.Tag.Get("validate"), names)
 		}
 	}
 }
 
-// A grant that the request knows and the answer does not, or the other way
-// round, is one that can be asked for and never seen.
-func TestGrantsAreTheSameInRequestsAnswersAndModels(t *testing.T) {
+// A grant that a request has and the response lacks could be requested and never
+// seen.
+func TestGrantsAreTheSameInRequestsResponsesAndModels(t *testing.T) {
 	wide := []string{"roomCreate", "roomList", "roomRecord", "ingressAdmin", "room", "destinationRoom"}
 	names := func(v any, tag string) []string {
 		var out []string

@@ -5,24 +5,25 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/services/metering"
 )
 
 // LiveKitEvents serves /v1/webhooks/livekit.
 type LiveKitEvents struct{ inbox *metering.Inbox }
 
-// NewLiveKitEvents serves an inbox.
+// NewLiveKitEvents makes the handlers of an inbox.
 func NewLiveKitEvents(i *metering.Inbox) *LiveKitEvents { return &LiveKitEvents{i} }
 
-// Received tells LiveKit that its event is kept; it sends it again otherwise.
+// Received acknowledges an event; LiveKit sends it again otherwise.
 type Received struct {
 	Status string `json:"status"`
 }
 
-// Receive takes an event in.
+// Receive stores a LiveKit event.
 func (h *LiveKitEvents) Receive(c *gin.Context) error {
 	if err := h.inbox.Receive(c.Request.Context(), c.GetHeader("Authorization"), c.Request.Body); err != nil {
-		return readFailure(err)
+		return request.Unread(err)
 	}
-	return answer(c, http.StatusOK, Received{"received"})
+	return answer(c, http.StatusOK, Received{Status: "received"})
 }

@@ -5,24 +5,25 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/tenancy"
 )
 
 // Members serves /v1/organizations/:id/members.
 type Members struct {
-	requests *Requests
+	requests *request.Reader
 	service  *tenancy.Members
 }
 
-// NewMembers serves a service.
-func NewMembers(r *Requests, s *tenancy.Members) *Members { return &Members{r, s} }
+// NewMembers makes the handlers of a service.
+func NewMembers(r *request.Reader, s *tenancy.Members) *Members { return &Members{r, s} }
 
-// List answers with a page of the people of an organization.
+// List returns a page of the people of an organization.
 func (h *Members) List(c *gin.Context) error {
-	q := query{c: c}
-	page := q.page()
-	if err := q.err(); err != nil {
+	q := request.NewQuery(c)
+	page := pageOf(q)
+	if err := q.Err(); err != nil {
 		return err
 	}
 	out, err := h.service.List(c.Request.Context(), actor(c), models.OrganizationID(c.Param("id")), page)
@@ -32,7 +33,7 @@ func (h *Members) List(c *gin.Context) error {
 	return answer(c, http.StatusOK, listOf(out, renderUser))
 }
 
-// Get answers with one person.
+// Get returns one person.
 func (h *Members) Get(c *gin.Context) error {
 	out, err := h.service.Get(c.Request.Context(), actor(c),
 		models.OrganizationID(c.Param("id")), models.UserID(c.Param("user_id")))
@@ -49,7 +50,7 @@ type patchMemberRequest struct {
 // Patch changes a person's role.
 func (h *Members) Patch(c *gin.Context) error {
 	var in patchMemberRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Patch(c, &in); err != nil {
 		return err
 	}
 	out, err := h.service.ChangeRole(c.Request.Context(), actor(c),
@@ -60,11 +61,12 @@ func (h *Members) Patch(c *gin.Context) error {
 	return answer(c, http.StatusOK, renderUser(out))
 }
 
-// Delete puts a person out, with ?revoke_keys=true together with their keys.
+// Delete removes a person from the organization; ?revoke_keys=true also deletes
+// the API keys they created.
 func (h *Members) Delete(c *gin.Context) error {
-	q := query{c: c}
-	revoke := q.flag("revoke_keys")
-	if err := q.err(); err != nil {
+	q := request.NewQuery(c)
+	revoke := q.Flag("revoke_keys")
+	if err := q.Err(); err != nil {
 		return err
 	}
 	if err := h.service.Remove(c.Request.Context(), actor(c), tenancy.RemoveInput{

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/secret"
@@ -13,34 +14,29 @@ import (
 
 // Organizations serves /v1/organizations.
 type Organizations struct {
-	requests *Requests
+	requests *request.Reader
 	service  *tenancy.Organizations
 }
 
-// NewOrganizations serves a service.
-func NewOrganizations(r *Requests, s *tenancy.Organizations) *Organizations {
+// NewOrganizations makes the handlers of a service.
+func NewOrganizations(r *request.Reader, s *tenancy.Organizations) *Organizations {
 	return &Organizations{r, s}
 }
 
-// Organization is a tenant as /v1 shows it.
+// Organization is a tenant in /v1.
 type Organization struct {
 	ID         models.OrganizationID `json:"id"`
 	Name       string                `json:"name"`
 	AdminEmail string                `json:"admin_email"`
 	Plan       models.Plan           `json:"plan"`
-	// SuspendedAt is null unless the operator keeps its people and keys out.
+	// SuspendedAt is null unless the operator suspended the organization.
 	SuspendedAt *time.Time `json:"suspended_at"`
 	CreatedAt   time.Time  `json:"created_at"`
 	UpdatedAt   time.Time  `json:"updated_at"`
 }
 
 func renderOrganization(o models.Organization) Organization {
-	var suspended *time.Time
-	if o.SuspendedAt != nil {
-		at := instant(*o.SuspendedAt)
-		suspended = &at
-	}
-	return Organization{ID: o.ID, Name: o.Name, AdminEmail: o.AdminEmail, Plan: o.Plan, SuspendedAt: suspended,
+	return Organization{ID: o.ID, Name: o.Name, AdminEmail: o.AdminEmail, Plan: o.Plan, SuspendedAt: instantOrNull(o.SuspendedAt),
 		CreatedAt: instant(o.CreatedAt), UpdatedAt: instant(o.UpdatedAt)}
 }
 
@@ -50,17 +46,17 @@ type signUpRequest struct {
 	Password   secret.Value `json:"password" validate:"required,min=10,max=128,uncommon"`
 }
 
-// SignedUp is the answer to a sign-up.
+// SignedUp is the response to a sign-up.
 type SignedUp struct {
 	Organization Organization `json:"organization"`
 	User         User         `json:"user"`
 	Session      Session      `json:"session"`
 }
 
-// Create founds an organization and its owner.
+// Create signs up an organization and its owner.
 func (h *Organizations) Create(c *gin.Context) error {
 	var in signUpRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
 	out, err := h.service.SignUp(c.Request.Context(), actor(c), tenancy.SignUpInput{
@@ -69,17 +65,15 @@ func (h *Organizations) Create(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusCreated, SignedUp{renderOrganization(out.Organization), renderUser(out.User), renderSession(out.Login)})
+	return answer(c, http.StatusCreated, SignedUp{
+		Organization: renderOrganization(out.Organization), User: renderUser(out.User), Session: renderSession(out.Login)})
 }
 
-// List answers with a page of organizations.
+// List returns a page of organizations.
 func (h *Organizations) List(c *gin.Context) error {
-	q := query{c: c}
-	page, search, plan := q.page(), q.text("q", maxQuery), models.Plan(q.text("plan", maxQuery))
-	if plan != "" && !plan.Valid() {
-		q.refuse("plan", "must be free, pro or enterprise")
-	}
-	if err := q.err(); err != nil {
+	q := request.NewQuery(c)
+	page, search, plan := pageOf(q), q.Text("q"), models.Plan(q.OneOf("plan", "free", "pro", "enterprise"))
+	if err := q.Err(); err != nil {
 		return err
 	}
 	out, err := h.service.List(c.Request.Context(), actor(c), tenancy.OrganizationQuery{Query: search, Plan: plan}, page)
@@ -89,7 +83,7 @@ func (h *Organizations) List(c *gin.Context) error {
 	return answer(c, http.StatusOK, listOf(out, renderOrganization))
 }
 
-// Get answers with one organization.
+// Get returns one organization.
 func (h *Organizations) Get(c *gin.Context) error {
 	out, err := h.service.Get(c.Request.Context(), actor(c), models.OrganizationID(c.Param("id")))
 	if err != nil {
@@ -106,7 +100,7 @@ type putOrganizationRequest struct {
 // Put replaces the editable fields.
 func (h *Organizations) Put(c *gin.Context) error {
 	var in putOrganizationRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
 	return h.change(c, tenancy.OrganizationChange{Name: &in.Name, Plan: in.Plan})
@@ -120,7 +114,7 @@ type patchOrganizationRequest struct {
 // Patch changes the fields sent.
 func (h *Organizations) Patch(c *gin.Context) error {
 	var in patchOrganizationRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Patch(c, &in); err != nil {
 		return err
 	}
 	return h.change(c, tenancy.OrganizationChange{Name: in.Name, Plan: in.Plan})
@@ -134,7 +128,7 @@ func (h *Organizations) change(c *gin.Context, change tenancy.OrganizationChange
 	return answer(c, http.StatusOK, renderOrganization(out))
 }
 
-// Suspend keeps an organization's people and keys out.
+// Suspend denies access to an organization's people and keys.
 func (h *Organizations) Suspend(c *gin.Context) error {
 	out, err := h.service.Suspend(c.Request.Context(), actor(c), models.OrganizationID(c.Param("id")))
 	if err != nil {
@@ -143,7 +137,7 @@ func (h *Organizations) Suspend(c *gin.Context) error {
 	return answer(c, http.StatusOK, renderOrganization(out))
 }
 
-// Unsuspend lets them in again.
+// Unsuspend restores their access.
 func (h *Organizations) Unsuspend(c *gin.Context) error {
 	out, err := h.service.Unsuspend(c.Request.Context(), actor(c), models.OrganizationID(c.Param("id")))
 	if err != nil {
@@ -152,7 +146,7 @@ func (h *Organizations) Unsuspend(c *gin.Context) error {
 	return answer(c, http.StatusOK, renderOrganization(out))
 }
 
-// Delete closes an organization.
+// Delete deletes an organization.
 func (h *Organizations) Delete(c *gin.Context) error {
 	if err := h.service.Delete(c.Request.Context(), actor(c), models.OrganizationID(c.Param("id"))); err != nil {
 		return err

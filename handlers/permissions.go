@@ -8,25 +8,25 @@ import (
 	"pulse-control-plane/models"
 )
 
-// Permissions is the table of who may do what.
+// Permissions lists who may do what.
 type Permissions struct {
 	Roles       []models.Role `json:"roles"`
 	Permissions []Permission  `json:"permissions"`
 }
 
-// Permission is one action and who may do it.
+// Permission lists the callers allowed to do one action.
 type Permission struct {
 	Action models.Action `json:"action"`
-	// Roles of people who may; empty if no person may.
+	// Roles is empty if no person may.
 	Roles     []models.Role `json:"roles"`
 	Operator  bool          `json:"operator"`
 	ServerKey bool          `json:"server_key"`
 	ClientKey bool          `json:"client_key"`
-	// Scope is what a key needs besides; null if any key will do, or none.
+	// Scope is the scope a key needs, or null.
 	Scope *models.Scope `json:"scope"`
 }
 
-// Permissions answers with the table, which is the same for everybody.
+// Permissions returns the table, which is the same for all callers.
 func (h *Auth) Permissions(c *gin.Context) error {
 	out := Permissions{Roles: models.Roles()}
 	for _, action := range models.Actions() {

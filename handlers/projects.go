@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/tokens"
@@ -13,14 +14,14 @@ import (
 
 // Projects serves /v1/projects.
 type Projects struct {
-	requests *Requests
+	requests *request.Reader
 	service  *tenancy.Projects
 }
 
-// NewProjects serves a service.
-func NewProjects(r *Requests, s *tenancy.Projects) *Projects { return &Projects{r, s} }
+// NewProjects makes the handlers of a service.
+func NewProjects(r *request.Reader, s *tenancy.Projects) *Projects { return &Projects{r, s} }
 
-// Project is a project as /v1 shows it.
+// Project is a project in /v1.
 type Project struct {
 	ID           models.ProjectID      `json:"id"`
 	OrgID        models.OrganizationID `json:"org_id"`
@@ -33,7 +34,7 @@ type Project struct {
 	UpdatedAt    time.Time             `json:"updated_at"`
 }
 
-// ClientTokens is the policy for tokens a key alone may ask for.
+// ClientTokens is the policy for tokens requested with a key alone.
 type ClientTokens struct {
 	Enabled        bool     `json:"enabled"`
 	MaxTTLSeconds  int64    `json:"max_ttl_seconds"`
@@ -41,8 +42,8 @@ type ClientTokens struct {
 	AllowedOrigins []string `json:"allowed_origins"`
 }
 
-// ProjectLimits are set by the operator; 0 is the plan's or the installation's
-// default.
+// ProjectLimits are set by the operator; 0 means the default of the plan or the
+// installation.
 type ProjectLimits struct {
 	RequestsPerMinute      int64 `json:"requests_per_minute"`
 	ConcurrentParticipants int64 `json:"concurrent_participants"`
@@ -68,7 +69,8 @@ func renderProject(p models.Project) Project {
 	}
 }
 
-// KeyedProject is a project with a key pair whose secret is shown this once.
+// KeyedProject is a project with a new key pair, whose secret is not shown
+// again.
 type KeyedProject struct {
 	Project        Project `json:"project"`
 	PulseAPIKey    string  `json:"pulse_api_key"`
@@ -76,7 +78,7 @@ type KeyedProject struct {
 }
 
 func renderKeyed(k tenancy.KeyedProject) KeyedProject {
-	return KeyedProject{renderProject(k.Project), k.Key, k.Secret.Reveal()}
+	return KeyedProject{Project: renderProject(k.Project), PulseAPIKey: k.Key, PulseAPISecret: k.Secret.Reveal()}
 }
 
 type createProjectRequest struct {
@@ -85,10 +87,10 @@ type createProjectRequest struct {
 	OrgID  models.OrganizationID `json:"org_id" validate:"max=64"`
 }
 
-// Create makes a project and its first key pair.
+// Create creates a project and its first key pair.
 func (h *Projects) Create(c *gin.Context) error {
 	var in createProjectRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
 	out, err := h.service.Create(c.Request.Context(), actor(c),
@@ -99,11 +101,11 @@ func (h *Projects) Create(c *gin.Context) error {
 	return answer(c, http.StatusCreated, renderKeyed(out))
 }
 
-// List answers with a page of projects.
+// List returns a page of projects.
 func (h *Projects) List(c *gin.Context) error {
-	q := query{c: c}
-	page, search, org := q.page(), q.text("q", maxQuery), q.text("org_id", maxQuery)
-	if err := q.err(); err != nil {
+	q := request.NewQuery(c)
+	page, search, org := pageOf(q), q.Text("q"), q.Text("org_id")
+	if err := q.Err(); err != nil {
 		return err
 	}
 	out, err := h.service.List(c.Request.Context(), actor(c),
@@ -114,7 +116,7 @@ func (h *Projects) List(c *gin.Context) error {
 	return answer(c, http.StatusOK, listOf(out, renderProject))
 }
 
-// Get answers with one project.
+// Get returns one project.
 func (h *Projects) Get(c *gin.Context) error {
 	out, err := h.service.Get(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")))
 	if err != nil {
@@ -124,19 +126,27 @@ func (h *Projects) Get(c *gin.Context) error {
 }
 
 type clientTokensRequest struct {
-	Enabled        *bool          `json:"enabled"`
-	MaxTTLSeconds  *int64         `json:"max_ttl_seconds" validate:"omitempty,min=30,max=86400"`
-	Grants         *grantsRequest `json:"grants"`
-	AllowedOrigins *[]string      `json:"allowed_origins" validate:"omitempty,max=100,dive,max=255,origin"`
+	Enabled        *bool                       `json:"enabled"`
+	MaxTTLSeconds  *int64                      `json:"max_ttl_seconds" validate:"omitempty,min=30,max=86400"`
+	Grants         *grantsRequest              `json:"grants"`
+	AllowedOrigins request.Clearable[[]string] `json:"allowed_origins" validate:"omitempty,max=100,dive,max=255,origin"`
 }
 
 type limitsRequest struct {
-	RequestsPerMinute      *int64 `json:"requests_per_minute" validate:"omitempty,min=0,max=100000000"`
-	ConcurrentParticipants *int64 `json:"concurrent_participants" validate:"omitempty,min=0,max=100000000"`
-	ConcurrentAgents       *int64 `json:"concurrent_agents" validate:"omitempty,min=0,max=100000000"`
-	Rooms                  *int64 `json:"rooms" validate:"omitempty,min=0,max=100000000"`
-	ParticipantMinutes     *int64 `json:"participant_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
-	EgressMinutes          *int64 `json:"egress_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
+	RequestsPerMinute      request.Clearable[int64] `json:"requests_per_minute" validate:"omitempty,min=0,max=100000000"`
+	ConcurrentParticipants request.Clearable[int64] `json:"concurrent_participants" validate:"omitempty,min=0,max=100000000"`
+	ConcurrentAgents       request.Clearable[int64] `json:"concurrent_agents" validate:"omitempty,min=0,max=100000000"`
+	Rooms                  request.Clearable[int64] `json:"rooms" validate:"omitempty,min=0,max=100000000"`
+	ParticipantMinutes     request.Clearable[int64] `json:"participant_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
+	EgressMinutes          request.Clearable[int64] `json:"egress_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
+}
+
+func (r limitsRequest) change() models.ProjectLimitsChange {
+	return models.ProjectLimitsChange{
+		RequestsPerMinute: r.RequestsPerMinute.Value, ConcurrentParticipants: r.ConcurrentParticipants.Value,
+		ConcurrentAgents: r.ConcurrentAgents.Value, Rooms: r.Rooms.Value,
+		ParticipantMinutes: r.ParticipantMinutes.Value, EgressMinutes: r.EgressMinutes.Value,
+	}
 }
 
 type putProjectRequest struct {
@@ -146,11 +156,11 @@ type putProjectRequest struct {
 	Limits       limitsRequest       `json:"limits"`
 }
 
-// Put replaces the editable fields: what is not sent becomes what it is in a
-// new project, except the limits, which are the operator's.
+// Put replaces the editable fields: an absent field gets the value it has in a
+// new project. Limits are the operator's and stay as they are.
 func (h *Projects) Put(c *gin.Context) error {
 	var in putProjectRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
 	policy, err := in.ClientTokens.change()
@@ -163,7 +173,7 @@ func (h *Projects) Put(c *gin.Context) error {
 	policy.Grants = orDefault(policy.Grants, fresh.Grants)
 	policy.AllowedOrigins = orDefault(policy.AllowedOrigins, fresh.AllowedOrigins)
 	return h.change(c, tenancy.ProjectChange{
-		Name: &in.Name, Region: &in.Region, ClientTokens: policy, Limits: models.ProjectLimitsChange(in.Limits),
+		Name: &in.Name, Region: &in.Region, ClientTokens: policy, Limits: in.Limits.change(),
 	})
 }
 
@@ -175,16 +185,17 @@ func orDefault[T any](value *T, otherwise T) *T {
 }
 
 type patchProjectRequest struct {
-	Name         *string             `json:"name" validate:"omitempty,notblank,max=100,line"`
-	Region       *string             `json:"region" validate:"omitempty,max=64,region"`
-	ClientTokens clientTokensRequest `json:"client_tokens"`
-	Limits       limitsRequest       `json:"limits"`
+	Name         *string                   `json:"name" validate:"omitempty,notblank,max=100,line"`
+	Region       request.Clearable[string] `json:"region" validate:"omitempty,max=64,region"`
+	ClientTokens clientTokensRequest       `json:"client_tokens"`
+	Limits       limitsRequest             `json:"limits"`
 }
 
-// Patch changes the fields sent.
+// Patch changes the fields sent. Null clears the region, the allowed origins and
+// each limit.
 func (h *Projects) Patch(c *gin.Context) error {
 	var in patchProjectRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Patch(c, &in); err != nil {
 		return err
 	}
 	policy, err := in.ClientTokens.change()
@@ -192,15 +203,15 @@ func (h *Projects) Patch(c *gin.Context) error {
 		return err
 	}
 	return h.change(c, tenancy.ProjectChange{
-		Name: in.Name, Region: in.Region, ClientTokens: policy, Limits: models.ProjectLimitsChange(in.Limits),
+		Name: in.Name, Region: in.Region.Value, ClientTokens: policy, Limits: in.Limits.change(),
 	})
 }
 
 func (r clientTokensRequest) change() (models.ClientTokensChange, error) {
-	out := models.ClientTokensChange{Enabled: r.Enabled, MaxTTLSeconds: r.MaxTTLSeconds, AllowedOrigins: r.AllowedOrigins}
+	out := models.ClientTokensChange{Enabled: r.Enabled, MaxTTLSeconds: r.MaxTTLSeconds, AllowedOrigins: r.AllowedOrigins.Value}
 	if r.Grants != nil {
 		if names := r.Grants.serverWide(); len(names) > 0 {
-			return out, tokens.GrantNotAllowed("body.client_tokens.grants.", names)
+			return out, tokens.GrantNotAllowed("client_tokens.grants.", names)
 		}
 		grants := r.Grants.VideoGrants()
 		out.Grants = &grants
@@ -216,7 +227,7 @@ func (h *Projects) change(c *gin.Context, change tenancy.ProjectChange) error {
 	return answer(c, http.StatusOK, renderProject(out))
 }
 
-// Delete closes a project.
+// Delete deletes a project.
 func (h *Projects) Delete(c *gin.Context) error {
 	if err := h.service.Delete(c.Request.Context(), actor(c), models.ProjectID(c.Param("id"))); err != nil {
 		return err
@@ -228,10 +239,10 @@ type regenerateRequest struct {
 	GracePeriodSeconds int64 `json:"grace_period_seconds" validate:"min=0,max=604800"`
 }
 
-// RegenerateKeys gives a project a new first key pair.
+// RegenerateKeys replaces the first key pair of a project.
 func (h *Projects) RegenerateKeys(c *gin.Context) error {
 	var in regenerateRequest
-	if err := h.requests.optionalBody(c, &in); err != nil {
+	if err := h.requests.OptionalBody(c, &in); err != nil {
 		return err
 	}
 	out, err := h.service.RegenerateKeys(c.Request.Context(), actor(c), models.ProjectID(c.Param("id")),

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/quotas"
 )
@@ -14,21 +15,21 @@ import (
 // Quotas serves /v1/usage/quota.
 type Quotas struct{ service *quotas.Limits }
 
-// NewQuotas serves a service.
+// NewQuotas makes the handlers of a service.
 func NewQuotas(s *quotas.Limits) *Quotas { return &Quotas{s} }
 
-// QuotaReport is what a project may use and has used.
+// QuotaReport holds the limits and the use of a project.
 type QuotaReport struct {
 	ProjectID models.ProjectID `json:"project_id"`
 	Plan      models.Plan      `json:"plan"`
-	// Start and End are of the calendar month.
+	// Start and End bound the calendar month (UTC).
 	Start  time.Time    `json:"start"`
 	End    time.Time    `json:"end"`
 	Quotas QuotaUses    `json:"quotas"`
 	Events []QuotaEvent `json:"events"`
 }
 
-// QuotaUses is how much of each quota is used.
+// QuotaUses is the use of each quota.
 type QuotaUses struct {
 	ParticipantMinutes     QuotaUse `json:"participant_minutes_per_month"`
 	ConcurrentParticipants QuotaUse `json:"concurrent_participants"`
@@ -38,8 +39,8 @@ type QuotaUses struct {
 	Projects               QuotaUse `json:"projects"`
 }
 
-// QuotaUse is how much of a quota is used: minutes, or how many are there.
-// What is null is not limited.
+// QuotaUse is the use of one quota, in minutes or as a count. A null limit
+// means unlimited.
 type QuotaUse struct {
 	Limit     *int64     `json:"limit"`
 	Used      float64    `json:"used"`
@@ -48,7 +49,7 @@ type QuotaUse struct {
 	Reset     *time.Time `json:"reset"`
 }
 
-// QuotaEvent is a threshold that was reached.
+// QuotaEvent is a threshold that use has reached.
 type QuotaEvent struct {
 	ID        string       `json:"id"`
 	Type      string       `json:"type"`
@@ -59,11 +60,11 @@ type QuotaEvent struct {
 	Used      float64      `json:"used"`
 }
 
-// Get answers with the quotas of a project.
+// Get returns the quotas of a project.
 func (h *Quotas) Get(c *gin.Context) error {
-	q := query{c: c}
-	project := q.project()
-	if err := q.err(); err != nil {
+	q := request.NewQuery(c)
+	project := projectOf(q)
+	if err := q.Err(); err != nil {
 		return err
 	}
 	out, err := h.service.Report(c.Request.Context(), actor(c), project)
@@ -91,7 +92,7 @@ func (h *Quotas) Get(c *gin.Context) error {
 func renderQuotaUse(u models.QuotaUse) QuotaUse {
 	out := QuotaUse{Used: u.Used, Reserved: u.Reserved}
 	if u.Limit > 0 {
-		// To the thousandth, as minutes are known.
+		// To the thousandth of a minute.
 		left := math.Round(max(0, float64(u.Limit)-u.Used)*1000) / 1000
 		out.Limit, out.Remaining = &u.Limit, &left
 	}

@@ -6,26 +6,29 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/tokens"
 )
 
 // Revocations serves /v1/tokens/revoke.
 type Revocations struct {
-	requests *Requests
+	requests *request.Reader
 	service  *tokens.Revocations
 }
 
-// NewRevocations serves a service.
-func NewRevocations(r *Requests, s *tokens.Revocations) *Revocations { return &Revocations{r, s} }
-
-type revokeRequest struct {
-	ParticipantIdentity string `json:"participant_identity" pulse:"alias=participantIdentity" validate:"required,maxbytes=256,line"`
-	RoomName            string `json:"room_name" pulse:"alias=roomName" validate:"omitempty,roomname"`
-	BanSeconds          *int64 `json:"ban_seconds" pulse:"alias=banSeconds" validate:"omitempty,min=0,max=2592000"`
+// NewRevocations makes the handlers of a service.
+func NewRevocations(r *request.Reader, s *tokens.Revocations) *Revocations {
+	return &Revocations{r, s}
 }
 
-// Revocation is what was taken back. A null room_name stands for every room.
+type revokeRequest struct {
+	ParticipantIdentity string `json:"participant_identity,case:ignore" validate:"required,maxbytes=256,line"`
+	RoomName            string `json:"room_name,case:ignore" validate:"omitempty,roomname"`
+	BanSeconds          *int64 `json:"ban_seconds,case:ignore" validate:"omitempty,min=0,max=2592000"`
+}
+
+// Revocation is a revocation of tokens. A null room_name means every room.
 type Revocation struct {
 	ParticipantIdentity string    `json:"participant_identity"`
 	RoomName            *string   `json:"room_name"`
@@ -33,10 +36,10 @@ type Revocation struct {
 	BannedUntil         time.Time `json:"banned_until"`
 }
 
-// Revoke takes back the tokens of a participant and removes them now.
+// Revoke revokes the tokens of a participant and evicts them.
 func (h *Revocations) Revoke(c *gin.Context) error {
 	var in revokeRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
 	ban := int64(models.DefaultBanSeconds)
@@ -48,9 +51,9 @@ func (h *Revocations) Revoke(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answered := Revocation{ParticipantIdentity: out.Identity, RevokedAt: instant(out.RevokedAt), BannedUntil: instant(out.BannedUntil)}
+	response := Revocation{ParticipantIdentity: out.Identity, RevokedAt: instant(out.RevokedAt), BannedUntil: instant(out.BannedUntil)}
 	if out.RoomName != "" {
-		answered.RoomName = &out.RoomName
+		response.RoomName = &out.RoomName
 	}
-	return answer(c, http.StatusOK, answered)
+	return answer(c, http.StatusOK, response)
 }

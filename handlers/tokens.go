@@ -8,34 +8,35 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/tokens"
 )
 
 // Tokens serves /v1/tokens.
 type Tokens struct {
-	requests *Requests
+	requests *request.Reader
 	service  *tokens.Minter
 }
 
-// NewTokens serves a service.
-func NewTokens(r *Requests, s *tokens.Minter) *Tokens { return &Tokens{r, s} }
+// NewTokens makes the handlers of a service.
+func NewTokens(r *request.Reader, s *tokens.Minter) *Tokens { return &Tokens{r, s} }
 
 // tokenRequest is LiveKit's TokenSourceRequest, in snake_case or camelCase as
-// LiveKit's JSON accepts it, and ttl_seconds and grants of ours.
+// LiveKit accepts it, with our ttl_seconds and grants.
 type tokenRequest struct {
-	RoomName              string            `json:"room_name" pulse:"alias=roomName" validate:"omitempty,roomname"`
-	ParticipantIdentity   string            `json:"participant_identity" pulse:"alias=participantIdentity" validate:"omitempty,maxbytes=256,line"`
-	ParticipantName       string            `json:"participant_name" pulse:"alias=participantName" validate:"omitempty,maxbytes=256,line"`
-	ParticipantMetadata   string            `json:"participant_metadata" pulse:"alias=participantMetadata" validate:"omitempty,maxbytes=32768"`
-	ParticipantAttributes map[string]string `json:"participant_attributes" pulse:"alias=participantAttributes" validate:"omitempty,max=64,maxtotal=32768"`
-	RoomConfig            jsontext.Value    `json:"room_config" pulse:"raw,alias=roomConfig"`
-	TTLSeconds            *int64            `json:"ttl_seconds" pulse:"alias=ttlSeconds" validate:"omitempty,min=30,max=86400"`
+	RoomName              string            `json:"room_name,case:ignore" validate:"omitempty,roomname"`
+	ParticipantIdentity   string            `json:"participant_identity,case:ignore" validate:"omitempty,maxbytes=256,line"`
+	ParticipantName       string            `json:"participant_name,case:ignore" validate:"omitempty,maxbytes=256,line"`
+	ParticipantMetadata   string            `json:"participant_metadata,case:ignore" validate:"omitempty,maxbytes=32768"`
+	ParticipantAttributes map[string]string `json:"participant_attributes,case:ignore" validate:"omitempty,max=64,maxtotal=32768"`
+	RoomConfig            request.Object    `json:"room_config,case:ignore"`
+	TTLSeconds            *int64            `json:"ttl_seconds,case:ignore" validate:"omitempty,min=30,max=86400"`
 	Grants                *grantsRequest    `json:"grants"`
 }
 
-// Token is a minted token, as LiveKit's token endpoints answer, and what Pulse
-// knows of it.
+// Token is the response of LiveKit's token endpoints, with our expires_at and
+// token_id.
 type Token struct {
 	ServerURL           string         `json:"server_url"`
 	ParticipantToken    string         `json:"participant_token"`
@@ -49,7 +50,7 @@ type Token struct {
 // Create mints a token.
 func (h *Tokens) Create(c *gin.Context) error {
 	var in tokenRequest
-	if err := h.requests.optionalBody(c, &in); err != nil {
+	if err := h.requests.OptionalBody(c, &in); err != nil {
 		return err
 	}
 	out, err := h.service.Create(c.Request.Context(), caller(c), &tokens.Input{
@@ -73,11 +74,11 @@ func (h *Tokens) Create(c *gin.Context) error {
 	return nil
 }
 
-// tokenAnswerSize is room for a usual answer without its JWT, in bytes.
+// tokenAnswerSize is the size of a typical response without its JWT, in bytes.
 const tokenAnswerSize = 448
 
-// appendJSON appends what json.Marshal gives, without reflection: this is the
-// one answer that is rendered on the hot path.
+// appendJSON appends what json.Marshal gives, without reflection: this response
+// is rendered on the hot path.
 func (t *Token) appendJSON(b []byte) ([]byte, error) {
 	var wrong error
 	text := func(name, value string) {
@@ -100,8 +101,8 @@ type validateTokenRequest struct {
 	Token string `json:"token" validate:"required,maxbytes=65536"`
 }
 
-// TokenCheck is what a token says. All but valid and reason are null for a
-// token that is not this project's.
+// TokenCheck is the content of a token. All but valid and reason are null for
+// a token of another project.
 type TokenCheck struct {
 	Valid               bool            `json:"valid"`
 	Reason              string          `json:"reason,omitempty"`
@@ -116,7 +117,7 @@ type TokenCheck struct {
 // Validate checks a token.
 func (h *Tokens) Validate(c *gin.Context) error {
 	var in validateTokenRequest
-	if err := h.requests.body(c, &in); err != nil {
+	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
 	out, err := h.service.Validate(c.Request.Context(), caller(c), in.Token)

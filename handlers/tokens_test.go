@@ -7,7 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-func TestATokensAnswerIsRenderedAsItsJSONTagsSay(t *testing.T) {
+func TestTokenResponsesMatchTheirJSONTags(t *testing.T) {
 	at := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	for name, token := range map[string]Token{
 		"empty":    {},
@@ -29,7 +29,7 @@ func TestATokensAnswerIsRenderedAsItsJSONTagsSay(t *testing.T) {
 	}
 }
 
-func TestATokensAnswerThatIsNotUTF8IsAnError(t *testing.T) {
+func TestATokenResponseThatIsNotUTF8IsAnError(t *testing.T) {
 	token := Token{RoomName: "\xff", ParticipantName: "after it"}
 	if _, err := token.appendJSON(nil); err == nil {
 		t.Error("rendered")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/metering"
 )
@@ -14,10 +15,10 @@ import (
 // Usage serves /v1/usage.
 type Usage struct{ service *metering.Usage }
 
-// NewUsage serves a service.
+// NewUsage makes the handlers of a service.
 func NewUsage(s *metering.Usage) *Usage { return &Usage{s} }
 
-// Meters are the quantities of usage: seconds to the millisecond, or counts.
+// Meters are usage in seconds, to the millisecond, or in counts.
 type Meters struct {
 	ParticipantSeconds float64 `json:"participant_seconds"`
 	AgentSeconds       float64 `json:"agent_seconds"`
@@ -42,13 +43,13 @@ func renderMeters(v map[models.Meter]float64) Meters {
 	}
 }
 
-// millis rounds seconds to what they are known to, so that a sum of binary
-// fractions reads as what it is.
+// millis rounds seconds to the millisecond, so that a sum of binary fractions
+// reads well.
 func millis(seconds float64) float64 {
 	return math.Round(seconds*1000) / 1000
 }
 
-// UsageRow is what was used in [start, end).
+// UsageRow is the usage in [start, end).
 type UsageRow struct {
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end"`
@@ -65,14 +66,12 @@ type UsageReport struct {
 	Items     []UsageRow       `json:"items"`
 }
 
-// Get answers with the usage of a project.
+// Get returns the usage of a project.
 func (h *Usage) Get(c *gin.Context) error {
-	q := query{c: c}
-	ask := h.rangeOf(&q)
-	if ask.Window = models.Window(q.text("window", maxQuery)); ask.Window != "" && !ask.Window.Valid() {
-		q.refuse("window", "must be hour, day or month")
-	}
-	if err := q.err(); err != nil {
+	q := request.NewQuery(c)
+	ask := rangeOf(q)
+	ask.Window = models.Window(q.OneOf("window", "hour", "day", "month"))
+	if err := q.Err(); err != nil {
 		return err
 	}
 	out, err := h.service.Get(c.Request.Context(), actor(c), ask)
@@ -82,36 +81,17 @@ func (h *Usage) Get(c *gin.Context) error {
 	report := UsageReport{ProjectID: out.ProjectID, Start: out.Start, End: out.End, Window: out.Window,
 		Totals: renderMeters(out.Totals), Items: make([]UsageRow, 0, len(out.Items))}
 	for _, row := range out.Items {
-		report.Items = append(report.Items, UsageRow{row.Start, row.End, renderMeters(row.Values)})
+		report.Items = append(report.Items, UsageRow{Start: row.Start, End: row.End, Meters: renderMeters(row.Values)})
 	}
 	return answer(c, http.StatusOK, report)
 }
 
-func (h *Usage) rangeOf(q *query) metering.UsageQuery {
-	return metering.UsageQuery{ProjectID: q.project(),
-		Start: q.instant("start"), End: q.instant("end")}
+// rangeOf reads project_id, start and end.
+func rangeOf(q *request.Query) metering.UsageQuery {
+	return metering.UsageQuery{ProjectID: projectOf(q), Start: q.Time("start"), End: q.Time("end")}
 }
 
-// project gives the project that is asked about, "" if none is named.
-func (q *query) project() models.ProjectID {
-	return models.ProjectID(q.text("project_id", maxQuery))
-}
-
-// instant gives a time, the zero one if it is absent.
-func (q *query) instant(name string) time.Time {
-	text := q.text(name, maxQuery)
-	if text == "" {
-		return time.Time{}
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil || t.Year() < 1970 || t.Year() > 9998 {
-		q.refuse(name, "must be a time as RFC 3339 writes it, such as 2026-01-31T12:00:00Z")
-		return time.Time{}
-	}
-	return t.UTC()
-}
-
-// UsageSession is one stay, mostly of a participant in a room.
+// UsageSession is the time of one participant, room, egress or ingress.
 type UsageSession struct {
 	ID                  string         `json:"id"`
 	Subject             models.Subject `json:"subject"`
@@ -141,13 +121,13 @@ func renderUsageSession(now time.Time) func(models.UsageSession) UsageSession {
 	}
 }
 
-// Sessions answers with a page of participants, the latest to join first.
+// Sessions returns a page of participants, the latest to join first.
 func (h *Usage) Sessions(c *gin.Context) error {
-	q := query{c: c}
-	ask := metering.UsageSessionQuery{ProjectID: q.project(),
-		RoomName: q.text("room_name", models.MaxRoomName), Identity: q.text("participant_identity", models.MaxIdentityBytes)}
-	page := q.page()
-	if err := q.err(); err != nil {
+	q := request.NewQuery(c)
+	ask := metering.UsageSessionQuery{ProjectID: projectOf(q),
+		RoomName: q.TextUpTo("room_name", models.MaxRoomName), Identity: q.TextUpTo("participant_identity", models.MaxIdentityBytes)}
+	page := pageOf(q)
+	if err := q.Err(); err != nil {
 		return err
 	}
 	out, err := h.service.Sessions(c.Request.Context(), actor(c), ask, page)
@@ -157,11 +137,11 @@ func (h *Usage) Sessions(c *gin.Context) error {
 	return answer(c, http.StatusOK, listOf(out, renderUsageSession(h.service.Now())))
 }
 
-// Session answers with one session.
+// Session returns one usage session.
 func (h *Usage) Session(c *gin.Context) error {
-	q := query{c: c}
-	project := q.project()
-	if err := q.err(); err != nil {
+	q := request.NewQuery(c)
+	project := projectOf(q)
+	if err := q.Err(); err != nil {
 		return err
 	}
 	out, err := h.service.Session(c.Request.Context(), actor(c), project, c.Param("id"))
@@ -171,7 +151,7 @@ func (h *Usage) Session(c *gin.Context) error {
 	return answer(c, http.StatusOK, renderUsageSession(h.service.Now())(out))
 }
 
-// Explanation is a total and a part of what adds up to it.
+// Explanation is a total and a page of the facts it is the sum of.
 type Explanation struct {
 	ProjectID  models.ProjectID `json:"project_id"`
 	Meter      models.Meter     `json:"meter"`
@@ -183,7 +163,7 @@ type Explanation struct {
 	NextCursor *string          `json:"next_cursor"`
 }
 
-// ExplainedFact is one addend of a total and the events that prove it.
+// ExplainedFact is one fact and the events that prove it.
 type ExplainedFact struct {
 	ID        string          `json:"id"`
 	SessionID *string         `json:"session_id"`
@@ -195,7 +175,7 @@ type ExplainedFact struct {
 	Events    []EvidenceEvent `json:"events"`
 }
 
-// EvidenceEvent is an event of the record.
+// EvidenceEvent is a LiveKit event.
 type EvidenceEvent struct {
 	ID         string    `json:"id"`
 	Event      string    `json:"event"`
@@ -203,16 +183,16 @@ type EvidenceEvent struct {
 	ReceivedAt time.Time `json:"received_at"`
 }
 
-// Explain answers with what a total is made of.
+// Explain returns the facts a total is the sum of.
 func (h *Usage) Explain(c *gin.Context) error {
-	q := query{c: c}
-	at := h.rangeOf(&q)
-	ask := metering.ExplainQuery{ProjectID: at.ProjectID, Start: at.Start, End: at.End, Meter: models.Meter(q.text("meter", maxQuery))}
+	q := request.NewQuery(c)
+	at := rangeOf(q)
+	ask := metering.ExplainQuery{ProjectID: at.ProjectID, Start: at.Start, End: at.End, Meter: models.Meter(q.Text("meter"))}
 	if !ask.Meter.Valid() || ask.Meter == models.MeterPeak {
-		q.refuse("meter", "must be participant_seconds, agent_seconds, recorder_seconds, sip_seconds, other_seconds, room_seconds, egress_seconds, ingress_seconds, tokens_issued or api_requests")
+		q.Refuse("meter", "must be participant_seconds, agent_seconds, recorder_seconds, sip_seconds, other_seconds, room_seconds, egress_seconds, ingress_seconds, tokens_issued or api_requests")
 	}
-	page := q.page()
-	if err := q.err(); err != nil {
+	page := pageOf(q)
+	if err := q.Err(); err != nil {
 		return err
 	}
 	out, err := h.service.Explain(c.Request.Context(), actor(c), ask, page)
@@ -238,7 +218,8 @@ func renderExplained(f *metering.ExplainedFact) ExplainedFact {
 	}
 	for i := range f.Events {
 		e := &f.Events[i]
-		out.Events = append(out.Events, EvidenceEvent{e.ID, e.Event, instant(e.CreatedAt), instant(e.ReceivedAt)})
+		out.Events = append(out.Events, EvidenceEvent{ID: e.ID, Event: e.Event,
+			CreatedAt: instant(e.CreatedAt), ReceivedAt: instant(e.ReceivedAt)})
 	}
 	return out
 }

@@ -10,10 +10,11 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
 
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 )
 
-// flushRows is how many rows go out together.
+// flushRows is the number of rows per flush.
 const flushRows = 500
 
 // ExportedFact is one line of an export.
@@ -28,18 +29,14 @@ type ExportedFact struct {
 	EventIDs  []string         `json:"event_ids"`
 }
 
-// Export streams the facts of a project, as CSV (RFC 4180) or as one JSON
-// document a line.
+// Export streams the facts of a project as CSV (RFC 4180) or JSON lines.
 func (h *Usage) Export(c *gin.Context) error {
-	q := query{c: c}
-	ask, format := h.rangeOf(&q), q.text("format", maxQuery)
+	q := request.NewQuery(c)
+	ask, format := rangeOf(q), q.OneOf("format", "csv", "jsonl")
 	if format == "" {
 		format = "csv"
 	}
-	if format != "csv" && format != "jsonl" {
-		q.refuse("format", "must be csv or jsonl")
-	}
-	if err := q.err(); err != nil {
+	if err := q.Err(); err != nil {
 		return err
 	}
 	each, err := h.service.Export(c.Request.Context(), actor(c), ask)
@@ -104,7 +101,7 @@ func csvLines(c *gin.Context) (line func(ExportedFact) error, flush func()) {
 		}
 }
 
-// cell keeps a tenant's text from being taken for a formula by a spreadsheet
+// cell keeps a spreadsheet from reading a tenant's text as a formula
 // (https://owasp.org/www-community/attacks/CSV_Injection).
 func cell(text string) string {
 	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {

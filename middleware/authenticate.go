@@ -12,37 +12,37 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// KeyAuthenticator tells who a key, or a key and its secret, belongs to.
+// KeyAuthenticator gives the principal of a key, with or without its secret.
 type KeyAuthenticator interface {
 	Client(ctx context.Context, key, ip string) (*models.Principal, error)
 	Server(ctx context.Context, key string, s secret.Value, ip string) (*models.Principal, error)
 }
 
-// PersonAuthenticator tells whose an access token is.
+// PersonAuthenticator gives the principal of an access token.
 type PersonAuthenticator interface {
 	Person(ctx context.Context, token string) (*models.Principal, error)
 }
 
-// Authentication reads the credential of a request, whatever its kind, and
-// counts the request against its caller.
+// Authentication reads the credential of a request, of any kind, and counts the
+// request against the caller's limit.
 type Authentication struct {
 	Keys   KeyAuthenticator
 	People PersonAuthenticator
-	// Operator is PULSE_ADMIN_TOKEN; the zero value lets nobody in.
+	// Operator is PULSE_ADMIN_TOKEN; unset disables operator access.
 	Operator secret.Value
 	Limits   *RateLimits
 }
 
-// keyPrefix tells a key in a Bearer credential from an access token.
+// keyPrefix distinguishes a key in a Bearer credential from an access token.
 const keyPrefix = "pulse_key_"
 
-// Identify reads the credential. Without one the caller is nobody, counted by
-// IP; with a bad one the answer is 401, counted by IP too, as is one that is
-// suspended or does not work from there (403).
+// Identify reads the credential. A caller without one is anonymous and counted
+// by IP. A bad credential gets 401, and one that is suspended or not allowed from
+// that address 403; both are counted by IP.
 func (a *Authentication) Identify(c *gin.Context) error {
 	p, err := a.principal(c)
 	switch {
-	case err == nil: // the usual case; looking into an error allocates
+	case err == nil: // first, since inspecting an error allocates
 	case models.IsKind(err, models.KindUnauthenticated), models.IsKind(err, models.KindForbidden):
 		if limited := a.Limits.byIP(c); limited != nil {
 			return limited
@@ -53,8 +53,8 @@ func (a *Authentication) Identify(c *gin.Context) error {
 	}
 	c.Set(models.PrincipalKey, p)
 	if !p.RotatedAt.IsZero() {
-		// RFC 9745 and RFC 8594: the pair that was used has been replaced, and
-		// when it stops working.
+		// RFC 9745 and RFC 8594: the pair has been replaced, and when it stops
+		// working.
 		header := c.Writer.Header()
 		header["Deprecation"] = []string{"@" + strconv.FormatInt(p.RotatedAt.Unix(), 10)}
 		header["Sunset"] = []string{p.EndsAt.UTC().Format(http.TimeFormat)}
@@ -62,13 +62,12 @@ func (a *Authentication) Identify(c *gin.Context) error {
 	return a.Limits.byCaller(c, p)
 }
 
-// Anonymous reads no credential: a page whose access token has expired sends
-// it along when it asks for another. The request is counted by IP.
+// Anonymous ignores credentials, since a page may send its expired access token
+// when it logs in again. The request is counted by IP.
 func (a *Authentication) Anonymous(c *gin.Context) error { return a.Limits.byIP(c) }
 
-// Signed guards a route whose handler checks a signature by itself: only calls
-// that fail it are counted, by IP, so that a busy cluster is never held up and
-// guessing is.
+// Signed guards a route whose handler checks a signature. Only calls that fail
+// it are counted, by IP: a busy cluster is never limited, and guessing is.
 func (a *Authentication) Signed(f Func) Func {
 	return func(c *gin.Context) error {
 		err := f(c)
@@ -86,7 +85,7 @@ type Counter interface {
 	Count(models.ProjectID, models.Meter)
 }
 
-// CountRequests counts what calls with a project's key, whatever comes of it.
+// CountRequests counts requests with a project's key, whatever their result.
 func CountRequests(counter Counter) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if p, ok := principalOf(c); ok && p.Project != nil {
@@ -131,7 +130,7 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 	return &models.Principal{}, nil
 }
 
-// only gives a header's value; one that is sent twice is no credential.
+// only gives a header's value, or "" for one that is sent twice.
 func only(values []string) (string, bool) {
 	switch len(values) {
 	case 0:
@@ -142,7 +141,7 @@ func only(values []string) (string, bool) {
 	return "", true
 }
 
-// AuthenticateProject asks for a project's key, with or without its secret.
+// AuthenticateProject requires a project's key, with or without its secret.
 func AuthenticateProject(c *gin.Context) error {
 	switch p, _ := principalOf(c); p.Kind {
 	case models.CallerClientKey, models.CallerServerKey:
@@ -154,8 +153,7 @@ func AuthenticateProject(c *gin.Context) error {
 	}
 }
 
-// AuthenticateAPISecret asks whoever calls with a key for its secret too;
-// people and the operator pass.
+// AuthenticateAPISecret requires a credential that is not a key alone.
 func AuthenticateAPISecret(c *gin.Context) error {
 	switch p, _ := principalOf(c); p.Kind {
 	case models.CallerNobody:
@@ -167,8 +165,7 @@ func AuthenticateAPISecret(c *gin.Context) error {
 	}
 }
 
-// RequireOrganization asks for a person of an organization, or the operator,
-// who stands for all of them.
+// RequireOrganization requires a person or the operator.
 func RequireOrganization(c *gin.Context) error {
 	switch p, _ := principalOf(c); p.Kind {
 	case models.CallerPerson, models.CallerOperator:

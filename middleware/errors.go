@@ -17,9 +17,9 @@ import (
 // Func is a handler or middleware that may fail. Wrap renders its error.
 type Func func(*gin.Context) error
 
-// Problem is the body of every error answer: RFC 9457, with a stable code, the
-// request id, every wrong field, and error, the same text as detail, for
-// clients that know only that.
+// Problem is the body of every error response (RFC 9457), with a stable code, the
+// request id and every wrong field. Error repeats detail for clients that read
+// only that.
 type Problem struct {
 	Type      string         `json:"type"`
 	Title     string         `json:"title"`
@@ -33,25 +33,27 @@ type Problem struct {
 	*ProblemQuota
 }
 
-// ProblemQuota is what a problem says of a quota that is used up (RFC 9457,
-// section 3.2). Limit and Used are minutes, or how many; Reset is when a
-// month's begins anew, null for the others.
+// ProblemQuota describes an exceeded quota (RFC 9457, section 3.2). Limit and Used
+// are minutes or counts. Reset is the end of the month, or null for quotas that
+// are not monthly.
 type ProblemQuota struct {
 	Quota models.Quota `json:"quota"`
 	Limit int64        `json:"limit"`
 	Used  float64      `json:"used"`
-	// Reserved of those used are held for tokens whose bearers did not join.
+	// Reserved is the part of Used held for tokens whose participants have not
+	// joined.
 	Reserved int64      `json:"reserved"`
 	Reset    *time.Time `json:"reset"`
 }
 
-// ProblemField is one wrong field, located as models.FieldError says.
+// ProblemField is one wrong field. Location is its path, such as
+// "body.ttl_seconds", "query.limit" or "header.Idempotency-Key".
 type ProblemField struct {
 	Location string `json:"location"`
 	Message  string `json:"message"`
 }
 
-// problemType is what a problem's type starts with; its code follows.
+// problemType is the prefix of a problem's type; its code follows.
 const problemType = "urn:pulse:problem:"
 
 // status is the one table from kinds of error to HTTP.
@@ -95,14 +97,14 @@ func Wrap(f Func) gin.HandlerFunc {
 	}
 }
 
-// Abort ends the request with the problem that err is, and keeps err for the
-// request's log line.
+// Abort ends the request with the problem of err, and keeps err for the log
+// line.
 func Abort(c *gin.Context, err error) {
 	problem := asError(c.Request.Context(), err)
 	_ = c.Error(problem) // for the log line; it returns what it was given
 	if c.Writer.Written() {
-		// Half an answer is out: cutting the connection is all that tells the
-		// client so.
+		// Part of the response is sent: only cutting the connection tells the
+		// client that the rest is missing.
 		panic(http.ErrAbortHandler)
 	}
 	code := status(problem.Kind)
@@ -135,7 +137,7 @@ func Abort(c *gin.Context, err error) {
 	}
 	body, err := json.Marshal(answer)
 	if err != nil {
-		body = nil // a status without a body still says what is needed
+		body = nil // the status alone still says what matters
 	}
 	c.Abort()
 	c.Data(code, "application/problem+json", body)
@@ -161,8 +163,8 @@ func problemFields(fields []models.FieldError) []ProblemField {
 	return out
 }
 
-// challenge is the WWW-Authenticate of RFC 6750, section 3: a request without
-// a credential gets no error code.
+// challenge is the WWW-Authenticate header (RFC 6750, section 3): a request
+// without a credential gets no error code.
 func challenge(code string) string {
 	if code == "unauthenticated" {
 		return `Bearer realm="pulse"`
@@ -170,10 +172,11 @@ func challenge(code string) string {
 	return `Bearer realm="pulse", error="invalid_token"`
 }
 
-// NotFound answers a path that is not there.
+// NotFound is the error of an unknown path.
 func NotFound(*gin.Context) error { return models.NotFound() }
 
-// MethodNotAllowed answers a method the path does not have; gin has set Allow.
+// MethodNotAllowed is the error of a method the path does not support. gin has
+// set Allow.
 func MethodNotAllowed(*gin.Context) error {
-	return models.NewError(models.KindMethod, "method_not_allowed", "This path does not have that method; see Allow.")
+	return models.NewError(models.KindMethod, "method_not_allowed", "This path does not support the method; see Allow.")
 }

@@ -17,8 +17,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-// failWith answers a request with an error, through the middleware an error
-// passes, and gives what was logged.
+// failWith responds to a request with an error and gives what was logged.
 func failWith(t *testing.T, fail Func) (*httptest.ResponseRecorder, string) {
 	t.Helper()
 	gin.SetMode(gin.TestMode)
@@ -48,7 +47,7 @@ func TestEachKindOfErrorHasItsStatus(t *testing.T) {
 	}
 }
 
-func TestAFaultOfOursIsLoggedAndNotTold(t *testing.T) {
+func TestInternalErrorsAreLoggedAndNotSent(t *testing.T) {
 	const private = "the private cause"
 	for name, fail := range map[string]Func{
 		"a plain error":  func(*gin.Context) error { return errors.New(private) },
@@ -66,7 +65,7 @@ func TestAFaultOfOursIsLoggedAndNotTold(t *testing.T) {
 	}
 }
 
-func TestWhatRanOutOfTimeIsUnavailable(t *testing.T) {
+func TestExceededDeadlinesAreUnavailable(t *testing.T) {
 	for _, err := range []error{context.DeadlineExceeded, context.Canceled, fmt.Errorf("asking: %w", context.DeadlineExceeded)} {
 		if w, _ := failWith(t, func(*gin.Context) error { return err }); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Errorf("%v: %d %v", err, w.Code, w.Header())
@@ -87,9 +86,9 @@ func TestRetryAfterIsWholeSecondsRoundedUp(t *testing.T) {
 	}
 }
 
-// An answer that is half sent can't become a problem: the connection is cut, so
-// that the client does not take the half for the whole.
-func TestAnAnswerThatBreaksOffCutsTheConnection(t *testing.T) {
+// A response that is partly sent cannot become a problem: cutting the connection
+// keeps the client from taking the part for the whole.
+func TestAPartialResponseCutsTheConnection(t *testing.T) {
 	gin.SetMode(gin.TestMode)
 	e := gin.New()
 	e.Use(RequestID, Recover(zerolog.Nop()))
@@ -117,7 +116,7 @@ func TestAnAnswerThatBreaksOffCutsTheConnection(t *testing.T) {
 	}
 }
 
-func TestATraceIdIsThatOfTheW3C(t *testing.T) {
+func TestTraceIDsFollowTheW3CFormat(t *testing.T) {
 	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
 	for parent, want := range map[string]string{
 		"00-" + id + "-00f067aa0ba902b7-01": id, "": "", "00-" + id: "", "00-" + strings.ToUpper(id) + "-00f067aa0ba902b7-01": "",

@@ -14,15 +14,13 @@ import (
 	"pulse-control-plane/services/idempotency"
 )
 
-// Idempotency answers a POST that is sent again with the first answer, where
-// its caller sends an Idempotency-Key. It stands after authentication and after
-// the limit on bodies.
+// Idempotency repeats the first response to a POST that is sent again with the
+// same Idempotency-Key. It runs after authentication and the body limit.
 type Idempotency struct{ Service *idempotency.Store }
 
-// Once runs a request at most once for its Idempotency-Key; without one it
-// costs nothing. Kept are answers to what took place: 2xx and 409 (other than
-// concurrent_change, which asks to be tried again). What was refused before
-// anything happened, or failed, is not kept: sent again it runs again.
+// Once runs a request at most once per Idempotency-Key. It stores 2xx and 409
+// responses, except concurrent_change, which a client should retry. Other
+// responses are not stored: the same request runs again.
 func (i *Idempotency) Once(c *gin.Context) error {
 	values, given := c.Request.Header["Idempotency-Key"]
 	if !given {
@@ -34,7 +32,7 @@ func (i *Idempotency) Once(c *gin.Context) error {
 	body, err := io.ReadAll(c.Request.Body)
 	c.Request.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{err}))
 	if err != nil {
-		return nil // the handler reads as far, and says what is wrong
+		return nil // the handler reads as far and reports the error
 	}
 	p, _ := principalOf(c)
 	attempt, first, err := i.Service.Begin(c.Request.Context(), p, idempotency.Request{
@@ -52,23 +50,23 @@ func (i *Idempotency) Once(c *gin.Context) error {
 	return i.run(c, attempt)
 }
 
-// run runs the rest of the chain and keeps its answer before it is sent.
+// run runs the rest of the chain and stores its response before it is sent.
 func (i *Idempotency) run(c *gin.Context, attempt *idempotency.Attempt) error {
 	ctx := context.WithoutCancel(c.Request.Context())
 	held := &heldWriter{ResponseWriter: c.Writer, status: http.StatusOK}
 	finished := false
 	defer func() {
 		c.Writer = held.ResponseWriter
-		if !finished { // it panicked: whoever recovers answers
-			_ = attempt.Release(ctx) // otherwise its lease runs out
+		if !finished { // a panic: Recover responds
+			_ = attempt.Release(ctx) // if this fails, the lease expires
 		}
 	}()
 	c.Writer = held
 	c.Next()
 	finished = true
 	if kept(held.status, c.Errors.Last()) {
-		// An answer that can't be kept is still the answer: the lease then runs
-		// out as if this process had died here.
+		// A response that cannot be stored is still sent: the lease expires as if
+		// the process had died here.
 		_ = attempt.Complete(ctx, idempotency.Answer{
 			Status: held.status, ContentType: held.Header().Get("Content-Type"), Body: held.body.Bytes(),
 		})
@@ -78,7 +76,7 @@ func (i *Idempotency) run(c *gin.Context, attempt *idempotency.Attempt) error {
 	return held.send()
 }
 
-// kept tells which answers are the answer to the same request for a day.
+// kept tells which responses are stored.
 func kept(status int, last *gin.Error) bool {
 	switch {
 	case status >= 200 && status < 300:
@@ -89,7 +87,7 @@ func kept(status int, last *gin.Error) bool {
 	return false
 }
 
-// heldWriter holds an answer back.
+// heldWriter buffers a response.
 type heldWriter struct {
 	gin.ResponseWriter
 	status int
@@ -114,7 +112,7 @@ func (w *heldWriter) WriteString(s string) (int, error) {
 	return w.body.WriteString(s)
 }
 
-// send lets the answer go. A client that has hung up is no error of ours.
+// send sends the response. A closed connection is not our error.
 func (w *heldWriter) send() error {
 	w.ResponseWriter.WriteHeader(w.status)
 	w.ResponseWriter.WriteHeaderNow()
@@ -122,7 +120,7 @@ func (w *heldWriter) send() error {
 	return nil
 }
 
-// failing gives an error, or the end.
+// failing is a reader that returns an error, or io.EOF.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) {

@@ -7,9 +7,9 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// Inflight counts the requests under way, so that a process that was told to
-// stop can go on listening, and say that it is not ready, until they are done.
-// Its zero value is ready to use.
+// Inflight counts running requests, so that a process that shuts down can keep
+// listening, and report that it is not ready, until they end. Its zero value is
+// ready to use.
 type Inflight struct {
 	mu       sync.Mutex
 	draining bool
@@ -17,8 +17,8 @@ type Inflight struct {
 	done     chan struct{}
 }
 
-// Count counts a request while it is handled. One that comes after Drain is
-// served and not waited for.
+// Count counts a request while it is handled. A request that arrives after Drain
+// is served and not waited for.
 func (f *Inflight) Count(c *gin.Context) {
 	f.mu.Lock()
 	counted := !f.draining
@@ -41,8 +41,8 @@ func (f *Inflight) leave() {
 	}
 }
 
-// Drain waits until the requests under way are done, at most for so long. It
-// is called once.
+// Drain waits until the running requests end, at most for the given time. Call
+// it once.
 func (f *Inflight) Drain(most time.Duration) {
 	f.mu.Lock()
 	f.draining, f.done = true, make(chan struct{})

@@ -21,15 +21,15 @@ type Metrics struct {
 	now      func() time.Time
 }
 
-// NewMetrics makes a registry with the process's own metrics and ours. token,
-// when set, is what /metrics asks for as a Bearer credential.
+// NewMetrics makes a registry with the metrics of the process and of requests.
+// token, if set, is the Bearer credential /metrics requires.
 func NewMetrics(version string, token secret.Value, now func() time.Time) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "pulse_http_request_duration_seconds",
-			Help: "Time to answer a request, by route, method and status.",
-			// From a warm token exchange to a request that runs into its deadline.
+			Help: "Time to respond to a request, by route, method and status.",
+			// From a cached token request to one that reaches its deadline.
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15},
 		}, []string{"route", "method", "status"}),
 		token: token,
@@ -44,14 +44,14 @@ func NewMetrics(version string, token secret.Value, now func() time.Time) *Metri
 	return m
 }
 
-// Registry is where other parts register what they measure.
+// Registry takes the metrics of other parts.
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
-// unmatched stands for every path that is no route, so that a scanner does not
+// unmatched is the route label of all unknown paths, so that a scanner cannot
 // fill the registry.
 const unmatched = "unmatched"
 
-// Observe times a request under its route.
+// Observe measures the time of a request by route.
 func (m *Metrics) Observe(c *gin.Context) {
 	start := m.now()
 	c.Next()
@@ -63,7 +63,7 @@ func (m *Metrics) Observe(c *gin.Context) {
 		Observe(m.now().Sub(start).Seconds())
 }
 
-// method keeps made-up methods out of the labels.
+// method replaces unknown methods, which would otherwise fill the labels.
 func method(name string) string {
 	switch name {
 	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
@@ -72,7 +72,7 @@ func method(name string) string {
 	return "other"
 }
 
-// Serve answers /metrics.
+// Serve responds to /metrics.
 func (m *Metrics) Serve(c *gin.Context) error {
 	if !m.token.IsZero() {
 		scheme, credential, _ := strings.Cut(c.GetHeader("Authorization"), " ")

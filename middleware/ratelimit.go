@@ -12,17 +12,17 @@ import (
 	"pulse-control-plane/utils/ratelimit"
 )
 
-// Limiter counts one request under a key, unless it is refused. ctx bounds the
-// question where the count is kept elsewhere.
+// Limiter counts one request under a key, or refuses it. ctx bounds the call
+// where counts are kept in another process.
 type Limiter interface {
 	Allow(ctx context.Context, key string, limit ratelimit.PerMinute) ratelimit.Decision
 }
 
-// RateLimits counts requests: by IP where nobody is authenticated, by the
-// caller's own bucket otherwise.
+// RateLimits counts requests: by IP for anonymous callers, by the caller's own
+// bucket otherwise.
 type RateLimits struct {
 	Limiter Limiter
-	// IPPerMinute is what one address may do without a credential; 0: no limit.
+	// IPPerMinute is the limit of one address without a credential; 0: none.
 	IPPerMinute int
 	Now         func() time.Time
 }
@@ -44,7 +44,7 @@ func (l *RateLimits) byCaller(c *gin.Context, p *models.Principal) error {
 	}
 }
 
-// count takes one from a bucket and says so in the headers of
+// count takes one request from a bucket and sets the headers of
 // draft-ietf-httpapi-ratelimit-headers (RateLimit-Policy, RateLimit) and the
 // older X-RateLimit-* (Reset in Unix seconds).
 func (l *RateLimits) count(c *gin.Context, policy, key string, perMinute int) error {

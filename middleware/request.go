@@ -16,16 +16,16 @@ import (
 	"pulse-control-plane/utils/ids"
 )
 
-// requestIDHeader of the answer is also where the id is read from again: a
+// requestIDHeader of the response also carries the id to later middleware: a
 // value in gin's context would cost each request a map.
 const requestIDHeader = "X-Request-Id"
 
-// maxRequestID bounds an id a client brings.
+// maxRequestID is the longest id a client may send.
 const maxRequestID = 128
 
-// RequestID takes X-Request-Id if it is well-formed (1 to 128 of A–Z a–z 0–9
-// . _ - : =) and does not look like a credential, or makes one, and returns it
-// always.
+// RequestID accepts X-Request-Id if it is well-formed (1 to 128 of A–Z a–z 0–9
+// . _ - : =) and does not look like a credential, makes one otherwise, and always
+// returns it.
 func RequestID(c *gin.Context) {
 	id := c.GetHeader(requestIDHeader)
 	if !wellFormedRequestID(id) || holdsCredential(id) {
@@ -49,9 +49,8 @@ func wellFormedRequestID(id string) bool {
 	return true
 }
 
-// holdsCredential tells what a client may have put into X-Request-Id by
-// mistake and must not stand in a log: a key or secret, a refresh token, a JWT
-// (whose first characters are those of {" in base64).
+// holdsCredential tells whether text must not be logged because it may hold a
+// key or secret, a refresh token or a JWT (which begins with {" in base64).
 func holdsCredential(id string) bool {
 	return strings.Contains(id, "pulse_") || strings.Contains(id, models.SessionPrefix) || strings.Contains(id, "eyJ")
 }
@@ -59,9 +58,8 @@ func holdsCredential(id string) bool {
 // RequestIDOf gives the id of the request.
 func RequestIDOf(c *gin.Context) string { return c.Writer.Header().Get(requestIDHeader) }
 
-// Log writes one line for each request when it is done: level by status, with
-// request id, principal, project and latency; the query is left out because
-// it may hold what is not for a log.
+// Log writes one line per request: level by status, with request id, principal,
+// project and latency. The query is left out because it may hold private data.
 func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := now()
@@ -108,8 +106,8 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 	}
 }
 
-// loggedPath is the request's path, or its route where a client has put a
-// credential into it, such as a key where a key's id belongs.
+// loggedPath is the request's path, or its route if the path holds a credential,
+// such as a key in place of a key's id.
 func loggedPath(c *gin.Context) string {
 	if path := c.Request.URL.Path; !holdsCredential(path) {
 		return path
@@ -121,7 +119,7 @@ func loggedPath(c *gin.Context) string {
 }
 
 // traceID gives the trace id of a W3C traceparent ("00-<32 hex>-<16 hex>-<2
-// hex>"), or "" if it is not one.
+// hex>"), or "" for anything else.
 func traceID(parent string) string {
 	const length = 2 + 1 + 32 + 1 + 16 + 1 + 2
 	if len(parent) != length || parent[2] != '-' || parent[35] != '-' || parent[52] != '-' {
@@ -142,8 +140,7 @@ func traceID(parent string) string {
 	return id
 }
 
-// Recover turns a panic into a 500 without details; the stack goes to the
-// request's log line.
+// Recover turns a panic into a 500 without details and logs the stack.
 func Recover(log zerolog.Logger) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		defer func() {
@@ -160,7 +157,7 @@ func Recover(log zerolog.Logger) gin.HandlerFunc {
 	}
 }
 
-// Timeout gives each request a deadline; what runs out answers 503.
+// Timeout gives each request a deadline. A request that exceeds it gets 503.
 func Timeout(d time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		ctx, cancel := context.WithTimeout(c.Request.Context(), d)
@@ -170,8 +167,8 @@ func Timeout(d time.Duration) gin.HandlerFunc {
 	}
 }
 
-// BodyLimit bounds the request's body to limit bytes. One that announces more
-// is refused before it is read.
+// BodyLimit bounds the request's body to limit bytes. A larger Content-Length is
+// refused before the body is read.
 func BodyLimit(limit int64) Func {
 	return func(c *gin.Context) error {
 		if c.Request.ContentLength > limit {
@@ -184,7 +181,7 @@ func BodyLimit(limit int64) Func {
 	}
 }
 
-// TooLarge refuses a body of more than limit bytes.
+// TooLarge is the error of a body of more than limit bytes.
 func TooLarge(limit int64) *models.Error {
-	return models.NewError(models.KindTooLarge, "body_too_large", fmt.Sprintf("The body may have at most %d bytes.", limit))
+	return models.NewError(models.KindTooLarge, "body_too_large", fmt.Sprintf("The body must be at most %d bytes.", limit))
 }

@@ -8,11 +8,11 @@ import (
 	"github.com/rs/cors"
 )
 
-// SecurityHeaders sets what an API that is no page wants of a browser. strict
-// adds Strict-Transport-Security, for an installation that is behind TLS.
-// Pages of our own (/docs) replace the content policy.
+// SecurityHeaders sets the headers of an API that serves no pages. strict adds
+// Strict-Transport-Security, for an installation behind TLS. /docs replaces the
+// content policy.
 func SecurityHeaders(strict bool) gin.HandlerFunc {
-	// Shared slices: the values never change, so no request allocates them.
+	// Shared slices, so that requests do not allocate them.
 	type field struct {
 		name  string
 		value []string
@@ -35,8 +35,8 @@ func SecurityHeaders(strict bool) gin.HandlerFunc {
 	}
 }
 
-// CORS lets pages of these origins call the API. An origin "*" allows every
-// page, but then none may send credentials. Without origins nothing is set.
+// CORS allows pages of these origins to call the API. "*" allows every page, but
+// without credentials. Without origins it sets nothing.
 func CORS(origins []string) gin.HandlerFunc {
 	if len(origins) == 0 {
 		return func(*gin.Context) {}

@@ -27,9 +27,9 @@ const (
 	KindInternal        Kind = "internal"
 )
 
-// FieldError is one wrong field of a request. Location is a path from the part
-// of the request it stands in: "body.ttl_seconds", "query.limit",
-// "path.id", "header.Idempotency-Key".
+// FieldError is one wrong field. Location is the path of its name as services
+// know it, such as "ttl_seconds" or "grants.hidden"; handlers prefix the part of
+// the request it came from.
 type FieldError struct {
 	Location string
 	Message  string
@@ -88,7 +88,7 @@ func HasCode(err error, code string) bool {
 // NotFound is the one answer to an id that is missing or another tenant's; it
 // is built afresh for each and says nothing that would tell the two apart.
 func NotFound() *Error {
-	return NewError(KindNotFound, "not_found", "There is nothing here by that name that you may see.")
+	return NewError(KindNotFound, "not_found", "Not found.")
 }
 
 // Invalid reports every wrong field of a request at once.

@@ -86,6 +86,16 @@ const (
 	ActionTokensValidate     Action = "tokens.validate"
 	ActionTokensRevoke       Action = "tokens.revoke"
 	ActionUsageRead          Action = "usage.read"
+	ActionRoomsRead          Action = "rooms.read"
+	ActionRoomsWrite         Action = "rooms.write"
+	ActionEgressRead         Action = "egress.read"
+	ActionEgressWrite        Action = "egress.write"
+	ActionIngressRead        Action = "ingress.read"
+	ActionIngressWrite       Action = "ingress.write"
+	ActionEventsRead         Action = "events.read"
+	ActionWebhooksRead       Action = "webhooks.read"
+	ActionWebhooksWrite      Action = "webhooks.write"
+	ActionOperations         Action = "operations"
 )
 
 // Actions lists every action, in the order the table of permissions is shown.
@@ -96,6 +106,8 @@ func Actions() []Action {
 		ActionMembersWrite, ActionOwnersWrite, ActionInvitationsRead, ActionInvitationsWrite, ActionAuditRead,
 		ActionProjectRead, ActionProjectCreate, ActionProjectUpdate, ActionProjectDelete, ActionLimitsChange,
 		ActionKeysRead, ActionKeysWrite, ActionTokensCreate, ActionTokensValidate, ActionTokensRevoke, ActionUsageRead,
+		ActionRoomsRead, ActionRoomsWrite, ActionEgressRead, ActionEgressWrite, ActionIngressRead, ActionIngressWrite,
+		ActionEventsRead, ActionWebhooksRead, ActionWebhooksWrite, ActionOperations,
 	}
 }
 
@@ -122,7 +134,7 @@ func RuleOf(a Action) Rule {
 		return Rule{Person: RoleAdmin, Operator: true}
 	case ActionOrganizationDelete:
 		return Rule{Person: RoleOwner, Operator: true}
-	case ActionPlanChange, ActionLimitsChange, ActionSuspensionChange:
+	case ActionPlanChange, ActionLimitsChange, ActionSuspensionChange, ActionOperations:
 		return Rule{Operator: true}
 	case ActionAccountRead, ActionAccountUpdate, ActionMembersLeave:
 		// One's own account and membership: the operator has neither.
@@ -149,6 +161,24 @@ func RuleOf(a Action) Rule {
 		return Rule{ServerKey: true, Scope: ScopeTokensCreate}
 	case ActionUsageRead:
 		return Rule{Person: RoleViewer, Operator: true, ServerKey: true, Scope: ScopeUsageRead}
+	case ActionRoomsRead:
+		return Rule{Person: RoleViewer, Operator: true, ServerKey: true, Scope: ScopeRoomsRead}
+	case ActionRoomsWrite:
+		return Rule{Person: RoleDeveloper, Operator: true, ServerKey: true, Scope: ScopeRoomsWrite}
+	case ActionEgressRead:
+		return Rule{Person: RoleViewer, Operator: true, ServerKey: true, Scope: ScopeEgressWrite}
+	case ActionEgressWrite:
+		return Rule{Person: RoleDeveloper, Operator: true, ServerKey: true, Scope: ScopeEgressWrite}
+	case ActionIngressRead:
+		return Rule{Person: RoleViewer, Operator: true, ServerKey: true, Scope: ScopeIngressWrite}
+	case ActionIngressWrite:
+		return Rule{Person: RoleDeveloper, Operator: true, ServerKey: true, Scope: ScopeIngressWrite}
+	case ActionEventsRead:
+		return Rule{Person: RoleViewer, Operator: true, ServerKey: true, Scope: ScopeUsageRead}
+	case ActionWebhooksRead:
+		return Rule{Person: RoleDeveloper, Operator: true, ServerKey: true, Scope: ScopeWebhooksWrite}
+	case ActionWebhooksWrite:
+		return Rule{Person: RoleDeveloper, Operator: true, ServerKey: true, Scope: ScopeWebhooksWrite}
 	case ActionTokensValidate:
 		return Rule{ServerKey: true, ClientKey: true}
 	}

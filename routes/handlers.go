@@ -2,6 +2,7 @@ package routes
 
 import (
 	"pulse-control-plane/handlers"
+	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/middleware"
 	"pulse-control-plane/services"
 )
@@ -28,7 +29,7 @@ type Handlers struct {
 
 // HandlersOf builds the handlers over the services.
 func HandlersOf(s *services.Services, health *handlers.Health, metrics *middleware.Metrics) Handlers {
-	requests := handlers.NewRequests()
+	requests := request.NewReader()
 	return Handlers{
 		Health:        health,
 		Auth:          handlers.NewAuth(requests, s.LoginSessions),

@@ -189,7 +189,7 @@ func bounds(ada tenant) []bound {
 		{field: "client_tokens.enabled", fits: []any{true, false}, over: []any{0, "true"}},
 		{field: "client_tokens.max_ttl_seconds", fits: []any{30, 86400}, over: []any{29, 86401, 0, 1.5, "60"}},
 		{field: "client_tokens.allowed_origins", fits: []any{[]any{}, repeat(100, "https://a.example")}, over: []any{repeat(101, "https://a.example"), "https://a.example"}},
-		{field: "client_tokens.allowed_origins", fits: []any{[]any{"https://" + x(247)}, []any{"http://localhost:3000", "https://[::1]:8080"}}, inside: "[0]",
+		{field: "client_tokens.allowed_origins", fits: []any{[]any{"https://" + strings.Repeat(x(61)+".", 3) + x(61)}, []any{"http://localhost:3000", "https://[::1]:8080"}}, inside: "[0]",
 			over: []any{[]any{"https://" + x(248)}, []any{"https://a.example/"}, []any{"https://a.example/x"}, []any{"ftp://a.example"},
 				[]any{"a.example"}, []any{"*"}, []any{"null"}, []any{""}, []any{"https://"}, []any{"https://u:p@a.example"}, []any{"https://a.example?q"}, []any{1}},
 			unsaid: []any{[]any{"https://a b"}, []any{"https://a\n"}}},
@@ -294,11 +294,11 @@ func TestQueriesAreHeldToTheirLimits(t *testing.T) {
 	s.tenant("ada")
 	long := strings.Repeat("ü", 128)
 	for _, path := range []string{"/v1/organizations", "/v1/projects"} {
-		for _, query := range []string{"limit=1", "limit=100", "q=" + url.QueryEscape(long), "q=", "cursor=", "unknown=1"} {
+		for _, query := range []string{"limit=1", "limit=100", "q=" + url.QueryEscape(long), "q=", "cursor="} {
 			s.do(http.MethodGet, path+"?"+query, nil, asOperator()).want(http.StatusOK)
 		}
 		for query, place := range map[string]string{
-			"limit=0": "limit", "limit=101": "limit", "limit=-1": "limit", "limit=1.5": "limit", "limit=x": "limit", "limit=": "limit",
+			"limit=0": "limit", "limit=101": "limit", "limit=-1": "limit", "limit=1.5": "limit", "limit=x": "limit", "limit=": "limit", "unknown=1": "unknown",
 			"limit=99999999999999999999": "limit", "q=" + url.QueryEscape(long+"x"): "q", "q=%ff": "q", "q=%00": "q",
 			"cursor=x": "cursor", "cursor=" + strings.Repeat("x", 1025): "cursor", "cursor=%ff": "cursor",
 		} {

@@ -57,11 +57,12 @@ func New(h Handlers, o Options) (http.Handler, error) {
 		return nil, err
 	}
 
-	wrap := middleware.Wrap
+	guard, asked := middleware.Wrap, Parameters()
+	wrap := func(f middleware.Func) gin.HandlerFunc { return guard(asked.Around(f)) }
 	e.Use(o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
 		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins))
-	e.NoRoute(wrap(middleware.NotFound))
-	e.NoMethod(wrap(middleware.MethodNotAllowed))
+	e.NoRoute(guard(middleware.NotFound))
+	e.NoMethod(guard(middleware.MethodNotAllowed))
 
 	e.GET("/health", wrap(h.Health.Live))
 	e.GET("/health/ready", wrap(h.Health.Ready))
@@ -73,16 +74,16 @@ func New(h Handlers, o Options) (http.Handler, error) {
 
 	auth := o.Authentication
 	// Every POST that makes something can be sent again safely.
-	once := wrap(o.Idempotency.Once)
-	anybody := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(auth.Anonymous), wrap(middleware.BodyLimit(maxBody)))
+	once := guard(o.Idempotency.Once)
+	anybody := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Anonymous), guard(middleware.BodyLimit(maxBody)))
 	count := middleware.CountRequests(o.Requests)
-	v1 := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(auth.Identify), count)
-	export := e.Group("/v1", middleware.Timeout(exportTimeout), wrap(auth.Identify), count, wrap(middleware.AuthenticateAPISecret))
-	cluster := e.Group("/v1", middleware.Timeout(requestTimeout), wrap(middleware.BodyLimit(maxEventBody)))
-	limited := v1.Group("", wrap(middleware.BodyLimit(maxBody)))
-	person := limited.Group("", wrap(middleware.RequireOrganization))
-	server := limited.Group("", wrap(middleware.AuthenticateAPISecret))
-	project := v1.Group("", wrap(middleware.AuthenticateProject), wrap(middleware.BodyLimit(maxTokenBody)))
+	v1 := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Identify), count)
+	export := e.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
+	cluster := e.Group("/v1", middleware.Timeout(requestTimeout), guard(middleware.BodyLimit(maxEventBody)))
+	limited := v1.Group("", guard(middleware.BodyLimit(maxBody)))
+	person := limited.Group("", guard(middleware.RequireOrganization))
+	server := limited.Group("", guard(middleware.AuthenticateAPISecret))
+	project := v1.Group("", guard(middleware.AuthenticateProject), guard(middleware.BodyLimit(maxTokenBody)))
 
 	limited.GET("/status", wrap(h.Health.Status))
 
@@ -134,7 +135,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	project.POST("/tokens/validate", wrap(h.Tokens.Validate))
 	project.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
 
-	cluster.POST("/webhooks/livekit", wrap(auth.Signed(h.LiveKitEvents.Receive)))
+	cluster.POST("/webhooks/livekit", guard(auth.Signed(h.LiveKitEvents.Receive)))
 
 	server.GET("/usage", wrap(h.Usage.Get))
 	server.GET("/usage/sessions", wrap(h.Usage.Sessions))

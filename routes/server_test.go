@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
 	"pulse-control-plane/models"
@@ -135,8 +136,8 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 		c(&o)
 	}
 	s := &server{t: t, clock: &clock{now: time.Now().UTC().Truncate(time.Millisecond)}, setup: o}
-	embedded, err := database.OpenEmbedded(t.Context(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(),
-		database.EmbeddedOptions{Clock: s.clock.Now})
+	embedded, err := embedded.Open(t.Context(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(),
+		embedded.Options{Clock: s.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

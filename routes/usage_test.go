@@ -126,7 +126,7 @@ func TestUsageLeadsFromATotalToTheEventsThatProveIt(t *testing.T) {
 			sum := 0.0
 			for _, fact := range explained.Items {
 				sum += fact.Value
-				session := read[handlers.UsageSession](s.do(http.MethodGet, "/v1/usage/sessions/"+*fact.SessionID+at, nil, caller).want(http.StatusOK))
+				session := read[handlers.UsageSession](s.do(http.MethodGet, "/v1/usage/sessions/"+*fact.SessionID+"?project_id="+mine.project, nil, caller).want(http.StatusOK))
 				if !slices.Equal(session.EventIDs, fact.EventIDs) || len(fact.Events) != len(fact.EventIDs) || len(fact.Events) < 2 {
 					t.Errorf("%s is proved by %v, its fact by %v", session.ID, session.EventIDs, fact.Events)
 				}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/utils/apikey"
@@ -23,8 +24,8 @@ func (c *clock) Now() time.Time { return c.now }
 
 func openEngine(t testing.TB, c *clock) database.Engine {
 	t.Helper()
-	engine, err := database.OpenEmbedded(t.Context(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(),
-		database.EmbeddedOptions{Clock: c.Now})
+	engine, err := embedded.Open(t.Context(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(),
+		embedded.Options{Clock: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

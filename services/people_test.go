@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services"
 	"pulse-control-plane/services/auth"
@@ -54,8 +55,8 @@ func must[T any](t *testing.T) func(T, error) T { return testkit.Must[T](t) }
 func newPeople(t *testing.T) *people {
 	t.Helper()
 	p := &people{t: t, clock: testkit.NewClock(), bcryptCost: bcrypt.MinCost}
-	engine := must[*database.Embedded](t)(database.OpenEmbedded(t.Context(), filepath.Join(t.TempDir(), "pulse.db"),
-		database.Schema(), database.EmbeddedOptions{Clock: p.clock.Now}))
+	engine := must[*embedded.Engine](t)(embedded.Open(t.Context(), filepath.Join(t.TempDir(), "pulse.db"),
+		database.Schema(), embedded.Options{Clock: p.clock.Now}))
 	t.Cleanup(func() {
 		if err := engine.Close(context.Background()); err != nil {
 			t.Error(err)

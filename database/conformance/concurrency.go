@@ -7,7 +7,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"pulse-control-plane/database"
+	"pulse-control-plane/database/engine"
 	"pulse-control-plane/models"
 )
 
@@ -16,11 +16,11 @@ func concurrency() map[string]func(*testing.T, Open) {
 		"EightHundredIncrementsBy32WritersEndAs800": incrementsAddUp,
 		"AHundredJobsAreClaimedOnceEachBy16Workers": jobsAreClaimedOnce,
 		"SimultaneousUpsertsMakeOneDocument":        upsertsMakeOne,
-		"WhatWasAcknowledgedIsReadByEverybody":      readYourWrites,
+		"AcknowledgedWritesAreReadByEveryGoroutine": readYourWrites,
 	}
 }
 
-// together runs n calls at the same time and returns what each answered.
+// together runs n calls concurrently and returns their results.
 func together(n int, call func(n int) error) []error {
 	outcomes := make([]error, n)
 	begin := make(chan struct{})
@@ -43,7 +43,7 @@ func incrementsAddUp(t *testing.T, open Open) {
 		for range 25 {
 			var after thing
 			err := e.FindOneAndUpdate(t.Context(), things, byID("counter"),
-				single("$inc", single("number", int64(1))), database.FindAndUpdateOptions{}, &after)
+				single("$inc", single("number", int64(1))), engine.FindAndUpdateOptions{}, &after)
 			if err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ func jobsAreClaimedOnce(t *testing.T, open Open) {
 			var job thing
 			err := e.FindOneAndUpdate(t.Context(), things, single("done", false),
 				bson.D{{Key: "$set", Value: bson.D{{Key: "done", Value: true}, {Key: "owner.id", Value: fmt.Sprint(worker)}}}},
-				database.FindAndUpdateOptions{Sort: single("number", 1)}, &job)
+				engine.FindAndUpdateOptions{Sort: single("number", 1)}, &job)
 			if models.IsKind(err, models.KindNotFound) {
 				return nil
 			}
@@ -99,12 +99,12 @@ func jobsAreClaimedOnce(t *testing.T, open Open) {
 func upsertsMakeOne(t *testing.T, open Open) {
 	e := openThings(t, open)
 	for _, err := range together(32, func(int) error {
-		_, err := e.Update(t.Context(), things, byID("one"), single("$inc", single("number", int64(1))), database.UpdateOptions{Upsert: true})
+		_, err := e.Update(t.Context(), things, byID("one"), single("$inc", single("number", int64(1))), engine.UpdateOptions{Upsert: true})
 		return err
 	}) {
 		must(t, err)
 	}
-	equal(t, "documents", len(ids(t, e, database.Query{})), 1)
+	equal(t, "documents", len(ids(t, e, engine.Query{})), 1)
 	equal(t, "number", load(t, e, "one")["number"], any(int64(32)))
 }
 
@@ -117,7 +117,7 @@ func readYourWrites(t *testing.T, open Open) {
 				return err
 			}
 			var out thing
-			if err := e.FindOne(t.Context(), things, database.Query{Filter: byID(id)}, &out); err != nil {
+			if err := e.FindOne(t.Context(), things, engine.Query{Filter: byID(id)}, &out); err != nil {
 				return fmt.Errorf("reading %s, which was acknowledged: %w", id, err)
 			}
 		}

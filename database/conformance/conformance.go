@@ -7,27 +7,24 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"pulse-control-plane/database"
+	"pulse-control-plane/database/engine"
 	"pulse-control-plane/models"
 )
 
-// Open opens the store that belongs to t, brought to the schema (EnsureSchema
-// has been called, or is not needed before use). The first call for a t finds
-// an empty store; a later one, made after the engine before was closed, finds
-// what that one left. The suite closes the engines; what is left of the store
-// goes with t.Cleanup.
-type Open func(t *testing.T, schema []database.Collection) database.Engine
+// Open opens the store of t with a schema. The first call for a t returns an
+// empty store; a later call, after the previous engine was closed, returns the
+// same store. The suite closes the engines; t.Cleanup removes the store.
+type Open func(t *testing.T, schema []engine.Collection) engine.Engine
 
-// Skips are the cases an engine is excused from, each with the reason.
+// Skips are the cases that an engine cannot pass, each with the reason.
 type Skips map[string]string
 
-// patience bounds the wait for something an engine does in its own time. A
-// MongoDB server removes expired documents once a minute.
+// patience limits the wait for background work. MongoDB deletes expired
+// documents once a minute.
 const patience = 150 * time.Second
 
-// Run runs every case as a subtest of t. A skip that names no case fails, so
-// that none outlives its reason unnoticed.
-func Run(t *testing.T, open func(t *testing.T, schema []database.Collection) database.Engine, skips Skips) {
+// Run runs every case as a subtest of t. A skip of an unknown case fails.
+func Run(t *testing.T, open func(t *testing.T, schema []engine.Collection) engine.Engine, skips Skips) {
 	cases := map[string]func(*testing.T, Open){}
 	for _, group := range []map[string]func(*testing.T, Open){
 		documents(), updates(), uniqueness(), concurrency(), queries(), sums(), refusals(), lifecycle(), schemas(),
@@ -41,7 +38,7 @@ func Run(t *testing.T, open func(t *testing.T, schema []database.Collection) dat
 	}
 	for name := range skips {
 		if cases[name] == nil {
-			t.Errorf("skip of %s, which is no case", name)
+			t.Errorf("skip of the unknown case %s", name)
 		}
 	}
 	for name, run := range cases {
@@ -54,20 +51,20 @@ func Run(t *testing.T, open func(t *testing.T, schema []database.Collection) dat
 	}
 }
 
-// things is the collection most cases use: every kind, a dotted field, a
-// unique index, a partial one, one on two fields.
+// things is the collection of most cases: every kind, a dotted field, a unique,
+// a partial and a compound index.
 const things = "things"
 
-func thingsSchema() []database.Collection {
-	return []database.Collection{{
+func thingsSchema() []engine.Collection {
+	return []engine.Collection{{
 		Name: things,
-		Fields: []database.Field{
-			{Name: "name", Kind: database.String}, {Name: "email", Kind: database.String},
-			{Name: "slug", Kind: database.String}, {Name: "number", Kind: database.Int},
-			{Name: "ratio", Kind: database.Float}, {Name: "done", Kind: database.Bool},
-			{Name: "at", Kind: database.Time}, {Name: "owner.id", Kind: database.String},
+		Fields: []engine.Field{
+			{Name: "name", Kind: engine.String}, {Name: "email", Kind: engine.String},
+			{Name: "slug", Kind: engine.String}, {Name: "number", Kind: engine.Int},
+			{Name: "ratio", Kind: engine.Float}, {Name: "done", Kind: engine.Bool},
+			{Name: "at", Kind: engine.Time}, {Name: "owner.id", Kind: engine.String},
 		},
-		Indexes: []database.Index{
+		Indexes: []engine.Index{
 			{Keys: []string{"email"}, Unique: true, Partial: true, ConflictCode: "email_taken"},
 			{Keys: []string{"owner.id", "slug"}, Unique: true, Partial: true},
 			{Keys: []string{"name"}},
@@ -78,7 +75,7 @@ func thingsSchema() []database.Collection {
 	}}
 }
 
-// thing is a document of things. Name is the only field that is always there.
+// thing is a document of things. Only Name is always present.
 type thing struct {
 	ID     string     `bson:"_id"`
 	Name   string     `bson:"name"`
@@ -100,7 +97,7 @@ type owner struct {
 func to[T any](v T) *T { return &v }
 
 // opened opens the store with the schema and closes the engine with the test.
-func opened(t *testing.T, open Open, schema []database.Collection) database.Engine {
+func opened(t *testing.T, open Open, schema []engine.Collection) engine.Engine {
 	t.Helper()
 	e := open(t, schema)
 	t.Cleanup(func() {
@@ -116,8 +113,8 @@ func opened(t *testing.T, open Open, schema []database.Collection) database.Engi
 	return e
 }
 
-// openThings opens a store with some things in it.
-func openThings(t *testing.T, open Open, stored ...any) database.Engine {
+// openThings opens a store with documents in it.
+func openThings(t *testing.T, open Open, stored ...any) engine.Engine {
 	t.Helper()
 	e := opened(t, open, thingsSchema())
 	for _, doc := range stored {
@@ -133,7 +130,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// mustBe demands an error of a kind.
+// mustBe requires an error of a kind.
 func mustBe(t *testing.T, err error, kind models.Kind) {
 	t.Helper()
 	if !models.IsKind(err, kind) {
@@ -169,7 +166,7 @@ func byID(id string) bson.D { return single("_id", id) }
 func single(key string, value any) bson.D { return bson.D{{Key: key, Value: value}} }
 
 // ids returns the ids that match, in the order of q.
-func ids(t *testing.T, e database.Engine, q database.Query) []string {
+func ids(t *testing.T, e engine.Engine, q engine.Query) []string {
 	t.Helper()
 	found := []string{}
 	if q.Limit == 0 {
@@ -183,9 +180,9 @@ func ids(t *testing.T, e database.Engine, q database.Query) []string {
 }
 
 // load reads one thing by its id.
-func load(t *testing.T, e database.Engine, id string) bson.M {
+func load(t *testing.T, e engine.Engine, id string) bson.M {
 	t.Helper()
 	var out bson.M
-	must(t, e.FindOne(t.Context(), things, database.Query{Filter: byID(id)}, &out))
+	must(t, e.FindOne(t.Context(), things, engine.Query{Filter: byID(id)}, &out))
 	return out
 }

@@ -6,7 +6,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"pulse-control-plane/database"
+	"pulse-control-plane/database/engine"
 )
 
 func cursorByID(t *testing.T, open Open) {
@@ -14,7 +14,7 @@ func cursorByID(t *testing.T, open Open) {
 	insertNumbered(t, e, 1050)
 	var visited []string
 	for last := "\U0010FFFF"; ; {
-		page := ids(t, e, database.Query{
+		page := ids(t, e, engine.Query{
 			Filter: bson.D{{Key: "number", Value: single("$gte", 0)}, {Key: "_id", Value: single("$lt", last)}},
 			Sort:   single("_id", -1), Limit: 100,
 		})
@@ -46,7 +46,7 @@ func cursorByField(t *testing.T, open Open) {
 	for pages := 0; pages < 20; pages++ {
 		var last thing
 		count := 0
-		must(t, e.Find(t.Context(), things, database.Query{
+		must(t, e.Find(t.Context(), things, engine.Query{
 			Filter: filter, Sort: bson.D{{Key: "number", Value: -1}, {Key: "_id", Value: -1}}, Limit: 90,
 		}, func(raw bson.Raw) error {
 			last = thing{}

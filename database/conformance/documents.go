@@ -8,26 +8,26 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"pulse-control-plane/database"
+	"pulse-control-plane/database/engine"
 	"pulse-control-plane/models"
 )
 
 func documents() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
-		"AnInsertedDocumentIsFoundAsItWas":                 foundAsItWas,
-		"AMissingDocumentIsNotFound":                       missingIsNotFound,
-		"ADocumentWithoutAnIDIsRefused":                    idIsDemanded,
-		"AFieldOfAnotherKindThanDeclaredIsRefused":         kindIsDemanded,
-		"AFieldOfADeclaredKindMayNotBeNull":                nullIsRefusedInDocuments,
-		"ADeleteWithLimitOneRemovesOne":                    deleteOne,
-		"ADeleteWithoutLimitRemovesEveryMatch":             deleteAll,
-		"ADeleteThatMatchesNothingIsNoError":               deleteNone,
-		"ACountStopsAtItsLimit":                            countLimited,
-		"TimesKeepTheirMillisecondAndAreUTC":               timesKeepMilliseconds,
-		"ADocumentOfAMebibyteIsKept":                       largeDocument,
-		"AStringMayHoldZeroBytesAndEveryCharacter":         oddStrings,
-		"InsertManyOfNothingIsNoError":                     insertNothing,
-		"AnInsertManyWithADocumentThatIsRefusedStoresNone": insertManyIsChecked,
+		"AnInsertedDocumentIsReadUnchanged":        foundAsItWas,
+		"AMissingDocumentIsNotFound":               missingIsNotFound,
+		"ADocumentWithoutAnIDIsRefused":            idIsDemanded,
+		"AFieldOfAnUndeclaredKindIsRefused":        kindIsDemanded,
+		"ADeclaredFieldMayNotBeNull":               nullIsRefusedInDocuments,
+		"ADeleteWithLimitOneRemovesOne":            deleteOne,
+		"ADeleteWithoutLimitRemovesEveryMatch":     deleteAll,
+		"ADeleteThatMatchesNothingIsNoError":       deleteNone,
+		"ACountStopsAtItsLimit":                    countLimited,
+		"TimesKeepMillisecondsAndAreUTC":           timesKeepMilliseconds,
+		"ADocumentOfOneMebibyteIsStored":           largeDocument,
+		"AStringMayHoldZeroBytesAndEveryCharacter": oddStrings,
+		"InsertManyOfNothingIsNoError":             insertNothing,
+		"InsertManyWithARefusedDocumentStoresNone": insertManyIsChecked,
 	}
 }
 
@@ -44,7 +44,7 @@ func foundAsItWas(t *testing.T, open Open) {
 		single("ratio", 0.1), single("done", false), single("at", at), single("owner.id", "o"),
 	} {
 		var got thing
-		must(t, e.FindOne(t.Context(), things, database.Query{Filter: filter}, &got))
+		must(t, e.FindOne(t.Context(), things, engine.Query{Filter: filter}, &got))
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("by %v found %+v; want %+v", filter, got, want)
 		}
@@ -54,10 +54,10 @@ func foundAsItWas(t *testing.T, open Open) {
 func missingIsNotFound(t *testing.T, open Open) {
 	e := openThings(t, open)
 	var out thing
-	mustBe(t, e.FindOne(t.Context(), things, database.Query{Filter: byID("none")}, &out), models.KindNotFound)
+	mustBe(t, e.FindOne(t.Context(), things, engine.Query{Filter: byID("none")}, &out), models.KindNotFound)
 	set := bson.D{{Key: "$set", Value: bson.D{{Key: "name", Value: "x"}}}}
-	mustBe(t, e.FindOneAndUpdate(t.Context(), things, byID("none"), set, database.FindAndUpdateOptions{}, &out), models.KindNotFound)
-	equal(t, "number of matches", len(ids(t, e, database.Query{})), 0)
+	mustBe(t, e.FindOneAndUpdate(t.Context(), things, byID("none"), set, engine.FindAndUpdateOptions{}, &out), models.KindNotFound)
+	equal(t, "number of matches", len(ids(t, e, engine.Query{})), 0)
 }
 
 func idIsDemanded(t *testing.T, open Open) {
@@ -83,10 +83,10 @@ func kindIsDemanded(t *testing.T, open Open) {
 	} {
 		mustBe(t, e.Insert(t.Context(), things, bson.D{{Key: "_id", Value: "new"}, {Key: field, Value: value}}), models.KindInternal)
 		set := bson.D{{Key: "$set", Value: bson.D{{Key: field, Value: value}}}}
-		_, err := e.Update(t.Context(), things, byID("there"), set, database.UpdateOptions{})
+		_, err := e.Update(t.Context(), things, byID("there"), set, engine.UpdateOptions{})
 		mustBe(t, err, models.KindInternal)
 	}
-	equal(t, "things", strings.Join(ids(t, e, database.Query{}), " "), "there")
+	equal(t, "things", strings.Join(ids(t, e, engine.Query{}), " "), "there")
 	equal(t, "name", load(t, e, "there")["name"], any("there"))
 }
 
@@ -94,9 +94,9 @@ func nullIsRefusedInDocuments(t *testing.T, open Open) {
 	e := openThings(t, open, thing{ID: "there", Name: "there"})
 	mustBe(t, e.Insert(t.Context(), things, bson.D{{Key: "_id", Value: "new"}, {Key: "email", Value: nil}}), models.KindInternal)
 	set := bson.D{{Key: "$set", Value: bson.D{{Key: "email", Value: nil}}}}
-	_, err := e.Update(t.Context(), things, byID("there"), set, database.UpdateOptions{})
+	_, err := e.Update(t.Context(), things, byID("there"), set, engine.UpdateOptions{})
 	mustBe(t, err, models.KindInternal)
-	// Where nobody asks for the field, null is a value like others.
+	// In an undeclared field null is an ordinary value.
 	must(t, e.Insert(t.Context(), things, bson.D{{Key: "_id", Value: "free"}, {Key: "undeclared", Value: nil}}))
 }
 
@@ -105,8 +105,8 @@ func deleteOne(t *testing.T, open Open) {
 	deleted, err := e.Delete(t.Context(), things, single("name", "x"), 1)
 	must(t, err)
 	equal(t, "deleted", deleted, 1)
-	equal(t, "left", len(ids(t, e, database.Query{})), 2)
-	equal(t, "left of the others", len(ids(t, e, database.Query{Filter: single("name", "y")})), 1)
+	equal(t, "left", len(ids(t, e, engine.Query{})), 2)
+	equal(t, "left of the others", len(ids(t, e, engine.Query{Filter: single("name", "y")})), 1)
 }
 
 func deleteAll(t *testing.T, open Open) {
@@ -115,7 +115,7 @@ func deleteAll(t *testing.T, open Open) {
 	deleted, err := e.Delete(t.Context(), things, single("number", single("$gte", 0)), 0)
 	must(t, err)
 	equal(t, "deleted", deleted, 1200)
-	equal(t, "left", strings.Join(ids(t, e, database.Query{}), " "), "kept")
+	equal(t, "left", strings.Join(ids(t, e, engine.Query{}), " "), "kept")
 }
 
 func deleteNone(t *testing.T, open Open) {
@@ -123,7 +123,7 @@ func deleteNone(t *testing.T, open Open) {
 	deleted, err := e.Delete(t.Context(), things, byID("other"), 0)
 	must(t, err)
 	equal(t, "deleted", deleted, 0)
-	equal(t, "left", len(ids(t, e, database.Query{})), 1)
+	equal(t, "left", len(ids(t, e, engine.Query{})), 1)
 }
 
 func countLimited(t *testing.T, open Open) {
@@ -141,25 +141,25 @@ func timesKeepMilliseconds(t *testing.T, open Open) {
 	written := time.Date(2026, 1, 2, 3, 4, 5, 678_912_345, zone)
 	e := openThings(t, open, thing{ID: "a", Name: "x", At: &written}, thing{ID: "old", Name: "x", At: to(time.UnixMilli(-1500))})
 	var got thing
-	must(t, e.FindOne(t.Context(), things, database.Query{Filter: byID("a")}, &got))
+	must(t, e.FindOne(t.Context(), things, engine.Query{Filter: byID("a")}, &got))
 	want := time.Date(2026, 1, 2, 0, 4, 5, 678_000_000, time.UTC)
 	if !got.At.Equal(want) || got.At.UTC().Format(time.RFC3339Nano) != want.Format(time.RFC3339Nano) {
 		t.Errorf("time is %s; want %s", got.At, want)
 	}
-	// What is filtered by is cut to milliseconds in the same way.
-	equal(t, "found by the time as written", len(ids(t, e, database.Query{Filter: single("at", written)})), 1)
-	equal(t, "found after the millisecond", len(ids(t, e, database.Query{Filter: single("at", single("$gt", want))})), 0)
-	equal(t, "found before 1970", len(ids(t, e, database.Query{Filter: single("at", single("$lt", time.Unix(0, 0)))})), 1)
+	// Times in filters are truncated to milliseconds too.
+	equal(t, "found by the time as written", len(ids(t, e, engine.Query{Filter: single("at", written)})), 1)
+	equal(t, "found after the millisecond", len(ids(t, e, engine.Query{Filter: single("at", single("$gt", want))})), 0)
+	equal(t, "found before 1970", len(ids(t, e, engine.Query{Filter: single("at", single("$lt", time.Unix(0, 0)))})), 1)
 }
 
 func largeDocument(t *testing.T, open Open) {
 	e := openThings(t, open)
 	note := strings.Repeat("0123456789abcdef", 1<<16)
 	must(t, e.Insert(t.Context(), things, thing{ID: "large", Name: "x", Notes: []string{note}}))
-	_, err := e.Update(t.Context(), things, byID("large"), bson.D{{Key: "$set", Value: bson.D{{Key: "name", Value: "y"}}}}, database.UpdateOptions{})
+	_, err := e.Update(t.Context(), things, byID("large"), bson.D{{Key: "$set", Value: bson.D{{Key: "name", Value: "y"}}}}, engine.UpdateOptions{})
 	must(t, err)
 	var got thing
-	must(t, e.FindOne(t.Context(), things, database.Query{Filter: single("name", "y")}, &got))
+	must(t, e.FindOne(t.Context(), things, engine.Query{Filter: single("name", "y")}, &got))
 	if len(got.Notes) != 1 || got.Notes[0] != note {
 		t.Errorf("the note of a mebibyte came back changed")
 	}
@@ -172,7 +172,7 @@ func oddStrings(t *testing.T, open Open) {
 		must(t, e.Insert(t.Context(), things, thing{ID: string(rune('a' + i)), Name: s}))
 	}
 	for i, s := range odd {
-		found := ids(t, e, database.Query{Filter: single("name", s)})
+		found := ids(t, e, engine.Query{Filter: single("name", s)})
 		if len(found) != 1 || found[0] != string(rune('a'+i)) {
 			t.Errorf("by name %q found %v; want %c alone", s, found, 'a'+i)
 		}
@@ -193,16 +193,15 @@ func insertManyIsChecked(t *testing.T, open Open) {
 		thing{ID: "a", Name: "right"}, bson.D{{Key: "_id", Value: "b"}, {Key: "name", Value: 5}},
 	})
 	mustBe(t, err, models.KindInternal)
-	equal(t, "stored", len(ids(t, e, database.Query{})), 0)
+	equal(t, "stored", len(ids(t, e, engine.Query{})), 0)
 }
 
-// insertNumbered stores count things named after their number, which is also
-// in their id so that ids sort by it.
-func insertNumbered(t *testing.T, e database.Engine, count int) {
+// insertNumbered stores count things with ascending numbers and ids.
+func insertNumbered(t *testing.T, e engine.Engine, count int) {
 	t.Helper()
-	for from := 0; from < count; from += database.MaxBatch {
+	for from := 0; from < count; from += engine.MaxBatch {
 		var batch []any
-		for n := from; n < min(count, from+database.MaxBatch); n++ {
+		for n := from; n < min(count, from+engine.MaxBatch); n++ {
 			batch = append(batch, numbered(n))
 		}
 		duplicates, err := e.InsertMany(t.Context(), things, batch)

@@ -7,34 +7,34 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"pulse-control-plane/database"
+	"pulse-control-plane/database/engine"
 	"pulse-control-plane/models"
 )
 
 func lifecycle() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
 		"AnEndedContextIsUnavailableAndChangesNothing": endedContext,
-		"AClosedEngineAnswersUnavailable":              closedEngine,
+		"AClosedEngineReturnsUnavailable":              closedEngine,
 		"AnOpenEngineAnswersPing":                      ping,
-		"ExpiredDocumentsAreRemovedAndOthersKept":      expiry,
+		"ExpiredDocumentsAreDeletedAndOthersKept":      expiry,
 		"RunEndsWithItsContext":                        runEnds,
 	}
 }
 
-// everyCall asks an engine everything with a context.
-func everyCall(ctx context.Context, e database.Engine) map[string]error {
+// everyCall calls every method of an engine with a context.
+func everyCall(ctx context.Context, e engine.Engine) map[string]error {
 	var out thing
 	calls := map[string]error{
 		"Insert":           e.Insert(ctx, things, thing{ID: "new"}),
-		"FindOne":          e.FindOne(ctx, things, database.Query{Filter: byID("a")}, &out),
-		"FindOne by name":  e.FindOne(ctx, things, database.Query{Filter: single("name", "x")}, &out),
-		"Find":             e.Find(ctx, things, database.Query{Limit: 5}, func(bson.Raw) error { return nil }),
-		"FindOneAndUpdate": e.FindOneAndUpdate(ctx, things, byID("a"), set("name", "y"), database.FindAndUpdateOptions{}, &out),
+		"FindOne":          e.FindOne(ctx, things, engine.Query{Filter: byID("a")}, &out),
+		"FindOne by name":  e.FindOne(ctx, things, engine.Query{Filter: single("name", "x")}, &out),
+		"Find":             e.Find(ctx, things, engine.Query{Limit: 5}, func(bson.Raw) error { return nil }),
+		"FindOneAndUpdate": e.FindOneAndUpdate(ctx, things, byID("a"), set("name", "y"), engine.FindAndUpdateOptions{}, &out),
 		"Ping":             e.Ping(ctx),
 	}
 	_, calls["InsertMany"] = e.InsertMany(ctx, things, []any{thing{ID: "new"}})
-	_, calls["Update"] = e.Update(ctx, things, byID("a"), set("name", "y"), database.UpdateOptions{})
-	_, calls["Update of many"] = e.Update(ctx, things, byID("a"), set("name", "y"), database.UpdateOptions{Many: true})
+	_, calls["Update"] = e.Update(ctx, things, byID("a"), set("name", "y"), engine.UpdateOptions{})
+	_, calls["Update of many"] = e.Update(ctx, things, byID("a"), set("name", "y"), engine.UpdateOptions{Many: true})
 	_, calls["Delete"] = e.Delete(ctx, things, byID("a"), 0)
 	_, calls["Count"] = e.Count(ctx, things, bson.D{}, 0)
 	_, calls["Sum"] = e.Sum(ctx, things, bson.D{}, "number", "name")
@@ -55,7 +55,7 @@ func endedContext(t *testing.T, open Open) {
 			}
 		}
 	}
-	equal(t, "stored", len(ids(t, e, database.Query{})), 1)
+	equal(t, "stored", len(ids(t, e, engine.Query{})), 1)
 	equal(t, "name", load(t, e, "a")["name"], any("x"))
 }
 
@@ -69,10 +69,10 @@ func closedEngine(t *testing.T, open Open) {
 		}
 	}
 	must(t, e.Close(t.Context()))
-	// Opened again it has what it had.
+	// After reopening the documents are still there.
 	again := opened(t, open, thingsSchema())
 	equal(t, "name", load(t, again, "a")["name"], any("x"))
-	equal(t, "stored", len(ids(t, again, database.Query{})), 1)
+	equal(t, "stored", len(ids(t, again, engine.Query{})), 1)
 }
 
 func ping(t *testing.T, open Open) {
@@ -84,10 +84,10 @@ func ping(t *testing.T, open Open) {
 
 func expiry(t *testing.T, open Open) {
 	at, hour := time.Duration(0), time.Hour
-	e := opened(t, open, []database.Collection{{
+	e := opened(t, open, []engine.Collection{{
 		Name:   things,
-		Fields: []database.Field{{Name: "until", Kind: database.Time}, {Name: "made", Kind: database.Time}},
-		Indexes: []database.Index{
+		Fields: []engine.Field{{Name: "until", Kind: engine.Time}, {Name: "made", Kind: engine.Time}},
+		Indexes: []engine.Index{
 			{Keys: []string{"until"}, ExpireAfter: &at},
 			{Keys: []string{"made"}, ExpireAfter: &hour},
 		},
@@ -106,9 +106,9 @@ func expiry(t *testing.T, open Open) {
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
 	eventually(t, "the expired are gone", func() bool {
-		return len(ids(t, e, database.Query{Filter: single("_id", single("$in", []string{"gone by its end", "gone by its age"}))})) == 0
+		return len(ids(t, e, engine.Query{Filter: single("_id", single("$in", []string{"gone by its end", "gone by its age"}))})) == 0
 	})
-	equal(t, "kept", len(ids(t, e, database.Query{})), 3)
+	equal(t, "kept", len(ids(t, e, engine.Query{})), 3)
 	cancel()
 	must(t, <-ended)
 }

@@ -10,22 +10,22 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"pulse-control-plane/database"
+	"pulse-control-plane/database/engine"
 )
 
 func queries() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
-		"AFilterMatchesWhatMongoDBDocuments":               filters,
-		"AListIsSortedBothWaysWithMissingValuesLowest":     sorts,
-		"AListIsSortedBySeveralFields":                     sortsBySeveral,
-		"ACursorByIDVisitsAThousandDocumentsOnceEach":      cursorByID,
-		"ACursorByFieldAndIDVisitsEveryDocumentOnce":       cursorByField,
-		"AListStopsAtItsLimit":                             listLimited,
-		"AFindOneTakesTheFirstInOrder":                     findOneOrdered,
-		"AFindStopsWithTheErrorOfItsCallback":              findStops,
-		"AFindMayAskTheEngineFromItsCallback":              findAsks,
-		"AListLongerThanAnyBufferIsReadToItsEnd":           longList,
-		"ATypedStringOrADriverTimeFiltersAsWhatItIsMadeOf": typedValues,
+		"AFilterMatchesWhatMongoDBDocuments":                   filters,
+		"AListIsSortedInBothDirectionsWithMissingValuesLowest": sorts,
+		"AListIsSortedBySeveralFields":                         sortsBySeveral,
+		"ACursorByIDVisitsAThousandDocumentsOnceEach":          cursorByID,
+		"ACursorByFieldAndIDVisitsEveryDocumentOnce":           cursorByField,
+		"AListStopsAtItsLimit":                                 listLimited,
+		"FindOneReturnsTheFirstInOrder":                        findOneOrdered,
+		"FindReturnsTheErrorOfItsCallback":                     findStops,
+		"TheCallbackOfFindMayQueryTheEngine":                   findAsks,
+		"AListLongerThanAnyBufferIsReadCompletely":             longList,
+		"ATypedStringOrADriverTimeFiltersByItsUnderlyingValue": typedValues,
 	}
 }
 
@@ -90,7 +90,7 @@ func filters(t *testing.T, open Open) {
 		{both(or(single("name", "a"), single("name", "b")), single("number", single("$gt", 1))), "3"},
 		{both(single("done", single("$ne", true)), single("$or", []bson.D{single("number", 1), single("number", 2)})), "1"},
 	} {
-		if got := strings.Join(ids(t, e, database.Query{Filter: c.filter, Sort: single("_id", 1)}), " "); got != c.want {
+		if got := strings.Join(ids(t, e, engine.Query{Filter: c.filter, Sort: single("_id", 1)}), " "); got != c.want {
 			t.Errorf("%v matches %q; want %q", c.filter, got, c.want)
 		}
 		count, err := e.Count(t.Context(), things, c.filter, 0)
@@ -109,15 +109,15 @@ func sorts(t *testing.T, open Open) {
 	for field, want := range map[string]string{
 		"number": "2 3 4 1", "ratio": "2 3 4 1", "name": "2 4 3 1", "_id": "1 2 3 4",
 	} {
-		ascending := ids(t, e, database.Query{Sort: single(field, 1)})
-		descending := ids(t, e, database.Query{Sort: single(field, -1)})
+		ascending := ids(t, e, engine.Query{Sort: single(field, 1)})
+		descending := ids(t, e, engine.Query{Sort: single(field, -1)})
 		equal(t, "ascending by "+field, strings.Join(ascending, " "), want)
 		slices.Reverse(descending)
 		equal(t, "descending by "+field+", reversed", strings.Join(descending, " "), want)
 	}
 	for field, want := range map[string]string{"done": "3 1", "at": "3 1"} {
 		there := single(field, single("$exists", true))
-		equal(t, "ascending by "+field, strings.Join(ids(t, e, database.Query{Filter: there, Sort: single(field, 1)}), " "), want)
+		equal(t, "ascending by "+field, strings.Join(ids(t, e, engine.Query{Filter: there, Sort: single(field, 1)}), " "), want)
 	}
 }
 
@@ -133,7 +133,7 @@ func sortsBySeveral(t *testing.T, open Open) {
 	} {
 		var before *thing
 		seen := 0
-		must(t, e.Find(t.Context(), things, database.Query{Sort: order, Limit: 1000}, func(raw bson.Raw) error {
+		must(t, e.Find(t.Context(), things, engine.Query{Sort: order, Limit: 1000}, func(raw bson.Raw) error {
 			var now thing
 			must(t, bson.Unmarshal(raw, &now))
 			if before != nil && compareBy(order, *before, now) >= 0 {
@@ -174,7 +174,7 @@ func listLimited(t *testing.T, open Open) {
 	e := openThings(t, open)
 	insertNumbered(t, e, 10)
 	for limit, want := range map[int64]int{1: 1, 3: 3, 10: 10, 11: 10} {
-		equal(t, "listed", len(ids(t, e, database.Query{Limit: limit})), want)
+		equal(t, "listed", len(ids(t, e, engine.Query{Limit: limit})), want)
 	}
 }
 
@@ -183,7 +183,7 @@ func findOneOrdered(t *testing.T, open Open) {
 	insertNumbered(t, e, 10)
 	for direction, want := range map[int]string{1: "n000003", -1: "n000009"} {
 		var got thing
-		must(t, e.FindOne(t.Context(), things, database.Query{
+		must(t, e.FindOne(t.Context(), things, engine.Query{
 			Filter: single("number", single("$gte", 3)), Sort: single("number", direction),
 		}, &got))
 		equal(t, "first", got.ID, want)
@@ -195,7 +195,7 @@ func findStops(t *testing.T, open Open) {
 	insertNumbered(t, e, 10)
 	enough := errors.New("enough")
 	calls := 0
-	err := e.Find(t.Context(), things, database.Query{Limit: 10}, func(bson.Raw) error {
+	err := e.Find(t.Context(), things, engine.Query{Limit: 10}, func(bson.Raw) error {
 		calls++
 		if calls == 3 {
 			return enough
@@ -212,12 +212,12 @@ func findAsks(t *testing.T, open Open) {
 	e := openThings(t, open)
 	insertNumbered(t, e, 50)
 	for _, err := range together(16, func(worker int) error {
-		return e.Find(t.Context(), things, database.Query{Filter: single("number", single("$lt", 50)), Limit: 50}, func(raw bson.Raw) error {
+		return e.Find(t.Context(), things, engine.Query{Filter: single("number", single("$lt", 50)), Limit: 50}, func(raw bson.Raw) error {
 			var again thing
-			if err := e.FindOne(t.Context(), things, database.Query{Filter: byID(raw.Lookup("_id").StringValue())}, &again); err != nil {
+			if err := e.FindOne(t.Context(), things, engine.Query{Filter: byID(raw.Lookup("_id").StringValue())}, &again); err != nil {
 				return err
 			}
-			_, err := e.Update(t.Context(), things, byID(again.ID), single("$max", single("ratio", float64(worker))), database.UpdateOptions{})
+			_, err := e.Update(t.Context(), things, byID(again.ID), single("$max", single("ratio", float64(worker))), engine.UpdateOptions{})
 			return err
 		})
 	}) {
@@ -235,7 +235,7 @@ func longList(t *testing.T, open Open) {
 		must(t, e.Insert(t.Context(), things, thing{ID: fmt.Sprintf("%02d", n), Notes: []string{note}}))
 	}
 	visited := 0
-	must(t, e.Find(t.Context(), things, database.Query{Sort: single("_id", 1), Limit: 29}, func(raw bson.Raw) error {
+	must(t, e.Find(t.Context(), things, engine.Query{Sort: single("_id", 1), Limit: 29}, func(raw bson.Raw) error {
 		var got thing
 		must(t, bson.Unmarshal(raw, &got))
 		equal(t, "id", got.ID, fmt.Sprintf("%02d", visited))
@@ -254,6 +254,6 @@ func typedValues(t *testing.T, open Open) {
 		single("name", name("x")), single("name", single("$in", []name{"x"})), single("done", flag(true)),
 		single("at", bson.NewDateTimeFromTime(time.UnixMilli(1234))),
 	} {
-		equal(t, fmt.Sprintf("matches of %v", filter), len(ids(t, e, database.Query{Filter: filter})), 1)
+		equal(t, fmt.Sprintf("matches of %v", filter), len(ids(t, e, engine.Query{Filter: filter})), 1)
 	}
 }

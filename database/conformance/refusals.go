@@ -7,30 +7,29 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"pulse-control-plane/database"
+	"pulse-control-plane/database/engine"
 	"pulse-control-plane/models"
 )
 
 func refusals() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
-		"AFilterOutsideOfTheContractIsRefused":         filtersRefused,
-		"ASortOutsideOfTheContractIsRefused":           sortsRefused,
-		"AnUpdateOutsideOfTheContractIsRefused":        updatesRefused,
-		"ASumOutsideOfTheContractIsRefused":            sumsRefused,
-		"AListWithoutALimitIsRefused":                  limitIsDemanded,
-		"ACollectionThatIsNotDeclaredIsRefused":        collectionIsDemanded,
-		"AChangeWithANilFilterIsRefused":               nilFilterIsRefused,
-		"AnUpsertWithoutAnIDIsRefused":                 upsertNeedsID,
-		"MoreDocumentsThanABatchMayHaveAreRefused":     batchIsBounded,
-		"ADeleteWithALimitOtherThanNoneOrOneIsRefused": deleteLimit,
+		"AFilterOutsideTheContractIsRefused":  filtersRefused,
+		"ASortOutsideTheContractIsRefused":    sortsRefused,
+		"AnUpdateOutsideTheContractIsRefused": updatesRefused,
+		"ASumOutsideTheContractIsRefused":     sumsRefused,
+		"AListWithoutALimitIsRefused":         limitIsDemanded,
+		"AnUndeclaredCollectionIsRefused":     collectionIsDemanded,
+		"AWriteWithANilFilterIsRefused":       nilFilterIsRefused,
+		"AnUpsertWithoutAnIDIsRefused":        upsertNeedsID,
+		"MoreDocumentsThanMaxBatchAreRefused": batchIsBounded,
+		"ADeleteWithALimitAboveOneIsRefused":  deleteLimit,
 	}
 }
 
-// filtersRefused: the filter is refused by everything that takes one, and
-// nothing is changed.
+// filtersRefused: every method with a filter refuses it, and nothing changes.
 func filtersRefused(t *testing.T, open Open) {
 	e := openThings(t, open, thing{ID: "a", Name: "x", Number: to(int64(1))})
-	many := make([]string, database.MaxBatch+1)
+	many := make([]string, engine.MaxBatch+1)
 	for what, filter := range map[string]bson.D{
 		"undeclared field":        single("undeclared", 1),
 		"parent of a field":       single("owner", bson.D{{Key: "id", Value: "o"}}),
@@ -65,12 +64,12 @@ func filtersRefused(t *testing.T, open Open) {
 	} {
 		var out thing
 		calls := map[string]error{
-			"FindOne": e.FindOne(t.Context(), things, database.Query{Filter: filter}, &out),
-			"Find":    e.Find(t.Context(), things, database.Query{Filter: filter, Limit: 1}, func(bson.Raw) error { return nil }),
+			"FindOne": e.FindOne(t.Context(), things, engine.Query{Filter: filter}, &out),
+			"Find":    e.Find(t.Context(), things, engine.Query{Filter: filter, Limit: 1}, func(bson.Raw) error { return nil }),
 			"FindOneAndUpdate": e.FindOneAndUpdate(t.Context(), things, filter, set("name", "y"),
-				database.FindAndUpdateOptions{}, &out),
+				engine.FindAndUpdateOptions{}, &out),
 		}
-		_, calls["Update"] = e.Update(t.Context(), things, filter, set("name", "y"), database.UpdateOptions{Many: true})
+		_, calls["Update"] = e.Update(t.Context(), things, filter, set("name", "y"), engine.UpdateOptions{Many: true})
 		_, calls["Delete"] = e.Delete(t.Context(), things, filter, 0)
 		_, calls["Count"] = e.Count(t.Context(), things, filter, 0)
 		_, calls["Sum"] = e.Sum(t.Context(), things, filter, "number")
@@ -90,9 +89,9 @@ func sortsRefused(t *testing.T, open Open) {
 		single("undeclared", 1), single("owner", 1), single("name", 0), single("name", 2), single("name", "asc"),
 		single("name", nil), single("name", 1.0), single("name", single("$meta", "textScore")), {{Key: "name", Value: 1}, {Key: "name", Value: -1}},
 	} {
-		mustBe(t, e.FindOne(t.Context(), things, database.Query{Sort: order}, &out), models.KindInternal)
-		mustBe(t, e.Find(t.Context(), things, database.Query{Sort: order, Limit: 1}, func(bson.Raw) error { return nil }), models.KindInternal)
-		mustBe(t, e.FindOneAndUpdate(t.Context(), things, byID("a"), set("name", "y"), database.FindAndUpdateOptions{Sort: order}, &out), models.KindInternal)
+		mustBe(t, e.FindOne(t.Context(), things, engine.Query{Sort: order}, &out), models.KindInternal)
+		mustBe(t, e.Find(t.Context(), things, engine.Query{Sort: order, Limit: 1}, func(bson.Raw) error { return nil }), models.KindInternal)
+		mustBe(t, e.FindOneAndUpdate(t.Context(), things, byID("a"), set("name", "y"), engine.FindAndUpdateOptions{Sort: order}, &out), models.KindInternal)
 	}
 }
 
@@ -126,12 +125,12 @@ func updatesRefused(t *testing.T, open Open) {
 		"a field twice":            {{Key: "$set", Value: single("free", 1)}, {Key: "$inc", Value: single("free", 1)}},
 		"a field and its parent":   {{Key: "$set", Value: single("free", bson.D{})}, {Key: "$inc", Value: single("free.x", 1)}},
 	} {
-		_, err := e.Update(t.Context(), things, byID("a"), update, database.UpdateOptions{})
+		_, err := e.Update(t.Context(), things, byID("a"), update, engine.UpdateOptions{})
 		if !models.IsKind(err, models.KindInternal) {
 			t.Errorf("update of %s (%v) answers %v; want internal", what, update, err)
 		}
 		var out thing
-		err = e.FindOneAndUpdate(t.Context(), things, byID("a"), update, database.FindAndUpdateOptions{}, &out)
+		err = e.FindOneAndUpdate(t.Context(), things, byID("a"), update, engine.FindAndUpdateOptions{}, &out)
 		if !models.IsKind(err, models.KindInternal) {
 			t.Errorf("find and update of %s (%v) answers %v; want internal", what, update, err)
 		}
@@ -152,10 +151,10 @@ func sumsRefused(t *testing.T, open Open) {
 func limitIsDemanded(t *testing.T, open Open) {
 	e := openThings(t, open, thing{ID: "a"})
 	for _, limit := range []int64{0, -1} {
-		mustBe(t, e.Find(t.Context(), things, database.Query{Limit: limit}, func(bson.Raw) error { return nil }), models.KindInternal)
+		mustBe(t, e.Find(t.Context(), things, engine.Query{Limit: limit}, func(bson.Raw) error { return nil }), models.KindInternal)
 	}
 	var out thing
-	mustBe(t, e.FindOne(t.Context(), things, database.Query{Limit: -1}, &out), models.KindInternal)
+	mustBe(t, e.FindOne(t.Context(), things, engine.Query{Limit: -1}, &out), models.KindInternal)
 	_, err := e.Count(t.Context(), things, bson.D{}, -1)
 	mustBe(t, err, models.KindInternal)
 }
@@ -165,12 +164,12 @@ func collectionIsDemanded(t *testing.T, open Open) {
 	const other = "others"
 	var out thing
 	mustBe(t, e.Insert(t.Context(), other, thing{ID: "a"}), models.KindInternal)
-	mustBe(t, e.FindOne(t.Context(), other, database.Query{Filter: byID("a")}, &out), models.KindInternal)
-	mustBe(t, e.Find(t.Context(), other, database.Query{Limit: 1}, func(bson.Raw) error { return nil }), models.KindInternal)
-	mustBe(t, e.FindOneAndUpdate(t.Context(), other, byID("a"), set("a", 1), database.FindAndUpdateOptions{}, &out), models.KindInternal)
+	mustBe(t, e.FindOne(t.Context(), other, engine.Query{Filter: byID("a")}, &out), models.KindInternal)
+	mustBe(t, e.Find(t.Context(), other, engine.Query{Limit: 1}, func(bson.Raw) error { return nil }), models.KindInternal)
+	mustBe(t, e.FindOneAndUpdate(t.Context(), other, byID("a"), set("a", 1), engine.FindAndUpdateOptions{}, &out), models.KindInternal)
 	_, err := e.InsertMany(t.Context(), other, []any{thing{ID: "a"}})
 	mustBe(t, err, models.KindInternal)
-	_, err = e.Update(t.Context(), other, byID("a"), set("a", 1), database.UpdateOptions{})
+	_, err = e.Update(t.Context(), other, byID("a"), set("a", 1), engine.UpdateOptions{})
 	mustBe(t, err, models.KindInternal)
 	_, err = e.Delete(t.Context(), other, byID("a"), 1)
 	mustBe(t, err, models.KindInternal)
@@ -184,10 +183,10 @@ func nilFilterIsRefused(t *testing.T, open Open) {
 	e := openThings(t, open, thing{ID: "a", Name: "x"})
 	_, err := e.Delete(t.Context(), things, nil, 0)
 	mustBe(t, err, models.KindInternal)
-	_, err = e.Update(t.Context(), things, nil, set("name", "y"), database.UpdateOptions{Many: true})
+	_, err = e.Update(t.Context(), things, nil, set("name", "y"), engine.UpdateOptions{Many: true})
 	mustBe(t, err, models.KindInternal)
 	var out thing
-	mustBe(t, e.FindOneAndUpdate(t.Context(), things, nil, set("name", "y"), database.FindAndUpdateOptions{}, &out), models.KindInternal)
+	mustBe(t, e.FindOneAndUpdate(t.Context(), things, nil, set("name", "y"), engine.FindAndUpdateOptions{}, &out), models.KindInternal)
 	equal(t, "name", load(t, e, "a")["name"], any("x"))
 	// An empty one says "all" on purpose.
 	deleted, err := e.Delete(t.Context(), things, bson.D{}, 0)
@@ -202,23 +201,23 @@ func upsertNeedsID(t *testing.T, open Open) {
 		{}, single("name", "x"), single("_id", single("$in", []string{"a"})), single("_id", single("$gt", "a")),
 		{{Key: "_id", Value: "a"}, {Key: "$or", Value: bson.A{single("name", "x")}}},
 	} {
-		_, err := e.Update(t.Context(), things, filter, set("name", "y"), database.UpdateOptions{Upsert: true})
+		_, err := e.Update(t.Context(), things, filter, set("name", "y"), engine.UpdateOptions{Upsert: true})
 		mustBe(t, err, models.KindInternal)
-		err = e.FindOneAndUpdate(t.Context(), things, filter, set("name", "y"), database.FindAndUpdateOptions{Upsert: true}, &out)
+		err = e.FindOneAndUpdate(t.Context(), things, filter, set("name", "y"), engine.FindAndUpdateOptions{Upsert: true}, &out)
 		mustBe(t, err, models.KindInternal)
 	}
-	equal(t, "stored", len(ids(t, e, database.Query{})), 0)
+	equal(t, "stored", len(ids(t, e, engine.Query{})), 0)
 }
 
 func batchIsBounded(t *testing.T, open Open) {
 	e := openThings(t, open)
 	var batch []any
-	for n := range database.MaxBatch + 1 {
+	for n := range engine.MaxBatch + 1 {
 		batch = append(batch, numbered(n))
 	}
 	_, err := e.InsertMany(t.Context(), things, batch)
 	mustBe(t, err, models.KindInternal)
-	equal(t, "stored", len(ids(t, e, database.Query{})), 0)
+	equal(t, "stored", len(ids(t, e, engine.Query{})), 0)
 }
 
 func deleteLimit(t *testing.T, open Open) {
@@ -227,5 +226,5 @@ func deleteLimit(t *testing.T, open Open) {
 		_, err := e.Delete(t.Context(), things, bson.D{}, limit)
 		mustBe(t, err, models.KindInternal)
 	}
-	equal(t, "stored", len(ids(t, e, database.Query{})), 1)
+	equal(t, "stored", len(ids(t, e, engine.Query{})), 1)
 }

@@ -8,27 +8,27 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"pulse-control-plane/database"
+	"pulse-control-plane/database/engine"
 	"pulse-control-plane/models"
 )
 
 func schemas() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
-		"EnsuringTheSchemaAgainChangesAndReportsNothing":   schemaTwice,
-		"AnIndexThatDiffersIsReportedAndNotDropped":        indexDiffers,
-		"ANewlyDeclaredFieldAndIndexServeOldDocuments":     fieldAdded,
-		"AFieldThatIsDeclaredAgainServesWhatCameMeanwhile": fieldReturns,
+		"EnsuringTheSchemaAgainChangesAndReportsNothing":     schemaTwice,
+		"ADifferentIndexIsReportedAndNotDropped":             indexDiffers,
+		"ANewlyDeclaredFieldAndIndexCoverOldDocuments":       fieldAdded,
+		"AFieldDeclaredAgainCoversDocumentsWrittenMeanwhile": fieldReturns,
 	}
 }
 
 // evolving is a collection with some fields and indexes.
-func evolving(fields []database.Field, indexes ...database.Index) []database.Collection {
-	return []database.Collection{{Name: things, Fields: fields, Indexes: indexes}}
+func evolving(fields []engine.Field, indexes ...engine.Index) []engine.Collection {
+	return []engine.Collection{{Name: things, Fields: fields, Indexes: indexes}}
 }
 
-func stringFields(names ...string) (fields []database.Field) {
+func stringFields(names ...string) (fields []engine.Field) {
 	for _, name := range names {
-		fields = append(fields, database.Field{Name: name, Kind: database.String})
+		fields = append(fields, engine.Field{Name: name, Kind: engine.String})
 	}
 	return fields
 }
@@ -45,13 +45,13 @@ func schemaTwice(t *testing.T, open Open) {
 
 func indexDiffers(t *testing.T, open Open) {
 	fields := stringFields("email", "name")
-	before := open(t, evolving(fields, database.Index{Keys: []string{"email"}, Unique: true}, database.Index{Keys: []string{"name"}}))
+	before := open(t, evolving(fields, engine.Index{Keys: []string{"email"}, Unique: true}, engine.Index{Keys: []string{"name"}}))
 	_, err := before.EnsureSchema(t.Context())
 	must(t, err)
 	must(t, before.Insert(t.Context(), things, bson.D{{Key: "_id", Value: "a"}, {Key: "email", Value: "x"}}))
 	must(t, before.Close(t.Context()))
 
-	e := open(t, evolving(fields, database.Index{Keys: []string{"email"}}, database.Index{Keys: []string{"name"}}))
+	e := open(t, evolving(fields, engine.Index{Keys: []string{"email"}}, engine.Index{Keys: []string{"name"}}))
 	t.Cleanup(func() { must(t, e.Close(context.Background())) })
 	for range 2 {
 		differences, err := e.EnsureSchema(t.Context())
@@ -66,11 +66,11 @@ func indexDiffers(t *testing.T, open Open) {
 	err = e.Insert(t.Context(), things, bson.D{{Key: "_id", Value: "b"}, {Key: "email", Value: "x"}})
 	mustBe(t, err, models.KindConflict)
 	// Queries by the field still work.
-	equal(t, "found", len(ids(t, e, database.Query{Filter: single("email", "x"), Sort: single("_id", 1)})), 1)
+	equal(t, "found", len(ids(t, e, engine.Query{Filter: single("email", "x"), Sort: single("_id", 1)})), 1)
 }
 
 func fieldAdded(t *testing.T, open Open) {
-	before := open(t, evolving(stringFields("name"), database.Index{Keys: []string{"name"}}))
+	before := open(t, evolving(stringFields("name"), engine.Index{Keys: []string{"name"}}))
 	var batch []any
 	for n := range 1000 {
 		batch = append(batch, bson.D{
@@ -83,28 +83,28 @@ func fieldAdded(t *testing.T, open Open) {
 	must(t, before.Insert(t.Context(), things, bson.D{{Key: "_id", Value: "without"}, {Key: "name", Value: "x"}}))
 	must(t, before.Close(t.Context()))
 
-	fields := append(stringFields("name", "owner.id"), database.Field{Name: "rank", Kind: database.Int})
-	e := opened(t, open, evolving(fields, database.Index{Keys: []string{"name"}},
-		database.Index{Keys: []string{"rank"}}, database.Index{Keys: []string{"owner.id"}, Unique: true, Partial: true}))
-	equal(t, "by the new number", len(ids(t, e, database.Query{Filter: single("rank", 3)})), 100)
-	equal(t, "by the new dotted field", strings.Join(ids(t, e, database.Query{Filter: single("owner.id", "77")}), " "), "0077")
-	equal(t, "without the new field", strings.Join(ids(t, e, database.Query{Filter: single("rank", single("$exists", false))}), " "), "without")
+	fields := append(stringFields("name", "owner.id"), engine.Field{Name: "rank", Kind: engine.Int})
+	e := opened(t, open, evolving(fields, engine.Index{Keys: []string{"name"}},
+		engine.Index{Keys: []string{"rank"}}, engine.Index{Keys: []string{"owner.id"}, Unique: true, Partial: true}))
+	equal(t, "by the new number", len(ids(t, e, engine.Query{Filter: single("rank", 3)})), 100)
+	equal(t, "by the new dotted field", strings.Join(ids(t, e, engine.Query{Filter: single("owner.id", "77")}), " "), "0077")
+	equal(t, "without the new field", strings.Join(ids(t, e, engine.Query{Filter: single("rank", single("$exists", false))}), " "), "without")
 	err = e.Insert(t.Context(), things, bson.D{{Key: "_id", Value: "new"}, {Key: "owner", Value: single("id", "77")}})
 	mustBe(t, err, models.KindConflict)
 }
 
 func fieldReturns(t *testing.T, open Open) {
-	both := evolving(stringFields("name", "color"), database.Index{Keys: []string{"color"}})
+	both := evolving(stringFields("name", "color"), engine.Index{Keys: []string{"color"}})
 	one := evolving(stringFields("name"))
-	for i, schema := range [][]database.Collection{both, one} {
+	for i, schema := range [][]engine.Collection{both, one} {
 		e := open(t, schema)
 		must(t, e.Insert(t.Context(), things, bson.D{{Key: "_id", Value: fmt.Sprint(i)}, {Key: "name", Value: "x"}, {Key: "color", Value: "red"}}))
 		must(t, e.Insert(t.Context(), things, bson.D{{Key: "_id", Value: fmt.Sprint("changed ", i)}, {Key: "color", Value: "blue"}}))
-		_, err := e.Update(t.Context(), things, byID(fmt.Sprint("changed ", i)), set("color", "red"), database.UpdateOptions{})
+		_, err := e.Update(t.Context(), things, byID(fmt.Sprint("changed ", i)), set("color", "red"), engine.UpdateOptions{})
 		must(t, err)
 		must(t, e.Close(t.Context()))
 	}
 	e := opened(t, open, both)
-	found := ids(t, e, database.Query{Filter: single("color", "red"), Sort: single("_id", 1)})
+	found := ids(t, e, engine.Query{Filter: single("color", "red"), Sort: single("_id", 1)})
 	equal(t, "red ones", strings.Join(found, ", "), "0, 1, changed 0, changed 1")
 }

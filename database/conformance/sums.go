@@ -8,7 +8,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"pulse-control-plane/database"
+	"pulse-control-plane/database/engine"
 )
 
 func sums() map[string]func(*testing.T, Open) {
@@ -32,7 +32,7 @@ func sumByGroups(t *testing.T, open Open) {
 	}
 	got, err := e.Sum(t.Context(), things, single("name", single("$in", []string{"a", "b"})), "ratio", "name", "number")
 	must(t, err)
-	want := []database.Group{
+	want := []engine.Group{
 		{Keys: []any{"a", nil}, Sum: 8, Count: 1},
 		{Keys: []any{"a", int64(2)}, Sum: 0.25, Count: 2},
 		{Keys: []any{"b", int64(0)}, Sum: 4, Count: 1},

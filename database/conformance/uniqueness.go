@@ -7,24 +7,24 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"pulse-control-plane/database"
+	"pulse-control-plane/database/engine"
 	"pulse-control-plane/models"
 )
 
 func uniqueness() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
-		"ADuplicateIDIsAConflict":                                   duplicateID,
-		"ADuplicateOnInsertIsAConflictWithTheIndexsCode":            duplicateOnInsert,
-		"ADuplicateOnUpdateIsAConflictWithTheIndexsCode":            duplicateOnUpdate,
-		"ADuplicateOnFindAndUpdateIsAConflict":                      duplicateOnFindAndUpdate,
-		"ACompoundUniqueIndexComparesAllItsKeys":                    duplicateOfTwoFields,
-		"APartialUniqueIndexIgnoresDocumentsWithoutItsKey":          partialUnique,
-		"AUniqueIndexTakesTwoMissingFieldsForEqual":                 missingIsUnique,
-		"ACompoundUniqueIndexTakesMissingFieldsForEqual":            missingOfTwoIsUnique,
-		"AUniqueValueIsFreeAgainAfterUpdateAndDelete":               freedByChange,
-		"InsertManyReportsDuplicatesAndStoresTheRest":               insertManyDuplicates,
-		"OneOfManySimultaneousInsertsOfAUniqueValueWins":            simultaneousInserts,
-		"AConflictOfOneWriterLeavesTheWritesOfTheOthersUndisturbed": conflictsAmongWriters,
+		"ADuplicateIDIsAConflict":                            duplicateID,
+		"ADuplicateOnInsertIsAConflictWithTheCodeOfTheIndex": duplicateOnInsert,
+		"ADuplicateOnUpdateIsAConflictWithTheCodeOfTheIndex": duplicateOnUpdate,
+		"ADuplicateOnFindAndUpdateIsAConflict":               duplicateOnFindAndUpdate,
+		"ACompoundUniqueIndexComparesAllItsKeys":             duplicateOfTwoFields,
+		"APartialUniqueIndexIgnoresDocumentsWithoutItsKey":   partialUnique,
+		"AUniqueIndexConsidersTwoMissingFieldsEqual":         missingIsUnique,
+		"ACompoundUniqueIndexConsidersMissingFieldsEqual":    missingOfTwoIsUnique,
+		"AUniqueValueIsFreeAgainAfterUpdateAndDelete":        freedByChange,
+		"InsertManyReportsDuplicatesAndStoresTheRest":        insertManyDuplicates,
+		"OneOfManySimultaneousInsertsOfAUniqueValueWins":     simultaneousInserts,
+		"AConflictOfOneWriterDoesNotAffectOtherWrites":       conflictsAmongWriters,
 	}
 }
 
@@ -45,14 +45,14 @@ func duplicateID(t *testing.T, open Open) {
 func duplicateOnInsert(t *testing.T, open Open) {
 	e := openThings(t, open, thing{ID: "a", Email: "a@example.com"})
 	mustConflict(t, e.Insert(t.Context(), things, thing{ID: "b", Email: "a@example.com"}), "email_taken")
-	equal(t, "stored", len(ids(t, e, database.Query{})), 1)
+	equal(t, "stored", len(ids(t, e, engine.Query{})), 1)
 }
 
 func duplicateOnUpdate(t *testing.T, open Open) {
 	e := openThings(t, open, thing{ID: "a", Email: "a@example.com"}, thing{ID: "b", Email: "b@example.com"})
-	_, err := e.Update(t.Context(), things, byID("b"), set("email", "a@example.com"), database.UpdateOptions{})
+	_, err := e.Update(t.Context(), things, byID("b"), set("email", "a@example.com"), engine.UpdateOptions{})
 	mustConflict(t, err, "email_taken")
-	_, err = e.Update(t.Context(), things, single("email", single("$exists", true)), set("email", "c@example.com"), database.UpdateOptions{Many: true})
+	_, err = e.Update(t.Context(), things, single("email", single("$exists", true)), set("email", "c@example.com"), engine.UpdateOptions{Many: true})
 	mustConflict(t, err, "email_taken")
 	equal(t, "email", load(t, e, "b")["email"], any("b@example.com"))
 }
@@ -60,7 +60,7 @@ func duplicateOnUpdate(t *testing.T, open Open) {
 func duplicateOnFindAndUpdate(t *testing.T, open Open) {
 	e := openThings(t, open, thing{ID: "a", Email: "a@example.com"}, thing{ID: "b", Email: "b@example.com"})
 	var out thing
-	err := e.FindOneAndUpdate(t.Context(), things, byID("b"), set("email", "a@example.com"), database.FindAndUpdateOptions{}, &out)
+	err := e.FindOneAndUpdate(t.Context(), things, byID("b"), set("email", "a@example.com"), engine.FindAndUpdateOptions{}, &out)
 	mustConflict(t, err, "email_taken")
 	equal(t, "email", load(t, e, "b")["email"], any("b@example.com"))
 }
@@ -76,15 +76,15 @@ func partialUnique(t *testing.T, open Open) {
 	e := openThings(t, open, thing{ID: "a"}, thing{ID: "b"}, thing{ID: "c", Email: "c@example.com"},
 		thing{ID: "d", Slug: "s"}, thing{ID: "e", Slug: "s"})
 	mustConflict(t, e.Insert(t.Context(), things, thing{ID: "f", Email: "c@example.com"}), "email_taken")
-	equal(t, "stored", len(ids(t, e, database.Query{})), 5)
+	equal(t, "stored", len(ids(t, e, engine.Query{})), 5)
 }
 
 // strict is a collection whose unique indexes are not partial.
-func strict(t *testing.T, open Open) database.Engine {
-	return opened(t, open, []database.Collection{{
+func strict(t *testing.T, open Open) engine.Engine {
+	return opened(t, open, []engine.Collection{{
 		Name:   things,
-		Fields: []database.Field{{Name: "email", Kind: database.String}, {Name: "a", Kind: database.String}, {Name: "b", Kind: database.Int}},
-		Indexes: []database.Index{
+		Fields: []engine.Field{{Name: "email", Kind: engine.String}, {Name: "a", Kind: engine.String}, {Name: "b", Kind: engine.Int}},
+		Indexes: []engine.Index{
 			{Keys: []string{"email"}, Unique: true, ConflictCode: "email_taken"},
 			{Keys: []string{"a", "b"}, Unique: true, ConflictCode: "pair_taken"},
 		},
@@ -110,13 +110,13 @@ func missingOfTwoIsUnique(t *testing.T, open Open) {
 
 func freedByChange(t *testing.T, open Open) {
 	e := openThings(t, open, thing{ID: "a", Email: "x@example.com"})
-	_, err := e.Update(t.Context(), things, byID("a"), set("email", "y@example.com"), database.UpdateOptions{})
+	_, err := e.Update(t.Context(), things, byID("a"), set("email", "y@example.com"), engine.UpdateOptions{})
 	must(t, err)
 	must(t, e.Insert(t.Context(), things, thing{ID: "b", Email: "x@example.com"}))
 	_, err = e.Delete(t.Context(), things, byID("b"), 1)
 	must(t, err)
 	must(t, e.Insert(t.Context(), things, thing{ID: "c", Email: "x@example.com"}))
-	_, err = e.Update(t.Context(), things, byID("c"), single("$unset", single("email", "")), database.UpdateOptions{})
+	_, err = e.Update(t.Context(), things, byID("c"), single("$unset", single("email", "")), engine.UpdateOptions{})
 	must(t, err)
 	must(t, e.Insert(t.Context(), things, thing{ID: "d", Email: "x@example.com"}))
 }
@@ -131,7 +131,7 @@ func insertManyDuplicates(t *testing.T, open Open) {
 	if !slices.Equal(duplicates, []int{1, 2, 4, 5}) {
 		t.Errorf("duplicates are %v; want [1 2 4 5]", duplicates)
 	}
-	if stored := ids(t, e, database.Query{Sort: single("_id", 1)}); !slices.Equal(stored, []string{"a", "c", "e", "there"}) {
+	if stored := ids(t, e, engine.Query{Sort: single("_id", 1)}); !slices.Equal(stored, []string{"a", "c", "e", "there"}) {
 		t.Errorf("stored are %v; want [a c e there]", stored)
 	}
 }
@@ -150,7 +150,7 @@ func simultaneousInserts(t *testing.T, open Open) {
 		}
 	}
 	equal(t, "inserts that went through", won, 1)
-	equal(t, "stored", len(ids(t, e, database.Query{})), 1)
+	equal(t, "stored", len(ids(t, e, engine.Query{})), 1)
 }
 
 func conflictsAmongWriters(t *testing.T, open Open) {
@@ -168,5 +168,5 @@ func conflictsAmongWriters(t *testing.T, open Open) {
 			must(t, err)
 		}
 	}
-	equal(t, "stored", len(ids(t, e, database.Query{})), 33)
+	equal(t, "stored", len(ids(t, e, engine.Query{})), 33)
 }

@@ -9,25 +9,25 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"pulse-control-plane/database"
+	"pulse-control-plane/database/engine"
 	"pulse-control-plane/models"
 )
 
 func updates() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
-		"AnUpdateChangesOneMatch":                           updateOne,
-		"AnUpdateOfManyChangesEveryMatchOnce":               updateMany,
-		"AnUpdateThatMatchesNothingIsNoError":               updateNone,
-		"AnUpdateThatChangesNothingStillMatches":            updateSame,
-		"UpdateOperatorsDoWhatMongoDBDocuments":             updateOperators,
-		"IncrementsKeepWideIntegersAndTurnIntoDoubles":      increments,
-		"AnIncrementThatOverflowsIsRefused":                 incrementOverflows,
-		"AnUpdatedFieldIsFoundByItsNewValueOnly":            updatedIndex,
-		"AnUpdateThatCannotBeAppliedChangesNothing":         updateFails,
-		"AFindAndUpdateTakesTheFirstInOrderAndAnswersAfter": findAndUpdate,
-		"AnUpsertMakesAMissingDocumentFromFilterAndUpdate":  upsertMakes,
-		"AnUpsertOfAnExistingDocumentIsAnUpdate":            upsertUpdates,
-		"AFindAndUpdateMayUpsert":                           findAndUpsert,
+		"AnUpdateChangesOneMatch":                                   updateOne,
+		"AnUpdateOfManyChangesEveryMatchOnce":                       updateMany,
+		"AnUpdateThatMatchesNothingIsNoError":                       updateNone,
+		"AnUpdateThatChangesNothingStillMatches":                    updateSame,
+		"UpdateOperatorsWorkAsMongoDBDocuments":                     updateOperators,
+		"IncrementsKeepWideIntegersAndTurnIntoDoubles":              increments,
+		"AnIncrementThatOverflowsIsRefused":                         incrementOverflows,
+		"AnUpdatedFieldIsFoundByItsNewValueOnly":                    updatedIndex,
+		"AnUpdateThatCannotBeAppliedChangesNothing":                 updateFails,
+		"FindAndUpdateChangesTheFirstInOrderAndReturnsItAfterwards": findAndUpdate,
+		"AnUpsertInsertsADocumentFromFilterAndUpdate":               upsertMakes,
+		"AnUpsertOfAnExistingDocumentIsAnUpdate":                    upsertUpdates,
+		"FindAndUpdateMayUpsert":                                    findAndUpsert,
 	}
 }
 
@@ -44,11 +44,11 @@ func set(field string, value any) bson.D {
 
 func updateOne(t *testing.T, open Open) {
 	e := openThings(t, open, thing{ID: "a", Name: "x"}, thing{ID: "b", Name: "x"})
-	matched, err := e.Update(t.Context(), things, single("name", "x"), set("name", "y"), database.UpdateOptions{})
+	matched, err := e.Update(t.Context(), things, single("name", "x"), set("name", "y"), engine.UpdateOptions{})
 	must(t, err)
 	equal(t, "matched", matched, 1)
-	equal(t, "changed", len(ids(t, e, database.Query{Filter: single("name", "y")})), 1)
-	equal(t, "not changed", len(ids(t, e, database.Query{Filter: single("name", "x")})), 1)
+	equal(t, "changed", len(ids(t, e, engine.Query{Filter: single("name", "y")})), 1)
+	equal(t, "not changed", len(ids(t, e, engine.Query{Filter: single("name", "x")})), 1)
 }
 
 func updateMany(t *testing.T, open Open) {
@@ -56,10 +56,10 @@ func updateMany(t *testing.T, open Open) {
 	insertNumbered(t, e, 1100)
 	// Each still matches after it was changed.
 	matched, err := e.Update(t.Context(), things, single("number", single("$gte", 0)),
-		bson.D{{Key: "$inc", Value: bson.D{{Key: "number", Value: 5000}}}}, database.UpdateOptions{Many: true})
+		bson.D{{Key: "$inc", Value: bson.D{{Key: "number", Value: 5000}}}}, engine.UpdateOptions{Many: true})
 	must(t, err)
 	equal(t, "matched", matched, 1100)
-	for n, id := range ids(t, e, database.Query{Filter: single("number", single("$gte", 5000)), Sort: single("number", 1)}) {
+	for n, id := range ids(t, e, engine.Query{Filter: single("number", single("$gte", 5000)), Sort: single("number", 1)}) {
 		equal(t, "id in order of the number", id, numbered(n).ID)
 	}
 	count, err := e.Count(t.Context(), things, single("number", bson.D{{Key: "$gte", Value: 5000}, {Key: "$lt", Value: 6100}}), 0)
@@ -70,7 +70,7 @@ func updateMany(t *testing.T, open Open) {
 func updateNone(t *testing.T, open Open) {
 	e := openThings(t, open, thing{ID: "a", Name: "x"})
 	for _, many := range []bool{false, true} {
-		matched, err := e.Update(t.Context(), things, byID("none"), set("name", "y"), database.UpdateOptions{Many: many})
+		matched, err := e.Update(t.Context(), things, byID("none"), set("name", "y"), engine.UpdateOptions{Many: many})
 		must(t, err)
 		equal(t, "matched", matched, 0)
 	}
@@ -79,7 +79,7 @@ func updateNone(t *testing.T, open Open) {
 
 func updateSame(t *testing.T, open Open) {
 	e := openThings(t, open, thing{ID: "a", Name: "x"})
-	matched, err := e.Update(t.Context(), things, byID("a"), set("name", "x"), database.UpdateOptions{})
+	matched, err := e.Update(t.Context(), things, byID("a"), set("name", "x"), engine.UpdateOptions{})
 	must(t, err)
 	equal(t, "matched", matched, 1)
 }
@@ -116,7 +116,7 @@ func updateOperators(t *testing.T, open Open) {
 		id := e1("_id", fmt.Sprintf("case %d", i))
 		must(t, e.Insert(t.Context(), things, append(doc(id), c.before...)))
 		var got bson.D
-		must(t, e.FindOneAndUpdate(t.Context(), things, doc(id), c.update, database.FindAndUpdateOptions{}, &got))
+		must(t, e.FindOneAndUpdate(t.Context(), things, doc(id), c.update, engine.FindAndUpdateOptions{}, &got))
 		if want := append(doc(id), c.after...); !reflect.DeepEqual(got, want) {
 			t.Errorf("%v after %v is %v; want %v", c.before, c.update, got, want)
 		}
@@ -135,7 +135,7 @@ func increments(t *testing.T, open Open) {
 	} {
 		id := fmt.Sprintf("case %d", i)
 		must(t, e.Insert(t.Context(), things, bson.D{{Key: "_id", Value: id}, {Key: "free", Value: c.before}}))
-		_, err := e.Update(t.Context(), things, byID(id), single("$inc", bson.D{{Key: "free", Value: c.by}}), database.UpdateOptions{})
+		_, err := e.Update(t.Context(), things, byID(id), single("$inc", bson.D{{Key: "free", Value: c.by}}), engine.UpdateOptions{})
 		must(t, err)
 		equal(t, fmt.Sprintf("%v + %v", c.before, c.by), load(t, e, id)["free"], c.after)
 	}
@@ -144,7 +144,7 @@ func increments(t *testing.T, open Open) {
 func incrementOverflows(t *testing.T, open Open) {
 	e := openThings(t, open, thing{ID: "a", Number: to(int64(math.MaxInt64 - 1))}, thing{ID: "b", Number: to(int64(math.MinInt64))})
 	for id, by := range map[string]int64{"a": 2, "b": -1} {
-		_, err := e.Update(t.Context(), things, byID(id), single("$inc", single("number", by)), database.UpdateOptions{})
+		_, err := e.Update(t.Context(), things, byID(id), single("$inc", single("number", by)), engine.UpdateOptions{})
 		mustBe(t, err, models.KindInternal)
 	}
 	equal(t, "high number", load(t, e, "a")["number"], any(int64(math.MaxInt64-1)))
@@ -153,16 +153,16 @@ func incrementOverflows(t *testing.T, open Open) {
 
 func updatedIndex(t *testing.T, open Open) {
 	e := openThings(t, open, thing{ID: "a", Name: "x", Owner: &owner{ID: "old", Title: "kept"}})
-	_, err := e.Update(t.Context(), things, byID("a"), set("owner.id", "new"), database.UpdateOptions{})
+	_, err := e.Update(t.Context(), things, byID("a"), set("owner.id", "new"), engine.UpdateOptions{})
 	must(t, err)
-	equal(t, "found by the old value", len(ids(t, e, database.Query{Filter: single("owner.id", "old")})), 0)
-	equal(t, "found by the new value", len(ids(t, e, database.Query{Filter: single("owner.id", "new")})), 1)
-	_, err = e.Update(t.Context(), things, byID("a"), single("$unset", bson.D{{Key: "owner", Value: ""}}), database.UpdateOptions{})
+	equal(t, "found by the old value", len(ids(t, e, engine.Query{Filter: single("owner.id", "old")})), 0)
+	equal(t, "found by the new value", len(ids(t, e, engine.Query{Filter: single("owner.id", "new")})), 1)
+	_, err = e.Update(t.Context(), things, byID("a"), single("$unset", bson.D{{Key: "owner", Value: ""}}), engine.UpdateOptions{})
 	must(t, err)
-	equal(t, "found after its parent is gone", len(ids(t, e, database.Query{Filter: single("owner.id", "new")})), 0)
-	_, err = e.Update(t.Context(), things, byID("a"), set("owner", owner{ID: "again"}), database.UpdateOptions{})
+	equal(t, "found after its parent is gone", len(ids(t, e, engine.Query{Filter: single("owner.id", "new")})), 0)
+	_, err = e.Update(t.Context(), things, byID("a"), set("owner", owner{ID: "again"}), engine.UpdateOptions{})
 	must(t, err)
-	equal(t, "found after its parent is back", len(ids(t, e, database.Query{Filter: single("owner.id", "again")})), 1)
+	equal(t, "found after its parent is back", len(ids(t, e, engine.Query{Filter: single("owner.id", "again")})), 1)
 }
 
 func updateFails(t *testing.T, open Open) {
@@ -172,7 +172,7 @@ func updateFails(t *testing.T, open Open) {
 		{{Key: "$set", Value: bson.D{{Key: "name", Value: "y"}, {Key: "free.inner", Value: 1}}}},
 		{{Key: "$set", Value: bson.D{{Key: "name", Value: "y"}, {Key: "list.inner", Value: 1}}}},
 	} {
-		_, err := e.Update(t.Context(), things, byID("a"), update, database.UpdateOptions{})
+		_, err := e.Update(t.Context(), things, byID("a"), update, engine.UpdateOptions{})
 		mustBe(t, err, models.KindInternal)
 		equal(t, "name", load(t, e, "a")["name"], any("x"))
 	}
@@ -188,7 +188,7 @@ func findAndUpdate(t *testing.T, open Open) {
 	}{{-1, "n000004"}, {1, "n000001"}} {
 		var got thing
 		must(t, e.FindOneAndUpdate(t.Context(), things, filter, set("slug", "taken"),
-			database.FindAndUpdateOptions{Sort: single("number", c.direction)}, &got))
+			engine.FindAndUpdateOptions{Sort: single("number", c.direction)}, &got))
 		equal(t, "id", got.ID, c.id)
 		equal(t, "slug in the answer", got.Slug, "taken")
 		equal(t, "slug in the store", load(t, e, c.id)["slug"], any("taken"))
@@ -207,16 +207,16 @@ func upsertMakes(t *testing.T, open Open) {
 		{Key: "$setOnInsert", Value: bson.D{{Key: "owner.title", Value: "first"}}},
 	}
 	for _, many := range []bool{false, true} {
-		matched, err := e.Update(t.Context(), things, filter, update, database.UpdateOptions{Upsert: true, Many: many})
+		matched, err := e.Update(t.Context(), things, filter, update, engine.UpdateOptions{Upsert: true, Many: many})
 		must(t, err)
 		equal(t, "matched", matched, 0)
 		var got thing
-		must(t, e.FindOne(t.Context(), things, database.Query{Filter: byID("new")}, &got))
+		must(t, e.FindOne(t.Context(), things, engine.Query{Filter: byID("new")}, &got))
 		want := thing{ID: "new", Name: "made", Number: to(int64(10)), At: &at, Owner: &owner{ID: "o", Title: "first"}}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("made %+v; want %+v", got, want)
 		}
-		equal(t, "found by the filter's field", len(ids(t, e, database.Query{Filter: single("owner.id", "o")})), 1)
+		equal(t, "found by the filter's field", len(ids(t, e, engine.Query{Filter: single("owner.id", "o")})), 1)
 		_, err = e.Delete(t.Context(), things, byID("new"), 1)
 		must(t, err)
 	}
@@ -228,7 +228,7 @@ func upsertUpdates(t *testing.T, open Open) {
 		{Key: "$set", Value: bson.D{{Key: "name", Value: "y"}}},
 		{Key: "$setOnInsert", Value: bson.D{{Key: "slug", Value: "lost"}}},
 	}
-	matched, err := e.Update(t.Context(), things, byID("a"), update, database.UpdateOptions{Upsert: true})
+	matched, err := e.Update(t.Context(), things, byID("a"), update, engine.UpdateOptions{Upsert: true})
 	must(t, err)
 	equal(t, "matched", matched, 1)
 	got := load(t, e, "a")
@@ -236,7 +236,7 @@ func upsertUpdates(t *testing.T, open Open) {
 	equal(t, "slug", got["slug"], any("kept"))
 	// A document of that id which the rest of the filter does not match is in
 	// the way of a new one.
-	_, err = e.Update(t.Context(), things, append(byID("a"), bson.E{Key: "name", Value: "other"}), update, database.UpdateOptions{Upsert: true})
+	_, err = e.Update(t.Context(), things, append(byID("a"), bson.E{Key: "name", Value: "other"}), update, engine.UpdateOptions{Upsert: true})
 	mustBe(t, err, models.KindConflict)
 }
 
@@ -247,7 +247,7 @@ func findAndUpsert(t *testing.T, open Open) {
 		must(t, e.FindOneAndUpdate(t.Context(), things, byID("counter"), bson.D{
 			{Key: "$inc", Value: bson.D{{Key: "number", Value: int64(1)}}},
 			{Key: "$setOnInsert", Value: bson.D{{Key: "name", Value: "counter"}}},
-		}, database.FindAndUpdateOptions{Upsert: true}, &got))
+		}, engine.FindAndUpdateOptions{Upsert: true}, &got))
 		equal(t, "number", *got.Number, want+1)
 		equal(t, "name", got.Name, "counter")
 	}

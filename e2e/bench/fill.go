@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/apikey"
 	"pulse-control-plane/utils/hashing"
@@ -87,7 +88,7 @@ func shape(t reflect.Type) string {
 }
 
 func fill(ctx context.Context, dir string, projects int, progress func(string)) (err error) {
-	engine, err := database.OpenEmbedded(ctx, filepath.Join(dir, "pulse.db"), database.Schema(), database.EmbeddedOptions{})
+	engine, err := embedded.Open(ctx, filepath.Join(dir, "pulse.db"), database.Schema(), embedded.Options{})
 	if err != nil {
 		return err
 	}

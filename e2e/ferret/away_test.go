@@ -13,6 +13,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/engine"
+	"pulse-control-plane/database/mongo"
 	"pulse-control-plane/e2e/ferret"
 	"pulse-control-plane/e2e/harness"
 	"pulse-control-plane/models"
@@ -159,7 +161,7 @@ func TestADatabaseThatGoesAwayIsUnavailableSoonAndServesAgainWhenItReturns(t *te
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // they mostly wait
 			p, uri := newLine(t, server.URI)
-			engine, err := database.OpenMongo(t.Context(), uri, "pulse_"+name, ferretSchema(database.Schema()), database.MongoOptions{})
+			engine, err := mongo.Open(t.Context(), uri, "pulse_"+name, ferretSchema(database.Schema()), mongo.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -214,7 +216,7 @@ func soon(t *testing.T, do func() error) error {
 }
 
 // find reads a key pair back.
-func find(t *testing.T, engine database.Engine, id string) error {
+func find(t *testing.T, engine engine.Engine, id string) error {
 	t.Helper()
 	var found struct {
 		Key string `bson:"key"`

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/mongo"
 	"pulse-control-plane/e2e/ferret"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services"
@@ -24,7 +25,7 @@ func TestReplicasLetInNoMoreThanTheCapOnFerretDB(t *testing.T) {
 	var ahead atomic.Int64
 	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	replica := func() *quotas.Limits {
-		engine, err := database.OpenMongo(t.Context(), server.URI, "pulse", ferretSchema(database.Schema()), database.MongoOptions{})
+		engine, err := mongo.Open(t.Context(), server.URI, "pulse", ferretSchema(database.Schema()), mongo.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

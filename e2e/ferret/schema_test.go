@@ -1,15 +1,15 @@
 package ferret_test
 
-import "pulse-control-plane/database"
+import "pulse-control-plane/database/engine"
 
 // ferretSchema is a schema without what FerretDB 1.24 answers NotImplemented to:
 // TTL indexes (expireAfterSeconds) become plain ones. Partial unique indexes
 // become full ones, which differ for documents that lack the field.
-func ferretSchema(schema []database.Collection) []database.Collection {
-	plain := make([]database.Collection, len(schema))
+func ferretSchema(schema []engine.Collection) []engine.Collection {
+	plain := make([]engine.Collection, len(schema))
 	for i, c := range schema {
 		plain[i] = c
-		plain[i].Indexes = make([]database.Index, len(c.Indexes))
+		plain[i].Indexes = make([]engine.Index, len(c.Indexes))
 		for j, index := range c.Indexes {
 			index.ExpireAfter, index.Partial = nil, false
 			plain[i].Indexes[j] = index

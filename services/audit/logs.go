@@ -45,7 +45,7 @@ func (s *Logs) organization(actor *models.Principal, asked models.OrganizationID
 	org, all := actor.Tenant().Organization()
 	switch {
 	case all && asked == "":
-		return "", models.Invalid(models.FieldError{Location: "query.org_id", Message: "is required of the operator"})
+		return "", models.Invalid(models.FieldError{Location: "org_id", Message: "is required of the operator"})
 	case all:
 		return asked, nil
 	case asked != "" && asked != org:

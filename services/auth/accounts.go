@@ -2,9 +2,11 @@ package auth
 
 import (
 	"context"
+	"errors"
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
+	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -51,15 +53,15 @@ func (s *LoginSessions) ChangePassword(ctx context.Context, actor *models.Princi
 		return err
 	}
 	if err := s.hasher.ComparePassword(ctx, user.PasswordHash, c.Current); err != nil {
-		if models.IsKind(err, models.KindUnavailable) {
+		if !errors.Is(err, hashing.ErrMismatch) {
 			attempt.undo()
 			return err
 		}
-		return models.Invalid(models.FieldError{Location: "body.current_password", Message: "is not the current password"})
+		return models.Invalid(models.FieldError{Location: "current_password", Message: "is not the current password"})
 	}
 	attempt.succeed()
 	if c.New.Equal(c.Current) {
-		return models.Invalid(models.FieldError{Location: "body.new_password", Message: "must not be the current password"})
+		return models.Invalid(models.FieldError{Location: "new_password", Message: "must not be the current password"})
 	}
 	hash, err := s.hasher.HashPassword(ctx, c.New)
 	if err != nil {

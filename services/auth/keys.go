@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -191,7 +192,7 @@ func (a *Keys) check(ctx context.Context, k *models.APIKey, s secret.Value, ip s
 		return limited
 	}
 	if err := a.hasher.Compare(ctx, k.SecretHash, s); err != nil {
-		if models.IsKind(err, models.KindUnavailable) {
+		if !errors.Is(err, hashing.ErrMismatch) {
 			return err
 		}
 		return ErrBadKey()

@@ -2,9 +2,11 @@ package auth
 
 import (
 	"context"
+	"errors"
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
+	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -74,7 +76,7 @@ func (s *LoginSessions) checkPassword(ctx context.Context, email string, passwor
 		err = s.hasher.ComparePassword(ctx, user.PasswordHash, password)
 	}
 	if err != nil {
-		if models.IsKind(err, models.KindUnavailable) {
+		if !errors.Is(err, hashing.ErrMismatch) {
 			return models.User{}, err
 		}
 		return models.User{}, errBadCredentials()

@@ -264,7 +264,7 @@ func RoomConfiguration(raw []byte) ([]byte, error) {
 	}
 	var config livekit.RoomConfiguration
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw, &config); err != nil {
-		return nil, models.Invalid(models.FieldError{Location: "body.room_config",
+		return nil, models.Invalid(models.FieldError{Location: "room_config",
 			Message: "is not a RoomConfiguration as LiveKit documents it" + protoPlace(err)})
 	}
 	if config.GetEgress() != nil {

@@ -129,7 +129,7 @@ func newReport(project models.ProjectID, q UsageQuery, now time.Time) (UsageRepo
 	at := r.Start
 	for at.Before(end) {
 		if len(r.Items) == maxUsageRows {
-			return r, models.Invalid(models.FieldError{Location: "query.end",
+			return r, models.Invalid(models.FieldError{Location: "end",
 				Message: fmt.Sprintf("is more than %d windows after start; ask for less or for a wider window", maxUsageRows)})
 		}
 		next := r.Window.Next(at)
@@ -150,7 +150,7 @@ func usageRange(start, end, now time.Time) (time.Time, time.Time, error) {
 		start = end.Add(-24 * time.Hour)
 	}
 	if !start.Before(end) {
-		return start, end, models.Invalid(models.FieldError{Location: "query.end", Message: "must be after start"})
+		return start, end, models.Invalid(models.FieldError{Location: "end", Message: "must be after start"})
 	}
 	return start, end, nil
 }
@@ -205,7 +205,7 @@ func (s *Usage) Project(ctx context.Context, actor *models.Principal, asked mode
 		return actor.Project.ID, nil
 	}
 	if asked == "" {
-		return "", models.Invalid(models.FieldError{Location: "query.project_id", Message: "is required: a person or the operator names the project"})
+		return "", models.Invalid(models.FieldError{Location: "project_id", Message: "is required: a person or the operator names the project"})
 	}
 	project, err := s.c.Projects.Get(ctx, actor.Tenant(), asked)
 	return project.ID, err
@@ -267,7 +267,7 @@ func (s *Usage) position(scope, text string) (time.Time, string, error) {
 			return time.UnixMilli(ms).UTC(), parts[1], nil
 		}
 	}
-	return time.Time{}, "", models.Invalid(models.FieldError{Location: "query.cursor",
+	return time.Time{}, "", models.Invalid(models.FieldError{Location: "cursor",
 		Message: "is not a cursor of this list; use next_cursor as it was given"})
 }
 

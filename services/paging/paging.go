@@ -28,7 +28,7 @@ func ByID[T any](codec *cursor.Codec, actor *models.Principal, list string, p Re
 	if p.Cursor != "" {
 		parts, err := codec.Decode(scope, p.Cursor)
 		if err != nil || len(parts) != 1 {
-			return Page[T]{}, models.Invalid(models.FieldError{Location: "query.cursor",
+			return Page[T]{}, models.Invalid(models.FieldError{Location: "cursor",
 				Message: "is not a cursor of this list; use next_cursor as it was given"})
 		}
 		at.After = parts[0]

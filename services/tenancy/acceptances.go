@@ -110,6 +110,6 @@ func orInvalidInvitation(err error) error {
 	}
 	refused := models.NewError(models.KindInvalid, "invalid_invitation",
 		"This invitation is not valid: it may have been used, replaced, revoked, or have expired.")
-	refused.Fields = []models.FieldError{{Location: "body.token", Message: "is not an open invitation"}}
+	refused.Fields = []models.FieldError{{Location: "token", Message: "is not an open invitation"}}
 	return refused
 }

@@ -305,7 +305,7 @@ func checkKeyPair(now time.Time, allowed []string, end *time.Time) ([]string, er
 	for i, text := range allowed {
 		network, err := models.ParseAllowedIP(text)
 		if err != nil {
-			wrong = append(wrong, models.FieldError{Location: "body.allowed_ips[" + strconv.Itoa(i) + "]",
+			wrong = append(wrong, models.FieldError{Location: "allowed_ips[" + strconv.Itoa(i) + "]",
 				Message: "must be an IP address or network such as 203.0.113.7 or 203.0.113.0/24"})
 			continue
 		}
@@ -314,9 +314,9 @@ func checkKeyPair(now time.Time, allowed []string, end *time.Time) ([]string, er
 	switch {
 	case end == nil:
 	case !now.Before(*end):
-		wrong = append(wrong, models.FieldError{Location: "body.expires_at", Message: "must lie in the future"})
+		wrong = append(wrong, models.FieldError{Location: "expires_at", Message: "must lie in the future"})
 	case end.UTC().Year() > 9999: // no answer could hold it: RFC 3339 writes years of four digits
-		wrong = append(wrong, models.FieldError{Location: "body.expires_at", Message: "must lie before the year 10000 in UTC"})
+		wrong = append(wrong, models.FieldError{Location: "expires_at", Message: "must lie before the year 10000 in UTC"})
 	}
 	if len(wrong) > 0 {
 		return nil, models.Invalid(wrong...)

@@ -117,7 +117,7 @@ func (s *Projects) organizationFor(ctx context.Context, actor *models.Principal,
 		return actor.OrgID, nil
 	}
 	if asked == "" {
-		return "", models.Invalid(models.FieldError{Location: "body.org_id", Message: "is required of the operator"})
+		return "", models.Invalid(models.FieldError{Location: "org_id", Message: "is required of the operator"})
 	}
 	org, err := s.c.Organizations.Get(ctx, actor.Tenant(), asked)
 	return org.ID, err

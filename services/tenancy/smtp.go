@@ -49,7 +49,7 @@ func (s *SMTP) Send(ctx context.Context, m Mail) error {
 	message := gomail.NewMsg()
 	message.FromMailAddress(&s.server.From)
 	if err := message.To(m.To); err != nil {
-		return models.Invalid(models.FieldError{Location: "body.email", Message: "is not an address mail can be sent to"})
+		return models.Invalid(models.FieldError{Location: "email", Message: "is not an address mail can be sent to"})
 	}
 	message.Subject(m.Subject)
 	message.SetMessageID()

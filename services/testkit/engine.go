@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/models"
 )
 
@@ -17,7 +18,7 @@ import (
 // it at the test's end.
 func NewEngine(t testing.TB) *Engine {
 	t.Helper()
-	e, err := database.OpenEmbedded(context.Background(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(), database.EmbeddedOptions{})
+	e, err := embedded.Open(context.Background(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(), embedded.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input)
 		return Token{}, err
 	}
 	if len(in.ServerWide) > 0 {
-		return Token{}, GrantNotAllowed("body.grants.", in.ServerWide)
+		return Token{}, GrantNotAllowed("grants.", in.ServerWide)
 	}
 	ttl, grants := int64(models.DefaultTokenTTLSeconds), in.Grants
 	if in.TTLSeconds != nil {
@@ -87,13 +87,13 @@ func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input)
 	}
 	for name := range in.Attributes {
 		if strings.HasPrefix(name, reservedAttributePrefix) {
-			return Token{}, models.Invalid(models.FieldError{Location: "body.participant_attributes." + name,
+			return Token{}, models.Invalid(models.FieldError{Location: "participant_attributes." + name,
 				Message: "starts with pulse., which is reserved"})
 		}
 	}
 	config, err := livekit.RoomConfiguration(in.RoomConfig)
 	if errors.Is(err, livekit.ErrEgressInRoomConfig) {
-		return Token{}, GrantNotAllowed("body.", []string{"room_config.egress"})
+		return Token{}, GrantNotAllowed("", []string{"room_config.egress"})
 	}
 	if err != nil {
 		return Token{}, err
@@ -145,7 +145,7 @@ func clientPolicy(p *models.ClientTokens, in *Input, ttl int64) (int64, models.V
 		return 0, grants, models.Forbidden("ttl_not_allowed", "ttl_seconds is more than this project allows a key alone.")
 	}
 	if over := grants.Exceeding(p.Grants); len(over) > 0 {
-		return 0, grants, GrantNotAllowed("body.grants.", over)
+		return 0, grants, GrantNotAllowed("grants.", over)
 	}
 	return ttl, grants, nil
 }

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/sync/semaphore"
 
-	"pulse-control-plane/models"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -32,9 +31,7 @@ const passwordDomain = "pulse-control-plane password v1"
 // characters of salt, 31 of digest) that belongs to no known password.
 const dummySalted = "PulsePulsePulsePulsePu" + "000000000000000000000000000000O"
 
-// ErrMismatch says that a secret or password does not belong to the hash. It
-// is not a models.Error, because only the caller knows which of them may be
-// told.
+// ErrMismatch says that a secret or password does not belong to the hash.
 var ErrMismatch = errors.New("hashing: mismatch")
 
 // Hasher hashes and checks with bcrypt. It is safe for concurrent use.
@@ -62,15 +59,15 @@ func NewHasher(pepper secret.Value, cost int) (*Hasher, error) {
 	}, nil
 }
 
-// Hash gives the bcrypt hash of an API secret under the pepper. Errors:
-// unavailable when no turn came in time or ctx ended, otherwise internal.
+// Hash gives the bcrypt hash of an API secret under the pepper. Errors wrap
+// context.DeadlineExceeded or context.Canceled when no turn came in time or ctx
+// ended.
 func (h *Hasher) Hash(ctx context.Context, confidential secret.Value) (string, error) {
 	return h.hash(ctx, prehash(h.pepper, confidential))
 }
 
-// Compare checks an API secret against its hash. Errors: ErrMismatch;
-// unavailable when no turn came in time or ctx ended; internal when the hash
-// is not one.
+// Compare checks an API secret against its hash. Errors: ErrMismatch; those of
+// Hash; another when the hash is damaged.
 func (h *Hasher) Compare(ctx context.Context, hash string, confidential secret.Value) error {
 	return h.compare(ctx, hash, prehash(h.pepper, confidential))
 }
@@ -87,8 +84,8 @@ func (h *Hasher) ComparePassword(ctx context.Context, hash string, password secr
 }
 
 // CompareDummy takes as long as ComparePassword does and never succeeds: what
-// to do for an e-mail address nobody has, so that the time of an answer does
-// not tell which addresses exist. Errors: ErrMismatch or unavailable.
+// to do for an unknown e-mail address, so that the time of an answer does not
+// tell which addresses exist. Errors: ErrMismatch or those of Hash.
 func (h *Hasher) CompareDummy(ctx context.Context, password secret.Value) error {
 	if err := h.ComparePassword(ctx, h.dummy, password); err != nil {
 		return err
@@ -118,7 +115,7 @@ func (h *Hasher) hash(ctx context.Context, digest []byte) (string, error) {
 	defer h.slots.Release(1)
 	hash, err := bcrypt.GenerateFromPassword(digest, h.cost)
 	if err != nil {
-		return "", models.Internal(err)
+		return "", fmt.Errorf("hashing: %w", err)
 	}
 	return string(hash), nil
 }
@@ -135,7 +132,7 @@ func (h *Hasher) compare(ctx context.Context, hash string, digest []byte) error 
 	case errors.Is(err, bcrypt.ErrMismatchedHashAndPassword):
 		return ErrMismatch
 	default:
-		return models.Internal(fmt.Errorf("a stored hash is damaged: %w", err))
+		return fmt.Errorf("hashing: a stored hash is damaged: %w", err)
 	}
 }
 
@@ -144,9 +141,7 @@ func (h *Hasher) enter(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
 	if err := h.slots.Acquire(waiting, 1); err != nil {
-		busy := models.Unavailable(fmt.Errorf("waiting for a turn at bcrypt: %w", err))
-		busy.RetryAfter = time.Second
-		return busy
+		return fmt.Errorf("hashing: waiting for a turn at bcrypt: %w", err)
 	}
 	return nil
 }

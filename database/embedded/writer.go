@@ -1,0 +1,243 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pulse-control-plane/models"
+)
+
+const (
+	// batchedWrites and batchedFor limit how many operations share a
+	// transaction and for how long it accepts more, and so how long the first
+	// waits for the last.
+	batchedWrites = 256
+	batchedFor    = 20 * time.Millisecond
+	// commitGrace is how long a caller with an ended context waits for a write
+	// that has begun, before it is told that the result is unknown.
+	commitGrace = time.Second
+	// probeEvery limits how often Ping writes.
+	probeEvery = 5 * time.Second
+)
+
+// writer is the only goroutine that writes. Waiting operations share one
+// transaction (group commit): one disk sync for all, and each is acknowledged
+// only after it.
+type writer struct {
+	conn  *sqliteConn
+	moves *checkpointer
+	clock func() time.Time
+	queue chan *write
+	done  chan struct{}
+	// guard prevents closing the queue during a send.
+	guard  sync.RWMutex
+	closed bool
+	// committed is the clock's time of the last commit, in Unix nanoseconds;
+	// zero after a failed commit.
+	committed atomic.Int64
+	// finishAt is the length of the log, in frames, at which the writer does
+	// the checkpoint itself; used by its goroutine only.
+	finishAt int64
+	failed   error
+}
+
+// write is one queued operation.
+type write struct {
+	ctx context.Context
+	run func(*sqliteConn) error
+	// state decides the race between a caller that gives up and the writer that
+	// begins.
+	state atomic.Int32
+	err   error
+	done  chan struct{}
+}
+
+const (
+	writeWaiting = iota
+	writeBegun
+	writeGivenUp
+)
+
+// startWriter takes ownership of a connection and a checkpointer. The writer
+// ends with close, not with ctx: queued operations still need an answer.
+func startWriter(ctx context.Context, conn *sqliteConn, moves *checkpointer, clock func() time.Time) *writer {
+	w := &writer{
+		conn: conn, moves: moves, clock: clock,
+		queue: make(chan *write, 4*batchedWrites), done: make(chan struct{}), finishAt: fullFrames,
+	}
+	go w.loop(context.WithoutCancel(ctx))
+	return w
+}
+
+// do runs an operation in a transaction and returns when it is on disk or has
+// failed. If run returns an error it must leave no change: it changes one row
+// or opens a savepoint. It runs on the writer's goroutine, possibly after do
+// has returned because ctx ended.
+func (w *writer) do(ctx context.Context, run func(*sqliteConn) error) error {
+	op := &write{ctx: ctx, run: run, done: make(chan struct{})}
+	if err := w.send(op); err != nil {
+		return err
+	}
+	select {
+	case <-op.done:
+		return op.err
+	case <-ctx.Done():
+	}
+	if op.state.CompareAndSwap(writeWaiting, writeGivenUp) {
+		return models.Unavailable(ctx.Err())
+	}
+	grace := time.NewTimer(commitGrace)
+	defer grace.Stop()
+	select {
+	case <-op.done:
+		return op.err
+	case <-grace.C:
+		return models.Unavailable(ctx.Err())
+	}
+}
+
+func (w *writer) send(op *write) error {
+	if err := op.ctx.Err(); err != nil {
+		return models.Unavailable(err)
+	}
+	w.guard.RLock()
+	defer w.guard.RUnlock()
+	if w.closed {
+		return models.Unavailable(errClosed)
+	}
+	select {
+	case w.queue <- op:
+		return nil
+	case <-op.ctx.Done():
+		return models.Unavailable(op.ctx.Err())
+	}
+}
+
+// loop runs operations until the queue is closed and empty, then closes the
+// connection.
+func (w *writer) loop(ctx context.Context) {
+	defer close(w.done)
+	batch := make([]*write, 0, batchedWrites)
+	for op := range w.queue {
+		batch = w.transact(ctx, append(batch[:0], op))
+		w.keepLogShort(ctx)
+	}
+	err := w.moves.close()
+	_, truncate := w.conn.row(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	w.failed = errors.Join(err, truncate, w.conn.close())
+}
+
+// transact runs the first operation and all that are queued meanwhile in one
+// transaction, and acknowledges them. It returns the batch for reuse.
+func (w *writer) transact(ctx context.Context, batch []*write) []*write {
+	began := time.Now()
+	_, err := w.conn.exec(ctx, "BEGIN IMMEDIATE")
+	for i := 0; err == nil && i < len(batch); i++ {
+		err = batch[i].begin(w.conn)
+		if i+1 == len(batch) && len(batch) < batchedWrites && time.Since(began) < batchedFor {
+			if next := w.waiting(); next != nil {
+				batch = append(batch, next)
+			}
+		}
+	}
+	if err == nil {
+		_, err = w.conn.exec(ctx, "COMMIT")
+	}
+	if err == nil {
+		w.committed.Store(w.clock().UnixNano())
+	} else {
+		w.committed.Store(0)
+		// The rollback fails if SQLite has rolled back already.
+		_, _ = w.conn.exec(ctx, "ROLLBACK")
+	}
+	for i, op := range batch {
+		if err != nil {
+			op.err = sqliteFailure(err)
+		}
+		close(op.done)
+		batch[i] = nil
+	}
+	return batch
+}
+
+// waiting returns a queued operation or nil. It first yields, so that callers
+// just acknowledged can queue again.
+func (w *writer) waiting() *write {
+	for range 2 {
+		select {
+		case op, ok := <-w.queue:
+			if ok {
+				return op
+			}
+			return nil
+		default:
+			runtime.Gosched()
+		}
+	}
+	return nil
+}
+
+// begin runs the operation unless its caller gave up. It keeps the operation's
+// own error for the caller and returns an error that fails the whole
+// transaction.
+func (op *write) begin(conn *sqliteConn) error {
+	if op.ctx.Err() != nil {
+		op.err = models.Unavailable(op.ctx.Err())
+		return nil
+	}
+	if !op.state.CompareAndSwap(writeWaiting, writeBegun) {
+		return nil
+	}
+	err := op.run(conn)
+	if sqliteSpoils(err) {
+		return err
+	}
+	op.err = sqliteFailure(err)
+	return nil
+}
+
+// atomically runs the changes of one operation: all or none.
+func atomically(ctx context.Context, conn *sqliteConn, run func() error) error {
+	if _, err := conn.exec(ctx, "SAVEPOINT operation"); err != nil {
+		return err
+	}
+	err := run()
+	if err != nil && !sqliteSpoils(err) {
+		_, undo := conn.exec(ctx, "ROLLBACK TO operation")
+		err = errors.Join(err, undo)
+	}
+	if !sqliteSpoils(err) {
+		_, release := conn.exec(ctx, "RELEASE operation")
+		err = errors.Join(err, release)
+	}
+	return err
+}
+
+// probe returns nil if a write could be served now: one was committed in the
+// last seconds, or a test write succeeds.
+func (w *writer) probe(ctx context.Context) error {
+	return w.do(ctx, func(conn *sqliteConn) error {
+		if last := w.committed.Load(); last != 0 && w.clock().Sub(time.Unix(0, last)) < probeEvery {
+			return nil
+		}
+		_, err := conn.exec(ctx, "UPDATE pulse_engine SET probed = probed + 1")
+		return err
+	})
+}
+
+// close refuses new operations, finishes the queued ones, checkpoints the log
+// and closes the connection.
+func (w *writer) close() error {
+	w.guard.Lock()
+	if !w.closed {
+		w.closed = true
+		close(w.queue)
+	}
+	w.guard.Unlock()
+	<-w.done
+	return w.failed
+}

@@ -1,0 +1,203 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"pulse-control-plane/models"
+)
+
+// IDField is the field that identifies a document: a String, unique, part of
+// every collection without a declaration.
+const IDField = "_id"
+
+// String returns the name used in error messages and schema reports.
+func (k FieldKind) String() string {
+	switch k {
+	case String:
+		return "string"
+	case Int:
+		return "int"
+	case Float:
+		return "float"
+	case Bool:
+		return "bool"
+	case Time:
+		return "time"
+	}
+	return fmt.Sprintf("kind(%d)", int(k))
+}
+
+// IndexName returns the name of an index in the database. It is MongoDB's
+// default: each key and its direction, joined with underscores
+// ("org_id_1_created_at_-1").
+func IndexName(ix Index) string {
+	parts := make([]string, len(ix.Keys))
+	for i, key := range ix.Keys {
+		field, direction := IndexKey(key)
+		parts[i] = fmt.Sprintf("%s_%d", field, direction)
+	}
+	return strings.Join(parts, "_")
+}
+
+// IndexKey splits a key of an index into its field and direction (1 or -1).
+func IndexKey(key string) (field string, direction int) {
+	if field, descending := strings.CutPrefix(key, "-"); descending {
+		return field, -1
+	}
+	return key, 1
+}
+
+// Declared is a Collection with what the checks of queries and documents need.
+type Declared struct {
+	Collection
+	Kinds map[string]FieldKind
+	// Paths are the declared fields in declared order.
+	Paths []Path
+}
+
+// Path is a declared field with its name split at the dots.
+type Path struct {
+	Name  string
+	Parts []string
+	Kind  FieldKind
+}
+
+func NewPath(name string, kind FieldKind) Path {
+	return Path{name, strings.Split(name, "."), kind}
+}
+
+// Declarations are the declared collections by name.
+type Declarations map[string]*Declared
+
+// Both engines use the names for tables, columns and indexes. They are plain
+// identifiers: nothing needs quotes, and "$" has no meaning in them.
+var (
+	collectionName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+	fieldName      = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*$`)
+)
+
+// Declare checks a schema and prepares it for queries. The error lists every
+// mistake.
+func Declare(schema []Collection) (Declarations, error) {
+	all := Declarations{}
+	var mistakes []error
+	for _, c := range schema {
+		if !collectionName.MatchString(c.Name) {
+			mistakes = append(mistakes, fmt.Errorf("collection %q: not a plain lower-case name", c.Name))
+			continue
+		}
+		if all[c.Name] != nil {
+			mistakes = append(mistakes, fmt.Errorf("collection %s: declared twice", c.Name))
+			continue
+		}
+		d := &Declared{Collection: c, Kinds: map[string]FieldKind{IDField: String}}
+		mistakes = append(mistakes, d.addFields()...)
+		mistakes = append(mistakes, d.checkIndexes()...)
+		all[c.Name] = d
+	}
+	if len(mistakes) > 0 {
+		return nil, models.Internal(fmt.Errorf("schema: %w", errors.Join(mistakes...)))
+	}
+	return all, nil
+}
+
+func (d *Declared) addFields() (mistakes []error) {
+	folded := map[string]bool{}
+	for _, f := range d.Fields {
+		switch lower := strings.ToLower(f.Name); {
+		case !fieldName.MatchString(f.Name):
+			mistakes = append(mistakes, fmt.Errorf("%s: field %q is not a plain (dotted) name", d.Name, f.Name))
+		case lower == "doc" || lower == "rowid" || lower == "oid":
+			mistakes = append(mistakes, fmt.Errorf("%s: field %q is a column of the embedded engine", d.Name, f.Name))
+		// SQLite ignores case in column names.
+		case folded[lower]:
+			mistakes = append(mistakes, fmt.Errorf("%s: field %q is declared twice", d.Name, f.Name))
+		case f.Kind < String || f.Kind > Time:
+			mistakes = append(mistakes, fmt.Errorf("%s: field %q has no kind", d.Name, f.Name))
+		default:
+			folded[lower] = true
+			d.Kinds[f.Name] = f.Kind
+			d.Paths = append(d.Paths, NewPath(f.Name, f.Kind))
+		}
+	}
+	for _, a := range d.Paths {
+		for _, b := range d.Paths {
+			if strings.HasPrefix(b.Name, a.Name+".") {
+				mistakes = append(mistakes, fmt.Errorf("%s: %s cannot be both a value and the parent of %s", d.Name, a.Name, b.Name))
+			}
+		}
+	}
+	return mistakes
+}
+
+func (d *Declared) checkIndexes() (mistakes []error) {
+	wrong := func(ix Index, why string) {
+		mistakes = append(mistakes, fmt.Errorf("%s: index %s: %s", d.Name, IndexName(ix), why))
+	}
+	names := map[string]bool{}
+	for _, ix := range d.Indexes {
+		if len(ix.Keys) == 0 {
+			wrong(ix, "has no keys")
+		}
+		if names[IndexName(ix)] {
+			wrong(ix, "is declared twice")
+		}
+		names[IndexName(ix)] = true
+		seen := map[string]bool{}
+		for _, key := range ix.Keys {
+			field, _ := IndexKey(key)
+			if d.Kinds[field] == 0 {
+				wrong(ix, fmt.Sprintf("field %q is not declared", field))
+			}
+			if seen[field] {
+				wrong(ix, fmt.Sprintf("names %q twice", field))
+			}
+			seen[field] = true
+		}
+		if ix.Partial && !ix.Unique {
+			wrong(ix, "is partial but not unique")
+		}
+		if ix.ExpireAfter != nil {
+			if field, _ := IndexKey(ix.Keys[0]); len(ix.Keys) != 1 || d.Kinds[field] != Time {
+				wrong(ix, "expires documents but is not on a single time")
+			}
+			if ix.Unique {
+				wrong(ix, "expires documents and is unique")
+			}
+			if *ix.ExpireAfter < 0 {
+				wrong(ix, "expires documents before their time")
+			}
+		}
+	}
+	return mistakes
+}
+
+// Collection returns a declared collection; an undeclared one is an internal
+// error.
+func (all Declarations) Collection(name string) (*Declared, error) {
+	if d := all[name]; d != nil {
+		return d, nil
+	}
+	return nil, models.Internal(fmt.Errorf("database: collection %q is not declared", name))
+}
+
+// Conflict returns the error for a duplicate in the named unique index. An
+// unknown name means "_id".
+func (d *Declared) Conflict(index string, cause error) error {
+	code := "already_exists"
+	for _, ix := range d.Indexes {
+		if ix.ConflictCode != "" && IndexName(ix) == index {
+			code = ix.ConflictCode
+		}
+	}
+	return models.Conflict(code, "Something with the same unique value exists already.").Because(cause)
+}
+
+// Refuse returns the internal error for a query outside of the contract. Such a
+// query is a bug in Pulse; the database never receives it.
+func (d *Declared) Refuse(format string, args ...any) error {
+	return models.Internal(fmt.Errorf("database: "+d.Name+": "+format, args...))
+}

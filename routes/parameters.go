@@ -1,0 +1,36 @@
+package routes
+
+import (
+	"net/http"
+	"slices"
+
+	"pulse-control-plane/handlers/request"
+)
+
+// Parameters are the query parameters of every route that takes any; a test
+// compares them with the OpenAPI document.
+func Parameters() request.Parameters {
+	const get, remove = http.MethodGet, http.MethodDelete
+	page := []string{"limit", "cursor"}
+	with := func(names ...string) []string { return slices.Concat(page, names) }
+	span := []string{"project_id", "start", "end"}
+	trail := []string{"org_id", "actor", "action", "target", "start", "end"}
+	return request.Parameters{
+		{Method: get, Pattern: "/v1/organizations"}:                         with("q", "plan"),
+		{Method: get, Pattern: "/v1/organizations/:id/members"}:             page,
+		{Method: remove, Pattern: "/v1/organizations/:id/members/:user_id"}: {"revoke_keys"},
+		{Method: get, Pattern: "/v1/organizations/:id/invitations"}:         page,
+		{Method: get, Pattern: "/v1/projects"}:                              with("q", "org_id"),
+		{Method: get, Pattern: "/v1/projects/:id/keys"}:                     page,
+		{Method: remove, Pattern: "/v1/projects/:id/keys/:key_id"}:          {"force"},
+		{Method: get, Pattern: "/v1/audit-logs"}:                            with(trail...),
+		{Method: get, Pattern: "/v1/audit-logs/export"}:                     append(trail, "format"),
+		{Method: get, Pattern: "/v1/audit-logs/verify"}:                     {"org_id"},
+		{Method: get, Pattern: "/v1/usage"}:                                 append(span, "window"),
+		{Method: get, Pattern: "/v1/usage/sessions"}:                        with("project_id", "room_name", "participant_identity"),
+		{Method: get, Pattern: "/v1/usage/sessions/:id"}:                    {"project_id"},
+		{Method: get, Pattern: "/v1/usage/explain"}:                         with("project_id", "start", "end", "meter"),
+		{Method: get, Pattern: "/v1/usage/quota"}:                           {"project_id"},
+		{Method: get, Pattern: "/v1/usage/export"}:                          append(span, "format"),
+	}
+}
