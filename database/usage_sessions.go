@@ -226,6 +226,41 @@ func (r *UsageSessions) EachEnded(ctx context.Context, p models.ProjectID, start
 	return nil
 }
 
+// JoinedIn reads a page of the participants of a project that joined in [start,
+// end), in the order in which they did, after one of the page before.
+func (r *UsageSessions) JoinedIn(ctx context.Context, p models.ProjectID, start, end time.Time, after *models.UsageSession, limit int64) ([]models.UsageSession, error) {
+	if after == nil {
+		return r.inOrder(ctx, p, "joined_at", start, end, "", limit)
+	}
+	return r.inOrder(ctx, p, "joined_at", after.JoinedAt, end, after.ID, limit)
+}
+
+// LeftIn does so for those that left.
+func (r *UsageSessions) LeftIn(ctx context.Context, p models.ProjectID, start, end time.Time, after *models.UsageSession, limit int64) ([]models.UsageSession, error) {
+	if after == nil {
+		return r.inOrder(ctx, p, "left_at", start, end, "", limit)
+	}
+	return r.inOrder(ctx, p, "left_at", after.LeftAt, end, after.ID, limit)
+}
+
+// inOrder reads those with a time in [from, end); of those at from, the ones with
+// ids after one.
+func (r *UsageSessions) inOrder(ctx context.Context, p models.ProjectID, field string, from, end time.Time, afterID string, limit int64) ([]models.UsageSession, error) {
+	filter := bson.D{
+		{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(models.SubjectParticipant)},
+		{Key: field, Value: bson.D{{Key: "$gte", Value: from}, {Key: "$lt", Value: end}}},
+	}
+	if afterID != "" {
+		filter = append(filter, bson.E{Key: "$or", Value: bson.A{
+			bson.D{{Key: field, Value: bson.D{{Key: "$gt", Value: from}}}},
+			bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: afterID}}}},
+		}})
+	}
+	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
+		Filter: filter, Sort: bson.D{{Key: field, Value: 1}, {Key: "_id", Value: 1}}, Limit: limit,
+	})
+}
+
 // OpenLike reads up to limit open usage sessions with the subject, room and
 // identity of s.
 func (r *UsageSessions) OpenLike(ctx context.Context, s *models.UsageSession, limit int64) ([]models.UsageSession, error) {

@@ -246,7 +246,7 @@ func (b *builder) metering() (err error) {
 		return err
 	}
 	b.out.Usage, err = metering.NewUsage(metering.UsageConfig{
-		Projects: b.projects, Sessions: b.sessions, Facts: b.facts, Events: b.events, Stored: b.totals,
+		Projects: b.projects, Sessions: b.sessions, Facts: b.facts, Events: b.events,
 		Totals: b.out.Totals, Cursors: b.cursors, Now: b.Now,
 	})
 	return err

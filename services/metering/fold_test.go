@@ -244,15 +244,3 @@ func TestEachKindOfParticipantHasItsMeter(t *testing.T) {
 		t.Errorf("an old session is metered as %q", s.Meter())
 	}
 }
-
-func TestThePeakCountsWhoWasThereTogether(t *testing.T) {
-	at := func(m int) time.Time { return aMorning.Add(time.Duration(m) * time.Minute) }
-	var steps []step
-	for _, stay := range [][2]int{{0, 10}, {10, 20}, {5, 15}, {12, 13}, {-30, 3}, {50, 90}} {
-		s := models.UsageSession{JoinedAt: at(stay[0]), LeftAt: at(stay[1])}
-		steps = appendSteps(steps, &s, at(0), at(60), at(60))
-	}
-	if peak := peakOf(steps); peak != 3 { // 5–15, 10–20 and 12–13
-		t.Errorf("peak %v", peak)
-	}
-}

@@ -47,7 +47,7 @@ func rigOver(t testing.TB, e database.Engine) *rig {
 	r.totals = testkit.Must[*Totals](t)(NewTotals(TotalsConfig{
 		Totals: r.stored, Facts: r.facts, Sessions: r.sessions, Now: clock}))
 	r.usage = testkit.Must[*Usage](t)(NewUsage(UsageConfig{
-		Projects: database.NewProjects(r.engine), Sessions: r.sessions, Facts: r.facts, Events: r.events, Stored: r.stored,
+		Projects: database.NewProjects(r.engine), Sessions: r.sessions, Facts: r.facts, Events: r.events,
 		Totals: r.totals, Cursors: cursor.New([]byte("cursors")), Now: clock}))
 	return r
 }

@@ -20,7 +20,7 @@ const (
 	openSessions = 200_000
 	// totalsRead bounds the totals one answer is made of: those of all meters
 	// for each row, or each day of a month's row.
-	totalsRead = maxUsageRows * 31 * 7
+	totalsRead = maxUsageRows * 31 * 11
 )
 
 // Usage answers what a project used, and how that is known.
@@ -32,7 +32,6 @@ type UsageConfig struct {
 	Sessions *database.UsageSessions
 	Facts    *database.UsageMetrics
 	Events   *database.LiveKitEvents
-	Stored   *database.UsageTotals
 	Totals   *Totals
 	Cursors  *cursor.Codec
 	Now      func() time.Time
@@ -85,14 +84,11 @@ func (s *Usage) Report(ctx context.Context, project models.ProjectID, q UsageQue
 	if err != nil {
 		return UsageReport{}, err
 	}
-	if err := s.c.Totals.SettleProject(ctx, project); err != nil {
-		return UsageReport{}, err
-	}
 	stored := models.WindowDay
 	if report.Window == models.WindowHour {
 		stored = models.WindowHour
 	}
-	totals, err := s.c.Stored.Of(ctx, project, stored, report.Start, report.End, totalsRead)
+	totals, err := s.c.Totals.Current(ctx, project, stored, report.Start, report.End)
 	if err != nil {
 		return UsageReport{}, err
 	}
