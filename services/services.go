@@ -345,6 +345,7 @@ func (b *builder) workers() error {
 	flush := func(last time.Duration) worker.Options {
 		o := site.Options()
 		o.Last = last // what is in memory when the process stops
+		o.Rest = 4
 		return o
 	}
 	settle := site.Led(15*time.Second, s.Totals.CatchUp)
