@@ -62,12 +62,20 @@ type Config struct {
 	// RateLimitIP and RateLimitProject are requests a minute; 0 is no limit.
 	RateLimitIP      int
 	RateLimitProject int
+	// RateLimitClientIP is what one address may do with a project's key alone,
+	// in requests a minute; 0 is no limit.
+	RateLimitClientIP int
 	// Quotas limit each project of an organization, and its number of projects,
 	// by plan.
 	Quotas models.PlanQuotas
 	// QuotaGrace is how long rooms and egresses continue after a monthly quota is
 	// used up.
 	QuotaGrace time.Duration
+	// ReservationTTL is the longest that a token reserves its slots.
+	ReservationTTL time.Duration
+	// AgentsDefault are the LiveKit agents that projects without a setting of
+	// their own may dispatch; the single "*" is all.
+	AgentsDefault []string
 
 	// LogLevel is "debug", "info", "warn" or "error".
 	LogLevel string
@@ -76,12 +84,28 @@ type Config struct {
 	// ShutdownTimeout is how long requests under way may take to finish after a
 	// signal.
 	ShutdownTimeout time.Duration
+	// ShutdownNotice is how long the process keeps serving after a signal while
+	// it reports that it is not ready.
+	ShutdownNotice time.Duration
+
+	// PprofAddress is the loopback host:port of Go's profiles, or "".
+	PprofAddress string
+	// SlowOperation is how long a call to the database or LiveKit takes before it
+	// is logged; 0 logs none.
+	SlowOperation time.Duration
+	// Traces says where traces go; its zero value turns tracing off.
+	Traces Traces
+
 	// RedisURL is empty without Redis.
 	RedisURL secret.Value
 	// SMTP is the mail server; nil without one.
 	SMTP *smtpurl.Server
 	// InvitationURL is the page that invitation mails link to, or "".
 	InvitationURL string
+	// Dashboard tells whether /dashboard/ is served.
+	Dashboard bool
+	// DashboardDir, when set, is served instead of the files in the binary.
+	DashboardDir string
 }
 
 // Database says which engine to use.
@@ -92,6 +116,16 @@ type Database struct {
 	Path string
 	// Name of the database in MongoDB.
 	Name string
+	// IndexTimeout limits the build of one index on MongoDB.
+	IndexTimeout time.Duration
+}
+
+// Traces is an OpenTelemetry collector.
+type Traces struct {
+	// Endpoint is its base URL for OTLP over HTTP; "" turns tracing off.
+	Endpoint string
+	// Headers go with each export, as name=value separated by commas.
+	Headers secret.Value
 }
 
 // LiveKit is the cluster that tokens are minted for.
@@ -181,6 +215,9 @@ func Load(environ []string, dotenvPath string) (Config, error) {
 
 // settle checks and completes settings that depend on several variables.
 func (c *Config) settle(from *sources, problems *Error) {
+	if !from.has("RATE_LIMIT_CLIENT_IP_PER_MINUTE") {
+		c.RateLimitClientIP = min(maxRate, clientIPFactor*c.RateLimitIP)
+	}
 	if c.Database.URI.IsZero() && c.Database.Path == "" {
 		c.Database.Path = filepath.Join(c.DataDir, "pulse.db")
 	}

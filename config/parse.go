@@ -5,14 +5,17 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/smtpurl"
 )
@@ -28,10 +31,17 @@ const (
 	// maxRate is one request a nanosecond at a minute's scale: the limiter
 	// cannot tell more from unlimited.
 	maxRate = 1_000_000_000
+	// clientIPFactor is how many times RATE_LIMIT_IP_PER_MINUTE an address may
+	// ask with a project's key alone: a whole office asks from one.
+	clientIPFactor = 6
 	// maxShutdown bounds a shutdown.
 	maxShutdown = 10 * time.Minute
+	// maxAgentName is the most bytes of an agent's name.
+	maxAgentName = 128
 	// maxGrace bounds how long a quota may be overrun.
 	maxGrace = 24 * time.Hour
+	// maxIndexTimeout bounds the build of one index.
+	maxIndexTimeout = 24 * time.Hour
 )
 
 var (
@@ -75,11 +85,41 @@ func duration(into *time.Duration, text string) error {
 	return nil
 }
 
-// grace takes a duration that may be zero.
-func grace(into *time.Duration, text string) error {
+// agents takes names of agents, "*" for all or "none".
+func agents(into *[]string, text string) error {
+	*into = []string{}
+	if text == "none" {
+		return nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		name := strings.TrimSpace(part)
+		if name == "" || len(name) > maxAgentName || strings.ContainsFunc(name, unicode.IsControl) {
+			return fmt.Errorf("must be names of agents separated by commas, each of 1 to %d bytes, or * or none", maxAgentName)
+		}
+		*into = append(*into, name)
+	}
+	if len(*into) > 1 && slices.Contains(*into, "*") {
+		return errors.New("must be * alone, or names without it")
+	}
+	return nil
+}
+
+// indexTimeout takes a duration up to a day: the build of an index depends on
+// the number of documents.
+func indexTimeout(into *time.Duration, text string) error {
 	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 || d > maxGrace {
-		return errors.New("must be a duration such as 5m, from 0s to 24h")
+	if err != nil || d <= 0 || d > maxIndexTimeout {
+		return errors.New("must be a duration such as 10m, at most 24h")
+	}
+	*into = d
+	return nil
+}
+
+// pause takes a duration that may be zero.
+func pause(into *time.Duration, text string, most time.Duration) error {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > most {
+		return fmt.Errorf("must be a duration such as 5s, from 0s to %v", most)
 	}
 	*into = d
 	return nil
@@ -134,6 +174,42 @@ func path(into *string, text string) error {
 		return errors.New("must be a path")
 	}
 	*into = text
+	return nil
+}
+
+// loopback takes host:port of an address that only this machine reaches.
+func loopback(into *string, text string) error {
+	host, port, err := net.SplitHostPort(text)
+	addr, parseErr := netip.ParseAddr(host)
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || portErr != nil || parseErr != nil && host != "localhost" || parseErr == nil && !addr.IsLoopback() {
+		return errors.New("must be a loopback address and port such as 127.0.0.1:6060")
+	}
+	*into = net.JoinHostPort(host, strconv.FormatUint(number, 10))
+	return nil
+}
+
+// collector takes the base URL of an OTLP receiver over HTTP.
+func collector(into *string, text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("must be a URL with http:// or https:// and a host, without credentials")
+	}
+	*into = strings.TrimRight(text, "/")
+	return nil
+}
+
+// exportHeaders takes headers as OTEL_EXPORTER_OTLP_HEADERS specifies: name=value
+// separated by commas, percent-encoded
+// (https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
+func exportHeaders(into *secret.Value, text string) error {
+	for item := range strings.SplitSeq(text, ",") {
+		name, value, ok := strings.Cut(item, "=")
+		if _, err := url.PathUnescape(value); err != nil || !ok || strings.TrimSpace(name) == "" {
+			return errors.New("must be name=value, separated by commas, with percent-encoded values")
+		}
+	}
+	*into = secret.New(text)
 	return nil
 }
 
@@ -240,15 +316,11 @@ func origins(into *[]string, text string) error {
 func networks(into *[]netip.Prefix, text string) error {
 	var out []netip.Prefix
 	for item := range strings.SplitSeq(text, ",") {
-		item = strings.TrimSpace(item)
-		prefix, err := netip.ParsePrefix(item)
-		if addr, addrErr := netip.ParseAddr(item); addrErr == nil && addr.Zone() == "" {
-			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
+		prefix, err := clientip.ParseNetwork(strings.TrimSpace(item))
 		if err != nil {
 			return errors.New("must be addresses or networks such as 10.0.0.0/8, separated by commas")
 		}
-		out = append(out, prefix.Masked())
+		out = append(out, prefix)
 	}
 	*into = out
 	return nil

@@ -22,7 +22,9 @@ func projectsCollection() Collection {
 		Indexes: []Index{
 			{Keys: []string{"pulse_api_key"}, Unique: true},
 			{Keys: []string{"org_id"}},
+			{Keys: []string{"org_id", "_id"}},
 			{Keys: []string{"is_deleted"}},
+			{Keys: []string{"is_deleted", "_id"}},
 			{Keys: []string{"org_id", "name"}},
 			{Keys: []string{"name_key"}},
 		},
@@ -48,6 +50,7 @@ type ProjectChange struct {
 	NameKey      *string
 	Region       *string
 	ClientTokens models.ClientTokensChange
+	Agents       *[]string
 	Limits       models.ProjectLimitsChange
 }
 
@@ -132,6 +135,10 @@ func (r *Projects) Update(ctx context.Context, t models.Tenant, id models.Projec
 	setIf(&set, "client_tokens.max_ttl_seconds", c.ClientTokens.MaxTTLSeconds)
 	setIf(&set, "client_tokens.grants", c.ClientTokens.Grants)
 	setIf(&set, "client_tokens.allowed_origins", c.ClientTokens.AllowedOrigins)
+	setIf(&set, "client_tokens.allowed_rooms", c.ClientTokens.AllowedRooms)
+	setIf(&set, "client_tokens.identities", c.ClientTokens.Identities)
+	setIf(&set, "client_tokens.agents", c.ClientTokens.Agents)
+	setIf(&set, "agents", c.Agents)
 	if c.Limits != (models.ProjectLimitsChange{}) {
 		set = append(set, bson.E{Key: "limits_changed_at", Value: now})
 	}

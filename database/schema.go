@@ -23,5 +23,8 @@ func Schema() []Collection {
 		auditLogsCollection(),
 		sessionsCollection(),
 		invitationsCollection(),
+		schemasCollection(),
+		changesCollection(),
+		downloadsCollection(),
 	}
 }

@@ -21,15 +21,17 @@ type Func func(*gin.Context) error
 // request id and every wrong field. Error repeats detail for clients that read
 // only that.
 type Problem struct {
-	Type      string         `json:"type"`
-	Title     string         `json:"title"`
-	Status    int            `json:"status"`
-	Detail    string         `json:"detail"`
-	Instance  string         `json:"instance"`
-	Code      string         `json:"code"`
-	RequestID string         `json:"request_id"`
-	Errors    []ProblemField `json:"errors,omitempty"`
-	Error     string         `json:"error"`
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	Instance  string `json:"instance"`
+	Code      string `json:"code"`
+	RequestID string `json:"request_id"`
+	// TraceID is that of the request's span, or of the caller's traceparent.
+	TraceID string         `json:"trace_id,omitempty"`
+	Errors  []ProblemField `json:"errors,omitempty"`
+	Error   string         `json:"error"`
 	*ProblemQuota
 }
 
@@ -83,10 +85,16 @@ func status(k models.Kind) int {
 		return http.StatusTooManyRequests
 	case models.KindUnavailable:
 		return http.StatusServiceUnavailable
+	case models.KindClientGone:
+		return statusClientGone
 	case models.KindInternal:
 	}
 	return http.StatusInternalServerError
 }
+
+// statusClientGone is nginx's "client closed request", which has no RFC: no
+// client reads it, except one that has closed only its own half.
+const statusClientGone = 499
 
 // Wrap makes a Func a gin handler: an error ends the request with a problem.
 func Wrap(f Func) gin.HandlerFunc {
@@ -101,6 +109,10 @@ func Wrap(f Func) gin.HandlerFunc {
 // line.
 func Abort(c *gin.Context, err error) {
 	problem := asError(c.Request.Context(), err)
+	if problem.Kind == models.KindUnavailable && errors.Is(c.Request.Context().Err(), context.Canceled) {
+		// Deadlines of ours end a request in another way: this is the client's.
+		problem = models.NewError(models.KindClientGone, "client_closed_request", "The client closed the connection before the answer.").Because(problem)
+	}
 	_ = c.Error(problem) // for the log line; it returns what it was given
 	if c.Writer.Written() {
 		// Part of the response is sent: only cutting the connection tells the
@@ -125,8 +137,8 @@ func Abort(c *gin.Context, err error) {
 		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.RetryAfter.Seconds()))))
 	}
 	answer := Problem{
-		Type: problemType + problem.Code, Title: http.StatusText(code), Status: code, Detail: problem.Message,
-		Instance: c.Request.URL.EscapedPath(), Code: problem.Code, RequestID: RequestIDOf(c),
+		Type: problemType + problem.Code, Title: title(code), Status: code, Detail: problem.Message,
+		Instance: c.Request.URL.EscapedPath(), Code: problem.Code, RequestID: RequestIDOf(c), TraceID: traceID(c.GetHeader(traceParent)),
 		Errors: problemFields(problem.Fields), Error: problem.Message,
 	}
 	if use := problem.Quota; use != nil {
@@ -141,6 +153,13 @@ func Abort(c *gin.Context, err error) {
 	}
 	c.Abort()
 	c.Data(code, "application/problem+json", body)
+}
+
+func title(code int) string {
+	if code == statusClientGone {
+		return "Client Closed Request"
+	}
+	return http.StatusText(code)
 }
 
 func asError(ctx context.Context, err error) *models.Error {

@@ -1,10 +1,6 @@
 package models
 
-import (
-	"iter"
-	"strings"
-	"time"
-)
+import "time"
 
 // EventState is how far an event from LiveKit has come.
 type EventState string
@@ -112,11 +108,9 @@ type EventParticipant struct {
 	// Recorder and Agent are its permissions of these names.
 	Recorder bool `bson:"recorder,omitempty"`
 	Agent    bool `bson:"agent,omitempty"`
-	// TokenID names the token it joined with, TokenIdentity and TokenIssuedAt for
-	// whom and when that was issued: as its attribute pulse.token proves, else
-	// empty.
+	// TokenID names the token it joined with, and TokenIssuedAt when that was
+	// issued: as its attribute pulse.token proves, else empty.
 	TokenID       TokenID   `bson:"token_id,omitempty"`
-	TokenIdentity string    `bson:"token_identity,omitempty"`
 	TokenIssuedAt time.Time `bson:"token_issued_at,omitempty"`
 }
 
@@ -183,24 +177,5 @@ func (e *LiveKitEvent) Believe(received time.Time) {
 	if e.Media != nil {
 		clamp(&e.Media.StartedAt, early)
 		clamp(&e.Media.EndedAt, early)
-	}
-}
-
-// IssuedIdentities gives the identities a participant's token may have been
-// issued for: its own, and every part of it before a "#", the shortest last.
-// LiveKit appends "#" and a suffix of the client's choice to the identity of a
-// connection that only publishes.
-func IssuedIdentities(identity string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for {
-			if !yield(identity) {
-				return
-			}
-			at := strings.LastIndexByte(identity, '#')
-			if at <= 0 {
-				return
-			}
-			identity = identity[:at]
-		}
 	}
 }

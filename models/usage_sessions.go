@@ -42,9 +42,7 @@ type UsageSession struct {
 	Identity string  `bson:"identity,omitempty"`
 	Kind     string  `bson:"kind,omitempty"`
 	TokenID  TokenID `bson:"token_id,omitempty"`
-	// TokenIdentity is whom that token was issued for; Identity may have a
-	// suffix (IssuedIdentities).
-	TokenIdentity string    `bson:"token_identity,omitempty"`
+	// TokenIssuedAt is when that token was issued.
 	TokenIssuedAt time.Time `bson:"token_issued_at,omitempty"`
 	// Name is what LiveKit has one of at a time (SessionName): the session with
 	// the later start ends the one before. Empty for egress and ingress.
@@ -225,14 +223,6 @@ func SessionName(subject Subject, p ProjectID, room, roomSID, identity string) s
 	case SubjectEgress, SubjectIngress:
 	}
 	return ""
-}
-
-// IssuedFor is whom the participant's token was issued for.
-func (s *UsageSession) IssuedFor() string {
-	if s.TokenIdentity != "" {
-		return s.TokenIdentity
-	}
-	return s.Identity
 }
 
 // Until is the end of the session, or now while it is open.

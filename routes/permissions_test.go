@@ -106,8 +106,13 @@ func permissions() []permission {
 		{"GET", "/v1/audit-logs/export", nil, "401 200 200 403 403 403 403 403 200 403 403 400", false},
 		{"GET", "/v1/audit-logs/verify", nil, "401 200 200 403 403 403 403 403 200 403 403 400", false},
 
-		{"POST", "/v1/tokens/create", map[string]any{}, "401 403 403 403 403 201 201 201 403 403 403 403", false},
-		{"POST", "/v1/tokens/revoke", map[string]any{"participant_identity": "x"}, "401 403 403 403 403 403 200 200 403 403 403 403", false},
+		{"POST", "/v1/tokens/create", map[string]any{}, "401 400 400 400 403 201 201 201 400 403 403 403", false}, // a person names the project
+		{"POST", "/v1/tokens/create?project_id={project}", map[string]any{}, "401 201 201 201 403 201 201 404 404 403 403 403", false},
+		{"POST", "/v1/tokens/revoke", map[string]any{"participant_identity": "x"}, "401 400 400 400 403 403 200 200 400 403 403 403", false},
+		{"POST", "/v1/tokens/revoke?project_id={project}", map[string]any{"participant_identity": "x"}, "401 200 200 200 403 403 200 404 404 403 403 403", false},
+		{"GET", "/v1/tokens/revocations", nil, "401 400 400 400 403 403 200 200 400 403 403 403", false},
+		{"GET", "/v1/tokens/revocations?project_id={project}", nil, "401 200 200 200 403 403 200 404 404 403 403 403", false},
+		{"DELETE", "/v1/tokens/revocations/{revocation}?project_id={project}", nil, "401 204 204 204 403 403 204 404 404 403 403 403", false},
 		{"POST", "/v1/webhooks/livekit", map[string]any{}, "401 401 401 401 401 401 401 401 401 401 401 401", false}, // LiveKit alone
 
 		// A person who names no project is asked which.
@@ -117,7 +122,8 @@ func permissions() []permission {
 		{"GET", "/v1/usage/explain", nil, "401 400 400 400 400 403 400 400 400 403 403 400", false},
 		{"GET", "/v1/usage/quota", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
 		{"GET", "/v1/usage/export", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
-		{"POST", "/v1/tokens/validate", map[string]any{"token": "x"}, "401 403 403 403 403 200 200 200 403 403 403 403", false},
+		{"POST", "/v1/tokens/validate", map[string]any{"token": "x"}, "401 400 400 400 403 200 200 200 400 403 403 403", false},
+		{"POST", "/v1/tokens/validate?project_id={project}", map[string]any{"token": "x"}, "401 200 200 200 403 200 200 404 404 403 403 403", false},
 	}
 }
 
@@ -151,7 +157,8 @@ func TestEveryRouteHasARowInTheTableOfPermissions(t *testing.T) {
 	rows := map[string]bool{}
 	for _, row := range permissions() {
 		path := strings.NewReplacer("{org}", ":id", "{project}", ":id", "{spare}", ":id", "{self}", ":user_id",
-			"{member}", ":user_id", "{invitation}", ":invitation_id", "{key}", ":key_id").Replace(row.path)
+			"{member}", ":user_id", "{invitation}", ":invitation_id", "{key}", ":key_id", "{revocation}", ":id").Replace(row.path)
+		path, _, _ = strings.Cut(path, "?")
 		rows[row.method+" "+path] = true
 	}
 	for _, r := range newServer(t).handler.(*gin.Engine).Routes() {
@@ -223,6 +230,7 @@ func (w *world) path(path, who string) string {
 		return string(w.join(fmt.Sprintf("member%d@acme.example", w.s.engine.writes.Load()), "viewer").User.ID)
 	})
 	fresh("{invitation}", func() string { return string(w.invite("open@acme.example", "viewer").Invitation.ID) })
+	fresh("{revocation}", func() string { return string(w.s.revoke(w.org, "mallory").ID) })
 	fresh("{key}", func() string { return string(w.s.newKey(w.org, nil).Key.ID) })
 	fresh("{self}", func() string {
 		if id := w.ids[who]; id != "" {

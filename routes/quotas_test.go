@@ -119,19 +119,23 @@ func TestTwoHundredMintsAtOnceAgainstACapOfFiftyLetInFifty(t *testing.T) {
 	}
 }
 
-func TestAReservationLastsUntilItsHolderJoinsOrItsTokenExpires(t *testing.T) {
+func TestAReservationLastsUntilTheJoinOrAMinuteOrTheTokensEnd(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
 	s.ask(mine, "daily", "ann", map[string]any{"ttl_seconds": 600}).want(http.StatusCreated)
-	s.ask(mine, "daily", "bob", map[string]any{"ttl_seconds": 60}).want(http.StatusCreated)
+	s.ask(mine, "daily", "bob", map[string]any{"ttl_seconds": 30}).want(http.StatusCreated)
 	s.ask(mine, "daily", "cyd").overQuota(models.QuotaConcurrentParticipants, 2, 2)
 	joined := s.clock.Now()
 	s.joins(mine, "daily", "ann")
 	s.ask(mine, "daily", "cyd").overQuota(models.QuotaConcurrentParticipants, 2, 2)
-	s.clock.Advance(time.Minute) // bob's token ends; the news that he joined with it may be on its way
+	s.clock.Advance(30 * time.Second) // bob's token ends; the news that he joined with it may be on its way
 	s.ask(mine, "daily", "cyd").overQuota(models.QuotaConcurrentParticipants, 2, 2)
 	s.clock.Advance(5 * time.Second)
-	s.ask(mine, "daily", "cyd").want(http.StatusCreated)
+	s.ask(mine, "daily", "cyd", map[string]any{"ttl_seconds": 600}).want(http.StatusCreated)
+	s.clock.Advance(59 * time.Second)
+	s.ask(mine, "daily", "fay").overQuota(models.QuotaConcurrentParticipants, 2, 2)
+	s.clock.Advance(time.Second) // a minute after cyd's token was minted
+	s.ask(mine, "daily", "fay").want(http.StatusCreated)
 	s.ask(mine, "daily", "dan").overQuota(models.QuotaConcurrentParticipants, 2, 2)
 	s.clock.Advance(time.Hour + 10*time.Second) // ann's token has ended; she is there all the same
 	s.ask(mine, "daily", "dan").want(http.StatusCreated)
@@ -392,7 +396,7 @@ func TestALoweredLimitHoldsForEveryReplica(t *testing.T) {
 		other.do(http.MethodPost, "/v1/tokens/revoke", map[string]any{"participant_identity": fmt.Sprint("p", n)}, mine.asOwn).want(http.StatusOK)
 	}
 	s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": 3}})
-	s.clock.Advance(6 * time.Second) // other processes' changes are known by then
+	exchangeChanges(s, other)
 	for _, replica := range []*server{s, other} {
 		replica.ask(mine, "daily", "x").overQuota(models.QuotaConcurrentParticipants, 3, 8)
 	}
@@ -416,18 +420,15 @@ func TestARefusalForTheRoomWritesNothing(t *testing.T) {
 }
 
 func TestARequestThatAQuotaRefusedRunsAgainUnderItsIdempotencyKey(t *testing.T) {
-	s := newServer(t)
-	mine := s.limited("mine", map[string]any{"concurrent_participants": 1})
-	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+	s := newServer(t, func(o *setup) { o.plans = models.PlanQuotas{models.PlanFree: {Projects: 2}} })
+	mine := s.tenant("mine")
+	second := s.newProject(mine, "second")
 	again := func() *answer {
-		return s.do(http.MethodPost, "/v1/tokens/create", map[string]any{"room_name": "daily", "participant_identity": "bob"},
-			mine.asOwn, header("Idempotency-Key", "one"))
+		return s.do(http.MethodPost, "/v1/projects", map[string]any{"name": "third"}, mine.asPerson, header("Idempotency-Key", "one"))
 	}
-	again().overQuota(models.QuotaConcurrentParticipants, 1, 1)
-	s.do(http.MethodPost, "/v1/tokens/revoke", map[string]any{"participant_identity": "ann"}, mine.asOwn).want(http.StatusOK)
+	again().overQuota(models.QuotaProjects, 2, 2)
+	s.do(http.MethodDelete, "/v1/projects/"+string(second.Project.ID), nil, mine.asPerson).want(http.StatusNoContent)
 	again().want(http.StatusCreated)
-	s.do(http.MethodPost, "/v1/tokens/revoke", map[string]any{"participant_identity": "bob", "ban_seconds": 0}, mine.asOwn).want(http.StatusOK)
-	s.ask(mine, "daily", "cyd").want(http.StatusCreated)
 	if a := again().want(http.StatusCreated); a.header.Get("Idempotent-Replayed") != "true" {
 		t.Error("what was answered once was done again")
 	}

@@ -7,7 +7,10 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
+	"pulse-control-plane/dashboard"
+	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
 )
 
@@ -15,6 +18,10 @@ const (
 	// maxBody and maxTokenBody bound request bodies, in bytes.
 	maxBody      = 1 << 20
 	maxTokenBody = 64 << 10
+	// maxValidateBody holds the longest token there is (models.MaxTokenBytes).
+	maxValidateBody = 256 << 10
+	// tokenPath is called from tenants' own pages: each project says which.
+	tokenPath    = "/v1/tokens/create"
 	maxEventBody = 4 << 20
 	// requestTimeout is the deadline of one request; exportTimeout that of one
 	// whose answer is streamed.
@@ -36,6 +43,8 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// Inflight counts the requests under way.
 	Inflight *middleware.Inflight
+	// Tracing makes a span of each request; nil makes none.
+	Tracing trace.TracerProvider
 	// Strict adds what only makes sense behind TLS.
 	Strict bool
 	Now    func() time.Time
@@ -49,20 +58,22 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	e.RedirectTrailingSlash = false
 	// A room or identity may contain an encoded slash.
 	e.UseRawPath, e.UnescapePathValues = true, true
-	trusted := make([]string, 0, len(o.TrustedProxies))
-	for _, network := range o.TrustedProxies {
-		trusted = append(trusted, network.String())
-	}
-	if err := e.SetTrustedProxies(trusted); err != nil {
+	// middleware.ClientAddress reads the chain of proxies instead.
+	e.ForwardedByClientIP = false
+	if err := e.SetTrustedProxies(nil); err != nil {
 		return nil, err
 	}
 
 	guard, asked := middleware.Wrap, Parameters()
 	wrap := func(f middleware.Func) gin.HandlerFunc { return guard(asked.Around(f)) }
-	e.Use(o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
-		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins))
-	e.NoRoute(guard(middleware.NotFound))
-	e.NoMethod(guard(middleware.MethodNotAllowed))
+	e.Use(middleware.ClientAddress(o.TrustedProxies), o.Inflight.Count, middleware.RequestID)
+	if o.Tracing != nil {
+		e.Use(middleware.Trace(o.Tracing)...)
+	}
+	e.Use(middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
+		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins, tokenPath))
+	e.NoRoute(guard(o.Authentication.CountByIP(middleware.NotFound)))
+	e.NoMethod(guard(o.Authentication.CountByIP(middleware.MethodNotAllowed)))
 
 	e.GET("/health", wrap(h.Health.Live))
 	e.GET("/health/ready", wrap(h.Health.Ready))
@@ -72,10 +83,17 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	e.GET("/docs", wrap(h.Docs.Page))
 	e.GET("/docs/*asset", wrap(h.Docs.Page))
 
+	e.GET("/", wrap(handlers.NewRoot(h.Dashboard != nil).Show))
+	if h.Dashboard != nil {
+		e.GET("/dashboard/*path", gin.WrapH(h.Dashboard))
+		e.GET("/dashboard", func(c *gin.Context) { c.Redirect(http.StatusSeeOther, dashboard.Path) })
+	}
+
 	auth := o.Authentication
 	// Every POST that makes something can be sent again safely.
 	once := guard(o.Idempotency.Once)
 	anybody := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Anonymous), guard(middleware.BodyLimit(maxBody)))
+	signUp := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.FoundOrganization), guard(middleware.BodyLimit(maxBody)))
 	count := middleware.CountRequests(o.Requests)
 	v1 := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Identify), count)
 	export := e.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
@@ -83,11 +101,18 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	limited := v1.Group("", guard(middleware.BodyLimit(maxBody)))
 	person := limited.Group("", guard(middleware.RequireOrganization))
 	server := limited.Group("", guard(middleware.AuthenticateAPISecret))
-	project := v1.Group("", guard(middleware.AuthenticateProject), guard(middleware.BodyLimit(maxTokenBody)))
+	project := v1.Group("", guard(middleware.AuthenticateProject))
+	minting := project.Group("", guard(middleware.BodyLimit(maxTokenBody)))
 
 	limited.GET("/status", wrap(h.Health.Status))
+	anybody.GET("/config", wrap(h.Installation.Config))
+	person.GET("/plans", wrap(h.Installation.Plans))
+	person.GET("/overview", wrap(h.Overview.Get))
+	person.POST("/downloads", wrap(h.Downloads.Create))
+	fetched := e.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Anonymous))
+	fetched.GET("/downloads/:id", wrap(h.Downloads.Fetch))
 
-	limited.POST("/organizations", once, wrap(h.Organizations.Create))
+	signUp.POST("/organizations", once, wrap(h.Organizations.Create))
 	person.GET("/organizations", wrap(h.Organizations.List))
 	person.GET("/organizations/:id", wrap(h.Organizations.Get))
 	person.PUT("/organizations/:id", wrap(h.Organizations.Put))
@@ -109,7 +134,11 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	anybody.POST("/auth/login", wrap(h.Auth.Login))
 	anybody.POST("/auth/refresh", wrap(h.Auth.Refresh))
 	anybody.GET("/auth/permissions", wrap(h.Auth.Permissions))
-	person.POST("/auth/logout", wrap(h.Auth.Logout))
+	anybody.POST("/auth/operator", wrap(h.Auth.Operator))
+	limited.POST("/auth/logout", wrap(h.Auth.Logout))
+	person.PATCH("/auth/me", wrap(h.Auth.Rename))
+	person.GET("/auth/sessions", wrap(h.Auth.Logins))
+	person.DELETE("/auth/sessions/:id", wrap(h.Auth.EndLogin))
 	person.GET("/auth/me", wrap(h.Auth.Me))
 	person.POST("/auth/password", wrap(h.Auth.Password))
 
@@ -131,9 +160,13 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	person.GET("/audit-logs/export", wrap(h.AuditLogs.Export))
 	person.GET("/audit-logs/verify", wrap(h.AuditLogs.Verify))
 
-	project.POST("/tokens/create", once, wrap(h.Tokens.Create))
-	project.POST("/tokens/validate", wrap(h.Tokens.Validate))
-	project.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
+	// Without Idempotency-Key: a token costs nothing to mint again, and a key
+	// alone must not fill the store of answers.
+	minting.POST("/tokens/create", wrap(h.Tokens.Create))
+	minting.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
+	project.POST("/tokens/validate", guard(middleware.BodyLimit(maxValidateBody)), wrap(h.Tokens.Validate))
+	server.GET("/tokens/revocations", wrap(h.Revocations.List))
+	server.DELETE("/tokens/revocations/:id", wrap(h.Revocations.Lift))
 
 	cluster.POST("/webhooks/livekit", guard(auth.Signed(h.LiveKitEvents.Receive)))
 

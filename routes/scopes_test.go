@@ -65,6 +65,8 @@ func scopedRoutes() map[string]scopedRoute {
 		"PATCH /v1/projects/{id}/keys/{key_id}":                     {models.ScopeKeysWrite, name, false},
 		"DELETE /v1/projects/{id}/keys/{key_id}":                    {models.ScopeKeysWrite, nil, false},
 		"POST /v1/tokens/create":                                    {models.ScopeTokensCreate, nil, false},
+		"GET /v1/tokens/revocations":                                {models.ScopeTokensCreate, nil, false},
+		"DELETE /v1/tokens/revocations/{id}":                        {models.ScopeTokensCreate, nil, false},
 		"POST /v1/tokens/revoke":                                    {models.ScopeTokensCreate, map[string]any{"participant_identity": "x"}, false},
 		"GET /v1/usage":                                             {models.ScopeUsageRead, nil, false},
 		"GET /v1/usage/sessions":                                    {models.ScopeUsageRead, nil, false},

@@ -278,7 +278,9 @@ func TestAnAddressIsFreeWhenItsOrganizationClosesWhileItAccepts(t *testing.T) {
 		p.engine = b
 		p.build(nil, "jwt secret of the tests")
 		org := p.found()
-		invited := p.invite(p.actor(org.Login), "grace@example.com", models.RoleViewer)
+		// By the operator, whose rights do not go with the organization.
+		invited := must[tenancy.Invited](t)(p.invitations.Create(t.Context(), operator(), org.Organization.ID,
+			tenancy.InvitationInput{Email: "grace@example.com", Role: models.RoleViewer}))
 		closes := func() {
 			if err := p.organizations.Delete(t.Context(), operator(), org.Organization.ID); err != nil {
 				t.Error(err)

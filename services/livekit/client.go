@@ -2,11 +2,14 @@ package livekit
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/livekit/protocol/livekit"
 	lksdk "github.com/livekit/server-sdk-go/v2"
+	"github.com/twitchtv/twirp"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/observe"
 )
 
 // Client speaks to a cluster's server API.
@@ -17,15 +20,44 @@ type Client struct {
 	tokens  TokenAttributes
 }
 
-// NewClient makes a client of the first cluster; it connects when it is used.
-// Participants it lists may have joined with a token of any of them.
-func NewClient(clusters []Cluster) *Client {
-	c := clusters[0]
+// NewClient makes a client of the first cluster, whose calls a recorder observes;
+// nil observes none. It connects when it is used. Participants it lists may have
+// joined with a token of any of the clusters' keys.
+func NewClient(clusters []Cluster, r *observe.Recorder) *Client {
+	c, observed := clusters[0], twirp.WithClientHooks(observedBy(r))
 	return &Client{
 		tokens:  NewTokenAttributes(clusters),
-		rooms:   lksdk.NewRoomServiceClient(c.URL, c.APIKey, c.APISecret.Reveal()),
-		egress:  lksdk.NewEgressClient(c.URL, c.APIKey, c.APISecret.Reveal()),
-		ingress: lksdk.NewIngressClient(c.URL, c.APIKey, c.APISecret.Reveal()),
+		rooms:   lksdk.NewRoomServiceClient(c.URL, c.APIKey, c.APISecret.Reveal(), observed),
+		egress:  lksdk.NewEgressClient(c.URL, c.APIKey, c.APISecret.Reveal(), observed),
+		ingress: lksdk.NewIngressClient(c.URL, c.APIKey, c.APISecret.Reveal(), observed),
+	}
+}
+
+// startedKey is the context's key of the call under way.
+type startedKey struct{}
+
+// observedBy reports every call to a recorder, as system "livekit". What is
+// gone or over is a result, not a failure.
+func observedBy(r *observe.Recorder) *twirp.ClientHooks {
+	end := func(ctx context.Context, err error) {
+		if call, ok := ctx.Value(startedKey{}).(observe.Started); ok {
+			call.End(err)
+		}
+	}
+	return &twirp.ClientHooks{
+		RequestPrepared: func(ctx context.Context, _ *http.Request) (context.Context, error) {
+			method, _ := twirp.MethodName(ctx)
+			ctx, call := r.Start(ctx, observe.Operation{System: "livekit", Name: method})
+			return context.WithValue(ctx, startedKey{}, call), nil
+		},
+		ResponseReceived: func(ctx context.Context) { end(ctx, nil) },
+		Error: func(ctx context.Context, err twirp.Error) {
+			if isGone(err) || isOver(err) {
+				end(ctx, nil)
+				return
+			}
+			end(ctx, err)
+		},
 	}
 }
 

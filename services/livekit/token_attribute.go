@@ -56,13 +56,10 @@ func NewTokenAttributes(clusters []Cluster) TokenAttributes {
 	return t
 }
 
-// Authenticate fills in which token a participant of a project joined with, when
-// and for whom it was issued. All stay empty without an attribute, or with one that
+// Authenticate fills in which token a participant of a project joined with and
+// when it was issued. Both stay empty without an attribute, or with one that
 // no key of the clusters made for that participant.
-//
-// LiveKit appends "#" and a suffix of the client's choice to the identity of a
-// connection that only publishes (livekit-server, pkg/service/utils.go), so a
-// token may have been issued for any part of the identity before a "#".
+// The token may have been issued for any of the models.TokenIdentities.
 func (t TokenAttributes) Authenticate(p *models.EventParticipant, project models.ProjectID, attribute string) {
 	dot := strings.LastIndexByte(attribute, '.')
 	if dot < 0 || len(attribute) > maxEventName {
@@ -76,10 +73,10 @@ func (t TokenAttributes) Authenticate(p *models.EventParticipant, project models
 	}
 	for _, key := range t.keys {
 		mac := hmac.New(sha256.New, key)
-		for identity := range models.IssuedIdentities(p.Identity) {
+		for identity := range models.TokenIdentities(p.Identity) {
 			var sum [2 * sha256.Size]byte
 			if hmac.Equal(appendTokenMAC(sum[:0], mac, project, []byte(claim), identity), sent) {
-				p.TokenID, p.TokenIdentity, p.TokenIssuedAt = models.TokenID(id), identity, time.UnixMilli(issued).UTC()
+				p.TokenID, p.TokenIssuedAt = models.TokenID(id), time.UnixMilli(issued).UTC()
 				return
 			}
 		}

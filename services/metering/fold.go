@@ -116,9 +116,6 @@ func (l ledger) session(e *models.LiveKitEvent, id string, subject models.Subjec
 		o.Person, o.Recorder, o.Agent = o.Person || !p.Recorder && !p.Agent, o.Recorder || p.Recorder, o.Agent || p.Agent
 		if p.TokenID != "" {
 			s.TokenID, s.TokenIssuedAt = p.TokenID, p.TokenIssuedAt
-			if s.TokenIdentity = p.TokenIdentity; s.TokenIdentity == s.Identity {
-				s.TokenIdentity = ""
-			}
 		}
 	}
 	s.Name = models.SessionName(subject, s.ProjectID, s.RoomName, s.RoomSID, s.Identity)
