@@ -44,7 +44,7 @@ export interface Schemas {
   KeyID: string;
   KeyList: { has_more: boolean; items: Array<Schemas['Key']>; next_cursor: Schemas['NextCursor']; };
   KeyedProject: { project: Schemas['Project']; pulse_api_key: Schemas['APIKey']; pulse_api_secret: Schemas['APISecret']; };
-  LimitsRequest: { concurrent_participants?: number | null; egress_minutes_per_month?: number | null; participant_minutes_per_month?: number | null; requests_per_minute?: number | null; rooms?: number | null; };
+  LimitsRequest: { concurrent_agents?: number | null; concurrent_participants?: number | null; egress_minutes_per_month?: number | null; participant_minutes_per_month?: number | null; requests_per_minute?: number | null; rooms?: number | null; };
   LoggedIn: { session: Schemas['Session']; user: Schemas['User']; };
   LoginRequest: { cookie?: boolean; email: string; password: string; };
   LoginSession: { created_at: Schemas['Instant']; current: boolean; expires_at: Schemas['Instant']; id: string; ip: string; last_used_at: Schemas['Instant']; user_agent: string; };
@@ -56,7 +56,7 @@ export interface Schemas {
   OrganizationID: string;
   OrganizationList: { has_more: boolean; items: Array<Schemas['Organization']>; next_cursor: Schemas['NextCursor']; };
   OrganizationOverview: { items: Array<Schemas['ProjectOverview']>; };
-  OrganizationUsage: { end: string; items: Array<{ api_requests: number; egress_seconds: number; ingress_seconds: number; name: Schemas['Name']; participant_seconds: number; peak_participants: number; project_id: Schemas['ProjectID']; room_seconds: number; tokens_issued: number; }>; org_id: Schemas['OrganizationID']; start: string; totals: Schemas['UsageMeters']; window: "hour" | "day" | "month"; };
+  OrganizationUsage: { end: string; items: Array<{ agent_seconds?: number; api_requests: number; egress_seconds: number; ingress_seconds: number; name: Schemas['Name']; other_seconds?: number; participant_seconds: number; peak_participants: number; project_id: Schemas['ProjectID']; recorder_seconds?: number; room_seconds: number; sip_seconds?: number; tokens_issued: number; }>; org_id: Schemas['OrganizationID']; start: string; totals: Schemas['UsageMeters']; window: "hour" | "day" | "month"; };
   ParticipantAttributes: Record<string, any>;
   ParticipantMetadata: string;
   ParticipantText: string;
@@ -74,14 +74,14 @@ export interface Schemas {
   ProblemField: { location: string; message: string; };
   Project: { agents: Array<string>; client_tokens: Schemas['ClientTokens']; created_at: Schemas['Instant']; id: Schemas['ProjectID']; limits: Schemas['ProjectLimits']; name: Schemas['Name']; org_id: Schemas['OrganizationID']; pulse_api_key: Schemas['APIKey']; region: Schemas['Region']; updated_at: Schemas['Instant']; };
   ProjectID: string;
-  ProjectLimits: { concurrent_participants: number; egress_minutes_per_month: number; participant_minutes_per_month: number; requests_per_minute: number; rooms: number; };
+  ProjectLimits: { concurrent_agents: number; concurrent_participants: number; egress_minutes_per_month: number; participant_minutes_per_month: number; requests_per_minute: number; rooms: number; };
   ProjectList: { has_more: boolean; items: Array<Schemas['Project']>; next_cursor: Schemas['NextCursor']; };
   ProjectOverview: { egresses: number; first_session_at: Schemas['InstantOrNull']; hourly_participant_seconds: Array<number>; key_used_at: Schemas['InstantOrNull']; last_event_at: Schemas['InstantOrNull']; name: Schemas['Name']; participants: number; project_id: Schemas['ProjectID']; region: Schemas['Region']; rooms: number; warnings: Array<{ limit: number; percent: number; quota: Schemas['QuotaName']; used: number; }>; };
   PutOrganizationRequest: { name: Schemas['Name']; plan?: Schemas['Plan']; };
   PutProjectRequest: { agents?: Array<Schemas['AgentName']> | null; client_tokens?: Schemas['ClientTokensRequest']; limits?: Schemas['LimitsRequest']; name: Schemas['Name']; region?: Schemas['Region']; };
   QuotaEvent: { id: string; limit: number; percent: "80" | "100"; quota: Schemas['QuotaName']; timestamp: string; type: "quota.warning" | "quota.reached"; used: number; };
-  QuotaName: "participant_minutes_per_month" | "concurrent_participants" | "rooms" | "egress_minutes_per_month" | "projects";
-  QuotaReport: { end: string; events: Array<Schemas['QuotaEvent']>; plan: "free" | "pro" | "enterprise"; project_id: string; quotas: { concurrent_participants: Schemas['QuotaUse']; egress_minutes_per_month: Schemas['QuotaUse']; participant_minutes_per_month: Schemas['QuotaUse']; projects: Schemas['QuotaUse']; rooms: Schemas['QuotaUse']; }; start: string; };
+  QuotaName: "participant_minutes_per_month" | "concurrent_participants" | "concurrent_agents" | "rooms" | "egress_minutes_per_month" | "projects";
+  QuotaReport: { end: string; events: Array<Schemas['QuotaEvent']>; plan: "free" | "pro" | "enterprise"; project_id: string; quotas: { concurrent_agents: Schemas['QuotaUse']; concurrent_participants: Schemas['QuotaUse']; egress_minutes_per_month: Schemas['QuotaUse']; participant_minutes_per_month: Schemas['QuotaUse']; projects: Schemas['QuotaUse']; rooms: Schemas['QuotaUse']; }; start: string; };
   QuotaUse: { limit: number | null; remaining: number | null; reserved: number; reset: string | null; used: number; };
   Readiness: { components: Array<Schemas['Component']>; status: "ready" | "unavailable" | "stopping"; };
   ReceivedEvent: { status: "received"; };
@@ -111,9 +111,9 @@ export interface Schemas {
   TokenGrantsRequest: { agent?: boolean; canManageAgentSession?: boolean; canPublish?: boolean; canPublishData?: boolean; canPublishSources?: Array<"camera" | "microphone" | "screen_share" | "screen_share_audio">; canSubscribe?: boolean; canSubscribeMetrics?: boolean; canUpdateOwnMetadata?: boolean; destinationRoom?: string; hidden?: boolean; ingressAdmin?: boolean; recorder?: boolean; room?: string; roomAdmin?: boolean; roomCreate?: boolean; roomJoin?: boolean; roomList?: boolean; roomRecord?: boolean; };
   TokenID: string;
   UsageExplanation: { end: string; has_more: boolean; items: Array<Schemas['ExplainedFact']>; meter: string; next_cursor: string | null; project_id: string; start: string; total: number; };
-  UsageMeters: { api_requests: number; egress_seconds: number; ingress_seconds: number; participant_seconds: number; peak_participants: number; room_seconds: number; tokens_issued: number; };
+  UsageMeters: { agent_seconds: number; api_requests: number; egress_seconds: number; ingress_seconds: number; other_seconds: number; participant_seconds: number; peak_participants: number; recorder_seconds: number; room_seconds: number; sip_seconds: number; tokens_issued: number; };
   UsageReport: { end: string; items: Array<Schemas['UsageRow']>; project_id: string; start: string; totals: Schemas['UsageMeters']; window: "hour" | "day" | "month"; };
-  UsageRow: { api_requests: number; egress_seconds: number; end: string; ingress_seconds: number; participant_seconds: number; peak_participants: number; room_seconds: number; start: string; tokens_issued: number; };
+  UsageRow: { agent_seconds: number; api_requests: number; egress_seconds: number; end: string; ingress_seconds: number; other_seconds: number; participant_seconds: number; peak_participants: number; recorder_seconds: number; room_seconds: number; sip_seconds: number; start: string; tokens_issued: number; };
   UsageSession: { duration_seconds: number; end_reason: string | null; event_ids: Array<string>; id: string; joined_at: string; kind: string; left_at: string | null; participant_identity: string; room_name: string; room_sid: string; subject: "participant" | "room" | "egress" | "ingress"; };
   UsageSessionList: { has_more: boolean; items: Array<Schemas['UsageSession']>; next_cursor: string | null; };
   User: { created_at: Schemas['Instant']; email: string; id: Schemas['UserID']; name: string; org_id: Schemas['OrganizationID']; role: Schemas['Role']; };

@@ -12,6 +12,7 @@ func Schema() []Collection {
 		usageMetricsCollection(),
 		usageTotalsCollection(),
 		leasesCollection(),
+		sequencesCollection(),
 		sightingsCollection(),
 		revocationsCollection(),
 		slotsCollection(),

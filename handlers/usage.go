@@ -22,6 +22,10 @@ func NewUsage(s *metering.Usage) *Usage { return &Usage{s} }
 // Meters are usage in seconds, to the millisecond, or in counts.
 type Meters struct {
 	ParticipantSeconds float64 `json:"participant_seconds"`
+	AgentSeconds       float64 `json:"agent_seconds"`
+	RecorderSeconds    float64 `json:"recorder_seconds"`
+	SIPSeconds         float64 `json:"sip_seconds"`
+	OtherSeconds       float64 `json:"other_seconds"`
 	RoomSeconds        float64 `json:"room_seconds"`
 	EgressSeconds      float64 `json:"egress_seconds"`
 	IngressSeconds     float64 `json:"ingress_seconds"`
@@ -32,7 +36,9 @@ type Meters struct {
 
 func renderMeters(v map[models.Meter]float64) Meters {
 	return Meters{
-		ParticipantSeconds: millis(v[models.MeterParticipantSeconds]), RoomSeconds: millis(v[models.MeterRoomSeconds]),
+		ParticipantSeconds: millis(v[models.MeterParticipantSeconds]), AgentSeconds: millis(v[models.MeterAgentSeconds]),
+		RecorderSeconds: millis(v[models.MeterRecorderSeconds]), SIPSeconds: millis(v[models.MeterSIPSeconds]),
+		OtherSeconds: millis(v[models.MeterOtherSeconds]), RoomSeconds: millis(v[models.MeterRoomSeconds]),
 		EgressSeconds: millis(v[models.MeterEgressSeconds]), IngressSeconds: millis(v[models.MeterIngressSeconds]),
 		TokensIssued: v[models.MeterTokensIssued], APIRequests: v[models.MeterAPIRequests], PeakParticipants: v[models.MeterPeak],
 	}
@@ -197,7 +203,7 @@ func (h *Usage) Explain(c *gin.Context) error {
 	at := rangeOf(q)
 	ask := metering.ExplainQuery{ProjectID: at.ProjectID, Start: at.Start, End: at.End, Meter: models.Meter(q.Text("meter"))}
 	if !ask.Meter.Valid() || ask.Meter == models.MeterPeak {
-		q.Refuse("meter", "must be participant_seconds, room_seconds, egress_seconds, ingress_seconds, tokens_issued or api_requests")
+		q.Refuse("meter", "must be participant_seconds, agent_seconds, recorder_seconds, sip_seconds, other_seconds, room_seconds, egress_seconds, ingress_seconds, tokens_issued or api_requests")
 	}
 	page := pageOf(q)
 	if err := q.Err(); err != nil {

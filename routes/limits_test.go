@@ -215,6 +215,7 @@ func bounds(ada tenant) []bound {
 		{field: "agents", caller: asOperator(), over: []any{[]any{""}, []any{u(129)}, []any{"a\nb"}, []any{1}}, inside: "[0]"},
 		{field: "client_tokens.grants.roomAdmin", fits: []any{true, false}, over: []any{1, "true"}},
 		{field: "limits.requests_per_minute", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
+		{field: "limits.concurrent_agents", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.concurrent_participants", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.rooms", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.participant_minutes_per_month", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},

@@ -37,7 +37,7 @@ func TestARevokedParticipantIsRemovedRefusedAndRemovedAgain(t *testing.T) {
 	s := newServer(t)
 	mine, other := s.tenant("mine"), s.tenant("other")
 	old := s.mint(mine, "daily", "ada")
-	s.join(mine, "daily", "ada", "PA_1", string(old.TokenID))
+	s.join(mine, "daily", "ada", "PA_1", tokenAttribute(old.ParticipantToken))
 	if len(s.cluster.removed) != 0 {
 		t.Fatalf("removed %v", s.cluster.removed)
 	}
@@ -54,25 +54,25 @@ func TestARevokedParticipantIsRemovedRefusedAndRemovedAgain(t *testing.T) {
 	s.do(http.MethodPost, "/v1/tokens/create", ask, other.asKey).want(http.StatusCreated)
 	s.mint(mine, "daily", "grace")
 
-	s.join(mine, "daily", "ada", "PA_2", string(old.TokenID))
+	s.join(mine, "daily", "ada", "PA_2", tokenAttribute(old.ParticipantToken))
 	s.clock.Advance(61 * time.Second) // the ban is over, the old token is not
-	s.join(mine, "weekly", "ada", "PA_3", string(old.TokenID))
+	s.join(mine, "weekly", "ada", "PA_3", tokenAttribute(old.ParticipantToken))
 	if want := []string{room + " ada", room + " ada", mine.project + "_weekly ada"}; !slices.Equal(s.cluster.removed, want) {
 		t.Errorf("removed %v, not %v", s.cluster.removed, want)
 	}
 	s.mint(mine, "daily", "ada")
-	s.join(mine, "daily", "grace", "PA_4", string(old.TokenID))
+	s.join(mine, "daily", "grace", "PA_4", tokenAttribute(old.ParticipantToken))
 	s.clock.Advance(24 * time.Hour)
-	s.join(mine, "daily", "ada", "PA_5", string(old.TokenID))
+	s.join(mine, "daily", "ada", "PA_5", tokenAttribute(old.ParticipantToken))
 	if len(s.cluster.removed) != 3 {
 		t.Errorf("removed too many: %v", s.cluster.removed)
 	}
 }
 
-// dated is the id of a token that was minted at a time.
-func dated(at time.Time) string {
-	ms := at.UnixMilli()
-	return fmt.Sprintf("tok_%08x-%04x-7000-8000-000000000000", ms>>16, ms&0xffff)
+// later is the attribute of a token that is issued now, by the test's clock.
+func (s *server) later(t tenant, room, identity string) string {
+	s.t.Helper()
+	return tokenAttribute(s.mint(t, room, identity).ParticipantToken)
 }
 
 // TestWhoCameBackIsNotRemovedForWhoLeft has somebody join on a revoked token
@@ -86,7 +86,7 @@ func TestWhoCameBackIsNotRemovedForWhoLeft(t *testing.T) {
 			s.clock.Advance(5 * time.Second) // tokens are dated by the real clock, which stands before this one
 			s.do(http.MethodPost, "/v1/tokens/revoke", map[string]any{"participant_identity": "ada", "ban_seconds": 0}, mine.asOwn).want(http.StatusOK)
 			s.cluster.away = true
-			s.join(mine, "daily", "ada", "PA_1", string(old.TokenID))
+			s.join(mine, "daily", "ada", "PA_1", tokenAttribute(old.ParticipantToken))
 			if now := s.clock.Now(); heard {
 				s.webhook(map[string]any{"event": "participant_left", "id": "EV_left", "createdAt": now.Unix(),
 					"room":        map[string]any{"sid": "RM_daily", "name": mine.project + "_daily", "creationTimeMs": now.UnixMilli()},
@@ -95,7 +95,7 @@ func TestWhoCameBackIsNotRemovedForWhoLeft(t *testing.T) {
 			}
 			s.clock.Advance(time.Minute)
 			if !heard { // otherwise it is the news of this that is on its way
-				s.join(mine, "daily", "ada", "PA_2", dated(s.clock.Now()))
+				s.join(mine, "daily", "ada", "PA_2", s.later(mine, "daily", "ada"))
 			}
 			before := len(s.cluster.removed)
 			s.cluster.away = false

@@ -22,7 +22,7 @@ const (
 	maxValidateBody = 256 << 10
 	// maxAnonymousBody is for routes that need no credential.
 	maxAnonymousBody = 16 << 10
-	maxEventBody     = 256 << 10
+	maxEventBody     = 4 << 20
 	// tokenPath is called from tenants' own pages: each project says which.
 	tokenPath = "/v1/tokens/create"
 	// requestTimeout is the deadline of one request; exportTimeout that of one

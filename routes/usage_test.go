@@ -264,9 +264,9 @@ func TestAWebhookThatCannotBeStoredIsAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestAWebhookOfMoreThan256KiBIsRefused(t *testing.T) {
+func TestAWebhookOfMoreThan4MiBIsRefused(t *testing.T) {
 	s := newServer(t)
-	s.webhook(map[string]any{"event": "x", "id": "EV_1", "padding": strings.Repeat("x", 256<<10)}).
+	s.webhook(map[string]any{"event": "x", "id": "EV_1", "padding": strings.Repeat("x", 4<<20)}).
 		refused(http.StatusRequestEntityTooLarge, "body_too_large")
 }
 

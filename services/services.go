@@ -156,7 +156,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 		return nil, errors.New("services: Clusters and JWTKeys are required")
 	}
 	if c.Calls == nil {
-		c.Calls = livekit.NewClient(c.Clusters[0], c.Recorder)
+		c.Calls = livekit.NewClient(c.Clusters, c.Recorder)
 	}
 	if c.SecretCost == 0 {
 		c.SecretCost = secretCost
@@ -266,7 +266,12 @@ func (b *builder) authentication() (err error) {
 }
 
 func (b *builder) metering() (err error) {
-	b.out.Inbox = metering.NewInbox(b.events, b.Config.Clusters, b.Now)
+	b.out.Inbox, err = metering.NewInbox(metering.InboxConfig{
+		Events: b.events, Sequences: database.NewSequences(b.engine), Clusters: b.out.Clusters, Exclusive: b.engine.Exclusive(), Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
 	b.out.Counters = metering.NewCounters(b.facts, b.totals, b.process, b.Log, b.Now)
 	b.out.Totals, err = metering.NewTotals(metering.TotalsConfig{
 		Totals: b.totals, Facts: b.facts, Sessions: b.sessions, Now: b.Now,
@@ -275,7 +280,7 @@ func (b *builder) metering() (err error) {
 		return err
 	}
 	b.out.Usage, err = metering.NewUsage(metering.UsageConfig{
-		Projects: b.projects, Sessions: b.sessions, Facts: b.facts, Events: b.events, Stored: b.totals,
+		Projects: b.projects, Sessions: b.sessions, Facts: b.facts, Events: b.events,
 		Totals: b.out.Totals, Cursors: b.cursors, Now: b.Now,
 	})
 	return err
@@ -371,9 +376,11 @@ func (b *builder) tokens() (err error) {
 
 func (b *builder) inbox() (err error) {
 	b.out.InboxWorker, err = metering.NewInboxWorker(metering.InboxWorkerConfig{
-		Inbox: b.out.Inbox, Events: b.events, Leases: b.leases, Holder: b.holder, Log: b.Log,
-		Consumers: []metering.Consumer{
-			metering.NewRecorder(b.sessions, b.facts, b.totals, b.Now), b.out.Revocations, b.out.Enforcer,
+		Inbox: b.out.Inbox, Events: b.events, Leases: b.leases, Holder: b.holder, Observer: b.Observer, Log: b.Log,
+		Recorder: metering.NewRecorder(b.sessions, b.facts, b.totals, b.Now),
+		Steps: []metering.Step{
+			{Turn: metering.TurnRevocations, Consumer: b.out.Revocations},
+			{Turn: metering.TurnQuotas, Consumer: b.out.Enforcer},
 		},
 	})
 	if err != nil {
@@ -403,7 +410,8 @@ func (b *builder) workers() error {
 	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer()}
 	flush := func(last time.Duration) worker.Options {
 		o := site.Options()
-		o.Last = last // flushes memory when the process stops
+		o.Last = last // what is in memory when the process stops
+		o.Rest = 4
 		return o
 	}
 	settle := site.Led(15*time.Second, s.Totals.CatchUp)

@@ -53,11 +53,14 @@ func (l *Client) Participants(ctx context.Context, room string) (active []models
 	if err != nil {
 		return nil, nil, models.Unavailable(err)
 	}
+	project, _, _ := models.SplitRoom(room)
 	for _, p := range list.Participants {
 		switch p.State {
 		case livekit.ParticipantInfo_ACTIVE:
-			active = append(active, models.EventParticipant{SID: p.Sid, Identity: p.Identity, Kind: p.Kind.String(),
-				JoinedAt: participantJoined(p), TokenID: models.TokenID(p.Attributes[tokenAttribute])})
+			found := models.EventParticipant{SID: p.Sid, Identity: p.Identity, Kind: p.Kind.String(), JoinedAt: milliseconds(p.JoinedAtMs, p.JoinedAt),
+				Recorder: p.Permission.GetRecorder(), Agent: p.Permission.GetAgent()}
+			l.tokens.Authenticate(&found, project, p.Attributes[tokenAttribute])
+			active = append(active, found)
 		case livekit.ParticipantInfo_JOINING, livekit.ParticipantInfo_JOINED:
 			joining = append(joining, p.Sid)
 		case livekit.ParticipantInfo_DISCONNECTED:

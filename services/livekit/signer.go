@@ -70,11 +70,13 @@ type Mint struct {
 }
 
 type signerState struct {
-	mac    hash.Hash
-	claims []byte
-	out    []byte
-	room   []byte
-	sum    [sha256.Size]byte
+	mac hash.Hash
+	// attribute makes the MAC of the attribute that names the token.
+	attribute hash.Hash
+	claims    []byte
+	out       []byte
+	room      []byte
+	sum       [sha256.Size]byte
 }
 
 // jwtHeader is {"alg":"HS256","typ":"JWT"} (RFC 7515), encoded, with the dot.
@@ -90,7 +92,10 @@ func NewSigner(c Cluster) *Signer {
 		Cluster: c,
 		issuer:  issuer,
 	}
-	s.states.New = func() any { return &signerState{mac: hmac.New(sha256.New, key)} }
+	attribute := tokenMACKey(c.APISecret)
+	s.states.New = func() any {
+		return &signerState{mac: hmac.New(sha256.New, key), attribute: hmac.New(sha256.New, attribute)}
+	}
 	return s
 }
 
@@ -117,7 +122,9 @@ func (s *Signer) Sign(m *Mint) string {
 		b = text(append(b, `,"metadata":`...), m.Metadata)
 	}
 	b = append(append(append(b, `,"attributes":{"`+projectAttribute+`":"`...), m.Project...), `","`+tokenAttribute+`":"`...)
-	b = append(append(b, m.ID...), '"')
+	claim := len(b)
+	b = append(appendTokenClaim(b, m.ID, m.IssuedAt), '.')
+	b = append(appendTokenMAC(b, st.attribute, m.Project, b[claim:len(b)-1], m.Identity), '"')
 	for name, value := range m.Attributes {
 		b = text(append(text(append(b, ','), name), ':'), value)
 	}

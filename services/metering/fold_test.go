@@ -1,6 +1,7 @@
 package metering
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -211,23 +212,33 @@ func TestSessionsAreSplitAtFullHours(t *testing.T) {
 	}
 }
 
-func TestOnlyStandardParticipantsCountAsPeople(t *testing.T) {
-	for _, kind := range []string{"EGRESS", "INGRESS", "SIP", "AGENT", "CONNECTOR", ""} {
-		s := models.UsageSession{Subject: models.SubjectParticipant, Kind: kind}
-		if m := s.Meter(); m != "" {
-			t.Errorf("%q is metered as %s", kind, m)
+func TestEachKindOfParticipantHasItsMeter(t *testing.T) {
+	for _, of := range []struct {
+		kind            string
+		recorder, agent bool
+		want            models.Meter
+	}{
+		{kind: "STANDARD", want: models.MeterParticipantSeconds},
+		{kind: "STANDARD", recorder: true, want: models.MeterRecorderSeconds},
+		{kind: "STANDARD", agent: true, want: models.MeterAgentSeconds},
+		{kind: "AGENT", want: models.MeterAgentSeconds},
+		{kind: "SIP", want: models.MeterSIPSeconds},
+		{kind: "CONNECTOR", want: models.MeterOtherSeconds},
+		{kind: "BRIDGE", want: models.MeterOtherSeconds},
+		{kind: "HOLOGRAM", want: models.MeterOtherSeconds}, // of a LiveKit that is newer
+		{kind: "EGRESS", recorder: true, want: ""},         // egress_seconds
+		{kind: "INGRESS", want: ""},                        // ingress_seconds
+	} {
+		body := fmt.Appendf(nil, `{"event":"participant_joined","id":"EV_1","createdAt":"%d","room":{"sid":"RM_1","name":"%s_daily","creationTimeMs":"%d"},
+			"participant":{"sid":"PA_1","identity":"ann","joinedAtMs":"%d","kind":%q,"permission":{"recorder":%t,"agent":%t}}}`,
+			aMorning.Unix(), testProject, aMorning.UnixMilli(), aMorning.UnixMilli(), of.kind, of.recorder, of.agent)
+		s := folded([]models.LiveKitEvent{readEvent(t, body, aMorning)})["PA_1"]
+		if m := s.Meter(); m != of.want || s.Kind != of.kind {
+			t.Errorf("%+v is metered as %q of kind %q", of, m, s.Kind)
 		}
 	}
-}
-
-func TestThePeakCountsOverlappingParticipants(t *testing.T) {
-	at := func(m int) time.Time { return aMorning.Add(time.Duration(m) * time.Minute) }
-	var steps []step
-	for _, visit := range [][2]int{{0, 10}, {10, 20}, {5, 15}, {12, 13}, {-30, 3}, {50, 90}} {
-		s := models.UsageSession{JoinedAt: at(visit[0]), LeftAt: at(visit[1])}
-		steps = appendSteps(steps, &s, at(0), at(60), at(60))
-	}
-	if peak := peakOf(steps); peak != 3 { // 5–15, 10–20 and 12–13
-		t.Errorf("peak %v", peak)
+	s := models.UsageSession{Subject: models.SubjectParticipant, Kind: "STANDARD"}
+	if s.Meter() != models.MeterParticipantSeconds { // stored by an older binary
+		t.Errorf("an old session is metered as %q", s.Meter())
 	}
 }

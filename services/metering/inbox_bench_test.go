@@ -1,6 +1,7 @@
 package metering
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -54,7 +55,7 @@ func BenchmarkEvents(b *testing.B) {
 					return
 				}
 				began := time.Now()
-				if err := r.inbox.Receive(ctx, tokens[n], bodies[n]); err != nil {
+				if err := r.inbox.Receive(ctx, tokens[n], bytes.NewReader(bodies[n])); err != nil {
 					b.Error(err)
 					return
 				}
@@ -71,7 +72,7 @@ func BenchmarkEvents(b *testing.B) {
 		if pending == 0 {
 			break
 		}
-		Sleep(ctx, time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 	b.StopTimer()
 	cancel()

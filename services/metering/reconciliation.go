@@ -3,6 +3,7 @@ package metering
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -113,8 +114,8 @@ func (r *Reconciliation) missing(ctx context.Context, l *listing) (gone []models
 		}
 		for i := range open {
 			s := &open[i]
-			known[s.ID] = true
-			if _, read := l.listOf(s); read && !l.present[s.ID] && s.JoinedAt.Before(l.at.Add(-settling)) {
+			known[listedSession(s)] = true
+			if _, read := l.listOf(s); read && !l.present[listedSession(s)] && s.JoinedAt.Before(l.at.Add(-settling)) {
 				gone = append(gone, *s)
 			}
 		}
@@ -130,13 +131,16 @@ func (r *Reconciliation) missing(ctx context.Context, l *listing) (gone []models
 // its own event ended after the list was read is not corrected.
 func (r *Reconciliation) unannounced(ctx context.Context, l *listing, open map[string]bool) ([]models.LiveKitEvent, error) {
 	var out []models.LiveKitEvent
-	for rest := l.found; len(rest) > 0; {
-		batch := rest[:min(len(rest), database.MaxBatch)]
-		rest = rest[len(batch):]
+	for batch := range slices.Chunk(l.found, database.MaxBatch/2) {
 		var ids []string
 		for i := range batch {
-			if !open[batch[i].SessionID] {
-				ids = append(ids, batch[i].SessionID)
+			e := &batch[i]
+			if open[listedEvent(e)] {
+				continue
+			}
+			ids = append(ids, e.SessionID)
+			if e.Subject == models.SubjectParticipant {
+				ids = append(ids, elsewhere(e.SessionID, e.RoomSID))
 			}
 		}
 		if len(ids) == 0 {
@@ -148,12 +152,14 @@ func (r *Reconciliation) unannounced(ctx context.Context, l *listing, open map[s
 		}
 		ended, gone := map[string]bool{}, map[string]time.Time{}
 		for i := range closed {
-			ended[closed[i].ID] = closed[i].Open || closed[i].EndReason != models.EndedByReconciliation
-			gone[closed[i].ID] = closed[i].Observed.GoneFoundAt
+			key := listedSession(&closed[i])
+			ended[key] = closed[i].Open || closed[i].EndReason != models.EndedByReconciliation
+			gone[key] = closed[i].Observed.GoneFoundAt
 		}
 		for _, e := range batch {
-			if !open[e.SessionID] && !ended[e.SessionID] && beganOf(&e).Before(l.at.Add(-settling)) {
-				e.ID, e.CreatedAt = correctionID("present", e.SessionID, gone[e.SessionID]), l.at
+			key := listedEvent(&e)
+			if !open[key] && !ended[key] && beganOf(&e).Before(l.at.Add(-settling)) {
+				e.ID, e.CreatedAt = correctionID("present", key, gone[key]), l.at
 				e.Cluster = r.c.Name
 				out = append(out, e)
 			}

@@ -2,6 +2,7 @@ package metering
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -65,7 +66,7 @@ func (r *Reconciliation) list(ctx context.Context) (*listing, error) {
 			l.add(e, p.SID, models.SubjectParticipant)
 		}
 		for _, sid := range of[i].joining {
-			l.present[sid] = true
+			l.present[elsewhere(sid, rooms[i].SID)] = true
 		}
 	}
 	l.addMedia(ctx, allEgresses, models.SubjectEgress, r.c.Cluster.Egresses)
@@ -93,9 +94,23 @@ func (l *listing) addMedia(ctx context.Context, name string, subject models.Subj
 
 func (l *listing) add(e models.LiveKitEvent, id string, subject models.Subject) {
 	e.SessionID, e.Subject, e.Event = id, subject, models.EventFoundPresent
-	l.present[id] = true
+	l.present[listed(subject, id, e.RoomSID)] = true
 	l.found = append(l.found, e)
 }
+
+// listed is what a session is known by in a list: a participant may be in several
+// rooms under one sid.
+func listed(subject models.Subject, id, roomSID string) string {
+	if subject != models.SubjectParticipant {
+		return id
+	}
+	sid, _, _ := strings.Cut(id, "@")
+	return elsewhere(sid, roomSID)
+}
+
+func listedSession(s *models.UsageSession) string { return listed(s.Subject, s.ID, s.RoomSID) }
+
+func listedEvent(e *models.LiveKitEvent) string { return listed(e.Subject, e.SessionID, e.RoomSID) }
 
 // listOf names the list that a session must be in, and whether it was read.
 func (l *listing) listOf(s *models.UsageSession) (name string, read bool) {

@@ -254,3 +254,7 @@ func (r *rig) reconciliation(c Lists) *Reconciliation {
 	return testkit.Must[*Reconciliation](r.t)(NewReconciliation(ReconciliationConfig{
 		Cluster: c, Name: "devkey", Inbox: r.inbox, Sessions: r.sessions, Sightings: database.NewSightings(r.engine)}))
 }
+
+func livekitRoom(name, sid string, created time.Time) livekit.Room {
+	return livekit.Room{Name: name, SID: sid, CreatedAt: created}
+}

@@ -1,13 +1,12 @@
 package metering
 
 import (
-	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
 	"pulse-control-plane/utils/required"
-	"pulse-control-plane/utils/times"
 
 	"golang.org/x/sync/errgroup"
 
@@ -20,8 +19,6 @@ const (
 	settleBatch = 500
 	// settleParallel is how many of them are computed at a time.
 	settleParallel = 4
-	// overlapping bounds the participants of one peak.
-	overlapping = 2_000_000
 )
 
 // Totals computes the hourly and daily totals: each from the facts of its hour, or
@@ -66,21 +63,57 @@ func (t *Totals) Settle(ctx context.Context) error {
 	return t.each(ctx, days, t.day)
 }
 
-// SettleProject computes the marked totals of one project, so that a report
-// contains every event processed before it.
-func (t *Totals) SettleProject(ctx context.Context, p models.ProjectID) error {
-	hours, err := t.c.Totals.DirtyOf(ctx, p, models.WindowHour, settleBatch)
+// Current gives a project's totals of a window that begin in [start, end), in
+// order of time, as they are now: what was touched since it was settled is
+// computed in memory, up to settleBatch hours, and nothing is stored.
+func (t *Totals) Current(ctx context.Context, p models.ProjectID, w models.Window, start, end time.Time) ([]models.UsageTotal, error) {
+	totals, err := t.c.Totals.Of(ctx, p, w, start, end, totalsRead)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := t.settleHours(ctx, hours); err != nil {
-		return err
-	}
-	days, err := t.c.Totals.DirtyOf(ctx, p, models.WindowDay, settleBatch)
+	hours, err := t.c.Totals.DirtyOf(ctx, p, models.WindowHour, start, end, settleBatch)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return t.each(ctx, days, t.day)
+	if err := t.compute(ctx, hours, t.hour); err != nil {
+		return nil, err
+	}
+	values := map[string]float64{}
+	for i := range hours {
+		values[hours[i].ID] = hours[i].Value
+	}
+	if w == models.WindowHour {
+		for i := range totals {
+			if value, computed := values[totals[i].ID]; computed {
+				totals[i].Value = value
+			}
+		}
+		return totals, nil
+	}
+	return t.withDays(ctx, totals, hours, values)
+}
+
+// withDays computes the days of hours that were touched, and those that were
+// touched themselves.
+func (t *Totals) withDays(ctx context.Context, totals, hours []models.UsageTotal, values map[string]float64) ([]models.UsageTotal, error) {
+	days := map[string]models.UsageTotal{}
+	for i := range hours {
+		day := totalOf(hours[i].ProjectID, hours[i].Meter, models.WindowDay, hours[i].Start)
+		days[day.ID] = day
+	}
+	for i := range totals {
+		if totals[i].Dirty {
+			days[totals[i].ID] = totals[i]
+		}
+	}
+	changed := slices.Collect(maps.Values(days))
+	if err := t.compute(ctx, changed, func(ctx context.Context, day *models.UsageTotal) error { return t.dayOf(ctx, day, values) }); err != nil {
+		return nil, err
+	}
+	totals = slices.DeleteFunc(totals, func(total models.UsageTotal) bool { _, again := days[total.ID]; return again })
+	totals = append(totals, changed...)
+	slices.SortFunc(totals, func(a, b models.UsageTotal) int { return a.Start.Compare(b.Start) })
+	return totals, nil
 }
 
 // settleHours marks the days before it computes their hours: after a crash in
@@ -101,17 +134,21 @@ func (t *Totals) settleHours(ctx context.Context, hours []models.UsageTotal) err
 	return t.each(ctx, hours, t.hour)
 }
 
+// each computes totals and stores them.
 func (t *Totals) each(ctx context.Context, totals []models.UsageTotal, compute func(context.Context, *models.UsageTotal) error) error {
+	return t.compute(ctx, totals, func(ctx context.Context, total *models.UsageTotal) error {
+		if err := compute(ctx, total); err != nil {
+			return err
+		}
+		return t.c.Totals.Settle(ctx, total)
+	})
+}
+
+func (t *Totals) compute(ctx context.Context, totals []models.UsageTotal, compute func(context.Context, *models.UsageTotal) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(settleParallel)
 	for i := range totals {
-		total := &totals[i]
-		group.Go(func() error {
-			if err := compute(ctx, total); err != nil {
-				return err
-			}
-			return t.c.Totals.Settle(ctx, total)
-		})
+		group.Go(func() error { return compute(ctx, &totals[i]) })
 	}
 	return group.Wait()
 }
@@ -127,15 +164,26 @@ func (t *Totals) hour(ctx context.Context, total *models.UsageTotal) (err error)
 }
 
 func (t *Totals) day(ctx context.Context, total *models.UsageTotal) error {
+	return t.dayOf(ctx, total, nil)
+}
+
+// dayOf adds up the hours of a day, some of which have later values than those
+// that are stored.
+func (t *Totals) dayOf(ctx context.Context, total *models.UsageTotal, later map[string]float64) error {
 	hours, err := t.c.Totals.Of(ctx, total.ProjectID, models.WindowHour, total.Start, models.WindowDay.Next(total.Start), database.MaxBatch)
 	if err != nil {
 		return err
 	}
 	total.Value = 0
 	for i := range hours {
-		if hours[i].Meter == total.Meter {
-			total.Value = combine(total.Meter, total.Value, hours[i].Value)
+		if hours[i].Meter != total.Meter {
+			continue
 		}
+		value, computed := later[hours[i].ID]
+		if !computed {
+			value = hours[i].Value
+		}
+		total.Value = combine(total.Meter, total.Value, value)
 	}
 	return nil
 }
@@ -146,59 +194,4 @@ func combine(m models.Meter, a, b float64) float64 {
 		return max(a, b)
 	}
 	return a + b
-}
-
-// peak is the highest number of concurrent STANDARD participants in [start, end).
-func (t *Totals) peak(ctx context.Context, p models.ProjectID, start, end time.Time) (float64, error) {
-	var steps []step
-	add := func(s models.UsageSession) error {
-		if s.Meter() == models.MeterParticipantSeconds {
-			steps = appendSteps(steps, &s, start, end, t.c.Now())
-		}
-		return nil
-	}
-	if err := t.c.Sessions.EachEnded(ctx, p, start, end, overlapping, add); err != nil {
-		return 0, err
-	}
-	if err := t.c.Sessions.EachOpen(ctx, p, overlapping, add); err != nil {
-		return 0, err
-	}
-	return peakOf(steps), nil
-}
-
-// step is a change of the number of participants.
-type step struct {
-	at time.Time
-	by int
-}
-
-func appendSteps(steps []step, s *models.UsageSession, start, end, now time.Time) []step {
-	from, until := s.JoinedAt, s.Until(now)
-	if s.Open {
-		until = times.Latest(until, end) // an open session lasts beyond the range
-	}
-	if from.Before(start) {
-		from = start
-	}
-	if until.After(end) {
-		until = end
-	}
-	if !until.After(from) {
-		return steps
-	}
-	return append(steps, step{from, 1}, step{until, -1})
-}
-
-// peakOf returns the highest sum of steps in time order. A participant who leaves
-// at the moment another joins does not overlap with them.
-func peakOf(steps []step) float64 {
-	slices.SortFunc(steps, func(a, b step) int {
-		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.by, b.by))
-	})
-	there, most := 0, 0
-	for _, s := range steps {
-		there += s.by
-		most = max(most, there)
-	}
-	return float64(most)
 }

@@ -18,9 +18,9 @@ const (
 	maxUsageRows = 1000
 	// openSessions bounds the open sessions of one report.
 	openSessions = 200_000
-	// totalsRead bounds the totals of one report: all meters for each row, or for
-	// each day of a month's row.
-	totalsRead = maxUsageRows * 31 * 7
+	// totalsRead bounds the totals one answer is made of: those of all meters
+	// for each row, or each day of a month's row.
+	totalsRead = maxUsageRows * 31 * 11
 )
 
 // Usage reads a project's usage and its evidence.
@@ -32,7 +32,6 @@ type UsageConfig struct {
 	Sessions *database.UsageSessions
 	Facts    *database.UsageMetrics
 	Events   *database.LiveKitEvents
-	Stored   *database.UsageTotals
 	Totals   *Totals
 	Cursors  *cursor.Codec
 	Now      func() time.Time
@@ -84,14 +83,11 @@ func (s *Usage) Report(ctx context.Context, project models.ProjectID, q UsageQue
 	if err != nil {
 		return UsageReport{}, err
 	}
-	if err := s.c.Totals.SettleProject(ctx, project); err != nil {
-		return UsageReport{}, err
-	}
 	stored := models.WindowDay
 	if report.Window == models.WindowHour {
 		stored = models.WindowHour
 	}
-	totals, err := s.c.Stored.Of(ctx, project, stored, report.Start, report.End, totalsRead)
+	totals, err := s.c.Totals.Current(ctx, project, stored, report.Start, report.End)
 	if err != nil {
 		return UsageReport{}, err
 	}

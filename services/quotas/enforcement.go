@@ -46,21 +46,18 @@ func NewEnforcer(c EnforcerConfig) (*Enforcer, error) {
 
 var _ metering.Consumer = (*Enforcer)(nil)
 
-// Consume takes slots for usage sessions that opened, releases those of sessions
-// that ended, and evicts new sessions over a limit. It runs after the Recorder,
-// which derives the sessions.
-func (s *Enforcer) Consume(ctx context.Context, events []models.LiveKitEvent) error {
-	admissions, err := s.admissions(ctx, events)
-	if err != nil || len(admissions) == 0 {
+// Consume assigns slots to sessions that are open and gives back those of
+// sessions that ended; sessions beyond a limit are evicted.
+func (s *Enforcer) Consume(ctx context.Context, b *metering.Batch) error {
+	pending, err := s.pendingAdmissions(ctx, b.Changes)
+	if err != nil || len(pending) == 0 {
 		return err
 	}
-	ids := make([]string, 0, len(admissions))
-	for id := range admissions {
-		ids = append(ids, id)
-	}
-	sessions, err := s.limits.c.Sessions.Named(ctx, ids)
-	if err != nil {
-		return err
+	sessions := make([]models.UsageSession, 0, len(pending))
+	for i := range b.Changes {
+		if session := &b.Changes[i].Session; pending[session.ID] != nil {
+			sessions = append(sessions, *session)
+		}
 	}
 	// Ended sessions release their slots first; then the earliest join wins.
 	slices.SortFunc(sessions, func(a, b models.UsageSession) int {
@@ -86,7 +83,7 @@ func (s *Enforcer) Consume(ctx context.Context, events []models.LiveKitEvent) er
 	for _, of := range byProject {
 		group.Go(func() error {
 			for i := range of {
-				if err := s.assign(working, &of[i], admissions[of[i].ID]); err != nil {
+				if err := s.assign(working, &of[i], pending[of[i].ID]); err != nil {
 					return err
 				}
 			}
@@ -115,68 +112,40 @@ func rank(open bool) int {
 	return 0
 }
 
-// pendingAdmission is what a batch of events says about a session under a quota.
+// pendingAdmission is a session whose slot events may change.
 type pendingAdmission struct {
 	quotas *models.Quotas
-	// begins is true if an event of the batch starts the session; heard is the
-	// arrival of the last event that starts any session it touches.
-	begins bool
-	heard  time.Time
+	change *metering.Change
 }
 
-// new reports whether a session became known with this batch.
-func (c *pendingAdmission) new(s *models.UsageSession) bool {
-	return c.begins || !c.heard.IsZero() && !s.RecordedAt.Before(c.heard.Truncate(time.Millisecond))
+// new tells whether the session has only just become known: an event announces
+// it, or would have, had the announcement not been missed.
+func (a *pendingAdmission) new() bool {
+	c := a.change
+	return c.Announced || !c.HeardAt.IsZero() && !c.Session.RecordedAt.Before(c.HeardAt.Truncate(time.Millisecond))
 }
 
-// admissions returns the sessions that events start or end, of projects with
-// quotas on concurrent participants or rooms.
-func (s *Enforcer) admissions(ctx context.Context, events []models.LiveKitEvent) (map[string]*pendingAdmission, error) {
+// pendingAdmissions gives the sessions whose projects have quotas of what is
+// there at the same time.
+func (s *Enforcer) pendingAdmissions(ctx context.Context, changes []metering.Change) (map[string]*pendingAdmission, error) {
 	out := map[string]*pendingAdmission{}
-	for i := range events {
-		e := &events[i]
-		if e.ProjectID == "" {
-			continue
-		}
-		announced := ""
-		switch e.Event {
-		case models.EventRoomStarted:
-			announced = e.RoomSID
-		case models.EventParticipantJoined:
-			if e.Participant != nil {
-				announced = e.Participant.SID
-			}
-		case models.EventFoundPresent:
-			announced = e.SessionID
-		case models.EventRoomFinished, models.EventParticipantLeft, models.EventParticipantAborted, models.EventFoundGone:
-		default:
-			continue
-		}
-		limits, err := s.limits.limitsOf(ctx, e.ProjectID)
+	for i := range changes {
+		project := changes[i].Session.ProjectID
+		limits, err := s.limits.limitsOf(ctx, project)
 		if err != nil {
 			return nil, err
 		}
-		unlimited := 0
-		for _, q := range [...]models.Quota{models.QuotaConcurrentParticipants, models.QuotaRooms} {
-			if limits.quotas.Of(q) == 0 {
-				// Without a limit nothing updates the sheet; a later limit rereads it.
-				s.limits.slots.Forget(string(e.ProjectID), q)
-				unlimited++
+		limited := false
+		for _, q := range models.SimultaneousQuotas() {
+			if limits.quotas.Of(q) > 0 {
+				limited = true
+				continue
 			}
+			// Nobody counts from here on: a later limit begins anew.
+			s.limits.slots.Forget(string(project), q)
 		}
-		if unlimited == 2 {
-			continue
-		}
-		for _, id := range metering.Touches(e) {
-			c := out[id]
-			if c == nil {
-				c = &pendingAdmission{quotas: &limits.quotas}
-				out[id] = c
-			}
-			c.begins = c.begins || id == announced
-			if announced != "" {
-				c.heard = times.Latest(c.heard, e.ReceivedAt)
-			}
+		if limited {
+			out[changes[i].Session.ID] = &pendingAdmission{quotas: &limits.quotas, change: &changes[i]}
 		}
 	}
 	return out, nil
@@ -186,9 +155,14 @@ func (s *Enforcer) admissions(ctx context.Context, events []models.LiveKitEvent)
 // free, and releases the slot of an ended one. Sessions from before the limit was
 // set may continue.
 func (s *Enforcer) assign(ctx context.Context, session *models.UsageSession, of *pendingAdmission) error {
-	if session.Subject == models.SubjectRoom && !session.Open && of.quotas.ConcurrentParticipants > 0 {
-		if err := s.limits.slots.RoomEnded(ctx, session.ProjectID, session.RoomName); err != nil {
-			return err
+	if session.Subject == models.SubjectRoom && !session.Open {
+		for _, q := range [...]models.Quota{models.QuotaConcurrentParticipants, models.QuotaConcurrentAgents} {
+			if of.quotas.Of(q) == 0 {
+				continue
+			}
+			if err := s.limits.slots.RoomEnded(ctx, session.ProjectID, q, session.RoomName); err != nil {
+				return err
+			}
 		}
 	}
 	c, limited := s.limits.claimOf(session, of.quotas)
@@ -207,7 +181,7 @@ func (s *Enforcer) assign(ctx context.Context, session *models.UsageSession, of 
 		return err
 	}
 	s.limits.tell(ctx, c.owner, c.quota, c.limit, float64(used.used), s.limits.c.Now())
-	if err == nil || !of.new(session) {
+	if err == nil || !of.new() {
 		return nil
 	}
 	return s.evict(ctx, session, c.quota)
@@ -262,7 +236,7 @@ func (s *Enforcer) enforce(ctx context.Context, p models.ProjectID) error {
 // enforceMonth evicts the open sessions of a subject once a month's limit was
 // reached, or set, longer ago than the grace period.
 func (s *Enforcer) enforceMonth(ctx context.Context, l *projectQuotas, name models.Quota, subject models.Subject, month *monthUse, now time.Time) error {
-	limit, used := l.quotas.Of(name), month.of(name)
+	limit, used := l.quotas.Of(name), month.of(name, &l.quotas)
 	if limit == 0 {
 		return nil
 	}

@@ -86,14 +86,19 @@ type projectQuotas struct {
 	gone bool
 }
 
-// monthUse is a project's usage of a calendar month up to the time of the read.
-type monthUse struct{ participantMinutes, egressMinutes float64 }
+// monthUse is what a project used of a calendar month up to when it was read.
+// Agents are apart from other participants.
+type monthUse struct{ otherSeconds, agentSeconds, egressSeconds float64 }
 
-func (m *monthUse) of(q models.Quota) float64 {
-	if q == models.QuotaEgressMinutes {
-		return m.egressMinutes
+// of gives the minutes that count in a monthly quota of a project with quotas.
+func (m *monthUse) of(name models.Quota, q *models.Quotas) float64 {
+	switch {
+	case name == models.QuotaEgressMinutes:
+		return minutes(m.egressSeconds)
+	case q.InMonth(models.MeterAgentSeconds):
+		return minutes(m.otherSeconds + m.agentSeconds)
 	}
-	return m.participantMinutes
+	return minutes(m.otherSeconds)
 }
 
 // NewLimits builds the service. It fails if a required field is missing.
@@ -195,10 +200,13 @@ func (s *Limits) readMonth(ctx context.Context, p models.ProjectID, start time.T
 	if err != nil {
 		return nil, err
 	}
-	return &monthUse{
-		participantMinutes: minutes(report.Totals[models.MeterParticipantSeconds]),
-		egressMinutes:      minutes(report.Totals[models.MeterEgressSeconds]),
-	}, nil
+	use := &monthUse{agentSeconds: report.Totals[models.MeterAgentSeconds], egressSeconds: report.Totals[models.MeterEgressSeconds]}
+	for _, m := range models.ParticipantMeters() {
+		if m != models.MeterAgentSeconds {
+			use.otherSeconds += report.Totals[m]
+		}
+	}
+	return use, nil
 }
 
 // minutes converts seconds to minutes, truncated to thousandths.
@@ -219,11 +227,11 @@ func (s *Limits) Plans() []Plan {
 	return out
 }
 
-// TokenRequest is a token to be minted: for a room of a project, until a time.
-// Person is true if the participant counts as a person.
+// TokenRequest is a token that would be minted: for a room of a project, until a
+// time. Agent tells that its bearer is one.
 type TokenRequest struct {
 	RoomName, Identity string
-	Person             bool
+	Agent              bool
 	Until              time.Time
 }
 
@@ -237,22 +245,27 @@ func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 		return nil
 	}
 	project, now, until := actor.Project.ID, s.c.Now(), ask.Until.Add(joinEventLag)
+	meter := models.MeterParticipantSeconds // or another that counts in the same quotas
+	if ask.Agent {
+		meter = models.MeterAgentSeconds
+	}
 	if latest := now.Add(s.c.ReservationTTL); latest.Before(until) {
 		until = latest
 	}
-	if limit := q.ParticipantMinutes; limit > 0 && ask.Person {
+	if limit := q.ParticipantMinutes; limit > 0 && q.InMonth(meter) {
 		month, err := s.month(ctx, project, now)
 		if err != nil {
 			return err
 		}
-		if month.participantMinutes >= float64(limit) {
+		used := month.of(models.QuotaParticipantMinutes, q)
+		if used >= float64(limit) {
 			return s.exceeded(ctx, string(project), models.QuotaUse{Quota: models.QuotaParticipantMinutes, Limit: limit,
-				Used: month.participantMinutes, Reset: models.WindowMonth.Next(models.WindowMonth.Start(now))}, now)
+				Used: used, Reset: models.WindowMonth.Next(models.WindowMonth.Start(now))}, now)
 		}
 	}
-	room, person := s.room(project, q.Rooms, ask.RoomName, ask.Identity), s.participant(project, q.ConcurrentParticipants, ask.RoomName, ask.Identity)
+	room, person := s.room(project, q.Rooms, ask.RoomName, ask.Identity), s.participant(project, q, meter, ask.RoomName, ask.Identity)
 	room.client, person.client = actor.Kind == models.CallerClientKey, actor.Kind == models.CallerClientKey
-	counted := q.ConcurrentParticipants > 0 && ask.Person
+	counted := person.limit > 0
 	if counted && q.Rooms > 0 {
 		// A refused room must not cost a participant slot.
 		if used, err := s.slots.Open(ctx, room); err != nil {
@@ -341,13 +354,21 @@ func (s *Limits) drop(ctx context.Context, c claim) {
 	}
 }
 
-// participant is a participant's claim to a slot in a project's rooms.
-func (s *Limits) participant(p models.ProjectID, limit int64, room, identity string) claim {
+// participant is the claim of somebody to a slot in a project's rooms.
+func (s *Limits) participant(p models.ProjectID, q *models.Quotas, m models.Meter, room, identity string) claim {
+	quota, agents := q.ParticipantQuota(m), q.ParticipantQuota(models.MeterAgentSeconds)
 	return claim{
-		owner: string(p), quota: models.QuotaConcurrentParticipants, limit: limit,
+		owner: string(p), quota: quota, limit: q.Of(quota),
 		holder: participantHolder(room, identity), identity: identity,
 		present: s.openOf(p, func(session *models.UsageSession) string {
-			if session.Meter() != models.MeterParticipantSeconds {
+			counted := models.QuotaConcurrentParticipants
+			switch m := session.Meter(); {
+			case !m.OfParticipants():
+				return ""
+			case m == models.MeterAgentSeconds:
+				counted = agents
+			}
+			if counted != quota {
 				return ""
 			}
 			return participantHolder(session.RoomName, session.Identity)

@@ -55,9 +55,13 @@ func (s *Limits) ReportOf(ctx context.Context, project *models.Project) (Report,
 		var c claim
 		switch name {
 		case models.QuotaParticipantMinutes, models.QuotaEgressMinutes:
-			use.Used, use.Reset = month.of(name), report.End
+			use.Used, use.Reset = month.of(name, &limits), report.End
 		case models.QuotaConcurrentParticipants:
-			c = s.participant(id, use.Limit, "", "")
+			c = s.participant(id, &limits, models.MeterParticipantSeconds, "", "")
+		case models.QuotaConcurrentAgents:
+			if use.Limit > 0 { // else they count as participants
+				c = s.participant(id, &limits, models.MeterAgentSeconds, "", "")
+			}
 		case models.QuotaRooms:
 			c = s.room(id, use.Limit, "", "")
 		case models.QuotaProjects:

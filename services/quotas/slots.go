@@ -244,6 +244,7 @@ func (p *Slots) Release(ctx context.Context, project models.ProjectID, identity,
 	owner := string(project)
 	if room != "" {
 		return errors.Join(p.Drop(ctx, owner, models.QuotaConcurrentParticipants, participantHolder(room, identity), identity),
+			p.Drop(ctx, owner, models.QuotaConcurrentAgents, participantHolder(room, identity), identity),
 			p.Drop(ctx, owner, models.QuotaRooms, room, identity))
 	}
 	for {
@@ -262,10 +263,10 @@ func (p *Slots) Release(ctx context.Context, project models.ProjectID, identity,
 	}
 }
 
-// RoomEnded makes the next claim reread the participants' slots if a participant
-// of the room still has one.
-func (p *Slots) RoomEnded(ctx context.Context, project models.ProjectID, room string) error {
-	sh := p.sheet(string(project), models.QuotaConcurrentParticipants)
+// RoomEnded makes the slots of a room's participants be read anew, if
+// somebody in it has one still.
+func (p *Slots) RoomEnded(ctx context.Context, project models.ProjectID, q models.Quota, room string) error {
+	sh := p.sheet(string(project), q)
 	if err := sh.lock(ctx); err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (s *Limits) Spare(ctx context.Context, session *models.UsageSession, v *mod
 		return true, nil
 	case v.Quota.Monthly():
 		month, err := s.month(ctx, v.ProjectID, s.c.Now())
-		return err == nil && month.of(v.Quota) < float64(limit), err
+		return err == nil && month.of(v.Quota, &limits.quotas) < float64(limit), err
 	}
 	c, limited := s.claimOf(session, &limits.quotas)
 	if !limited {
@@ -49,8 +49,8 @@ func (s *Limits) Spare(ctx context.Context, session *models.UsageSession, v *mod
 // claimOf is the claim of a usage session to a slot.
 func (s *Limits) claimOf(session *models.UsageSession, q *models.Quotas) (c claim, limited bool) {
 	switch {
-	case session.Meter() == models.MeterParticipantSeconds:
-		c = s.participant(session.ProjectID, q.ConcurrentParticipants, session.RoomName, session.Identity)
+	case session.Meter().OfParticipants():
+		c = s.participant(session.ProjectID, q, session.Meter(), session.RoomName, session.Identity)
 	case session.Subject == models.SubjectRoom:
 		c = s.room(session.ProjectID, q.Rooms, session.RoomName, "")
 	}

@@ -327,6 +327,7 @@ func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
 	audit.Changed(&fields, "agents", p.Agents, c.Agents)
 	audit.Changed(&fields, "limits.requests_per_minute", p.Limits.RequestsPerMinute, c.Limits.RequestsPerMinute)
 	audit.Changed(&fields, "limits.concurrent_participants", p.Limits.ConcurrentParticipants, c.Limits.ConcurrentParticipants)
+	audit.Changed(&fields, "limits.concurrent_agents", p.Limits.ConcurrentAgents, c.Limits.ConcurrentAgents)
 	audit.Changed(&fields, "limits.rooms", p.Limits.Rooms, c.Limits.Rooms)
 	audit.Changed(&fields, "limits.participant_minutes_per_month", p.Limits.ParticipantMinutes, c.Limits.ParticipantMinutes)
 	audit.Changed(&fields, "limits.egress_minutes_per_month", p.Limits.EgressMinutes, c.Limits.EgressMinutes)

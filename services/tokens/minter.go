@@ -120,7 +120,7 @@ func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input)
 	}
 	if models.IsSet(grants.RoomJoin) { // a token that can't join uses no quota
 		if err := s.c.Quotas.AdmitToken(ctx, actor, quotas.TokenRequest{
-			RoomName: token.RoomName, Identity: token.Identity, Person: !models.IsSet(grants.Agent), Until: token.ExpiresAt,
+			RoomName: token.RoomName, Identity: token.Identity, Agent: models.IsSet(grants.Agent), Until: token.ExpiresAt,
 		}); err != nil {
 			return Token{}, err
 		}

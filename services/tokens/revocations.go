@@ -104,6 +104,11 @@ func (s *Revocations) evict(ctx context.Context, v *models.Revocation) error {
 	if err != nil {
 		return err
 	}
+	suffixed, err := s.c.Sessions.OpenOfSuffixed(ctx, v.ProjectID, v.Identity+"#", evictedAtOnce) // models.TokenIdentities
+	if err != nil {
+		return err
+	}
+	open = append(open, suffixed...)
 	for i := range open {
 		if v.RoomName != "" && open[i].RoomName != v.RoomName {
 			continue
@@ -197,32 +202,23 @@ func (s *Revocations) find(ctx context.Context, p models.ProjectID, identity, ro
 
 var _ metering.Consumer = (*Revocations)(nil)
 
-// Consume has participants evicted who joined with a revoked token. It comes
-// after Metering, which knows whether they are still there.
-func (s *Revocations) Consume(ctx context.Context, events []models.LiveKitEvent) error {
-	for i := range events {
-		e := &events[i]
-		p := e.Participant
-		if e.ProjectID == "" || p == nil || p.JoinedAt.IsZero() ||
-			e.Event != models.EventParticipantJoined && e.Event != models.EventFoundPresent {
+// Consume evicts participants who joined with a revoked token. One that does not
+// prove which token it joined with counts as having the oldest.
+func (s *Revocations) Consume(ctx context.Context, b *metering.Batch) error {
+	for i := range b.Changes {
+		session := &b.Changes[i].Session
+		if session.Subject != models.SubjectParticipant || !b.Changes[i].Announced || !session.Open {
 			continue
 		}
-		issued, _ := ids.Time(string(p.TokenID))
-		v, err := s.find(ctx, e.ProjectID, p.Identity, e.RoomName, func(v *models.Revocation) bool { return v.Covers(p.JoinedAt, issued) })
+		v, err := s.find(ctx, session.ProjectID, session.Identity, session.RoomName,
+			func(v *models.Revocation) bool { return v.Covers(session.JoinedAt, session.TokenIssuedAt) })
 		if err != nil {
 			return err
 		}
 		if v == nil {
 			continue
 		}
-		session, err := s.c.Sessions.Get(ctx, e.ProjectID, p.SID)
-		if err != nil && !models.IsKind(err, models.KindNotFound) {
-			return err
-		}
-		if err != nil || !session.Open {
-			continue // the participant has left
-		}
-		if err := s.c.Evictions.Add(ctx, models.EvictionOf(&session, models.EvictedByRevocation, s.c.Now())); err != nil {
+		if err := s.c.Evictions.Add(ctx, models.EvictionOf(session, models.EvictedByRevocation, s.c.Now())); err != nil {
 			return err
 		}
 	}
