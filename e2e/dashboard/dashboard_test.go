@@ -42,7 +42,7 @@ func node(t *testing.T, args ...string) {
 		t.Fatal("the browser tests need the packages of package.json: run npm ci at the top")
 	}
 	relay := harness.StartWebhookRelay(t)
-	liveKit := harness.StartLiveKit(t, liveKitBinary, harness.LiveKitOptions{WebhookURLs: []string{relay.URL}})
+	liveKit := harness.StartLiveKit(t, liveKitBinary, harness.LiveKitOptions{WebhookURLs: []string{relay.URL}, TCP: true})
 	pulse := harness.StartPulse(t, harness.PulseOptions{Binary: pulseBinary, LiveKit: liveKit, Env: map[string]string{
 		"PULSE_ADMIN_TOKEN": operatorToken, "RATE_LIMIT_PROJECT_PER_MINUTE": "0", "BCRYPT_COST": "4",
 	}})
