@@ -19,6 +19,7 @@ func Schema() []Collection {
 		quotaEventsCollection(),
 		apiKeysCollection(),
 		idempotencyKeysCollection(),
+		idempotencyStorageCollection(),
 		auditLogsCollection(),
 		sessionsCollection(),
 		invitationsCollection(),

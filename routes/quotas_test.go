@@ -416,18 +416,14 @@ func TestARefusalForTheRoomWritesNothing(t *testing.T) {
 }
 
 func TestARequestThatAQuotaRefusedRunsAgainUnderItsIdempotencyKey(t *testing.T) {
-	s := newServer(t)
-	mine := s.limited("mine", map[string]any{"concurrent_participants": 1})
-	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+	s := newServer(t, func(o *setup) { o.plans = models.PlanQuotas{models.PlanFree: {Projects: 1}} })
+	mine := s.tenant("mine")
 	again := func() *answer {
-		return s.do(http.MethodPost, "/v1/tokens/create", map[string]any{"room_name": "daily", "participant_identity": "bob"},
-			mine.asOwn, header("Idempotency-Key", "one"))
+		return s.do(http.MethodPost, "/v1/projects", map[string]any{"name": "second"}, mine.asPerson, header("Idempotency-Key", "one"))
 	}
-	again().overQuota(models.QuotaConcurrentParticipants, 1, 1)
-	s.do(http.MethodPost, "/v1/tokens/revoke", map[string]any{"participant_identity": "ann"}, mine.asOwn).want(http.StatusOK)
+	again().overQuota(models.QuotaProjects, 1, 1)
+	s.do(http.MethodDelete, "/v1/projects/"+mine.project, nil, mine.asPerson).want(http.StatusNoContent)
 	again().want(http.StatusCreated)
-	s.do(http.MethodPost, "/v1/tokens/revoke", map[string]any{"participant_identity": "bob", "ban_seconds": 0}, mine.asOwn).want(http.StatusOK)
-	s.ask(mine, "daily", "cyd").want(http.StatusCreated)
 	if a := again().want(http.StatusCreated); a.header.Get("Idempotent-Replayed") != "true" {
 		t.Error("what was answered once was done again")
 	}

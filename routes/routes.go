@@ -130,7 +130,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	person.GET("/audit-logs/export", wrap(h.AuditLogs.Export))
 	person.GET("/audit-logs/verify", wrap(h.AuditLogs.Verify))
 
-	project.POST("/tokens/create", once, wrap(h.Tokens.Create))
+	project.POST("/tokens/create", wrap(h.Tokens.Create))
 	project.POST("/tokens/validate", wrap(h.Tokens.Validate))
 	project.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
 
