@@ -52,6 +52,7 @@ func (s *LoginSessions) ChangePassword(ctx context.Context, actor *models.Princi
 	if err != nil {
 		return err
 	}
+	ctx = hashing.WithShare(ctx, attempt.ip)
 	if err := s.hasher.ComparePassword(ctx, user.PasswordHash, c.Current); err != nil {
 		if !errors.Is(err, hashing.ErrMismatch) {
 			attempt.undo()

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
@@ -81,7 +80,7 @@ func (t *loginThrottle) begin(email, ip string) (loginAttempt, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	a := loginAttempt{throttle: t, email: email, ip: network(ip), account: email}
+	a := loginAttempt{throttle: t, email: email, ip: clientip.BucketOf(ip), account: email}
 	if t.familiar.Contains(email + "|" + a.ip) {
 		a.account = email + "|" + a.ip
 	}
@@ -142,14 +141,4 @@ func forgive(tallies *lru.Cache[string, tally], key string) {
 	if found, ok := tallies.Peek(key); ok {
 		tallies.Add(key, found.forgiven())
 	}
-}
-
-// network is what is counted as one address: of IPv6 the /64 that one
-// customer has (RFC 6177).
-func network(ip string) string {
-	addr, err := netip.ParseAddr(ip)
-	if err != nil {
-		return ip
-	}
-	return clientip.Bucket(addr).String()
 }

@@ -9,6 +9,7 @@ import (
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/testkit"
+	"pulse-control-plane/utils/clientip"
 )
 
 const anIP = "203.0.113.7"
@@ -148,10 +149,10 @@ func TestTheThrottleRemembersNoMoreThanItIsGiven(t *testing.T) {
 }
 
 func TestAnIPv6NetworkIsOneAddress(t *testing.T) {
-	if a, b := network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"); a != b {
+	if a, b := clientip.BucketOf("2001:db8:1:2::1"), clientip.BucketOf("2001:db8:1:2:ffff::9"); a != b {
 		t.Errorf("%s and %s", a, b)
 	}
-	if network("2001:db8:1:2::1") == network("2001:db8:1:3::1") || network("192.0.2.1") == network("192.0.2.2") {
+	if clientip.BucketOf("2001:db8:1:2::1") == clientip.BucketOf("2001:db8:1:3::1") || clientip.BucketOf("192.0.2.1") == clientip.BucketOf("192.0.2.2") {
 		t.Error("different networks are one")
 	}
 }

@@ -31,7 +31,7 @@ func (s *LoginSessions) Login(ctx context.Context, in LoginInput) (user models.U
 	if err != nil {
 		return models.User{}, Login{}, err
 	}
-	user, err = s.checkPassword(ctx, email, in.Password)
+	user, err = s.checkPassword(hashing.WithShare(ctx, attempt.ip), email, in.Password)
 	switch {
 	case models.HasCode(err, badCredentials):
 		return models.User{}, Login{}, err

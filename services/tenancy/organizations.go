@@ -12,6 +12,7 @@ import (
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/utils/bus"
+	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -81,7 +82,7 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 		return SignedUp{}, models.Forbidden("signup_disabled", "Only the operator of this installation founds organizations.")
 	}
 	now, email := s.c.Now(), models.FoldEmail(in.AdminEmail)
-	hash, err := s.c.Hasher.HashPassword(ctx, in.Password)
+	hash, err := s.c.Hasher.HashPassword(hashing.WithShare(ctx, clientip.BucketOf(actor.Origin.IP)), in.Password)
 	if err != nil {
 		return SignedUp{}, err
 	}
