@@ -7,8 +7,8 @@
 //
 // The order is start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996) with
 // equal weights and costs: each share's turns carry growing tags, the least tag is
-// next, and a share that did not ask lately starts at the present tag, before the
-// further turns of all that wait.
+// next, and a share that did not ask lately starts at the present tag, before all
+// that wait.
 //
 // Invariants: no more work runs than there are slots; no share and all shares
 // together wait in no greater number than given; nothing waits longer than given;

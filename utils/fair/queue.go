@@ -149,7 +149,9 @@ func (q *Queue) forget() {
 	}
 }
 
-// turns is a heap by tag, then by arrival.
+// turns is a heap by tag. Of equal ones the last to arrive is first: when more is
+// asked than can be done, some must wait in vain, and better those who have
+// waited long than all.
 type turns []*turn
 
 func (h turns) Len() int { return len(h) }
@@ -157,7 +159,7 @@ func (h turns) Less(a, b int) bool {
 	if h[a].tag != h[b].tag {
 		return h[a].tag < h[b].tag
 	}
-	return h[a].arrival < h[b].arrival
+	return h[a].arrival > h[b].arrival
 }
 
 func (h turns) Swap(a, b int) {

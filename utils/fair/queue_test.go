@@ -103,7 +103,7 @@ func TestSharesTakeTurnsWhateverTheyAskedBefore(t *testing.T) {
 		}
 		leave()
 		synctest.Wait()
-		if order != "bcabaa" {
+		if order != "cbbaaa" {
 			t.Errorf("the order was %s", order)
 		}
 	})
