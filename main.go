@@ -22,6 +22,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"pulse-control-plane/config"
+	"pulse-control-plane/dashboard"
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
@@ -348,8 +349,8 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
 	s, err := services.New(engine, services.Config{
 		Clusters: []livekit.Cluster{{URL: cfg.LiveKit.Host, APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret}},
-		DataKey:  cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost,
-		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace,
+		DataKey:  cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
+		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace, ReservationTTL: cfg.ReservationTTL, Agents: cfg.AgentsDefault,
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
 		Mailer: mailer, InvitationURL: cfg.InvitationURL, ReconcileInterval: cfg.ReconcileInterval,
 		Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: log, Now: now,
@@ -361,7 +362,16 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	s.Limits.Register(metrics.Registry())
 	s.Evictions.Register(metrics.Registry())
 	health, inflight := handlers.NewHealth(buildVersion(), s.Status), new(middleware.Inflight)
-	router, err := routes.New(routes.HandlersOf(s, health, metrics), routes.Options{
+	all := routes.HandlersOf(s, health, metrics, handlers.Facts{
+		Secure: cfg.Environment != config.Development, SignupEnabled: cfg.SignupEnabled, Mail: cfg.SMTP != nil,
+		OperatorLogin: !cfg.AdminToken.IsZero(), LiveKitURLs: []string{cfg.LiveKit.Host}, Version: buildVersion(),
+	})
+	if cfg.Dashboard {
+		if all.Dashboard, err = dashboard.New(dashboard.Config{Dir: cfg.DashboardDir, Connect: []string{cfg.LiveKit.Host}}); err != nil {
+			return parts{}, err
+		}
+	}
+	router, err := routes.New(all, routes.Options{
 		Log: log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
 		Inflight: inflight, Strict: cfg.Environment != config.Development, Now: now,
 		Requests:    s.Counters,

@@ -71,6 +71,11 @@ type Config struct {
 	// QuotaGrace is how long rooms and egresses continue after a monthly quota is
 	// used up.
 	QuotaGrace time.Duration
+	// ReservationTTL is the longest that a token reserves its slots.
+	ReservationTTL time.Duration
+	// AgentsDefault are the LiveKit agents that projects without a setting of
+	// their own may dispatch; the single "*" is all.
+	AgentsDefault []string
 
 	// LogLevel is "debug", "info", "warn" or "error".
 	LogLevel string
@@ -85,6 +90,10 @@ type Config struct {
 	SMTP *smtpurl.Server
 	// InvitationURL is the page that invitation mails link to, or "".
 	InvitationURL string
+	// Dashboard tells whether /dashboard/ is served.
+	Dashboard bool
+	// DashboardDir, when set, is served instead of the files in the binary.
+	DashboardDir string
 }
 
 // Database says which engine to use.

@@ -94,7 +94,8 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 		ReconcileInterval: 30 * time.Second,
 		JWTSecrets:        c.JWTSecrets, APIKeyPepper: c.APIKeyPepper, DataKey: c.DataKey, BcryptCost: 12,
 		SignupEnabled: true, CORSOrigins: []string{"*"}, RateLimitIP: 100, RateLimitClientIP: 600, RateLimitProject: 1000,
-		QuotaGrace: 5 * time.Minute, LogLevel: "info", LogFormat: "console", ShutdownTimeout: 5 * time.Second,
+		QuotaGrace: 5 * time.Minute, ReservationTTL: time.Minute, AgentsDefault: []string{"*"}, LogLevel: "info", LogFormat: "console", ShutdownTimeout: 5 * time.Second,
+		Dashboard: true,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Fatalf("\n got %v\nwant %v", c, want)
@@ -107,7 +108,7 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 func TestProductionStartsWithStrongSecretsAndLeavesTheDiskAlone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	c := load(t, production("DATA_DIR="+dir))
-	if c.Environment != Production || c.Host != "" || c.GinMode != "release" || c.LogFormat != "json" || len(c.CORSOrigins) != 0 {
+	if c.Environment != Production || c.Host != "" || c.GinMode != "release" || c.LogFormat != "json" || len(c.CORSOrigins) != 0 || len(c.AgentsDefault) != 0 {
 		t.Fatalf("got %v", c)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
@@ -127,6 +128,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"RATE_LIMIT_IP_PER_MINUTE=0", "RATE_LIMIT_PROJECT_PER_MINUTE=5", "LOG_LEVEL=debug", "LOG_FORMAT=console",
 		"REDIS_URL=rediss://:pw@redis:6379/1", "QUOTA_FREE=rooms=2, projects=3", "QUOTA_PRO=concurrent_participants=4",
 		"QUOTA_ENTERPRISE=participant_minutes_per_month=5,egress_minutes_per_month=6", "QUOTA_GRACE=0s",
+		"RESERVATION_TTL=30s", "AGENTS_DEFAULT=scribe, helper",
 	))
 	type row struct{ got, want any }
 	for name, r := range map[string]row{
@@ -141,6 +143,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"proxies": {c.TrustedProxies, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("::1/128")}},
 		"ip":      {c.RateLimitIP, 0}, "project": {c.RateLimitProject, 5}, "level": {c.LogLevel, "debug"}, "format": {c.LogFormat, "console"},
 		"redis": {c.RedisURL.Reveal(), "rediss://:pw@redis:6379/1"}, "grace": {c.QuotaGrace, time.Duration(0)},
+		"reservations": {c.ReservationTTL, 30 * time.Second}, "agents": {c.AgentsDefault, []string{"scribe", "helper"}},
 		"quotas": {c.Quotas, models.PlanQuotas{models.PlanFree: {Rooms: 2, Projects: 3}, models.PlanPro: {ConcurrentParticipants: 4},
 			models.PlanEnterprise: {ParticipantMinutes: 5, EgressMinutes: 6}}},
 	} {
@@ -180,6 +183,7 @@ func TestInvalidValuesAreRefused(t *testing.T) {
 		"CORS_ORIGINS": {"https://a.com/path", "a.com", "*,https://a.com", "https://a.com,", "ftp://a", "null"}, "TRUSTED_PROXIES": {"10.0.0.0/33", "x", "10.0.0.1,"},
 		"RATE_LIMIT_IP_PER_MINUTE": {"-1", "1.5", "99999999999"}, "RATE_LIMIT_CLIENT_IP_PER_MINUTE": {"-1", "x"}, "RATE_LIMIT_PROJECT_PER_MINUTE": {"x"}, "LOG_LEVEL": {"trace"}, "LOG_FORMAT": {"text"},
 		"QUOTA_FREE": {"rooms", "rooms=0", "rooms=-1", "rooms=1,rooms=2", "chairs=1", "rooms=1,"}, "QUOTA_GRACE": {"-1s", "25h", "x"},
+		"RESERVATION_TTL": {"0s", "-1s", "11m", "60"}, "AGENTS_DEFAULT": {",", "a,", "*,a", strings.Repeat("x", 129), "a\tb"},
 		"REDIS_URL": {"localhost:6379", "http://x", "redis://"}, "API_KEY_PEPPER": {"short"}, "LIVEKIT_API_SECRET": {"short"},
 	} {
 		for _, value := range values {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/clientip"
@@ -34,6 +35,8 @@ const (
 	clientIPFactor = 6
 	// maxShutdown bounds a shutdown.
 	maxShutdown = 10 * time.Minute
+	// maxAgentName is the most bytes of an agent's name.
+	maxAgentName = 128
 	// maxGrace bounds how long a quota may be overrun.
 	maxGrace = 24 * time.Hour
 )
@@ -76,6 +79,25 @@ func duration(into *time.Duration, text string) error {
 		return errors.New("must be a duration such as 5s, at most 10m")
 	}
 	*into = d
+	return nil
+}
+
+// agents takes names of agents, "*" for all or "none".
+func agents(into *[]string, text string) error {
+	*into = []string{}
+	if text == "none" {
+		return nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		name := strings.TrimSpace(part)
+		if name == "" || len(name) > maxAgentName || strings.ContainsFunc(name, unicode.IsControl) {
+			return fmt.Errorf("must be names of agents separated by commas, each of 1 to %d bytes, or * or none", maxAgentName)
+		}
+		*into = append(*into, name)
+	}
+	if len(*into) > 1 && slices.Contains(*into, "*") {
+		return errors.New("must be * alone, or names without it")
+	}
 	return nil
 }
 

@@ -166,6 +166,19 @@ func variables() []variable {
 			Description: "How long rooms and egresses continue after a monthly quota is used up, up to 24h; 0s ends them at once."},
 			parse: func(c *Config, text string) error { return grace(&c.QuotaGrace, text) }},
 
+		{Variable: Variable{Name: "RESERVATION_TTL", Group: network, Default: "1m",
+			Description: "How long a token reserves its slots of a quota until its participant joins, up to 10m. Participants who join later take a free slot or are evicted."},
+			parse: func(c *Config, text string) error { return duration(&c.ReservationTTL, text) }},
+		{Variable: Variable{Name: "AGENTS_DEFAULT", Group: network, DevelopmentDefault: "*",
+			Description: "Names of LiveKit agents, separated by commas, that tokens of projects without a setting of their own may dispatch; * is all, none is none. Workers of every tenant register on the same cluster, so name those that all may use. Unset: none; in development all."},
+			parse: func(c *Config, text string) error { return agents(&c.AgentsDefault, text) }},
+		{Variable: Variable{Name: "DASHBOARD_ENABLED", Group: network, Default: "true",
+			Description: "Whether the dashboard is served at /dashboard/."},
+			parse: func(c *Config, text string) error { return boolean(&c.Dashboard, text) }},
+		{Variable: Variable{Name: "DASHBOARD_DIR", Group: network,
+			Description: "Folder the dashboard is read from on every request, for work on it. Empty: what is in the binary."},
+			parse: func(c *Config, text string) error { return path(&c.DashboardDir, text) }},
+
 		{Variable: Variable{Name: "LOG_LEVEL", Group: logging, Default: "info",
 			Description: "debug, info, warn or error."},
 			parse: func(c *Config, text string) error {

@@ -23,5 +23,7 @@ func Schema() []Collection {
 		auditLogsCollection(),
 		sessionsCollection(),
 		invitationsCollection(),
+		changesCollection(),
+		downloadsCollection(),
 	}
 }

@@ -79,6 +79,25 @@ func (r *Sessions) KeepAfterPassword(ctx context.Context, user models.UserID, id
 	return err
 }
 
+// Of reads a page of a person's logins that have not ended.
+func (r *Sessions) Of(ctx context.Context, t models.Tenant, user models.UserID, now time.Time, p Page) ([]models.Session, error) {
+	filter, err := ofOrganization(t)
+	if err != nil {
+		return nil, err
+	}
+	return page[models.Session](ctx, r.engine, sessions, append(filter,
+		bson.E{Key: "user_id", Value: string(user)}, bson.E{Key: "ended", Value: false},
+		bson.E{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: now}}}), p)
+}
+
+// EndOthers ends every login of a person but one.
+func (r *Sessions) EndOthers(ctx context.Context, user models.UserID, keep models.SessionID) error {
+	_, err := r.engine.Update(ctx, sessions, bson.D{
+		{Key: "user_id", Value: string(user)}, {Key: "ended", Value: false}, {Key: "_id", Value: bson.D{{Key: "$ne", Value: string(keep)}}},
+	}, fields{{Key: "ended", Value: true}}.update(), UpdateOptions{Many: true})
+	return err
+}
+
 // End ends one login session; a missing or ended one is not an error.
 func (r *Sessions) End(ctx context.Context, id models.SessionID) error {
 	_, err := r.engine.Update(ctx, sessions, bson.D{{Key: "_id", Value: string(id)}},

@@ -240,11 +240,41 @@ func (r *UsageSessions) OpenProjects(ctx context.Context) ([]models.ProjectID, e
 	return out, nil
 }
 
-// OpenOf reads up to limit open usage sessions of an identity in a project,
-// latest first.
+// OpenOf reads up to limit of the open stays in a project of an identity, or of
+// what LiveKit makes of it with "#" (models.TokenIdentities).
 func (r *UsageSessions) OpenOf(ctx context.Context, p models.ProjectID, identity string, limit int64) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
-		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "identity", Value: identity}, {Key: "open", Value: true}},
-		Sort:   bson.D{{Key: "joined_at", Value: -1}}, Limit: limit,
+		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}, {Key: "$or", Value: bson.A{
+			bson.D{{Key: "identity", Value: identity}},
+			bson.D{{Key: "identity", Value: prefixed(identity + "#")}},
+		}}},
+		Limit: limit,
 	})
+}
+
+// Span tells when a project's rooms and participants last began or ended, and
+// when its first participant joined; zero times if there was none.
+func (r *UsageSessions) Span(ctx context.Context, p models.ProjectID) (last, first time.Time, err error) {
+	edge := func(subject models.Subject, field string, order int) (models.UsageSession, error) {
+		filter := bson.D{{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(subject)}}
+		if field == "left_at" {
+			filter = append(filter, bson.E{Key: "open", Value: false})
+		}
+		found, err := many[models.UsageSession](ctx, r.engine, usageSessions, Query{Filter: filter, Sort: bson.D{{Key: field, Value: order}}, Limit: 1})
+		if err != nil || len(found) == 0 {
+			return models.UsageSession{}, err
+		}
+		return found[0], nil
+	}
+	for _, subject := range []models.Subject{models.SubjectRoom, models.SubjectParticipant} {
+		for _, field := range []string{"joined_at", "left_at"} {
+			s, err := edge(subject, field, -1)
+			if err != nil {
+				return last, first, err
+			}
+			last = slices.MaxFunc([]time.Time{last, s.JoinedAt, s.LeftAt}, time.Time.Compare)
+		}
+	}
+	s, err := edge(models.SubjectParticipant, "joined_at", 1)
+	return last, s.JoinedAt, err
 }

@@ -96,6 +96,16 @@ func (r *Users) SetRole(ctx context.Context, t models.Tenant, org models.Organiz
 	}.update())
 }
 
+// SetName renames a person and returns them, or not_found.
+func (r *Users) SetName(ctx context.Context, t models.Tenant, id models.UserID, name string, now time.Time) (models.User, error) {
+	filter, err := ofOrganization(t)
+	if err != nil {
+		return models.User{}, err
+	}
+	return changed[models.User](ctx, r.engine, users, append(filter, bson.E{Key: "_id", Value: string(id)}, alive()),
+		fields{{Key: "name", Value: name}, {Key: "updated_at", Value: now}}.update())
+}
+
 // SetPassword replaces a password if its version is unchanged, and returns the
 // user; otherwise not_found.
 func (r *Users) SetPassword(ctx context.Context, t models.Tenant, id models.UserID, version int64, hash string, now time.Time) (models.User, error) {

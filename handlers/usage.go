@@ -65,8 +65,15 @@ func (h *Usage) Get(c *gin.Context) error {
 	q := request.NewQuery(c)
 	ask := rangeOf(q)
 	ask.Window = models.Window(q.OneOf("window", "hour", "day", "month"))
+	byProject, org := q.OneOf("group_by", "project") != "", models.OrganizationID(q.Text("org_id"))
+	if org != "" && !byProject {
+		q.Refuse("org_id", "is for group_by=project")
+	}
 	if err := q.Err(); err != nil {
 		return err
+	}
+	if byProject {
+		return h.byProject(c, org, ask)
 	}
 	out, err := h.service.Get(c.Request.Context(), actor(c), ask)
 	if err != nil {

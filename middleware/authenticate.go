@@ -197,15 +197,17 @@ func only(values []string) (string, bool) {
 	return "", true
 }
 
-// AuthenticateProject requires a project's key, with or without its secret.
+// AuthenticateProject requires a project's key, with or without its secret, or
+// a person, who names the project.
 func AuthenticateProject(c *gin.Context) error {
+	const which = "a project's key (X-Pulse-Key), or an access token (Authorization: Bearer) with ?project_id="
 	switch p, _ := principalOf(c); p.Kind {
-	case models.CallerClientKey, models.CallerServerKey:
+	case models.CallerClientKey, models.CallerServerKey, models.CallerPerson:
 		return nil
 	case models.CallerNobody:
-		return errNoCredential("a project's key (X-Pulse-Key)")
+		return errNoCredential(which)
 	default:
-		return models.Forbidden("key_required", "This takes a project's key (X-Pulse-Key).")
+		return models.Forbidden("key_required", "This takes "+which+".")
 	}
 }
 

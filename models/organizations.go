@@ -15,6 +15,9 @@ const (
 	PlanEnterprise Plan = "enterprise"
 )
 
+// Plans lists the plans, from least to most.
+func Plans() []Plan { return []Plan{PlanFree, PlanPro, PlanEnterprise} }
+
 // Valid tells whether p is one of the plans.
 func (p Plan) Valid() bool { return p == PlanFree || p == PlanPro || p == PlanEnterprise }
 

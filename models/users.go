@@ -37,9 +37,16 @@ type Session struct {
 	PreviousHash string     `bson:"previous_hash"`
 	RotatedAt    *time.Time `bson:"rotated_at,omitempty"`
 	// PasswordVersion is the person's when they proved who they are.
-	PasswordVersion int64     `bson:"password_version"`
-	Ended           bool      `bson:"ended"`
-	CreatedAt       time.Time `bson:"created_at"`
+	PasswordVersion int64 `bson:"password_version"`
+	Ended           bool  `bson:"ended"`
+	// IP and UserAgent are those of the login, for its owner to tell logins
+	// apart.
+	IP        string `bson:"ip,omitempty"`
+	UserAgent string `bson:"user_agent,omitempty"`
+	// OperatorKey is set for the operator's, who is no person: the keyed hash of
+	// the operator token that opened it. Another token ends it.
+	OperatorKey string    `bson:"operator_key,omitempty"`
+	CreatedAt   time.Time `bson:"created_at"`
 	// ExpiresAt is when the current refresh token does.
 	ExpiresAt time.Time `bson:"expires_at"`
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/rs/zerolog"
 
+	"pulse-control-plane/dashboard"
+	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
 )
 
@@ -15,6 +17,10 @@ const (
 	// maxBody and maxTokenBody bound request bodies, in bytes.
 	maxBody      = 1 << 20
 	maxTokenBody = 64 << 10
+	// maxValidateBody holds the longest token there is (models.MaxTokenBytes).
+	maxValidateBody = 256 << 10
+	// tokenPath is called from tenants' own pages: each project says which.
+	tokenPath    = "/v1/tokens/create"
 	maxEventBody = 256 << 10
 	// requestTimeout is the deadline of one request; exportTimeout that of one
 	// whose answer is streamed.
@@ -58,7 +64,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	guard, asked := middleware.Wrap, Parameters()
 	wrap := func(f middleware.Func) gin.HandlerFunc { return guard(asked.Around(f)) }
 	e.Use(middleware.ClientAddress(o.TrustedProxies), o.Inflight.Count, middleware.RequestID, middleware.Log(o.Log, o.Now), h.Metrics.Observe,
-		middleware.Recover(o.Log), middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins))
+		middleware.Recover(o.Log), middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins, tokenPath))
 	e.NoRoute(guard(o.Authentication.CountByIP(middleware.NotFound)))
 	e.NoMethod(guard(o.Authentication.CountByIP(middleware.MethodNotAllowed)))
 
@@ -69,6 +75,12 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	e.GET("/openapi.yaml", wrap(h.Docs.YAML))
 	e.GET("/docs", wrap(h.Docs.Page))
 	e.GET("/docs/*asset", wrap(h.Docs.Page))
+
+	e.GET("/", wrap(handlers.NewRoot(h.Dashboard != nil).Show))
+	if h.Dashboard != nil {
+		e.GET("/dashboard/*path", gin.WrapH(h.Dashboard))
+		e.GET("/dashboard", func(c *gin.Context) { c.Redirect(http.StatusSeeOther, dashboard.Path) })
+	}
 
 	auth := o.Authentication
 	// Every POST that makes something can be sent again safely.
@@ -82,9 +94,16 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	limited := v1.Group("", guard(middleware.BodyLimit(maxBody)))
 	person := limited.Group("", guard(middleware.RequireOrganization))
 	server := limited.Group("", guard(middleware.AuthenticateAPISecret))
-	project := v1.Group("", guard(middleware.AuthenticateProject), guard(middleware.BodyLimit(maxTokenBody)))
+	project := v1.Group("", guard(middleware.AuthenticateProject))
+	minting := project.Group("", guard(middleware.BodyLimit(maxTokenBody)))
 
 	limited.GET("/status", wrap(h.Health.Status))
+	anybody.GET("/config", wrap(h.Installation.Config))
+	person.GET("/plans", wrap(h.Installation.Plans))
+	person.GET("/overview", wrap(h.Overview.Get))
+	person.POST("/downloads", wrap(h.Downloads.Create))
+	fetched := e.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Anonymous))
+	fetched.GET("/downloads/:id", wrap(h.Downloads.Fetch))
 
 	signUp.POST("/organizations", once, wrap(h.Organizations.Create))
 	person.GET("/organizations", wrap(h.Organizations.List))
@@ -108,7 +127,11 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	anybody.POST("/auth/login", wrap(h.Auth.Login))
 	anybody.POST("/auth/refresh", wrap(h.Auth.Refresh))
 	anybody.GET("/auth/permissions", wrap(h.Auth.Permissions))
-	person.POST("/auth/logout", wrap(h.Auth.Logout))
+	anybody.POST("/auth/operator", wrap(h.Auth.Operator))
+	limited.POST("/auth/logout", wrap(h.Auth.Logout))
+	person.PATCH("/auth/me", wrap(h.Auth.Rename))
+	person.GET("/auth/sessions", wrap(h.Auth.Logins))
+	person.DELETE("/auth/sessions/:id", wrap(h.Auth.EndLogin))
 	person.GET("/auth/me", wrap(h.Auth.Me))
 	person.POST("/auth/password", wrap(h.Auth.Password))
 
@@ -130,9 +153,13 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	person.GET("/audit-logs/export", wrap(h.AuditLogs.Export))
 	person.GET("/audit-logs/verify", wrap(h.AuditLogs.Verify))
 
-	project.POST("/tokens/create", wrap(h.Tokens.Create))
-	project.POST("/tokens/validate", wrap(h.Tokens.Validate))
-	project.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
+	// Without Idempotency-Key: a token costs nothing to mint again, and a key
+	// alone must not fill the store of answers.
+	minting.POST("/tokens/create", wrap(h.Tokens.Create))
+	minting.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
+	project.POST("/tokens/validate", guard(middleware.BodyLimit(maxValidateBody)), wrap(h.Tokens.Validate))
+	server.GET("/tokens/revocations", wrap(h.Revocations.List))
+	server.DELETE("/tokens/revocations/:id", wrap(h.Revocations.Lift))
 
 	cluster.POST("/webhooks/livekit", guard(auth.Signed(h.LiveKitEvents.Receive)))
 

@@ -16,6 +16,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"golang.org/x/crypto/bcrypt"
 
+	"pulse-control-plane/dashboard"
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/handlers"
@@ -24,6 +25,7 @@ import (
 	"pulse-control-plane/routes"
 	"pulse-control-plane/services"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/secret"
 )
@@ -55,7 +57,10 @@ type setup struct {
 	// liveKitAway makes the probe of LiveKit fail.
 	liveKitAway bool
 	plans       models.PlanQuotas
-	quotaGrace  time.Duration
+	// agents are AGENTS_DEFAULT; nil is all, as in development.
+	agents     []string
+	quotaGrace time.Duration
+	mailer     tenancy.Mailer
 }
 
 // server is the whole stack in this process, over an embedded database in a
@@ -173,6 +178,9 @@ func (s *server) build() {
 	}
 	s.log = &lockedBuffer{}
 	o, now := s.setup, s.clock.Now
+	if o.agents == nil {
+		o.agents = []string{"*"}
+	}
 	if s.cluster == nil {
 		s.cluster = &fakeCluster{unreachable: o.liveKitAway}
 	}
@@ -180,14 +188,19 @@ func (s *server) build() {
 	s.Services, err = services.New(s.engine, services.Config{
 		Clusters: []livekit.Cluster{{URL: clusterURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}}, Calls: s.cluster,
 		DataKey: secret.New("data key of the tests"), Pepper: secret.New("pepper of the tests"),
-		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost),
-		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace,
+		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost), Operator: secret.New(operatorToken), Mailer: o.mailer,
+		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace, Agents: o.agents,
 		ProjectRequestsPerMinute: int64(o.projectPerMinute), PersonRequestsPerMinute: int64(o.personPerMinute),
 		ReconcileInterval: time.Minute, Log: zerolog.New(s.log), Now: now,
 	})
 	must(err)
 	s.health = handlers.NewHealth(version, s.Status)
-	s.handler, err = routes.New(routes.HandlersOf(s.Services, s.health, middleware.NewMetrics(version, secret.New(o.metricsToken), now)), routes.Options{
+	all := routes.HandlersOf(s.Services, s.health, middleware.NewMetrics(version, secret.New(o.metricsToken), now), handlers.Facts{
+		Secure: o.strict, SignupEnabled: !o.signUpClosed, Mail: o.mailer != nil, OperatorLogin: true, LiveKitURLs: []string{clusterURL}, Version: version,
+	})
+	all.Dashboard, err = dashboard.New(dashboard.Config{Connect: []string{clusterURL}})
+	must(err)
+	s.handler, err = routes.New(all, routes.Options{
 		Log:         zerolog.New(s.log),
 		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{
@@ -198,6 +211,19 @@ func (s *server) build() {
 		Requests: s.Counters,
 	})
 	must(err)
+}
+
+// exchangeChanges has processes tell each other what they changed, as their workers do
+// twice a second.
+func exchangeChanges(all ...*server) {
+	for range 2 {
+		for _, s := range all {
+			s.t.Helper()
+			if err := s.Changes.Exchange(s.t.Context()); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
 }
 
 // in gives the same server to a part of the test.

@@ -49,7 +49,7 @@ func TestALoginWithTheOldPasswordThatWasUnderWayIsNoUse(t *testing.T) {
 		Current: secret.New(ownersPassword), New: secret.New(newPassword), IP: anIP}); err != nil {
 		t.Fatal(err)
 	}
-	late, err := p.sessions.Begin(t.Context(), user)
+	late, err := p.sessions.Begin(t.Context(), user, models.Origin{})
 	if err != nil {
 		t.Fatal(err)
 	}

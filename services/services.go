@@ -12,10 +12,13 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/downloads"
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/idempotency"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/overview"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/services/status"
 	"pulse-control-plane/services/tenancy"
@@ -59,6 +62,8 @@ type Config struct {
 	Pepper secret.Value
 	// JWTKeys sign access tokens: the first signs, all verify.
 	JWTKeys []secret.Value
+	// Operator is PULSE_ADMIN_TOKEN; optional, without it there is no operator.
+	Operator secret.Value `optional:"true"`
 	// BcryptCost is that of passwords.
 	BcryptCost int
 	// SecretCost is that of API secrets; optional.
@@ -67,6 +72,11 @@ type Config struct {
 	SignUp bool
 	// Plans are the quotas of each plan; optional.
 	Plans models.PlanQuotas `optional:"true"`
+	// Agents are the LiveKit agents that projects without a setting of their own
+	// may dispatch (AGENTS_DEFAULT); "*" is all. Optional.
+	Agents []string
+	// ReservationTTL is the longest that a token reserves its slots; optional.
+	ReservationTTL time.Duration
 	// QuotaGrace is how long what goes on may go on once a month is used up.
 	QuotaGrace time.Duration
 	// ProjectRequestsPerMinute is the limit of a project on the free plan,
@@ -104,7 +114,7 @@ type Services struct {
 	Keys          *tenancy.Keys
 	// Changes is where every write says what it changed; what another process
 	// changed is injected here.
-	Changes        *bus.Bus[models.Change]
+	Changes        *lookup.Changes
 	Trail          *audit.Trail
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
@@ -119,6 +129,8 @@ type Services struct {
 	Usage          *metering.Usage
 	Reconciliation *metering.Reconciliation
 	Idempotency    *idempotency.Store
+	Overview       *overview.Service
+	Downloads      *downloads.Service
 	Status         *status.Monitor
 	workers        []Worker
 }
@@ -145,7 +157,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 		// nothing to wait for.
 		b.holder = "the only process"
 	}
-	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.tenancy, b.tokens, b.inbox, b.workers} {
+	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -193,12 +205,18 @@ type builder struct {
 	passwords, secrets *hashing.Hasher
 	// evicting works on the queue of evictions.
 	evicting *worker.Worker
-	out      Services
+	// exchanging tells other replicas of changes, and hears of theirs.
+	exchanging *worker.Worker
+	out        Services
 }
 
 func (b *builder) foundations() (err error) {
 	var wrong error
-	b.out.Changes = bus.New[models.Change](busLog{b.Log})
+	var store lookup.ChangeStore
+	if !b.engine.Exclusive() {
+		store = database.NewChanges(b.engine)
+	}
+	b.out.Changes = lookup.NewChanges(bus.New[models.Change](busLog{b.Log}), store, b.process, func() { b.exchanging.Wake() })
 	b.cursors = cursor.New(secret.Derive([]byte(b.DataKey.Reveal()), "cursors"))
 	b.passwords, err = hashing.NewHasher(b.Pepper, b.BcryptCost)
 	wrong = errors.Join(wrong, err)
@@ -226,7 +244,7 @@ func (b *builder) authentication() (err error) {
 	b.out.LoginSessions, err = auth.NewLoginSessions(auth.LoginSessionsConfig{
 		Users: b.users, Sessions: b.logins, Organizations: b.organizations, Hasher: b.passwords, Changes: b.out.Changes,
 		Keys: b.JWTKeys, CacheSize: sessionCacheSize, Exact: b.engine.Exclusive(),
-		RequestsPerMinute: b.PersonRequestsPerMinute, Trail: b.out.Trail, Now: b.Now,
+		RequestsPerMinute: b.PersonRequestsPerMinute, Trail: b.out.Trail, Cursors: b.cursors, Operator: b.Operator, Now: b.Now,
 	})
 	return err
 }
@@ -251,7 +269,7 @@ func (b *builder) quotas() (err error) {
 	b.out.Limits, err = quotas.NewLimits(quotas.Config{
 		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
 		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
-		Exclusive: b.engine.Exclusive(), Plans: b.Plans, Log: b.Log, Now: b.Now,
+		Exclusive: b.engine.Exclusive(), Plans: b.Plans, ReservationTTL: b.ReservationTTL, Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
 		return err
@@ -269,8 +287,21 @@ func (b *builder) quotas() (err error) {
 	return err
 }
 
+// pages builds what only pages for people ask for.
+func (b *builder) pages() (err error) {
+	b.out.Overview, err = overview.New(overview.Config{
+		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions, Totals: b.totals, Keys: b.keys, Limits: b.out.Limits, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Downloads, err = downloads.New(downloads.Config{Store: database.NewDownloads(b.engine), Sessions: b.out.LoginSessions, Now: b.Now})
+	return err
+}
+
 func (b *builder) tenancy() (err error) {
 	var wrong error
+	invitations := database.NewInvitations(b.engine)
 	b.out.Organizations, err = tenancy.NewOrganizations(tenancy.OrganizationsConfig{
 		Organizations: b.organizations, Users: b.users, Projects: b.projects, Logins: b.logins, Sessions: b.out.LoginSessions,
 		KeyAuth: b.out.KeyAuth, Hasher: b.passwords, Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, SignUp: b.SignUp, Now: b.Now,
@@ -278,16 +309,16 @@ func (b *builder) tenancy() (err error) {
 	wrong = errors.Join(wrong, err)
 	b.out.Projects, err = tenancy.NewProjects(tenancy.ProjectsConfig{
 		Projects: b.projects, Organizations: b.organizations, APIKeys: b.keys, KeyAuth: b.out.KeyAuth, Hasher: b.secrets,
-		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Now: b.Now,
+		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Agents: b.Agents, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Members, err = tenancy.NewMembers(tenancy.MembersConfig{
-		Organizations: b.organizations, Users: b.users, APIKeys: b.keys, Sessions: b.out.LoginSessions, KeyAuth: b.out.KeyAuth,
+		Organizations: b.organizations, Users: b.users, APIKeys: b.keys, Invitations: invitations, Sessions: b.out.LoginSessions, KeyAuth: b.out.KeyAuth,
 		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Invitations, err = tenancy.NewInvitations(tenancy.InvitationsConfig{
-		Invitations: database.NewInvitations(b.engine), Organizations: b.organizations, Users: b.users, Members: b.out.Members,
+		Invitations: invitations, Organizations: b.organizations, Users: b.users, Members: b.out.Members,
 		Hasher: b.passwords, Sessions: b.out.LoginSessions, Cursors: b.cursors, Trail: b.out.Trail, Now: b.Now,
 		Mailer: b.Mailer, AcceptURL: b.InvitationURL,
 	})
@@ -300,10 +331,16 @@ func (b *builder) tenancy() (err error) {
 
 func (b *builder) tokens() (err error) {
 	b.out.Revocations, err = tokens.NewRevocations(tokens.RevocationsConfig{
-		Store: database.NewRevocations(b.engine), Sessions: b.sessions, Slots: b.out.Limits.Slots(), Evictions: b.out.Evictions,
-		Cluster: b.Calls, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
+		Store: database.NewRevocations(b.engine), Projects: b.projects, Sessions: b.sessions, Quotas: b.out.Limits,
+		Evictions: b.out.Evictions, Cursors: b.cursors, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
 	})
-	b.out.Tokens = tokens.NewMinter(b.Clusters[0], b.out.Counters, b.out.Revocations, b.out.Limits, b.Now)
+	if err != nil {
+		return err
+	}
+	b.out.Tokens, err = tokens.NewMinter(tokens.MinterConfig{
+		Cluster: b.Clusters[0], Counters: b.out.Counters, Revoked: b.out.Revocations, Quotas: b.out.Limits,
+		Projects: b.projects, Agents: b.Agents, Now: b.Now,
+	})
 	return err
 }
 
@@ -342,6 +379,8 @@ func (b *builder) workers() error {
 	}
 	settle := site.Led(15*time.Second, s.Totals.CatchUp)
 	settle.Rest = 4 // a pass that took long leaves the database to others
+	changes := site.Options()
+	changes.Backoff = worker.Backoff{First: 200 * time.Millisecond, Most: time.Second}
 	s.workers = append(s.workers, Worker{"inbox", s.InboxWorker.Run})
 	for _, w := range []struct {
 		config  worker.Config
@@ -353,14 +392,21 @@ func (b *builder) workers() error {
 		{worker.Config{Name: "reconciliation", Pass: worker.Simple(s.Reconciliation.Compare), Every: b.ReconcileInterval, Deadline: time.Minute}, site.Led(30*time.Second, nil)},
 		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, site.Options()},
 		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
+		{worker.Config{Name: "changes", Pass: worker.Simple(s.Changes.Exchange), Every: 500 * time.Millisecond, Deadline: 5 * time.Second}, changes},
 		{worker.Config{Name: "evictions", Pass: s.Evictions.Work, Every: time.Second, Deadline: time.Minute}, site.Options()},
 	} {
 		running, err := worker.New(w.config, w.options)
 		if err != nil {
 			return err
 		}
-		if w.config.Name == "evictions" {
+		switch w.config.Name {
+		case "evictions":
 			b.evicting = running
+		case "changes":
+			b.exchanging = running
+			if b.engine.Exclusive() {
+				continue
+			}
 		}
 		s.workers = append(s.workers, Worker{running.Name(), running.Run})
 	}

@@ -85,7 +85,8 @@ func (s *LoginSessions) ChangePassword(ctx context.Context, actor *models.Princi
 	if err != nil {
 		return err
 	}
-	err = s.sessions.KeepAfterPassword(ctx, user.ID, actor.SessionID, user.PasswordVersion)
+	err = errors.Join(s.sessions.KeepAfterPassword(ctx, user.ID, actor.SessionID, user.PasswordVersion),
+		s.sessions.EndOthers(ctx, user.ID, actor.SessionID)) // of an old password already; so that none is listed
 	s.changes.Publish(models.UserChanged(user.ID))
 	return err
 }

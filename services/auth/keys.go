@@ -61,7 +61,7 @@ type KeysConfig struct {
 	Hasher        *hashing.Hasher
 	Verified      *hashing.Verified
 	// Changes drop what is remembered of what changed.
-	Changes *bus.Bus[models.Change]
+	Changes *lookup.Changes
 	// CacheSize bounds the snapshots remembered, and the unknown keys.
 	CacheSize int
 	// Exact tells that no other process changes the database.
@@ -119,7 +119,7 @@ func NewKeys(o KeysConfig) (*Keys, error) {
 		snapshot.server.Kind, snapshot.server.RateKey = models.CallerServerKey, string(project.ID)
 		return snapshot, nil
 	}
-	snapshots, err := lookup.New(o.CacheSize, o.Exact, o.Now, load)
+	snapshots, err := lookup.New(lookup.Config[*keySnapshot]{Size: o.CacheSize, Exact: o.Exact, Now: o.Now, Load: load})
 	if err != nil {
 		return nil, err
 	}

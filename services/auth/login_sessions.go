@@ -12,6 +12,7 @@ import (
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/utils/bus"
+	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/required"
@@ -38,8 +39,12 @@ type LoginSessions struct {
 	people   *lookup.Cache[*personSnapshot]
 	throttle *loginThrottle
 	trail    *audit.Trail
-	changes  *bus.Bus[models.Change]
+	changes  *lookup.Changes
+	cursors  *cursor.Codec
 	now      func() time.Time
+	// operator is the operator token and operatorKey what sessions of it hold.
+	operator    secret.Value
+	operatorKey string
 }
 
 // tokenKeys are those of JWT_SECRET: the first signs, all verify.
@@ -63,7 +68,7 @@ type LoginSessionsConfig struct {
 	Organizations *database.Organizations
 	Hasher        *hashing.Hasher
 	// Changes drop what is remembered of what changed.
-	Changes *bus.Bus[models.Change]
+	Changes *lookup.Changes
 	// Keys of JWT_SECRET: the first signs, all verify.
 	Keys []secret.Value
 	// CacheSize bounds the sessions remembered.
@@ -74,7 +79,11 @@ type LoginSessionsConfig struct {
 	RequestsPerMinute int64
 	// Trail records every session that begins or ends and every changed password.
 	Trail *audit.Trail
-	Now   func() time.Time
+	// Cursors are those of the list of one's logins.
+	Cursors *cursor.Codec
+	Now     func() time.Time
+	// Operator is PULSE_ADMIN_TOKEN; without it nobody logs in as the operator.
+	Operator secret.Value `optional:"true"`
 }
 
 // NewLoginSessions builds the authentication of people. It fails if a required
@@ -83,8 +92,12 @@ func NewLoginSessions(o LoginSessionsConfig) (*LoginSessions, error) {
 	if err := required.Fields(o); err != nil {
 		return nil, err
 	}
+	operatorKey := operatorKeyOf(o.Keys, o.Operator)
 	load := func(ctx context.Context, key string) (*personSnapshot, error) {
 		orgID, id, _ := strings.Cut(key, "|")
+		if orgID == "" {
+			return loadOperator(ctx, o.Sessions, models.SessionID(id), operatorKey)
+		}
 		tenant := models.TenantOf(models.OrganizationID(orgID))
 		session, err := o.Sessions.Get(ctx, tenant, models.SessionID(id))
 		if err != nil {
@@ -106,7 +119,7 @@ func NewLoginSessions(o LoginSessionsConfig) (*LoginSessions, error) {
 			SessionID: session.ID, RateKey: string(user.ID), RequestsPerMinute: o.RequestsPerMinute,
 		}}, nil
 	}
-	people, err := lookup.New(o.CacheSize, o.Exact, o.Now, load)
+	people, err := lookup.New(lookup.Config[*personSnapshot]{Size: o.CacheSize, Exact: o.Exact, Now: o.Now, Load: load})
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +135,7 @@ func NewLoginSessions(o LoginSessionsConfig) (*LoginSessions, error) {
 	s := &LoginSessions{
 		users: o.Users, sessions: o.Sessions, orgs: o.Organizations, hasher: o.Hasher, tokens: tokens,
 		people: people, throttle: throttle, trail: o.Trail, now: o.Now,
-		changes: o.Changes,
+		changes: o.Changes, cursors: o.Cursors, operator: o.Operator, operatorKey: operatorKey,
 	}
 	_, err = o.Changes.Subscribe(bus.Subscriber[models.Change]{Changed: s.changed, Reset: people.Clear})
 	return s, err
@@ -133,6 +146,8 @@ type Login struct {
 	AccessToken  string
 	ExpiresIn    time.Duration
 	RefreshToken string
+	// RefreshFor is how long the refresh token works, if it is not used.
+	RefreshFor time.Duration
 }
 
 // accessClaims of an access token: RFC 7519's, the session and its tenant.
@@ -145,19 +160,20 @@ type accessClaims struct {
 // Begin opens a session for a person who has just proved who they are.
 // The entry of the audit trail is the caller's: what led to the session says
 // more than that there is one.
-func (s *LoginSessions) Begin(ctx context.Context, user models.User) (Login, error) {
-	return s.begin(ctx, user, newSessionID())
+func (s *LoginSessions) Begin(ctx context.Context, user models.User, origin models.Origin) (Login, error) {
+	return s.begin(ctx, user, newSessionID(), origin)
 }
 
 func newSessionID() models.SessionID { return models.SessionID(ids.New(models.SessionPrefix)) }
 
 // begin is Begin for a session whose id is known already.
-func (s *LoginSessions) begin(ctx context.Context, user models.User, id models.SessionID) (Login, error) {
+func (s *LoginSessions) begin(ctx context.Context, user models.User, id models.SessionID, origin models.Origin) (Login, error) {
 	now := s.now()
 	refresh := s.tokens.newRefresh(id)
 	session := models.Session{
 		ID: id, UserID: user.ID, OrgID: user.OrgID, RefreshHash: secret.Digest(refresh),
 		PasswordVersion: user.PasswordVersion, CreatedAt: now, ExpiresAt: now.Add(RefreshTokenTTL),
+		IP: origin.IP, UserAgent: shortAgent(origin.UserAgent),
 	}
 	if err := s.sessions.Insert(ctx, &session); err != nil {
 		return Login{}, err
@@ -167,18 +183,23 @@ func (s *LoginSessions) begin(ctx context.Context, user models.User, id models.S
 
 // login makes what a person is handed of a session and its refresh token.
 func (s *LoginSessions) login(session *models.Session, refresh string, now time.Time) (Login, error) {
+	lasts, subject := AccessTokenTTL, string(session.UserID)
+	if session.OperatorKey != "" {
+		// It ends with its session, which no use makes longer.
+		lasts, subject = min(lasts, session.ExpiresAt.Sub(now)), operatorSubject
+	}
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, accessClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: accessIssuer, Audience: jwt.ClaimStrings{accessAudience}, Subject: string(session.UserID),
+			Issuer: accessIssuer, Audience: jwt.ClaimStrings{accessAudience}, Subject: subject,
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now),
-			ExpiresAt: jwt.NewNumericDate(now.Add(AccessTokenTTL)),
+			ExpiresAt: jwt.NewNumericDate(now.Add(lasts)),
 		},
 		SessionID: string(session.ID), OrgID: string(session.OrgID),
 	}).SignedString([]byte(s.tokens.access[0].Reveal()))
 	if err != nil {
 		return Login{}, models.Internal(err)
 	}
-	return Login{AccessToken: token, ExpiresIn: AccessTokenTTL, RefreshToken: refresh}, nil
+	return Login{AccessToken: token, ExpiresIn: lasts, RefreshToken: refresh, RefreshFor: session.ExpiresAt.Sub(now)}, nil
 }
 
 // Person answers for an access token. unauthenticated if it is not ours, has
@@ -197,7 +218,7 @@ func (s *LoginSessions) Person(ctx context.Context, token string) (*models.Princ
 		}
 	}
 	if !verified || !ids.Valid(models.SessionPrefix, claims.SessionID) ||
-		!ids.Valid(models.OrganizationPrefix, claims.OrgID) {
+		claims.Subject != operatorSubject && !ids.Valid(models.OrganizationPrefix, claims.OrgID) {
 		return nil, errBadAccessToken()
 	}
 	p, err := s.person(ctx, models.OrganizationID(claims.OrgID), models.SessionID(claims.SessionID))
@@ -205,6 +226,12 @@ func (s *LoginSessions) Person(ctx context.Context, token string) (*models.Princ
 		return nil, errBadAccessToken()
 	}
 	return p, err
+}
+
+// Of answers for a session, as an access token of it would be answered:
+// not_found if it has ended, forbidden organization_suspended.
+func (s *LoginSessions) Of(ctx context.Context, org models.OrganizationID, id models.SessionID) (*models.Principal, error) {
+	return s.person(ctx, org, id)
 }
 
 // person answers for a session: not_found if it has ended, forbidden
@@ -218,6 +245,12 @@ func (s *LoginSessions) person(ctx context.Context, org models.OrganizationID, i
 		return nil, ErrSuspended()
 	}
 	return &p.principal, nil
+}
+
+// shortAgent bounds what is kept of a User-Agent.
+func shortAgent(agent string) string {
+	const most = 256
+	return strings.ToValidUTF8(agent[:min(len(agent), most)], "")
 }
 
 // sessionKey names a session in the directory.

@@ -60,7 +60,7 @@ func (s *LoginSessions) Login(ctx context.Context, in LoginInput) (user models.U
 		return models.User{}, Login{}, err
 	}
 	defer entry.End(ctx, &err)
-	login, err = s.begin(ctx, user, id)
+	login, err = s.begin(ctx, user, id, in.Origin)
 	return user, login, err
 }
 

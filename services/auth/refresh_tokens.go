@@ -48,7 +48,11 @@ func (s *LoginSessions) Refresh(ctx context.Context, shown secret.Value, origin 
 	now, hash := s.now(), secret.Digest(token)
 	if session.RefreshHash == hash {
 		next := nextRefresh(s.tokens.refresh[0], session.ID, token)
-		rotated, err := s.sessions.Rotate(ctx, session.ID, hash, secret.Digest(next), now, now.Add(RefreshTokenTTL))
+		expires := now.Add(RefreshTokenTTL)
+		if session.OperatorKey != "" {
+			expires = session.ExpiresAt
+		}
+		rotated, err := s.sessions.Rotate(ctx, session.ID, hash, secret.Digest(next), now, expires)
 		if err == nil {
 			return s.login(&rotated, next, now)
 		}
@@ -103,14 +107,45 @@ func (s *LoginSessions) endReused(ctx context.Context, session *models.Session, 
 
 // Logout ends the caller's session.
 func (s *LoginSessions) Logout(ctx context.Context, actor *models.Principal) error {
+	if actor.Kind == models.CallerOperator && actor.SessionID != "" {
+		return s.end(ctx, "", actor.SessionID)
+	}
 	if err := actor.May(models.ActionAccountUpdate); err != nil {
 		return err
 	}
 	return s.endAudited(ctx, actor, "session.ended", actor.OrgID, actor.SessionID)
 }
 
-// endAudited is end with an entry in the audit trail.
+// LogoutToken ends the session of a refresh token, which is all that a page has
+// whose access token has expired. A token that is not of a session, or no
+// longer, is no error: there is nothing to end.
+func (s *LoginSessions) LogoutToken(ctx context.Context, shown secret.Value, origin models.Origin) error {
+	token := shown.Reveal()
+	id, _, _ := strings.Cut(token, ".")
+	if !ids.Valid(models.SessionPrefix, id) {
+		return nil
+	}
+	session, err := s.sessions.ByID(ctx, models.SessionID(id))
+	switch {
+	case models.IsKind(err, models.KindNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	if hash := secret.Digest(token); hash != session.RefreshHash && hash != session.PreviousHash {
+		return nil // knowing a session's id is not enough to end it
+	}
+	return s.endAudited(ctx, &models.Principal{
+		Kind: models.CallerPerson, OrgID: session.OrgID, UserID: session.UserID, SessionID: session.ID, Origin: origin,
+	}, "session.ended", session.OrgID, session.ID)
+}
+
+// endAudited is end with an entry in the audit trail; the operator's sessions
+// are of no organization, and so in no trail.
 func (s *LoginSessions) endAudited(ctx context.Context, actor *models.Principal, action string, org models.OrganizationID, id models.SessionID) (err error) {
+	if org == "" {
+		return s.end(ctx, org, id)
+	}
 	entry, err := s.trail.Begin(ctx, actor, audit.Event{OrgID: org, Action: action, Type: "session", ID: string(id)})
 	if err != nil {
 		return err

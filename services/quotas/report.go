@@ -33,6 +33,12 @@ func (s *Limits) Report(ctx context.Context, actor *models.Principal, asked mode
 	if err != nil {
 		return Report{}, err
 	}
+	return s.ReportOf(ctx, &project)
+}
+
+// ReportOf is Report for a project somebody may see.
+func (s *Limits) ReportOf(ctx context.Context, project *models.Project) (Report, error) {
+	id := project.ID
 	org, err := s.c.Organizations.Get(ctx, models.TenantOf(project.OrgID), project.OrgID)
 	if err != nil {
 		return Report{}, err

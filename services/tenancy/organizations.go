@@ -9,9 +9,9 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
-	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
@@ -39,7 +39,7 @@ type OrganizationsConfig struct {
 	Hasher        *hashing.Hasher
 	Cursors       *cursor.Codec
 	// Changes hears what every write changed.
-	Changes *bus.Bus[models.Change]
+	Changes *lookup.Changes
 	// Trail records every change.
 	Trail *audit.Trail
 	// Quotas follow the plan.
@@ -125,7 +125,7 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 		}
 		return SignedUp{}, err
 	}
-	login, err := s.c.Sessions.Begin(ctx, owner)
+	login, err := s.c.Sessions.Begin(ctx, owner, actor.Origin)
 	return SignedUp{Organization: org, User: owner, Login: login}, err
 }
 

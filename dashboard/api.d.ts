@@ -1,0 +1,1 @@
+export interface Schemas { User: any; Organization: any; Permission: any }
