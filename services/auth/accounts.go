@@ -48,7 +48,8 @@ func (s *LoginSessions) ChangePassword(ctx context.Context, actor *models.Princi
 		return err
 	}
 	// A stolen access token must not be a way to guess the password.
-	attempt, err := s.throttle.begin(user.Email, c.IP)
+	// It has its own allowance: strangers' guesses are no business of a session.
+	attempt, err := s.throttle.begin(user.Email, c.IP, "session "+string(actor.SessionID))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -23,15 +24,17 @@ const (
 	forgetFailuresAfter = time.Hour
 )
 
-// loginThrottle slows down whoever guesses passwords, by account and by IP,
-// whether the account exists or not. An attempt counts as a failure until it
-// is known to be none, so that guesses at the same time gain nothing.
+// loginThrottle slows down whoever guesses passwords, by account and by address
+// (IPv6 by /64, and by /48 with more), whether the account exists or not. An
+// attempt counts as a failure until it is known to be none, so that guesses at
+// the same time gain nothing.
 //
-// An IP from which an account was logged into is counted by itself for that
-// account: strangers who guess can not keep its owner out (OWASP, "Slow Down
-// Online Guessing Attacks with Device Cookies").
+// A device that logged in to an account before, told by its cookie, and an
+// address from which that was done are counted by themselves for that account:
+// strangers who guess can not keep its owner out (OWASP, "Slow Down Online
+// Guessing Attacks with Device Cookies").
 //
-// It is kept in the memory of one process, bounded: of n replicas a guesser
+// Counts are kept in the memory of one process, bounded: of n replicas a guesser
 // gets n times the free failures, and no more after that than n guesses every
 // longestDelay.
 type loginThrottle struct {
@@ -50,12 +53,20 @@ type tally struct {
 	last     time.Time
 }
 
+// count is one tally of an attempt, with how many failures are free.
+type count struct {
+	tallies *lru.Cache[string, tally]
+	key     string
+	free    int
+}
+
 // loginAttempt is one that was let through.
 type loginAttempt struct {
 	throttle  *loginThrottle
 	email, ip string
-	// account is what the account is counted under.
-	account string
+	// account is what the account is counted under, addresses what the address is.
+	account   count
+	addresses []count
 }
 
 func newLoginThrottle(size int, now func() time.Time) (*loginThrottle, error) {
@@ -75,26 +86,50 @@ func newLoginThrottle(size int, now func() time.Time) (*loginThrottle, error) {
 }
 
 // begin counts an attempt, or refuses it: rate_limited with the time to wait.
-// A refused attempt is not counted and makes nobody wait longer.
-func (t *loginThrottle) begin(email, ip string) (loginAttempt, error) {
+// device names one that logged in to the account before, "" if it is none. A
+// refused attempt is not counted and makes nobody wait longer.
+func (t *loginThrottle) begin(email, ip, device string) (loginAttempt, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	a := loginAttempt{throttle: t, email: email, ip: clientip.BucketOf(ip), account: email}
-	if t.familiar.Contains(email + "|" + a.ip) {
-		a.account = email + "|" + a.ip
+	a := loginAttempt{throttle: t, email: email, ip: clientip.BucketOf(ip), account: count{t.accounts, email, freeAccountFailures}}
+	switch {
+	case device != "":
+		a.account.key = email + "|device " + device
+	case t.familiar.Contains(email + "|" + a.ip):
+		a.account.key = email + "|" + a.ip
 	}
-	account, ofIP := lately(t.accounts, a.account, now), lately(t.ips, a.ip, now)
-	if wait := max(account.until.Sub(now), ofIP.until.Sub(now)); wait > 0 {
+	a.addresses = append(a.addresses, count{t.ips, a.ip, freeIPFailures})
+	if address, err := netip.ParseAddr(ip); err == nil {
+		if wide, ok := clientip.Wide(address); ok {
+			a.addresses = append(a.addresses, count{t.ips, wide.String(), clientip.WideFactor * freeIPFailures})
+		}
+	}
+	var wait time.Duration
+	for _, c := range a.counts() {
+		wait = max(wait, lately(c.tallies, c.key, now).until.Sub(now))
+	}
+	if wait > 0 {
 		limited := models.NewError(models.KindRateLimited, "too_many_attempts",
 			"Too many failed attempts; wait before trying again.")
 		limited.RetryAfter = wait
 		return loginAttempt{}, limited
 	}
-	t.accounts.Add(a.account, account.failed(now, freeAccountFailures))
-	t.ips.Add(a.ip, ofIP.failed(now, freeIPFailures))
+	for _, c := range a.counts() {
+		c.tallies.Add(c.key, lately(c.tallies, c.key, now).failed(now, c.free))
+	}
 	return a, nil
 }
+
+// recognize counts an address by itself for an account that was logged in to
+// from there.
+func (t *loginThrottle) recognize(email, ip string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.familiar.Add(email+"|"+clientip.BucketOf(ip), struct{}{})
+}
+
+func (a *loginAttempt) counts() []count { return append([]count{a.account}, a.addresses...) }
 
 // lately reads a tally, empty if its failures are long ago.
 func lately(tallies *lru.Cache[string, tally], key string, now time.Time) tally {
@@ -120,20 +155,23 @@ func (t tally) forgiven() tally {
 }
 
 // undo takes back that the attempt was counted: it came to no answer.
-func (a loginAttempt) undo() {
+func (a *loginAttempt) undo() {
 	a.throttle.mu.Lock()
 	defer a.throttle.mu.Unlock()
-	forgive(a.throttle.accounts, a.account)
-	forgive(a.throttle.ips, a.ip)
+	for _, c := range a.counts() {
+		forgive(c.tallies, c.key)
+	}
 }
 
-// succeed wipes the account's failures, and of the IP's only this attempt:
+// succeed wipes the account's failures, and of the address only this attempt:
 // else whoever has one account could guess others without end.
-func (a loginAttempt) succeed() {
+func (a *loginAttempt) succeed() {
 	a.throttle.mu.Lock()
 	defer a.throttle.mu.Unlock()
-	a.throttle.accounts.Remove(a.account)
-	forgive(a.throttle.ips, a.ip)
+	a.account.tallies.Remove(a.account.key)
+	for _, c := range a.addresses {
+		forgive(c.tallies, c.key)
+	}
 	a.throttle.familiar.Add(a.email+"|"+a.ip, struct{}{})
 }
 

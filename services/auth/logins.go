@@ -14,7 +14,9 @@ import (
 type LoginInput struct {
 	Email    string
 	Password secret.Value
-	Origin   models.Origin
+	// Device is the token that an earlier login gave this device, if it has one.
+	Device string
+	Origin models.Origin
 }
 
 // Login checks an address and password. unauthenticated (invalid_credentials)
@@ -27,7 +29,8 @@ type LoginInput struct {
 // The throttle and the log are what there is against guessing.
 func (s *LoginSessions) Login(ctx context.Context, in LoginInput) (user models.User, login Login, err error) {
 	email := models.FoldEmail(in.Email)
-	attempt, err := s.throttle.begin(email, in.Origin.IP)
+	device := s.devices.read(email, in.Device)
+	attempt, err := s.beginAttempt(ctx, email, in.Origin.IP, device)
 	if err != nil {
 		return models.User{}, Login{}, err
 	}
@@ -61,6 +64,9 @@ func (s *LoginSessions) Login(ctx context.Context, in LoginInput) (user models.U
 	}
 	defer entry.End(ctx, &err)
 	login, err = s.begin(ctx, user, id, in.Origin)
+	if device != "" {
+		login.Device = in.Device
+	}
 	return user, login, err
 }
 
