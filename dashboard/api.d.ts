@@ -27,6 +27,7 @@ export interface Schemas {
   DownloadRequest: { path: string; };
   EvidenceEvent: { created_at: string; event: string; id: string; received_at: string; };
   ExplainedFact: { event_ids: Array<string>; events: Array<Schemas['EvidenceEvent']>; id: string; open: boolean; room_name: string | null; session_id: string | null; timestamp: string; value: number; };
+  ForgotPasswordRequest: { email: string; };
   Grants: { agent?: boolean; canManageAgentSession?: boolean; canPublish?: boolean; canPublishData?: boolean; canPublishSources?: Array<"camera" | "microphone" | "screen_share" | "screen_share_audio">; canSubscribe?: boolean; canSubscribeMetrics?: boolean; canUpdateOwnMetadata?: boolean; hidden?: boolean; recorder?: boolean; roomAdmin?: boolean; roomJoin?: boolean; };
   GrantsRequest: { agent?: boolean; canManageAgentSession?: boolean; canPublish?: boolean; canPublishData?: boolean; canPublishSources?: Array<"camera" | "microphone" | "screen_share" | "screen_share_audio">; canSubscribe?: boolean; canSubscribeMetrics?: boolean; canUpdateOwnMetadata?: boolean; destinationRoom?: string; hidden?: boolean; ingressAdmin?: boolean; recorder?: boolean; room?: string; roomAdmin?: boolean; roomCreate?: boolean; roomJoin?: boolean; roomList?: boolean; roomRecord?: boolean; };
   Hash: string;
@@ -90,6 +91,7 @@ export interface Schemas {
   Region: string;
   RegionList: { items: Array<Schemas['RegionStatus']>; };
   RegionStatus: { name: string; status: "operational" | "down"; };
+  ResetPasswordRequest: { password: string; token: string; };
   Revocation: { banned_until: string; id: string; participant_identity: string; revoked_at: string; room_name: string | null; };
   RevocationList: { has_more: boolean; items: Array<Schemas['Revocation']>; next_cursor: Schemas['NextCursor']; };
   RevokeRequest: { banSeconds?: Schemas['BanSeconds']; ban_seconds?: Schemas['BanSeconds']; participantIdentity?: Schemas['RevokedIdentity']; participant_identity?: Schemas['RevokedIdentity']; roomName?: Schemas['RoomName'] | ""; room_name?: Schemas['RoomName'] | ""; };

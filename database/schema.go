@@ -28,5 +28,6 @@ func Schema() []Collection {
 		changesCollection(),
 		placementsCollection(),
 		downloadsCollection(),
+		passwordResetsCollection(),
 	}
 }

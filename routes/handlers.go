@@ -41,7 +41,7 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 	usage, trail := handlers.NewUsage(s.Usage), handlers.NewAuditLogs(s.AuditLogs)
 	return Handlers{
 		Health:        health,
-		Auth:          handlers.NewAuth(requests, s.LoginSessions, cookies),
+		Auth:          handlers.NewAuth(requests, s.LoginSessions, s.PasswordResets, cookies),
 		Organizations: handlers.NewOrganizations(requests, s.Organizations, cookies),
 		Members:       handlers.NewMembers(requests, s.Members),
 		Invitations:   handlers.NewInvitations(requests, s.Invitations, cookies),

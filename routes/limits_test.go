@@ -154,6 +154,9 @@ func bounds(ada tenant) []bound {
 	words, notWords := []any{x(10), x(128), u(10), u(128)}, []any{"", x(9), u(9), x(129), u(129), 1234567890}
 	accept := map[string]any{"token": "x", "name": "n", "password": password}
 	all = append(all,
+		bound{method: "POST", path: "/v1/auth/password/forgot", field: "email", fits: []any{"x", x(254)}, over: []any{"", x(255), 1}},
+		bound{method: "POST", path: "/v1/auth/password/reset", base: map[string]any{"password": password}, field: "token", fits: []any{"x", x(512)}, over: []any{"", x(513), 1}},
+		bound{method: "POST", path: "/v1/auth/password/reset", base: map[string]any{"token": "x"}, field: "password", fits: words, over: notWords, unsaid: []any{"1234567890"}},
 		bound{method: "POST", path: "/v1/auth/operator", field: "token", fits: []any{"x", x(512)}, over: []any{"", x(513), 1}},
 		bound{method: "PATCH", path: "/v1/auth/me", caller: ada.asPerson, field: "name", fits: lines, over: notLines},
 		bound{method: "POST", path: "/v1/downloads", caller: ada.asPerson, field: "path", fits: []any{"/v1/usage/export?project_id=" + x(100)},

@@ -91,6 +91,8 @@ func permissions() []permission {
 		{"POST", "/v1/auth/login", map[string]any{}, noBody, false},
 		{"POST", "/v1/auth/refresh", map[string]any{}, noBody, false},
 		{"POST", "/v1/auth/operator", map[string]any{}, noBody, false},
+		{"POST", "/v1/auth/password/forgot", map[string]any{}, noBody, false},
+		{"POST", "/v1/auth/password/reset", map[string]any{}, noBody, false},
 		{"PATCH", "/v1/auth/me", name, "401 200 200 200 200 403 403 403 200 403 403 403", false},
 		{"GET", "/v1/auth/sessions", nil, "401 200 200 200 200 403 403 403 200 403 403 403", false},
 		{"DELETE", "/v1/auth/sessions/ses_x", nil, "401 404 404 404 404 403 403 403 404 403 403 403", false},

@@ -155,6 +155,8 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	anybody.POST("/auth/login", wrap(h.Auth.Login))
 	anybody.POST("/auth/refresh", wrap(h.Auth.Refresh))
 	anybody.GET("/auth/permissions", wrap(h.Auth.Permissions))
+	anybody.POST("/auth/password/forgot", wrap(h.Auth.Forgot))
+	anybody.POST("/auth/password/reset", wrap(h.Auth.Reset))
 	anybody.POST("/auth/operator", wrap(h.Auth.Operator))
 	limited.POST("/auth/logout", wrap(h.Auth.Logout))
 	person.PATCH("/auth/me", wrap(h.Auth.Rename))

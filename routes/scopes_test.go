@@ -50,6 +50,8 @@ func scopedRoutes() map[string]scopedRoute {
 		"GET /v1/auth/me":                                           {noKey, nil, false},
 		"GET /v1/config":                                            {anyScope, nil, false}, // takes no credential
 		"GET /v1/downloads/{id}":                                    {anyScope, nil, false}, // takes no credential
+		"POST /v1/auth/password/forgot":                             {anyScope, "{", false}, // takes no credential
+		"POST /v1/auth/password/reset":                              {anyScope, "{", false}, // takes no credential
 		"POST /v1/auth/operator":                                    {anyScope, "{", false}, // takes no credential
 		"GET /v1/overview":                                          {noKey, nil, false},
 		"POST /v1/downloads":                                        {noKey, map[string]any{"path": "/v1/audit-logs/export"}, false},

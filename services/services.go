@@ -91,6 +91,8 @@ type Config struct {
 	Mailer tenancy.Mailer `optional:"true"`
 	// InvitationURL is the page that invitations link to; optional.
 	InvitationURL string
+	// ResetURL is the page that mails to set a new password link to; optional.
+	ResetURL string
 	// ReconcileInterval is the time between two reconciliations.
 	ReconcileInterval time.Duration
 	// Recorder observes calls to the database and LiveKit; optional.
@@ -139,6 +141,7 @@ type Services struct {
 	Idempotency    *idempotency.Store
 	Overview       *overview.Service
 	Downloads      *downloads.Service
+	PasswordResets *auth.PasswordResets
 	Status         *status.Monitor
 	workers        []Worker
 }
@@ -313,6 +316,15 @@ func (b *builder) pages() (err error) {
 	if err != nil {
 		return err
 	}
+	resets := auth.PasswordResetsConfig{Store: database.NewPasswordResets(b.engine), Sessions: b.out.LoginSessions, Keys: b.JWTKeys, URL: b.ResetURL, Now: b.Now}
+	if b.Mailer != nil {
+		resets.Mail = func(ctx context.Context, to, subject, text string) error {
+			return b.Mailer.Send(ctx, tenancy.Mail{To: to, Subject: subject, Text: text})
+		}
+	}
+	if b.out.PasswordResets, err = auth.NewPasswordResets(resets); err != nil {
+		return err
+	}
 	b.out.Downloads, err = downloads.New(downloads.Config{Store: database.NewDownloads(b.engine), Sessions: b.out.LoginSessions, Now: b.Now})
 	return err
 }
@@ -419,6 +431,7 @@ func (b *builder) workers() error {
 		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
 		{worker.Config{Name: "clusters", Pass: worker.Simple(s.Clusters.Probe), Every: 10 * time.Second, Deadline: 10 * time.Second}, site.Options()},
 		{worker.Config{Name: "changes", Pass: worker.Simple(s.Changes.Exchange), Every: 500 * time.Millisecond, Deadline: 5 * time.Second}, changes},
+		{worker.Config{Name: "password_resets", Pass: worker.Simple(s.PasswordResets.Send), Every: 2 * time.Second, Deadline: time.Minute}, site.Options()},
 		{worker.Config{Name: "evictions", Pass: s.Evictions.Work, Every: time.Second, Deadline: time.Minute}, site.Options()},
 	} {
 		running, err := worker.New(w.config, w.options)

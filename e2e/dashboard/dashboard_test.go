@@ -48,7 +48,8 @@ func node(t *testing.T, args ...string) {
 	}})
 	relay.ForwardTo(pulse.URL + "/v1/webhooks/livekit")
 	command := exec.CommandContext(t.Context(), "node", args...)
-	command.Env = append(os.Environ(), "PULSE_URL="+pulse.URL, "PULSE_OPERATOR="+operatorToken)
+	command.Env = append(os.Environ(), "PULSE_URL="+pulse.URL, "PULSE_OPERATOR="+operatorToken,
+		"PULSE_LIVEKIT_KEY="+liveKit.APIKey, "PULSE_LIVEKIT_SECRET="+liveKit.APISecret)
 	out, err := command.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
@@ -61,5 +62,16 @@ func TestEveryScreenWorksForEveryRoleInEveryLook(t *testing.T) { node(t, "--test
 func TestWhatPeopleComeForWorksInABrowser(t *testing.T) { node(t, "--test", "journeys.test.mjs") }
 
 func TestThePageSurvivesHostileNamesReloadsAndFailures(t *testing.T) { node(t, "--test", "state.test.mjs") }
+
+func TestScreensShowWhatTheAPIsDescriptionSays(t *testing.T) { node(t, "--test", "contract.test.mjs") }
+
+// TestScreenshots makes README's pictures when it is asked to (make screenshots).
+func TestScreenshots(t *testing.T) {
+	if os.Getenv("PULSE_SCREENSHOTS") == "" {
+		return
+	}
+	t.Setenv("SCREENSHOTS_OUT", "../../docs/")
+	node(t, "screenshots.mjs")
+}
 
 func TestTheFirstLoadStaysWithinItsBudget(t *testing.T) { node(t, "--test", "budget.test.mjs") }
