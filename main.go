@@ -370,7 +370,7 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 	s, err := services.New(engine, services.Config{
 		Clusters: []livekit.Cluster{{URL: cfg.LiveKit.Host, APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret}},
 		DataKey:  cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost,
-		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace,
+		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace, ReservationTTL: cfg.ReservationTTL, Agents: cfg.AgentsDefault,
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
 		Mailer: mailer, InvitationURL: cfg.InvitationURL, ReconcileInterval: cfg.ReconcileInterval,
 		Recorder: o.recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: o.log, Now: now,
@@ -390,7 +390,7 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{
 			Keys: s.KeyAuth, People: s.LoginSessions, Operator: cfg.AdminToken,
-			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, Now: now},
+			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, ClientIPPerMinute: cfg.RateLimitClientIP, Now: now},
 		},
 	})
 	return parts{router: router, health: health, inflight: inflight, workers: s.Workers()}, err

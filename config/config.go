@@ -62,12 +62,20 @@ type Config struct {
 	// RateLimitIP and RateLimitProject are requests a minute; 0 is no limit.
 	RateLimitIP      int
 	RateLimitProject int
+	// RateLimitClientIP is what one address may do with a project's key alone,
+	// in requests a minute; 0 is no limit.
+	RateLimitClientIP int
 	// Quotas limit each project of an organization, and its number of projects,
 	// by plan.
 	Quotas models.PlanQuotas
 	// QuotaGrace is how long rooms and egresses continue after a monthly quota is
 	// used up.
 	QuotaGrace time.Duration
+	// ReservationTTL is the longest that a token reserves its slots.
+	ReservationTTL time.Duration
+	// AgentsDefault are the LiveKit agents that projects without a setting of
+	// their own may dispatch; the single "*" is all.
+	AgentsDefault []string
 
 	// LogLevel is "debug", "info", "warn" or "error".
 	LogLevel string
@@ -201,6 +209,9 @@ func Load(environ []string, dotenvPath string) (Config, error) {
 
 // settle checks and completes settings that depend on several variables.
 func (c *Config) settle(from *sources, problems *Error) {
+	if !from.has("RATE_LIMIT_CLIENT_IP_PER_MINUTE") {
+		c.RateLimitClientIP = min(maxRate, clientIPFactor*c.RateLimitIP)
+	}
 	if c.Database.URI.IsZero() && c.Database.Path == "" {
 		c.Database.Path = filepath.Join(c.DataDir, "pulse.db")
 	}

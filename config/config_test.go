@@ -93,8 +93,8 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 		LiveKit:           LiveKit{Host: "ws://127.0.0.1:7880", APIKey: "devkey", APISecret: c.LiveKit.APISecret},
 		ReconcileInterval: 30 * time.Second,
 		JWTSecrets:        c.JWTSecrets, APIKeyPepper: c.APIKeyPepper, DataKey: c.DataKey, BcryptCost: 12,
-		SignupEnabled: true, CORSOrigins: []string{"*"}, RateLimitIP: 100, RateLimitProject: 1000,
-		QuotaGrace: 5 * time.Minute, LogLevel: "info", LogFormat: "console", ShutdownTimeout: 5 * time.Second, SlowOperation: time.Second,
+		SignupEnabled: true, CORSOrigins: []string{"*"}, RateLimitIP: 100, RateLimitClientIP: 600, RateLimitProject: 1000,
+		QuotaGrace: 5 * time.Minute, ReservationTTL: time.Minute, AgentsDefault: []string{"*"}, LogLevel: "info", LogFormat: "console", ShutdownTimeout: 5 * time.Second, SlowOperation: time.Second,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Fatalf("\n got %v\nwant %v", c, want)
@@ -107,7 +107,7 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 func TestProductionStartsWithStrongSecretsAndLeavesTheDiskAlone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	c := load(t, production("DATA_DIR="+dir))
-	if c.Environment != Production || c.Host != "" || c.GinMode != "release" || c.LogFormat != "json" || len(c.CORSOrigins) != 0 {
+	if c.Environment != Production || c.Host != "" || c.GinMode != "release" || c.LogFormat != "json" || len(c.CORSOrigins) != 0 || len(c.AgentsDefault) != 0 {
 		t.Fatalf("got %v", c)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
@@ -128,6 +128,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"REDIS_URL=rediss://:pw@redis:6379/1", "QUOTA_FREE=rooms=2, projects=3", "QUOTA_PRO=concurrent_participants=4",
 		"QUOTA_ENTERPRISE=participant_minutes_per_month=5,egress_minutes_per_month=6", "QUOTA_GRACE=0s",
 		"SHUTDOWN_NOTICE=3s", "SLOW_OPERATION=0s", "PPROF_ADDRESS=[::1]:06060", "OTEL_EXPORTER_OTLP_ENDPOINT=http://otel:4318/", "OTEL_EXPORTER_OTLP_HEADERS=a=b%20c",
+		"RESERVATION_TTL=30s", "AGENTS_DEFAULT=scribe, helper",
 	))
 	type row struct{ got, want any }
 	for name, r := range map[string]row{
@@ -143,7 +144,8 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"ip":      {c.RateLimitIP, 0}, "project": {c.RateLimitProject, 5}, "level": {c.LogLevel, "debug"}, "format": {c.LogFormat, "console"},
 		"redis": {c.RedisURL.Reveal(), "rediss://:pw@redis:6379/1"}, "grace": {c.QuotaGrace, time.Duration(0)},
 		"notice": {c.ShutdownNotice, 3 * time.Second}, "slow": {c.SlowOperation, time.Duration(0)}, "pprof": {c.PprofAddress, "[::1]:6060"},
-		"traces": {c.Traces.Endpoint + " " + c.Traces.Headers.Reveal(), "http://otel:4318 a=b%20c"},
+		"traces":       {c.Traces.Endpoint + " " + c.Traces.Headers.Reveal(), "http://otel:4318 a=b%20c"},
+		"reservations": {c.ReservationTTL, 30 * time.Second}, "agents": {c.AgentsDefault, []string{"scribe", "helper"}},
 		"quotas": {c.Quotas, models.PlanQuotas{models.PlanFree: {Rooms: 2, Projects: 3}, models.PlanPro: {ConcurrentParticipants: 4},
 			models.PlanEnterprise: {ParticipantMinutes: 5, EgressMinutes: 6}}},
 	} {
@@ -184,8 +186,9 @@ func TestInvalidValuesAreRefused(t *testing.T) {
 		"JWT_SECRET": {strongText(1) + ",", ",", strongText(1) + ",," + strongText(2), strongText(1) + ",short"}, "DATA_KEY": {"x", strings.Repeat("0", 64), strings.Repeat("zz", 32)},
 		"PULSE_ADMIN_TOKEN": {"short", strongText(1) + " x"}, "METRICS_TOKEN": {"short"}, "BCRYPT_COST": {"9", "15", "x"}, "SIGNUP_ENABLED": {"maybe"},
 		"CORS_ORIGINS": {"https://a.com/path", "a.com", "*,https://a.com", "https://a.com,", "ftp://a", "null"}, "TRUSTED_PROXIES": {"10.0.0.0/33", "x", "10.0.0.1,"},
-		"RATE_LIMIT_IP_PER_MINUTE": {"-1", "1.5", "99999999999"}, "RATE_LIMIT_PROJECT_PER_MINUTE": {"x"}, "LOG_LEVEL": {"trace"}, "LOG_FORMAT": {"text"},
+		"RATE_LIMIT_IP_PER_MINUTE": {"-1", "1.5", "99999999999"}, "RATE_LIMIT_CLIENT_IP_PER_MINUTE": {"-1", "x"}, "RATE_LIMIT_PROJECT_PER_MINUTE": {"x"}, "LOG_LEVEL": {"trace"}, "LOG_FORMAT": {"text"},
 		"QUOTA_FREE": {"rooms", "rooms=0", "rooms=-1", "rooms=1,rooms=2", "chairs=1", "rooms=1,"}, "QUOTA_GRACE": {"-1s", "25h", "x"},
+		"RESERVATION_TTL": {"0s", "-1s", "11m", "60"}, "AGENTS_DEFAULT": {",", "a,", "*,a", strings.Repeat("x", 129), "a\tb"},
 		"REDIS_URL": {"localhost:6379", "http://x", "redis://"}, "API_KEY_PEPPER": {"short"}, "LIVEKIT_API_SECRET": {"short"},
 	} {
 		for _, value := range values {
@@ -300,6 +303,18 @@ func TestADataKeyIsReadFromHexAndEveryBase64Alphabet(t *testing.T) {
 	} {
 		if c := load(t, production("DATA_KEY="+text)); c.DataKey.Reveal() != string(raw) {
 			t.Errorf("%s is read as %q", text, c.DataKey.Reveal())
+		}
+	}
+}
+
+func TestTheLimitOfOneAddressWithAKeyFollowsThatOfOneWithout(t *testing.T) {
+	for settings, want := range map[string]int{
+		"": 600, "RATE_LIMIT_IP_PER_MINUTE=7": 42, "RATE_LIMIT_IP_PER_MINUTE=0": 0, "RATE_LIMIT_IP_PER_MINUTE=1000000000": 1_000_000_000,
+		"RATE_LIMIT_CLIENT_IP_PER_MINUTE=0": 0, "RATE_LIMIT_IP_PER_MINUTE=0 RATE_LIMIT_CLIENT_IP_PER_MINUTE=5": 5, "RATE_LIMIT_CLIENT_IP_PER_MINUTE=": 600,
+	} {
+		t.Chdir(t.TempDir())
+		if c := load(t, strings.Fields(settings)); c.RateLimitClientIP != want {
+			t.Errorf("%q: %d, want %d", settings, c.RateLimitClientIP, want)
 		}
 	}
 }

@@ -12,8 +12,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/smtpurl"
 )
@@ -29,8 +31,13 @@ const (
 	// maxRate is one request a nanosecond at a minute's scale: the limiter
 	// cannot tell more from unlimited.
 	maxRate = 1_000_000_000
+	// clientIPFactor is how many times RATE_LIMIT_IP_PER_MINUTE an address may
+	// ask with a project's key alone: a whole office asks from one.
+	clientIPFactor = 6
 	// maxShutdown bounds a shutdown.
 	maxShutdown = 10 * time.Minute
+	// maxAgentName is the most bytes of an agent's name.
+	maxAgentName = 128
 	// maxGrace bounds how long a quota may be overrun.
 	maxGrace = 24 * time.Hour
 )
@@ -73,6 +80,25 @@ func duration(into *time.Duration, text string) error {
 		return errors.New("must be a duration such as 5s, at most 10m")
 	}
 	*into = d
+	return nil
+}
+
+// agents takes names of agents, "*" for all or "none".
+func agents(into *[]string, text string) error {
+	*into = []string{}
+	if text == "none" {
+		return nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		name := strings.TrimSpace(part)
+		if name == "" || len(name) > maxAgentName || strings.ContainsFunc(name, unicode.IsControl) {
+			return fmt.Errorf("must be names of agents separated by commas, each of 1 to %d bytes, or * or none", maxAgentName)
+		}
+		*into = append(*into, name)
+	}
+	if len(*into) > 1 && slices.Contains(*into, "*") {
+		return errors.New("must be * alone, or names without it")
+	}
 	return nil
 }
 
@@ -277,15 +303,11 @@ func origins(into *[]string, text string) error {
 func networks(into *[]netip.Prefix, text string) error {
 	var out []netip.Prefix
 	for item := range strings.SplitSeq(text, ",") {
-		item = strings.TrimSpace(item)
-		prefix, err := netip.ParsePrefix(item)
-		if addr, addrErr := netip.ParseAddr(item); addrErr == nil && addr.Zone() == "" {
-			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
+		prefix, err := clientip.ParseNetwork(strings.TrimSpace(item))
 		if err != nil {
 			return errors.New("must be addresses or networks such as 10.0.0.0/8, separated by commas")
 		}
-		out = append(out, prefix.Masked())
+		out = append(out, prefix)
 	}
 	*into = out
 	return nil

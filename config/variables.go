@@ -149,6 +149,9 @@ func variables() []variable {
 		{Variable: Variable{Name: "RATE_LIMIT_IP_PER_MINUTE", Group: network, Default: "100",
 			Description: "Unauthenticated requests a minute from one IP address; 0 disables the limit."},
 			parse: func(c *Config, text string) error { return integer(&c.RateLimitIP, text, 0, maxRate) }},
+		{Variable: Variable{Name: "RATE_LIMIT_CLIENT_IP_PER_MINUTE", Group: network,
+			Description: "Requests a minute from one IP address with one project's key alone, without its secret; 0 disables the limit. Unset: six times RATE_LIMIT_IP_PER_MINUTE."},
+			parse: func(c *Config, text string) error { return integer(&c.RateLimitClientIP, text, 0, maxRate) }},
 		{Variable: Variable{Name: "RATE_LIMIT_PROJECT_PER_MINUTE", Group: network, Default: "1000",
 			Description: "Requests a minute of one project on the free plan; pro gets at least 10,000, enterprise 100,000. 0 disables the limit for every plan."},
 			parse: func(c *Config, text string) error { return integer(&c.RateLimitProject, text, 0, maxRate) }},
@@ -165,6 +168,13 @@ func variables() []variable {
 		{Variable: Variable{Name: "QUOTA_GRACE", Group: network, Default: "5m",
 			Description: "How long rooms and egresses continue after a monthly quota is used up, up to 24h; 0s ends them at once."},
 			parse: func(c *Config, text string) error { return pause(&c.QuotaGrace, text, maxGrace) }},
+
+		{Variable: Variable{Name: "RESERVATION_TTL", Group: network, Default: "1m",
+			Description: "How long a token reserves its slots of a quota until its participant joins, up to 10m. Participants who join later take a free slot or are evicted."},
+			parse: func(c *Config, text string) error { return duration(&c.ReservationTTL, text) }},
+		{Variable: Variable{Name: "AGENTS_DEFAULT", Group: network, DevelopmentDefault: "*",
+			Description: "Names of LiveKit agents, separated by commas, that tokens of projects without a setting of their own may dispatch; * is all, none is none. Workers of every tenant register on the same cluster, so name those that all may use. Unset: none; in development all."},
+			parse: func(c *Config, text string) error { return agents(&c.AgentsDefault, text) }},
 
 		{Variable: Variable{Name: "LOG_LEVEL", Group: logging, Default: "info",
 			Description: "debug, info, warn or error."},

@@ -48,6 +48,7 @@ type ProjectChange struct {
 	NameKey      *string
 	Region       *string
 	ClientTokens models.ClientTokensChange
+	Agents       *[]string
 	Limits       models.ProjectLimitsChange
 }
 
@@ -132,6 +133,10 @@ func (r *Projects) Update(ctx context.Context, t models.Tenant, id models.Projec
 	setIf(&set, "client_tokens.max_ttl_seconds", c.ClientTokens.MaxTTLSeconds)
 	setIf(&set, "client_tokens.grants", c.ClientTokens.Grants)
 	setIf(&set, "client_tokens.allowed_origins", c.ClientTokens.AllowedOrigins)
+	setIf(&set, "client_tokens.allowed_rooms", c.ClientTokens.AllowedRooms)
+	setIf(&set, "client_tokens.identities", c.ClientTokens.Identities)
+	setIf(&set, "client_tokens.agents", c.ClientTokens.Agents)
+	setIf(&set, "agents", c.Agents)
 	if c.Limits != (models.ProjectLimitsChange{}) {
 		set = append(set, bson.E{Key: "limits_changed_at", Value: now})
 	}

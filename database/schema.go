@@ -22,5 +22,6 @@ func Schema() []Collection {
 		auditLogsCollection(),
 		sessionsCollection(),
 		invitationsCollection(),
+		changesCollection(),
 	}
 }

@@ -57,11 +57,14 @@ func (r *Slots) Each(ctx context.Context, owner string, q models.Quota, limit in
 
 // Extend extends a holder's reservation to at least a time and returns it;
 // not_found without one that is valid at now. shared means that another
-// identity uses it too.
-func (r *Slots) Extend(ctx context.Context, owner string, q models.Quota, holder string, now, until time.Time, shared bool) (models.Slot, error) {
+// identity uses it too, vouched that not only a key alone asked for it.
+func (r *Slots) Extend(ctx context.Context, owner string, q models.Quota, holder string, now, until time.Time, shared, vouched bool) (models.Slot, error) {
 	update := bson.D{{Key: "$max", Value: bson.D{{Key: "expires_at", Value: until}, {Key: "reserved_at", Value: now}}}}
 	if shared {
 		update = append(update, bson.E{Key: "$set", Value: bson.D{{Key: "identity", Value: ""}}})
+	}
+	if vouched {
+		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "client", Value: ""}}})
 	}
 	return changed[models.Slot](ctx, r.engine, slots,
 		append(slotOf(owner, q, holder), bson.E{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: now}}}), update)

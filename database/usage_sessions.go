@@ -240,11 +240,14 @@ func (r *UsageSessions) OpenProjects(ctx context.Context) ([]models.ProjectID, e
 	return out, nil
 }
 
-// OpenOf reads up to limit open usage sessions of an identity in a project,
-// latest first.
+// OpenOf reads up to limit of the open stays in a project of an identity, or of
+// what LiveKit makes of it with "#" (models.TokenIdentities).
 func (r *UsageSessions) OpenOf(ctx context.Context, p models.ProjectID, identity string, limit int64) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
-		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "identity", Value: identity}, {Key: "open", Value: true}},
-		Sort:   bson.D{{Key: "joined_at", Value: -1}}, Limit: limit,
+		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}, {Key: "$or", Value: bson.A{
+			bson.D{{Key: "identity", Value: identity}},
+			bson.D{{Key: "identity", Value: prefixed(identity + "#")}},
+		}}},
+		Limit: limit,
 	})
 }

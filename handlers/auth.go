@@ -130,7 +130,7 @@ func (h *Auth) Password(c *gin.Context) error {
 		return err
 	}
 	if err := h.sessions.ChangePassword(c.Request.Context(), actor(c), auth.PasswordChange{
-		Current: in.CurrentPassword, New: in.NewPassword, IP: c.ClientIP(),
+		Current: in.CurrentPassword, New: in.NewPassword, IP: c.RemoteIP(),
 	}); err != nil {
 		return err
 	}

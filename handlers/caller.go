@@ -16,7 +16,7 @@ func actor(c *gin.Context) *models.Principal {
 
 // origin is where a request came from, for the audit trail.
 func origin(c *gin.Context) models.Origin {
-	return models.Origin{IP: c.ClientIP(), UserAgent: c.Request.UserAgent(), RequestID: c.Writer.Header().Get("X-Request-Id")}
+	return models.Origin{IP: c.RemoteIP(), UserAgent: c.Request.UserAgent(), RequestID: c.Writer.Header().Get("X-Request-Id")}
 }
 
 // caller is actor without the origin and without a copy, for hot paths that

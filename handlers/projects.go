@@ -9,7 +9,6 @@ import (
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/tenancy"
-	"pulse-control-plane/services/tokens"
 )
 
 // Projects serves /v1/projects.
@@ -29,9 +28,11 @@ type Project struct {
 	Region       string                `json:"region"`
 	PulseAPIKey  string                `json:"pulse_api_key"`
 	ClientTokens ClientTokens          `json:"client_tokens"`
-	Limits       ProjectLimits         `json:"limits"`
-	CreatedAt    time.Time             `json:"created_at"`
-	UpdatedAt    time.Time             `json:"updated_at"`
+	// Agents are the names of LiveKit agents its tokens may dispatch; "*" is all.
+	Agents    []string      `json:"agents"`
+	Limits    ProjectLimits `json:"limits"`
+	CreatedAt time.Time     `json:"created_at"`
+	UpdatedAt time.Time     `json:"updated_at"`
 }
 
 // ClientTokens is the policy for tokens requested with a key alone.
@@ -40,6 +41,10 @@ type ClientTokens struct {
 	MaxTTLSeconds  int64    `json:"max_ttl_seconds"`
 	Grants         Grants   `json:"grants"`
 	AllowedOrigins []string `json:"allowed_origins"`
+	// AllowedRooms are patterns in which * stands for any characters.
+	AllowedRooms []string          `json:"allowed_rooms"`
+	Identities   models.Identities `json:"identities"`
+	Agents       []string          `json:"agents"`
 }
 
 // ProjectLimits are set by the operator; 0 means the default of the plan or the
@@ -61,8 +66,10 @@ func renderProject(p models.Project) Project {
 		ID: p.ID, OrgID: p.OrgID, Name: p.Name, Region: p.Region, PulseAPIKey: p.PulseAPIKey,
 		ClientTokens: ClientTokens{
 			Enabled: p.ClientTokens.Enabled, MaxTTLSeconds: p.ClientTokens.MaxTTLSeconds,
-			Grants: renderGrants(p.ClientTokens.Grants), AllowedOrigins: origins,
+			Grants: renderGrants(p.ClientTokens.Grants), AllowedOrigins: origins, AllowedRooms: p.ClientTokens.AllowedRooms,
+			Identities: p.ClientTokens.Identities, Agents: p.ClientTokens.Agents,
 		},
+		Agents:    p.Agents,
 		Limits:    ProjectLimits(p.Limits),
 		CreatedAt: instant(p.CreatedAt), UpdatedAt: instant(p.UpdatedAt),
 	}
@@ -129,6 +136,9 @@ type clientTokensRequest struct {
 	MaxTTLSeconds  *int64                      `json:"max_ttl_seconds" validate:"omitempty,min=30,max=86400"`
 	Grants         *grantsRequest              `json:"grants"`
 	AllowedOrigins request.Clearable[[]string] `json:"allowed_origins" validate:"omitempty,max=100,dive,max=255,origin"`
+	AllowedRooms   request.Clearable[[]string] `json:"allowed_rooms" validate:"omitempty,max=100,dive,roomname"`
+	Identities     *models.Identities          `json:"identities" validate:"omitempty,oneof=any generated"`
+	Agents         request.Clearable[[]string] `json:"agents" validate:"omitempty,max=100,dive,min=1,max=128,line"`
 }
 
 type limitsRequest struct {
@@ -147,14 +157,15 @@ func (r limitsRequest) change() models.ProjectLimitsChange {
 }
 
 type putProjectRequest struct {
-	Name         string              `json:"name" validate:"required,notblank,max=100,line"`
-	Region       string              `json:"region" validate:"omitempty,max=64,region"`
-	ClientTokens clientTokensRequest `json:"client_tokens"`
-	Limits       limitsRequest       `json:"limits"`
+	Name         string                      `json:"name" validate:"required,notblank,max=100,line"`
+	Region       string                      `json:"region" validate:"omitempty,max=64,region"`
+	ClientTokens clientTokensRequest         `json:"client_tokens"`
+	Agents       request.Clearable[[]string] `json:"agents" validate:"omitempty,max=100,dive,min=1,max=128,line"`
+	Limits       limitsRequest               `json:"limits"`
 }
 
 // Put replaces the editable fields: an absent field gets the value it has in a
-// new project. Limits are the operator's and stay as they are.
+// new project. Limits and agents are the operator's and stay as they are.
 func (h *Projects) Put(c *gin.Context) error {
 	var in putProjectRequest
 	if err := h.requests.Body(c, &in); err != nil {
@@ -169,8 +180,11 @@ func (h *Projects) Put(c *gin.Context) error {
 	policy.MaxTTLSeconds = orDefault(policy.MaxTTLSeconds, fresh.MaxTTLSeconds)
 	policy.Grants = orDefault(policy.Grants, fresh.Grants)
 	policy.AllowedOrigins = orDefault(policy.AllowedOrigins, fresh.AllowedOrigins)
+	policy.AllowedRooms = orDefault(policy.AllowedRooms, fresh.AllowedRooms)
+	policy.Identities = orDefault(policy.Identities, fresh.Identities)
+	policy.Agents = orDefault(policy.Agents, fresh.Agents)
 	return h.change(c, tenancy.ProjectChange{
-		Name: &in.Name, Region: &in.Region, ClientTokens: policy, Limits: in.Limits.change(),
+		Name: &in.Name, Region: &in.Region, ClientTokens: policy, Agents: in.Agents.Value, Limits: in.Limits.change(),
 	})
 }
 
@@ -182,14 +196,15 @@ func orDefault[T any](value *T, otherwise T) *T {
 }
 
 type patchProjectRequest struct {
-	Name         *string                   `json:"name" validate:"omitempty,notblank,max=100,line"`
-	Region       request.Clearable[string] `json:"region" validate:"omitempty,max=64,region"`
-	ClientTokens clientTokensRequest       `json:"client_tokens"`
-	Limits       limitsRequest             `json:"limits"`
+	Name         *string                     `json:"name" validate:"omitempty,notblank,max=100,line"`
+	Region       request.Clearable[string]   `json:"region" validate:"omitempty,max=64,region"`
+	ClientTokens clientTokensRequest         `json:"client_tokens"`
+	Agents       request.Clearable[[]string] `json:"agents" validate:"omitempty,max=100,dive,min=1,max=128,line"`
+	Limits       limitsRequest               `json:"limits"`
 }
 
-// Patch changes the fields sent. Null clears the region, the allowed origins and
-// each limit.
+// Patch changes the fields sent. Null clears the region, the lists and each
+// limit.
 func (h *Projects) Patch(c *gin.Context) error {
 	var in patchProjectRequest
 	if err := h.requests.Patch(c, &in); err != nil {
@@ -200,15 +215,16 @@ func (h *Projects) Patch(c *gin.Context) error {
 		return err
 	}
 	return h.change(c, tenancy.ProjectChange{
-		Name: in.Name, Region: in.Region.Value, ClientTokens: policy, Limits: in.Limits.change(),
+		Name: in.Name, Region: in.Region.Value, ClientTokens: policy, Agents: in.Agents.Value, Limits: in.Limits.change(),
 	})
 }
 
 func (r clientTokensRequest) change() (models.ClientTokensChange, error) {
-	out := models.ClientTokensChange{Enabled: r.Enabled, MaxTTLSeconds: r.MaxTTLSeconds, AllowedOrigins: r.AllowedOrigins.Value}
+	out := models.ClientTokensChange{Enabled: r.Enabled, MaxTTLSeconds: r.MaxTTLSeconds, AllowedOrigins: r.AllowedOrigins.Value,
+		AllowedRooms: r.AllowedRooms.Value, Identities: r.Identities, Agents: r.Agents.Value}
 	if r.Grants != nil {
 		if names := r.Grants.serverWide(); len(names) > 0 {
-			return out, tokens.GrantNotAllowed("client_tokens.grants.", names)
+			return out, models.GrantNotAllowed("client_tokens.grants.", names)
 		}
 		grants := r.Grants.VideoGrants()
 		out.Grants = &grants

@@ -53,8 +53,12 @@ func (h *Tokens) Create(c *gin.Context) error {
 	if err := h.requests.OptionalBody(c, &in); err != nil {
 		return err
 	}
+	project, err := projectNamed(c)
+	if err != nil {
+		return err
+	}
 	out, err := h.service.Create(c.Request.Context(), caller(c), &tokens.Input{
-		RoomName: in.RoomName, Identity: in.ParticipantIdentity, Name: in.ParticipantName,
+		Project: project, RoomName: in.RoomName, Identity: in.ParticipantIdentity, Name: in.ParticipantName,
 		Metadata: in.ParticipantMetadata, Attributes: in.ParticipantAttributes, RoomConfig: in.RoomConfig,
 		TTLSeconds: in.TTLSeconds, Grants: in.Grants.VideoGrants(), ServerWide: in.Grants.serverWide(),
 		Origin: c.GetHeader("Origin"),
@@ -98,7 +102,7 @@ func (t *Token) appendJSON(b []byte) ([]byte, error) {
 }
 
 type validateTokenRequest struct {
-	Token string `json:"token" validate:"required,maxbytes=65536"`
+	Token string `json:"token" validate:"required,maxbytes=262144"`
 }
 
 // TokenCheck is the content of a token. All but valid and reason are null for
@@ -120,15 +124,37 @@ func (h *Tokens) Validate(c *gin.Context) error {
 	if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
-	out, err := h.service.Validate(c.Request.Context(), caller(c), in.Token)
+	project, err := projectNamed(c)
+	if err != nil {
+		return err
+	}
+	out, err := h.service.Validate(c.Request.Context(), caller(c), project, in.Token)
 	if err != nil {
 		return err
 	}
 	check := TokenCheck{Valid: out.Valid, Reason: out.Reason}
 	if out.RoomName != "" {
-		grants, issued, expires := renderGrants(out.Grants), instant(out.IssuedAt), instant(out.ExpiresAt)
+		grants := renderGrants(out.Grants)
 		check.RoomName, check.ParticipantIdentity, check.Grants = &out.RoomName, &out.Identity, &grants
-		check.IssuedAt, check.ExpiresAt, check.TokenID = &issued, &expires, &out.TokenID
+		check.IssuedAt, check.ExpiresAt, check.TokenID = instantUnlessZero(out.IssuedAt), instantUnlessZero(out.ExpiresAt), &out.TokenID
 	}
 	return answer(c, http.StatusOK, check)
+}
+
+func instantUnlessZero(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return instantOrNull(&t)
+}
+
+// projectNamed reads the project_id by which a person names a project; "" if
+// absent. A key's request, which has no query, costs nothing.
+func projectNamed(c *gin.Context) (models.ProjectID, error) {
+	if c.Request.URL.RawQuery == "" {
+		return "", nil
+	}
+	q := request.NewQuery(c)
+	project := projectOf(q)
+	return project, q.Err()
 }

@@ -14,6 +14,8 @@ import (
 
 // KeyAuthenticator gives the principal of a key, with or without its secret.
 type KeyAuthenticator interface {
+	// Known tells whether a key can be told good or bad without the database.
+	Known(key string) bool
 	Client(ctx context.Context, key, ip string) (*models.Principal, error)
 	Server(ctx context.Context, key string, s secret.Value, ip string) (*models.Principal, error)
 }
@@ -94,6 +96,41 @@ func CountRequests(counter Counter) gin.HandlerFunc {
 	}
 }
 
+// FoundOrganization guards sign-up: it is counted by IP, whatever credential is
+// sent along, so that no account helps to make many. Only the operator is not
+// counted.
+func (a *Authentication) FoundOrganization(c *gin.Context) error {
+	if !a.isOperator(c) {
+		if err := a.Limits.byIP(c); err != nil {
+			return err
+		}
+	}
+	p, err := a.principal(c)
+	if err != nil {
+		return err
+	}
+	c.Set(models.PrincipalKey, p)
+	return nil
+}
+
+// isOperator tells the operator's token without any look-up.
+func (a *Authentication) isOperator(c *gin.Context) bool {
+	value, _ := only(c.Request.Header["Authorization"])
+	scheme, credential, _ := strings.Cut(value, " ")
+	return !a.Operator.IsZero() && strings.EqualFold(scheme, "Bearer") && a.Operator.Equal(secret.New(strings.TrimSpace(credential)))
+}
+
+// CountByIP counts a request by IP before it is handled: for paths that are
+// none, which a scanner asks for.
+func (a *Authentication) CountByIP(f Func) Func {
+	return func(c *gin.Context) error {
+		if err := a.Limits.byIP(c); err != nil {
+			return err
+		}
+		return f(c)
+	}
+}
+
 func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 	ctx, header := c.Request.Context(), c.Request.Header
 	key, hasKey := only(header["X-Pulse-Key"])
@@ -108,7 +145,7 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 			if !ok {
 				return nil, errBadCredential()
 			}
-			return a.Keys.Server(ctx, user, secret.New(password), c.ClientIP())
+			return a.server(c, user, secret.New(password))
 		case !strings.EqualFold(scheme, "Bearer") || credential == "":
 			return nil, errBadCredential()
 		case strings.HasPrefix(credential, keyPrefix):
@@ -121,13 +158,32 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 	}
 	switch {
 	case hasKey && hasSecret:
-		return a.Keys.Server(ctx, key, secret.New(value), c.ClientIP())
+		return a.server(c, key, secret.New(value))
 	case hasKey:
-		return a.Keys.Client(ctx, key, c.ClientIP())
+		if err := a.beforeLookUp(c, key); err != nil {
+			return nil, err
+		}
+		return a.Keys.Client(ctx, key, c.RemoteIP())
 	case hasSecret:
 		return nil, errBadCredential()
 	}
 	return &models.Principal{}, nil
+}
+
+func (a *Authentication) server(c *gin.Context, key string, value secret.Value) (*models.Principal, error) {
+	if err := a.beforeLookUp(c, key); err != nil {
+		return nil, err
+	}
+	return a.Keys.Server(c.Request.Context(), key, value, c.RemoteIP())
+}
+
+// beforeLookUp refuses an address that has used up its limit with bad keys
+// before the database is asked about another key; cached keys cost nothing.
+func (a *Authentication) beforeLookUp(c *gin.Context, key string) error {
+	if a.Keys.Known(key) {
+		return nil
+	}
+	return a.Limits.spent(c)
 }
 
 // only gives a header's value, or "" for one that is sent twice.
@@ -141,15 +197,17 @@ func only(values []string) (string, bool) {
 	return "", true
 }
 
-// AuthenticateProject requires a project's key, with or without its secret.
+// AuthenticateProject requires a project's key, with or without its secret, or
+// a person, who names the project.
 func AuthenticateProject(c *gin.Context) error {
+	const which = "a project's key (X-Pulse-Key), or an access token (Authorization: Bearer) with ?project_id="
 	switch p, _ := principalOf(c); p.Kind {
-	case models.CallerClientKey, models.CallerServerKey:
+	case models.CallerClientKey, models.CallerServerKey, models.CallerPerson:
 		return nil
 	case models.CallerNobody:
-		return errNoCredential("a project's key (X-Pulse-Key)")
+		return errNoCredential(which)
 	default:
-		return models.Forbidden("key_required", "This takes a project's key (X-Pulse-Key).")
+		return models.Forbidden("key_required", "This takes "+which+".")
 	}
 }
 

@@ -85,10 +85,16 @@ func status(k models.Kind) int {
 		return http.StatusTooManyRequests
 	case models.KindUnavailable:
 		return http.StatusServiceUnavailable
+	case models.KindClientGone:
+		return statusClientGone
 	case models.KindInternal:
 	}
 	return http.StatusInternalServerError
 }
+
+// statusClientGone is nginx's "client closed request", which has no RFC: no
+// client reads it, except one that has closed only its own half.
+const statusClientGone = 499
 
 // Wrap makes a Func a gin handler: an error ends the request with a problem.
 func Wrap(f Func) gin.HandlerFunc {
@@ -103,6 +109,10 @@ func Wrap(f Func) gin.HandlerFunc {
 // line.
 func Abort(c *gin.Context, err error) {
 	problem := asError(c.Request.Context(), err)
+	if problem.Kind == models.KindUnavailable && errors.Is(c.Request.Context().Err(), context.Canceled) {
+		// Deadlines of ours end a request in another way: this is the client's.
+		problem = models.NewError(models.KindClientGone, "client_closed_request", "The client closed the connection before the answer.").Because(problem)
+	}
 	_ = c.Error(problem) // for the log line; it returns what it was given
 	if c.Writer.Written() {
 		// Part of the response is sent: only cutting the connection tells the
@@ -127,7 +137,7 @@ func Abort(c *gin.Context, err error) {
 		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.RetryAfter.Seconds()))))
 	}
 	answer := Problem{
-		Type: problemType + problem.Code, Title: http.StatusText(code), Status: code, Detail: problem.Message,
+		Type: problemType + problem.Code, Title: title(code), Status: code, Detail: problem.Message,
 		Instance: c.Request.URL.EscapedPath(), Code: problem.Code, RequestID: RequestIDOf(c), TraceID: traceID(c.GetHeader(traceParent)),
 		Errors: problemFields(problem.Fields), Error: problem.Message,
 	}
@@ -143,6 +153,13 @@ func Abort(c *gin.Context, err error) {
 	}
 	c.Abort()
 	c.Data(code, "application/problem+json", body)
+}
+
+func title(code int) string {
+	if code == statusClientGone {
+		return "Client Closed Request"
+	}
+	return http.StatusText(code)
 }
 
 func asError(ctx context.Context, err error) *models.Error {

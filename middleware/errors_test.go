@@ -1,10 +1,14 @@
 package middleware
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -70,6 +74,41 @@ func TestExceededDeadlinesAreUnavailable(t *testing.T) {
 		if w, _ := failWith(t, func(*gin.Context) error { return err }); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Errorf("%v: %d %v", err, w.Code, w.Header())
 		}
+	}
+}
+
+func TestAClientThatHangsUpIsAClientsErrorAtInfoLevel(t *testing.T) {
+	gin.SetMode(gin.TestMode)
+	var log bytes.Buffer
+	e := gin.New()
+	waiting := make(chan struct{})
+	e.Use(RequestID, Log(zerolog.New(&log), time.Now), Recover(zerolog.New(&log)), Timeout(time.Minute))
+	e.GET("/x", Wrap(func(c *gin.Context) error {
+		close(waiting)
+		<-c.Request.Context().Done()
+		return models.Unavailable(c.Request.Context().Err())
+	}))
+	server := httptest.NewServer(e)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-waiting
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil { // half: it still reads
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	server.Close() // which waits for the line of the log
+	if answer.StatusCode != 499 || !strings.Contains(log.String(), `"level":"info"`) || strings.Contains(log.String(), "error") {
+		t.Fatalf("answered %s, logged %s", answer.Status, log.String())
 	}
 }
 

@@ -36,7 +36,7 @@ func (i *Idempotency) Once(c *gin.Context) error {
 	}
 	p, _ := principalOf(c)
 	attempt, first, err := i.Service.Begin(c.Request.Context(), p, idempotency.Request{
-		Key: values[0], Route: c.Request.Method + " " + c.Request.URL.RequestURI(), Body: body, IP: c.ClientIP(),
+		Key: values[0], Route: c.Request.Method + " " + c.Request.URL.RequestURI(), Body: body, IP: c.RemoteIP(),
 	})
 	if err != nil {
 		return err

@@ -50,9 +50,10 @@ func wellFormedRequestID(id string) bool {
 }
 
 // holdsCredential tells whether text must not be logged because it may hold a
-// key or secret, a refresh token or a JWT (which begins with {" in base64).
+// key or secret, a webhook's secret, a refresh token or a JWT (which begins with
+// {" in base64).
 func holdsCredential(id string) bool {
-	return strings.Contains(id, "pulse_") || strings.Contains(id, models.SessionPrefix) || strings.Contains(id, "eyJ")
+	return strings.Contains(id, "pulse_") || strings.Contains(id, models.SessionPrefix) || strings.Contains(id, "eyJ") || strings.Contains(id, "whsec_")
 }
 
 // RequestIDOf gives the id of the request.
@@ -67,6 +68,7 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 		code := c.Writer.Status()
 		level := zerolog.InfoLevel
 		switch {
+		case code == statusClientGone: // theirs to end, and nothing to look into
 		case code >= http.StatusInternalServerError:
 			level = zerolog.ErrorLevel
 		case code >= http.StatusBadRequest:
@@ -76,8 +78,8 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 		if line == nil {
 			return
 		}
-		line = line.Str("request_id", RequestIDOf(c)).Str("method", c.Request.Method).Str("path", loggedPath(c)).
-			Int("status", code).Int("bytes", c.Writer.Size()).Dur("latency_ms", now().Sub(start)).Str("ip", c.ClientIP())
+		line = line.Str("request_id", RequestIDOf(c)).Str("method", method(c.Request.Method)).Str("path", loggedPath(c)).
+			Int("status", code).Int("bytes", c.Writer.Size()).Dur("latency_ms", now().Sub(start)).Str("ip", c.RemoteIP())
 		if trace := traceID(c.GetHeader(traceParent)); trace != "" {
 			line = line.Str("trace_id", trace)
 		}
@@ -106,10 +108,18 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 	}
 }
 
-// loggedPath is the request's path, or its route if the path holds a credential,
-// such as a key in place of a key's id.
+// maxLoggedPath bounds a path in the log, in bytes.
+const maxLoggedPath = 256
+
+// loggedPath is the request's path as it is escaped on the wire, cut to
+// maxLoggedPath, or its route if the path holds a credential, such as a key in
+// place of a key's id.
 func loggedPath(c *gin.Context) string {
-	if path := c.Request.URL.Path; !holdsCredential(path) {
+	if !holdsCredential(c.Request.URL.Path) {
+		path := c.Request.URL.EscapedPath() // ASCII: a line of the log needs no escapes for it
+		if len(path) > maxLoggedPath {
+			path = path[:maxLoggedPath-len(cutOff)] + cutOff
+		}
 		return path
 	}
 	if route := c.FullPath(); route != "" {
@@ -117,6 +127,9 @@ func loggedPath(c *gin.Context) string {
 	}
 	return unmatched
 }
+
+// cutOff ends a path that was cut.
+const cutOff = "..."
 
 // traceID gives the trace id of a W3C traceparent ("00-<32 hex>-<16 hex>-<2
 // hex>"), or "" for anything else.

@@ -36,13 +36,32 @@ func SecurityHeaders(strict bool) gin.HandlerFunc {
 }
 
 // CORS allows pages of these origins to call the API. "*" allows every page, but
-// without credentials. Without origins it sets nothing.
-func CORS(origins []string) gin.HandlerFunc {
+// without credentials. Without origins it sets nothing. Every page may call the
+// open paths, without credentials: their handlers decide about origins.
+func CORS(origins []string, open ...string) gin.HandlerFunc {
+	configured, everywhere := corsRules(origins), corsRules([]string{"*"})
+	return func(c *gin.Context) {
+		rules := configured
+		if slices.Contains(open, c.Request.URL.Path) {
+			rules = everywhere
+		}
+		if rules == nil {
+			return
+		}
+		rules.HandlerFunc(c.Writer, c.Request)
+		if c.Request.Method == http.MethodOptions && c.GetHeader("Access-Control-Request-Method") != "" {
+			c.AbortWithStatus(http.StatusNoContent)
+		}
+	}
+}
+
+// corsRules are those for pages of these origins; nil for none.
+func corsRules(origins []string) *cors.Cors {
 	if len(origins) == 0 {
-		return func(*gin.Context) {}
+		return nil
 	}
 	anyOrigin := slices.Contains(origins, "*")
-	rules := cors.New(cors.Options{
+	return cors.New(cors.Options{
 		AllowedOrigins:   origins,
 		AllowCredentials: !anyOrigin,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
@@ -53,10 +72,4 @@ func CORS(origins []string) gin.HandlerFunc {
 			"X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After", "Idempotent-Replayed", "Deprecation", "Sunset"},
 		MaxAge: 600,
 	})
-	return func(c *gin.Context) {
-		rules.HandlerFunc(c.Writer, c.Request)
-		if c.Request.Method == http.MethodOptions && c.GetHeader("Access-Control-Request-Method") != "" {
-			c.AbortWithStatus(http.StatusNoContent)
-		}
-	}
 }

@@ -43,7 +43,7 @@ const MaxAllowedIPs = 100
 
 // ParseAllowedIP reads an address ("203.0.113.7", "2001:db8::1") or a network
 // ("203.0.113.0/24", RFC 4632 and RFC 4291) and gives it as a network without
-// bits beyond its length.
+// bits beyond its length, as one of IPv4 if it is written inside IPv6.
 func ParseAllowedIP(text string) (netip.Prefix, error) {
 	if address, err := netip.ParseAddr(text); err == nil {
 		if address.Zone() != "" {
@@ -56,8 +56,21 @@ func ParseAllowedIP(text string) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, err
 	}
+	if network.Addr().Is4In6() {
+		// What matches no IPv4 address would shut out everybody it names.
+		if network.Bits() < ipv4InIPv6 {
+			return netip.Prefix{}, errMixed
+		}
+		network = netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-ipv4InIPv6)
+	}
 	return network.Masked(), nil
 }
+
+// ipv4InIPv6 is how many bits stand before the IPv4 address in ::ffff:0:0/96
+// (RFC 4291, section 2.5.5.2).
+const ipv4InIPv6 = 96
+
+var errMixed = errors.New("a network of IPv4 addresses inside IPv6 has at least 96 bits")
 
 var errZone = errors.New("an address with a zone means something on one machine only")
 

@@ -1,16 +1,31 @@
 package models
 
+import "time"
+
 // Change says what a write has changed, for the caches that remember it. The
 // fields that are not set match anything that has the ones that are.
 type Change struct {
 	// Key is an API key's publishable half; KeyID is its id.
-	Key   string
-	KeyID KeyID
+	Key   string `bson:"key,omitempty"`
+	KeyID KeyID  `bson:"key_id,omitempty"`
 	// OrgID alone means the organization itself and everything of it.
-	OrgID     OrganizationID
-	ProjectID ProjectID
-	UserID    UserID
-	SessionID SessionID
+	OrgID     OrganizationID `bson:"org_id,omitempty"`
+	ProjectID ProjectID      `bson:"project_id,omitempty"`
+	UserID    UserID         `bson:"user_id,omitempty"`
+	SessionID SessionID      `bson:"session_id,omitempty"`
+}
+
+// ChangesKept is how long stored changes are kept. A replica that could not read
+// them for longer drops everything it remembers.
+const ChangesKept = time.Hour
+
+// StoredChange is a change as replicas read it.
+type StoredChange struct {
+	ID string `bson:"_id"`
+	// Writer names the process that made the change.
+	Writer string    `bson:"writer"`
+	Change Change    `bson:"change"`
+	At     time.Time `bson:"at"`
 }
 
 // OrganizationChanged is a change of an organization, of its plan or members.

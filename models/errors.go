@@ -25,6 +25,8 @@ const (
 	KindTimeout         Kind = "timeout"
 	KindUnavailable     Kind = "unavailable"
 	KindInternal        Kind = "internal"
+	// KindClientGone is of a request whose client has hung up before its answer.
+	KindClientGone Kind = "client_gone"
 )
 
 // FieldError is one wrong field. Location is the path of its name as services

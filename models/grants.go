@@ -1,6 +1,9 @@
 package models
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Limits of a LiveKit token Pulse mints.
 const (
@@ -15,7 +18,20 @@ const (
 	// pairs, and the bytes of all keys and values together.
 	MaxAttributes      = 64
 	MaxAttributesBytes = 32 << 10
+	// MaxTokenBytes bounds the JWT, so that whatever is minted fits a request to
+	// validate it.
+	MaxTokenBytes = 250 << 10
 )
+
+// GrantNotAllowed refuses grants by LiveKit's names; prefix is where in the
+// input they stand, such as "grants.".
+func GrantNotAllowed(prefix string, names []string) *Error {
+	e := Forbidden("grant_not_allowed", "These grants are not allowed: "+strings.Join(names, ", ")+".")
+	for _, name := range names {
+		e.Fields = append(e.Fields, FieldError{Location: prefix + name, Message: "is not allowed"})
+	}
+	return e
+}
 
 // VideoGrants are the grants of LiveKit's VideoGrant that stay inside one
 // room, under LiveKit's names. roomCreate, roomList, roomRecord and

@@ -19,6 +19,8 @@ type (
 	InvitationID string
 	// TokenID names a minted LiveKit token (its jti): "tok_…".
 	TokenID string
+	// RevocationID names a revocation of tokens: "rev_…".
+	RevocationID string
 )
 
 // Prefixes of the ids, as they stand in /v1.
@@ -30,6 +32,7 @@ const (
 	SessionPrefix      = "ses_"
 	InvitationPrefix   = "inv_"
 	TokenPrefix        = "tok_"
+	RevocationPrefix   = "rev_"
 	EventPrefix        = "evt_"
 	RequestPrefix      = "req_"
 )

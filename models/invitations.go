@@ -27,5 +27,14 @@ type Invitation struct {
 	ExpiresAt  time.Time  `bson:"expires_at"`
 }
 
+// MayBeGivenBy tells whether a person of that role may give out the invitation.
+func (i *Invitation) MayBeGivenBy(inviter Role) bool {
+	needed := RuleOf(ActionInvitationsWrite).Person
+	if i.Role == RoleOwner {
+		needed = RuleOf(ActionOwnersWrite).Person
+	}
+	return inviter.AtLeast(needed)
+}
+
 // PendingKeyOf is the PendingKey of an address in an organization.
 func PendingKeyOf(org OrganizationID, email string) string { return string(org) + "|" + email }

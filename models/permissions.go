@@ -95,7 +95,7 @@ const (
 	ActionEventsRead         Action = "events.read"
 	ActionWebhooksRead       Action = "webhooks.read"
 	ActionWebhooksWrite      Action = "webhooks.write"
-	ActionOperations         Action = "operations"
+	ActionOperations         Action = "operations.manage"
 )
 
 // Actions lists every action, in the order the table of permissions is shown.
@@ -156,9 +156,9 @@ func RuleOf(a Action) Rule {
 	case ActionKeysWrite:
 		return Rule{Person: RoleAdmin, Operator: true, ServerKey: true, Scope: ScopeKeysWrite}
 	case ActionTokensCreate:
-		return Rule{ServerKey: true, ClientKey: true, Scope: ScopeTokensCreate}
+		return Rule{Person: RoleDeveloper, ServerKey: true, ClientKey: true, Scope: ScopeTokensCreate}
 	case ActionTokensRevoke:
-		return Rule{ServerKey: true, Scope: ScopeTokensCreate}
+		return Rule{Person: RoleDeveloper, ServerKey: true, Scope: ScopeTokensCreate}
 	case ActionUsageRead:
 		return Rule{Person: RoleViewer, Operator: true, ServerKey: true, Scope: ScopeUsageRead}
 	case ActionRoomsRead:
@@ -180,7 +180,7 @@ func RuleOf(a Action) Rule {
 	case ActionWebhooksWrite:
 		return Rule{Person: RoleDeveloper, Operator: true, ServerKey: true, Scope: ScopeWebhooksWrite}
 	case ActionTokensValidate:
-		return Rule{ServerKey: true, ClientKey: true}
+		return Rule{Person: RoleDeveloper, ServerKey: true, ClientKey: true}
 	}
 	return Rule{}
 }

@@ -204,6 +204,8 @@ type Slot struct {
 	// Identity is the one participant it was reserved for, whose revocation
 	// gives it back; empty if there were several, as for a room.
 	Identity string `bson:"identity,omitempty"`
+	// Client tells that a key alone reserved it, which may not reserve all.
+	Client bool `bson:"client,omitempty"`
 	// ReservedAt is when it was last reserved.
 	ReservedAt time.Time `bson:"reserved_at,omitempty"`
 	// Session is what took the slot, having begun at JoinedAt; until then it

@@ -27,13 +27,24 @@ func TestAForeignRoomIsNotTakenForATenants(t *testing.T) {
 
 func TestRoomNamesOutsideTheContractAreRefused(t *testing.T) {
 	for _, name := range []string{"", "a/b", `a\b`, "{room}", "a}", "tab\t", "nul\x00", "\u200e", "bad\xff",
-		strings.Repeat("x", MaxRoomName+1)} {
+		strings.Repeat("x", MaxRoomName+1), strings.Repeat("ü", 107) + "xx", strings.Repeat("会", 72),
+		"\u200c", "\u200dx", "x\u200d", "x \u200dx", "x\u200d x", "x\u200d\u200cx", ".\u200dx", "x\u200b", "\u2028", "\u202e"} {
 		if ValidRoomName(name) {
 			t.Errorf("%q was accepted", name)
 		}
 	}
-	if !ValidRoomName(strings.Repeat("ü", MaxRoomName)) {
-		t.Error("the limit counts characters, not bytes")
+}
+
+func TestRoomNamesHoldWhatLiveKitAcceptsUnderTheirQualifiedName(t *testing.T) {
+	for _, name := range []string{strings.Repeat("x", 128), strings.Repeat("ü", 107) + "x", strings.Repeat("会", 71) + "xx",
+		"می\u200cخواهم", "क्\u200dष", "👩\u200d💻", "会\u3000議", "salle\u00a0b", " "} {
+		if !ValidRoomName(name) {
+			t.Errorf("%q was refused", name)
+		}
+		const liveKitsLimit = 256
+		if n := len(QualifyRoom(aProject, name)); n > liveKitsLimit {
+			t.Errorf("%q is %d bytes long on the cluster", name, n)
+		}
 	}
 }
 

@@ -73,7 +73,7 @@ func auditedChanges() []auditedChange {
 			`{"client_tokens.max_ttl_seconds":86400}`, `{"client_tokens.max_ttl_seconds":60}`},
 		{"DELETE /v1/projects/{project}", "", "owner", 204, "project.deleted", "project", "path", `{"name":"acme project"}`, none},
 		{"POST /v1/projects/{project}/regenerate-keys", `{"grace_period_seconds":60}`, "server key", 200, "key.rotated", "project", "path",
-			`{"pulse_api_key":"pulse_key_"}`, `{"grace_period_seconds":60,"key_id":"key_","pulse_api_key":"pulse_key_"}`},
+			`{"key_id":"key_","secret_hint":"hint_"}`, `{"grace_period_seconds":60,"key_id":"key_","secret_hint":"hint_"}`},
 
 		{"POST /v1/projects/{project}/keys", `{"name":"new","scopes":["rooms:read"],"allowed_ips":["203.0.113.9"]}`, "owner", 201,
 			"key.created", "key", "key.id", none,
@@ -101,6 +101,7 @@ func unaudited() map[string]string {
 // plain takes out of an entry's fields what differs from run to run.
 func plain(fields []byte) string {
 	text := regexp.MustCompile(`"(org|prj|usr|key|inv|ses|pulse_key)_[0-9A-Za-z-]+"([,}])`).ReplaceAllString(string(fields), `"${1}_"$2`)
+	text = regexp.MustCompile(`"secret_hint":"[0-9A-Za-z]{4}"`).ReplaceAllString(text, `"secret_hint":"hint_"`)
 	return regexp.MustCompile(`"\d{4}-\d\d-\d\dT[0-9:.]+Z"`).ReplaceAllString(text, `"TIME"`)
 }
 
@@ -263,6 +264,42 @@ func TestWhoHasNoCredentialCanNotMakeATrailGrow(t *testing.T) {
 	}
 	if got := len(s.trailOf(own.org)) - before; got != 0 {
 		t.Errorf("%d entries", got)
+	}
+}
+
+func TestASignUpWithATakenAddressLeavesNoEntryForAnOrganizationThatNeverIs(t *testing.T) {
+	s := newServer(t)
+	own := s.tenant("acme")
+	written := func(email string, status int) int64 {
+		before := s.engine.writes.Load()
+		s.do(http.MethodPost, "/v1/organizations", map[string]any{"name": "x", "admin_email": email, "password": password}).want(status)
+		return s.engine.writes.Load() - before
+	}
+	for range 3 {
+		if n := written(strings.ToUpper(own.email), 409); n != 0 {
+			t.Errorf("%d documents were written", n)
+		}
+	}
+	if written("free@example.com", 201) == 0 {
+		t.Error("writes are not counted")
+	}
+}
+
+func TestNoEntryNamesAKeyInFull(t *testing.T) {
+	s := newServer(t)
+	own := s.tenant("acme")
+	made := s.newKey(own, map[string]any{"scopes": []string{"rooms:read"}})
+	rotated := read[handlers.KeyedProject](s.do(http.MethodPost, "/v1/projects/"+own.project+"/regenerate-keys", `{"grace_period_seconds":60}`, own.asPerson).want(200))
+	s.do(http.MethodPatch, own.keyPath(made.Key.ID), `{"name":"other"}`, own.asPerson).want(200)
+	s.do(http.MethodDelete, own.keyPath(made.Key.ID), nil, own.asPerson).want(204)
+	export := string(s.do(http.MethodGet, "/v1/audit-logs/export?org_id="+own.org, nil, asOperator()).want(200).body)
+	if !strings.Contains(export, rotated.PulseAPISecret[len(rotated.PulseAPISecret)-4:]) || !strings.Contains(export, "key.rotated") {
+		t.Error("the rotation does not give the hint of the new secret")
+	}
+	for _, key := range []string{own.key, rotated.PulseAPIKey, made.PulseAPIKey} {
+		if strings.Contains(export, key) || strings.Contains(export, "pulse_key_") || strings.Contains(s.log.String(), key) {
+			t.Errorf("%s stands in the trail or the log", key)
+		}
 	}
 }
 

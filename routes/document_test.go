@@ -128,7 +128,7 @@ func operation(doc *openapi3.T, method, path string) *routers.Route {
 }
 
 // conforms holds an answer against the document. What the document has no
-// operation for is 404 or 405, as components/responses describe them.
+// operation for is 404, 405 or 429, as components/responses describe them.
 func conforms(r *http.Request, status int, header http.Header, body []byte) error {
 	doc, err := document()
 	if err != nil {
@@ -140,6 +140,7 @@ func conforms(r *http.Request, status int, header http.Header, body []byte) erro
 		answers := &openapi3.Responses{}
 		answers.Set("404", &openapi3.ResponseRef{Ref: "#/components/responses/NotFound", Value: doc.Components.Responses["NotFound"].Value})
 		answers.Set("405", &openapi3.ResponseRef{Ref: "#/components/responses/MethodNotAllowed", Value: doc.Components.Responses["MethodNotAllowed"].Value})
+		answers.Set("429", &openapi3.ResponseRef{Ref: "#/components/responses/RateLimited", Value: doc.Components.Responses["RateLimited"].Value})
 		route = &routers.Route{Spec: doc, Path: r.URL.Path, Method: r.Method, Operation: &openapi3.Operation{Responses: answers}}
 	}
 	described := route.Operation.Responses.Status(status)

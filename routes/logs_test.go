@@ -124,3 +124,34 @@ func TestEveryRequestIsOneLineThatSaysWhoAndWhat(t *testing.T) {
 		})
 	}
 }
+
+func TestAPathInTheLogIsShortAndEscaped(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	for name, path := range map[string]string{
+		"unknown": "/" + strings.Repeat("%01", 20_000), "known": "/v1/projects/" + strings.Repeat("%0A", 20_000), "letters": "/" + strings.Repeat("a", 60_000),
+		"quotes": "/" + strings.Repeat(`"`, 100), "bidi": "/v1/projects/%E2%80%AE%1b[31m", "credential": "/v1/nothing/" + strings.Repeat("x", 5000) + ada.key,
+		"escaped credential": "/v1/nothing/%70ulse_key_" + ada.key[len("pulse_key_"):],
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.log.Reset()
+			s.do(http.MethodGet, path, nil, ada.asPerson).want(http.StatusNotFound)
+			line := s.log.String()
+			var got struct{ Path string }
+			if err := json.Unmarshal([]byte(line), &got); err != nil {
+				t.Fatal(err)
+			}
+			if len(got.Path) > 256 || len(line) > 1024 || strings.Contains(line, `\u00`) || strings.ContainsAny(got.Path, "\x01\n\x1b") {
+				t.Errorf("%d bytes, of them %d of the path: %s", len(line), len(got.Path), line)
+			}
+			if strings.Contains(line, ada.key[len("pulse_key_"):]) {
+				t.Errorf("a credential stands in %s", line)
+			}
+		})
+	}
+	s.log.Reset()
+	s.do(strings.Repeat("A", 10_000), "/v1/projects", nil, ada.asPerson).want(http.StatusMethodNotAllowed)
+	if line := s.log.String(); len(line) > 1024 {
+		t.Errorf("a method of 10,000 bytes is logged in %d", len(line))
+	}
+}

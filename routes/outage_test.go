@@ -2,6 +2,7 @@ package routes_test
 
 import (
 	"net/http"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -72,24 +73,28 @@ func TestAnOutageCostsOneLookUpASecondForAKey(t *testing.T) {
 	ada := s.tenant("ada")
 	s.do(http.MethodPost, create, nil, ada.asKey).want(http.StatusCreated)
 	s.engine.away.Store(true)
-	s.clock.Advance(5 * time.Second)
+	s.clock.Advance(time.Minute)
 	reads := s.engine.reads.Load()
 	for range 20 {
 		s.do(http.MethodPost, create, nil, ada.asKey).want(http.StatusCreated)
+	}
+	for deadline := time.Now().Add(5 * time.Second); s.engine.reads.Load() == reads && time.Now().Before(deadline); {
+		runtime.Gosched() // the refresh runs in the background
 	}
 	if got := s.engine.reads.Load() - reads; got != 1 {
 		t.Errorf("%d look-ups", got)
 	}
 }
 
-func TestARevocationElsewhereReachesThisProcessWithinFiveSeconds(t *testing.T) {
+func TestARevocationElsewhereReachesThisProcessAtTheNextExchange(t *testing.T) {
 	s := newServer(t, func(o *setup) { o.replica = true })
 	ada := s.tenant("ada")
 	s.do(http.MethodPost, create, nil, ada.asKey).want(http.StatusCreated)
 	s.do(http.MethodGet, "/v1/projects", nil, ada.asPerson).want(http.StatusOK)
 	other := s.another()
+	exchangeChanges(s, other)
 	other.do(http.MethodDelete, "/v1/organizations/"+ada.org, nil, asOperator()).want(http.StatusNoContent)
-	s.clock.Advance(5 * time.Second)
+	exchangeChanges(s, other)
 	s.do(http.MethodPost, create, nil, ada.asKey).refused(http.StatusUnauthorized, "invalid_api_key")
 	s.do(http.MethodGet, "/v1/projects", nil, ada.asPerson).refused(http.StatusUnauthorized, "invalid_token")
 }

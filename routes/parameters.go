@@ -10,7 +10,7 @@ import (
 // Parameters are the query parameters of every route that takes any; a test
 // compares them with the OpenAPI document.
 func Parameters() request.Parameters {
-	const get, remove = http.MethodGet, http.MethodDelete
+	const get, post, remove = http.MethodGet, http.MethodPost, http.MethodDelete
 	page := []string{"limit", "cursor"}
 	with := func(names ...string) []string { return slices.Concat(page, names) }
 	span := []string{"project_id", "start", "end"}
@@ -30,6 +30,11 @@ func Parameters() request.Parameters {
 		{Method: get, Pattern: "/v1/usage/sessions"}:                        with("project_id", "room_name", "participant_identity"),
 		{Method: get, Pattern: "/v1/usage/sessions/:id"}:                    {"project_id"},
 		{Method: get, Pattern: "/v1/usage/explain"}:                         with("project_id", "start", "end", "meter"),
+		{Method: post, Pattern: "/v1/tokens/create"}:                        {"project_id"},
+		{Method: post, Pattern: "/v1/tokens/validate"}:                      {"project_id"},
+		{Method: post, Pattern: "/v1/tokens/revoke"}:                        {"project_id"},
+		{Method: get, Pattern: "/v1/tokens/revocations"}:                    with("project_id"),
+		{Method: remove, Pattern: "/v1/tokens/revocations/:id"}:             {"project_id"},
 		{Method: get, Pattern: "/v1/usage/quota"}:                           {"project_id"},
 		{Method: get, Pattern: "/v1/usage/export"}:                          append(span, "format"),
 	}

@@ -62,7 +62,7 @@ func TestReplicasCountWhoHasAPlaceBeyondALoweredLimit(t *testing.T) {
 		all[n%3].ask(mine, "daily", fmt.Sprint("old", n)).want(http.StatusCreated)
 	}
 	all[0].patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": 10}})
-	all[0].clock.Advance(6 * time.Second)
+	exchangeChanges(all...)
 	if let := burst(all, 30, newcomers(mine)); let != 4 {
 		t.Errorf("%d were let in beside 6 of 10", let)
 	}

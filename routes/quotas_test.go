@@ -392,7 +392,7 @@ func TestALoweredLimitHoldsForEveryReplica(t *testing.T) {
 		other.do(http.MethodPost, "/v1/tokens/revoke", map[string]any{"participant_identity": fmt.Sprint("p", n)}, mine.asOwn).want(http.StatusOK)
 	}
 	s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": 3}})
-	s.clock.Advance(6 * time.Second) // other processes' changes are known by then
+	exchangeChanges(s, other)
 	for _, replica := range []*server{s, other} {
 		replica.ask(mine, "daily", "x").overQuota(models.QuotaConcurrentParticipants, 3, 8)
 	}

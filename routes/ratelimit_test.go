@@ -80,16 +80,24 @@ func TestAddressesBehindTrustedProxiesAreTold(t *testing.T) {
 	s.do(http.MethodGet, "/v1/status", nil, from("198.51.100.1"), forwarded("203.0.113.4")).want(http.StatusTooManyRequests)
 }
 
-func TestAProjectsKeysShareItsLimitAndNobodyElses(t *testing.T) {
+func TestAProjectsKeysOfOneGradeShareItsLimitAndNobodyElses(t *testing.T) {
 	s := newServer(t, func(o *setup) { o.ipPerMinute, o.projectPerMinute, o.personPerMinute = 100, 4, 3 })
 	ada, eve := s.tenant("ada"), s.tenant("eve")
-	for i, caller := range []with{ada.asKey, ada.asOwn, bearer(ada.key), asBasic(ada.key, ada.secret)} {
+	for i, caller := range []with{ada.asKey, bearer(ada.key), asKey(ada.key), ada.asKey} {
 		a := s.do(http.MethodPost, create, nil, caller, from("203.0.113."+strconv.Itoa(i))).want(http.StatusCreated)
 		if policy, limit, remaining := counted(t, a); policy != "project" || limit != 4 || remaining != 3-i {
 			t.Errorf("got %s, %d of %d", policy, remaining, limit)
 		}
 	}
 	s.do(http.MethodPost, create, nil, ada.asKey).refused(http.StatusTooManyRequests, "rate_limited")
+	// A flood with the public key keeps no server out.
+	for i, caller := range []with{ada.asOwn, asBasic(ada.key, ada.secret), ada.asOwn, ada.asOwn} {
+		a := s.do(http.MethodPost, create, nil, caller).want(http.StatusCreated)
+		if policy, limit, remaining := counted(t, a); policy != "project" || limit != 4 || remaining != 3-i {
+			t.Errorf("with the secret: %s, %d of %d", policy, remaining, limit)
+		}
+	}
+	s.do(http.MethodPost, create, nil, ada.asOwn).refused(http.StatusTooManyRequests, "rate_limited")
 	s.do(http.MethodPost, create, nil, eve.asKey).want(http.StatusCreated)
 	s.do(http.MethodGet, "/v1/projects", nil, ada.asPerson).want(http.StatusOK) // the second of three: the project was the first
 	if policy, limit, remaining := counted(t, s.do(http.MethodGet, "/v1/projects", nil, ada.asPerson).want(http.StatusOK)); policy != "user" || limit != 3 || remaining != 0 {

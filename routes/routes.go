@@ -16,6 +16,10 @@ const (
 	// maxBody and maxTokenBody bound request bodies, in bytes.
 	maxBody      = 1 << 20
 	maxTokenBody = 64 << 10
+	// maxValidateBody holds the longest token there is (models.MaxTokenBytes).
+	maxValidateBody = 256 << 10
+	// tokenPath is called from tenants' own pages: each project says which.
+	tokenPath    = "/v1/tokens/create"
 	maxEventBody = 256 << 10
 	// requestTimeout is the deadline of one request; exportTimeout that of one
 	// whose answer is streamed.
@@ -52,24 +56,22 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	e.RedirectTrailingSlash = false
 	// A room or identity may contain an encoded slash.
 	e.UseRawPath, e.UnescapePathValues = true, true
-	trusted := make([]string, 0, len(o.TrustedProxies))
-	for _, network := range o.TrustedProxies {
-		trusted = append(trusted, network.String())
-	}
-	if err := e.SetTrustedProxies(trusted); err != nil {
+	// middleware.ClientAddress reads the chain of proxies instead.
+	e.ForwardedByClientIP = false
+	if err := e.SetTrustedProxies(nil); err != nil {
 		return nil, err
 	}
 
 	guard, asked := middleware.Wrap, Parameters()
 	wrap := func(f middleware.Func) gin.HandlerFunc { return guard(asked.Around(f)) }
-	e.Use(o.Inflight.Count, middleware.RequestID)
+	e.Use(middleware.ClientAddress(o.TrustedProxies), o.Inflight.Count, middleware.RequestID)
 	if o.Tracing != nil {
 		e.Use(middleware.Trace(o.Tracing)...)
 	}
-	e.Use(middleware.Log(o.Log, o.Now), h.Metrics.Observe, middleware.Recover(o.Log),
-		middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins))
-	e.NoRoute(guard(middleware.NotFound))
-	e.NoMethod(guard(middleware.MethodNotAllowed))
+	e.Use(middleware.Log(o.Log, o.Now), h.Metrics.Observe,
+		middleware.Recover(o.Log), middleware.SecurityHeaders(o.Strict), middleware.CORS(o.CORSOrigins, tokenPath))
+	e.NoRoute(guard(o.Authentication.CountByIP(middleware.NotFound)))
+	e.NoMethod(guard(o.Authentication.CountByIP(middleware.MethodNotAllowed)))
 
 	e.GET("/health", wrap(h.Health.Live))
 	e.GET("/health/ready", wrap(h.Health.Ready))
@@ -83,6 +85,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	// Every POST that makes something can be sent again safely.
 	once := guard(o.Idempotency.Once)
 	anybody := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Anonymous), guard(middleware.BodyLimit(maxBody)))
+	signUp := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.FoundOrganization), guard(middleware.BodyLimit(maxBody)))
 	count := middleware.CountRequests(o.Requests)
 	v1 := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Identify), count)
 	export := e.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
@@ -90,11 +93,12 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	limited := v1.Group("", guard(middleware.BodyLimit(maxBody)))
 	person := limited.Group("", guard(middleware.RequireOrganization))
 	server := limited.Group("", guard(middleware.AuthenticateAPISecret))
-	project := v1.Group("", guard(middleware.AuthenticateProject), guard(middleware.BodyLimit(maxTokenBody)))
+	project := v1.Group("", guard(middleware.AuthenticateProject))
+	minting := project.Group("", guard(middleware.BodyLimit(maxTokenBody)))
 
 	limited.GET("/status", wrap(h.Health.Status))
 
-	limited.POST("/organizations", once, wrap(h.Organizations.Create))
+	signUp.POST("/organizations", once, wrap(h.Organizations.Create))
 	person.GET("/organizations", wrap(h.Organizations.List))
 	person.GET("/organizations/:id", wrap(h.Organizations.Get))
 	person.PUT("/organizations/:id", wrap(h.Organizations.Put))
@@ -138,9 +142,13 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	person.GET("/audit-logs/export", wrap(h.AuditLogs.Export))
 	person.GET("/audit-logs/verify", wrap(h.AuditLogs.Verify))
 
-	project.POST("/tokens/create", once, wrap(h.Tokens.Create))
-	project.POST("/tokens/validate", wrap(h.Tokens.Validate))
-	project.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
+	// Without Idempotency-Key: a token costs nothing to mint again, and a key
+	// alone must not fill the store of answers.
+	minting.POST("/tokens/create", wrap(h.Tokens.Create))
+	minting.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
+	project.POST("/tokens/validate", guard(middleware.BodyLimit(maxValidateBody)), wrap(h.Tokens.Validate))
+	server.GET("/tokens/revocations", wrap(h.Revocations.List))
+	server.DELETE("/tokens/revocations/:id", wrap(h.Revocations.Lift))
 
 	cluster.POST("/webhooks/livekit", guard(auth.Signed(h.LiveKitEvents.Receive)))
 

@@ -45,10 +45,12 @@ type setup struct {
 	tracing                                        trace.TracerProvider
 	signUpClosed                                   bool
 	ipPerMinute, personPerMinute, projectPerMinute int
-	origins                                        []string
-	proxies                                        []netip.Prefix
-	metricsToken                                   string
-	strict                                         bool
+	// clientIPPerMinute is the limit of one address with one project's key.
+	clientIPPerMinute int
+	origins           []string
+	proxies           []netip.Prefix
+	metricsToken      string
+	strict            bool
 	// bcryptCost replaces the least that bcrypt knows.
 	bcryptCost int
 	// replica makes the engine say that other processes change the data too.
@@ -56,7 +58,9 @@ type setup struct {
 	// liveKitAway makes the probe of LiveKit fail.
 	liveKitAway bool
 	plans       models.PlanQuotas
-	quotaGrace  time.Duration
+	// agents are AGENTS_DEFAULT; nil is all, as in development.
+	agents     []string
+	quotaGrace time.Duration
 }
 
 // server is the whole stack in this process, over an embedded database in a
@@ -174,6 +178,9 @@ func (s *server) build() {
 	}
 	s.log = &lockedBuffer{}
 	o, now := s.setup, s.clock.Now
+	if o.agents == nil {
+		o.agents = []string{"*"}
+	}
 	if s.cluster == nil {
 		s.cluster = &fakeCluster{unreachable: o.liveKitAway}
 	}
@@ -182,7 +189,7 @@ func (s *server) build() {
 		Clusters: []livekit.Cluster{{URL: clusterURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}}, Calls: s.cluster,
 		DataKey: secret.New("data key of the tests"), Pepper: secret.New("pepper of the tests"),
 		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost),
-		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace,
+		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace, Agents: o.agents,
 		ProjectRequestsPerMinute: int64(o.projectPerMinute), PersonRequestsPerMinute: int64(o.personPerMinute),
 		ReconcileInterval: time.Minute, Recorder: o.recorder(), Log: zerolog.New(s.log), Now: now,
 	})
@@ -193,12 +200,25 @@ func (s *server) build() {
 		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{
 			Keys: s.KeyAuth, People: s.LoginSessions, Operator: secret.New(operatorToken),
-			Limits: &middleware.RateLimits{Limiter: ratelimit.Local{Limiter: ratelimit.New(cacheSize, now)}, IPPerMinute: o.ipPerMinute, Now: now},
+			Limits: &middleware.RateLimits{Limiter: ratelimit.Local{Limiter: ratelimit.New(cacheSize, now)}, IPPerMinute: o.ipPerMinute, ClientIPPerMinute: o.clientIPPerMinute, Now: now},
 		},
 		CORSOrigins: o.origins, TrustedProxies: o.proxies, Mode: "test", Inflight: new(middleware.Inflight), Strict: o.strict, Now: now,
 		Requests: s.Counters, Tracing: o.tracing,
 	})
 	must(err)
+}
+
+// exchangeChanges has processes tell each other what they changed, as their workers do
+// twice a second.
+func exchangeChanges(all ...*server) {
+	for range 2 {
+		for _, s := range all {
+			s.t.Helper()
+			if err := s.Changes.Exchange(s.t.Context()); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
 }
 
 // in gives the same server to a part of the test.

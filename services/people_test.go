@@ -94,12 +94,6 @@ type shared struct{ database.Engine }
 
 func (shared) Exclusive() bool { return false }
 
-// newSessions is another replica's: it hears of no other's changes.
-func (p *people) newSessions(jwtSecrets ...string) *auth.LoginSessions {
-	p.t.Helper()
-	return p.process(shared{p.engine}, nil, jwtSecrets...).LoginSessions
-}
-
 // found signs an organization up.
 func (p *people) found() tenancy.SignedUp {
 	p.t.Helper()

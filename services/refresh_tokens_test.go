@@ -1,6 +1,7 @@
 package services_test
 
 import (
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -10,7 +11,9 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/utils/secret"
 )
 
 func TestARefreshTokenIsReplacedAtEachUse(t *testing.T) {
@@ -167,22 +170,30 @@ func TestARefreshOfASuspendedOrganizationIsForbidden(t *testing.T) {
 	}
 }
 
-func TestLogoutEndsTheSessionAtOnceAndElsewhereWithinFiveSeconds(t *testing.T) {
+func TestLogoutEndsTheSessionAtOnceAndElsewhereAtTheNextExchange(t *testing.T) {
 	p := newPeople(t)
+	here := p.process(shared{p.engine}, nil, "jwt secret of the tests")
+	elsewhere := p.process(shared{p.engine}, nil, "jwt secret of the tests")
 	login := p.found().Login
-	elsewhere := p.newSessions("jwt secret of the tests")
-	if _, err := elsewhere.Person(t.Context(), login.AccessToken); err != nil {
+	for _, replica := range []*services.Services{here, elsewhere} {
+		if err := replica.Changes.Exchange(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := replica.LoginSessions.Person(t.Context(), login.AccessToken); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := here.LoginSessions.Logout(t.Context(), p.actor(login)); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.sessions.Logout(t.Context(), p.actor(login)); err != nil {
-		t.Fatal(err)
-	}
-	_, err := p.sessions.Person(t.Context(), login.AccessToken)
+	_, err := here.LoginSessions.Person(t.Context(), login.AccessToken)
 	wantCode(t, err, "invalid_token")
-	_, err = p.refresh(login.RefreshToken)
+	_, err = here.LoginSessions.Refresh(t.Context(), secret.New(login.RefreshToken), models.Origin{IP: anIP})
 	wantCode(t, err, "invalid_refresh_token")
-	p.clock.Advance(5 * time.Second)
-	_, err = elsewhere.Person(t.Context(), login.AccessToken)
+	if err := errors.Join(here.Changes.Exchange(t.Context()), elsewhere.Changes.Exchange(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	_, err = elsewhere.LoginSessions.Person(t.Context(), login.AccessToken)
 	wantCode(t, err, "invalid_token")
 	if err := p.sessions.Logout(t.Context(), operator()); !models.IsKind(err, models.KindForbidden) {
 		t.Errorf("the operator has no session to end: %v", err)

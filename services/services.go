@@ -15,6 +15,7 @@ import (
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/idempotency"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/services/status"
@@ -68,6 +69,11 @@ type Config struct {
 	SignUp bool
 	// Plans are the quotas of each plan; optional.
 	Plans models.PlanQuotas `optional:"true"`
+	// Agents are the LiveKit agents that projects without a setting of their own
+	// may dispatch (AGENTS_DEFAULT); "*" is all. Optional.
+	Agents []string
+	// ReservationTTL is the longest that a token reserves its slots; optional.
+	ReservationTTL time.Duration
 	// QuotaGrace is how long what goes on may go on once a month is used up.
 	QuotaGrace time.Duration
 	// ProjectRequestsPerMinute is the limit of a project on the free plan,
@@ -107,7 +113,7 @@ type Services struct {
 	Keys          *tenancy.Keys
 	// Changes is where every write says what it changed; what another process
 	// changed is injected here.
-	Changes        *bus.Bus[models.Change]
+	Changes        *lookup.Changes
 	Trail          *audit.Trail
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
@@ -197,12 +203,18 @@ type builder struct {
 	passwords, secrets *hashing.Hasher
 	// evicting works on the queue of evictions.
 	evicting *worker.Worker
-	out      Services
+	// exchanging tells other replicas of changes, and hears of theirs.
+	exchanging *worker.Worker
+	out        Services
 }
 
 func (b *builder) foundations() (err error) {
 	var wrong error
-	b.out.Changes = bus.New[models.Change](busLog{b.Log})
+	var store lookup.ChangeStore
+	if !b.engine.Exclusive() {
+		store = database.NewChanges(b.engine)
+	}
+	b.out.Changes = lookup.NewChanges(bus.New[models.Change](busLog{b.Log}), store, b.process, func() { b.exchanging.Wake() })
 	b.cursors = cursor.New(secret.Derive([]byte(b.DataKey.Reveal()), "cursors"))
 	b.passwords, err = hashing.NewHasher(b.Pepper, b.BcryptCost)
 	wrong = errors.Join(wrong, err)
@@ -255,7 +267,7 @@ func (b *builder) quotas() (err error) {
 	b.out.Limits, err = quotas.NewLimits(quotas.Config{
 		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
 		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
-		Exclusive: b.engine.Exclusive(), Plans: b.Plans, Log: b.Log, Now: b.Now,
+		Exclusive: b.engine.Exclusive(), Plans: b.Plans, ReservationTTL: b.ReservationTTL, Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
 		return err
@@ -275,6 +287,7 @@ func (b *builder) quotas() (err error) {
 
 func (b *builder) tenancy() (err error) {
 	var wrong error
+	invitations := database.NewInvitations(b.engine)
 	b.out.Organizations, err = tenancy.NewOrganizations(tenancy.OrganizationsConfig{
 		Organizations: b.organizations, Users: b.users, Projects: b.projects, Logins: b.logins, Sessions: b.out.LoginSessions,
 		KeyAuth: b.out.KeyAuth, Hasher: b.passwords, Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, SignUp: b.SignUp, Now: b.Now,
@@ -282,16 +295,16 @@ func (b *builder) tenancy() (err error) {
 	wrong = errors.Join(wrong, err)
 	b.out.Projects, err = tenancy.NewProjects(tenancy.ProjectsConfig{
 		Projects: b.projects, Organizations: b.organizations, APIKeys: b.keys, KeyAuth: b.out.KeyAuth, Hasher: b.secrets,
-		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Now: b.Now,
+		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Agents: b.Agents, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Members, err = tenancy.NewMembers(tenancy.MembersConfig{
-		Organizations: b.organizations, Users: b.users, APIKeys: b.keys, Sessions: b.out.LoginSessions, KeyAuth: b.out.KeyAuth,
+		Organizations: b.organizations, Users: b.users, APIKeys: b.keys, Invitations: invitations, Sessions: b.out.LoginSessions, KeyAuth: b.out.KeyAuth,
 		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Invitations, err = tenancy.NewInvitations(tenancy.InvitationsConfig{
-		Invitations: database.NewInvitations(b.engine), Organizations: b.organizations, Users: b.users, Members: b.out.Members,
+		Invitations: invitations, Organizations: b.organizations, Users: b.users, Members: b.out.Members,
 		Hasher: b.passwords, Sessions: b.out.LoginSessions, Cursors: b.cursors, Trail: b.out.Trail, Now: b.Now,
 		Mailer: b.Mailer, AcceptURL: b.InvitationURL,
 	})
@@ -304,10 +317,16 @@ func (b *builder) tenancy() (err error) {
 
 func (b *builder) tokens() (err error) {
 	b.out.Revocations, err = tokens.NewRevocations(tokens.RevocationsConfig{
-		Store: database.NewRevocations(b.engine), Sessions: b.sessions, Slots: b.out.Limits.Slots(), Evictions: b.out.Evictions,
-		Cluster: b.Calls, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
+		Store: database.NewRevocations(b.engine), Projects: b.projects, Sessions: b.sessions, Quotas: b.out.Limits,
+		Evictions: b.out.Evictions, Cursors: b.cursors, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
 	})
-	b.out.Tokens = tokens.NewMinter(b.Clusters[0], b.out.Counters, b.out.Revocations, b.out.Limits, b.Now)
+	if err != nil {
+		return err
+	}
+	b.out.Tokens, err = tokens.NewMinter(tokens.MinterConfig{
+		Cluster: b.Clusters[0], Counters: b.out.Counters, Revoked: b.out.Revocations, Quotas: b.out.Limits,
+		Projects: b.projects, Agents: b.Agents, Now: b.Now,
+	})
 	return err
 }
 
@@ -346,6 +365,8 @@ func (b *builder) workers() error {
 	}
 	settle := site.Led(15*time.Second, s.Totals.CatchUp)
 	settle.Rest = 4 // a pass that took long leaves the database to others
+	changes := site.Options()
+	changes.Backoff = worker.Backoff{First: 200 * time.Millisecond, Most: time.Second}
 	s.workers = append(s.workers, Worker{"inbox", s.InboxWorker.Run})
 	for _, w := range []struct {
 		config  worker.Config
@@ -357,14 +378,21 @@ func (b *builder) workers() error {
 		{worker.Config{Name: "reconciliation", Pass: worker.Simple(s.Reconciliation.Compare), Every: b.ReconcileInterval, Deadline: time.Minute}, site.Led(30*time.Second, nil)},
 		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, site.Options()},
 		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
+		{worker.Config{Name: "changes", Pass: worker.Simple(s.Changes.Exchange), Every: 500 * time.Millisecond, Deadline: 5 * time.Second}, changes},
 		{worker.Config{Name: "evictions", Pass: s.Evictions.Work, Every: time.Second, Deadline: time.Minute}, site.Options()},
 	} {
 		running, err := worker.New(w.config, w.options)
 		if err != nil {
 			return err
 		}
-		if w.config.Name == "evictions" {
+		switch w.config.Name {
+		case "evictions":
 			b.evicting = running
+		case "changes":
+			b.exchanging = running
+			if b.engine.Exclusive() {
+				continue
+			}
 		}
 		s.workers = append(s.workers, Worker{running.Name(), running.Run})
 	}

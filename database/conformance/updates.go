@@ -18,6 +18,7 @@ func updates() map[string]func(*testing.T, Open) {
 		"AnUpdateChangesOneMatch":                                   updateOne,
 		"AnUpdateOfManyChangesEveryMatchOnce":                       updateMany,
 		"AnUpdateThatMatchesNothingIsNoError":                       updateNone,
+		"CurrentDateIsTheTimeOfTheDatabase":                         currentDate,
 		"AnUpdateThatChangesNothingStillMatches":                    updateSame,
 		"UpdateOperatorsWorkAsMongoDBDocuments":                     updateOperators,
 		"IncrementsKeepWideIntegersAndTurnIntoDoubles":              increments,
@@ -65,6 +66,19 @@ func updateMany(t *testing.T, open Open) {
 	count, err := e.Count(t.Context(), things, single("number", bson.D{{Key: "$gte", Value: 5000}, {Key: "$lt", Value: 6100}}), 0)
 	must(t, err)
 	equal(t, "changed once", count, 1100)
+}
+
+// currentDate writes the database's own time, which may differ from ours by as
+// much as two machines' clocks do.
+func currentDate(t *testing.T, open Open) {
+	e := openThings(t, open, thing{ID: "a", Name: "x"})
+	stamp := bson.D{{Key: "$currentDate", Value: bson.D{{Key: "at", Value: true}}}}
+	for _, id := range []string{"a", "upserted"} {
+		_, err := e.Update(t.Context(), things, byID(id), stamp, engine.UpdateOptions{Upsert: true})
+		must(t, err)
+	}
+	recent := single("at", single("$gte", time.Now().Add(-time.Hour)))
+	equal(t, "stamped", len(ids(t, e, engine.Query{Filter: recent})), 2)
 }
 
 func updateNone(t *testing.T, open Open) {

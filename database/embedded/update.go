@@ -2,8 +2,10 @@ package embedded
 
 import (
 	"context"
+	"encoding/binary"
 	"slices"
 	"strings"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -63,6 +65,11 @@ func (e *Engine) prepareUpdate(collection string, raw, update, order bson.D, ups
 	}
 	if u.changes, err = t.CheckUpdate(update); err != nil {
 		return nil, err
+	}
+	for i := range u.changes {
+		if c := &u.changes[i]; c.Op == "$currentDate" {
+			c.Op, c.Value = "$set", rawTime(e.clock())
+		}
 	}
 	if u.order, err = t.CheckSort(order); err != nil {
 		return nil, err
@@ -208,4 +215,9 @@ func (u *preparedUpdate) make(ctx context.Context, conn *sqliteConn) (bson.Raw, 
 	}
 	_, err = conn.exec(ctx, u.t.insert, values...)
 	return doc, u.t.duplicate(err)
+}
+
+// rawTime is a time as BSON: milliseconds since 1970.
+func rawTime(at time.Time) bson.RawValue {
+	return bson.RawValue{Type: bson.TypeDateTime, Value: binary.LittleEndian.AppendUint64(nil, uint64(at.UnixMilli()))}
 }

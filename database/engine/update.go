@@ -93,6 +93,11 @@ func (d *Declared) checkChange(c Change) error {
 	case "$set", "$setOnInsert":
 	case "$unset":
 		return nil
+	case "$currentDate":
+		if on, ok := c.Value.BooleanOK(); !ok || !on {
+			return d.Refuse("$currentDate of %q with anything but true", c.Name())
+		}
+		return d.checkPlaced(c.Path, bson.RawValue{Type: bson.TypeDateTime, Value: make([]byte, 8)})
 	case "$inc":
 		if !IsNumber(c.Value) {
 			return d.Refuse("$inc of %q by a %s", c.Name(), c.Value.Type)

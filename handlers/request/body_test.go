@@ -110,7 +110,7 @@ func TestBrokenRulesAreReportedTogetherWithWrongTypes(t *testing.T) {
 	expect(t, `{"participant_identity":1,"room_name":"a/b","ttl_seconds":5,"password":"short","note":"a\u0000","participant_attributes":{"k":"123456789"},"grants":{"canPublishSources":["camera","radio"]}}`,
 		"body.participant_identity: must be a string",
 		"body.note: must be one line without control characters",
-		`body.room_name: must be 1 to 128 printable characters, none of / \ { }`,
+		`body.room_name: must be 1 to 128 printable characters and at most 215 bytes, none of / \ { }`,
 		"body.participant_attributes.k: must be at most 8 bytes long",
 		"body.ttl_seconds: must be at least 30",
 		"body.grants.canPublishSources[1]: must be one of: camera, microphone",

@@ -51,7 +51,7 @@ func message(rule validator.FieldError) string {
 	case "unique":
 		return "must not contain duplicates"
 	case "roomname":
-		return `must be 1 to 128 printable characters, none of / \ { }`
+		return `must be 1 to 128 printable characters and at most 215 bytes, none of / \ { }`
 	case "line":
 		return "must be one line without control characters"
 	case "notblank":

@@ -60,7 +60,7 @@ type KeysConfig struct {
 	Hasher        *hashing.Hasher
 	Verified      *hashing.Verified
 	// Changes drop what is remembered of what changed.
-	Changes *bus.Bus[models.Change]
+	Changes *lookup.Changes
 	// CacheSize bounds the snapshots remembered, and the unknown keys.
 	CacheSize int
 	// Exact tells that no other process changes the database.
@@ -107,16 +107,18 @@ func NewKeys(o KeysConfig) (*Keys, error) {
 		}
 		client := models.Principal{
 			Kind: models.CallerClientKey, OrgID: k.OrgID, Project: &project, KeyID: k.ID, Scopes: k.Scopes,
-			Quotas: o.Plans.For(org.Plan, &project.Limits), RateKey: string(project.ID), RequestsPerMinute: limit,
+			Quotas: o.Plans.For(org.Plan, &project.Limits), RateKey: string(project.ID) + "|client", RequestsPerMinute: limit,
 		}
 		if k.RotatedAt != nil && k.ExpiresAt != nil {
 			client.RotatedAt, client.EndsAt = *k.RotatedAt, *k.ExpiresAt
 		}
 		snapshot.client, snapshot.server = client, client
-		snapshot.server.Kind = models.CallerServerKey
+		// A bucket of its own: everybody has the public key, and a flood with it
+		// must not keep the project's servers out.
+		snapshot.server.Kind, snapshot.server.RateKey = models.CallerServerKey, string(project.ID)
 		return snapshot, nil
 	}
-	snapshots, err := lookup.New(o.CacheSize, o.Exact, o.Now, load)
+	snapshots, err := lookup.New(lookup.Config[*keySnapshot]{Size: o.CacheSize, Exact: o.Exact, Now: o.Now, Load: load})
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +133,9 @@ func NewKeys(o KeysConfig) (*Keys, error) {
 	_, err = o.Changes.Subscribe(bus.Subscriber[models.Change]{Changed: a.changed, Reset: a.snapshots.Clear})
 	return a, err
 }
+
+// Known tells whether a key, good or not, can be told without the database.
+func (a *Keys) Known(key string) bool { return a.snapshots.Holds(key) }
 
 // Client answers for a key alone, shown from an IP. unauthenticated if the key
 // is malformed (without asking the database), unknown, expired, or its project

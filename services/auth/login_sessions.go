@@ -38,7 +38,7 @@ type LoginSessions struct {
 	people   *lookup.Cache[*personSnapshot]
 	throttle *loginThrottle
 	trail    *audit.Trail
-	changes  *bus.Bus[models.Change]
+	changes  *lookup.Changes
 	now      func() time.Time
 }
 
@@ -63,7 +63,7 @@ type LoginSessionsConfig struct {
 	Organizations *database.Organizations
 	Hasher        *hashing.Hasher
 	// Changes drop what is remembered of what changed.
-	Changes *bus.Bus[models.Change]
+	Changes *lookup.Changes
 	// Keys of JWT_SECRET: the first signs, all verify.
 	Keys []secret.Value
 	// CacheSize bounds the sessions remembered.
@@ -106,7 +106,7 @@ func NewLoginSessions(o LoginSessionsConfig) (*LoginSessions, error) {
 			SessionID: session.ID, RateKey: string(user.ID), RequestsPerMinute: o.RequestsPerMinute,
 		}}, nil
 	}
-	people, err := lookup.New(o.CacheSize, o.Exact, o.Now, load)
+	people, err := lookup.New(lookup.Config[*personSnapshot]{Size: o.CacheSize, Exact: o.Exact, Now: o.Now, Load: load})
 	if err != nil {
 		return nil, err
 	}

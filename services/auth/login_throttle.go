@@ -8,6 +8,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/clientip"
 )
 
 const (
@@ -147,12 +148,8 @@ func forgive(tallies *lru.Cache[string, tally], key string) {
 // customer has (RFC 6177).
 func network(ip string) string {
 	addr, err := netip.ParseAddr(ip)
-	if err != nil || addr.Unmap().Is4() {
-		return ip
-	}
-	prefix, err := addr.Prefix(64)
 	if err != nil {
 		return ip
 	}
-	return prefix.String()
+	return clientip.Bucket(addr).String()
 }

@@ -7,15 +7,12 @@ import (
 	"errors"
 	"hash"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/livekit/protocol/auth"
-	"github.com/livekit/protocol/livekit"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/secret"
@@ -178,8 +175,12 @@ type Claims struct {
 	Video auth.VideoGrant `json:"video"`
 }
 
+// tokenLeeway is how far clocks may differ; it is that of LiveKit's own verifier
+// (livekit/protocol, auth/verifier.go).
+const tokenLeeway = time.Minute
+
 // Parse reads a token. nil claims: not one that this cluster's key signed.
-// Otherwise the reason is empty, expired or not_yet_valid.
+// Otherwise the reason is empty, no_expiry, expired or not_yet_valid.
 func (s *Signer) Parse(token string, now time.Time) (*Claims, string) {
 	var claims Claims
 	_, err := s.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
@@ -188,13 +189,15 @@ func (s *Signer) Parse(token string, now time.Time) (*Claims, string) {
 	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return nil, "malformed"
-	case err != nil || claims.Issuer != s.Cluster.APIKey || claims.ExpiresAt == nil:
+	case err != nil || claims.Issuer != s.Cluster.APIKey:
 		return nil, "signature_invalid"
 	case !inCalendar(claims.ExpiresAt) || !inCalendar(claims.NotBefore) || !inCalendar(claims.IssuedAt):
 		return nil, "malformed"
-	case !now.Before(claims.ExpiresAt.Time):
+	case claims.ExpiresAt == nil:
+		return &claims, "no_expiry"
+	case !now.Before(claims.ExpiresAt.Add(tokenLeeway)):
 		return &claims, "expired"
-	case claims.NotBefore != nil && now.Before(claims.NotBefore.Time):
+	case claims.NotBefore != nil && now.Add(tokenLeeway).Before(claims.NotBefore.Time):
 		return &claims, "not_yet_valid"
 	}
 	return &claims, ""
@@ -222,8 +225,13 @@ func (c *Claims) Issued() time.Time {
 	return time.Time{}
 }
 
-// Expires is when the token ends.
-func (c *Claims) Expires() time.Time { return c.ExpiresAt.UTC() }
+// Expires is when the token ends; the zero time where it does not.
+func (c *Claims) Expires() time.Time {
+	if c.ExpiresAt == nil {
+		return time.Time{}
+	}
+	return c.ExpiresAt.UTC()
+}
 
 // Grants are the token's grants inside its room.
 func (c *Claims) Grants() models.VideoGrants {
@@ -241,51 +249,4 @@ func (c *Claims) Grants() models.VideoGrants {
 		CanManageAgentSession: v.CanManageAgentSession, Hidden: set(v.Hidden), Recorder: set(v.Recorder),
 		Agent: set(c.Kind == kindAgent),
 	}
-}
-
-// ErrEgressInRoomConfig refuses a room configuration that records.
-var ErrEgressInRoomConfig = errors.New("livekit: egress is not allowed in a room configuration")
-
-// RoomConfiguration reads LiveKit's RoomConfiguration (fields LiveKit has and
-// this version does not know are ignored) and gives it back as it goes into a
-// token: without a name, which would be one in the cluster's namespace.
-// ErrEgressInRoomConfig for egress, which records on the cluster's account and with
-// outputs of the caller's choice.
-func RoomConfiguration(raw []byte) ([]byte, error) {
-	if len(raw) == 0 {
-		return nil, nil
-	}
-	var config livekit.RoomConfiguration
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw, &config); err != nil {
-		return nil, models.Invalid(models.FieldError{Location: "room_config",
-			Message: "is not a RoomConfiguration as LiveKit documents it" + protoPlace(err)})
-	}
-	if config.GetEgress() != nil {
-		return nil, ErrEgressInRoomConfig
-	}
-	config.Name = ""
-	out, err := protojson.Marshal(&config)
-	if err != nil {
-		return nil, models.Internal(err)
-	}
-	return out, nil
-}
-
-// protoPlace is where a protojson error found the fault: its field and line.
-// The rest of its text quotes the input and is not repeated.
-func protoPlace(err error) string {
-	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
-	place := ""
-	if _, rest, ok := strings.Cut(text, " field "); ok {
-		name, _, _ := strings.Cut(rest, ":")
-		if strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == "" {
-			place = ": " + name
-		}
-	}
-	if _, rest, ok := strings.Cut(text, "(line "); ok {
-		if line, _, ok := strings.Cut(rest, ")"); ok {
-			place += " (line " + line + ")"
-		}
-	}
-	return place
 }

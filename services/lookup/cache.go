@@ -14,32 +14,38 @@ import (
 )
 
 const (
-	// freshFor is how old an answer from memory may be where another process
-	// may have changed the database: revocation reaches every replica in this
-	// time.
-	freshFor = 5 * time.Second
+	// freshFor is how long an answer is served without asking the database
+	// again, where other processes change it too. What they change is dropped
+	// when Changes hears of it; asking again is for a process that died between
+	// a write and telling of it.
+	freshFor = time.Minute
+	// unknownFor is how long a key stays unknown without asking again.
+	unknownFor = 5 * time.Second
 	// staleFor is how long an entry outlives a database that is away, so that
 	// calls in progress can still be joined; it counts from the last answer.
 	staleFor = time.Hour
-	// retryAfterOutage is how long an entry is served before the database is
-	// asked again during an outage, so that an outage costs one slow request a
-	// second for each key and not one for each request.
+	// retryAfterOutage is the pause between two refreshes of an entry that
+	// failed.
 	retryAfterOutage = time.Second
-	// LoadTimeout bounds one look-up; it is shared by all who wait for it.
+	// refreshesAtOnce bounds the refreshes under way: a database that hangs
+	// must not collect a goroutine for each key.
+	refreshesAtOnce = 64
+	// LoadTimeout bounds one look-up; all callers that wait share it.
 	LoadTimeout = 4 * time.Second
 )
 
 // Cache answers look-ups by a string from memory: bounded, one query for
 // concurrent misses, unknown keys remembered too. Where this process is alone
-// with the database (exact) an entry is good until it is dropped; otherwise it
-// is asked for again when it is freshFor old.
+// with the database (exact) an entry is good until it is dropped. Otherwise an
+// entry that is freshFor old is served once more and refreshed in the
+// background, so that a slow database slows down no known key.
 type Cache[V any] struct {
-	load    func(context.Context, string) (V, error)
-	now     func() time.Time
-	exact   bool
+	c       Config[V]
 	known   *lru.Cache[string, *known[V]]
 	unknown *lru.Cache[string, time.Time]
-	flight  singleflight.Group
+	// refreshing holds a token for each refresh under way.
+	refreshing chan struct{}
+	flight     singleflight.Group
 	// mu orders remembering and dropping: what was read before a drop is not
 	// remembered after it. epoch counts drops.
 	mu    sync.Mutex
@@ -51,41 +57,93 @@ type known[V any] struct {
 	// readAt is when the database gave the value; checkAt when to ask again.
 	readAt  time.Time
 	checkAt atomic.Int64
+	// refreshed is taken by the one refresh that may be under way.
+	refreshed atomic.Bool
 }
 
-// New bounds each of the two memories to size entries.
-func New[V any](size int, exact bool, now func() time.Time, load func(context.Context, string) (V, error)) (*Cache[V], error) {
-	found, err := lru.New[string, *known[V]](size)
+// Config of New. Size, Now and Load are required.
+type Config[V any] struct {
+	// Size bounds each of the two memories, of known and of unknown keys.
+	Size int
+	// Exact keeps an entry until it is dropped: no other process changes what is
+	// looked up.
+	Exact bool
+	// Fresh is how long an entry is served without asking again; default a minute.
+	Fresh time.Duration
+	// Wait has callers wait for the answer once an entry is no longer fresh,
+	// instead of serving it once more. The entry still serves if that fails.
+	Wait bool
+	Now  func() time.Time
+	Load func(ctx context.Context, key string) (V, error)
+}
+
+// New makes a cache.
+func New[V any](c Config[V]) (*Cache[V], error) {
+	found, err := lru.New[string, *known[V]](c.Size)
 	if err != nil {
 		return nil, err
 	}
-	missing, err := lru.New[string, time.Time](size)
+	missing, err := lru.New[string, time.Time](c.Size)
 	if err != nil {
 		return nil, err
 	}
-	return &Cache[V]{load: load, now: now, exact: exact, known: found, unknown: missing}, nil
+	if c.Fresh == 0 {
+		c.Fresh = freshFor
+	}
+	return &Cache[V]{c: c, known: found, unknown: missing, refreshing: make(chan struct{}, refreshesAtOnce)}, nil
 }
 
 // Get answers with the value for key, not_found, or unavailable.
 func (d *Cache[V]) Get(ctx context.Context, key string) (V, error) {
-	now := d.now()
+	now := d.c.Now()
 	entry, ok := d.known.Get(key)
-	if ok && (d.exact || now.UnixNano() < entry.checkAt.Load()) {
+	switch {
+	case ok && (d.c.Exact || now.UnixNano() < entry.checkAt.Load()):
 		return entry.value, nil
-	}
-	if !ok {
-		if until, missing := d.unknown.Get(key); missing && (d.exact || now.Before(until)) {
+	case ok && now.Sub(entry.readAt) < staleFor && !d.c.Wait:
+		d.refresh(ctx, key, entry)
+		return entry.value, nil
+	case ok && now.Sub(entry.readAt) < staleFor:
+		value, err := d.ask(ctx, key)
+		if err != nil && !models.IsKind(err, models.KindNotFound) {
+			entry.checkAt.Store(d.c.Now().Add(retryAfterOutage).UnixNano())
+			return entry.value, nil
+		}
+		return value, err
+	case !ok:
+		if until, missing := d.unknown.Get(key); missing && (d.c.Exact || now.Before(until)) {
 			var none V
 			return none, models.NotFound()
 		}
 	}
-	value, err := d.ask(ctx, key)
-	if ok && models.IsKind(err, models.KindUnavailable) && now.Sub(entry.readAt) < staleFor {
-		entry.checkAt.Store(now.Add(retryAfterOutage).UnixNano())
-		return entry.value, nil
-	}
-	return value, err
+	return d.ask(ctx, key)
 }
+
+// refresh asks for an entry again in the background. Until it is answered the
+// entry stays as it is; a failure is tried again later.
+func (d *Cache[V]) refresh(ctx context.Context, key string, entry *known[V]) {
+	if !entry.refreshed.CompareAndSwap(false, true) {
+		return
+	}
+	select {
+	case d.refreshing <- struct{}{}:
+	default:
+		entry.refreshed.Store(false)
+		return
+	}
+	go func() {
+		defer func() { <-d.refreshing }()
+		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), LoadTimeout)
+		defer cancel()
+		if _, err := d.ask(shared, key); err != nil && !models.IsKind(err, models.KindNotFound) {
+			entry.checkAt.Store(d.c.Now().Add(retryAfterOutage).UnixNano())
+			entry.refreshed.Store(false)
+		}
+	}()
+}
+
+// Holds tells whether Get would answer from memory, if an old entry counts.
+func (d *Cache[V]) Holds(key string) bool { return d.known.Contains(key) || d.unknown.Contains(key) }
 
 // ask reads the database once for all who ask at the same time. Who asks after
 // a drop does not join a query that began before it.
@@ -95,8 +153,8 @@ func (d *Cache[V]) ask(ctx context.Context, key string) (V, error) {
 		// The one who asked first may hang up; the others still want to know.
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), LoadTimeout)
 		defer cancel()
-		now := d.now()
-		value, err := d.load(shared, key)
+		now := d.c.Now()
+		value, err := d.c.Load(shared, key)
 		d.remember(key, value, err, epoch, now)
 		return value, err
 	})
@@ -119,12 +177,12 @@ func (d *Cache[V]) remember(key string, value V, err error, epoch uint64, now ti
 	switch {
 	case err == nil:
 		fresh := &known[V]{value: value, readAt: now}
-		fresh.checkAt.Store(now.Add(freshFor).UnixNano())
+		fresh.checkAt.Store(now.Add(d.c.Fresh).UnixNano())
 		d.known.Add(key, fresh)
 		d.unknown.Remove(key)
 	case models.IsKind(err, models.KindNotFound):
 		d.known.Remove(key)
-		d.unknown.Add(key, now.Add(freshFor))
+		d.unknown.Add(key, now.Add(unknownFor))
 	}
 }
 

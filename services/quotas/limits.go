@@ -24,6 +24,10 @@ const (
 	// quotasKept is how many projects' quotas, months and told thresholds are
 	// remembered.
 	quotasKept = 10_000
+	// monthFresh is how old the use of a month may be.
+	monthFresh = 5 * time.Second
+	// DefaultReservationTTL is the longest that a token reserves its slots.
+	DefaultReservationTTL = time.Minute
 	// newsOfJoin is how long after a token expired its slot is held, for the
 	// news of somebody who joined with it at the last moment to arrive.
 	newsOfJoin = 5 * time.Second
@@ -59,13 +63,16 @@ type Config struct {
 	Slots         *database.Slots
 	Usage         *metering.Usage
 	// Changes drop what is remembered of what changed.
-	Changes *bus.Bus[models.Change]
+	Changes *lookup.Changes
 	// Exclusive tells that no other process changes the database.
 	Exclusive bool
 	// Plans are the quotas of each plan.
 	Plans models.PlanQuotas `optional:"true"`
-	Log   zerolog.Logger
-	Now   func() time.Time
+	// ReservationTTL is the longest that a token reserves its slots; 0 is
+	// DefaultReservationTTL.
+	ReservationTTL time.Duration
+	Log            zerolog.Logger
+	Now            func() time.Time
 }
 
 // projectQuotas are those of one project, as they were read.
@@ -94,6 +101,9 @@ func NewLimits(c Config) (*Limits, error) {
 	if err := required.Fields(c); err != nil {
 		return nil, err
 	}
+	if c.ReservationTTL == 0 {
+		c.ReservationTTL = DefaultReservationTTL
+	}
 	s := &Limits{
 		c: c,
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_quota_refused_total",
@@ -101,10 +111,9 @@ func NewLimits(c Config) (*Limits, error) {
 	}
 	var err, wrong error
 	s.slots, wrong = NewSlots(c.Slots, c.Exclusive, c.Now)
-	// Not exact: what another process changes is in force when it is next read.
-	s.limits, err = lookup.New(quotasKept, false, c.Now, s.readLimits)
+	s.limits, err = lookup.New(lookup.Config[*projectQuotas]{Size: quotasKept, Exact: c.Exclusive, Now: c.Now, Load: s.readLimits})
 	wrong = errors.Join(wrong, err)
-	s.months, err = lookup.New(quotasKept, false, c.Now, s.loadMonth)
+	s.months, err = lookup.New(lookup.Config[*monthUse]{Size: quotasKept, Fresh: monthFresh, Wait: true, Now: c.Now, Load: s.loadMonth})
 	wrong = errors.Join(wrong, err)
 	s.told, err = lru.New[string, struct{}](quotasKept)
 	if wrong = errors.Join(wrong, err); wrong != nil {
@@ -156,6 +165,15 @@ func (s *Limits) limitsOf(ctx context.Context, p models.ProjectID) (*projectQuot
 	return limits, err
 }
 
+// QuotasOf gives the quotas of a project.
+func (s *Limits) QuotasOf(ctx context.Context, p models.ProjectID) (models.Quotas, error) {
+	limits, err := s.limitsOf(ctx, p)
+	if err != nil {
+		return models.Quotas{}, err
+	}
+	return limits.quotas, nil
+}
+
 // month gives what a project used of the month of a time, up to some seconds
 // ago.
 func (s *Limits) month(ctx context.Context, p models.ProjectID, at time.Time) (*monthUse, error) {
@@ -195,7 +213,8 @@ type TokenRequest struct {
 	Until              time.Time
 }
 
-// AdmitToken holds what a token needs until its bearer joins or it expires.
+// AdmitToken holds what a token needs until its bearer joins, at most for the
+// ReservationTTL.
 // quota_exceeded if there is not enough left. A project without quotas costs
 // nothing.
 func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask TokenRequest) error {
@@ -204,6 +223,9 @@ func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 		return nil
 	}
 	project, now, until := actor.Project.ID, s.c.Now(), ask.Until.Add(newsOfJoin)
+	if latest := now.Add(s.c.ReservationTTL); latest.Before(until) {
+		until = latest
+	}
 	if limit := q.ParticipantMinutes; limit > 0 && ask.Person {
 		month, err := s.month(ctx, project, now)
 		if err != nil {
@@ -215,6 +237,7 @@ func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 		}
 	}
 	room, person := s.room(project, q.Rooms, ask.RoomName, ask.Identity), s.participant(project, q.ConcurrentParticipants, ask.RoomName, ask.Identity)
+	room.client, person.client = actor.Kind == models.CallerClientKey, actor.Kind == models.CallerClientKey
 	counted := q.ConcurrentParticipants > 0 && ask.Person
 	if counted && q.Rooms > 0 {
 		// So that a room that is not to be had costs no slot.

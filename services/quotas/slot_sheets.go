@@ -31,8 +31,9 @@ type sheet struct {
 	lowest, greatest int64
 	// ends is the first end of a reservation.
 	ends time.Time
-	// reserved is how many of the slots are not taken yet.
-	reserved int64
+	// reserved is how many of the slots are not taken yet, clients how many of
+	// those a key alone reserved.
+	reserved, clients int64
 }
 
 // usage is how many slots of a quota are used, and how many of those are
@@ -115,7 +116,7 @@ func (p *Slots) load(ctx context.Context, sh *sheet, c claim, now time.Time) err
 		return err
 	}
 	sh.byHolder, sh.byNumber, sh.waiting = map[string]*models.Slot{}, map[int64]*models.Slot{}, map[string]holding{}
-	sh.lowest, sh.greatest, sh.reserved, sh.ends, sh.readAt = 1, 0, 0, time.Time{}, time.Time{}
+	sh.lowest, sh.greatest, sh.reserved, sh.clients, sh.ends, sh.readAt = 1, 0, 0, 0, time.Time{}, time.Time{}
 	for _, slot := range live {
 		session := present[slot.Holder].session
 		switch {
@@ -166,6 +167,17 @@ func (sh *sheet) ahead(c claim) int64 {
 		}
 	}
 	return int64(n)
+}
+
+// full tells why a claim can have no further slot; nil if it can.
+func (sh *sheet) full(c claim) error {
+	switch {
+	case sh.ahead(c) >= c.limit:
+		return errFull
+	case c.client && sh.clients >= clientShare(c.limit):
+		return errClientShare
+	}
+	return nil
 }
 
 func (sh *sheet) used() int64 { return int64(len(sh.byNumber) + len(sh.waiting)) }
@@ -221,6 +233,9 @@ func (sh *sheet) remember(slot *models.Slot) {
 		return
 	}
 	sh.reserved++
+	if slot.Client {
+		sh.clients++
+	}
 	if sh.ends.IsZero() || slot.ExpiresAt.Before(sh.ends) {
 		sh.ends = slot.ExpiresAt
 	}
@@ -232,6 +247,9 @@ func (sh *sheet) forget(holder string) {
 		delete(sh.byNumber, slot.Number)
 		if slot.Session == "" {
 			sh.reserved--
+			if slot.Client {
+				sh.clients--
+			}
 		}
 		sh.lowest = min(sh.lowest, slot.Number)
 	}

@@ -58,6 +58,8 @@ type claim struct {
 	holder string
 	// identity is of the participant it is reserved for.
 	identity string
+	// client tells that a key alone asks for the slot.
+	client bool
 	// joined is when the holder's session began; zero for one that has not.
 	joined time.Time
 	// present gives the sessions that are there, by holder.
@@ -78,17 +80,31 @@ func NewSlots(store *database.Slots, exact bool, now func() time.Time) (*Slots, 
 	return &Slots{store: store, exact: exact, now: now, sheets: sheets}, nil
 }
 
-// errFull is why a slot is not to be had; how many are taken stands beside it.
-var errFull = errors.New("every slot is taken")
+// errFull and errClientShare are why there is no slot; how many are taken stands
+// beside them.
+var (
+	errFull        = errors.New("every slot is taken")
+	errClientShare = errors.New("keys alone have reserved their share of the slots")
+)
+
+// clientShare is how many of the slots callers with a key alone may reserve at a
+// time: 80 %, so that the server's key finds one. Of one or two slots it is all,
+// or nobody could join with a key alone.
+func clientShare(limit int64) int64 {
+	const percent = 80
+	return max(limit*percent/100, min(limit, 2))
+}
 
 // Reserve holds a slot for a claim's holder until a time, or until they take
 // it. made tells that it was not theirs before. used is how many are taken or
-// reserved, theirs included. errFull if every slot is.
+// reserved, theirs included. errFull if every slot is, errClientShare if a key
+// alone asks and its share is.
 func (p *Slots) Reserve(ctx context.Context, c claim, until time.Time) (made bool, used usage, err error) {
 	used, err = p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
 		if held := sh.byHolder[c.holder]; held != nil {
 			shared := held.Session == "" && held.Identity != "" && held.Identity != c.identity
-			if p.exact && (held.Session != "" || !until.After(held.ExpiresAt) && !shared && now.Sub(held.ReservedAt) < clusterLag) {
+			vouched := held.Client && !c.client
+			if p.exact && (held.Session != "" || !until.After(held.ExpiresAt) && !shared && !vouched && now.Sub(held.ReservedAt) < clusterLag) {
 				return true, nil
 			}
 			if still, err := p.extend(ctx, sh, c, now, until, shared); still || err != nil {
@@ -98,22 +114,22 @@ func (p *Slots) Reserve(ctx context.Context, c claim, until time.Time) (made boo
 		if sh.there(c.holder) {
 			return true, nil
 		}
-		made, err = p.take(ctx, sh, c, models.Slot{Identity: c.identity, ReservedAt: now, ExpiresAt: until}, now)
+		made, err = p.take(ctx, sh, c, models.Slot{Identity: c.identity, Client: c.client, ReservedAt: now, ExpiresAt: until}, now)
 		return made, err
 	})
 	return made, used, err
 }
 
-// Open answers nil if the claim's holder has a slot or could have one, or
-// errFull; it takes none.
+// Open answers nil if the claim's holder has a slot or could reserve one, or as
+// Reserve does; it takes none.
 func (p *Slots) Open(ctx context.Context, c claim) (used usage, err error) {
 	return p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
 		if sh.has(c.holder) {
 			return true, nil
 		}
-		full, err := p.full(ctx, sh, c, now)
-		if full && err == nil && !sh.has(c.holder) {
-			err = errFull
+		err = p.full(ctx, sh, c, now)
+		if sh.has(c.holder) && isFull(err) {
+			err = nil
 		}
 		return true, err
 	})
@@ -280,7 +296,7 @@ func participantHolder(room, identity string) string { return room + "/" + ident
 // extend makes a holder's reservation last longer; still tells that they have
 // a slot.
 func (p *Slots) extend(ctx context.Context, sh *sheet, c claim, now, until time.Time, shared bool) (still bool, err error) {
-	slot, err := p.store.Extend(ctx, c.owner, c.quota, c.holder, now, until, shared)
+	slot, err := p.store.Extend(ctx, c.owner, c.quota, c.holder, now, until, shared, !c.client)
 	if models.IsKind(err, models.KindNotFound) {
 		slot, err = p.store.Held(ctx, c.owner, c.quota, c.holder)
 	}
@@ -298,30 +314,32 @@ func (p *Slots) extend(ctx context.Context, sh *sheet, c claim, now, until time.
 	return true, nil
 }
 
-// full tells whether every slot is taken. Where that may have changed it is
-// read anew.
-func (p *Slots) full(ctx context.Context, sh *sheet, c claim, now time.Time) (bool, error) {
-	if sh.ahead(c) < c.limit {
-		return false, nil
+// full gives errFull or errClientShare if a claim can have no further slot.
+// Where that may have changed the slots are read anew.
+func (p *Slots) full(ctx context.Context, sh *sheet, c claim, now time.Time) error {
+	err := sh.full(c)
+	if err == nil || p.exact || !sh.readAt.Before(c.asked) || now.Sub(sh.readEnd) < max(fullFor, fullRest*sh.readEnd.Sub(sh.readAt)) {
+		return err
 	}
-	if p.exact || !sh.readAt.Before(c.asked) || now.Sub(sh.readEnd) < max(fullFor, fullRest*sh.readEnd.Sub(sh.readAt)) {
-		return true, nil
+	if err := p.load(ctx, sh, c, now); err != nil {
+		return err
 	}
-	err := p.load(ctx, sh, c, now)
-	return sh.ahead(c) >= c.limit, err
+	return sh.full(c)
 }
+
+func isFull(err error) bool { return errors.Is(err, errFull) || errors.Is(err, errClientShare) }
 
 // take tries one free number. It was not taken, without an error, if somebody
 // else was first: then the sheet knows more than before.
 func (p *Slots) take(ctx context.Context, sh *sheet, c claim, slot models.Slot, now time.Time) (taken bool, err error) {
-	full, err := p.full(ctx, sh, c, now)
+	err = p.full(ctx, sh, c, now)
 	switch {
-	case err != nil:
+	case err != nil && !isFull(err):
 		return false, err
 	case sh.has(c.holder):
 		return false, nil // as the reading found out
-	case full:
-		return false, errFull
+	case err != nil:
+		return false, err
 	}
 	number := sh.free(c.limit, !p.exact)
 	slot.ID, slot.Owner, slot.Quota = models.SlotID(c.owner, c.quota, number), c.owner, c.quota

@@ -13,14 +13,20 @@ import (
 // refusal is the error of a claim that got no slot; used is how many are
 // taken.
 func (s *Limits) refusal(ctx context.Context, c claim, taken usage, err error, now time.Time) error {
-	if !errors.Is(err, errFull) {
+	if !isFull(err) {
 		return err
 	}
-	return s.exceeded(ctx, c.owner, models.QuotaUse{Quota: c.quota, Limit: c.limit, Used: float64(taken.used), Reserved: taken.reserved}, now)
+	use := models.QuotaUse{Quota: c.quota, Limit: c.limit, Used: float64(taken.used), Reserved: taken.reserved}
+	refused := s.exceeded(ctx, c.owner, use, now)
+	if errors.Is(err, errClientShare) {
+		refused.Message = fmt.Sprintf("Tokens for a key alone may reserve %d of the %d slots of the quota %s, and do: "+
+			"reservations end when their participants join, at the latest after %s.", clientShare(c.limit), c.limit, c.quota, s.c.ReservationTTL)
+	}
+	return refused
 }
 
 // exceeded counts and tells of a refusal and gives its error.
-func (s *Limits) exceeded(ctx context.Context, owner string, use models.QuotaUse, now time.Time) error {
+func (s *Limits) exceeded(ctx context.Context, owner string, use models.QuotaUse, now time.Time) *models.Error {
 	s.refused.WithLabelValues(string(use.Quota)).Inc()
 	s.tell(ctx, owner, use.Quota, use.Limit, use.Used, now)
 	return models.QuotaExceeded(use)

@@ -2,6 +2,7 @@ package tenancy
 
 import (
 	"context"
+	"slices"
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
@@ -20,8 +21,8 @@ type AcceptInput struct {
 
 // Accept makes whoever was invited a member, logged in. invalid
 // (invalid_invitation) for a token that is unknown, used, replaced, revoked or
-// expired; conflict email_taken when the address has an account; forbidden
-// organization_suspended. The audit trail hears only of tokens that are good:
+// expired, or whose inviter could not give it out any more; conflict email_taken
+// when the address has an account; forbidden organization_suspended. The audit trail hears only of tokens that are good:
 // those made up must not make a tenant's chain grow.
 func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp, err error) {
 	now := s.c.Now()
@@ -35,6 +36,9 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 		return SignedUp{}, orInvalidInvitation(err)
 	case org.Suspended():
 		return SignedUp{}, auth.ErrSuspended()
+	}
+	if err := s.vouched(ctx, &invitation); err != nil {
+		return SignedUp{}, err
 	}
 	hash, err := s.c.Hasher.HashPassword(ctx, in.Password)
 	if err != nil {
@@ -59,13 +63,17 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 	if _, err := s.c.Invitations.Accept(ctx, invitation.ID, now); err != nil {
 		return SignedUp{}, orInvalidInvitation(err)
 	}
+	// Once more now that it is closed: whoever took the inviter's rights since the
+	// first look found it open no longer, so it would not have been revoked.
+	switch err := s.vouched(ctx, &invitation); {
+	case models.IsKind(err, models.KindInvalid):
+		return SignedUp{}, err
+	case err != nil:
+		return SignedUp{}, s.reopen(ctx, &invitation, err)
+	}
 	if err := s.c.Users.Insert(ctx, &user); err != nil {
 		// The address may be free later, and the database back.
-		if again := s.c.Invitations.Reopen(ctx, invitation.ID, invitation.PendingKey); again != nil &&
-			!models.IsKind(again, models.KindConflict) {
-			return SignedUp{}, again
-		}
-		return SignedUp{}, err
+		return SignedUp{}, s.reopen(ctx, &invitation, err)
 	}
 	// Closing an organization sets the addresses free that it finds; one that
 	// came in after that would stay taken for good.
@@ -85,6 +93,32 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 	login, err := s.c.Sessions.Begin(ctx, user)
 	user.Role = org.RoleOf(&user)
 	return SignedUp{Organization: org, User: user, Login: login}, err
+}
+
+// vouched refuses an invitation whose inviter may not give it out by now:
+// removed, or of a lesser role. The operator's need no voucher.
+func (s *Invitations) vouched(ctx context.Context, i *models.Invitation) error {
+	if i.InvitedBy == "" {
+		return nil
+	}
+	// The organization is read first, as by whoever changes its members.
+	org, inviter, err := s.c.Members.find(ctx, models.TenantOf(i.OrgID), i.OrgID, i.InvitedBy)
+	if err != nil {
+		return orInvalidInvitation(err)
+	}
+	if slices.Contains(org.LeavingIDs, i.InvitedBy) || !i.MayBeGivenBy(inviter.Role) {
+		return orInvalidInvitation(models.NotFound())
+	}
+	return nil
+}
+
+// reopen undoes the closing of an invitation whose acceptance failed, and gives
+// why it did.
+func (s *Invitations) reopen(ctx context.Context, i *models.Invitation, failed error) error {
+	if again := s.c.Invitations.Reopen(ctx, i.ID, i.PendingKey); again != nil && !models.IsKind(again, models.KindConflict) {
+		return again
+	}
+	return failed
 }
 
 // join makes a new member an owner.

@@ -10,9 +10,9 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/utils/apikey"
-	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -40,7 +40,7 @@ type KeysConfig struct {
 	Hasher   *hashing.Hasher
 	Cursors  *cursor.Codec
 	// Changes hears what every write changed.
-	Changes *bus.Bus[models.Change]
+	Changes *lookup.Changes
 	// Trail records every change.
 	Trail *audit.Trail
 	Now   func() time.Time

@@ -8,8 +8,8 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
-	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/required"
 )
@@ -22,11 +22,13 @@ type MembersConfig struct {
 	Organizations *database.Organizations
 	Users         *database.Users
 	APIKeys       *database.APIKeys
-	Sessions      *auth.LoginSessions
-	KeyAuth       *auth.Keys
-	Cursors       *cursor.Codec
+	// Invitations that a person may not give out any more are revoked.
+	Invitations *database.Invitations
+	Sessions    *auth.LoginSessions
+	KeyAuth     *auth.Keys
+	Cursors     *cursor.Codec
 	// Changes hears what every write changed.
-	Changes *bus.Bus[models.Change]
+	Changes *lookup.Changes
 	// Trail records every change.
 	Trail *audit.Trail
 	Now   func() time.Time
@@ -67,11 +69,15 @@ func (s *Members) Get(ctx context.Context, actor *models.Principal, id models.Or
 // read gives an organization and one person of it. The organization comes
 // first: its MembersVersion then vouches for the person, see SetMembers.
 func (s *Members) read(ctx context.Context, actor *models.Principal, id models.OrganizationID, user models.UserID) (models.Organization, models.User, error) {
-	org, err := s.c.Organizations.Get(ctx, actor.Tenant(), id)
+	return s.find(ctx, actor.Tenant(), id, user)
+}
+
+func (s *Members) find(ctx context.Context, t models.Tenant, id models.OrganizationID, user models.UserID) (models.Organization, models.User, error) {
+	org, err := s.c.Organizations.Get(ctx, t, id)
 	if err != nil {
 		return models.Organization{}, models.User{}, err
 	}
-	member, err := s.c.Users.Member(ctx, actor.Tenant(), id, user)
+	member, err := s.c.Users.Member(ctx, t, id, user)
 	member.Role = org.RoleOf(&member)
 	return org, member, err
 }
@@ -123,7 +129,10 @@ func (s *Members) ChangeRole(ctx context.Context, actor *models.Principal, id mo
 		return s.setMembers(ctx, &org, without(org.OwnerIDs, user), org.LeavingIDs)
 	})
 	s.c.Changes.Publish(models.UserChanged(user))
-	return member, err
+	if err != nil {
+		return member, err
+	}
+	return member, s.revokeInvitations(ctx, id, user, member.Role)
 }
 
 // RemoveInput is a person to remove from an organization.
@@ -196,6 +205,9 @@ func (s *Members) Remove(ctx context.Context, actor *models.Principal, in Remove
 	if err := s.revokeKeys(ctx, in); err != nil {
 		return err
 	}
+	if err := s.revokeInvitations(ctx, in.OrgID, in.UserID, ""); err != nil {
+		return err
+	}
 	return retry(func() error {
 		org, err := s.c.Organizations.Get(ctx, models.TenantOf(in.OrgID), in.OrgID)
 		if err != nil {
@@ -203,6 +215,26 @@ func (s *Members) Remove(ctx context.Context, actor *models.Principal, in Remove
 		}
 		return s.setMembers(ctx, &org, org.OwnerIDs, without(org.LeavingIDs, in.UserID))
 	})
+}
+
+// revokeInvitations closes the open invitations a person gave out that somebody
+// of their role, or ("") of none, may not give out. Accept checks that too: an
+// invitation made while this ran is of no use.
+func (s *Members) revokeInvitations(ctx context.Context, org models.OrganizationID, user models.UserID, role models.Role) error {
+	now := s.c.Now()
+	open, err := s.c.Invitations.List(ctx, org, now, database.Page{Limit: models.MaxPendingInvitations})
+	if err != nil {
+		return err
+	}
+	for i := range open {
+		if open[i].InvitedBy != user || open[i].MayBeGivenBy(role) {
+			continue
+		}
+		if err := s.c.Invitations.Revoke(ctx, org, open[i].ID, now); err != nil && !models.IsKind(err, models.KindNotFound) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Members) revokeKeys(ctx context.Context, in RemoveInput) error {

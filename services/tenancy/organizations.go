@@ -9,9 +9,9 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
-	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -38,7 +38,7 @@ type OrganizationsConfig struct {
 	Hasher        *hashing.Hasher
 	Cursors       *cursor.Codec
 	// Changes hears what every write changed.
-	Changes *bus.Bus[models.Change]
+	Changes *lookup.Changes
 	// Trail records every change.
 	Trail *audit.Trail
 	// Quotas follow the plan.
@@ -67,14 +67,27 @@ type SignedUp struct {
 }
 
 // SignUp founds an organization and its owner. forbidden signup_disabled when
-// only the operator may; conflict email_taken.
+// only the operator may, not_allowed for a key; conflict already_signed_in for a
+// person, email_taken.
 func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in SignUpInput) (out SignedUp, err error) {
+	switch actor.Kind {
+	case models.CallerNobody, models.CallerOperator:
+	case models.CallerPerson:
+		return SignedUp{}, models.Conflict("already_signed_in", "You are signed in; sign out to found another organization.")
+	default:
+		return SignedUp{}, models.Forbidden("not_allowed", "This kind of credential may not do this.")
+	}
 	if actor.Kind != models.CallerOperator && !s.c.SignUp {
 		return SignedUp{}, models.Forbidden("signup_disabled", "Only the operator of this installation founds organizations.")
 	}
 	now, email := s.c.Now(), models.FoldEmail(in.AdminEmail)
 	hash, err := s.c.Hasher.HashPassword(ctx, in.Password)
 	if err != nil {
+		return SignedUp{}, err
+	}
+	// Before the entry in the trail: anybody may ask, and a trail of an
+	// organization that never is would be read by nobody.
+	if err := s.addressFree(ctx, email, now); err != nil {
 		return SignedUp{}, err
 	}
 	org := models.Organization{
@@ -115,6 +128,37 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 	return SignedUp{Organization: org, User: owner, Login: login}, err
 }
 
+// addressFree answers conflict email_taken for an address that a person has, or
+// an organization that is whole.
+func (s *Organizations) addressFree(ctx context.Context, email string, now time.Time) error {
+	taken := models.Conflict("email_taken", "Something with the same unique value exists already.")
+	switch _, err := s.c.Users.ByEmail(ctx, email); {
+	case err == nil:
+		return taken
+	case !models.IsKind(err, models.KindNotFound):
+		return err
+	}
+	holder, err := s.c.Organizations.ByAdminEmail(ctx, email)
+	switch {
+	case models.IsKind(err, models.KindNotFound):
+		return nil
+	case err != nil:
+		return err
+	case s.abandoned(ctx, &holder, now):
+		return nil
+	}
+	return taken
+}
+
+// abandoned tells an organization that never got its owner.
+func (s *Organizations) abandoned(ctx context.Context, org *models.Organization, now time.Time) bool {
+	if now.Sub(org.CreatedAt) < signUpRepairAge {
+		return false
+	}
+	people, err := s.c.Users.CountOf(ctx, org.ID, 1)
+	return err == nil && people == 0
+}
+
 // insertRepairing inserts an organization; if its address is held by one that
 // never got its owner, that one is removed first.
 func (s *Organizations) insertRepairing(ctx context.Context, org *models.Organization, now time.Time) error {
@@ -123,10 +167,7 @@ func (s *Organizations) insertRepairing(ctx context.Context, org *models.Organiz
 		return err
 	}
 	holder, lookErr := s.c.Organizations.ByAdminEmail(ctx, org.AdminEmail)
-	if lookErr != nil || now.Sub(holder.CreatedAt) < signUpRepairAge {
-		return err
-	}
-	if people, countErr := s.c.Users.CountOf(ctx, holder.ID, 1); countErr != nil || people > 0 {
+	if lookErr != nil || !s.abandoned(ctx, &holder, now) {
 		return err
 	}
 	if discardErr := s.c.Organizations.Discard(ctx, holder.ID); discardErr != nil {

@@ -2,15 +2,16 @@ package tenancy
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
-	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -36,11 +37,14 @@ type ProjectsConfig struct {
 	Hasher        *hashing.Hasher
 	Cursors       *cursor.Codec
 	// Changes hears what every write changed.
-	Changes *bus.Bus[models.Change]
+	Changes *lookup.Changes
 	// Trail records every change.
 	Trail *audit.Trail
 	// Quotas say how many projects an organization may have.
 	Quotas *quotas.Limits
+	// Agents are the agents that projects without a setting of their own may
+	// dispatch (AGENTS_DEFAULT).
+	Agents []string
 	Now    func() time.Time
 }
 
@@ -106,7 +110,7 @@ func (s *Projects) Create(ctx context.Context, actor *models.Principal, in Proje
 		return KeyedProject{}, err
 	}
 	s.c.Changes.Publish(models.KeyChanged(pair.Key.ID, pair.Key.Key))
-	return KeyedProject{Project: project, Key: pair.Key.Key, Secret: pair.Secret}, nil
+	return KeyedProject{Project: s.complete(project), Key: pair.Key.Key, Secret: pair.Secret}, nil
 }
 
 func (s *Projects) organizationFor(ctx context.Context, actor *models.Principal, asked models.OrganizationID) (models.OrganizationID, error) {
@@ -128,7 +132,18 @@ func (s *Projects) Get(ctx context.Context, actor *models.Principal, id models.P
 	if err := actor.May(models.ActionProjectRead); err != nil {
 		return models.Project{}, err
 	}
-	return s.c.Projects.Get(ctx, actor.Tenant(), id)
+	project, err := s.c.Projects.Get(ctx, actor.Tenant(), id)
+	return s.complete(project), err
+}
+
+// complete fills in the settings that a project takes from the installation, or
+// that documents of earlier versions lack.
+func (s *Projects) complete(p models.Project) models.Project {
+	p.ClientTokens.Complete()
+	if p.Agents == nil {
+		p.Agents = slices.Concat([]string{}, s.c.Agents)
+	}
+	return p
 }
 
 // ProjectQuery narrows List; Query is the start of a name.
@@ -142,9 +157,13 @@ func (s *Projects) List(ctx context.Context, actor *models.Principal, q ProjectQ
 	if err := actor.May(models.ActionProjectRead); err != nil {
 		return paging.Page[models.Project]{}, err
 	}
-	return paging.ByID(s.c.Cursors, actor, "projects|"+string(q.OrgID), p, func(at database.Page) ([]models.Project, error) {
+	page, err := paging.ByID(s.c.Cursors, actor, "projects|"+string(q.OrgID), p, func(at database.Page) ([]models.Project, error) {
 		return s.c.Projects.List(ctx, actor.Tenant(), database.ProjectFilter{Organization: q.OrgID, Prefix: foldName(q.Query)}, at)
 	}, func(p models.Project) string { return string(p.ID) })
+	for i := range page.Items {
+		page.Items[i] = s.complete(page.Items[i])
+	}
+	return page, err
 }
 
 // ProjectChange is a partial update; nil leaves a field as it is.
@@ -152,7 +171,9 @@ type ProjectChange struct {
 	Name         *string
 	Region       *string
 	ClientTokens models.ClientTokensChange
-	// Limits are the operator's to change.
+	// Agents and Limits are the operator's to change; a nil list of agents stands
+	// for the installation's default.
+	Agents *[]string
 	Limits models.ProjectLimitsChange
 }
 
@@ -161,7 +182,7 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 	if err := actor.May(models.ActionProjectUpdate); err != nil {
 		return models.Project{}, err
 	}
-	if c.Limits != (models.ProjectLimitsChange{}) {
+	if c.Limits != (models.ProjectLimitsChange{}) || c.Agents != nil {
 		if err := actor.May(models.ActionLimitsChange); err != nil {
 			return models.Project{}, err
 		}
@@ -176,13 +197,13 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 	}
 	defer entry.End(ctx, &err)
 	project, err = s.c.Projects.Update(ctx, actor.Tenant(), id, database.ProjectChange{
-		Name: c.Name, NameKey: foldNameIf(c.Name), Region: c.Region, ClientTokens: c.ClientTokens, Limits: c.Limits,
+		Name: c.Name, NameKey: foldNameIf(c.Name), Region: c.Region, ClientTokens: c.ClientTokens, Agents: c.Agents, Limits: c.Limits,
 	}, s.c.Now())
 	if err != nil {
 		return models.Project{}, err
 	}
 	s.c.Changes.Publish(models.ProjectChanged(id))
-	return project, nil
+	return s.complete(project), nil
 }
 
 // Delete closes a project: its keys stop at once; the document stays.
@@ -224,7 +245,7 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 		return KeyedProject{}, err
 	}
 	now := s.c.Now()
-	made, err := s.successor(ctx, actor, &project, now)
+	made, replaced, err := s.successor(ctx, actor, &project, now)
 	if err != nil {
 		return KeyedProject{}, err
 	}
@@ -237,8 +258,10 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
 		OrgID: project.OrgID, Action: "key.rotated", Type: "project", ID: string(id),
-		Before: map[string]any{"pulse_api_key": project.PulseAPIKey},
-		After:  map[string]any{"pulse_api_key": pair.Key.Key, "key_id": pair.Key.ID, "grace_period_seconds": int64(grace / time.Second)},
+		Before: map[string]any{"key_id": replaced.ID, "secret_hint": replaced.SecretHint},
+		After: map[string]any{
+			"key_id": pair.Key.ID, "secret_hint": pair.Key.SecretHint, "grace_period_seconds": int64(grace / time.Second),
+		},
 	})
 	if err != nil {
 		return KeyedProject{}, err
@@ -265,28 +288,28 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 	if err != nil {
 		return KeyedProject{}, err
 	}
-	return KeyedProject{Project: rotated, Key: pair.Key.Key, Secret: pair.Secret}, nil
+	return KeyedProject{Project: s.complete(rotated), Key: pair.Key.Key, Secret: pair.Secret}, nil
 }
 
 // successor is what the next first pair of a project may do: what the one
-// before it may, or everything if that one was removed.
-func (s *Projects) successor(ctx context.Context, actor *models.Principal, project *models.Project, now time.Time) (models.APIKey, error) {
-	next := models.APIKey{
+// before it may, or everything if that one was removed; and the one before it.
+func (s *Projects) successor(ctx context.Context, actor *models.Principal, project *models.Project, now time.Time) (next, old models.APIKey, err error) {
+	next = models.APIKey{
 		ProjectID: project.ID, OrgID: project.OrgID, Name: firstPairName, Scopes: []models.Scope{models.ScopeAll},
 		CreatedBy: actor.UserID, CreatedAt: now,
 	}
-	old, err := s.c.APIKeys.ByKey(ctx, project.PulseAPIKey)
+	old, err = s.c.APIKeys.ByKey(ctx, project.PulseAPIKey)
 	switch {
 	case models.IsKind(err, models.KindNotFound):
-		return next, nil
+		return next, old, nil
 	case err != nil:
-		return next, err
+		return next, old, err
 	}
 	next.Name, next.Scopes, next.AllowedIPs = old.Name, old.Scopes, old.AllowedIPs
 	if actor.KeyID != "" && old.RotatedAt == nil {
 		next.ExpiresAt = old.ExpiresAt // a person's to lift
 	}
-	return next, nil
+	return next, old, nil
 }
 
 // projectUpdated is the audit event of a change to a project.
@@ -298,6 +321,10 @@ func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
 	audit.Changed(&fields, "client_tokens.max_ttl_seconds", p.ClientTokens.MaxTTLSeconds, c.ClientTokens.MaxTTLSeconds)
 	audit.Changed(&fields, "client_tokens.grants", p.ClientTokens.Grants, c.ClientTokens.Grants)
 	audit.Changed(&fields, "client_tokens.allowed_origins", p.ClientTokens.AllowedOrigins, c.ClientTokens.AllowedOrigins)
+	audit.Changed(&fields, "client_tokens.allowed_rooms", p.ClientTokens.AllowedRooms, c.ClientTokens.AllowedRooms)
+	audit.Changed(&fields, "client_tokens.identities", p.ClientTokens.Identities, c.ClientTokens.Identities)
+	audit.Changed(&fields, "client_tokens.agents", p.ClientTokens.Agents, c.ClientTokens.Agents)
+	audit.Changed(&fields, "agents", p.Agents, c.Agents)
 	audit.Changed(&fields, "limits.requests_per_minute", p.Limits.RequestsPerMinute, c.Limits.RequestsPerMinute)
 	audit.Changed(&fields, "limits.concurrent_participants", p.Limits.ConcurrentParticipants, c.Limits.ConcurrentParticipants)
 	audit.Changed(&fields, "limits.rooms", p.Limits.Rooms, c.Limits.Rooms)

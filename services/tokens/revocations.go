@@ -3,61 +3,45 @@ package tokens
 import (
 	"context"
 	"errors"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/sync/errgroup"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/times"
 )
 
-const (
-	// revocationsOverlap is how far back one looks: clocks of replicas differ.
-	revocationsOverlap = 10 * time.Second
-	// revocationsRead is how many are read at a time.
-	revocationsRead = 10_000
-	// removedAtOnce bounds the rooms one revocation removes somebody from now;
-	// the rest are left by the events that say they are there.
-	removedAtOnce = 100
-)
+// evictedAtOnce bounds the sessions one revocation evicts; the events that say
+// that others are there evict the rest.
+const evictedAtOnce = 1000
 
-// Revocations take tokens back: LiveKit would honour them until they end. All
-// that are in force are in memory, so that minting asks no database.
+// Revocations take tokens back: LiveKit would honour them until they end. What
+// they say is in the database, under an id that follows from project, identity
+// and room; memory holds a few bytes of each, so that minting asks the database
+// only about identities that were revoked.
 type Revocations struct {
-	c RevocationsConfig
-
-	inForce sync.Map // revoked → *models.Revocation
-	count   atomic.Int64
-	// loading is held by the one who reads the store; read is the time up to
-	// which that was done.
-	loading sync.Mutex
-	read    time.Time
-	loaded  atomic.Bool
-}
-
-type revoked struct {
-	project        models.ProjectID
-	identity, room string
+	c     RevocationsConfig
+	known *revokedIndex
 }
 
 // RevocationsConfig of NewRevocations; every field but Log is required.
 type RevocationsConfig struct {
 	Store    *database.Revocations
+	Projects *database.Projects
 	Sessions *database.UsageSessions
-	// Slots reserved for a revoked identity are given back.
-	Slots     *quotas.Slots
+	Quotas   *quotas.Limits
+	// Evictions remove participants from the cluster.
 	Evictions *evictions.Queue
-	Cluster   evictions.Cluster
+	Cursors   *cursor.Codec
 	Trail     *audit.Trail
 	Log       zerolog.Logger
 	Now       func() time.Time
@@ -65,34 +49,45 @@ type RevocationsConfig struct {
 
 // NewRevocations builds the service. It fails if a required field is missing.
 func NewRevocations(c RevocationsConfig) (*Revocations, error) {
-	return &Revocations{c: c}, required.Fields(c)
+	return &Revocations{c: c, known: newRevokedIndex(maxRevocationsKnown)}, required.Fields(c)
 }
 
 // RevokeInput takes back the tokens of an identity, for one room or all ("").
 type RevokeInput struct {
+	// Project is the one a person names; a key's caller may leave it empty.
+	Project            models.ProjectID
 	Identity, RoomName string
 	// BanSeconds is how long new tokens are refused; 0 is not at all.
 	BanSeconds int64
 }
 
-// Revoke takes back the tokens of somebody, removes them from the rooms they
-// are in and refuses new tokens while the ban lasts. unavailable if LiveKit
-// could not be asked to remove them; the tokens are taken back nevertheless,
-// and the same request may be made again.
+// Revoke takes back the tokens of an identity, has its participants evicted and
+// refuses new tokens while the ban lasts. It waits for no cluster: evictions are
+// retried until they are carried out. conflict too_many_revocations.
 func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in RevokeInput) (v models.Revocation, err error) {
 	if err := actor.May(models.ActionTokensRevoke); err != nil {
 		return models.Revocation{}, err
 	}
-	now := s.c.Now().UTC().Truncate(time.Millisecond)
+	acting, err := inProject(ctx, s.c.Projects, s.c.Quotas, actor, in.Project)
+	if err != nil {
+		return models.Revocation{}, err
+	}
+	if err := s.load(ctx); err != nil {
+		return models.Revocation{}, err
+	}
+	project, now := acting.Project.ID, s.c.Now().UTC().Truncate(time.Millisecond)
 	v = models.Revocation{
-		ID:        string(actor.Project.ID) + "/" + in.RoomName + "/" + in.Identity, // no room's name has a slash
-		ProjectID: actor.Project.ID, Identity: in.Identity, RoomName: in.RoomName, RevokedAt: now,
+		ID: models.RevocationKey(project, in.RoomName, in.Identity), PublicID: models.RevocationID(ids.New(models.RevocationPrefix)),
+		ProjectID: project, Identity: in.Identity, RoomName: in.RoomName, RevokedAt: now,
 		BannedUntil: now.Add(time.Duration(in.BanSeconds) * time.Second),
 	}
 	v.ExpiresAt = times.Latest(v.BannedUntil, now.Add(models.MaxTokenTTLSeconds*time.Second))
+	if s.known.of(project) >= models.MaxRevocations && !s.known.has(project, in.RoomName, in.Identity) {
+		return models.Revocation{}, models.Conflict("too_many_revocations", "Too many revocations of this project are in force.")
+	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: actor.OrgID, Action: "tokens.revoked", Type: "participant", ID: in.Identity,
-		After: map[string]any{"project_id": v.ProjectID, "room_name": in.RoomName, "banned_until": v.BannedUntil},
+		OrgID: acting.Project.OrgID, Action: "tokens.revoked", Type: "participant", ID: in.Identity,
+		After: map[string]any{"project_id": project, "room_name": in.RoomName, "banned_until": v.BannedUntil},
 	})
 	if err != nil {
 		return models.Revocation{}, err
@@ -101,142 +96,119 @@ func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in Re
 	if err := s.c.Store.Put(ctx, &v); err != nil {
 		return models.Revocation{}, err
 	}
-	s.remember(&v)
-	return v, errors.Join(s.removeNow(ctx, actor.Project.ID, in), s.c.Slots.Release(ctx, actor.Project.ID, in.Identity, in.RoomName))
+	s.known.add(&v)
+	return v, errors.Join(s.evict(ctx, &v), s.c.Quotas.Slots().Release(ctx, project, in.Identity, in.RoomName))
 }
 
-// removeNow ends the stays of somebody, in one room or all they are in as far
-// as events have told. Those the cluster does not end now it ends later.
-func (s *Revocations) removeNow(ctx context.Context, p models.ProjectID, in RevokeInput) error {
-	open, err := s.c.Sessions.OpenOf(ctx, p, in.Identity, removedAtOnce)
+// evict has the participants evicted that a revocation covers and that events
+// have told of. Those whose join is not known yet are evicted when it is.
+func (s *Revocations) evict(ctx context.Context, v *models.Revocation) error {
+	open, err := s.c.Sessions.OpenOf(ctx, v.ProjectID, v.Identity, evictedAtOnce)
 	if err != nil {
 		return err
 	}
-	stays := map[string][]models.UsageSession{}
-	if in.RoomName != "" {
-		stays[in.RoomName] = nil // they may have joined just now
-	}
 	for i := range open {
-		if room := open[i].RoomName; in.RoomName == "" || room == in.RoomName {
-			stays[room] = append(stays[room], open[i])
+		if v.RoomName != "" && open[i].RoomName != v.RoomName {
+			continue
 		}
-	}
-	var group errgroup.Group // one room that fails keeps them in no other
-	group.SetLimit(evictions.AtOnce)
-	for room, of := range stays {
-		group.Go(func() error {
-			failed := s.c.Cluster.RemoveParticipant(ctx, models.QualifyRoom(p, room), in.Identity)
-			for i := range of {
-				if failed == nil {
-					break
-				}
-				if err := s.c.Evictions.Add(ctx, models.EvictionOf(&of[i], models.EvictedByRevocation, s.c.Now())); err != nil {
-					return err
-				}
-			}
-			return failed
-		})
-	}
-	return group.Wait()
-}
-
-// Refuse answers with forbidden participant_revoked while somebody is banned
-// from a room. It looks into memory only, once everything is there.
-func (s *Revocations) Refuse(ctx context.Context, p models.ProjectID, identity, room string) error {
-	if !s.loaded.Load() {
-		if err := s.load(ctx); err != nil {
+		if err := s.c.Evictions.Add(ctx, models.EvictionOf(&open[i], models.EvictedByRevocation, s.c.Now())); err != nil {
 			return err
 		}
 	}
-	if s.count.Load() == 0 {
-		return nil
-	}
-	now := s.c.Now()
-	if v := s.find(p, identity, room, func(v *models.Revocation) bool { return v.Banned(now) }); v != nil {
-		refused := models.Forbidden("participant_revoked", "This participant's tokens were revoked; new ones may be had later.")
-		refused.RetryAfter = v.BannedUntil.Sub(now)
-		return refused
-	}
 	return nil
 }
 
-// find looks for a revocation of a room or of all rooms.
-func (s *Revocations) find(p models.ProjectID, identity, room string, matches func(*models.Revocation) bool) *models.Revocation {
-	for _, key := range [...]revoked{{p, identity, room}, {p, identity, ""}} {
-		if v, ok := s.inForce.Load(key); ok && matches(v.(*models.Revocation)) {
-			return v.(*models.Revocation)
-		}
+// List reads a page of the revocations of a project that are in force.
+func (s *Revocations) List(ctx context.Context, actor *models.Principal, project models.ProjectID, p paging.Request) (paging.Page[models.Revocation], error) {
+	if err := actor.May(models.ActionTokensRevoke); err != nil {
+		return paging.Page[models.Revocation]{}, err
 	}
-	return nil
-}
-
-func (s *Revocations) remember(v *models.Revocation) {
-	key := revoked{v.ProjectID, v.Identity, v.RoomName}
-	for {
-		old, known := s.inForce.LoadOrStore(key, v)
-		if !known {
-			s.count.Add(1)
-			return
-		}
-		if !v.RevokedAt.After(old.(*models.Revocation).RevokedAt) || s.inForce.CompareAndSwap(key, old, v) {
-			return
-		}
+	acting, err := inProject(ctx, s.c.Projects, s.c.Quotas, actor, project)
+	if err != nil {
+		return paging.Page[models.Revocation]{}, err
 	}
+	id := acting.Project.ID
+	return paging.ByID(s.c.Cursors, actor, "revocations|"+string(id), p, func(at database.Page) ([]models.Revocation, error) {
+		return s.c.Store.List(ctx, id, s.c.Now(), at)
+	}, func(v models.Revocation) string { return string(v.PublicID) })
 }
 
-// Refresh brings the memory up to date with what other processes revoked, and
-// drops what has expired.
-func (s *Revocations) Refresh(ctx context.Context) error {
-	defer s.forget(s.c.Now())
-	return s.load(ctx)
-}
-
-// load reads what was revoked since it was read last.
-func (s *Revocations) load(ctx context.Context) error {
-	s.loading.Lock()
-	defer s.loading.Unlock()
-	from := s.read.Add(-revocationsOverlap)
-	for {
-		list, err := s.c.Store.Since(ctx, from, revocationsRead)
-		if err != nil {
-			return err
-		}
-		for i := range list {
-			s.remember(&list[i])
-			s.read = times.Latest(s.read, list[i].RevokedAt)
-		}
-		if len(list) < revocationsRead || !list[len(list)-1].RevokedAt.After(from) {
-			break
-		}
-		from = list[len(list)-1].RevokedAt
+// Lift ends the ban of a revocation: new tokens are given again. Tokens from
+// before it stay revoked.
+func (s *Revocations) Lift(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.RevocationID) (err error) {
+	if err := actor.May(models.ActionTokensRevoke); err != nil {
+		return err
 	}
-	s.loaded.Store(true)
-	return nil
-}
-
-// forget lets go of what has expired.
-func (s *Revocations) forget(now time.Time) {
-	s.inForce.Range(func(key, value any) bool {
-		if !now.Before(value.(*models.Revocation).ExpiresAt) && s.inForce.CompareAndDelete(key, value) {
-			s.count.Add(-1)
-		}
-		return true
+	acting, err := inProject(ctx, s.c.Projects, s.c.Quotas, actor, project)
+	if err != nil {
+		return err
+	}
+	v, err := s.c.Store.Get(ctx, acting.Project.ID, id, s.c.Now())
+	if err != nil {
+		return err
+	}
+	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
+		OrgID: acting.Project.OrgID, Action: "tokens.ban_lifted", Type: "participant", ID: v.Identity,
+		Before: map[string]any{"project_id": v.ProjectID, "room_name": v.RoomName, "banned_until": v.BannedUntil},
 	})
+	if err != nil {
+		return err
+	}
+	defer entry.End(ctx, &err)
+	return s.c.Store.Lift(ctx, acting.Project.ID, id, s.c.Now())
+}
+
+// Refuse answers with forbidden participant_revoked while an identity is banned
+// from a room.
+func (s *Revocations) Refuse(ctx context.Context, p models.ProjectID, identity, room string) error {
+	now := s.c.Now()
+	v, err := s.find(ctx, p, identity, room, func(v *models.Revocation) bool { return v.Banned(now) })
+	if err != nil || v == nil {
+		return err
+	}
+	refused := models.Forbidden("participant_revoked", "This participant's tokens were revoked, and new ones are refused until the ban ends.")
+	refused.RetryAfter = v.BannedUntil.Sub(now)
+	return refused
+}
+
+// find gives a revocation that matches, of the identity or one whose token
+// would let its bearer call itself so, in the room or all rooms; nil without
+// one.
+func (s *Revocations) find(ctx context.Context, p models.ProjectID, identity, room string, matches func(*models.Revocation) bool) (*models.Revocation, error) {
+	if err := s.load(ctx); err != nil {
+		return nil, err
+	}
+	if s.known.empty() {
+		return nil, nil
+	}
+	var suspects []string
+	for name := range models.TokenIdentities(identity) {
+		for _, where := range [...]string{room, ""} {
+			if s.known.has(p, where, name) {
+				suspects = append(suspects, models.RevocationKey(p, where, name))
+			}
+		}
+	}
+	if len(suspects) == 0 {
+		return nil, nil
+	}
+	found, err := s.c.Store.Named(ctx, suspects)
+	if err != nil {
+		return nil, err
+	}
+	for i := range found {
+		if found[i].ProjectID == p && matches(&found[i]) {
+			return &found[i], nil
+		}
+	}
+	return nil, nil
 }
 
 var _ metering.Consumer = (*Revocations)(nil)
 
-// Consume has whoever came with a token that was taken back removed. It comes
+// Consume has participants evicted who joined with a revoked token. It comes
 // after Metering, which knows whether they are still there.
 func (s *Revocations) Consume(ctx context.Context, events []models.LiveKitEvent) error {
-	if !s.loaded.Load() {
-		if err := s.load(ctx); err != nil {
-			return err
-		}
-	}
-	if s.count.Load() == 0 {
-		return nil
-	}
 	for i := range events {
 		e := &events[i]
 		p := e.Participant
@@ -245,17 +217,21 @@ func (s *Revocations) Consume(ctx context.Context, events []models.LiveKitEvent)
 			continue
 		}
 		issued, _ := ids.Time(string(p.TokenID))
-		if s.find(e.ProjectID, p.Identity, e.RoomName, func(v *models.Revocation) bool { return v.Covers(p.JoinedAt, issued) }) == nil {
+		v, err := s.find(ctx, e.ProjectID, p.Identity, e.RoomName, func(v *models.Revocation) bool { return v.Covers(p.JoinedAt, issued) })
+		if err != nil {
+			return err
+		}
+		if v == nil {
 			continue
 		}
-		stay, err := s.c.Sessions.Get(ctx, e.ProjectID, p.SID)
+		session, err := s.c.Sessions.Get(ctx, e.ProjectID, p.SID)
 		if err != nil && !models.IsKind(err, models.KindNotFound) {
 			return err
 		}
-		if err != nil || !stay.Open {
+		if err != nil || !session.Open {
 			continue // they have left
 		}
-		if err := s.c.Evictions.Add(ctx, models.EvictionOf(&stay, models.EvictedByRevocation, s.c.Now())); err != nil {
+		if err := s.c.Evictions.Add(ctx, models.EvictionOf(&session, models.EvictedByRevocation, s.c.Now())); err != nil {
 			return err
 		}
 	}

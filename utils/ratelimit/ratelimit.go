@@ -50,7 +50,12 @@ func New(capacity int, clock func() time.Time) *Limiter {
 
 // Allow counts one request under the key, unless it is refused. The limit of a
 // key can change between calls; counted requests stay counted.
-func (l *Limiter) Allow(key string, limit PerMinute) Decision {
+func (l *Limiter) Allow(key string, limit PerMinute) Decision { return l.decide(key, limit, 1) }
+
+// Peek returns what Allow would, and counts nothing.
+func (l *Limiter) Peek(key string, limit PerMinute) Decision { return l.decide(key, limit, 0) }
+
+func (l *Limiter) decide(key string, limit PerMinute, cost time.Duration) Decision {
 	if limit <= 0 {
 		return Decision{Allowed: true}
 	}
@@ -70,6 +75,9 @@ func (l *Limiter) Allow(key string, limit PerMinute) Decision {
 	next := due + interval
 	if wait := next - now - window; wait > 0 {
 		return Decision{Limit: int(limit), ResetAfter: due - now, RetryAfter: wait}
+	}
+	if next = due + cost*interval; cost == 0 {
+		return Decision{Allowed: true, Limit: int(limit), Remaining: int((window - (next - now)) / interval), ResetAfter: next - now}
 	}
 	if !known {
 		arrival = new(time.Duration)

@@ -193,3 +193,26 @@ func BenchmarkAllow(b *testing.B) {
 		}
 	})
 }
+
+func TestPeekingSaysWhatAllowWouldAndCountsNothing(t *testing.T) {
+	l, clock := limiter(10)
+	for left := 3; left > 0; left-- {
+		for range 10 {
+			if d := l.Peek("k", 3); !d.Allowed || d.Remaining != left || d.Limit != 3 {
+				t.Fatalf("%d left: %+v", left, d)
+			}
+		}
+		l.Allow("k", 3)
+	}
+	peeked, asked := l.Peek("k", 3), l.Allow("k", 3)
+	if peeked.Allowed || peeked != asked {
+		t.Fatalf("peeked %+v, asked %+v", peeked, asked)
+	}
+	clock.advance(20 * time.Second)
+	if d := l.Peek("k", 3); !d.Allowed || d.Remaining != 1 {
+		t.Fatalf("got %+v", d)
+	}
+	if d := l.Peek("k", 0); !d.Allowed || d.Limit != 0 {
+		t.Fatalf("without a limit: %+v", d)
+	}
+}

@@ -19,8 +19,8 @@ const (
 	sharedPrefix = "pulse:ratelimit:"
 )
 
-// gcra is Limiter.Allow by Redis' clock. It takes the interval and the window in
-// microseconds and returns whether the request is allowed and, in microseconds,
+// gcra is Limiter.Allow by Redis' clock, or Limiter.Peek. It takes the interval
+// and the window in microseconds and what to count, 1 or 0, and returns whether the request is allowed and, in microseconds,
 // ResetAfter and RetryAfter.
 const gcra = `
 local t = redis.call('TIME')
@@ -29,8 +29,10 @@ local interval, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local paid = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
 local wait = paid + interval - window - now
 if wait > 0 then return {0, paid - now, wait} end
-paid = paid + interval
-redis.call('SET', KEYS[1], string.format('%.0f', paid), 'PX', math.ceil((paid - now) / 1000))
+if ARGV[3] == '1' then
+  paid = paid + interval
+  redis.call('SET', KEYS[1], string.format('%.0f', paid), 'PX', math.ceil((paid - now) / 1000))
+end
 return {1, paid - now, 0}`
 
 // Shared counts in Redis (5 or later), so that replicas share one limit, by the
@@ -63,14 +65,26 @@ func (s *Shared) Allow(ctx context.Context, key string, limit PerMinute) Decisio
 	if limit <= 0 {
 		return Decision{Allowed: true}
 	}
-	d, err := s.ask(ctx, key, limit)
+	d, err := s.ask(ctx, key, limit, 1)
 	if err != nil {
 		return s.local.Allow(key, limit)
 	}
 	return d
 }
 
-func (s *Shared) ask(ctx context.Context, key string, limit PerMinute) (Decision, error) {
+// Peek returns what Allow would, and counts nothing.
+func (s *Shared) Peek(ctx context.Context, key string, limit PerMinute) Decision {
+	if limit <= 0 {
+		return Decision{Allowed: true}
+	}
+	d, err := s.ask(ctx, key, limit, 0)
+	if err != nil {
+		return s.local.Peek(key, limit)
+	}
+	return d
+}
+
+func (s *Shared) ask(ctx context.Context, key string, limit PerMinute, cost int) (Decision, error) {
 	ctx, cancel := context.WithTimeout(ctx, sharedTimeout)
 	defer cancel()
 	conn, err := s.pool.GetContext(ctx)
@@ -80,7 +94,7 @@ func (s *Shared) ask(ctx context.Context, key string, limit PerMinute) (Decision
 	defer conn.Close()
 	interval := max(1, time.Minute/time.Duration(limit)/time.Microsecond)
 	window := interval * time.Duration(limit)
-	out, err := redis.Int64s(s.script.DoContext(ctx, conn, sharedPrefix+key, int64(interval), int64(window)))
+	out, err := redis.Int64s(s.script.DoContext(ctx, conn, sharedPrefix+key, int64(interval), int64(window), cost))
 	if err != nil || len(out) != 3 {
 		return Decision{}, fmt.Errorf("ratelimit: %d values: %w", len(out), err)
 	}
@@ -111,4 +125,9 @@ type Local struct{ *Limiter }
 // Allow counts one request under the key, unless it is refused.
 func (l Local) Allow(_ context.Context, key string, limit PerMinute) Decision {
 	return l.Limiter.Allow(key, limit)
+}
+
+// Peek returns what Allow would, and counts nothing.
+func (l Local) Peek(_ context.Context, key string, limit PerMinute) Decision {
+	return l.Limiter.Peek(key, limit)
 }

@@ -58,6 +58,9 @@ func TestRequestsAreAllowedAgainAfterTheirInterval(t *testing.T) {
 	server.SetTime(now)
 	s := shared(t, "redis://"+server.Addr())
 	for want := 2; want >= 0; want-- {
+		if d := s.Peek(t.Context(), "prj", 3); !d.Allowed || d.Remaining != want+1 {
+			t.Fatalf("peeked %+v, want %d remaining", d, want+1)
+		}
 		if d := s.Allow(t.Context(), "prj", 3); !d.Allowed || d.Remaining != want {
 			t.Fatalf("%+v, want %d remaining", d, want)
 		}
@@ -65,6 +68,9 @@ func TestRequestsAreAllowedAgainAfterTheirInterval(t *testing.T) {
 	d := s.Allow(t.Context(), "prj", 3)
 	if d.Allowed || d.RetryAfter != 20*time.Second || d.ResetAfter != time.Minute {
 		t.Fatalf("%+v", d)
+	}
+	if peeked := s.Peek(t.Context(), "prj", 3); peeked != d {
+		t.Fatalf("peeked %+v, then %+v", peeked, d)
 	}
 	server.SetTime(now.Add(d.RetryAfter))
 	if d := s.Allow(t.Context(), "prj", 3); !d.Allowed {
