@@ -23,9 +23,11 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/config"
+	"pulse-control-plane/dashboard"
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
+	"pulse-control-plane/models"
 	"pulse-control-plane/routes"
 	"pulse-control-plane/services"
 	"pulse-control-plane/services/audit"
@@ -158,6 +160,9 @@ func (p process) configured(name string, act func(context.Context, config.Config
 		defer flush()
 		if err := act(ctx, cfg, log); err != nil {
 			log.Error().Err(err).Msg(name + " failed")
+			if models.IsKind(err, models.KindMisconfigured) {
+				return cli.Exit("", exitConfig)
+			}
 			return cli.Exit("", exitFailed)
 		}
 		return nil
@@ -203,18 +208,19 @@ func (p process) verifyExport(_ context.Context, c *cli.Command) error {
 // buildVersion is the release's version, else what the go command stamped in.
 func buildVersion() string { return buildinfo.Version(version) }
 
-// open opens the engine that the configuration names and brings it to the
-// schema.
-func open(ctx context.Context, cfg config.Config, log zerolog.Logger, tracer trace.Tracer) (database.Engine, error) {
-	return database.Open(ctx, database.Location{
-		URI: cfg.Database.URI.Reveal(), Name: cfg.Database.Name, Path: cfg.Database.Path, Tracer: tracer,
-	}, log)
+// location is the database that the configuration names.
+func location(cfg config.Config) database.Location {
+	return database.Location{
+		URI: cfg.Database.URI.Reveal(), Name: cfg.Database.Name, Path: cfg.Database.Path, IndexTimeout: cfg.Database.IndexTimeout,
+	}
 }
 
 // migrate opens the database, which creates and verifies collections and
-// indexes.
+// indexes and runs the migrations.
 func migrate(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
-	engine, err := open(ctx, cfg, log, nil)
+	at := location(cfg)
+	at.AllIndexes = true
+	engine, err := database.Open(ctx, at, log)
 	if err != nil {
 		return err
 	}
@@ -256,7 +262,9 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	if err != nil {
 		return err
 	}
-	engine, err := open(ctx, cfg, log, observed.recorder.Tracer())
+	at := location(cfg)
+	at.Tracer = observed.recorder.Tracer()
+	engine, err := database.Open(ctx, at, log)
 	if err == nil {
 		life.Closer("database", engine.Close)
 	}
@@ -276,6 +284,11 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	life.OnDrain(func() { built.health.Draining.Store(true) })
 	for _, w := range built.workers {
 		life.Worker(w.Name, w.Run)
+	}
+	if cfg.LiveKit.ClustersFile != "" {
+		life.Worker("clusters file", func(ctx context.Context) error {
+			return built.clusters.Follow(ctx, cfg.LiveKit.ClustersFile, func() ([]livekit.Cluster, map[string][]string, error) { return liveKitClusters(cfg) })
+		})
 	}
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
@@ -348,6 +361,7 @@ type parts struct {
 	health   *handlers.Health
 	inflight *middleware.Inflight
 	workers  []services.Worker
+	clusters *livekit.Clusters
 }
 
 // build puts the layers together over the engine and registers with life what
@@ -366,10 +380,14 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 	if cfg.SMTP != nil {
 		mailer = tenancy.NewSMTP(*cfg.SMTP)
 	}
+	clusters, fallback, err := liveKitClusters(cfg)
+	if err != nil {
+		return parts{}, err
+	}
 	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
 	s, err := services.New(engine, services.Config{
-		Clusters: []livekit.Cluster{{URL: cfg.LiveKit.Host, APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret}},
-		DataKey:  cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost,
+		Clusters: clusters, Fallback: fallback,
+		DataKey: cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace, ReservationTTL: cfg.ReservationTTL, Agents: cfg.AgentsDefault,
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
 		Mailer: mailer, InvitationURL: cfg.InvitationURL, ReconcileInterval: cfg.ReconcileInterval,
@@ -383,9 +401,18 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 	s.Evictions.Register(metrics.Registry())
 	o.recorder.Register(metrics.Registry())
 	health, inflight := handlers.NewHealth(buildVersion(), s.Status), new(middleware.Inflight)
-	router, err := routes.New(routes.HandlersOf(s, health, metrics), routes.Options{
+	all := routes.HandlersOf(s, health, metrics, handlers.Facts{
+		Secure: cfg.Environment != config.Development, SignupEnabled: cfg.SignupEnabled, Mail: cfg.SMTP != nil,
+		OperatorLogin: !cfg.AdminToken.IsZero(), LiveKitURLs: []string{cfg.LiveKit.Host}, Version: buildVersion(),
+	})
+	if cfg.Dashboard {
+		if all.Dashboard, err = dashboard.New(dashboard.Config{Dir: cfg.DashboardDir, Connect: []string{cfg.LiveKit.Host}}); err != nil {
+			return parts{}, err
+		}
+	}
+	router, err := routes.New(all, routes.Options{
 		Log: o.log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
-		Inflight: inflight, Strict: cfg.Environment != config.Development, Tracing: o.traces, Now: now,
+		Inflight: inflight, BodyMemory: cfg.BodyMemory, Strict: cfg.Environment != config.Development, Tracing: o.traces, Now: now,
 		Requests:    s.Counters,
 		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{
@@ -393,5 +420,30 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, ClientIPPerMinute: cfg.RateLimitClientIP, Now: now},
 		},
 	})
-	return parts{router: router, health: health, inflight: inflight, workers: s.Workers()}, err
+	return parts{router: router, health: health, inflight: inflight, workers: s.Workers(), clusters: s.Clusters}, err
+}
+
+// liveKitClusters are the cluster of LIVEKIT_HOST and those of
+// LIVEKIT_CLUSTERS_FILE.
+func liveKitClusters(cfg config.Config) (list []livekit.Cluster, fallback map[string][]string, err error) {
+	list = []livekit.Cluster{{
+		Name: config.DefaultCluster, Region: cfg.LiveKit.Region, URL: cfg.LiveKit.Host, APIURL: cfg.LiveKit.APIURL,
+		APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret, Weight: 1,
+	}}
+	if cfg.LiveKit.ClustersFile == "" {
+		return list, nil, nil
+	}
+	further, err := cfg.ReadClusters()
+	if err != nil {
+		return nil, nil, fmt.Errorf("LIVEKIT_CLUSTERS_FILE: %w", err)
+	}
+	for _, c := range further.Clusters {
+		cluster := livekit.Cluster{Name: c.Name, Region: c.Region, URL: c.URL, APIURL: c.APIURL, Weight: c.Weight,
+			APIKey: c.Keys[0].Key, APISecret: c.Keys[0].Secret}
+		for _, older := range c.Keys[1:] {
+			cluster.Older = append(cluster.Older, livekit.KeyPair{Key: older.Key, Secret: older.Secret})
+		}
+		list = append(list, cluster)
+	}
+	return list, further.Fallback, nil
 }

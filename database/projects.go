@@ -22,7 +22,9 @@ func projectsCollection() Collection {
 		Indexes: []Index{
 			{Keys: []string{"pulse_api_key"}, Unique: true},
 			{Keys: []string{"org_id"}},
+			{Keys: []string{"org_id", "_id"}},
 			{Keys: []string{"is_deleted"}},
+			{Keys: []string{"is_deleted", "_id"}},
 			{Keys: []string{"org_id", "name"}},
 			{Keys: []string{"name_key"}},
 		},

@@ -22,6 +22,9 @@ func Schema() []Collection {
 		auditLogsCollection(),
 		sessionsCollection(),
 		invitationsCollection(),
+		schemasCollection(),
 		changesCollection(),
+		placementsCollection(),
+		downloadsCollection(),
 	}
 }

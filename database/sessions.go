@@ -22,8 +22,8 @@ func sessionsCollection() Collection {
 			{Name: "ended", Kind: Bool}, {Name: "expires_at", Kind: Time},
 		},
 		Indexes: []Index{
-			{Keys: []string{"user_id"}},
 			{Keys: []string{"org_id"}},
+			{Keys: []string{"user_id", "_id"}},
 			{Keys: []string{"expires_at"}, ExpireAfter: &at},
 		},
 	}
@@ -76,6 +76,25 @@ func (r *Sessions) KeepAfterPassword(ctx context.Context, user models.UserID, id
 	_, err := r.engine.Update(ctx, sessions,
 		bson.D{{Key: "_id", Value: string(id)}, {Key: "user_id", Value: string(user)}, {Key: "ended", Value: false}},
 		fields{{Key: "password_version", Value: version}}.update(), UpdateOptions{})
+	return err
+}
+
+// Of reads a page of a person's logins that have not ended.
+func (r *Sessions) Of(ctx context.Context, t models.Tenant, user models.UserID, now time.Time, p Page) ([]models.Session, error) {
+	filter, err := ofOrganization(t)
+	if err != nil {
+		return nil, err
+	}
+	return page[models.Session](ctx, r.engine, sessions, append(filter,
+		bson.E{Key: "user_id", Value: string(user)}, bson.E{Key: "ended", Value: false},
+		bson.E{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: now}}}), p)
+}
+
+// EndOthers ends every login of a person but one.
+func (r *Sessions) EndOthers(ctx context.Context, user models.UserID, keep models.SessionID) error {
+	_, err := r.engine.Update(ctx, sessions, bson.D{
+		{Key: "user_id", Value: string(user)}, {Key: "ended", Value: false}, {Key: "_id", Value: bson.D{{Key: "$ne", Value: string(keep)}}},
+	}, fields{{Key: "ended", Value: true}}.update(), UpdateOptions{Many: true})
 	return err
 }
 

@@ -26,8 +26,9 @@ func usageMetricsCollection() Collection {
 		Indexes: []Index{
 			{Keys: []string{"project_id"}},
 			{Keys: []string{"project_id", "timestamp"}},
+			{Keys: []string{"project_id", "timestamp", "_id"}},
 			{Keys: []string{"event_type"}},
-			{Keys: []string{"project_id", "event_type", "timestamp"}},
+			{Keys: []string{"project_id", "event_type", "timestamp", "_id"}},
 			{Keys: []string{"timestamp"}, ExpireAfter: &retention},
 		},
 	}

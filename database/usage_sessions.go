@@ -21,12 +21,12 @@ func usageSessionsCollection() Collection {
 			{Name: "identity", Kind: String}, {Name: "kind", Kind: String}, {Name: "open", Kind: Bool}, {Name: "joined_at", Kind: Time}, {Name: "left_at", Kind: Time}, {Name: "version", Kind: Int},
 		},
 		Indexes: []Index{
-			{Keys: []string{"project_id", "subject", "joined_at"}},
-			{Keys: []string{"project_id", "subject", "left_at"}},
-			{Keys: []string{"project_id", "identity", "joined_at"}},
-			{Keys: []string{"project_id", "open"}},
-			{Keys: []string{"room_sid", "open"}},
-			{Keys: []string{"open"}},
+			{Keys: []string{"project_id", "subject", "joined_at", "_id"}},
+			{Keys: []string{"project_id", "subject", "left_at", "_id"}},
+			{Keys: []string{"project_id", "identity", "joined_at", "_id"}},
+			{Keys: []string{"project_id", "open", "_id"}},
+			{Keys: []string{"room_sid", "open", "_id"}},
+			{Keys: []string{"open", "_id"}},
 		},
 	}
 }
@@ -125,7 +125,13 @@ func replacement(doc any, optional ...string) (set, unset bson.D, err error) {
 
 // UsageSessionFilter narrows a list; empty fields do not.
 type UsageSessionFilter struct {
-	RoomName, Identity string
+	RoomName, Identity, RoomSID, Kind string
+	// Subject is participants if empty.
+	Subject models.Subject
+	// Open leaves those that have not ended, or (false) those that have.
+	Open *bool
+	// Start and End leave those that joined in [Start, End).
+	Start, End time.Time
 	// JoinedBefore and AfterID identify the last usage session of the previous
 	// page.
 	JoinedBefore time.Time
@@ -139,17 +145,38 @@ func (r *UsageSessions) Get(ctx context.Context, p models.ProjectID, id string) 
 	})
 }
 
-// List reads the participants of a project, latest first.
+// List reads the usage sessions of a project, latest first.
 func (r *UsageSessions) List(ctx context.Context, p models.ProjectID, f UsageSessionFilter, limit int64) ([]models.UsageSession, error) {
-	filter := bson.D{{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(models.SubjectParticipant)}}
-	if f.RoomName != "" {
-		filter = append(filter, bson.E{Key: "room_name", Value: f.RoomName})
+	subject := f.Subject
+	if subject == "" {
+		subject = models.SubjectParticipant
 	}
-	if f.Identity != "" {
-		filter = append(filter, bson.E{Key: "identity", Value: f.Identity})
+	filter := bson.D{{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(subject)}}
+	for _, field := range []struct{ name, value string }{
+		{"room_name", f.RoomName}, {"identity", f.Identity}, {"room_sid", f.RoomSID}, {"kind", f.Kind},
+	} {
+		if field.value != "" {
+			filter = append(filter, bson.E{Key: field.name, Value: field.value})
+		}
+	}
+	if f.Open != nil {
+		filter = append(filter, bson.E{Key: "open", Value: *f.Open})
+	}
+	var joined bson.D
+	if !f.Start.IsZero() {
+		joined = append(joined, bson.E{Key: "$gte", Value: f.Start})
+	}
+	if !f.End.IsZero() {
+		joined = append(joined, bson.E{Key: "$lt", Value: f.End})
 	}
 	if f.AfterID != "" {
-		filter = append(filter, bson.E{Key: "joined_at", Value: bson.D{{Key: "$lte", Value: f.JoinedBefore}}},
+		joined = append(joined, bson.E{Key: "$lte", Value: f.JoinedBefore})
+	}
+	if len(joined) > 0 {
+		filter = append(filter, bson.E{Key: "joined_at", Value: joined})
+	}
+	if f.AfterID != "" {
+		filter = append(filter,
 			bson.E{Key: "$or", Value: bson.A{
 				bson.D{{Key: "joined_at", Value: bson.D{{Key: "$lt", Value: f.JoinedBefore}}}},
 				bson.D{{Key: "_id", Value: bson.D{{Key: "$lt", Value: f.AfterID}}}},
@@ -250,4 +277,31 @@ func (r *UsageSessions) OpenOf(ctx context.Context, p models.ProjectID, identity
 		}}},
 		Limit: limit,
 	})
+}
+
+// Span tells when a project's rooms and participants last began or ended, and
+// when its first participant joined; zero times if there was none.
+func (r *UsageSessions) Span(ctx context.Context, p models.ProjectID) (last, first time.Time, err error) {
+	edge := func(subject models.Subject, field string, order int) (models.UsageSession, error) {
+		filter := bson.D{{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(subject)}}
+		if field == "left_at" {
+			filter = append(filter, bson.E{Key: "open", Value: false})
+		}
+		found, err := many[models.UsageSession](ctx, r.engine, usageSessions, Query{Filter: filter, Sort: bson.D{{Key: field, Value: order}}, Limit: 1})
+		if err != nil || len(found) == 0 {
+			return models.UsageSession{}, err
+		}
+		return found[0], nil
+	}
+	for _, subject := range []models.Subject{models.SubjectRoom, models.SubjectParticipant} {
+		for _, field := range []string{"joined_at", "left_at"} {
+			s, err := edge(subject, field, -1)
+			if err != nil {
+				return last, first, err
+			}
+			last = slices.MaxFunc([]time.Time{last, s.JoinedAt, s.LeftAt}, time.Time.Compare)
+		}
+	}
+	s, err := edge(models.SubjectParticipant, "joined_at", 1)
+	return last, s.JoinedAt, err
 }

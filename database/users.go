@@ -21,6 +21,7 @@ func usersCollection() Collection {
 		Indexes: []Index{
 			{Keys: []string{"email"}, Unique: true, ConflictCode: "email_taken"},
 			{Keys: []string{"org_id"}},
+			{Keys: []string{"org_id", "_id"}},
 		},
 	}
 }
@@ -94,6 +95,16 @@ func (r *Users) SetRole(ctx context.Context, t models.Tenant, org models.Organiz
 	return changed[models.User](ctx, r.engine, users, filter, fields{
 		{Key: "role", Value: string(role)}, {Key: "updated_at", Value: now},
 	}.update())
+}
+
+// SetName renames a person and returns them, or not_found.
+func (r *Users) SetName(ctx context.Context, t models.Tenant, id models.UserID, name string, now time.Time) (models.User, error) {
+	filter, err := ofOrganization(t)
+	if err != nil {
+		return models.User{}, err
+	}
+	return changed[models.User](ctx, r.engine, users, append(filter, bson.E{Key: "_id", Value: string(id)}, alive()),
+		fields{{Key: "name", Value: name}, {Key: "updated_at", Value: now}}.update())
 }
 
 // SetPassword replaces a password if its version is unchanged, and returns the

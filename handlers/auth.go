@@ -16,10 +16,11 @@ import (
 type Auth struct {
 	requests *request.Reader
 	sessions *auth.LoginSessions
+	cookies  *Cookies
 }
 
 // NewAuth makes the handlers of a service.
-func NewAuth(r *request.Reader, s *auth.LoginSessions) *Auth { return &Auth{r, s} }
+func NewAuth(r *request.Reader, s *auth.LoginSessions, k *Cookies) *Auth { return &Auth{r, s, k} }
 
 // User is a person in /v1.
 type User struct {
@@ -37,10 +38,11 @@ func renderUser(u models.User) User {
 
 // Session holds the tokens of a login (RFC 6749, section 5.1).
 type Session struct {
-	AccessToken  string `json:"access_token"`
-	TokenType    string `json:"token_type"`
-	ExpiresIn    int64  `json:"expires_in"`
-	RefreshToken string `json:"refresh_token"`
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+	ExpiresIn   int64  `json:"expires_in"`
+	// RefreshToken is absent where it is in the cookie.
+	RefreshToken string `json:"refresh_token,omitempty"`
 }
 
 func renderSession(l auth.Login) Session {
@@ -51,6 +53,7 @@ func renderSession(l auth.Login) Session {
 type loginRequest struct {
 	Email    string       `json:"email" validate:"required,max=254"`
 	Password secret.Value `json:"password" validate:"required,max=128"`
+	Cookie   bool         `json:"cookie"`
 }
 
 // LoggedIn is the response to a login.
@@ -70,7 +73,11 @@ func (h *Auth) Login(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusOK, LoggedIn{User: renderUser(user), Session: renderSession(login)})
+	session, err := h.cookies.session(c, in.Cookie, login)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, LoggedIn{User: renderUser(user), Session: session})
 }
 
 type refreshRequest struct {
@@ -82,8 +89,12 @@ type Refreshed struct {
 	Session Session `json:"session"`
 }
 
-// Refresh returns a new access token and the next refresh token.
+// Refresh returns a new access token and the next refresh token. Without a body
+// the token is the cookie's.
 func (h *Auth) Refresh(c *gin.Context) error {
+	if c.Request.ContentLength == 0 && h.cookies.held(c) {
+		return h.refreshCookie(c)
+	}
 	var in refreshRequest
 	if err := h.requests.Body(c, &in); err != nil {
 		return err
@@ -95,10 +106,50 @@ func (h *Auth) Refresh(c *gin.Context) error {
 	return answer(c, http.StatusOK, Refreshed{Session: renderSession(login)})
 }
 
-// Logout ends the caller's login session.
-func (h *Auth) Logout(c *gin.Context) error {
-	if err := h.sessions.Logout(c.Request.Context(), actor(c)); err != nil {
+func (h *Auth) refreshCookie(c *gin.Context) error {
+	token, err := h.cookies.take(c)
+	if err != nil {
 		return err
+	}
+	login, err := h.sessions.Refresh(c.Request.Context(), token, origin(c))
+	if models.IsKind(err, models.KindUnauthenticated) {
+		h.cookies.clear(c)
+	}
+	if err != nil {
+		return err
+	}
+	session, err := h.cookies.session(c, true, login)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, Refreshed{Session: session})
+}
+
+// Logout ends the caller's login session; without a credential, that of the
+// cookie.
+func (h *Auth) Logout(c *gin.Context) error {
+	caller := actor(c)
+	switch caller.Kind {
+	case models.CallerPerson, models.CallerOperator:
+		if err := h.sessions.Logout(c.Request.Context(), caller); err != nil {
+			return err
+		}
+	case models.CallerNobody:
+		if !h.cookies.held(c) {
+			return caller.May(models.ActionAccountUpdate)
+		}
+		token, err := h.cookies.take(c)
+		if err != nil {
+			return err
+		}
+		if err := h.sessions.LogoutToken(c.Request.Context(), token, origin(c)); err != nil {
+			return err
+		}
+	default:
+		return models.Forbidden("person_required", "This takes a person's access token, not a key.")
+	}
+	if h.cookies.held(c) {
+		h.cookies.clear(c)
 	}
 	return done(c)
 }

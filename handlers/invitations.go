@@ -17,11 +17,12 @@ import (
 type Invitations struct {
 	requests *request.Reader
 	service  *tenancy.Invitations
+	cookies  *Cookies
 }
 
 // NewInvitations makes the handlers of a service.
-func NewInvitations(r *request.Reader, s *tenancy.Invitations) *Invitations {
-	return &Invitations{r, s}
+func NewInvitations(r *request.Reader, s *tenancy.Invitations, k *Cookies) *Invitations {
+	return &Invitations{r, s, k}
 }
 
 // Invitation is an open invitation in /v1.
@@ -98,6 +99,7 @@ type acceptRequest struct {
 	Token    secret.Value `json:"token" validate:"required,max=128"`
 	Name     string       `json:"name" validate:"required,notblank,max=100,line"`
 	Password secret.Value `json:"password" validate:"required,min=10,max=128,uncommon"`
+	Cookie   bool         `json:"cookie"`
 }
 
 // Accept creates the invited person.
@@ -111,6 +113,10 @@ func (h *Invitations) Accept(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	session, err := h.cookies.session(c, in.Cookie, out.Login)
+	if err != nil {
+		return err
+	}
 	return answer(c, http.StatusCreated, SignedUp{
-		Organization: renderOrganization(out.Organization), User: renderUser(out.User), Session: renderSession(out.Login)})
+		Organization: renderOrganization(out.Organization), User: renderUser(out.User), Session: session})
 }

@@ -16,11 +16,12 @@ import (
 type Organizations struct {
 	requests *request.Reader
 	service  *tenancy.Organizations
+	cookies  *Cookies
 }
 
 // NewOrganizations makes the handlers of a service.
-func NewOrganizations(r *request.Reader, s *tenancy.Organizations) *Organizations {
-	return &Organizations{r, s}
+func NewOrganizations(r *request.Reader, s *tenancy.Organizations, k *Cookies) *Organizations {
+	return &Organizations{r, s, k}
 }
 
 // Organization is a tenant in /v1.
@@ -44,6 +45,7 @@ type signUpRequest struct {
 	Name       string       `json:"name" validate:"required,notblank,max=100,line"`
 	AdminEmail string       `json:"admin_email" validate:"required,max=254,email"`
 	Password   secret.Value `json:"password" validate:"required,min=10,max=128,uncommon"`
+	Cookie     bool         `json:"cookie"`
 }
 
 // SignedUp is the response to a sign-up.
@@ -65,8 +67,12 @@ func (h *Organizations) Create(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	session, err := h.cookies.session(c, in.Cookie, out.Login)
+	if err != nil {
+		return err
+	}
 	return answer(c, http.StatusCreated, SignedUp{
-		Organization: renderOrganization(out.Organization), User: renderUser(out.User), Session: renderSession(out.Login)})
+		Organization: renderOrganization(out.Organization), User: renderUser(out.User), Session: session})
 }
 
 // List returns a page of organizations.

@@ -32,14 +32,21 @@ type Session struct {
 	OrgID  OrganizationID `bson:"org_id"`
 	// RefreshHash is the hex SHA-256 of the current refresh token.
 	RefreshHash string `bson:"refresh_hash"`
-	// PreviousHash is that of the token used last, at RotatedAt: whoever races
+	// PreviousHash is that of the token used last, at RotatedAt: a caller that races
 	// with that use shows the same token again without being a thief.
 	PreviousHash string     `bson:"previous_hash"`
 	RotatedAt    *time.Time `bson:"rotated_at,omitempty"`
 	// PasswordVersion is the person's when they proved who they are.
-	PasswordVersion int64     `bson:"password_version"`
-	Ended           bool      `bson:"ended"`
-	CreatedAt       time.Time `bson:"created_at"`
+	PasswordVersion int64 `bson:"password_version"`
+	Ended           bool  `bson:"ended"`
+	// IP and UserAgent are those of the login, for its owner to tell logins
+	// apart.
+	IP        string `bson:"ip,omitempty"`
+	UserAgent string `bson:"user_agent,omitempty"`
+	// OperatorKey is set for the operator's, who is no person: the keyed hash of
+	// the operator token that opened it. Another token ends it.
+	OperatorKey string    `bson:"operator_key,omitempty"`
+	CreatedAt   time.Time `bson:"created_at"`
 	// ExpiresAt is when the current refresh token does.
 	ExpiresAt time.Time `bson:"expires_at"`
 }

@@ -1,6 +1,8 @@
 package routes
 
 import (
+	"net/http"
+
 	"pulse-control-plane/handlers"
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/middleware"
@@ -20,31 +22,50 @@ type Handlers struct {
 	Tokens        *handlers.Tokens
 	Revocations   *handlers.Revocations
 	LiveKitEvents *handlers.LiveKitEvents
+	Clusters      *handlers.Clusters
 	Usage         *handlers.Usage
 	Quotas        *handlers.Quotas
 	Docs          *handlers.Docs
+	Installation  *handlers.Installation
+	Overview      *handlers.Overview
+	Downloads     *handlers.Downloads
+	// Dashboard serves what is below /dashboard/; nil where it is turned off.
+	Dashboard http.Handler
 	// Metrics serves Prometheus' text format.
 	Metrics *middleware.Metrics
 }
 
 // HandlersOf builds the handlers over the services.
-func HandlersOf(s *services.Services, health *handlers.Health, metrics *middleware.Metrics) Handlers {
-	requests := request.NewReader()
+func HandlersOf(s *services.Services, health *handlers.Health, metrics *middleware.Metrics, facts handlers.Facts) Handlers {
+	requests, cookies := request.NewReader(), handlers.NewCookies(facts.Secure)
+	usage, trail := handlers.NewUsage(s.Usage), handlers.NewAuditLogs(s.AuditLogs)
 	return Handlers{
 		Health:        health,
-		Auth:          handlers.NewAuth(requests, s.LoginSessions),
-		Organizations: handlers.NewOrganizations(requests, s.Organizations),
+		Auth:          handlers.NewAuth(requests, s.LoginSessions, cookies),
+		Organizations: handlers.NewOrganizations(requests, s.Organizations, cookies),
 		Members:       handlers.NewMembers(requests, s.Members),
-		Invitations:   handlers.NewInvitations(requests, s.Invitations),
+		Invitations:   handlers.NewInvitations(requests, s.Invitations, cookies),
 		Projects:      handlers.NewProjects(requests, s.Projects),
 		APIKeys:       handlers.NewAPIKeys(requests, s.Keys),
-		AuditLogs:     handlers.NewAuditLogs(s.AuditLogs),
+		AuditLogs:     trail,
 		Tokens:        handlers.NewTokens(requests, s.Tokens),
 		Revocations:   handlers.NewRevocations(requests, s.Revocations),
+		Clusters:      handlers.NewClusters(s.Clusters),
 		LiveKitEvents: handlers.NewLiveKitEvents(s.Inbox),
-		Usage:         handlers.NewUsage(s.Usage),
+		Usage:         usage,
 		Quotas:        handlers.NewQuotas(s.Limits),
 		Docs:          handlers.NewDocs(OpenAPI()),
-		Metrics:       metrics,
+		Installation:  handlers.NewInstallation(facts, s.Limits),
+		Overview:      handlers.NewOverview(s.Overview),
+		Downloads: handlers.NewDownloads(requests, s.Downloads, map[string]handlers.Export{
+			"/v1/usage/export":      {Parameters: parametersOf("/v1/usage/export"), Serve: usage.Export},
+			"/v1/audit-logs/export": {Parameters: parametersOf("/v1/audit-logs/export"), Serve: trail.Export},
+		}),
+		Metrics: metrics,
 	}
+}
+
+// parametersOf gives the query parameters of a GET.
+func parametersOf(pattern string) []string {
+	return Parameters()[request.Route{Method: http.MethodGet, Pattern: pattern}]
 }

@@ -119,19 +119,23 @@ func TestTwoHundredMintsAtOnceAgainstACapOfFiftyLetInFifty(t *testing.T) {
 	}
 }
 
-func TestAReservationLastsUntilItsHolderJoinsOrItsTokenExpires(t *testing.T) {
+func TestAReservationLastsUntilTheJoinOrAMinuteOrTheTokensEnd(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
 	s.ask(mine, "daily", "ann", map[string]any{"ttl_seconds": 600}).want(http.StatusCreated)
-	s.ask(mine, "daily", "bob", map[string]any{"ttl_seconds": 60}).want(http.StatusCreated)
+	s.ask(mine, "daily", "bob", map[string]any{"ttl_seconds": 30}).want(http.StatusCreated)
 	s.ask(mine, "daily", "cyd").overQuota(models.QuotaConcurrentParticipants, 2, 2)
 	joined := s.clock.Now()
 	s.joins(mine, "daily", "ann")
 	s.ask(mine, "daily", "cyd").overQuota(models.QuotaConcurrentParticipants, 2, 2)
-	s.clock.Advance(time.Minute) // bob's token ends; the news that he joined with it may be on its way
+	s.clock.Advance(30 * time.Second) // bob's token ends; the news that he joined with it may be on its way
 	s.ask(mine, "daily", "cyd").overQuota(models.QuotaConcurrentParticipants, 2, 2)
 	s.clock.Advance(5 * time.Second)
-	s.ask(mine, "daily", "cyd").want(http.StatusCreated)
+	s.ask(mine, "daily", "cyd", map[string]any{"ttl_seconds": 600}).want(http.StatusCreated)
+	s.clock.Advance(59 * time.Second)
+	s.ask(mine, "daily", "fay").overQuota(models.QuotaConcurrentParticipants, 2, 2)
+	s.clock.Advance(time.Second) // a minute after cyd's token was minted
+	s.ask(mine, "daily", "fay").want(http.StatusCreated)
 	s.ask(mine, "daily", "dan").overQuota(models.QuotaConcurrentParticipants, 2, 2)
 	s.clock.Advance(time.Hour + 10*time.Second) // ann's token has ended; she is there all the same
 	s.ask(mine, "daily", "dan").want(http.StatusCreated)
@@ -140,7 +144,7 @@ func TestAReservationLastsUntilItsHolderJoinsOrItsTokenExpires(t *testing.T) {
 	s.ask(mine, "daily", "eve").want(http.StatusCreated)
 }
 
-func TestASecondTokenForTheSameParticipantNeedsNoSecondPlace(t *testing.T) {
+func TestASecondTokenForTheSameParticipantNeedsNoSecondSlot(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 1})
 	for range 3 {
@@ -236,7 +240,7 @@ func TestAClusterThatHangsHoldsUpNoEvent(t *testing.T) {
 	}
 }
 
-func TestAPlaceComesFreeHoweverTheNewsOfAStayArrives(t *testing.T) {
+func TestASlotIsReleasedInWhateverOrderEventsArrive(t *testing.T) {
 	for name, order := range map[string][]int{"together": {0, 1, 2, 3}, "backwards": {3, 2, 1, 0}, "the end first": {2, 3, 0, 1}} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
@@ -267,7 +271,7 @@ func TestAPlaceComesFreeHoweverTheNewsOfAStayArrives(t *testing.T) {
 	}
 }
 
-func TestANewTokenKeepsItsPlaceWhenTheStayBeforeItEnds(t *testing.T) {
+func TestANewTokenKeepsItsSlotWhenTheEarlierSessionEnds(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 1})
 	s.ask(mine, "daily", "ann").want(http.StatusCreated)
@@ -299,7 +303,7 @@ func TestARoomBeyondTheLimitIsRefusedAndEnded(t *testing.T) {
 	s.ask(mine, "weekly", "ann").want(http.StatusCreated)
 }
 
-func TestATokenRefusedForItsRoomHoldsNoPlaceForItsParticipant(t *testing.T) {
+func TestATokenRefusedForItsRoomHoldsNoSlotForItsParticipant(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"rooms": 1, "concurrent_participants": 2})
 	s.ask(mine, "daily", "ann").want(http.StatusCreated)
@@ -309,7 +313,7 @@ func TestATokenRefusedForItsRoomHoldsNoPlaceForItsParticipant(t *testing.T) {
 	s.ask(mine, "daily", "bob").want(http.StatusCreated)
 }
 
-func TestARoomThatFinishedGivesBackThePlacesOfWhoWasInIt(t *testing.T) {
+func TestAFinishedRoomReleasesTheSlotsOfItsParticipants(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
 	made := s.clock.Now()
@@ -323,7 +327,7 @@ func TestARoomThatFinishedGivesBackThePlacesOfWhoWasInIt(t *testing.T) {
 	s.ask(mine, "weekly", "dan").want(http.StatusCreated)
 }
 
-func TestWhoReconnectsKeepsTheirPlace(t *testing.T) {
+func TestAReconnectingParticipantKeepsItsSlot(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
 	for _, name := range []string{"ann", "bob"} {
@@ -416,18 +420,15 @@ func TestARefusalForTheRoomWritesNothing(t *testing.T) {
 }
 
 func TestARequestThatAQuotaRefusedRunsAgainUnderItsIdempotencyKey(t *testing.T) {
-	s := newServer(t)
-	mine := s.limited("mine", map[string]any{"concurrent_participants": 1})
-	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+	s := newServer(t, func(o *setup) { o.plans = models.PlanQuotas{models.PlanFree: {Projects: 2}} })
+	mine := s.tenant("mine")
+	second := s.newProject(mine, "second")
 	again := func() *answer {
-		return s.do(http.MethodPost, "/v1/tokens/create", map[string]any{"room_name": "daily", "participant_identity": "bob"},
-			mine.asOwn, header("Idempotency-Key", "one"))
+		return s.do(http.MethodPost, "/v1/projects", map[string]any{"name": "third"}, mine.asPerson, header("Idempotency-Key", "one"))
 	}
-	again().overQuota(models.QuotaConcurrentParticipants, 1, 1)
-	s.do(http.MethodPost, "/v1/tokens/revoke", map[string]any{"participant_identity": "ann"}, mine.asOwn).want(http.StatusOK)
+	again().overQuota(models.QuotaProjects, 2, 2)
+	s.do(http.MethodDelete, "/v1/projects/"+string(second.Project.ID), nil, mine.asPerson).want(http.StatusNoContent)
 	again().want(http.StatusCreated)
-	s.do(http.MethodPost, "/v1/tokens/revoke", map[string]any{"participant_identity": "bob", "ban_seconds": 0}, mine.asOwn).want(http.StatusOK)
-	s.ask(mine, "daily", "cyd").want(http.StatusCreated)
 	if a := again().want(http.StatusCreated); a.header.Get("Idempotent-Replayed") != "true" {
 		t.Error("what was answered once was done again")
 	}
@@ -476,7 +477,7 @@ func TestWhatWasOpenBeforeThereWasALimitStays(t *testing.T) {
 	if len(s.cluster.ended)+len(s.cluster.removed) > 0 {
 		t.Errorf("ended %v, removed %v", s.cluster.ended, s.cluster.removed)
 	}
-	// Whoever comes now does not.
+	// A participant who joins now has none.
 	s.joins(mine, "d", "d1")
 	if len(s.cluster.ended) != 1 || len(s.cluster.removed) != 1 {
 		t.Errorf("ended %v, removed %v", s.cluster.ended, s.cluster.removed)
@@ -552,7 +553,7 @@ func TestAPlanLimitsEachProjectAndTheirNumber(t *testing.T) {
 	s.do(http.MethodPost, "/v1/projects", third, mine.asPerson).want(http.StatusCreated)
 }
 
-func TestAProjectThatCouldNotBeMadeHoldsNoPlace(t *testing.T) {
+func TestAProjectThatWasNotCreatedHoldsNoSlot(t *testing.T) {
 	s := newServer(t, func(o *setup) { o.plans = models.PlanQuotas{models.PlanFree: {Projects: 2}} })
 	mine := s.tenant("mine")
 	second := map[string]any{"name": "second"}

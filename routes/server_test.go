@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/crypto/bcrypt"
 
+	"pulse-control-plane/dashboard"
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/handlers"
@@ -25,6 +26,7 @@ import (
 	"pulse-control-plane/routes"
 	"pulse-control-plane/services"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/secret"
 )
@@ -61,6 +63,9 @@ type setup struct {
 	// agents are AGENTS_DEFAULT; nil is all, as in development.
 	agents     []string
 	quotaGrace time.Duration
+	mailer     tenancy.Mailer
+	// bodyMemory bounds the bodies being read; 0 is no bound.
+	bodyMemory int64
 }
 
 // server is the whole stack in this process, over an embedded database in a
@@ -186,23 +191,28 @@ func (s *server) build() {
 	}
 	var err error
 	s.Services, err = services.New(s.engine, services.Config{
-		Clusters: []livekit.Cluster{{URL: clusterURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}}, Calls: s.cluster,
+		Clusters: []livekit.Cluster{{Name: "default", Region: "default", URL: clusterURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}}, Calls: s.cluster,
 		DataKey: secret.New("data key of the tests"), Pepper: secret.New("pepper of the tests"),
-		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost),
+		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost), Operator: secret.New(operatorToken), Mailer: o.mailer,
 		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace, Agents: o.agents,
 		ProjectRequestsPerMinute: int64(o.projectPerMinute), PersonRequestsPerMinute: int64(o.personPerMinute),
 		ReconcileInterval: time.Minute, Recorder: o.recorder(), Log: zerolog.New(s.log), Now: now,
 	})
 	must(err)
 	s.health = handlers.NewHealth(version, s.Status)
-	s.handler, err = routes.New(routes.HandlersOf(s.Services, s.health, middleware.NewMetrics(version, secret.New(o.metricsToken), now)), routes.Options{
+	all := routes.HandlersOf(s.Services, s.health, middleware.NewMetrics(version, secret.New(o.metricsToken), now), handlers.Facts{
+		Secure: o.strict, SignupEnabled: !o.signUpClosed, Mail: o.mailer != nil, OperatorLogin: true, LiveKitURLs: []string{clusterURL}, Version: version,
+	})
+	all.Dashboard, err = dashboard.New(dashboard.Config{Connect: []string{clusterURL}})
+	must(err)
+	s.handler, err = routes.New(all, routes.Options{
 		Log:         zerolog.New(s.log),
 		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{
 			Keys: s.KeyAuth, People: s.LoginSessions, Operator: secret.New(operatorToken),
 			Limits: &middleware.RateLimits{Limiter: ratelimit.Local{Limiter: ratelimit.New(cacheSize, now)}, IPPerMinute: o.ipPerMinute, ClientIPPerMinute: o.clientIPPerMinute, Now: now},
 		},
-		CORSOrigins: o.origins, TrustedProxies: o.proxies, Mode: "test", Inflight: new(middleware.Inflight), Strict: o.strict, Now: now,
+		CORSOrigins: o.origins, TrustedProxies: o.proxies, Mode: "test", Inflight: new(middleware.Inflight), BodyMemory: o.bodyMemory, Strict: o.strict, Now: now,
 		Requests: s.Counters, Tracing: o.tracing,
 	})
 	must(err)

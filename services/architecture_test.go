@@ -20,6 +20,8 @@ var (
 		"auth":        {"audit", "lookup", "paging"},
 		"audit":       {"paging"},
 		"data":        {"audit", "metering"},
+		"overview":    {"quotas"},
+		"downloads":   {},
 		"idempotency": {},
 		"status":      {},
 		"paging":      {},

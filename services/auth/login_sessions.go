@@ -12,6 +12,7 @@ import (
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/utils/bus"
+	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/required"
@@ -21,6 +22,8 @@ import (
 const (
 	// AccessTokenTTL is how long an access token works.
 	AccessTokenTTL = 15 * time.Minute
+	// accessLeeway allows for replicas whose clocks differ.
+	accessLeeway = 5 * time.Second
 	// RefreshTokenTTL is how long a refresh token works, if it is not used.
 	RefreshTokenTTL = 30 * 24 * time.Hour
 
@@ -28,7 +31,7 @@ const (
 	accessAudience = "pulse-api"
 )
 
-// LoginSessions logs people in and tells whose an access token is.
+// LoginSessions begins, authenticates and ends login sessions.
 type LoginSessions struct {
 	users    *database.Users
 	sessions *database.Sessions
@@ -39,7 +42,11 @@ type LoginSessions struct {
 	throttle *loginThrottle
 	trail    *audit.Trail
 	changes  *lookup.Changes
+	cursors  *cursor.Codec
 	now      func() time.Time
+	// operator is the operator token and operatorKey what sessions of it hold.
+	operator    secret.Value
+	operatorKey string
 }
 
 // tokenKeys are those of JWT_SECRET: the first signs, all verify.
@@ -50,7 +57,7 @@ type tokenKeys struct {
 	parser  *jwt.Parser
 }
 
-// personSnapshot is whose a session is, as it was read.
+// personSnapshot is a cached login session with its person.
 type personSnapshot struct {
 	principal models.Principal
 	suspended bool
@@ -62,29 +69,36 @@ type LoginSessionsConfig struct {
 	Sessions      *database.Sessions
 	Organizations *database.Organizations
 	Hasher        *hashing.Hasher
-	// Changes drop what is remembered of what changed.
+	// Changes invalidates snapshots.
 	Changes *lookup.Changes
 	// Keys of JWT_SECRET: the first signs, all verify.
 	Keys []secret.Value
-	// CacheSize bounds the sessions remembered.
+	// CacheSize bounds the cached login sessions.
 	CacheSize int
-	// Exact tells that no other process changes the database.
+	// Exact says that no other process changes the database.
 	Exact bool
 	// RequestsPerMinute is a person's limit; 0 is no limit.
 	RequestsPerMinute int64
-	// Trail records every session that begins or ends and every changed password.
+	// Trail records each start and end of a login session and each password change.
 	Trail *audit.Trail
-	Now   func() time.Time
+	// Cursors are those of the list of one's logins.
+	Cursors *cursor.Codec
+	Now     func() time.Time
+	// Operator is PULSE_ADMIN_TOKEN; without it nobody logs in as the operator.
+	Operator secret.Value `optional:"true"`
 }
 
-// NewLoginSessions builds the authentication of people. It fails if a required
-// field is missing.
+// NewLoginSessions builds the service. It fails if a required field is missing.
 func NewLoginSessions(o LoginSessionsConfig) (*LoginSessions, error) {
 	if err := required.Fields(o); err != nil {
 		return nil, err
 	}
+	operatorKey := operatorKeyOf(o.Keys, o.Operator)
 	load := func(ctx context.Context, key string) (*personSnapshot, error) {
 		orgID, id, _ := strings.Cut(key, "|")
+		if orgID == "" {
+			return loadOperator(ctx, o.Sessions, models.SessionID(id), operatorKey)
+		}
 		tenant := models.TenantOf(models.OrganizationID(orgID))
 		session, err := o.Sessions.Get(ctx, tenant, models.SessionID(id))
 		if err != nil {
@@ -115,49 +129,52 @@ func NewLoginSessions(o LoginSessionsConfig) (*LoginSessions, error) {
 		return nil, err
 	}
 	tokens := tokenKeys{access: o.Keys, parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}),
-		jwt.WithIssuer(accessIssuer), jwt.WithAudience(accessAudience), jwt.WithExpirationRequired(), jwt.WithTimeFunc(o.Now))}
+		jwt.WithIssuer(accessIssuer), jwt.WithAudience(accessAudience), jwt.WithExpirationRequired(),
+		jwt.WithLeeway(accessLeeway), jwt.WithTimeFunc(o.Now))}
 	for _, key := range o.Keys {
 		tokens.refresh = append(tokens.refresh, secret.Derive([]byte(key.Reveal()), "refresh tokens"))
 	}
 	s := &LoginSessions{
 		users: o.Users, sessions: o.Sessions, orgs: o.Organizations, hasher: o.Hasher, tokens: tokens,
 		people: people, throttle: throttle, trail: o.Trail, now: o.Now,
-		changes: o.Changes,
+		changes: o.Changes, cursors: o.Cursors, operator: o.Operator, operatorKey: operatorKey,
 	}
 	_, err = o.Changes.Subscribe(bus.Subscriber[models.Change]{Changed: s.changed, Reset: people.Clear})
 	return s, err
 }
 
-// Login is a session as it is handed to a person, this once.
+// Login is a login session with its tokens, which are returned once.
 type Login struct {
 	AccessToken  string
 	ExpiresIn    time.Duration
 	RefreshToken string
+	// RefreshFor is how long the refresh token works, if it is not used.
+	RefreshFor time.Duration
 }
 
-// accessClaims of an access token: RFC 7519's, the session and its tenant.
+// accessClaims are RFC 7519's claims, the login session and its tenant.
 type accessClaims struct {
 	jwt.RegisteredClaims
 	SessionID string `json:"sid"`
 	OrgID     string `json:"org"`
 }
 
-// Begin opens a session for a person who has just proved who they are.
-// The entry of the audit trail is the caller's: what led to the session says
-// more than that there is one.
-func (s *LoginSessions) Begin(ctx context.Context, user models.User) (Login, error) {
-	return s.begin(ctx, user, newSessionID())
+// Begin starts a login session for a person who was just authenticated. The caller
+// writes the audit entry, because it knows the reason.
+func (s *LoginSessions) Begin(ctx context.Context, user models.User, origin models.Origin) (Login, error) {
+	return s.begin(ctx, user, newSessionID(), origin)
 }
 
 func newSessionID() models.SessionID { return models.SessionID(ids.New(models.SessionPrefix)) }
 
-// begin is Begin for a session whose id is known already.
-func (s *LoginSessions) begin(ctx context.Context, user models.User, id models.SessionID) (Login, error) {
+// begin is Begin with a given session id.
+func (s *LoginSessions) begin(ctx context.Context, user models.User, id models.SessionID, origin models.Origin) (Login, error) {
 	now := s.now()
 	refresh := s.tokens.newRefresh(id)
 	session := models.Session{
 		ID: id, UserID: user.ID, OrgID: user.OrgID, RefreshHash: secret.Digest(refresh),
 		PasswordVersion: user.PasswordVersion, CreatedAt: now, ExpiresAt: now.Add(RefreshTokenTTL),
+		IP: origin.IP, UserAgent: shortAgent(origin.UserAgent),
 	}
 	if err := s.sessions.Insert(ctx, &session); err != nil {
 		return Login{}, err
@@ -165,24 +182,29 @@ func (s *LoginSessions) begin(ctx context.Context, user models.User, id models.S
 	return s.login(&session, refresh, now)
 }
 
-// login makes what a person is handed of a session and its refresh token.
+// login makes the tokens of a login session.
 func (s *LoginSessions) login(session *models.Session, refresh string, now time.Time) (Login, error) {
+	lasts, subject := AccessTokenTTL, string(session.UserID)
+	if session.OperatorKey != "" {
+		// It ends with its session, which no use makes longer.
+		lasts, subject = min(lasts, session.ExpiresAt.Sub(now)), operatorSubject
+	}
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, accessClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: accessIssuer, Audience: jwt.ClaimStrings{accessAudience}, Subject: string(session.UserID),
+			Issuer: accessIssuer, Audience: jwt.ClaimStrings{accessAudience}, Subject: subject,
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now),
-			ExpiresAt: jwt.NewNumericDate(now.Add(AccessTokenTTL)),
+			ExpiresAt: jwt.NewNumericDate(now.Add(lasts)),
 		},
 		SessionID: string(session.ID), OrgID: string(session.OrgID),
 	}).SignedString([]byte(s.tokens.access[0].Reveal()))
 	if err != nil {
 		return Login{}, models.Internal(err)
 	}
-	return Login{AccessToken: token, ExpiresIn: AccessTokenTTL, RefreshToken: refresh}, nil
+	return Login{AccessToken: token, ExpiresIn: lasts, RefreshToken: refresh, RefreshFor: session.ExpiresAt.Sub(now)}, nil
 }
 
-// Person answers for an access token. unauthenticated if it is not ours, has
-// expired, or its session, person or organization is gone; forbidden
+// Person authenticates an access token. Errors: unauthenticated if it is foreign or
+// expired, or its login session, person or organization was deleted; forbidden
 // organization_suspended.
 func (s *LoginSessions) Person(ctx context.Context, token string) (*models.Principal, error) {
 	var claims accessClaims
@@ -197,7 +219,7 @@ func (s *LoginSessions) Person(ctx context.Context, token string) (*models.Princ
 		}
 	}
 	if !verified || !ids.Valid(models.SessionPrefix, claims.SessionID) ||
-		!ids.Valid(models.OrganizationPrefix, claims.OrgID) {
+		claims.Subject != operatorSubject && !ids.Valid(models.OrganizationPrefix, claims.OrgID) {
 		return nil, errBadAccessToken()
 	}
 	p, err := s.person(ctx, models.OrganizationID(claims.OrgID), models.SessionID(claims.SessionID))
@@ -207,8 +229,14 @@ func (s *LoginSessions) Person(ctx context.Context, token string) (*models.Princ
 	return p, err
 }
 
-// person answers for a session: not_found if it has ended, forbidden
-// organization_suspended.
+// Of answers for a session, as an access token of it would be answered:
+// not_found if it has ended, forbidden organization_suspended.
+func (s *LoginSessions) Of(ctx context.Context, org models.OrganizationID, id models.SessionID) (*models.Principal, error) {
+	return s.person(ctx, org, id)
+}
+
+// person reads a login session with its person: not_found if it has ended,
+// forbidden organization_suspended.
 func (s *LoginSessions) person(ctx context.Context, org models.OrganizationID, id models.SessionID) (*models.Principal, error) {
 	p, err := s.people.Get(ctx, sessionKey(org, id))
 	if err != nil {
@@ -220,7 +248,13 @@ func (s *LoginSessions) person(ctx context.Context, org models.OrganizationID, i
 	return &p.principal, nil
 }
 
-// sessionKey names a session in the directory.
+// shortAgent bounds what is kept of a User-Agent.
+func shortAgent(agent string) string {
+	const most = 256
+	return strings.ToValidUTF8(agent[:min(len(agent), most)], "")
+}
+
+// sessionKey is the cache key of a login session.
 func sessionKey(org models.OrganizationID, id models.SessionID) string {
 	return string(org) + "|" + string(id)
 }
@@ -238,7 +272,7 @@ func (s *LoginSessions) changed(c models.Change) {
 }
 
 func errBadAccessToken() *models.Error {
-	return models.Unauthenticated("invalid_token", "The access token is not valid or has expired.")
+	return models.Unauthenticated("invalid_token", "You called with an access token that is invalid or has expired; refresh it or log in again.")
 }
 
 func ErrSuspended() *models.Error {

@@ -20,24 +20,24 @@ import (
 	"pulse-control-plane/models"
 )
 
-// tokenAttribute is the participant attribute that names the token somebody
-// joined with; its UUIDv7 tells when that was minted.
+// tokenAttribute is the participant attribute with the id of the token used to
+// join; the time in its UUIDv7 is when the token was minted.
 const tokenAttribute = "pulse.token"
 
-// EventVerifier tells which cluster signed a webhook.
+// EventVerifier finds the cluster that signed a webhook.
 type EventVerifier struct {
 	secrets map[string][]byte
 	parser  *jwt.Parser
 }
 
-// signatureLeeway is how far LiveKit's clock may be off; it is that of
-// LiveKit's own verifier.
+// signatureLeeway is how far LiveKit's clock may be off, as in LiveKit's own
+// verifier.
 const signatureLeeway = time.Minute
 
-// eventClaims of the token LiveKit signs a webhook with.
+// eventClaims are the claims of the token that signs a webhook.
 type eventClaims struct {
 	jwt.RegisteredClaims
-	// Sha256 is that of the body, in base64.
+	// Sha256 is the hash of the body in base64.
 	Sha256 string `json:"sha256"`
 }
 
@@ -50,11 +50,11 @@ func NewEventVerifier(clusters []Cluster) EventVerifier {
 	return v
 }
 
-// Verify checks LiveKit's signature of a body
-// (https://docs.livekit.io/home/server/webhooks/#receiving-webhooks): a token
-// in Authorization, signed by the cluster's key, whose claim sha256 is that of
-// the body. It gives the key; unauthenticated otherwise. LiveKit's own
-// verifier would parse each token twice, which is half of its cost.
+// Verify verifies LiveKit's signature of a body
+// (https://docs.livekit.io/home/server/webhooks/#receiving-webhooks): a token in
+// Authorization, signed with the cluster's key, whose claim sha256 is the hash of
+// the body. It returns the API key; unauthenticated otherwise. LiveKit's own
+// verifier parses each token twice, which is half of its cost.
 func (v EventVerifier) Verify(authorization string, body []byte) (string, error) {
 	token := strings.TrimSpace(strings.TrimPrefix(authorization, "Bearer "))
 	var claims eventClaims
@@ -62,24 +62,24 @@ func (v EventVerifier) Verify(authorization string, body []byte) (string, error)
 		if key := v.secrets[claims.Issuer]; len(key) > 0 {
 			return key, nil
 		}
-		return nil, errors.New("signed by a key of no cluster")
+		return nil, errors.New("signed with a key of no configured cluster")
 	}); err != nil {
 		return "", errBadSignature(err)
 	}
 	sum := sha256.Sum256(body)
 	want := base64.StdEncoding.EncodeToString(sum[:])
 	if subtle.ConstantTimeCompare([]byte(claims.Sha256), []byte(want)) != 1 {
-		return "", errBadSignature(errors.New("signed another body"))
+		return "", errBadSignature(errors.New("the signature is for another body"))
 	}
 	return claims.Issuer, nil
 }
 
 func errBadSignature(cause error) *models.Error {
-	return models.Unauthenticated("invalid_signature", "The request is not signed by a LiveKit cluster Pulse knows.").Because(cause)
+	return models.Unauthenticated("invalid_signature", "The request is not signed by a configured LiveKit cluster.").Because(cause)
 }
 
-// ReadEvent understands a verified body. What is new in it is kept in Body and
-// otherwise ignored. Its error is of a body that is no event at all.
+// ReadEvent decodes a verified body. Unknown fields remain in Body and are ignored
+// otherwise. It fails for a body that is not an event.
 func ReadEvent(cluster string, body []byte, received time.Time) (models.LiveKitEvent, error) {
 	var in livekit.WebhookEvent
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true, AllowPartial: true}).Unmarshal(body, &in); err != nil {
@@ -92,7 +92,7 @@ func ReadEvent(cluster string, body []byte, received time.Time) (models.LiveKitE
 	e := models.LiveKitEvent{
 		ID: in.Id, Cluster: cluster, Event: in.Event, CreatedAt: time.Unix(in.CreatedAt, 0).UTC(), Body: kept,
 	}
-	if e.ID == "" { // LiveKit has always sent one; without it, the same body is the same event
+	if e.ID == "" { // LiveKit always sends one; without it the hash of the body is the id
 		e.ID = BodyID(body)
 	}
 	if in.CreatedAt == 0 {
@@ -106,7 +106,7 @@ func ReadEvent(cluster string, body []byte, received time.Time) (models.LiveKitE
 		e.Participant = &models.EventParticipant{
 			SID: p.Sid, Identity: p.Identity, TokenID: models.TokenID(p.Attributes[tokenAttribute]),
 		}
-		if joined := participantJoined(p); !joined.IsZero() { // track events carry no more than the names
+		if joined := participantJoined(p); !joined.IsZero() { // track events contain only the names
 			e.Participant.Kind, e.Participant.JoinedAt = p.Kind.String(), joined
 			e.Participant.Reason = strings.ToLower(p.DisconnectReason.String())
 		}
@@ -152,8 +152,7 @@ func egressMedia(e *livekit.EgressInfo) *models.EventMedia {
 		StartedAt: unixNanos(e.StartedAt), EndedAt: unixNanos(e.EndedAt)}
 }
 
-// ingressMedia names one run of an ingress, which may have many: LiveKit gives
-// each run its own start.
+// ingressMedia names one run of an ingress, which may have many, by its start.
 func ingressMedia(i *livekit.IngressInfo) *models.EventMedia {
 	s := i.GetState()
 	return &models.EventMedia{ID: i.IngressId + "@" + strconv.FormatInt(s.GetStartedAt(), 10), Status: s.GetStatus().String(),
@@ -174,8 +173,8 @@ func unixNanos(ns int64) time.Time {
 	return time.Unix(0, ns).UTC().Truncate(time.Millisecond)
 }
 
-// isSecret names what a body says in clear that nobody else may learn: by the
-// part of the event it stands in, under either of protojson's spellings.
+// isSecret reports whether a field of a part of the event is secret, in either of
+// protojson's spellings.
 func isSecret(part, name string) bool {
 	switch part {
 	case "room":
@@ -192,8 +191,8 @@ func isSecret(part, name string) bool {
 	return false
 }
 
-// redact copies a JSON text without its secrets; all else stays, known to this
-// version or not.
+// redact copies a JSON text without its secrets; all other fields remain, known to
+// this version or not.
 func redact(body []byte) (string, error) {
 	var out bytes.Buffer
 	out.Grow(len(body))

@@ -18,9 +18,9 @@ const (
 	lastFlush = 5 * time.Second
 )
 
-// Counters counts what happens too often to be stored one by one: tokens and
-// requests. Counting is a memory look-up and an addition; once a second the
-// counts become facts.
+// Counters counts tokens and requests, which are too frequent to be stored one by
+// one. Count is a memory look-up and an addition; once a second the counts become
+// usage facts.
 type Counters struct {
 	facts  *database.UsageMetrics
 	totals *database.UsageTotals
@@ -30,14 +30,14 @@ type Counters struct {
 
 	counts sync.Map // counted → *atomic.Int64
 
-	// flushing is held by the one who flushes. pending are facts whose storing
-	// was not confirmed: they are tried again as they are before new ones are
-	// made, so that an answer that was lost doubles nothing.
+	// flushing serializes flushes. pending are facts whose write was not
+	// confirmed: they are written again unchanged before new ones are made, so
+	// that a lost response counts nothing twice.
 	flushing sync.Mutex
 	pending  []models.UsageFact
 	flushes  int64
-	// known are the totals of this hour that are there, for the mark that a
-	// crash before the next one would leave out.
+	// known are the totals of this hour that exist. A total must exist before its
+	// first fact, so that CatchUp finds it after a crash.
 	known map[string]bool
 	hour  time.Time
 }
@@ -47,8 +47,8 @@ type counted struct {
 	meter   models.Meter
 }
 
-// NewCounters counts for the process that holder names; each start of a
-// process needs its own name.
+// NewCounters counts for one process; holder must differ for each start of a
+// process.
 func NewCounters(facts *database.UsageMetrics, totals *database.UsageTotals, holder string, log zerolog.Logger, now func() time.Time) *Counters {
 	return &Counters{facts: facts, totals: totals, holder: holder, log: log, now: now}
 }
@@ -63,7 +63,7 @@ func (c *Counters) Count(p models.ProjectID, m models.Meter) {
 	n.(*atomic.Int64).Add(1)
 }
 
-// Flush stores what was counted since the last one.
+// Flush stores the counts since the last flush.
 func (c *Counters) Flush(ctx context.Context) error {
 	c.flushing.Lock()
 	defer c.flushing.Unlock()
@@ -76,8 +76,8 @@ func (c *Counters) Flush(ctx context.Context) error {
 	return c.store(ctx)
 }
 
-// collect turns the counts into facts that are named by process, flush,
-// project and meter.
+// collect turns the counts into facts whose ids name process, flush, project and
+// meter.
 func (c *Counters) collect() {
 	now := c.now().UTC()
 	c.flushes++
@@ -112,9 +112,8 @@ func (c *Counters) store(ctx context.Context) error {
 	return nil
 }
 
-// announce gives the totals that the pending facts are part of, and makes
-// those that are not there yet: whoever keeps the totals after a crash looks
-// at the facts of every total of the hour.
+// announce returns the totals of the pending facts and creates missing ones: after
+// a crash CatchUp recomputes every existing total of the hour.
 func (c *Counters) announce(ctx context.Context) ([]models.UsageTotal, error) {
 	marks := map[string]models.UsageTotal{}
 	for i := range c.pending {

@@ -6,16 +6,16 @@ import (
 	"pulse-control-plane/models"
 )
 
-// reasonMigration is LiveKit's reason for a participant that moves to another
-// node of the cluster and stays in the room.
+// reasonMigration is LiveKit's reason for a participant that moves to another node
+// of the cluster and remains in the room.
 const reasonMigration = "migration"
 
-// ledger is the sessions that events concern, by id. Folding events into it
-// is a pure function: of their set, not of their order or number.
+// ledger is the usage sessions that events concern, by id. The result of folding
+// events into it depends only on their set, not on their order or number.
 type ledger map[string]*models.UsageSession
 
-// fold adds what an event says. Events of rooms that are not a tenant's, and
-// of kinds that end or begin nothing, add nothing.
+// fold adds an event. Events of rooms that belong to no tenant, and of kinds that
+// start or end nothing, add nothing.
 func (l ledger) fold(e *models.LiveKitEvent) {
 	if e.ProjectID == "" {
 		return
@@ -53,8 +53,8 @@ func Touches(e *models.LiveKitEvent) []string {
 	return out
 }
 
-// session gives the session with an id, made if it is new, with what the
-// event knows of it.
+// session returns the session with an id, created if it is new, completed with
+// the event's fields.
 func (l ledger) session(e *models.LiveKitEvent, id string, subject models.Subject) *models.UsageSession {
 	s := l[id]
 	if s == nil {
@@ -73,7 +73,7 @@ func (l ledger) session(e *models.LiveKitEvent, id string, subject models.Subjec
 	return s
 }
 
-// foldRoom learns of a room from any event that says when it was made.
+// foldRoom adds a room from any event that contains its creation time.
 func (l ledger) foldRoom(e *models.LiveKitEvent) {
 	if e.RoomSID == "" || e.RoomCreatedAt.IsZero() || e.SessionID != "" {
 		return
@@ -120,7 +120,7 @@ func (l ledger) foldMedia(e *models.LiveKitEvent, subject models.Subject, starte
 		end = e.At()
 	}
 	if seen.StartedAt.IsZero() {
-		seen.StartedAt = orElse(end, e.At()) // it never ran, or has just begun
+		seen.StartedAt = orElse(end, e.At()) // it never ran, or has just started
 	}
 	switch {
 	case e.Event == started:
@@ -149,15 +149,15 @@ func (l ledger) foldCorrection(e *models.LiveKitEvent) {
 		}
 	case models.EventFoundGone:
 		if l[e.SessionID] == nil {
-			return // nothing can be gone that never was
+			return // an unknown session can't be gone
 		}
 		seen.GoneAt, seen.GoneFoundAt = e.LastSeenAt, by
 	}
 	l.session(e, e.SessionID, e.Subject).Observed.Join(seen)
 }
 
-// closeWith tells a participant when its room ended. Egress and ingress have
-// ends of their own.
+// closeWith ends a participant at the end of its room. Egress and ingress have
+// their own end events.
 func closeWith(s, room *models.UsageSession) {
 	if s.Subject == models.SubjectParticipant && room != nil && !room.Observed.EndedAt.IsZero() {
 		s.Observed.Join(models.Observed{RoomEndedAt: room.Observed.EndedAt, RoomEndedBy: room.Observed.EndedBy})

@@ -14,15 +14,15 @@ import (
 	"pulse-control-plane/services/livekit"
 )
 
-// inboxShards is how many parts the inbox has. Each is worked on by one worker
-// at a time, and a room's events are all in one.
+// inboxShards is the number of parts of the inbox. One worker at a time processes
+// a shard, and all events of a room are in one shard.
 const inboxShards = 8
 
-// deadCounted bounds how far dead events are counted for /v1/status.
+// deadCounted bounds the count of pending and dead events.
 const deadCounted = 10_000
 
-// Inbox takes LiveKit's events in: verified, stripped of secrets and on disk
-// before they are answered. What they mean is worked out later.
+// Inbox receives LiveKit's events: verified, without secrets and on disk before
+// they are acknowledged. A worker derives usage from them later.
 type Inbox struct {
 	events   *database.LiveKitEvents
 	verifier livekit.EventVerifier
@@ -30,18 +30,18 @@ type Inbox struct {
 	lastSeq  atomic.Int64
 	// arrived wakes the worker of this process.
 	arrived chan struct{}
-	// pending and dead are what measure counted.
+	// pending and dead are the last results of measure.
 	pending, dead atomic.Int64
 }
 
-// NewInbox takes events of these clusters.
+// NewInbox receives events of the given clusters.
 func NewInbox(events *database.LiveKitEvents, clusters []livekit.Cluster, now func() time.Time) *Inbox {
 	return &Inbox{events: events, verifier: livekit.NewEventVerifier(clusters), now: now, arrived: make(chan struct{}, 1)}
 }
 
-// Receive keeps one event; nil means that it is durable, now or since before.
-// unauthenticated for a bad signature; otherwise unavailable or internal, so
-// that LiveKit sends it again.
+// Receive stores one event; nil means that it is durable, from now or before.
+// unauthenticated for an invalid signature; otherwise unavailable or internal, so
+// that LiveKit retries.
 func (s *Inbox) Receive(ctx context.Context, authorization string, body []byte) error {
 	cluster, err := s.verifier.Verify(authorization, body)
 	if err != nil {
@@ -50,17 +50,17 @@ func (s *Inbox) Receive(ctx context.Context, authorization string, body []byte) 
 	now := s.now().UTC()
 	event, err := livekit.ReadEvent(cluster, body, now)
 	if err != nil {
-		// It is from the cluster and says nothing to this version. Refusing it
-		// would lose it and storing it might store a secret: what is kept is
-		// that it came, for somebody to look at.
+		// The cluster signed it, but this version can't read it. Refusing it would
+		// lose it, and storing it might store a secret: only its arrival is stored,
+		// as a dead event.
 		event = models.LiveKitEvent{ID: livekit.BodyID(body), Cluster: cluster, Event: "unreadable", CreatedAt: now,
-			RoomKey: cluster, State: models.EventDead, LastError: fmt.Sprintf("%d bytes that are no event: %v", len(body), err)}
+			RoomKey: cluster, State: models.EventDead, LastError: fmt.Sprintf("%d bytes are not a readable event: %v", len(body), err)}
 	}
 	return s.Keep(ctx, &event)
 }
 
-// Keep stores an event, received now, for the worker. One that is there
-// already stays as it is.
+// Keep stores an event, received now, for the worker. An event that is already
+// stored does not change.
 func (s *Inbox) Keep(ctx context.Context, e *models.LiveKitEvent) error {
 	now := s.now().UTC()
 	e.ReceivedAt, e.DueAt, e.Seq, e.Shard = now, now, s.nextSeq(now), shardOf(e.RoomKey)
@@ -75,7 +75,7 @@ func (s *Inbox) Keep(ctx context.Context, e *models.LiveKitEvent) error {
 	return nil
 }
 
-// nextSeq is the nanosecond of arrival, or the next that is free.
+// nextSeq is the nanosecond of arrival, or the next unused one.
 func (s *Inbox) nextSeq(now time.Time) int64 {
 	for {
 		last := s.lastSeq.Load()
@@ -93,18 +93,18 @@ func (s *Inbox) wake() {
 	}
 }
 
-// Dead counts the events that nobody could make sense of, up to 10,000.
+// Dead counts the events that could not be processed, up to 10,000.
 func (s *Inbox) Dead(ctx context.Context) (int64, error) {
 	return s.events.CountIn(ctx, models.EventDead, deadCounted)
 }
 
-// Backlog counts the events that wait, up to 10,000.
+// Backlog counts the pending events, up to 10,000.
 func (s *Inbox) Backlog(ctx context.Context) (int64, error) {
 	return s.events.CountIn(ctx, models.EventPending, deadCounted)
 }
 
-// Check is the probe of the inbox for /v1/status: an error while there are
-// dead events.
+// Check is the probe of the inbox for /v1/status: an error if there are dead
+// events.
 func (s *Inbox) Check(ctx context.Context) error {
 	dead, err := s.Dead(ctx)
 	if err != nil {
@@ -116,15 +116,15 @@ func (s *Inbox) Check(ctx context.Context) error {
 	return nil
 }
 
-// Register offers the numbers of waiting and dead events as metrics, as the
-// worker of this process last counted them.
+// Register registers the numbers of pending and dead events as metrics, as last
+// counted by the worker of this process.
 func (s *Inbox) Register(registry prometheus.Registerer) {
 	gauge := func(name, help string, n *atomic.Int64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(n.Load()) })
 	}
 	registry.MustRegister(
-		gauge("pulse_inbox_pending_events", "LiveKit events that wait to be worked on, counted up to 10000.", &s.pending),
-		gauge("pulse_inbox_dead_events", "LiveKit events that nobody could make sense of, counted up to 10000.", &s.dead))
+		gauge("pulse_inbox_pending_events", "LiveKit events that are not processed yet, counted up to 10000.", &s.pending),
+		gauge("pulse_inbox_dead_events", "LiveKit events that could not be processed, counted up to 10000.", &s.dead))
 }
 
 // measure counts for the metrics.

@@ -28,7 +28,7 @@ func testCluster() livekit.Cluster {
 	return livekit.Cluster{URL: "wss://livekit.test", APIKey: "devkey", APISecret: secret.New("secret-of-the-cluster-in-the-tests-0123456789")}
 }
 
-// signed gives the Authorization LiveKit would send with a body.
+// signed returns the Authorization header that LiveKit would send with a body.
 func signed(t testing.TB, c livekit.Cluster, body []byte) string {
 	t.Helper()
 	sum := sha256.Sum256(body)
@@ -47,7 +47,7 @@ func joinedBody(id string) []byte {
 		id, aMorning.Unix(), testProject, aMorning.UnixMilli(), aMorning.UnixMilli())
 }
 
-func TestASignedEventIsKeptOnceHoweverOftenItComes(t *testing.T) {
+func TestARepeatedEventIsStoredOnce(t *testing.T) {
 	r := newRig(t)
 	body := joinedBody("EV_1")
 	for range 3 {
@@ -60,7 +60,7 @@ func TestASignedEventIsKeptOnceHoweverOftenItComes(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotSignedByAClusterIsRefused(t *testing.T) {
+func TestEventsNotSignedByAClusterAreRefused(t *testing.T) {
 	r := newRig(t)
 	body := joinedBody("EV_1")
 	other := testCluster()
@@ -80,16 +80,16 @@ func TestWhatIsNotSignedByAClusterIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnEventIsAnsweredOnlyWhenItIsDurable(t *testing.T) {
+func TestAnEventIsAcknowledgedOnlyWhenItIsDurable(t *testing.T) {
 	r := newRig(t)
 	body := joinedBody("EV_1")
 	r.engine.Fatal = 1
 	if err := r.inbox.Receive(context.Background(), signed(t, testCluster(), body), body); !models.IsKind(err, models.KindUnavailable) {
-		t.Errorf("the database is away and the answer is %v", err)
+		t.Errorf("with the database down the result is %v", err)
 	}
 }
 
-func TestSecretsOfAnEventAreNotKept(t *testing.T) {
+func TestSecretsOfEventsAreNotStored(t *testing.T) {
 	e, err := livekit.ReadEvent("devkey", joinedBody("EV_1"), aMorning)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestSecretsOfAnEventAreNotKept(t *testing.T) {
 	}
 }
 
-func TestASignedBodyThatIsNoEventIsKeptAsDeadWithoutItsContent(t *testing.T) {
+func TestAnUnreadableSignedBodyIsStoredAsDeadWithoutContent(t *testing.T) {
 	r := newRig(t)
 	body := []byte(`{"event": "room_started", "room": "not a room, with a secret"`)
 	if err := r.inbox.Receive(context.Background(), signed(t, testCluster(), body), body); err != nil {
@@ -123,8 +123,8 @@ func TestASignedBodyThatIsNoEventIsKeptAsDeadWithoutItsContent(t *testing.T) {
 	}
 }
 
-// stubborn fails at one event as often as it is told, and remembers the order
-// of the others.
+// stubborn fails at one event a given number of times and records the order of the
+// others.
 type stubborn struct {
 	mu       sync.Mutex
 	poison   string
@@ -159,7 +159,7 @@ func numbered(room string, from, to int) (out []models.LiveKitEvent) {
 	return out
 }
 
-func TestAnEventThatFailsHoldsUpItsRoomAlone(t *testing.T) {
+func TestAFailedEventDelaysOnlyItsRoom(t *testing.T) {
 	r := newRig(t)
 	r.keep(append(numbered("a", 0, 4), numbered("b", 0, 4)...))
 	s := &stubborn{poison: "EV_a_1", failures: 5, panics: true}
@@ -192,7 +192,7 @@ func TestAnEventThatFailsHoldsUpItsRoomAlone(t *testing.T) {
 	}
 }
 
-func TestAfterTenFailuresAnEventIsDeadAndTheRoomGoesOn(t *testing.T) {
+func TestAnEventIsDeadAfterTenFailuresAndItsRoomContinues(t *testing.T) {
 	r := newRig(t)
 	r.keep(numbered("a", 0, 3))
 	s := &stubborn{poison: "EV_a_1", failures: -1}
@@ -210,17 +210,17 @@ func TestAfterTenFailuresAnEventIsDeadAndTheRoomGoesOn(t *testing.T) {
 		t.Errorf("%d dead", n)
 	}
 	if n, _ := r.inbox.Backlog(context.Background()); n != 0 {
-		t.Errorf("%d still wait", n)
+		t.Errorf("%d are still pending", n)
 	}
 }
 
-func TestOneWorkerHasAShardAtATimeAndAnotherTakesOverWhenItDies(t *testing.T) {
+func TestAShardHasOneWorkerAndAnotherTakesOverWhenItDies(t *testing.T) {
 	r := newRig(t)
 	r.keep(numbered("a", 0, 2))
 	first, second := &stubborn{poison: "EV_a_0", failures: -1}, &stubborn{}
 	w1, w2 := r.worker("one", first), r.worker("two", second)
 	ctx := context.Background()
-	if _, err := w1.Work(ctx); err != nil { // takes the leases and finishes nothing
+	if _, err := w1.Work(ctx); err != nil { // acquires the leases and finishes nothing
 		t.Fatal(err)
 	}
 	r.now = r.now.Add(time.Second)
@@ -233,8 +233,8 @@ func TestOneWorkerHasAShardAtATimeAndAnotherTakesOverWhenItDies(t *testing.T) {
 	}
 }
 
-// recordedBody is what a real LiveKit server sent, in testdata/livekit; its
-// secrets were replaced.
+// recordedBody is a webhook of a real LiveKit server, from testdata/livekit, with
+// its secrets replaced.
 type recordedBody struct {
 	file string
 	Body json.RawMessage `json:"body"`
@@ -260,7 +260,7 @@ func recordedBodies(t *testing.T) (out []recordedBody) {
 	return out
 }
 
-// understood reads a recorded body as if it had come half a second late.
+// understood decodes a recorded body as if it had arrived half a second late.
 func (b *recordedBody) understood(t *testing.T) models.LiveKitEvent {
 	t.Helper()
 	e, err := livekit.ReadEvent("devkey", b.Body, aMorning)
@@ -271,8 +271,8 @@ func (b *recordedBody) understood(t *testing.T) models.LiveKitEvent {
 	return e
 }
 
-// meaning is what testdata/meanings.json says of a body: in words, and what it
-// says of which session.
+// meaning is what testdata/meanings.json says about a body: a description, and
+// what it proves of which session.
 type meaning struct {
 	Says     string           `json:"says"`
 	Event    string           `json:"event"`
@@ -317,7 +317,7 @@ func meaningOf(e *models.LiveKitEvent) meaning {
 	return out
 }
 
-func TestEachRealBodyMeansWhatIsWrittenBesideIt(t *testing.T) {
+func TestRecordedBodiesHaveTheirDocumentedMeaning(t *testing.T) {
 	raw, err := os.ReadFile("testdata/meanings.json")
 	if err != nil {
 		t.Fatal(err)
@@ -341,8 +341,8 @@ func TestEachRealBodyMeansWhatIsWrittenBesideIt(t *testing.T) {
 	}
 }
 
-// TestRealBodiesAreUnderstood reads all of one room's life.
-func TestRealBodiesAreUnderstood(t *testing.T) {
+// TestTheRecordedRoomGivesItsSessions processes all webhooks of one room.
+func TestTheRecordedRoomGivesItsSessions(t *testing.T) {
 	var events []models.LiveKitEvent
 	bodies := recordedBodies(t)
 	for i := range bodies {

@@ -15,53 +15,52 @@ import (
 )
 
 const (
-	// inboxBatch is how many events are worked on together; each concerns two
-	// sessions at most, and one look-up takes database.MaxBatch.
+	// inboxBatch is how many events are processed together; each concerns at most
+	// two sessions, and one look-up reads database.MaxBatch.
 	inboxBatch = database.MaxBatch / 2
-	// inboxLease is how long a shard stays with a worker that does not answer
-	// any more.
+	// inboxLease is how long a shard belongs to a worker that died.
 	inboxLease = 10 * time.Second
-	// inboxPoll is how often events of other processes are looked for.
+	// inboxPoll is how often the worker looks for events received by others.
 	inboxPoll = 200 * time.Millisecond
-	// maxAttempts at an event before it is dead.
+	// maxAttempts is the number of attempts after which an event is dead.
 	maxAttempts = 10
-	// firstRetry and lastRetry bound the wait between attempts, which doubles.
+	// The wait between attempts doubles from firstRetry to lastRetry.
 	firstRetry = 200 * time.Millisecond
 	lastRetry  = time.Minute
-	// outagePause is how long a worker waits when the database is away.
-	outagePause = time.Second
-	// measureEvery is how often waiting and dead events are counted.
+	// pauseWhileDown is the wait after an error of the database.
+	pauseWhileDown = time.Second
+	// measureEvery is how often pending and dead events are counted.
 	measureEvery = 5 * time.Second
 )
 
-// Consumer derives something from events. Events of one room come in
-// order of arrival; the same ones may come again, alone or with others, until
-// all consumers have returned nil: what it derives must be a function of the
-// event's id.
+// Consumer derives something from events. Events of one room arrive in order. The
+// same events may be delivered again, alone or with others, until all consumers
+// have returned nil, so what a consumer derives must be a function of the event's
+// id.
 type Consumer interface {
 	Consume(ctx context.Context, events []models.LiveKitEvent) error
 }
 
-// InboxWorker works on the events of the shards it holds a lease of.
+// InboxWorker processes the events of the shards whose lease it holds.
 type InboxWorker struct {
 	c InboxWorkerConfig
 
 	heldUntil [inboxShards]time.Time
 	renewAt   [inboxShards]time.Time
-	// parked rooms wait for their first event to be tried again.
+	// parked rooms wait for the retry of their first event, by room key.
 	parked map[string]time.Time
-	// measureAt is when events are counted next.
+	// measureAt is the time of the next count.
 	measureAt time.Time
 }
 
-// InboxWorkerConfig of NewInboxWorker; every field but Log is required.
+// InboxWorkerConfig of NewInboxWorker. Every field except Log is required.
 type InboxWorkerConfig struct {
 	Inbox  *Inbox
 	Events *database.LiveKitEvents
 	Leases *database.Leases
 	// Holder names this process among replicas.
 	Holder string
-	// Consumers see every event, in this order.
+	// Consumers receive every event, in this order.
 	Consumers []Consumer
 	Log       zerolog.Logger
 }
@@ -71,17 +70,16 @@ func NewInboxWorker(c InboxWorkerConfig) (*InboxWorker, error) {
 	return &InboxWorker{c: c, parked: map[string]time.Time{}}, required.Fields(c)
 }
 
-// Run works until ctx ends, then gives its leases back.
+// Run works until ctx ends, then releases its leases.
 func (w *InboxWorker) Run(ctx context.Context) error {
 	defer w.release(ctx)
 	return KeepWorking(ctx, inboxPoll, w.c.Inbox.arrived, w.Work, func(err error) {
-		w.c.Log.Error().Err(err).Msg("inbox: the database is away")
+		w.c.Log.Error().Err(err).Msg("inbox: the database does not answer")
 	})
 }
 
-// KeepWorking calls work until ctx ends: again at once while it finds
-// something to do, after a pause when the database is away, which is told, and
-// otherwise when somebody wakes it or so often.
+// KeepWorking calls work until ctx ends: at once while it finds work, after a pause
+// and a call of away on an error, otherwise when woken or after poll.
 func KeepWorking(ctx context.Context, poll time.Duration, woken <-chan struct{}, work func(context.Context) (int, error), away func(error)) error {
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
@@ -89,7 +87,7 @@ func KeepWorking(ctx context.Context, poll time.Duration, woken <-chan struct{},
 		worked, err := work(ctx)
 		if err != nil && ctx.Err() == nil {
 			away(err)
-			Sleep(ctx, outagePause)
+			Sleep(ctx, pauseWhileDown)
 			continue
 		}
 		if worked > 0 {
@@ -104,7 +102,7 @@ func KeepWorking(ctx context.Context, poll time.Duration, woken <-chan struct{},
 	return nil
 }
 
-// Work takes one batch from each shard and tells how many events it finished.
+// Work processes one batch of each shard and returns how many events it finished.
 func (w *InboxWorker) Work(ctx context.Context) (int, error) {
 	done := 0
 	if now := w.c.Inbox.now(); !now.Before(w.measureAt) {
@@ -146,7 +144,7 @@ func (w *InboxWorker) hold(ctx context.Context, shard int64) (bool, error) {
 		w.heldUntil[shard] = time.Time{}
 		return false, nil
 	}
-	if w.heldUntil[shard].Before(now) { // newly ours: learn what waits in it
+	if w.heldUntil[shard].Before(now) { // a new lease: read which events wait for a retry
 		waiting, err := w.c.Events.Waiting(ctx, shard, now, database.MaxBatch)
 		if err != nil {
 			return false, err
@@ -162,14 +160,14 @@ func (w *InboxWorker) hold(ctx context.Context, shard int64) (bool, error) {
 func leaseOfShard(shard int64) string { return "inbox|" + strconv.FormatInt(shard, 10) }
 
 func (w *InboxWorker) release(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outagePause)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseWhileDown)
 	defer cancel()
 	for shard := range int64(inboxShards) {
 		if w.heldUntil[shard].IsZero() {
 			continue
 		}
 		if err := w.c.Leases.Release(ctx, leaseOfShard(shard), w.c.Holder); err != nil {
-			w.c.Log.Warn().Err(err).Msg("inbox: a lease is left to expire")
+			w.c.Log.Warn().Err(err).Msg("inbox: could not release a lease; it will expire")
 			return
 		}
 	}
@@ -192,7 +190,7 @@ func (w *InboxWorker) shard(ctx context.Context, shard int64) (int, error) {
 	case isOutage(ctx, err):
 		return 0, err
 	}
-	// Somebody in the batch is not to be understood: find out who.
+	// One event fails; retry individually.
 	finished := 0
 	for _, room := range byRoom(due) {
 		n, err := w.oneByOne(ctx, shard, room)
@@ -204,7 +202,7 @@ func (w *InboxWorker) shard(ctx context.Context, shard int64) (int, error) {
 	return finished, nil
 }
 
-// withoutParked makes events wait that arrived behind one that waits.
+// withoutParked postpones and drops the events of parked rooms.
 func (w *InboxWorker) withoutParked(ctx context.Context, shard int64, due []models.LiveKitEvent, now time.Time) ([]models.LiveKitEvent, error) {
 	postponed := map[string]bool{}
 	for i := range due {
@@ -223,7 +221,7 @@ func (w *InboxWorker) withoutParked(ctx context.Context, shard int64, due []mode
 	return slices.DeleteFunc(due, func(e models.LiveKitEvent) bool { return postponed[e.RoomKey] }), nil
 }
 
-// oneByOne works through the events of a room up to the first that fails.
+// oneByOne processes the events of a room up to the first failure.
 func (w *InboxWorker) oneByOne(ctx context.Context, shard int64, events []models.LiveKitEvent) (finished int, err error) {
 	for i := range events {
 		e := &events[i]
@@ -243,7 +241,7 @@ func (w *InboxWorker) oneByOne(ctx context.Context, shard int64, events []models
 			state = models.EventDead
 		}
 		w.c.Log.Error().Err(reason).Str("event_id", e.ID).Str("event", e.Event).Str("state", string(state)).
-			Int64("attempts", e.Attempts+1).Msg("inbox: an event failed")
+			Int64("attempts", e.Attempts+1).Msg("inbox: an event could not be processed")
 		if _, err := w.c.Events.Failed(ctx, e.ID, state, reason.Error()); err != nil {
 			return finished, err
 		}
@@ -257,7 +255,7 @@ func (w *InboxWorker) oneByOne(ctx context.Context, shard int64, events []models
 	return finished, nil
 }
 
-// consume shows events to every consumer; a panic of one is an error.
+// consume passes events to every consumer; a panic becomes an error.
 func (w *InboxWorker) consume(ctx context.Context, events []models.LiveKitEvent) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -277,7 +275,7 @@ func (w *InboxWorker) consume(ctx context.Context, events []models.LiveKitEvent)
 
 func (w *InboxWorker) park(roomKey string, until time.Time) { w.parked[roomKey] = until }
 
-// isOutage tells an error that no event is to blame for.
+// isOutage reports whether an error is not the event's fault.
 func isOutage(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || models.IsKind(err, models.KindUnavailable)
 }
@@ -298,7 +296,7 @@ func idsOf(events []models.LiveKitEvent) []string {
 	return out
 }
 
-// byRoom divides events by their room, keeping their order.
+// byRoom groups events by room and keeps their order.
 func byRoom(events []models.LiveKitEvent) [][]models.LiveKitEvent {
 	at := map[string]int{}
 	var out [][]models.LiveKitEvent

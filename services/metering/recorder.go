@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// parallelWrites is how many sessions are written at a time, so that the
-	// engine commits them together.
+	// parallelWrites is how many sessions are written at a time, so that the engine
+	// can commit them together.
 	parallelWrites = 64
-	// meterRaces bounds how often a batch is begun again because another
-	// worker changed the same sessions: one that lost its lease unawares.
+	// meterRaces bounds the repetitions of a batch because another worker, which
+	// lost its lease without noticing, changed the same sessions.
 	meterRaces = 5
 )
 
-// Recorder turns events into sessions, facts and the marks of totals. Each
-// step may be done again without harm, in this order: sessions, facts, marks;
-// the inbox forgets the events last.
+// Recorder derives sessions, facts and marks on totals from events. Each step can
+// be repeated without harm, in this order: sessions, facts, marks; the inbox marks
+// the events as done last.
 type Recorder struct {
 	sessions *database.UsageSessions
 	facts    *database.UsageMetrics
@@ -30,14 +30,14 @@ type Recorder struct {
 	now      func() time.Time
 }
 
-// NewRecorder writes into these repositories.
+// NewRecorder writes to the given repositories.
 func NewRecorder(sessions *database.UsageSessions, facts *database.UsageMetrics, totals *database.UsageTotals, now func() time.Time) *Recorder {
 	return &Recorder{sessions: sessions, facts: facts, totals: totals, now: now}
 }
 
 var _ Consumer = (*Recorder)(nil)
 
-// Consume implements EventConsumer for up to database.MaxBatch/2 events.
+// Consume implements Consumer for up to database.MaxBatch/2 events.
 func (m *Recorder) Consume(ctx context.Context, events []models.LiveKitEvent) error {
 	var err error
 	for range meterRaces {
@@ -86,8 +86,8 @@ func (m *Recorder) consume(ctx context.Context, events []models.LiveKitEvent) er
 	return m.totals.Touch(ctx, touched)
 }
 
-// load reads the sessions that events concern: as they are to be changed, and
-// as they were.
+// load reads the sessions that events concern, twice: to be changed, and as they
+// were.
 func (m *Recorder) load(ctx context.Context, events []models.LiveKitEvent) (books ledger, before map[string]models.UsageSession, err error) {
 	names := map[string]bool{}
 	for i := range events {
@@ -114,7 +114,7 @@ func (m *Recorder) load(ctx context.Context, events []models.LiveKitEvent) (book
 	return books, before, nil
 }
 
-// closeRooms adds to the books whoever is still in a room that finished.
+// closeRooms adds the open sessions of finished rooms to the books.
 func (m *Recorder) closeRooms(ctx context.Context, books ledger, before map[string]models.UsageSession, events []models.LiveKitEvent) error {
 	for i := range events {
 		e := &events[i]
@@ -141,8 +141,8 @@ func (m *Recorder) closeRooms(ctx context.Context, books ledger, before map[stri
 	return nil
 }
 
-// store writes the sessions that changed: new ones together, others each over
-// the version it was read at.
+// store writes the changed sessions: new ones together, each other one over the
+// version that was read.
 func (m *Recorder) store(ctx context.Context, books ledger, before map[string]models.UsageSession) error {
 	var fresh []*models.UsageSession
 	changed, writing := errgroup.WithContext(ctx)
@@ -163,7 +163,7 @@ func (m *Recorder) store(ctx context.Context, books ledger, before map[string]mo
 		changed.Go(func() error {
 			present, err := m.sessions.InsertMany(writing, batch)
 			if err == nil && len(present) > 0 {
-				err = models.Conflict("concurrent_change", "The session was made at the same time.")
+				err = models.Conflict("concurrent_change", "The session was created at the same time.")
 			}
 			return err
 		})

@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// settleBatch is how many totals a pass takes of each window.
+	// settleBatch is how many totals of each window one pass computes.
 	settleBatch = 500
 	// settleParallel is how many of them are computed at a time.
 	settleParallel = 4
-	// overlapping bounds the participants one peak is computed from.
+	// overlapping bounds the participants of one peak.
 	overlapping = 2_000_000
 )
 
-// Totals keeps the hourly and daily totals: each is computed from the facts of
-// its hour, or the hours of its day, whenever something touched it.
+// Totals computes the hourly and daily totals: each from the facts of its hour, or
+// the hours of its day, whenever it was marked.
 type Totals struct {
 	c TotalsConfig
 }
@@ -38,7 +38,7 @@ type TotalsConfig struct {
 	Now      func() time.Time
 }
 
-// NewTotals builds the keeper of totals. It fails if a required field is missing.
+// NewTotals builds the service. It fails if a required field is missing.
 func NewTotals(c TotalsConfig) (*Totals, error) {
 	return &Totals{c: c}, required.Fields(c)
 }
@@ -49,8 +49,8 @@ func (t *Totals) CatchUp(ctx context.Context) error {
 	return t.c.Totals.TouchSince(ctx, models.WindowHour.Start(t.c.Now().Add(-time.Hour)))
 }
 
-// Settle computes what was touched, for all projects: a bounded number of
-// hours, then of days.
+// Settle computes marked totals of all projects: a bounded number of hours, then
+// of days.
 func (t *Totals) Settle(ctx context.Context) error {
 	hours, err := t.c.Totals.Dirty(ctx, models.WindowHour, settleBatch)
 	if err != nil {
@@ -66,8 +66,8 @@ func (t *Totals) Settle(ctx context.Context) error {
 	return t.each(ctx, days, t.day)
 }
 
-// SettleProject does so for one project, so that whoever asks for its usage
-// sees every event that was worked on before.
+// SettleProject computes the marked totals of one project, so that a report
+// contains every event processed before it.
 func (t *Totals) SettleProject(ctx context.Context, p models.ProjectID) error {
 	hours, err := t.c.Totals.DirtyOf(ctx, p, models.WindowHour, settleBatch)
 	if err != nil {
@@ -83,8 +83,8 @@ func (t *Totals) SettleProject(ctx context.Context, p models.ProjectID) error {
 	return t.each(ctx, days, t.day)
 }
 
-// settleHours marks the days before it settles their hours: were it to die in
-// between, the hours would still be dirty and mark them again.
+// settleHours marks the days before it computes their hours: after a crash in
+// between the hours are still dirty and mark the days again.
 func (t *Totals) settleHours(ctx context.Context, hours []models.UsageTotal) error {
 	days := map[string]models.UsageTotal{}
 	for i := range hours {
@@ -140,8 +140,7 @@ func (t *Totals) day(ctx context.Context, total *models.UsageTotal) error {
 	return nil
 }
 
-// combine puts the values of two windows together: what was counted adds up,
-// and of two peaks the higher is the peak of both.
+// combine combines the values of two windows: the sum, or the higher of two peaks.
 func combine(m models.Meter, a, b float64) float64 {
 	if m == models.MeterPeak {
 		return max(a, b)
@@ -149,7 +148,7 @@ func combine(m models.Meter, a, b float64) float64 {
 	return a + b
 }
 
-// peak is the most STANDARD participants at one time in [start, end).
+// peak is the highest number of concurrent STANDARD participants in [start, end).
 func (t *Totals) peak(ctx context.Context, p models.ProjectID, start, end time.Time) (float64, error) {
 	var steps []step
 	add := func(s models.UsageSession) error {
@@ -167,7 +166,7 @@ func (t *Totals) peak(ctx context.Context, p models.ProjectID, start, end time.T
 	return peakOf(steps), nil
 }
 
-// step is a step up or down in how many are there.
+// step is a change of the number of participants.
 type step struct {
 	at time.Time
 	by int
@@ -176,7 +175,7 @@ type step struct {
 func appendSteps(steps []step, s *models.UsageSession, start, end, now time.Time) []step {
 	from, until := s.JoinedAt, s.Until(now)
 	if s.Open {
-		until = times.Latest(until, end) // open is open beyond what is asked for
+		until = times.Latest(until, end) // an open session lasts beyond the range
 	}
 	if from.Before(start) {
 		from = start
@@ -190,8 +189,8 @@ func appendSteps(steps []step, s *models.UsageSession, start, end, now time.Time
 	return append(steps, step{from, 1}, step{until, -1})
 }
 
-// peakOf gives the highest sum of steps in order of time. Who leaves at the
-// moment another joins was not there with them.
+// peakOf returns the highest sum of steps in time order. A participant who leaves
+// at the moment another joins does not overlap with them.
 func peakOf(steps []step) float64 {
 	slices.SortFunc(steps, func(a, b step) int {
 		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.by, b.by))

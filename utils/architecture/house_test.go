@@ -21,7 +21,8 @@ func importRules() architecture.Rules {
 	return architecture.Rules{
 		Module: "pulse-control-plane",
 		MayImport: map[string][]string{
-			"routes":     {"handlers", "middleware", "services"},
+			"routes":     {"handlers", "middleware", "services", "dashboard"},
+			"dashboard":  {"utils"},
 			"handlers":   {"handlers/request", "services", "models", "utils"},
 			"middleware": {"services", "models", "utils"},
 			"services":   {"services", "database", "models", "utils"},

@@ -1,0 +1,95 @@
+// Charts in SVG with the same numbers as a table; arrow keys move the crosshair.
+// @ts-check
+import { h, signal, uid, onEnd } from './dom.js';
+import { table } from './load.js';
+import { m } from '../messages.js';
+
+/** A round upper bound and its steps. @param {number} most @returns {number[]} */
+export function ticks(most) {
+  if (!(most > 0)) return [0, 1];
+  const raw = most / 3, power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 2.5, 5, 10].map((f) => f * power).find((s) => s >= raw) ?? power * 10;
+  const out = [];
+  for (let v = 0; v < most + step; v += step) out.push(v);
+  return out;
+}
+
+/** Follows the width of an element. @param {(width: number) => any} draw */
+function sized(draw) {
+  const width = signal(0);
+  const node = h('div', { class: 'plot' }, () => width() > 0 && draw(width()));
+  const watch = new ResizeObserver(() => width.set(Math.floor(node.clientWidth)));
+  watch.observe(node);
+  onEnd(() => watch.disconnect());
+  return node;
+}
+
+/**
+ * Bars over time, stacked when there are several series.
+ * @param {{label: string, rows: {start: string, end: string, values: number[]}[], series: string[], value: (n: number) => string, time: (iso: string) => string, span: (row: {start: string, end: string}) => string, height?: number, scale?: number[]}} o
+ */
+export function bars(o) {
+  const asTable = signal(false), at = signal(-1), H = o.height ?? 200, T = 8, B = 22, id = uid('chart');
+  const totals = o.rows.map((r) => r.values.reduce((a, b) => a + b, 0));
+  const scale = o.scale ?? ticks(Math.max(...totals, 0)), top = scale[scale.length - 1];
+  const y = (/** @type {number} */ v) => T + (H - T - B) * (1 - v / top);
+  const exact = (/** @type {number} */ i) => o.series.map((s, j) => (o.series.length > 1 ? s + ' ' : '') + o.value(o.rows[i].values[j])).join(', ');
+  const now = Date.now();
+  const draw = (/** @type {number} */ W) => {
+    const L = 8 + 6.6 * Math.max(...scale.map((v) => o.value(v).length)), n = o.rows.length, step = (W - L) / Math.max(n, 1), bar = Math.max(1, Math.min(step - (step > 4 ? 2 : 0.5), 40));
+    const every = Math.max(1, Math.ceil(n / Math.min(4, Math.floor((W - L) / 90) || 1)));
+    const middle = (/** @type {number} */ i) => L + step * (i + 0.5);
+    return h('svg:svg', { width: W, height: H, viewBox: `0 0 ${W} ${H}`, role: 'group', tabindex: 0, 'aria-labelledby': id, 'aria-describedby': id + '-now',
+      onpointermove: (/** @type {PointerEvent} */ e) => at.set(Math.max(0, Math.min(n - 1, Math.floor((e.offsetX - L) / step)))),
+      onpointerleave: () => at.set(-1), onfocus: () => at.peek() < 0 && at.set(n - 1), onblur: () => at.set(-1),
+      onkeydown: (/** @type {KeyboardEvent} */ e) => {
+        const to = { ArrowLeft: at.peek() - 1, ArrowRight: at.peek() + 1, Home: 0, End: n - 1 }[e.key];
+        if (to !== undefined) { e.preventDefault(); at.set(Math.max(0, Math.min(n - 1, to))); }
+      } },
+    h('svg:defs', null, h('svg:pattern', { id: id + '-hatch', width: 5, height: 5, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' }, h('svg:path', { d: 'M0 0v5', class: 'hatch' }))),
+    scale.map((v) => [h('svg:line', { class: 'grid', x1: L, x2: W, y1: y(v), y2: y(v) }), h('svg:text', { class: 'tick', x: L - 6, y: y(v) + 4, 'text-anchor': 'end' }, o.value(v))]),
+    o.rows.map((r, i) => {
+      let sum = 0;
+      return [r.values.map((v, j) => {
+        const low = sum; sum += v;
+        return v > 0 && h('svg:rect', { class: 'bar s' + j, x: middle(i) - bar / 2, width: bar, y: y(sum), height: Math.max(y(low) - y(sum), 1), rx: bar > 6 && j === r.values.length - 1 ? 1.5 : 0 });
+      }), Date.parse(r.end) > now && totals[i] > 0 && h('svg:rect', { x: middle(i) - bar / 2, width: bar, y: y(totals[i]), height: Math.max(y(0) - y(totals[i]), 1), fill: `url(#${id}-hatch)` }),
+      i % every === 0 && h('svg:text', { class: 'tick', x: Math.min(middle(i), W - 24), y: H - 6, 'text-anchor': i === 0 ? 'start' : 'middle' }, o.time(r.start))];
+    }),
+    totals.every((v) => v === 0) && h('svg:text', { class: 'nothing', x: L + (W - L) / 2, y: (H - B) / 2, 'text-anchor': 'middle' }, m.nothingYet),
+    () => at() >= 0 && n > 0 && h('svg:line', { class: 'cross', x1: middle(at()), x2: middle(at()), y1: T, y2: H - B }));
+  };
+  const rows = () => table({ label: o.label, rows: o.rows, columns: [{ label: m.time, cell: (r) => o.span(r) },
+    ...o.series.map((s, j) => ({ label: s, number: true, cell: (/** @type {any} */ r) => o.value(r.values[j]) }))] }).node;
+  return h('figure', { class: 'chart' }, h('figcaption', null, h('span', { id, class: 'strong' }, o.label),
+    h('span', { class: 'hint now', id: id + '-now', 'aria-live': 'polite' }, () => at() >= 0 && o.rows[at()] ? `${o.span(o.rows[at()])} · ${exact(at())}` : ''),
+    o.series.length > 1 && h('span', { class: 'legend' }, o.series.map((s, j) => h('span', null, h('i', { class: 'swatch s' + j }), s))),
+    h('button', { type: 'button', class: 'button quiet', 'aria-pressed': () => String(asTable()), onclick: () => asTable.update((v) => !v) }, () => asTable() ? m.asChart : m.asTable)),
+  () => asTable() ? rows() : sized(draw));
+}
+
+/** A small line without axes. @param {number[]} values @param {string} label */
+export function sparkline(values, label) {
+  const W = 96, H = 20, most = Math.max(...values, 1e-9);
+  const points = values.map((v, i) => `${(i / Math.max(values.length - 1, 1) * (W - 2) + 1).toFixed(1)},${(H - 2 - v / most * (H - 4)).toFixed(1)}`).join(' ');
+  return h('svg:svg', { class: 'spark', width: W, height: H, viewBox: `0 0 ${W} ${H}`, role: 'img', 'aria-label': label }, h('svg:polyline', { points }));
+}
+
+/**
+ * A row an identity, a bar a session; hatched while it is open. Arrow keys go from bar to bar.
+ * @param {{label: string, start: number, end: number, rows: {name: string, bars: {id: string, from: number, to: number|null, text: string, href: string, corrected?: boolean}[]}[], time: (ms: number) => string}} o
+ */
+export function timeline(o) {
+  const span = Math.max(o.end - o.start, 1000), id = uid('tl'), pos = (/** @type {number} */ t) => Math.min(100, Math.max(0, (t - o.start) / span * 100));
+  const marks = [0, 1, 2, 3, 4].map((i) => o.start + span * i / 4);
+  return h('div', { class: 'timeline', role: 'group', 'aria-label': o.label, onkeydown: (/** @type {any} */ e) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[/** @type {string} */ (e.key)];
+    if (!step) return;
+    const all = [...e.currentTarget.querySelectorAll('a')], next = all[all.indexOf(document.activeElement) + step];
+    if (next) { e.preventDefault(); next.focus(); }
+  } },
+  h('div', { class: 'tl-head', 'aria-hidden': 'true' }, h('span', null), h('div', { class: 'tl-track' }, marks.map((t, i) => h('span', { class: 'tick' + (i === 4 ? ' last' : ''), style: { left: i * 25 + '%' } }, o.time(t))))),
+  o.rows.map((r) => h('div', { class: 'tl-row' }, h('span', { class: 'tl-name', title: r.name }, h('bdi', null, r.name)), h('div', { class: 'tl-track' },
+    r.bars.map((b) => h('a', { href: b.href, class: 'tl-bar' + (b.to === null ? ' open' : '') + (b.corrected ? ' corrected' : ''), title: b.text, 'aria-label': `${r.name}: ${b.text}`, 'data-id': b.id, id: `${id}-${b.id}`,
+      style: { left: pos(b.from) + '%', width: Math.max(pos(b.to ?? o.end) - pos(b.from), 0.4) + '%' } }))))));
+}
