@@ -20,6 +20,7 @@ func Schema() []Collection {
 		quotaEventsCollection(),
 		apiKeysCollection(),
 		idempotencyKeysCollection(),
+		idempotencyStorageCollection(),
 		auditLogsCollection(),
 		sessionsCollection(),
 		invitationsCollection(),

@@ -72,7 +72,7 @@ func (h *Auth) Login(c *gin.Context) error {
 		return err
 	}
 	user, login, err := h.sessions.Login(c.Request.Context(),
-		auth.LoginInput{Email: in.Email, Password: in.Password, Origin: origin(c)})
+		auth.LoginInput{Email: in.Email, Password: in.Password, Device: h.cookies.device(c), Origin: origin(c)})
 	if err != nil {
 		return err
 	}

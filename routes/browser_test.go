@@ -15,7 +15,9 @@ import (
 // cookieOf gives the cookie an answer sets, or nil.
 func cookieOf(a *answer) *http.Cookie {
 	for _, c := range (&http.Response{Header: a.header}).Cookies() {
-		return c
+		if strings.HasSuffix(c.Name, "pulse_refresh") {
+			return c
+		}
 	}
 	return nil
 }

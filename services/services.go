@@ -241,7 +241,7 @@ func (b *builder) foundations() (err error) {
 	b.out.Trail, err = audit.NewTrail(b.auditLogs, b.Now)
 	wrong = errors.Join(wrong, err)
 	b.out.AuditLogs = audit.NewLogs(b.auditLogs, b.cursors)
-	b.out.Idempotency, err = idempotency.NewStore(database.NewIdempotencyKeys(b.engine), []byte(b.DataKey.Reveal()), b.Now)
+	b.out.Idempotency, err = idempotency.NewStore(database.NewIdempotencyKeys(b.engine), database.NewIdempotencyStorage(b.engine), []byte(b.DataKey.Reveal()), b.Now)
 	return errors.Join(wrong, err)
 }
 
