@@ -12,6 +12,7 @@ func Schema() []Collection {
 		usageMetricsCollection(),
 		usageTotalsCollection(),
 		leasesCollection(),
+		sequencesCollection(),
 		sightingsCollection(),
 		revocationsCollection(),
 		slotsCollection(),
@@ -19,11 +20,14 @@ func Schema() []Collection {
 		quotaEventsCollection(),
 		apiKeysCollection(),
 		idempotencyKeysCollection(),
+		idempotencyStorageCollection(),
 		auditLogsCollection(),
 		sessionsCollection(),
 		invitationsCollection(),
 		schemasCollection(),
 		changesCollection(),
+		placementsCollection(),
 		downloadsCollection(),
+		passwordResetsCollection(),
 	}
 }

@@ -33,6 +33,11 @@ func bodied(ada tenant) []struct {
 		{"POST", "/v1/auth/login", `{"email":"` + ada.email + `","password":"` + password + `"}`, "email", nobody},
 		{"PUT", org, `{"name":"n"}`, "name", ada.asPerson},
 		{"PATCH", org, `{"name":"n"}`, "name", ada.asPerson},
+		{"POST", "/v1/auth/password/forgot", `{"email":"bad@example.com"}`, "email", nobody},
+		{"POST", "/v1/auth/password/reset", `{"token":"x","password":"` + password + `"}`, "token", nobody},
+		{"POST", "/v1/auth/operator", `{"token":"x"}`, "token", nobody},
+		{"PATCH", "/v1/auth/me", `{"name":"n"}`, "name", ada.asPerson},
+		{"POST", "/v1/downloads", `{"path":"/v1/audit-logs/export"}`, "path", ada.asPerson},
 		{"POST", "/v1/auth/refresh", `{"refresh_token":"x"}`, "refresh_token", nobody},
 		{"POST", "/v1/auth/password", `{"current_password":"x","new_password":"` + password + `"}`, "new_password", ada.asPerson},
 		{"POST", "/v1/invitations/accept", `{"token":"x","name":"n","password":"` + password + `"}`, "token", nobody},
@@ -56,7 +61,7 @@ func isAnonymous(method, path string) bool {
 	switch path {
 	case "/v1/organizations":
 		return method == http.MethodPost
-	case "/v1/auth/login", "/v1/auth/refresh", "/v1/invitations/accept":
+	case "/v1/auth/login", "/v1/auth/refresh", "/v1/auth/operator", "/v1/auth/password/forgot", "/v1/auth/password/reset", "/v1/invitations/accept":
 		return true
 	}
 	return false
@@ -101,7 +106,7 @@ func TestBadBodiesAreProblemsThatSayWhereAndWriteNothing(t *testing.T) {
 		field := "body." + route.text
 		for _, tc := range []struct {
 			name, body string
-			// at is a place that must be named.
+			// at is a location that must be named.
 			at string
 		}{
 			{"white space", " \n", "body"},

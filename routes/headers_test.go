@@ -27,7 +27,7 @@ func TestARequestIdIsTakenIfItIsWellFormedAndReturnedAlways(t *testing.T) {
 
 func TestAPathThatIsNotThereAndAMethodItHasNotAreProblems(t *testing.T) {
 	s := newServer(t)
-	for _, path := range []string{"/", "/v1", "/v1/", "/v2/projects", "/v1/projects/", "/v1/projects/a/b", "//v1/projects", "/v1//projects",
+	for _, path := range []string{"/v1", "/v1/", "/v2/projects", "/v1/projects/", "/v1/projects/a/b", "//v1/projects", "/v1//projects",
 		"/V1/projects", "/v1/tokens", "/v1/organizations/", "/health/", "/.env", "/v1/projects%2f", "/v1/projects/x/regenerate-keys/"} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 			if a := s.do(method, path, nil).refused(http.StatusNotFound, "not_found"); a.header.Get("Allow") != "" {

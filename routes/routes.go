@@ -18,11 +18,11 @@ const (
 	// maxBody and maxTokenBody bound request bodies, in bytes.
 	maxBody      = 1 << 20
 	maxTokenBody = 64 << 10
-	// maxValidateBody holds the longest token there is (models.MaxTokenBytes).
+	// maxValidateBody holds any token that a request of maxTokenBody makes.
 	maxValidateBody = 256 << 10
 	// maxAnonymousBody is for routes that need no credential.
 	maxAnonymousBody = 16 << 10
-	maxEventBody     = 256 << 10
+	maxEventBody     = 4 << 20
 	// tokenPath is called from tenants' own pages: each project says which.
 	tokenPath = "/v1/tokens/create"
 	// requestTimeout is the deadline of one request; exportTimeout that of one
@@ -103,7 +103,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	root.GET("/", wrap(handlers.NewRoot(h.Dashboard != nil).Show))
 	if h.Dashboard != nil {
 		root.GET("/dashboard/*path", gin.WrapH(h.Dashboard))
-		root.GET("/dashboard", func(c *gin.Context) { c.Redirect(http.StatusSeeOther, dashboard.Path) })
+		root.GET("/dashboard", wrap(func(c *gin.Context) error { return handlers.SeeOther(c, dashboard.Path) }))
 	}
 
 	auth, bodies := o.Authentication, middleware.NewBodies(o.BodyMemory)
@@ -124,6 +124,8 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	minting := project.Group("", bodies.Limit(maxTokenBody))
 
 	limited.GET("/status", wrap(h.Health.Status))
+	server.GET("/regions", wrap(h.Clusters.Regions))
+	person.GET("/clusters", wrap(h.Clusters.List))
 	anybody.GET("/config", wrap(h.Installation.Config))
 	person.GET("/plans", wrap(h.Installation.Plans))
 	person.GET("/overview", wrap(h.Overview.Get))
@@ -153,6 +155,8 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	anybody.POST("/auth/login", wrap(h.Auth.Login))
 	anybody.POST("/auth/refresh", wrap(h.Auth.Refresh))
 	anybody.GET("/auth/permissions", wrap(h.Auth.Permissions))
+	anybody.POST("/auth/password/forgot", wrap(h.Auth.Forgot))
+	anybody.POST("/auth/password/reset", wrap(h.Auth.Reset))
 	anybody.POST("/auth/operator", wrap(h.Auth.Operator))
 	limited.POST("/auth/logout", wrap(h.Auth.Logout))
 	person.PATCH("/auth/me", wrap(h.Auth.Rename))

@@ -11,7 +11,7 @@ import (
 	"pulse-control-plane/services/auth"
 )
 
-func TestAnAccessTokenThatIsNotOursIsRefused(t *testing.T) {
+func TestAForeignAccessTokenIsRefused(t *testing.T) {
 	p := newPeople(t)
 	login := p.found().Login
 	var claims jwt.MapClaims
@@ -86,7 +86,7 @@ func TestAnAccessTokenWorksForFifteenMinutesAndTheLeewayOfClocks(t *testing.T) {
 	wantCode(t, err, "invalid_token")
 }
 
-func TestTheFirstOfSeveralSecretsSignsAndEachVerifies(t *testing.T) {
+func TestTheFirstJWTSecretSignsAndAllVerify(t *testing.T) {
 	p := newPeople(t)
 	old := p.found().Login
 	p.build(nil, "new", "jwt secret of the tests")
@@ -101,7 +101,7 @@ func TestTheFirstOfSeveralSecretsSignsAndEachVerifies(t *testing.T) {
 	wantCode(t, err, "invalid_token")
 }
 
-func TestASuspendedOrganizationsPeopleAreKeptOutAtOnce(t *testing.T) {
+func TestPeopleOfASuspendedOrganizationAreRefusedAtOnce(t *testing.T) {
 	p := newPeople(t)
 	org := p.found()
 	p.actor(org.Login)

@@ -64,26 +64,31 @@ func (r *Reader) decodeAs(req *http.Request, data []byte, into any, null nulls) 
 	return r.decode(data, into, null)
 }
 
-// Bytes reads a body whose size middleware has bounded. Errors: too_large,
-// timeout, unavailable without memory for it, invalid for a body that ends
-// early.
+// Bytes reads a body whose size middleware has bounded. Errors: those of Unread.
 func Bytes(req *http.Request) ([]byte, error) {
 	data, err := readAll(req)
+	if err != nil {
+		return nil, Unread(err)
+	}
+	return data, nil
+}
+
+// Unread turns an error of reading a body into too_large, timeout, or invalid for
+// a body that ends early. A *models.Error stays as it is.
+func Unread(err error) error {
 	var known *models.Error
 	var tooLarge *http.MaxBytesError
 	var network net.Error
 	switch {
-	case err == nil:
-		return data, nil
 	case errors.As(err, &known):
-		return nil, known
+		return err
 	case errors.As(err, &tooLarge):
-		return nil, models.NewError(models.KindTooLarge, "body_too_large",
+		return models.NewError(models.KindTooLarge, "body_too_large",
 			fmt.Sprintf("The body must be at most %d bytes.", tooLarge.Limit))
 	case errors.As(err, &network) && network.Timeout():
-		return nil, models.NewError(models.KindTimeout, "body_too_slow", "The body did not arrive in time.")
+		return models.NewError(models.KindTimeout, "body_too_slow", "The body did not arrive in time.")
 	}
-	return nil, models.Invalid(models.FieldError{Location: root, Message: "ended before it was complete"})
+	return models.Invalid(models.FieldError{Location: root, Message: "ended before it was complete"})
 }
 
 // readAll is io.ReadAll with one allocation of the right size for a short body
