@@ -76,7 +76,7 @@ func TestGuessesAtTheSameTimeGainNothing(t *testing.T) {
 	through := make(chan struct{}, 200)
 	for i := range 200 {
 		all.Go(func() {
-			if _, err := throttle.begin("a", fmt.Sprint("192.0.2.", i, "")); err == nil {
+			if _, err := throttle.begin("a", fmt.Sprint("192.0.2.", i), ""); err == nil {
 				through <- struct{}{}
 			}
 		})
