@@ -20,22 +20,27 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v3"
+	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/config"
 	"pulse-control-plane/dashboard"
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
+	"pulse-control-plane/models"
 	"pulse-control-plane/routes"
 	"pulse-control-plane/services"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/status"
 	"pulse-control-plane/services/tenancy"
+	"pulse-control-plane/utils/buildinfo"
 	"pulse-control-plane/utils/httpserver"
 	"pulse-control-plane/utils/lifecycle"
 	"pulse-control-plane/utils/logging"
+	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/ratelimit"
+	"pulse-control-plane/utils/tracing"
 	"pulse-control-plane/utils/worker"
 )
 
@@ -155,6 +160,9 @@ func (p process) configured(name string, act func(context.Context, config.Config
 		defer flush()
 		if err := act(ctx, cfg, log); err != nil {
 			log.Error().Err(err).Msg(name + " failed")
+			if models.IsKind(err, models.KindMisconfigured) {
+				return cli.Exit("", exitConfig)
+			}
 			return cli.Exit("", exitFailed)
 		}
 		return nil
@@ -197,36 +205,22 @@ func (p process) verifyExport(_ context.Context, c *cli.Command) error {
 	return nil
 }
 
-// buildVersion is the release's version, else the module version or commit that
-// the go command stamped into the binary, else "dev".
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	switch {
-	case version != "dev" || !ok:
-		return version
-	case info.Main.Version != "" && info.Main.Version != "(devel)":
-		return info.Main.Version // go install module@version, or a checkout: v0.0.0-<time>-<commit>
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return version + "-" + s.Value[:min(12, len(s.Value))]
-		}
-	}
-	return version
-}
+// buildVersion is the release's version, else what the go command stamped in.
+func buildVersion() string { return buildinfo.Version(version) }
 
-// open opens the engine that the configuration names and brings it to the
-// schema.
-func open(ctx context.Context, cfg config.Config, log zerolog.Logger) (database.Engine, error) {
-	return database.Open(ctx, database.Location{
-		URI: cfg.Database.URI.Reveal(), Name: cfg.Database.Name, Path: cfg.Database.Path,
-	}, log)
+// location is the database that the configuration names.
+func location(cfg config.Config) database.Location {
+	return database.Location{
+		URI: cfg.Database.URI.Reveal(), Name: cfg.Database.Name, Path: cfg.Database.Path, IndexTimeout: cfg.Database.IndexTimeout,
+	}
 }
 
 // migrate opens the database, which creates and verifies collections and
-// indexes.
+// indexes and runs the migrations.
 func migrate(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
-	engine, err := open(ctx, cfg, log)
+	at := location(cfg)
+	at.AllIndexes = true
+	engine, err := database.Open(ctx, at, log)
 	if err != nil {
 		return err
 	}
@@ -237,26 +231,11 @@ func migrate(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 // healthcheck requests /health from the server of this configuration on this
 // machine.
 func healthcheck(ctx context.Context, cfg config.Config, _ zerolog.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
 	host := cfg.Host
 	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	address := "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port)) + "/health"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", address, response.Status)
-	}
-	return nil
+	return httpserver.Healthy(ctx, "http://"+net.JoinHostPort(host, strconv.Itoa(cfg.Port))+"/health")
 }
 
 // gcPercent lets the heap grow to five times what is live before it is
@@ -278,8 +257,14 @@ func tuneMemory(log zerolog.Logger) {
 // serve builds the parts in order and runs them until ctx ends.
 func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 	tuneMemory(log)
-	life := lifecycle.Life{Grace: cfg.ShutdownTimeout}
-	engine, err := open(ctx, cfg, log)
+	life := lifecycle.Life{Grace: cfg.ShutdownTimeout, Notice: cfg.ShutdownNotice}
+	observed, err := observing(ctx, cfg, log, &life)
+	if err != nil {
+		return err
+	}
+	at := location(cfg)
+	at.Tracer = observed.recorder.Tracer()
+	engine, err := database.Open(ctx, at, log)
 	if err == nil {
 		life.Closer("database", engine.Close)
 	}
@@ -288,21 +273,22 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 		return life.Close(ctx)
 	}
 	if err != nil {
-		return err
+		return errors.Join(err, life.Close(ctx))
 	}
 	life.Worker("database", engine.Run)
 
-	built, err := build(engine, cfg, log, &life)
+	built, err := build(engine, cfg, observed, &life)
 	if err != nil {
 		return errors.Join(err, life.Close(ctx))
 	}
-	life.OnDrain(func() {
-		built.health.Draining.Store(true)
-		// Readiness keeps answering (503) while requests are under way.
-		built.inflight.Drain(cfg.ShutdownTimeout)
-	})
+	life.OnDrain(func() { built.health.Draining.Store(true) })
 	for _, w := range built.workers {
 		life.Worker(w.Name, w.Run)
+	}
+	if cfg.LiveKit.ClustersFile != "" {
+		life.Worker("clusters file", func(ctx context.Context) error {
+			return built.clusters.Follow(ctx, cfg.LiveKit.ClustersFile, func() ([]livekit.Cluster, map[string][]string, error) { return liveKitClusters(cfg) })
+		})
 	}
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
@@ -310,13 +296,60 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 		return errors.Join(err, life.Close(ctx))
 	}
 	server := httpserver.New(built.router)
-	life.Server("http", func() error { return server.Serve(listener) }, server.Shutdown)
+	life.Server("http", func() error { return server.Serve(listener) }, func(ctx context.Context) error {
+		built.inflight.Drain(ctx) // readiness keeps answering (503) until the requests under way are done
+		return server.Shutdown(ctx)
+	})
+	if err := profile(ctx, cfg.PprofAddress, &life, log); err != nil {
+		return errors.Join(err, life.Close(ctx))
+	}
 
 	log.Info().Str("version", buildVersion()).Str("address", listener.Addr().String()).Str("engine", engine.Name()).
 		Str("livekit", cfg.LiveKit.Host).Str("environment", string(cfg.Environment)).Msg("serving")
 	err = life.Run(ctx)
 	log.Info().Err(err).Msg("stopped")
 	return err
+}
+
+// observation is what the process says about itself.
+type observation struct {
+	log      zerolog.Logger
+	recorder *observe.Recorder
+	// traces is nil without a collector.
+	traces trace.TracerProvider
+}
+
+// observing measures slow calls and, if a collector is set, exports traces.
+func observing(ctx context.Context, cfg config.Config, log zerolog.Logger, life *lifecycle.Life) (observation, error) {
+	o, calls := observation{log: log}, observe.Config{Namespace: "pulse", Slow: cfg.SlowOperation, Log: log}
+	if cfg.Traces.Endpoint != "" {
+		provider, shutdown, err := tracing.Start(ctx, tracing.Config{
+			Endpoint: cfg.Traces.Endpoint, Headers: cfg.Traces.Headers, Service: "pulse-control-plane", Version: buildVersion(), Log: log,
+		})
+		if err != nil {
+			return o, err
+		}
+		life.Closer("traces", shutdown)
+		o.traces, calls.Tracer = provider, provider.Tracer("pulse-control-plane")
+	}
+	o.recorder = observe.New(calls)
+	return o, nil
+}
+
+// profile serves Go's profiles, if an address is set. It is loopback, because
+// profiles show memory, and taking one slows the process down.
+func profile(ctx context.Context, address string, life *lifecycle.Life, log zerolog.Logger) error {
+	if address == "" {
+		return nil
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("PPROF_ADDRESS: %w", err)
+	}
+	server := httpserver.New(httpserver.Profiles())
+	life.Server("pprof", func() error { return server.Serve(listener) }, server.Shutdown)
+	log.Info().Str("address", listener.Addr().String()).Msg("serving profiles")
+	return nil
 }
 
 // limiterSize is how many callers' request counts are remembered.
@@ -328,11 +361,12 @@ type parts struct {
 	health   *handlers.Health
 	inflight *middleware.Inflight
 	workers  []services.Worker
+	clusters *livekit.Clusters
 }
 
 // build puts the layers together over the engine and registers with life what
 // must be closed.
-func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *lifecycle.Life) (parts, error) {
+func build(engine database.Engine, cfg config.Config, o observation, life *lifecycle.Life) (parts, error) {
 	now := time.Now
 	local := ratelimit.New(limiterSize, now)
 	var limiter middleware.Limiter = ratelimit.Local{Limiter: local}
@@ -346,14 +380,18 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	if cfg.SMTP != nil {
 		mailer = tenancy.NewSMTP(*cfg.SMTP)
 	}
+	clusters, fallback, err := liveKitClusters(cfg)
+	if err != nil {
+		return parts{}, err
+	}
 	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
 	s, err := services.New(engine, services.Config{
-		Clusters: []livekit.Cluster{{URL: cfg.LiveKit.Host, APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret}},
-		DataKey:  cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
+		Clusters: clusters, Fallback: fallback,
+		DataKey: cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace, ReservationTTL: cfg.ReservationTTL, Agents: cfg.AgentsDefault,
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
-		Mailer: mailer, InvitationURL: cfg.InvitationURL, ReconcileInterval: cfg.ReconcileInterval,
-		Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: log, Now: now,
+		Mailer: mailer, InvitationURL: cfg.InvitationURL, ResetURL: cfg.ResetURL, ReconcileInterval: cfg.ReconcileInterval,
+		Recorder: o.recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: o.log, Now: now,
 	})
 	if err != nil {
 		return parts{}, err
@@ -361,6 +399,7 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 	s.Inbox.Register(metrics.Registry())
 	s.Limits.Register(metrics.Registry())
 	s.Evictions.Register(metrics.Registry())
+	o.recorder.Register(metrics.Registry())
 	health, inflight := handlers.NewHealth(buildVersion(), s.Status), new(middleware.Inflight)
 	all := routes.HandlersOf(s, health, metrics, handlers.Facts{
 		Secure: cfg.Environment != config.Development, SignupEnabled: cfg.SignupEnabled, Mail: cfg.SMTP != nil,
@@ -372,8 +411,8 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 		}
 	}
 	router, err := routes.New(all, routes.Options{
-		Log: log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
-		Inflight: inflight, Strict: cfg.Environment != config.Development, Now: now,
+		Log: o.log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
+		Inflight: inflight, BodyMemory: cfg.BodyMemory, Strict: cfg.Environment != config.Development, Tracing: o.traces, Now: now,
 		Requests:    s.Counters,
 		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{
@@ -381,5 +420,30 @@ func build(engine database.Engine, cfg config.Config, log zerolog.Logger, life *
 			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, ClientIPPerMinute: cfg.RateLimitClientIP, Now: now},
 		},
 	})
-	return parts{router: router, health: health, inflight: inflight, workers: s.Workers()}, err
+	return parts{router: router, health: health, inflight: inflight, workers: s.Workers(), clusters: s.Clusters}, err
+}
+
+// liveKitClusters are the cluster of LIVEKIT_HOST and those of
+// LIVEKIT_CLUSTERS_FILE.
+func liveKitClusters(cfg config.Config) (list []livekit.Cluster, fallback map[string][]string, err error) {
+	list = []livekit.Cluster{{
+		Name: config.DefaultCluster, Region: cfg.LiveKit.Region, URL: cfg.LiveKit.Host, APIURL: cfg.LiveKit.APIURL,
+		APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret, Weight: 1,
+	}}
+	if cfg.LiveKit.ClustersFile == "" {
+		return list, nil, nil
+	}
+	further, err := cfg.ReadClusters()
+	if err != nil {
+		return nil, nil, fmt.Errorf("LIVEKIT_CLUSTERS_FILE: %w", err)
+	}
+	for _, c := range further.Clusters {
+		cluster := livekit.Cluster{Name: c.Name, Region: c.Region, URL: c.URL, APIURL: c.APIURL, Weight: c.Weight,
+			APIKey: c.Keys[0].Key, APISecret: c.Keys[0].Secret}
+		for _, older := range c.Keys[1:] {
+			cluster.Older = append(cluster.Older, livekit.KeyPair{Key: older.Key, Secret: older.Secret})
+		}
+		list = append(list, cluster)
+	}
+	return list, further.Fallback, nil
 }

@@ -242,6 +242,26 @@ func TestAnInvalidConfigurationEndsWithCode78AndNamesEveryVariable(t *testing.T)
 	}
 }
 
+func TestADatabaseTheOperatorMustCorrectEndsWithCode78AndTheReason(t *testing.T) {
+	dir := t.TempDir()
+	notADatabase := filepath.Join(dir, "pulse.db")
+	if err := os.WriteFile(notADatabase, []byte(strings.Repeat("text ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for reason, setting := range map[string]string{
+		"is not a database of Pulse": "DATA_DIR=" + dir,
+		"maxPoolSize":                "MONGO_URI=mongodb://127.0.0.1:1/?maxPoolSize=many",
+		"unacknowledged writes":      "MONGO_URI=mongodb://127.0.0.1:1/?w=0",
+	} {
+		for _, name := range []string{"serve", "migrate"} {
+			code, _, errs := command(t, append(settings(t.TempDir()), setting), name)
+			if code != exitConfig || !strings.Contains(errs, reason) || strings.Contains(errs, "our side") {
+				t.Errorf("%s with %s: exit code %d, want %d and %q:\n%s", name, setting, code, exitConfig, reason, errs)
+			}
+		}
+	}
+}
+
 // subCommands are all of them, with the arguments they need.
 func subCommands() [][]string {
 	return [][]string{{"serve"}, {"migrate"}, {"healthcheck"}, {"audit"}, {"audit", "verify"}, {"version"}}

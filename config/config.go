@@ -62,6 +62,8 @@ type Config struct {
 	// RateLimitIP and RateLimitProject are requests a minute; 0 is no limit.
 	RateLimitIP      int
 	RateLimitProject int
+	// BodyMemory bounds the request bodies being read together, in bytes.
+	BodyMemory int64
 	// RateLimitClientIP is what one address may do with a project's key alone,
 	// in requests a minute; 0 is no limit.
 	RateLimitClientIP int
@@ -84,12 +86,29 @@ type Config struct {
 	// ShutdownTimeout is how long requests under way may take to finish after a
 	// signal.
 	ShutdownTimeout time.Duration
+	// ShutdownNotice is how long the process keeps serving after a signal while
+	// it reports that it is not ready.
+	ShutdownNotice time.Duration
+
+	// PprofAddress is the loopback host:port of Go's profiles, or "".
+	PprofAddress string
+	// SlowOperation is how long a call to the database or LiveKit takes before it
+	// is logged; 0 logs none.
+	SlowOperation time.Duration
+	// Traces says where traces go; its zero value turns tracing off.
+	Traces Traces
+
 	// RedisURL is empty without Redis.
 	RedisURL secret.Value
 	// SMTP is the mail server; nil without one.
 	SMTP *smtpurl.Server
 	// InvitationURL is the page that invitation mails link to, or "".
 	InvitationURL string
+	// ResetURL is the page that mails to set a new password link to, or "".
+	ResetURL string
+	// PublicURL is where browsers reach the installation, without a slash at its
+	// end, or "".
+	PublicURL string
 	// Dashboard tells whether /dashboard/ is served.
 	Dashboard bool
 	// DashboardDir, when set, is served instead of the files in the binary.
@@ -104,14 +123,30 @@ type Database struct {
 	Path string
 	// Name of the database in MongoDB.
 	Name string
+	// IndexTimeout limits the build of one index on MongoDB.
+	IndexTimeout time.Duration
+}
+
+// Traces is an OpenTelemetry collector.
+type Traces struct {
+	// Endpoint is its base URL for OTLP over HTTP; "" turns tracing off.
+	Endpoint string
+	// Headers go with each export, as name=value separated by commas.
+	Headers secret.Value
 }
 
 // LiveKit is the cluster that tokens are minted for.
 type LiveKit struct {
 	// Host is a URL with scheme ws, wss, http or https and no trailing slash.
-	Host      string
+	Host string
+	// APIURL is where Pulse calls the cluster; Host unless it is set.
+	APIURL    string
 	APIKey    string
 	APISecret secret.Value
+	// Region is that of this cluster.
+	Region string
+	// ClustersFile names further clusters; "" if there are none.
+	ClustersFile string
 }
 
 // strict reports whether secrets must be present, strong and not examples. It
@@ -193,11 +228,20 @@ func Load(environ []string, dotenvPath string) (Config, error) {
 
 // settle checks and completes settings that depend on several variables.
 func (c *Config) settle(from *sources, problems *Error) {
+	if c.PublicURL != "" && c.Dashboard {
+		c.ResetURL = c.PublicURL + "/dashboard/reset"
+		if c.InvitationURL == "" {
+			c.InvitationURL = c.PublicURL + "/dashboard/accept"
+		}
+	}
 	if !from.has("RATE_LIMIT_CLIENT_IP_PER_MINUTE") {
 		c.RateLimitClientIP = min(maxRate, clientIPFactor*c.RateLimitIP)
 	}
 	if c.Database.URI.IsZero() && c.Database.Path == "" {
 		c.Database.Path = filepath.Join(c.DataDir, "pulse.db")
+	}
+	if c.LiveKit.APIURL == "" {
+		c.LiveKit.APIURL = c.LiveKit.Host
 	}
 	// A key with the default secret, or the reverse, would only fail later, at
 	// LiveKit.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -35,10 +36,15 @@ const (
 	clientIPFactor = 6
 	// maxShutdown bounds a shutdown.
 	maxShutdown = 10 * time.Minute
+	// minBodyMemory takes some bodies of the largest size; maxSize is 1 TiB.
+	minBodyMemory = 8 << 20
+	maxSize       = 1 << 40
 	// maxAgentName is the most bytes of an agent's name.
 	maxAgentName = 128
 	// maxGrace bounds how long a quota may be overrun.
 	maxGrace = 24 * time.Hour
+	// maxIndexTimeout bounds the build of one index.
+	maxIndexTimeout = 24 * time.Hour
 )
 
 var (
@@ -61,6 +67,22 @@ func integer(into *int, text string, least, most int) error {
 		return fmt.Errorf("must be a whole number from %d to %d", least, most)
 	}
 	*into = n
+	return nil
+}
+
+// size takes bytes, with an optional unit KiB, MiB or GiB.
+func size(into *int64, text string) error {
+	number, shift := text, 0
+	for unit, bits := range map[string]int{"KiB": 10, "MiB": 20, "GiB": 30} {
+		if rest, ok := strings.CutSuffix(text, unit); ok {
+			number, shift = strings.TrimSpace(rest), bits
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 || n > maxSize>>shift || n<<shift < minBodyMemory {
+		return errors.New("must be a size such as 64MiB, from 8MiB to 1024GiB")
+	}
+	*into = n << shift
 	return nil
 }
 
@@ -101,11 +123,22 @@ func agents(into *[]string, text string) error {
 	return nil
 }
 
-// grace takes a duration that may be zero.
-func grace(into *time.Duration, text string) error {
+// indexTimeout takes a duration up to a day: the build of an index depends on
+// the number of documents.
+func indexTimeout(into *time.Duration, text string) error {
 	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 || d > maxGrace {
-		return errors.New("must be a duration such as 5m, from 0s to 24h")
+	if err != nil || d <= 0 || d > maxIndexTimeout {
+		return errors.New("must be a duration such as 10m, at most 24h")
+	}
+	*into = d
+	return nil
+}
+
+// pause takes a duration that may be zero.
+func pause(into *time.Duration, text string, most time.Duration) error {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > most {
+		return fmt.Errorf("must be a duration such as 5s, from 0s to %v", most)
 	}
 	*into = d
 	return nil
@@ -163,6 +196,42 @@ func path(into *string, text string) error {
 	return nil
 }
 
+// loopback takes host:port of an address that only this machine reaches.
+func loopback(into *string, text string) error {
+	host, port, err := net.SplitHostPort(text)
+	addr, parseErr := netip.ParseAddr(host)
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || portErr != nil || parseErr != nil && host != "localhost" || parseErr == nil && !addr.IsLoopback() {
+		return errors.New("must be a loopback address and port such as 127.0.0.1:6060")
+	}
+	*into = net.JoinHostPort(host, strconv.FormatUint(number, 10))
+	return nil
+}
+
+// collector takes the base URL of an OTLP receiver over HTTP.
+func collector(into *string, text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("must be a URL with http:// or https:// and a host, without credentials")
+	}
+	*into = strings.TrimRight(text, "/")
+	return nil
+}
+
+// exportHeaders takes headers as OTEL_EXPORTER_OTLP_HEADERS specifies: name=value
+// separated by commas, percent-encoded
+// (https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
+func exportHeaders(into *secret.Value, text string) error {
+	for item := range strings.SplitSeq(text, ",") {
+		name, value, ok := strings.Cut(item, "=")
+		if _, err := url.PathUnescape(value); err != nil || !ok || strings.TrimSpace(name) == "" {
+			return errors.New("must be name=value, separated by commas, with percent-encoded values")
+		}
+	}
+	*into = secret.New(text)
+	return nil
+}
+
 // token takes printable ASCII without spaces, which a header can carry.
 func token(into *string, text string) error {
 	for _, c := range []byte(text) {
@@ -213,6 +282,14 @@ func liveKitHost(into *string, text string) error {
 	return nil
 }
 
+func regionName(into *string, text string) error {
+	if !clusterName.MatchString(text) {
+		return errors.New("must be 1 to 64 of a-z 0-9 - _")
+	}
+	*into = text
+	return nil
+}
+
 func redisURL(into *secret.Value, text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" {
@@ -251,6 +328,9 @@ func origins(into *[]string, text string) error {
 			continue
 		}
 		u, err := url.Parse(item)
+		if strings.Contains(item, "*") {
+			return errors.New("takes no wildcards inside an origin: list each origin such as https://app.example.com, or set * for all")
+		}
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || item != u.Scheme+"://"+u.Host {
 			return errors.New("must be origins such as https://app.example.com, separated by commas, or *")
 		}

@@ -70,7 +70,7 @@ func variables() []variable {
 		livekit  = "LiveKit"
 		secrets  = "Secrets (make one with: openssl rand -base64 48)"
 		network  = "Access and limits"
-		logging  = "Logs"
+		logging  = "Logs, profiles and traces"
 		optional = "Optional services"
 	)
 	return []variable{
@@ -91,6 +91,9 @@ func variables() []variable {
 		{Variable: Variable{Name: "SHUTDOWN_TIMEOUT", Group: process, Default: "5s",
 			Description: "How long requests under way may take to finish after SIGTERM, up to 10m."},
 			parse: func(c *Config, text string) error { return duration(&c.ShutdownTimeout, text) }},
+		{Variable: Variable{Name: "SHUTDOWN_NOTICE", Group: process, Default: "0s",
+			Description: "How long to keep serving after SIGTERM while /health/ready answers 503, so that load balancers stop sending requests, up to 10m."},
+			parse: func(c *Config, text string) error { return pause(&c.ShutdownNotice, text, maxShutdown) }},
 
 		{Variable: Variable{Name: "MONGO_URI", Group: storage, Secret: true,
 			Description: "mongodb://… or mongodb+srv://… for MongoDB. Unset: the embedded database in DATA_DIR/pulse.db; sqlite://PATH: the embedded database in that file."},
@@ -98,6 +101,9 @@ func variables() []variable {
 		{Variable: Variable{Name: "MONGO_DB_NAME", Group: storage, Default: "pulse",
 			Description: "Name of the database in MongoDB."},
 			parse: func(c *Config, text string) error { return databaseName(&c.Database.Name, text) }},
+		{Variable: Variable{Name: "INDEX_TIMEOUT", Group: storage, Default: "10m",
+			Description: "How long MongoDB may take to build one index, up to 24h. Indexes that are only for speed are built while Pulse serves."},
+			parse: func(c *Config, text string) error { return indexTimeout(&c.Database.IndexTimeout, text) }},
 		{Variable: Variable{Name: "DATA_DIR", Group: storage, Default: "./data",
 			Description: "Folder for everything Pulse itself keeps on disk."},
 			parse: func(c *Config, text string) error { return path(&c.DataDir, text) }},
@@ -111,6 +117,15 @@ func variables() []variable {
 		{Variable: Variable{Name: "LIVEKIT_API_SECRET", Group: livekit, DevelopmentDefault: "secret", Example: "secret", Secret: true, Required: true,
 			Description: "API secret of the LiveKit server; at least 32 characters in staging and production."},
 			parse: func(c *Config, text string) error { return c.strong(&c.LiveKit.APISecret, text) }},
+		{Variable: Variable{Name: "LIVEKIT_API_URL", Group: livekit,
+			Description: "URL at which Pulse itself reaches the LiveKit server, where that differs from LIVEKIT_HOST, as between containers. Unset: LIVEKIT_HOST."},
+			parse: func(c *Config, text string) error { return liveKitHost(&c.LiveKit.APIURL, text) }},
+		{Variable: Variable{Name: "LIVEKIT_REGION", Group: livekit, Default: DefaultCluster,
+			Description: "Region of the cluster of LIVEKIT_HOST."},
+			parse: func(c *Config, text string) error { return regionName(&c.LiveKit.Region, text) }},
+		{Variable: Variable{Name: "LIVEKIT_CLUSTERS_FILE", Group: livekit,
+			Description: "YAML file that names further LiveKit clusters (docs/CLUSTERS.md). It is read again on SIGHUP and when it changes."},
+			parse: func(c *Config, text string) error { return path(&c.LiveKit.ClustersFile, text) }},
 		{Variable: Variable{Name: "RECONCILE_INTERVAL", Group: livekit, Default: "30s",
 			Description: "How often open usage sessions are compared with what LiveKit lists, up to 10m."},
 			parse: func(c *Config, text string) error { return duration(&c.ReconcileInterval, text) }},
@@ -153,6 +168,10 @@ func variables() []variable {
 			Description: "Requests a minute of one project on the free plan; pro gets at least 10,000, enterprise 100,000. 0 disables the limit for every plan."},
 			parse: func(c *Config, text string) error { return integer(&c.RateLimitProject, text, 0, maxRate) }},
 
+		{Variable: Variable{Name: "BODY_MEMORY", Group: network, Default: "64MiB",
+			Description: "Memory of all request bodies being read, such as 64MiB; further requests with a body get 503. Unauthenticated requests use at most a quarter of it."},
+			parse: func(c *Config, text string) error { return size(&c.BodyMemory, text) }},
+
 		{Variable: Variable{Name: "QUOTA_FREE", Group: network,
 			Description: "Quotas of each project on the free plan, separated by commas, such as concurrent_participants=100,rooms=20. Known quotas: " + quotaNames() + "; the last applies to the organization. A quota that is not named is unlimited."},
 			parse: func(c *Config, text string) error { return c.quotas(models.PlanFree, text) }},
@@ -164,7 +183,7 @@ func variables() []variable {
 			parse: func(c *Config, text string) error { return c.quotas(models.PlanEnterprise, text) }},
 		{Variable: Variable{Name: "QUOTA_GRACE", Group: network, Default: "5m",
 			Description: "How long rooms and egresses continue after a monthly quota is used up, up to 24h; 0s ends them at once."},
-			parse: func(c *Config, text string) error { return grace(&c.QuotaGrace, text) }},
+			parse: func(c *Config, text string) error { return pause(&c.QuotaGrace, text, maxGrace) }},
 
 		{Variable: Variable{Name: "RESERVATION_TTL", Group: network, Default: "1m",
 			Description: "How long a token reserves its slots of a quota until its participant joins, up to 10m. Participants who join later take a free slot or are evicted."},
@@ -172,6 +191,13 @@ func variables() []variable {
 		{Variable: Variable{Name: "AGENTS_DEFAULT", Group: network, DevelopmentDefault: "*",
 			Description: "Names of LiveKit agents, separated by commas, that tokens of projects without a setting of their own may dispatch; * is all, none is none. Workers of every tenant register on the same cluster, so name those that all may use. Unset: none; in development all."},
 			parse: func(c *Config, text string) error { return agents(&c.AgentsDefault, text) }},
+		{Variable: Variable{Name: "PUBLIC_URL", Group: network,
+			Description: "URL at which browsers reach this installation, such as https://pulse.example.com; mails link to its dashboard. Empty: mails hold tokens instead of links."},
+			parse: func(c *Config, text string) error {
+				err := page(&c.PublicURL, text)
+				c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+				return err
+			}},
 		{Variable: Variable{Name: "DASHBOARD_ENABLED", Group: network, Default: "true",
 			Description: "Whether the dashboard is served at /dashboard/."},
 			parse: func(c *Config, text string) error { return boolean(&c.Dashboard, text) }},
@@ -187,6 +213,18 @@ func variables() []variable {
 		{Variable: Variable{Name: "LOG_FORMAT", Group: logging, Default: "json", DevelopmentDefault: "console",
 			Description: "console or json. Unset: json; in development console."},
 			parse: func(c *Config, text string) error { return oneOf(&c.LogFormat, text, "console", "json") }},
+		{Variable: Variable{Name: "SLOW_OPERATION", Group: logging, Default: "1s",
+			Description: "Calls to the database or LiveKit that take longer are logged as warnings, up to 10m; 0s disables that."},
+			parse: func(c *Config, text string) error { return pause(&c.SlowOperation, text, maxShutdown) }},
+		{Variable: Variable{Name: "PPROF_ADDRESS", Group: logging,
+			Description: "Loopback address and port, such as 127.0.0.1:6060, that serves Go's profiles under /debug/pprof/. Unset: off."},
+			parse: func(c *Config, text string) error { return loopback(&c.PprofAddress, text) }},
+		{Variable: Variable{Name: "OTEL_EXPORTER_OTLP_ENDPOINT", Group: logging,
+			Description: "Base URL of an OpenTelemetry collector, such as http://localhost:4318, that gets traces as OTLP over HTTP. Unset: no tracing. OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG in the environment apply as OpenTelemetry specifies."},
+			parse: func(c *Config, text string) error { return collector(&c.Traces.Endpoint, text) }},
+		{Variable: Variable{Name: "OTEL_EXPORTER_OTLP_HEADERS", Group: logging, Secret: true,
+			Description: "Headers for the collector, such as authorization=Bearer%20…, as name=value separated by commas, values percent-encoded."},
+			parse: func(c *Config, text string) error { return exportHeaders(&c.Traces.Headers, text) }},
 
 		{Variable: Variable{Name: "REDIS_URL", Group: optional, Secret: true,
 			Description: "redis://… or rediss://…, where replicas count requests together, so that a rate limit holds across all of them. Unset: each replica counts its own requests."},

@@ -23,7 +23,7 @@ func apiKeysCollection() Collection {
 		},
 		Indexes: []Index{
 			{Keys: []string{"key"}, Unique: true},
-			{Keys: []string{"project_id"}},
+			{Keys: []string{"project_id", "_id"}},
 			{Keys: []string{"org_id"}},
 		},
 	}

@@ -28,9 +28,9 @@ func auditLogsCollection() Collection {
 		Indexes: []Index{
 			{Keys: []string{"org_id", "seq"}, Unique: true, ConflictCode: auditSeqTaken},
 			{Keys: []string{"org_id", "at"}},
-			{Keys: []string{"org_id", "actor.id"}},
-			{Keys: []string{"org_id", "action"}},
-			{Keys: []string{"org_id", "target.id"}},
+			{Keys: []string{"org_id", "actor.id", "seq"}},
+			{Keys: []string{"org_id", "action", "seq"}},
+			{Keys: []string{"org_id", "target.id", "seq"}},
 		},
 	}
 }

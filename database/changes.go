@@ -18,7 +18,7 @@ func changesCollection() Collection {
 	return Collection{
 		Name:    changes,
 		Fields:  []Field{{Name: "at", Kind: Time}},
-		Indexes: []Index{{Keys: []string{"at"}, ExpireAfter: &kept}},
+		Indexes: []Index{{Keys: []string{"at"}, ExpireAfter: &kept}, {Keys: []string{"at", "_id"}}},
 	}
 }
 

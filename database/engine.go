@@ -15,6 +15,8 @@ type (
 	FindAndUpdateOptions = engine.FindAndUpdateOptions
 	// Group is one row of Engine.Sum.
 	Group = engine.Group
+	// IndexDifference is an index that differs from its declaration.
+	IndexDifference = engine.IndexDifference
 	// Collection declares a collection.
 	Collection = engine.Collection
 	// Field declares a field.

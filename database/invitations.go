@@ -25,7 +25,7 @@ func invitationsCollection() Collection {
 		Indexes: []Index{
 			{Keys: []string{"token_hash"}, Unique: true},
 			{Keys: []string{"pending_key"}, Unique: true, Partial: true, ConflictCode: "invitation_pending"},
-			{Keys: []string{"org_id"}},
+			{Keys: []string{"org_id", "_id"}},
 			{Keys: []string{"expires_at"}, ExpireAfter: &keep},
 		},
 	}

@@ -3,11 +3,16 @@ package database
 import (
 	"context"
 	"errors"
+	"os"
+	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/database/mongo"
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/worker"
 )
 
 // Location says which engine keeps the documents, and where.
@@ -16,30 +21,101 @@ type Location struct {
 	URI, Name string
 	// Path of the embedded engine's file.
 	Path string
+	// Tracer makes spans of MongoDB's commands; nil makes none.
+	Tracer trace.Tracer
+	// IndexTimeout limits the build of one index on MongoDB; default ten
+	// minutes.
+	IndexTimeout time.Duration
+	// AllIndexes makes Open build every index before it returns. Otherwise
+	// Engine.Run builds the indexes of large collections that are only for speed.
+	AllIndexes bool
 }
 
-// Open opens the engine at a location and brings it to Schema. An index that
-// differs from its declaration is logged and left as it is. Errors are those
-// of mongo.Open and embedded.Open.
+// Open opens the engine at a location, brings it to Schema and runs the
+// migrations. It waits for a database that is unavailable until ctx ends. A
+// database that a newer version of Pulse has migrated is refused unchanged
+// (models.KindMisconfigured), as are the operator's mistakes that mongo.Open and
+// embedded.Open report.
 func Open(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
 	e, err := openEngine(ctx, at, log)
 	if err != nil {
 		return nil, err
 	}
-	differences, err := e.EnsureSchema(ctx)
-	if err != nil {
-		return nil, errors.Join(err, e.Close(ctx))
-	}
-	for _, d := range differences {
-		log.Warn().Str("collection", d.Collection).Str("index", d.Index).Str("declared", d.Declared).
-			Str("found", d.Found).Msg("an index differs from its declaration and was left as it is")
+	if err := Prepare(ctx, e, log); err != nil {
+		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
 	}
 	return e, nil
 }
 
 func openEngine(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
 	if at.URI != "" {
-		return mongo.Open(ctx, at.URI, at.Name, Schema(), mongo.Options{Log: log})
+		return mongo.Open(ctx, at.URI, at.Name, Schema(), mongo.Options{
+			Log: log, Tracer: at.Tracer, IndexTimeout: at.IndexTimeout, AllIndexes: at.AllIndexes,
+		})
+	}
+	if err := checkFile(ctx, at.Path); err != nil {
+		return nil, err
 	}
 	return embedded.Open(ctx, at.Path, Schema(), embedded.Options{Log: log})
+}
+
+// checkFile refuses an embedded database of a newer schema before it is brought
+// to the schema of this binary.
+func checkFile(ctx context.Context, path string) error {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	e, err := embedded.Open(ctx, path, []Collection{schemasCollection()}, embedded.Options{})
+	if err != nil {
+		return err
+	}
+	_, err = migrator{engine: e, migrations: migrations()}.check(ctx)
+	return errors.Join(err, e.Close(context.WithoutCancel(ctx)))
+}
+
+// firstRetry and lastRetry are the waits between attempts to prepare a database
+// that is unavailable.
+const (
+	firstRetry = 250 * time.Millisecond
+	lastRetry  = 10 * time.Second
+)
+
+// Prepare brings an open engine to its schema and runs the migrations, as Open
+// does. It logs the indexes that differ from their declaration; they are left
+// unchanged.
+func Prepare(ctx context.Context, e Engine, log zerolog.Logger) error {
+	waits := worker.Backoff{First: firstRetry, Most: lastRetry}
+	for attempt := int64(1); ; attempt++ {
+		err := prepare(ctx, e, migrations(), log)
+		// A file that is unavailable stays so; a server comes back.
+		if err == nil || e.Exclusive() || !models.IsKind(err, models.KindUnavailable) || ctx.Err() != nil {
+			return err
+		}
+		wait := waits.After(attempt)
+		log.Warn().Err(errors.Unwrap(err)).Int64("attempt", attempt).Dur("next_try_in", wait).
+			Msg("the database is unavailable or busy; retrying to prepare it")
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		case <-timer.C:
+		}
+	}
+}
+
+func prepare(ctx context.Context, e Engine, all []migration, log zerolog.Logger) error {
+	m := migrator{engine: e, migrations: all, log: log}
+	if _, err := m.check(ctx); err != nil {
+		return err
+	}
+	differences, err := e.EnsureSchema(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range differences {
+		log.Warn().Str("collection", d.Collection).Str("index", d.Index).Str("declared", d.Declared).
+			Str("found", d.Found).Msg("an index differs from its declaration and was left as it is")
+	}
+	return m.run(ctx)
 }

@@ -22,8 +22,9 @@ func organizationsCollection() Collection {
 		Indexes: []Index{
 			{Keys: []string{"admin_email"}, Unique: true, ConflictCode: "email_taken"},
 			{Keys: []string{"is_deleted"}},
+			{Keys: []string{"is_deleted", "_id"}},
 			{Keys: []string{"name_key"}},
-			{Keys: []string{"plan"}},
+			{Keys: []string{"plan", "_id"}},
 		},
 	}
 }

@@ -17,7 +17,7 @@ func quotaEventsCollection() Collection {
 	return Collection{
 		Name:    quotaEvents,
 		Fields:  []Field{{Name: "owner", Kind: String}, {Name: "quota", Kind: String}, {Name: "at", Kind: Time}},
-		Indexes: []Index{{Keys: []string{"owner", "at"}}},
+		Indexes: []Index{{Keys: []string{"owner", "at", "_id"}}},
 	}
 }
 

@@ -12,6 +12,7 @@ func Schema() []Collection {
 		usageMetricsCollection(),
 		usageTotalsCollection(),
 		leasesCollection(),
+		sequencesCollection(),
 		sightingsCollection(),
 		revocationsCollection(),
 		slotsCollection(),
@@ -23,7 +24,10 @@ func Schema() []Collection {
 		auditLogsCollection(),
 		sessionsCollection(),
 		invitationsCollection(),
+		schemasCollection(),
 		changesCollection(),
+		placementsCollection(),
 		downloadsCollection(),
+		passwordResetsCollection(),
 	}
 }

@@ -21,6 +21,7 @@ func usersCollection() Collection {
 		Indexes: []Index{
 			{Keys: []string{"email"}, Unique: true, ConflictCode: "email_taken"},
 			{Keys: []string{"org_id"}},
+			{Keys: []string{"org_id", "_id"}},
 		},
 	}
 }

@@ -1,8 +1,8 @@
 package middleware
 
 import (
+	"context"
 	"sync"
-	"time"
 
 	"github.com/gin-gonic/gin"
 )
@@ -41,19 +41,16 @@ func (f *Inflight) leave() {
 	}
 }
 
-// Drain waits until the running requests end, at most for the given time. Call
-// it once.
-func (f *Inflight) Drain(most time.Duration) {
+// Drain waits until the running requests end or ctx does. Call it once.
+func (f *Inflight) Drain(ctx context.Context) {
 	f.mu.Lock()
 	f.draining, f.done = true, make(chan struct{})
 	if f.count == 0 {
 		close(f.done)
 	}
 	f.mu.Unlock()
-	timer := time.NewTimer(most)
-	defer timer.Stop()
 	select {
 	case <-f.done:
-	case <-timer.C:
+	case <-ctx.Done():
 	}
 }

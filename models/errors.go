@@ -27,6 +27,9 @@ const (
 	KindInternal        Kind = "internal"
 	// KindClientGone is of a request whose client has hung up before its answer.
 	KindClientGone Kind = "client_gone"
+	// KindMisconfigured is a mistake of the operator, found at start: the
+	// message says what to change. It never reaches a client.
+	KindMisconfigured Kind = "misconfigured"
 )
 
 // FieldError is one wrong field. Location is the path of its name as services
@@ -121,3 +124,7 @@ func Unavailable(cause error) *Error {
 func Internal(cause error) *Error {
 	return NewError(KindInternal, "internal_error", "Something went wrong on our side.").Because(cause)
 }
+
+// Misconfigured is a mistake in the settings or the data that the operator
+// gave to the process. The message says what is wrong and what to do.
+func Misconfigured(code, message string) *Error { return NewError(KindMisconfigured, code, message) }

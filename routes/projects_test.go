@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +25,8 @@ func TestAProjectIsMadeReadListedAndClosed(t *testing.T) {
 		!p.CreatedAt.Equal(s.clock.Now()) || p.Limits != (handlers.ProjectLimits{}) {
 		t.Errorf("made %+v", made)
 	}
-	if c := p.ClientTokens; !c.Enabled || c.MaxTTLSeconds != 86400 || len(c.AllowedOrigins) != 0 ||
+	if c := p.ClientTokens; !c.Enabled || c.MaxTTLSeconds != 900 || len(c.AllowedOrigins) != 0 || len(c.Agents) != 0 ||
+		c.Identities != models.IdentitiesAny || !slices.Equal(c.AllowedRooms, []string{"*"}) ||
 		!reflect.DeepEqual(models.VideoGrants(c.Grants), models.DefaultGrants()) {
 		t.Errorf("the policy of a new project is %+v", c)
 	}
@@ -72,13 +74,22 @@ func TestPatchChangesWhatIsSentOnly(t *testing.T) {
 		`{"name":"New"}`:                     func(p *handlers.Project) { p.Name = "New" },
 		`{"region":""}`:                      func(p *handlers.Project) { p.Region = "" },
 		`{"client_tokens":{"enabled":true}}`: func(p *handlers.Project) { p.ClientTokens.Enabled = true },
-		`{"client_tokens":{"max_ttl_seconds":90}}`:       func(p *handlers.Project) { p.ClientTokens.MaxTTLSeconds = 90 },
-		`{"client_tokens":{"allowed_origins":[]}}`:       func(p *handlers.Project) { p.ClientTokens.AllowedOrigins = []string{} },
-		`{"client_tokens":{"grants":{"agent":true}}}`:    func(p *handlers.Project) { p.ClientTokens.Grants = handlers.Grants{Agent: &yes} },
-		`{"limits":{"concurrent_participants":9}}`:       func(p *handlers.Project) { p.Limits.ConcurrentParticipants = 9 },
-		`{"limits":{"rooms":9}}`:                         func(p *handlers.Project) { p.Limits.Rooms = 9 },
-		`{"limits":{"participant_minutes_per_month":9}}`: func(p *handlers.Project) { p.Limits.ParticipantMinutes = 9 },
-		`{"limits":{"egress_minutes_per_month":9}}`:      func(p *handlers.Project) { p.Limits.EgressMinutes = 9 },
+		`{"client_tokens":{"max_ttl_seconds":90}}`:        func(p *handlers.Project) { p.ClientTokens.MaxTTLSeconds = 90 },
+		`{"client_tokens":{"allowed_origins":[]}}`:        func(p *handlers.Project) { p.ClientTokens.AllowedOrigins = []string{} },
+		`{"client_tokens":{"allowed_rooms":["lobby-*"]}}`: func(p *handlers.Project) { p.ClientTokens.AllowedRooms = []string{"lobby-*"} },
+		`{"client_tokens":{"allowed_rooms":[]}}`:          func(p *handlers.Project) { p.ClientTokens.AllowedRooms = []string{} },
+		`{"client_tokens":{"allowed_rooms":null}}`:        func(p *handlers.Project) { p.ClientTokens.AllowedRooms = []string{"*"} },
+		`{"client_tokens":{"identities":"generated"}}`:    func(p *handlers.Project) { p.ClientTokens.Identities = "generated" },
+		`{"client_tokens":{"agents":["scribe"]}}`:         func(p *handlers.Project) { p.ClientTokens.Agents = []string{"scribe"} },
+		`{"client_tokens":{"agents":null}}`:               func(p *handlers.Project) { p.ClientTokens.Agents = []string{} },
+		`{"agents":["scribe"]}`:                           func(p *handlers.Project) { p.Agents = []string{"scribe"} },
+		`{"agents":[]}`:                                   func(p *handlers.Project) { p.Agents = []string{} },
+		`{"agents":null}`:                                 func(p *handlers.Project) { p.Agents = []string{"*"} },
+		`{"client_tokens":{"grants":{"agent":true}}}`:     func(p *handlers.Project) { p.ClientTokens.Grants = handlers.Grants{Agent: &yes} },
+		`{"limits":{"concurrent_participants":9}}`:        func(p *handlers.Project) { p.Limits.ConcurrentParticipants = 9 },
+		`{"limits":{"rooms":9}}`:                          func(p *handlers.Project) { p.Limits.Rooms = 9 },
+		`{"limits":{"participant_minutes_per_month":9}}`:  func(p *handlers.Project) { p.Limits.ParticipantMinutes = 9 },
+		`{"limits":{"egress_minutes_per_month":9}}`:       func(p *handlers.Project) { p.Limits.EgressMinutes = 9 },
 	} {
 		want := read[handlers.Project](s.do(http.MethodGet, path, nil, ada.asPerson))
 		apply(&want)

@@ -52,24 +52,26 @@ func TestATokenThatIsNotGoodIsToldByItsReason(t *testing.T) {
 		token, reason string
 		known         bool
 	}{
-		"good":                 {good, "", true},
-		"signed elsewhere":     {sign(jwt.SigningMethodHS256, []byte(clusterSecret), same), "", true},
-		"no JWT":               {"hello", "malformed", false},
-		"two dots":             {"..", "malformed", false},
-		"not base64":           {"?.?.?", "malformed", false},
-		"altered":              {good[:len(good)-2] + "xx", "signature_invalid", false},
-		"cut":                  {good[:len(good)-4], "signature_invalid", false},
-		"another secret":       {sign(jwt.SigningMethodHS256, []byte("other"), same), "signature_invalid", false},
-		"another algorithm":    {sign(jwt.SigningMethodHS512, []byte(clusterSecret), same), "signature_invalid", false},
-		"no algorithm":         {sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, same), "signature_invalid", false},
-		"another issuer":       {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["iss"] = "other" }), "signature_invalid", false},
-		"no end":               {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { delete(c, "exp") }), "signature_invalid", false},
-		"expired":              {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["exp"] = now.Unix() }), "expired", true},
-		"not yet":              {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["nbf"] = now.Unix() + 1 }), "not_yet_valid", true},
-		"another project":      {mint(eve.asKey), "wrong_project", false},
-		"no project":           {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["video"] = map[string]any{"room": "lobby"} }), "wrong_project", false},
-		"no room":              {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { delete(c, "video") }), "wrong_project", false},
-		"an end far, far away": {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["exp"] = 1e18 }), "malformed", false},
+		"good":                                   {good, "", true},
+		"signed elsewhere":                       {sign(jwt.SigningMethodHS256, []byte(clusterSecret), same), "", true},
+		"no JWT":                                 {"hello", "malformed", false},
+		"two dots":                               {"..", "malformed", false},
+		"not base64":                             {"?.?.?", "malformed", false},
+		"altered":                                {good[:len(good)-2] + "xx", "signature_invalid", false},
+		"cut":                                    {good[:len(good)-4], "signature_invalid", false},
+		"another secret":                         {sign(jwt.SigningMethodHS256, []byte("other"), same), "signature_invalid", false},
+		"another algorithm":                      {sign(jwt.SigningMethodHS512, []byte(clusterSecret), same), "signature_invalid", false},
+		"no algorithm":                           {sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, same), "signature_invalid", false},
+		"another issuer":                         {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["iss"] = "other" }), "signature_invalid", false},
+		"no end":                                 {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { delete(c, "exp") }), "no_expiry", true},
+		"expired":                                {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["exp"] = now.Unix() - 60 }), "expired", true},
+		"expired, by less than LiveKit's leeway": {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["exp"] = now.Unix() - 59 }), "", true},
+		"not yet":                                {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["nbf"] = now.Unix() + 61 }), "not_yet_valid", true},
+		"not yet, by less than LiveKit's leeway": {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["nbf"] = now.Unix() + 60 }), "", true},
+		"another project":                        {mint(eve.asKey), "wrong_project", false},
+		"no project":                             {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["video"] = map[string]any{"room": "lobby"} }), "wrong_project", false},
+		"no room":                                {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { delete(c, "video") }), "wrong_project", false},
+		"an end far, far away":                   {sign(jwt.SigningMethodHS256, []byte(clusterSecret), func(c jwt.MapClaims) { c["exp"] = 1e18 }), "malformed", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			check := read[handlers.TokenCheck](s.in(t).do(http.MethodPost, validate, map[string]any{"token": tc.token}, ada.asKey).want(http.StatusOK))
@@ -79,7 +81,11 @@ func TestATokenThatIsNotGoodIsToldByItsReason(t *testing.T) {
 		})
 	}
 	// As time goes by.
-	s.clock.Advance(61 * time.Second)
+	s.clock.Advance(119 * time.Second)
+	if check := read[handlers.TokenCheck](s.do(http.MethodPost, validate, map[string]any{"token": good}, ada.asKey)); !check.Valid {
+		t.Errorf("within the leeway: %+v", check)
+	}
+	s.clock.Advance(2 * time.Second)
 	if check := read[handlers.TokenCheck](s.do(http.MethodPost, validate, map[string]any{"token": good}, ada.asKey)); check.Reason != "expired" || *check.RoomName != "r" {
 		t.Errorf("got %+v", check)
 	}

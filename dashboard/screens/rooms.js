@@ -19,7 +19,7 @@ export function live(changed, types = '') {
   const state = signal(/** @type {'live'|'waiting'|'missing'} */ ('waiting')), stop = new AbortController();
   onEnd(() => stop.abort());
   follow(`/v1/events/stream?project_id=${projectId.peek()}${types ? '&type=' + types : ''}`, (e) => changed(e.data), stop.signal, (s) => state.set(s));
-  return { state, node: () => state() === 'live' ? status('live', m.liveUpdates) : status('waiting', m.polling) };
+  return { state, node: () => state() === 'live' ? status('live', m.liveUpdates) : status('idle', m.polling) };
 }
 
 export function rooms() {

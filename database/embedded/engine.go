@@ -79,8 +79,9 @@ const (
 // user of the process can access folder and file.
 //
 // Errors: unavailable with the code "database_in_use" if another process has
-// the file open, unavailable if the disk fails, internal if the schema or the
-// file is invalid, conflict if stored documents violate a new unique index.
+// the file open, unavailable if the disk fails, internal if the schema is
+// invalid, misconfigured if the file is not a database, is of a newer version of
+// Pulse or violates a new unique index.
 func Open(ctx context.Context, path string, schema []engine.Collection, options Options) (*Engine, error) {
 	declare, err := engine.Declare(schema)
 	if err != nil {
@@ -107,7 +108,7 @@ func Open(ctx context.Context, path string, schema []engine.Collection, options 
 		return nil, err
 	}
 	if err := e.open(ctx); err != nil {
-		return nil, errors.Join(err, e.Close(ctx))
+		return nil, notADatabase(path, errors.Join(err, e.Close(ctx)))
 	}
 	return e, nil
 }

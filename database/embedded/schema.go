@@ -53,7 +53,9 @@ func checkLayout(ctx context.Context, conn *sqliteConn) error {
 	}
 	switch version := row[0].(int64); {
 	case version > fileLayout:
-		return models.Internal(fmt.Errorf("database: the file has layout %d; this version knows up to %d", version, fileLayout))
+		return models.Misconfigured("database_too_new", fmt.Sprintf(
+			"A newer version of Pulse wrote the database file (file layout %d; this version supports up to %d). Start that version again.",
+			version, fileLayout))
 	case version == fileLayout:
 		return nil
 	}
@@ -201,7 +203,7 @@ func ensureIndexes(ctx context.Context, conn *sqliteConn, tables map[string]*tab
 	var differences []engine.IndexDifference
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		t := tables[name]
-		for _, ix := range t.Indexes {
+		for _, ix := range t.built {
 			difference, err := ensureIndex(ctx, conn, t, ix, found)
 			if err != nil {
 				return nil, err
@@ -212,6 +214,29 @@ func ensureIndexes(ctx context.Context, conn *sqliteConn, tables map[string]*tab
 		}
 	}
 	return differences, nil
+}
+
+// DropIndex implements engine.Engine.
+func (e *Engine) DropIndex(ctx context.Context, collection string, keys []string) error {
+	t, err := e.table(collection)
+	if err != nil {
+		return err
+	}
+	if err := t.CheckDrop(keys); err != nil {
+		return err
+	}
+	ix := engine.Index{Keys: keys}
+	kept := context.WithoutCancel(ctx)
+	return e.writer.do(ctx, func(conn *sqliteConn) error {
+		return atomically(kept, conn, func() error {
+			for _, name := range []string{t.indexName(ix), t.nullIndexName(ix)} {
+				if _, err := conn.exec(kept, "DROP INDEX IF EXISTS "+quoted(name)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
 }
 
 func ensureIndex(ctx context.Context, conn *sqliteConn, t *table, ix engine.Index, found map[string]string) (*engine.IndexDifference, error) {
@@ -232,7 +257,9 @@ func ensureIndex(ctx context.Context, conn *sqliteConn, t *table, ix engine.Inde
 		}
 		if _, err := conn.exec(ctx, statements[name]); err != nil {
 			if _, duplicate := sqliteDuplicate(err); duplicate {
-				return nil, t.Conflict(engine.IndexName(ix), fmt.Errorf("unique index %s of %s cannot be created: %w", engine.IndexName(ix), t.Name, err))
+				return nil, models.Misconfigured("duplicate_documents", fmt.Sprintf(
+					"The unique index %s of %s cannot be created: stored documents share a value. Remove the duplicates and start again.",
+					engine.IndexName(ix), t.Name)).Because(err)
 			}
 			return nil, err
 		}

@@ -52,8 +52,8 @@ func TestAFileOfANewerLayoutIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Open(t.Context(), path, schema, Options{})
-	if !models.IsKind(err, models.KindInternal) || !strings.Contains(err.Error(), "layout") {
-		t.Fatalf("answers %v; want internal, naming the layout", err)
+	if !models.IsKind(err, models.KindMisconfigured) || !strings.Contains(err.Error(), "newer version of Pulse") {
+		t.Fatalf("answers %v; want misconfigured, with the reason", err)
 	}
 	// The lock was released.
 	f, err := lockFile(path + ".lock")
@@ -82,9 +82,9 @@ func TestAUniqueIndexThatStoredDocumentsViolateIsNotCreated(t *testing.T) {
 	}
 	unique := plain
 	unique.Indexes = []engine.Index{{Keys: []string{"email"}, Unique: true}}
-	if _, err := Open(t.Context(), path, []engine.Collection{unique}, Options{}); !models.IsKind(err, models.KindConflict) ||
+	if _, err := Open(t.Context(), path, []engine.Collection{unique}, Options{}); !models.IsKind(err, models.KindMisconfigured) ||
 		!strings.Contains(err.Error(), "email_1") {
-		t.Fatalf("answers %v; want a conflict naming the index", err)
+		t.Fatalf("answers %v; want misconfigured, naming the index", err)
 	}
 	if e, err = Open(t.Context(), path, []engine.Collection{plain}, Options{}); err != nil {
 		t.Fatal(err)
@@ -148,12 +148,13 @@ func TestAFileThatCannotBeCreatedIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsNotADatabaseIsAnInternalError(t *testing.T) {
+func TestAFileThatIsNotADatabaseIsRefusedByName(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pulse.db")
 	if err := os.WriteFile(path, []byte(strings.Repeat("not a database ", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), path, []engine.Collection{listed()}, Options{}); !models.IsKind(err, models.KindInternal) {
-		t.Errorf("answers %v; want internal", err)
+	if _, err := Open(t.Context(), path, []engine.Collection{listed()}, Options{}); !models.IsKind(err, models.KindMisconfigured) ||
+		!strings.Contains(err.Error(), path) {
+		t.Errorf("answers %v; want misconfigured, with the path", err)
 	}
 }

@@ -189,6 +189,16 @@ func sqliteFailure(err error) error {
 	return models.Internal(err)
 }
 
+// notADatabase is the error of opening a file that is not a SQLite database; err
+// unchanged otherwise.
+func notADatabase(path string, err error) error {
+	var failure *sqlite.Error
+	if errors.As(err, &failure) && failure.Code()&sqlitePrimary == sqliteNotADB {
+		return models.Misconfigured("not_a_database", fmt.Sprintf("The file %s is not a database of Pulse.", path)).Because(failure)
+	}
+	return err
+}
+
 // sqliteDuplicate reports whether err is a violated unique index, and what it
 // names: "users.email, users.org_id" by its columns, or "index
 // 'users.email_1.null'" for an index on expressions.

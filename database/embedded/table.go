@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -23,7 +24,10 @@ type table struct {
 	// duplicates maps SQLite's description of a violation to the name of the
 	// index.
 	duplicates map[string]string
-	plans      []plan
+	// built are the declared indexes without those that a non-unique index
+	// before them covers, since each ends with "_id" in any case.
+	built []engine.Index
+	plans []plan
 }
 
 // column is one column of a table. A column that is no longer declared stays
@@ -79,7 +83,14 @@ func newTable(d *engine.Declared, leftover []column) *table {
 			t.duplicates[strings.Join(columns, ", ")] = name
 			t.duplicates["index '"+t.nullIndexName(ix)+"'"] = name
 		}
-		t.plans = append(t.plans, planOf(t, ix))
+		p := planOf(t, ix)
+		if !ix.Unique && slices.ContainsFunc(t.plans, func(other plan) bool {
+			return !other.unique && slices.Equal(other.fields, p.fields)
+		}) {
+			continue
+		}
+		t.built = append(t.built, ix)
+		t.plans = append(t.plans, p)
 	}
 	return t
 }

@@ -184,6 +184,17 @@ func (all Declarations) Collection(name string) (*Declared, error) {
 	return nil, models.Internal(fmt.Errorf("database: collection %q is not declared", name))
 }
 
+// CheckDrop checks that no index with these keys is declared.
+func (d *Declared) CheckDrop(keys []string) error {
+	name := IndexName(Index{Keys: keys})
+	for _, ix := range d.Indexes {
+		if IndexName(ix) == name {
+			return d.Refuse("drop of the declared index %s", name)
+		}
+	}
+	return nil
+}
+
 // Conflict returns the error for a duplicate in the named unique index. An
 // unknown name means "_id".
 func (d *Declared) Conflict(index string, cause error) error {

@@ -52,8 +52,13 @@ type Engine interface {
 	// declared fields. Groups are sorted ascending by those values.
 	Sum(ctx context.Context, collection string, filter bson.D, field string, groupBy ...string) ([]Group, error)
 	// EnsureSchema creates missing collections and indexes. It reports the
-	// indexes that exist with another definition and drops nothing.
+	// indexes that exist with another definition and drops nothing. MongoDB may
+	// leave indexes that are only for speed to Run. A database that is away or
+	// busy is unavailable; the call can be repeated.
 	EnsureSchema(ctx context.Context) ([]IndexDifference, error)
+	// DropIndex drops an index that is no longer declared, by its keys; a missing
+	// one is not an error. A declared index is refused.
+	DropIndex(ctx context.Context, collection string, keys []string) error
 	// Ping returns nil if the engine can serve a read now and, on the embedded
 	// engine, a write.
 	Ping(ctx context.Context) error

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/database/engine"
 	"pulse-control-plane/models"
@@ -20,9 +20,14 @@ import (
 type Options struct {
 	// Log receives one warning for each failed attempt to connect.
 	Log zerolog.Logger
+	// Tracer makes a span of each command within a span; nil makes none.
+	Tracer trace.Tracer
 	// IndexTimeout limits the build of one index by EnsureSchema; default ten
 	// minutes. The time depends on the number of documents.
 	IndexTimeout time.Duration
+	// AllIndexes makes EnsureSchema build every index. Otherwise Run builds the
+	// indexes of large collections that are only for speed or expiry.
+	AllIndexes bool
 	// FirstWait and LongestWait limit the wait between two attempts at start,
 	// which doubles each time; defaults 250 ms and 10 s.
 	FirstWait, LongestWait time.Duration
@@ -43,7 +48,7 @@ func (o Options) withDefaults() Options {
 
 // Open connects to MongoDB. While the database is unavailable it retries with
 // growing waits and one log line each, until ctx ends (models.Unavailable).
-// Errors that a retry cannot fix are returned at once (models.Internal): an
+// Errors that a retry cannot fix are returned at once (models.KindMisconfigured): an
 // invalid connection string, name or schema, refused credentials. Neither
 // errors nor log lines contain the password.
 //
@@ -58,12 +63,12 @@ func Open(ctx context.Context, uri, dbName string, schema []engine.Collection, o
 		return nil, err
 	}
 	if err := checkDatabaseName(dbName); err != nil {
-		return nil, models.Internal(err)
+		return nil, err
 	}
 	opts = opts.withDefaults()
 	wait := opts.FirstWait
 	for try := 1; ; try++ {
-		client, o, err := connect(ctx, uri)
+		client, o, err := connect(ctx, uri, opts.Tracer)
 		if err == nil {
 			if try > 1 {
 				opts.Log.Info().Strs("hosts", o.Hosts).Int("tries", try).Msg("connected to MongoDB")
@@ -74,7 +79,7 @@ func Open(ctx context.Context, uri, dbName string, schema []engine.Collection, o
 				schema:           schema,
 				declared:         declared,
 				operationTimeout: *o.Timeout,
-				indexTimeout:     opts.IndexTimeout,
+				options:          opts,
 			}, nil
 		}
 		if !models.IsKind(err, models.KindUnavailable) {
@@ -93,32 +98,35 @@ func Open(ctx context.Context, uri, dbName string, schema []engine.Collection, o
 
 // connect pings the primary and returns a client. On failure it leaves nothing
 // open.
-func connect(ctx context.Context, uri string) (*mongo.Client, *options.ClientOptions, error) {
+func connect(ctx context.Context, uri string, tracer trace.Tracer) (*mongo.Client, *options.ClientOptions, error) {
 	o, err := clientOptions(uri)
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return nil, nil, models.Unavailable(err)
-	}
 	if err != nil {
-		return nil, nil, models.Internal(err)
+		return nil, nil, err
 	}
 	// The ping uses a client without a minimum pool: an error of a background
 	// connection, such as refused credentials, would reach the ping only as a
 	// cleared pool.
 	probe, err := mongo.Connect(o, options.Client().SetMinPoolSize(0))
 	if err != nil {
-		return nil, nil, models.Internal(uriError(uri, err))
+		return nil, nil, uriError(uri, err)
 	}
 	m := Engine{client: probe, operationTimeout: *o.Timeout}
 	err = m.Ping(ctx)
 	// No operation is active, so this does not wait.
 	_ = probe.Disconnect(context.WithoutCancel(ctx))
+	if isAccessError(err) {
+		return nil, nil, models.Misconfigured("mongodb_access_refused",
+			"MongoDB refused the user name, the password or the permissions in MONGO_URI.").Because(errors.Unwrap(err))
+	}
 	if err != nil {
 		return nil, nil, err
 	}
+	if tracer != nil {
+		o.SetMonitor(commandMonitor(tracer))
+	}
 	client, err := mongo.Connect(o)
 	if err != nil {
-		return nil, nil, models.Internal(uriError(uri, err))
+		return nil, nil, uriError(uri, err)
 	}
 	return client, o, nil
 }
@@ -139,7 +147,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // all platforms (mongodb.com/docs/manual/reference/limits).
 func checkDatabaseName(name string) error {
 	if name == "" || len(name) > 63 || strings.ContainsAny(name, "/\\. \"$*<>:|?\x00") {
-		return fmt.Errorf("mongodb: invalid database name %q", name)
+		return models.Misconfigured("invalid_database_name", fmt.Sprintf("%q is not a valid name for a MongoDB database.", name))
 	}
 	return nil
 }

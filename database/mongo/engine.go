@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -32,7 +33,11 @@ type Engine struct {
 	declared engine.Declarations
 
 	operationTimeout time.Duration
-	indexTimeout     time.Duration
+	options          Options
+
+	// mu guards deferred, the indexes that Run builds.
+	mu       sync.Mutex
+	deferred []deferredIndex
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -67,13 +72,6 @@ func (m *Engine) Name() string { return "mongodb" }
 
 // Exclusive implements engine.Engine: other replicas and people may write too.
 func (m *Engine) Exclusive() bool { return false }
-
-// Run implements engine.Engine. MongoDB deletes expired documents by itself, so
-// Run only waits for ctx to end; it returns nil.
-func (m *Engine) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
-}
 
 // Ping implements engine.Engine: it pings the primary, which serves all reads
 // and writes.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -81,14 +82,24 @@ func duplicateKeyDetails(err error) (message string, raw bson.Raw) {
 	return "", nil
 }
 
-// duplicateKeyIndexName reads the index's name from a message as the server
-// writes it, "E11000 duplicate key error collection: db.users index: email_1
-// dup key: { … }" (before 4.2 "… index: db.users.$email_1 dup key: …"), or
-// returns "". What follows the name is the caller's data and is not looked at.
+// duplicateKeyIndexName returns the index's name in the message of a duplicate
+// key error, or "". The forms are:
+//
+//	E11000 duplicate key error collection: db.users index: email_1 dup key: { … }
+//	E11000 duplicate key error index: db.users.$email_1 dup key: { … }   (before 4.2)
+//	Duplicate key violation on the requested collection: Index 'email_1' (DocumentDB)
+//
+// The text after the name is data of the caller and is not searched.
 func duplicateKeyIndexName(message string) string {
+	message, _, _ = strings.Cut(message, " dup key:")
 	_, rest, ok := strings.Cut(message, " index: ")
 	if !ok {
-		return ""
+		_, rest, ok = strings.Cut(message, ": Index '")
+		name, _, closed := strings.Cut(rest, "'")
+		if !ok || !closed {
+			return ""
+		}
+		return name
 	}
 	name, _, _ := strings.Cut(rest, " ")
 	if _, old, ok := strings.Cut(name, ".$"); ok {
@@ -100,13 +111,10 @@ func duplicateKeyIndexName(message string) string {
 // isUnavailable reports whether err means that the database did not answer, or
 // not as a primary, rather than that it refused the operation.
 func isUnavailable(err error) bool {
-	codes := mongo.ErrorCodes(err)
-	for _, code := range codes {
-		if isAccessCode(code) {
-			return false
-		}
+	if isAccessError(err) {
+		return false
 	}
-	for _, code := range codes {
+	for _, code := range mongo.ErrorCodes(err) {
 		if isUnavailableCode(code) {
 			return true
 		}
@@ -128,6 +136,10 @@ func isUnavailable(err error) bool {
 			labeled.HasErrorLabel(driver.ErrRetryableError))
 }
 
+// isAccessError reports whether the server refused the credentials or the
+// permission.
+func isAccessError(err error) bool { return slices.ContainsFunc(mongo.ErrorCodes(err), isAccessCode) }
+
 // isAccessCode reports whether the server refused the credentials or the
 // permission. A retry cannot fix that.
 func isAccessCode(code int) bool {
@@ -138,6 +150,38 @@ func isAccessCode(code int) bool {
 		return true
 	}
 	return false
+}
+
+// Codes of an index or collection that does not exist.
+const (
+	namespaceNotFound = 26
+	indexNotFound     = 27
+)
+
+// isBusy reports whether an index build or change failed for a temporary
+// reason: the server is unavailable, another build is active, or the server
+// chose it as the victim of a deadlock (PostgreSQL under DocumentDB says so in
+// the message only).
+func isBusy(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, code := range mongo.ErrorCodes(err) {
+		switch code {
+		case 46, // LockBusy
+			117,   // ConflictingOperationInProgress
+			276,   // IndexBuildAborted
+			12586, // BackgroundOperationInProgressForDatabase
+			12587: // BackgroundOperationInProgressForNamespace
+			return true
+		}
+	}
+	if isUnavailable(err) {
+		return true
+	}
+	message := err.Error()
+	return !mongo.IsDuplicateKeyError(err) && (strings.Contains(message, "deadlock detected") ||
+		strings.Contains(message, "could not serialize access") || strings.Contains(message, "tuple concurrently updated"))
 }
 
 // isUnavailableCode reports whether a server error code is temporary. Names and

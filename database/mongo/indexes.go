@@ -2,7 +2,6 @@ package mongo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -15,17 +14,26 @@ import (
 	"pulse-control-plane/models"
 )
 
+// largeCollection is how many documents a collection has whose indexes Run
+// builds, so that a start does not wait for them.
+const largeCollection = 10_000
+
 // EnsureSchema implements engine.Engine. MongoDB creates a collection with its
 // first index or document. Missing indexes are created one at a time; an index
-// exists if it works as declared, whatever its name.
+// exists if it works as declared, whatever its name. A different expiry is
+// changed directly (collMod).
 //
-// If the server refuses a non-unique index, it is reported as a difference:
-// only speed or expiry depend on it. A unique index that cannot be created is
-// an error, since conflicts would not be detected.
+// If the server refuses a non-unique index, it is reported as a difference: only
+// speed or expiry depend on it. On a large collection Run builds such an index
+// later. A unique index that cannot be created is an error, since conflicts
+// would not be detected.
 func (m *Engine) EnsureSchema(ctx context.Context) ([]engine.IndexDifference, error) {
 	var differences []engine.IndexDifference
-	for _, collection := range m.schema {
-		c, err := m.collection(collection.Name)
+	m.mu.Lock()
+	m.deferred = nil
+	m.mu.Unlock()
+	for _, declared := range m.schema {
+		c, err := m.collection(declared.Name)
 		if err != nil {
 			return differences, err
 		}
@@ -33,7 +41,7 @@ func (m *Engine) EnsureSchema(ctx context.Context) ([]engine.IndexDifference, er
 		if err != nil {
 			return differences, err
 		}
-		for _, index := range collection.Indexes {
+		for _, index := range declared.Indexes {
 			difference, err := m.ensureIndex(ctx, c, index, found)
 			if err != nil {
 				return differences, err
@@ -46,8 +54,8 @@ func (m *Engine) EnsureSchema(ctx context.Context) ([]engine.IndexDifference, er
 	return differences, nil
 }
 
-// ensureIndex compares an index with the existing ones, and creates it if none
-// has its name or keys.
+// ensureIndex compares an index with the existing ones, and creates it, now or
+// in Run, if none has its name or keys.
 func (m *Engine) ensureIndex(ctx context.Context, c collection, index engine.Index, found []foundIndex) (*engine.IndexDifference, error) {
 	name, declared := engine.IndexName(index), describeIndex(index)
 	var differs *foundIndex
@@ -60,19 +68,36 @@ func (m *Engine) ensureIndex(ctx context.Context, c collection, index engine.Ind
 		}
 	}
 	if differs != nil {
-		return &engine.IndexDifference{Collection: c.Name, Index: differs.name, Declared: declared, Found: differs.description}, nil
+		difference := &engine.IndexDifference{Collection: c.Name, Index: differs.name, Declared: declared, Found: differs.description}
+		if index.ExpireAfter == nil || differs.withExpiry(index) != declared {
+			return difference, nil
+		}
+		return m.changeExpiry(ctx, c, index, difference)
+	}
+	if !index.Unique && !m.options.AllIndexes {
+		large, err := m.isLarge(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		if large {
+			m.mu.Lock()
+			m.deferred = append(m.deferred, deferredIndex{c, index})
+			m.mu.Unlock()
+			return nil, nil
+		}
 	}
 	err := m.createIndex(ctx, c, index)
 	switch {
 	case err == nil:
 		return nil, nil
-	case isUnavailable(err):
+	case isBusy(err):
 		return nil, models.Unavailable(err)
 	case index.Unique && mongo.IsDuplicateKeyError(err): // its message contains the value
-		return nil, models.Internal(fmt.Errorf("mongodb: unique index %s of %s cannot be created: "+
-			"stored documents share a value", name, c.Name))
+		return nil, models.Misconfigured("duplicate_documents", fmt.Sprintf(
+			"The unique index %s of %s cannot be created: stored documents share a value. Remove the duplicates and start again.", name, c.Name))
 	case index.Unique:
-		return nil, models.Internal(fmt.Errorf("mongodb: unique index %s of %s cannot be created: %w", name, c.Name, err))
+		return nil, models.Misconfigured("index_refused", fmt.Sprintf(
+			"MongoDB refused to create the unique index %s of %s.", name, c.Name)).Because(err)
 	default:
 		return &engine.IndexDifference{
 			Collection: c.Name, Index: name, Declared: declared,
@@ -81,9 +106,61 @@ func (m *Engine) ensureIndex(ctx context.Context, c collection, index engine.Ind
 	}
 }
 
+// isLarge reports whether a collection has so many documents that an index
+// build takes long.
+func (m *Engine) isLarge(ctx context.Context, c collection) (bool, error) {
+	ctx, cancel := m.bounded(ctx)
+	defer cancel()
+	n, err := c.handle.EstimatedDocumentCount(ctx)
+	return n > largeCollection, failure(nil, err)
+}
+
+// changeExpiry sets the expiry of an existing index to the declared one, or
+// returns the difference if the server refuses.
+func (m *Engine) changeExpiry(ctx context.Context, c collection, index engine.Index, difference *engine.IndexDifference) (*engine.IndexDifference, error) {
+	ctx, cancel := m.bounded(ctx)
+	defer cancel()
+	err := m.db.RunCommand(ctx, bson.D{{Key: "collMod", Value: c.Name}, {Key: "index", Value: bson.D{
+		{Key: "name", Value: difference.Index}, {Key: "expireAfterSeconds", Value: expireSeconds(*index.ExpireAfter)},
+	}}}).Err()
+	switch {
+	case err == nil:
+		m.options.Log.Info().Str("collection", c.Name).Str("index", difference.Index).
+			Str("declared", difference.Declared).Str("found", difference.Found).Msg("the expiry of an index was changed")
+		return nil, nil
+	case isBusy(err):
+		return nil, models.Unavailable(err)
+	}
+	difference.Found += "; the server refuses to change it: " + err.Error()
+	return difference, nil
+}
+
+// DropIndex implements engine.Engine.
+func (m *Engine) DropIndex(ctx context.Context, collection string, keys []string) error {
+	c, err := m.collection(collection)
+	if err != nil {
+		return err
+	}
+	if err := c.CheckDrop(keys); err != nil {
+		return err
+	}
+	ctx, cancel := m.bounded(ctx)
+	defer cancel()
+	err = c.handle.Indexes().DropOne(ctx, engine.IndexName(engine.Index{Keys: keys}))
+	for _, code := range mongo.ErrorCodes(err) {
+		if code == namespaceNotFound || code == indexNotFound {
+			return nil
+		}
+	}
+	if isBusy(err) {
+		return models.Unavailable(err)
+	}
+	return failure(nil, err)
+}
+
 // createIndex creates one index and waits for the build.
 func (m *Engine) createIndex(ctx context.Context, c collection, index engine.Index) error {
-	ctx, cancel := context.WithTimeout(ctx, m.indexTimeout)
+	ctx, cancel := context.WithTimeout(ctx, m.options.IndexTimeout)
 	defer cancel()
 	opts := options.Index().SetName(engine.IndexName(index))
 	if index.Unique {
@@ -119,122 +196,4 @@ func partialFilter(index engine.Index) bson.D {
 func expireSeconds(d time.Duration) int32 {
 	const most = 1<<31 - 1
 	return int32(min((d+time.Second-1)/time.Second, most))
-}
-
-// foundIndex is an existing index: its name, its keys (Index.Keys joined by
-// spaces) and a description of everything that affects its function.
-type foundIndex struct{ name, keys, description string }
-
-// indexes lists the indexes of a collection; none if it does not exist.
-func (m *Engine) indexes(ctx context.Context, c collection) ([]foundIndex, error) {
-	ctx, cancel := m.bounded(ctx)
-	defer cancel()
-	cursor, err := c.handle.Indexes().List(ctx)
-	if err != nil {
-		return nil, failure(c.Declared, err)
-	}
-	var raws []bson.Raw
-	if err := cursor.All(ctx, &raws); err != nil {
-		return nil, failure(c.Declared, err)
-	}
-	found := make([]foundIndex, 0, len(raws))
-	for _, raw := range raws {
-		f, err := readIndex(raw)
-		if err != nil {
-			return nil, models.Internal(fmt.Errorf("mongodb: index of %s: %w", c.Name, err))
-		}
-		found = append(found, f)
-	}
-	return found, nil
-}
-
-// indexOptions are the options in the response of listIndexes that affect the
-// function of an index.
-type indexOptions struct {
-	Name    string   `bson:"name"`
-	Key     bson.Raw `bson:"key"`
-	Unique  bool     `bson:"unique"`
-	Sparse  bool     `bson:"sparse"`
-	Hidden  bool     `bson:"hidden"`
-	Partial bson.Raw `bson:"partialFilterExpression"`
-	// Expire has any numeric type: shells write doubles.
-	Expire    *float64 `bson:"expireAfterSeconds"`
-	Collation bson.Raw `bson:"collation"`
-}
-
-func readIndex(raw bson.Raw) (foundIndex, error) {
-	var o indexOptions
-	if err := bson.Unmarshal(raw, &o); err != nil {
-		return foundIndex{}, err
-	}
-	keys, err := indexKeys(o.Key)
-	if err != nil {
-		return foundIndex{}, err
-	}
-	f := foundIndex{name: o.Name, keys: strings.Join(keys, " ")}
-	f.description = f.keys
-	if o.Unique {
-		f.description += " unique"
-	}
-	if o.Partial != nil {
-		f.description += " partialFilterExpression=" + o.Partial.String()
-	}
-	if o.Expire != nil {
-		f.description += fmt.Sprintf(" expireAfterSeconds=%.0f", *o.Expire)
-	}
-	if o.Sparse {
-		f.description += " sparse"
-	}
-	if o.Hidden {
-		f.description += " hidden"
-	}
-	if o.Collation != nil {
-		f.description += " collation=" + o.Collation.String()
-	}
-	return f, nil
-}
-
-// describeIndex returns for a declared index what readIndex returns for an
-// equal one.
-func describeIndex(index engine.Index) string {
-	description := strings.Join(index.Keys, " ")
-	if index.Unique {
-		description += " unique"
-	}
-	if index.Partial {
-		filter, err := bson.Marshal(partialFilter(index))
-		if err == nil { // strings and bools always encode
-			description += " partialFilterExpression=" + bson.Raw(filter).String()
-		}
-	}
-	if index.ExpireAfter != nil {
-		description += fmt.Sprintf(" expireAfterSeconds=%d", expireSeconds(*index.ExpireAfter))
-	}
-	return description
-}
-
-// indexKeys converts a key pattern, {email: 1, created_at: -1}, to the form of
-// Index.Keys. A special key ("text", "2dsphere", "hashed") includes its type
-// and never equals a declared key.
-func indexKeys(pattern bson.Raw) ([]string, error) {
-	elements, err := pattern.Elements()
-	if err != nil {
-		return nil, err
-	}
-	if len(elements) == 0 {
-		return nil, errors.New("empty key pattern")
-	}
-	keys := make([]string, len(elements))
-	for i, e := range elements {
-		direction, ok := e.Value().AsFloat64OK()
-		switch {
-		case !ok:
-			keys[i] = e.Key() + ":" + e.Value().String()
-		case direction < 0:
-			keys[i] = "-" + e.Key()
-		default:
-			keys[i] = e.Key()
-		}
-	}
-	return keys, nil
 }

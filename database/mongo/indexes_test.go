@@ -133,10 +133,6 @@ func TestADifferentIndexIsReportedAndNotTouched(t *testing.T) {
 			engine.IndexDifference{Collection: "people", Index: "org_id_1_born_-1", Declared: "org_id -born", Found: "org_id born"}},
 		"unique where it should not be": {2, listedIndex("mine", foundKeys("org_id", "-born"), bson.E{Key: "unique", Value: true}),
 			engine.IndexDifference{Collection: "people", Index: "mine", Declared: "org_id -born", Found: "org_id -born unique"}},
-		"other expiry": {3, listedIndex("seen_1", foundKeys("seen"), bson.E{Key: "expireAfterSeconds", Value: int32(60)}),
-			engine.IndexDifference{Collection: "people", Index: "seen_1", Declared: "seen expireAfterSeconds=86400", Found: "seen expireAfterSeconds=60"}},
-		"no expiry": {3, listedIndex("seen_1", foundKeys("seen")),
-			engine.IndexDifference{Collection: "people", Index: "seen_1", Declared: "seen expireAfterSeconds=86400", Found: "seen"}},
 		"hidden": {2, listedIndex("org_id_1_born_-1", foundKeys("org_id", "-born"), bson.E{Key: "hidden", Value: true}),
 			engine.IndexDifference{Collection: "people", Index: "org_id_1_born_-1", Declared: "org_id -born", Found: "org_id -born hidden"}},
 		"sparse": {0, listedIndex("email_1", foundKeys("email"), bson.E{Key: "unique", Value: true}, bson.E{Key: "sparse", Value: true}),
@@ -174,16 +170,16 @@ func TestARefusedIndexIsReportedUnlessItIsUnique(t *testing.T) {
 		t.Errorf("TTL: differences %v: %v", differences, err)
 	}
 	s = indexServer(t, refuse("partialFilterExpression"))
-	if _, err = openWire(t, s, "").EnsureSchema(t.Context()); !models.IsKind(err, models.KindInternal) || !strings.Contains(err.Error(), "nick_1") {
-		t.Errorf("unique: %v, want internal that names nick_1", err)
+	if _, err = openWire(t, s, "").EnsureSchema(t.Context()); !models.IsKind(err, models.KindMisconfigured) || !strings.Contains(err.Error(), "nick_1") {
+		t.Errorf("unique: %v, want misconfigured that names nick_1", err)
 	}
 }
 
 func TestTheErrorOfAUniqueIndexOverDuplicatesDoesNotContainTheValue(t *testing.T) {
 	s := indexServer(t, func(bson.Raw) any { return wireFailure(11000, mongoDuplicateEmail) })
 	_, err := openWire(t, s, "").EnsureSchema(t.Context())
-	if !models.IsKind(err, models.KindInternal) || !strings.Contains(err.Error(), "email_1") || strings.Contains(err.Error(), "ada@") {
-		t.Errorf("%v, want internal that names the index only", err)
+	if !models.IsKind(err, models.KindMisconfigured) || !strings.Contains(err.Error(), "email_1") || strings.Contains(err.Error(), "ada@") {
+		t.Errorf("%v, want misconfigured that names the index only", err)
 	}
 }
 

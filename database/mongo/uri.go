@@ -11,6 +11,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+
+	"pulse-control-plane/models"
 )
 
 // Defaults of the connection. Together the first three limit each operation to
@@ -37,7 +39,8 @@ const (
 // option of the string wins, except w=0, which is refused: no duplicate and no
 // failure would ever be reported. Errors do not contain the password.
 //
-// It resolves a mongodb+srv name; a failure is a *net.DNSError.
+// It resolves a mongodb+srv name; a failure is unavailable, every other error
+// misconfigured.
 func clientOptions(uri string) (*options.ClientOptions, error) {
 	o := options.Client().
 		SetAppName(appName).
@@ -72,7 +75,7 @@ func clientOptions(uri string) (*options.ClientOptions, error) {
 		return nil, uriError(uri, err)
 	}
 	if !o.WriteConcern.Acknowledged() {
-		return nil, errors.New("mongodb: the connection string requests unacknowledged writes (w=0), which Pulse does not support")
+		return nil, invalidURI("The MongoDB connection string requests unacknowledged writes (w=0), which Pulse does not support.")
 	}
 	return o, nil
 }
@@ -84,17 +87,20 @@ func clientOptions(uri string) (*options.ClientOptions, error) {
 func uriError(uri string, err error) error {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
-		return fmt.Errorf("mongodb: DNS lookup of the hosts: %w", dns)
+		return models.Unavailable(fmt.Errorf("mongodb: DNS lookup of the hosts: %w", dns))
 	}
 	if bare := withoutSecrets(uri); bare != uri {
 		again := options.Client().ApplyURI(bare).Validate()
 		if again == nil || again.Error() != err.Error() {
-			return errors.New("mongodb: the connection string has an invalid user name, password or authentication option; " +
-				`"%", "/", "?", "#", "[", "]", ":" and "@" in them must be percent-encoded`)
+			return invalidURI("The MongoDB connection string has an invalid user name, password or authentication option; " +
+				`"%", "/", "?", "#", "[", "]", ":" and "@" in them must be percent-encoded.`)
 		}
 	}
-	return fmt.Errorf("mongodb: the connection string is invalid: %w", err)
+	return invalidURI(fmt.Sprintf("The MongoDB connection string is invalid: %v.", err))
 }
+
+// invalidURI is the error of a connection string that the operator must correct.
+func invalidURI(message string) error { return models.Misconfigured("invalid_mongodb_uri", message) }
 
 // withoutSecrets removes the user information, up to the last "@", and the
 // options that may contain credentials.

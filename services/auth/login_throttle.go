@@ -12,31 +12,30 @@ import (
 )
 
 const (
-	// freeAccountFailures and freeIPFailures are how many wrong passwords cost
-	// nothing: a person mistypes, and many people share an address.
+	// freeAccountFailures and freeIPFailures are how many wrong passwords cause no
+	// delay: people mistype, and many people share an IP address.
 	freeAccountFailures = 5
 	freeIPFailures      = 20
-	// firstDelay follows the first failure that costs something; each further
-	// one doubles it, up to longestDelay: nobody is locked out for good.
+	// firstDelay follows the first failure that counts; each further failure
+	// doubles it up to longestDelay, so that no account is locked out for good.
 	firstDelay   = time.Second
 	longestDelay = 5 * time.Minute
-	// forgetFailuresAfter a time without any they count no more.
+	// forgetFailuresAfter is the time without failures after which none counts.
 	forgetFailuresAfter = time.Hour
 )
 
-// loginThrottle slows down whoever guesses passwords, by account and by address
-// (IPv6 by /64, and by /48 with more), whether the account exists or not. An
-// attempt counts as a failure until it is known to be none, so that guesses at
-// the same time gain nothing.
+// loginThrottle slows down password guessing, by account and by IP address (IPv6
+// by /64, and by /48 with a larger allowance), whether the account exists or not.
+// An attempt counts as a failure until it succeeds, so that concurrent guesses
+// gain nothing.
 //
-// A device that logged in to an account before, told by its cookie, and an
-// address from which that was done are counted by themselves for that account:
-// strangers who guess can not keep its owner out (OWASP, "Slow Down Online
-// Guessing Attacks with Device Cookies").
+// A device that logged in to an account before, known by its cookie, and an
+// address from which that was done have their own counts for that account, so that
+// strangers can't lock the owner out (OWASP, "Slow Down Online Guessing Attacks
+// with Device Cookies").
 //
-// Counts are kept in the memory of one process, bounded: of n replicas a guesser
-// gets n times the free failures, and no more after that than n guesses every
-// longestDelay.
+// The counts are in the memory of one process and bounded: with n replicas an
+// attacker gets n times the free failures, then n guesses per longestDelay.
 type loginThrottle struct {
 	now func() time.Time
 
@@ -46,7 +45,7 @@ type loginThrottle struct {
 	familiar *lru.Cache[string, struct{}]
 }
 
-// tally is how often somebody failed, and until when they wait.
+// tally is a number of failures and the end of the resulting delay.
 type tally struct {
 	failures int
 	until    time.Time
@@ -142,13 +141,13 @@ func lately(tallies *lru.Cache[string, tally], key string, now time.Time) tally 
 func (t tally) failed(now time.Time, free int) tally {
 	t.failures, t.last = t.failures+1, now
 	if over := t.failures - free; over > 0 {
-		// Twenty doublings are far beyond the longest delay.
+		// Twenty doublings exceed the longest delay by far.
 		t.until = now.Add(min(longestDelay, firstDelay<<min(over-1, 20)))
 	}
 	return t
 }
 
-// forgiven takes one failure back, and the wait with it.
+// forgiven removes one failure and the delay it caused.
 func (t tally) forgiven() tally {
 	t.failures, t.until = max(0, t.failures-1), time.Time{}
 	return t
@@ -164,7 +163,7 @@ func (a *loginAttempt) undo() {
 }
 
 // succeed wipes the account's failures, and of the address only this attempt:
-// else whoever has one account could guess others without end.
+// otherwise the owner of one account could guess others without end.
 func (a *loginAttempt) succeed() {
 	a.throttle.mu.Lock()
 	defer a.throttle.mu.Unlock()

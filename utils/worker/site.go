@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Site is what the workers of one process share.
@@ -13,12 +14,13 @@ type Site struct {
 	Lease Lease
 	Owner string
 	Log   zerolog.Logger
-	// Observer may be nil.
+	// Observer and Tracer may be nil.
 	Observer Observer
+	Tracer   trace.Tracer
 }
 
 // Options are those of a worker that every process runs.
-func (s Site) Options() Options { return Options{Log: s.Log, Observer: s.Observer} }
+func (s Site) Options() Options { return Options{Log: s.Log, Observer: s.Observer, Tracer: s.Tracer} }
 
 // Led are the options of a worker that one process at a time runs, with a lease
 // of ttl; gained may be nil (Leadership.Gained).

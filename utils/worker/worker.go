@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Pass does one bounded piece of the work and tells how many things it worked
@@ -52,6 +55,8 @@ type Options struct {
 	Log zerolog.Logger
 	// Observer hears of passes and leases; nil: nobody does.
 	Observer Observer
+	// Tracer makes a span of each pass; nil makes none.
+	Tracer trace.Tracer
 	// Random gives numbers in [0, 1); nil: math/rand/v2's. It is called from
 	// Run's goroutine alone.
 	Random func() float64
@@ -198,6 +203,17 @@ func (w *Worker) pause(ctx context.Context, worked int, took time.Duration) {
 func (w *Worker) pass(ctx context.Context, pass Pass, deadline time.Duration) (worked int, err error) {
 	bounded, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
+	if w.o.Tracer != nil {
+		traced, span := w.o.Tracer.Start(bounded, "worker "+w.config.Name)
+		bounded = traced
+		defer func() {
+			span.SetAttributes(attribute.Int("worked", worked))
+			if err != nil {
+				span.SetStatus(codes.Error, err.Error())
+			}
+			span.End()
+		}()
+	}
 	began := time.Now()
 	worked, panicked, err := guarded(bounded, pass)
 	result := Succeeded

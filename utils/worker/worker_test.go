@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"pulse-control-plane/utils/worker"
 )
@@ -308,5 +310,27 @@ func TestBackoffDoublesToItsCapAndNeverExceedsIt(t *testing.T) {
 	}
 	if got := (worker.Backoff{First: 1, Most: 1<<63 - 1}).After(1 << 40); got != 1<<63-1 {
 		t.Errorf("overflow: %v", got)
+	}
+}
+
+func TestEachPassIsASpanThatCarriesItsErrorAndParentsItsCalls(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	provider := sdk.NewTracerProvider(sdk.WithSyncer(spans))
+	ctx, cancel := context.WithCancel(t.Context())
+	w, err := worker.New(worker.Config{Name: "sweep", Every: time.Hour, Deadline: time.Minute, Pass: func(ctx context.Context) (int, error) {
+		defer cancel()
+		_, child := provider.Tracer("t").Start(ctx, "child")
+		child.End()
+		return 3, errors.New("away")
+	}}, worker.Options{Tracer: provider.Tracer("t")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	got := spans.GetSpans()
+	if len(got) != 2 || got[1].Name != "worker sweep" || got[1].Status.Description != "away" || got[0].Parent.SpanID() != got[1].SpanContext.SpanID() {
+		t.Errorf("%+v", got)
 	}
 }
