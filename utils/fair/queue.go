@@ -45,8 +45,8 @@ type share struct {
 type turn struct {
 	tag, arrival int64
 	share        *share
-	// place in the heap; -1 when it is not in it.
-	place int
+	// position in the heap; -1 when it is not in it.
+	position int
 	begin chan struct{}
 }
 
@@ -77,11 +77,11 @@ func (q *Queue) Enter(ctx context.Context, name string) (leave func(), err error
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if t.place < 0 { // it began at the same moment
+	if t.position < 0 { // it began at the same moment
 		q.hand()
 		return nil, err
 	}
-	heap.Remove(&q.waiting, t.place)
+	heap.Remove(&q.waiting, t.position)
 	t.share.waiting--
 	return nil, err
 }
@@ -101,7 +101,7 @@ func (q *Queue) ask(name string) (*turn, error) {
 		q.forget()
 		q.shares[name] = s
 	}
-	t := &turn{tag: max(q.now, s.next), arrival: q.arrived, share: s, place: -1, begin: make(chan struct{})}
+	t := &turn{tag: max(q.now, s.next), arrival: q.arrived, share: s, position: -1, begin: make(chan struct{})}
 	q.arrived++
 	s.next = t.tag + 1
 	if q.free > 0 { // and so nothing waits
@@ -164,13 +164,13 @@ func (h turns) Less(a, b int) bool {
 
 func (h turns) Swap(a, b int) {
 	h[a], h[b] = h[b], h[a]
-	h[a].place, h[b].place = a, b
+	h[a].position, h[b].position = a, b
 }
 
 // Push implements heap.Interface.
 func (h *turns) Push(v any) {
 	t := v.(*turn)
-	t.place = len(*h)
+	t.position = len(*h)
 	*h = append(*h, t)
 }
 
@@ -178,7 +178,7 @@ func (h *turns) Push(v any) {
 func (h *turns) Pop() any {
 	old := *h
 	t := old[len(old)-1]
-	old[len(old)-1], t.place = nil, -1
+	old[len(old)-1], t.position = nil, -1
 	*h = old[:len(old)-1]
 	return t
 }
