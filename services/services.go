@@ -20,6 +20,7 @@ import (
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/services/overview"
 	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/services/rooms"
 	"pulse-control-plane/services/status"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/tokens"
@@ -125,6 +126,7 @@ type Services struct {
 	// other processes are injected here.
 	Changes        *lookup.Changes
 	Clusters       *livekit.Clusters
+	Rooms          *rooms.Rooms
 	Trail          *audit.Trail
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
@@ -363,6 +365,13 @@ func (b *builder) tokens() (err error) {
 	b.out.Revocations, err = tokens.NewRevocations(tokens.RevocationsConfig{
 		Store: database.NewRevocations(b.engine), Projects: b.projects, Sessions: b.sessions, Quotas: b.out.Limits,
 		Evictions: b.out.Evictions, Cursors: b.cursors, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Rooms, err = rooms.New(rooms.Config{
+		Projects: b.projects, Store: database.NewRooms(b.engine), Clusters: b.out.Clusters, Placements: b.placements,
+		Quotas: b.out.Limits, Cursors: b.cursors, Trail: b.out.Trail, Now: b.Now,
 	})
 	if err != nil {
 		return err
