@@ -36,8 +36,9 @@ const (
 	clientIPFactor = 6
 	// maxShutdown bounds a shutdown.
 	maxShutdown = 10 * time.Minute
-	// minBodyMemory takes some bodies of the largest size; maxSize is 1 TiB.
-	minBodyMemory = 8 << 20
+	// minBodyMemory lets LiveKit's quarter of it hold two events of the largest
+	// size; maxSize is 1 TiB.
+	minBodyMemory = 32 << 20
 	maxSize       = 1 << 40
 	// maxAgentName is the most bytes of an agent's name.
 	maxAgentName = 128
@@ -80,7 +81,7 @@ func size(into *int64, text string) error {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n < 1 || n > maxSize>>shift || n<<shift < minBodyMemory {
-		return errors.New("must be a size such as 64MiB, from 8MiB to 1024GiB")
+		return errors.New("must be a size such as 64MiB, from 32MiB to 1024GiB")
 	}
 	*into = n << shift
 	return nil
