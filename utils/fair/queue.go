@@ -47,7 +47,7 @@ type turn struct {
 	share        *share
 	// position in the heap; -1 when it is not in it.
 	position int
-	begin chan struct{}
+	begin    chan struct{}
 }
 
 // New makes a queue. It panics for a configuration that lets nothing run.
