@@ -239,6 +239,7 @@ func (b *builder) inbox() (err error) {
 		Steps: []metering.Step{
 			{Turn: metering.TurnRevocations, Consumer: b.out.Revocations},
 			{Turn: metering.TurnQuotas, Consumer: b.out.Enforcer},
+			{Turn: metering.TurnPlacements, Consumer: b.out.Rooms},
 		},
 	})
 	if err != nil {
