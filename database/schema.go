@@ -29,5 +29,6 @@ func Schema() []Collection {
 		placementsCollection(),
 		downloadsCollection(),
 		passwordResetsCollection(),
+		mailSlotsCollection(),
 	}
 }
