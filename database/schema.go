@@ -27,6 +27,7 @@ func Schema() []Collection {
 		schemasCollection(),
 		changesCollection(),
 		placementsCollection(),
+		roomsCollection(),
 		downloadsCollection(),
 		passwordResetsCollection(),
 		mailSlotsCollection(),

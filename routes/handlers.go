@@ -23,6 +23,7 @@ type Handlers struct {
 	Revocations   *handlers.Revocations
 	LiveKitEvents *handlers.LiveKitEvents
 	Clusters      *handlers.Clusters
+	Rooms         *handlers.Rooms
 	Usage         *handlers.Usage
 	Quotas        *handlers.Quotas
 	Docs          *handlers.Docs
@@ -51,6 +52,7 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 		Tokens:        handlers.NewTokens(requests, s.Tokens),
 		Revocations:   handlers.NewRevocations(requests, s.Revocations),
 		Clusters:      handlers.NewClusters(s.Clusters),
+		Rooms:         handlers.NewRooms(requests, s.Rooms),
 		LiveKitEvents: handlers.NewLiveKitEvents(s.Inbox),
 		Usage:         usage,
 		Quotas:        handlers.NewQuotas(s.Limits),

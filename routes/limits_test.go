@@ -146,6 +146,7 @@ func bounds(ada tenant) []bound {
 			fits: []any{0, 2592000}, over: []any{-1, 2592001, 1.5, "60"}},
 		{method: "POST", path: validate, caller: ada.asOwn, field: "token", fits: []any{"x", x(262000)}, over: []any{"", 1}},
 	}
+	all = append(all, roomBounds(ada)...)
 	for _, grant := range within() {
 		all = append(all, bound{method: "POST", path: create, caller: ada.asOwn, field: "grants." + grant, fits: []any{true, false}, over: []any{1, "true"}})
 	}
@@ -278,7 +279,7 @@ func TestEveryFieldOfTheDocumentHasItsLimitsTested(t *testing.T) {
 	}
 	tested := map[string]bool{}
 	for _, b := range bounds(tenant{org: "ORG", project: "PROJECT"}) {
-		path := strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}").Replace(b.path)
+		path := strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}", "/hall", "/{room}", "/ann", "/{identity}").Replace(b.path)
 		tested[b.method+" "+path+" "+b.field] = true
 	}
 	aliases := map[string]bool{"roomName": true, "participantIdentity": true, "participantName": true, "participantMetadata": true,

@@ -193,6 +193,20 @@ func New(h Handlers, o Options) (http.Handler, error) {
 
 	cluster.POST("/webhooks/livekit", guard(auth.Signed(h.LiveKitEvents.Receive)))
 
+	server.POST("/rooms", once, wrap(h.Rooms.Create))
+	server.GET("/rooms", wrap(h.Rooms.List))
+	server.GET("/rooms/:room", wrap(h.Rooms.Get))
+	server.PATCH("/rooms/:room", wrap(h.Rooms.Patch))
+	server.DELETE("/rooms/:room", wrap(h.Rooms.Delete))
+	server.POST("/rooms/:room/data", wrap(h.Rooms.SendData))
+	server.GET("/rooms/:room/participants", wrap(h.Rooms.Participants))
+	server.GET("/rooms/:room/participants/:identity", wrap(h.Rooms.Participant))
+	server.PATCH("/rooms/:room/participants/:identity", wrap(h.Rooms.PatchParticipant))
+	server.DELETE("/rooms/:room/participants/:identity", wrap(h.Rooms.DeleteParticipant))
+	server.POST("/rooms/:room/participants/:identity/mute", wrap(h.Rooms.Mute))
+	server.POST("/rooms/:room/participants/:identity/move", wrap(h.Rooms.Move))
+	server.POST("/rooms/:room/participants/:identity/forward", wrap(h.Rooms.Forward))
+
 	server.GET("/usage", wrap(h.Usage.Get))
 	server.GET("/usage/sessions", wrap(h.Usage.Sessions))
 	server.GET("/usage/sessions/:id", wrap(h.Usage.Session))

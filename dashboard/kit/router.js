@@ -50,12 +50,12 @@ export function query() {
 
 /** One parameter of the query as a signal that can be set. @param {string} name @param {string} [otherwise] */
 export function param(name, otherwise = '') {
-  const all = query(), value = signal(all.peek().get(name) ?? otherwise);
+  const own = here.peek().path, all = query(), value = signal(all.peek().get(name) ?? otherwise);
   effect(() => value.set(all().get(name) ?? otherwise));
   return Object.assign(() => value(), {
     peek: value.peek,
     /** @param {string} next @param {{replace?: boolean}} [o] */
-    set(next, o = {}) { setQuery({ [name]: next === otherwise ? '' : next }, o); },
+    set(next, o = {}) { if (here.peek().path === own) setQuery({ [name]: next === otherwise ? '' : next }, o); },
   });
 }
 

@@ -39,5 +39,5 @@ export function rooms() {
     submit: m.createRoom, cancel: close,
     send: async (v) => { const made = await post('/v1/rooms?project_id=' + projectId.peek(), v); close(); toast(m.roomCreated); go(inProject('/rooms/' + encodeURIComponent(made.room_name))); },
   }));
-  return [head(m.nav.rooms, [h('span', null, stream.node), curlButton('GET', `/v1/rooms?project_id=${projectId.peek()}`), button('', m.createRoom, create, '', 'plus'), h('a', { class: 'button primary', href: href(inProject('/join')) }, m.joinTestRoom)]), l.node];
+  return [head(m.nav.rooms, [h('span', null, stream.node), curlButton('GET', `/v1/rooms?project_id=${projectId.peek()}`), button('rooms.write', m.createRoom, create, '', 'plus'), h('a', { class: 'button primary', href: href(inProject('/join')) }, m.joinTestRoom)]), l.node];
 }

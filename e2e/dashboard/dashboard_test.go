@@ -61,7 +61,9 @@ func TestEveryScreenWorksForEveryRoleInEveryLook(t *testing.T) { node(t, "--test
 
 func TestWhatPeopleComeForWorksInABrowser(t *testing.T) { node(t, "--test", "journeys.test.mjs") }
 
-func TestThePageSurvivesHostileNamesReloadsAndFailures(t *testing.T) { node(t, "--test", "state.test.mjs") }
+func TestThePageSurvivesHostileNamesReloadsAndFailures(t *testing.T) {
+	node(t, "--test", "state.test.mjs")
+}
 
 func TestScreensShowWhatTheAPIsDescriptionSays(t *testing.T) { node(t, "--test", "contract.test.mjs") }
 

@@ -295,6 +295,24 @@ func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 	return nil
 }
 
+// AdmitRoom reserves a slot for a room that is created without a participant,
+// until it is known to be open, at most for the ReservationTTL. quota_exceeded if no
+// other room is allowed.
+func (s *Limits) AdmitRoom(ctx context.Context, project models.ProjectID, room string) error {
+	limits, err := s.limitsOf(ctx, project)
+	if err != nil || limits.quotas.Rooms == 0 {
+		return err
+	}
+	now := s.c.Now()
+	c := s.room(project, limits.quotas.Rooms, room, "")
+	_, used, err := s.slots.Reserve(ctx, c, now.Add(s.c.ReservationTTL))
+	if err != nil {
+		return s.refusal(ctx, c, used, err, now)
+	}
+	s.tell(ctx, c.owner, c.quota, c.limit, float64(used.used), now)
+	return nil
+}
+
 // AdmitProject reserves a slot for a project that is about to be created; the
 // caller must call settled with the result. quota_exceeded if the plan does not
 // allow another project.
@@ -351,67 +369,5 @@ func (s *Limits) drop(ctx context.Context, c claim) {
 	defer cancel()
 	if err := s.slots.Drop(ctx, c.owner, c.quota, c.holder, ""); err != nil {
 		s.c.Log.Warn().Err(err).Str("owner", c.owner).Str("quota", string(c.quota)).Msg("quotas: could not release a slot; it will expire")
-	}
-}
-
-// participant is the claim of somebody to a slot in a project's rooms.
-func (s *Limits) participant(p models.ProjectID, q *models.Quotas, m models.Meter, room, identity string) claim {
-	quota, agents := q.ParticipantQuota(m), q.ParticipantQuota(models.MeterAgentSeconds)
-	return claim{
-		owner: string(p), quota: quota, limit: q.Of(quota),
-		holder: participantHolder(room, identity), identity: identity,
-		present: s.openOf(p, func(session *models.UsageSession) string {
-			counted := models.QuotaConcurrentParticipants
-			switch m := session.Meter(); {
-			case !m.OfParticipants():
-				return ""
-			case m == models.MeterAgentSeconds:
-				counted = agents
-			}
-			if counted != quota {
-				return ""
-			}
-			return participantHolder(session.RoomName, session.Identity)
-		}),
-	}
-}
-
-// room is a room's claim to a slot, for a participant who would join it.
-func (s *Limits) room(p models.ProjectID, limit int64, name, identity string) claim {
-	return claim{
-		owner: string(p), quota: models.QuotaRooms, limit: limit, holder: name, identity: identity,
-		present: s.openOf(p, func(session *models.UsageSession) string {
-			if session.Subject != models.SubjectRoom {
-				return ""
-			}
-			return session.RoomName
-		}),
-	}
-}
-
-// project is a project's claim to a slot of its organization.
-func (s *Limits) project(org models.OrganizationID, limit int64, id models.ProjectID) claim {
-	return claim{
-		owner: string(org), quota: models.QuotaProjects, limit: limit, holder: string(id), reread: true,
-		present: func(ctx context.Context) (map[string]holding, error) {
-			there := map[string]holding{}
-			err := s.c.Projects.OfOrganization(ctx, org, slotsRead, func(id models.ProjectID) { there[string(id)] = holding{session: string(id)} })
-			return there, err
-		},
-	}
-}
-
-// openOf returns a function that reads the open usage sessions of a project by
-// holder; sessions with the holder "" do not count.
-func (s *Limits) openOf(p models.ProjectID, holder func(*models.UsageSession) string) func(context.Context) (map[string]holding, error) {
-	return func(ctx context.Context) (map[string]holding, error) {
-		there := map[string]holding{}
-		err := s.c.Sessions.EachOpen(ctx, p, slotsRead, func(session models.UsageSession) error {
-			if name := holder(&session); name != "" {
-				there[name] = holding{session.ID, session.JoinedAt}
-			}
-			return nil
-		})
-		return there, err
 	}
 }

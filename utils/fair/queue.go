@@ -53,9 +53,9 @@ type turn struct {
 	// before is what share.begun was when it asked.
 	before int64
 	share  *share
-	// place in the heap; -1 when it is not in it.
-	place int
-	begin chan struct{}
+	// position in the heap; -1 when it is not in it.
+	position int
+	begin    chan struct{}
 }
 
 // New makes a queue. It panics for a configuration that lets nothing run.
@@ -85,11 +85,11 @@ func (q *Queue) Enter(ctx context.Context, name string) (leave func(), err error
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if t.place < 0 { // it began at the same moment
+	if t.position < 0 { // it began at the same moment
 		q.end(t.share)
 		return nil, err
 	}
-	heap.Remove(&q.waiting, t.place)
+	heap.Remove(&q.waiting, t.position)
 	t.share.waiting--
 	return nil, err
 }
@@ -110,7 +110,7 @@ func (q *Queue) ask(name string) (*turn, error) {
 		q.forget()
 		q.shares[name] = s
 	}
-	t := &turn{tag: max(q.now, s.next), arrival: q.arrived, share: s, before: s.begun, place: -1, begin: make(chan struct{})}
+	t := &turn{tag: max(q.now, s.next), arrival: q.arrived, share: s, before: s.begun, position: -1, begin: make(chan struct{})}
 	q.arrived++
 	s.next = t.tag + 1
 	if now { // what waits may not begin
@@ -188,13 +188,13 @@ func (h turns) Less(a, b int) bool {
 
 func (h turns) Swap(a, b int) {
 	h[a], h[b] = h[b], h[a]
-	h[a].place, h[b].place = a, b
+	h[a].position, h[b].position = a, b
 }
 
 // Push implements heap.Interface.
 func (h *turns) Push(v any) {
 	t := v.(*turn)
-	t.place = len(*h)
+	t.position = len(*h)
 	*h = append(*h, t)
 }
 
@@ -202,7 +202,7 @@ func (h *turns) Push(v any) {
 func (h *turns) Pop() any {
 	old := *h
 	t := old[len(old)-1]
-	old[len(old)-1], t.place = nil, -1
+	old[len(old)-1], t.position = nil, -1
 	*h = old[:len(old)-1]
 	return t
 }
