@@ -164,6 +164,9 @@ func New(engine database.Engine, c Config) (*Services, error) {
 		// The previous process is gone, so its leases need not expire first.
 		b.holder = "the only process"
 	}
+	if b.Mailer != nil {
+		b.Mailer = tenancy.NewPostage(b.Mailer, database.NewMailSlots(engine), b.Now)
+	}
 	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
 		if err := step(); err != nil {
 			return nil, err
