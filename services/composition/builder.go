@@ -74,6 +74,9 @@ func (b *builder) foundations() (err error) {
 	var wrong error
 	b.out.Clusters, err = livekit.NewClusters(b.Config.Clusters, b.Fallback, b.Recorder, b.Log, b.Now)
 	wrong = errors.Join(wrong, err)
+	if b.Calls == nil {
+		b.Calls = livekit.NewCalls(b.out.Clusters)
+	}
 	b.placements, err = livekit.NewPlacements(b.out.Clusters, database.NewPlacements(b.engine), b.Now)
 	wrong = errors.Join(wrong, err)
 	var store lookup.ChangeStore
@@ -236,6 +239,7 @@ func (b *builder) inbox() (err error) {
 		Steps: []metering.Step{
 			{Turn: metering.TurnRevocations, Consumer: b.out.Revocations},
 			{Turn: metering.TurnQuotas, Consumer: b.out.Enforcer},
+			{Turn: metering.TurnPlacements, Consumer: b.out.Rooms},
 		},
 	})
 	if err != nil {

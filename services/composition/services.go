@@ -56,7 +56,7 @@ type Config struct {
 	// Fallback names the regions that take a region's new rooms while none of its
 	// clusters is usable; optional.
 	Fallback map[string][]string `optional:"true"`
-	// Calls are the calls to the first cluster; optional, by default its API.
+	// Calls are the calls to all clusters; optional, by default their APIs.
 	Calls Cluster `optional:"true"`
 	// DataKey derives the keys of cursors and of sealed values.
 	DataKey secret.Value
@@ -153,9 +153,6 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	}
 	if len(c.Clusters) == 0 || len(c.JWTKeys) == 0 {
 		return nil, errors.New("services: Clusters and JWTKeys are required")
-	}
-	if c.Calls == nil {
-		c.Calls = livekit.NewClient(c.Clusters, c.Recorder)
 	}
 	if c.SecretCost == 0 {
 		c.SecretCost = secretCost
