@@ -165,7 +165,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 		b.holder = "the only process"
 	}
 	if b.Mailer != nil {
-		b.Mailer = tenancy.NewPostage(b.Mailer, database.NewMailSlots(engine), b.Now)
+		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(engine), b.Now)
 	}
 	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
 		if err := step(); err != nil {

@@ -13,22 +13,22 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// postageTries bounds how often a free slot is looked for that others take at
+// mailSlotTries bounds how often a free slot is looked for that others take at
 // the same time.
-const postageTries = 5
+const mailSlotTries = 5
 
-// Postage is a Mailer that limits how many mails go to one address and come from
+// MailLimits is a Mailer that limits how many mails go to one address and come from
 // one organization, on all replicas together: nobody can have Pulse write to a
 // stranger without end. The limits slide: each mail counts for a window.
-type Postage struct {
+type MailLimits struct {
 	mailer Mailer
 	slots  *database.MailSlots
 	now    func() time.Time
 }
 
-// NewPostage limits a mailer.
-func NewPostage(m Mailer, slots *database.MailSlots, now func() time.Time) *Postage {
-	return &Postage{mailer: m, slots: slots, now: now}
+// NewMailLimits limits a mailer.
+func NewMailLimits(m Mailer, slots *database.MailSlots, now func() time.Time) *MailLimits {
+	return &MailLimits{mailer: m, slots: slots, now: now}
 }
 
 // mailLimit bounds the mails that are counted under a name within a window.
@@ -40,7 +40,7 @@ type mailLimit struct {
 
 // Send sends a mail. rate_limited too_many_mails beyond a limit; otherwise as
 // the mailer, and a mail it does not take is not counted.
-func (p *Postage) Send(ctx context.Context, m Mail) error {
+func (p *MailLimits) Send(ctx context.Context, m Mail) error {
 	limits := []mailLimit{{"to|" + models.FoldEmail(m.To), models.MailsPerAddress, models.MailAddressWindow}}
 	if m.From != "" {
 		limits = append(limits, mailLimit{"from|" + string(m.From), models.MailsPerOrganization, models.MailOrganizationWindow})
@@ -64,12 +64,12 @@ func (p *Postage) Send(ctx context.Context, m Mail) error {
 }
 
 // take takes a slot of a limit.
-func (p *Postage) take(ctx context.Context, l mailLimit) (id string, err error) {
+func (p *MailLimits) take(ctx context.Context, l mailLimit) (id string, err error) {
 	ids := make([]string, l.most)
 	for n := range ids {
 		ids[n] = secret.Digest(l.name + "|" + strconv.Itoa(n))
 	}
-	for range postageTries {
+	for range mailSlotTries {
 		now := p.now()
 		held, err := p.slots.Of(ctx, ids)
 		if err != nil {

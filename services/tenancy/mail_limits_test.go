@@ -34,7 +34,7 @@ func TestAnAddressGetsFiveMailsAnHourWhateverTheProcess(t *testing.T) {
 	engine, clock, box := testkit.NewEngine(t), testkit.NewClock(), &sent{}
 	send := func(address string) error {
 		// Each from a process that has just started, in another spelling.
-		return NewPostage(box, database.NewMailSlots(engine), clock.Now).Send(t.Context(), Mail{To: address})
+		return NewMailLimits(box, database.NewMailSlots(engine), clock.Now).Send(t.Context(), Mail{To: address})
 	}
 	for n := range models.MailsPerAddress {
 		if err := send("ada@example.com"); err != nil {
@@ -64,7 +64,7 @@ func TestAnAddressGetsFiveMailsAnHourWhateverTheProcess(t *testing.T) {
 
 func TestAnOrganizationSendsAHundredMailsADay(t *testing.T) {
 	engine, clock, box := testkit.NewEngine(t), testkit.NewClock(), &sent{}
-	p := NewPostage(box, database.NewMailSlots(engine), clock.Now)
+	p := NewMailLimits(box, database.NewMailSlots(engine), clock.Now)
 	for n := range models.MailsPerOrganization {
 		if err := p.Send(t.Context(), Mail{To: to(n), From: "org_a"}); err != nil {
 			t.Fatalf("mail %d: %v", n, err)
@@ -88,7 +88,7 @@ func TestAnOrganizationSendsAHundredMailsADay(t *testing.T) {
 
 func TestMailsThatWereNotSentDoNotCount(t *testing.T) {
 	engine, clock, box := testkit.NewEngine(t), testkit.NewClock(), &sent{}
-	p := NewPostage(box, database.NewMailSlots(engine), clock.Now)
+	p := NewMailLimits(box, database.NewMailSlots(engine), clock.Now)
 	box.away.Store(true)
 	for range 3 * models.MailsPerAddress {
 		if err := p.Send(t.Context(), Mail{To: "ada@example.com", From: "org_a"}); !models.IsKind(err, models.KindUnavailable) {
@@ -108,7 +108,7 @@ func TestMailsAtTheSameTimeGainNothing(t *testing.T) {
 	var all sync.WaitGroup
 	for range 30 {
 		all.Go(func() {
-			_ = NewPostage(box, database.NewMailSlots(engine), clock.Now).Send(t.Context(), Mail{To: "ada@example.com"})
+			_ = NewMailLimits(box, database.NewMailSlots(engine), clock.Now).Send(t.Context(), Mail{To: "ada@example.com"})
 		})
 	}
 	all.Wait()
