@@ -285,6 +285,11 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	for _, w := range built.workers {
 		life.Worker(w.Name, w.Run)
 	}
+	if cfg.LiveKit.ClustersFile != "" {
+		life.Worker("clusters file", func(ctx context.Context) error {
+			return built.clusters.Follow(ctx, cfg.LiveKit.ClustersFile, func() ([]livekit.Cluster, map[string][]string, error) { return liveKitClusters(cfg) })
+		})
+	}
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
 	if err != nil {
@@ -356,6 +361,7 @@ type parts struct {
 	health   *handlers.Health
 	inflight *middleware.Inflight
 	workers  []services.Worker
+	clusters *livekit.Clusters
 }
 
 // build puts the layers together over the engine and registers with life what
@@ -374,10 +380,14 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 	if cfg.SMTP != nil {
 		mailer = tenancy.NewSMTP(*cfg.SMTP)
 	}
+	clusters, fallback, err := liveKitClusters(cfg)
+	if err != nil {
+		return parts{}, err
+	}
 	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
 	s, err := services.New(engine, services.Config{
-		Clusters: []livekit.Cluster{{URL: cfg.LiveKit.Host, APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret}},
-		DataKey:  cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
+		Clusters: clusters, Fallback: fallback,
+		DataKey: cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace, ReservationTTL: cfg.ReservationTTL, Agents: cfg.AgentsDefault,
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
 		Mailer: mailer, InvitationURL: cfg.InvitationURL, ReconcileInterval: cfg.ReconcileInterval,
@@ -402,7 +412,7 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 	}
 	router, err := routes.New(all, routes.Options{
 		Log: o.log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
-		Inflight: inflight, Strict: cfg.Environment != config.Development, Tracing: o.traces, Now: now,
+		Inflight: inflight, BodyMemory: cfg.BodyMemory, Strict: cfg.Environment != config.Development, Tracing: o.traces, Now: now,
 		Requests:    s.Counters,
 		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{
@@ -410,5 +420,30 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, ClientIPPerMinute: cfg.RateLimitClientIP, Now: now},
 		},
 	})
-	return parts{router: router, health: health, inflight: inflight, workers: s.Workers()}, err
+	return parts{router: router, health: health, inflight: inflight, workers: s.Workers(), clusters: s.Clusters}, err
+}
+
+// liveKitClusters are the cluster of LIVEKIT_HOST and those of
+// LIVEKIT_CLUSTERS_FILE.
+func liveKitClusters(cfg config.Config) (list []livekit.Cluster, fallback map[string][]string, err error) {
+	list = []livekit.Cluster{{
+		Name: config.DefaultCluster, Region: cfg.LiveKit.Region, URL: cfg.LiveKit.Host, APIURL: cfg.LiveKit.APIURL,
+		APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret, Weight: 1,
+	}}
+	if cfg.LiveKit.ClustersFile == "" {
+		return list, nil, nil
+	}
+	further, err := cfg.ReadClusters()
+	if err != nil {
+		return nil, nil, fmt.Errorf("LIVEKIT_CLUSTERS_FILE: %w", err)
+	}
+	for _, c := range further.Clusters {
+		cluster := livekit.Cluster{Name: c.Name, Region: c.Region, URL: c.URL, APIURL: c.APIURL, Weight: c.Weight,
+			APIKey: c.Keys[0].Key, APISecret: c.Keys[0].Secret}
+		for _, older := range c.Keys[1:] {
+			cluster.Older = append(cluster.Older, livekit.KeyPair{Key: older.Key, Secret: older.Secret})
+		}
+		list = append(list, cluster)
+	}
+	return list, further.Fallback, nil
 }

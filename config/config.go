@@ -62,6 +62,8 @@ type Config struct {
 	// RateLimitIP and RateLimitProject are requests a minute; 0 is no limit.
 	RateLimitIP      int
 	RateLimitProject int
+	// BodyMemory bounds the request bodies being read together, in bytes.
+	BodyMemory int64
 	// RateLimitClientIP is what one address may do with a project's key alone,
 	// in requests a minute; 0 is no limit.
 	RateLimitClientIP int
@@ -131,9 +133,15 @@ type Traces struct {
 // LiveKit is the cluster that tokens are minted for.
 type LiveKit struct {
 	// Host is a URL with scheme ws, wss, http or https and no trailing slash.
-	Host      string
+	Host string
+	// APIURL is where Pulse calls the cluster; Host unless it is set.
+	APIURL    string
 	APIKey    string
 	APISecret secret.Value
+	// Region is that of this cluster.
+	Region string
+	// ClustersFile names further clusters; "" if there are none.
+	ClustersFile string
 }
 
 // strict reports whether secrets must be present, strong and not examples. It
@@ -220,6 +228,9 @@ func (c *Config) settle(from *sources, problems *Error) {
 	}
 	if c.Database.URI.IsZero() && c.Database.Path == "" {
 		c.Database.Path = filepath.Join(c.DataDir, "pulse.db")
+	}
+	if c.LiveKit.APIURL == "" {
+		c.LiveKit.APIURL = c.LiveKit.Host
 	}
 	// A key with the default secret, or the reverse, would only fail later, at
 	// LiveKit.

@@ -113,7 +113,8 @@ func uncommented(t *testing.T, text string) string {
 func TestNoVariableIsDeclaredTwice(t *testing.T) {
 	seen := map[string]bool{}
 	for _, v := range Variables() {
-		if seen[v.Name] || v.Name == "" || v.Description == "" || v.Group == "" || strings.HasSuffix(v.Name, "_FILE") {
+		// A variable called NAME_FILE must not be the file of another one's value.
+		if seen[v.Name] || seen[strings.TrimSuffix(v.Name, "_FILE")] || v.Name == "" || v.Description == "" || v.Group == "" {
 			t.Errorf("%+v", v)
 		}
 		seen[v.Name] = true

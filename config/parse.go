@@ -36,6 +36,9 @@ const (
 	clientIPFactor = 6
 	// maxShutdown bounds a shutdown.
 	maxShutdown = 10 * time.Minute
+	// minBodyMemory takes some bodies of the largest size; maxSize is 1 TiB.
+	minBodyMemory = 8 << 20
+	maxSize       = 1 << 40
 	// maxAgentName is the most bytes of an agent's name.
 	maxAgentName = 128
 	// maxGrace bounds how long a quota may be overrun.
@@ -64,6 +67,22 @@ func integer(into *int, text string, least, most int) error {
 		return fmt.Errorf("must be a whole number from %d to %d", least, most)
 	}
 	*into = n
+	return nil
+}
+
+// size takes bytes, with an optional unit KiB, MiB or GiB.
+func size(into *int64, text string) error {
+	number, shift := text, 0
+	for unit, bits := range map[string]int{"KiB": 10, "MiB": 20, "GiB": 30} {
+		if rest, ok := strings.CutSuffix(text, unit); ok {
+			number, shift = strings.TrimSpace(rest), bits
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 || n > maxSize>>shift || n<<shift < minBodyMemory {
+		return errors.New("must be a size such as 64MiB, from 8MiB to 1024GiB")
+	}
+	*into = n << shift
 	return nil
 }
 
@@ -263,6 +282,14 @@ func liveKitHost(into *string, text string) error {
 	return nil
 }
 
+func regionName(into *string, text string) error {
+	if !clusterName.MatchString(text) {
+		return errors.New("must be 1 to 64 of a-z 0-9 - _")
+	}
+	*into = text
+	return nil
+}
+
 func redisURL(into *secret.Value, text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" {
@@ -301,6 +328,9 @@ func origins(into *[]string, text string) error {
 			continue
 		}
 		u, err := url.Parse(item)
+		if strings.Contains(item, "*") {
+			return errors.New("takes no wildcards inside an origin: list each origin such as https://app.example.com, or set * for all")
+		}
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || item != u.Scheme+"://"+u.Host {
 			return errors.New("must be origins such as https://app.example.com, separated by commas, or *")
 		}

@@ -25,6 +25,7 @@ func Schema() []Collection {
 		invitationsCollection(),
 		schemasCollection(),
 		changesCollection(),
+		placementsCollection(),
 		downloadsCollection(),
 	}
 }

@@ -3,6 +3,7 @@ package handlers
 import (
 	"math"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -132,7 +133,13 @@ func renderUsageSession(now time.Time) func(models.UsageSession) UsageSession {
 func (h *Usage) Sessions(c *gin.Context) error {
 	q := request.NewQuery(c)
 	ask := metering.UsageSessionQuery{ProjectID: projectOf(q),
-		RoomName: q.TextUpTo("room_name", models.MaxRoomName), Identity: q.TextUpTo("participant_identity", models.MaxIdentityBytes)}
+		RoomName: q.TextUpTo("room_name", models.MaxRoomName), Identity: q.TextUpTo("participant_identity", models.MaxIdentityBytes),
+		RoomSID: q.Text("room_sid"), Kind: strings.ToUpper(q.Text("kind")), Start: q.Time("start"), End: q.Time("end"),
+		Subject: models.Subject(q.OneOf("subject", "participant", "room", "egress", "ingress"))}
+	if open := q.OneOf("open", "true", "false"); open != "" {
+		is := open == "true"
+		ask.Open = &is
+	}
 	page := pageOf(q)
 	if err := q.Err(); err != nil {
 		return err

@@ -8,7 +8,7 @@ const (
 	// IdempotencyTTL is how long a first answer is kept.
 	IdempotencyTTL = 24 * time.Hour
 	// IdempotencyLease is how long a first request may take before another may
-	// take its place: several times the deadline of a request, so that only a
+	// replace it: several times the deadline of a request, so that only a
 	// process that died leaves its lease to run out.
 	IdempotencyLease = time.Minute
 )

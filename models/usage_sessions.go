@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Subject is what a usage session is a stay of.
+// Subject is what a usage session is about.
 type Subject string
 
 // The subjects.

@@ -22,6 +22,7 @@ type Handlers struct {
 	Tokens        *handlers.Tokens
 	Revocations   *handlers.Revocations
 	LiveKitEvents *handlers.LiveKitEvents
+	Clusters      *handlers.Clusters
 	Usage         *handlers.Usage
 	Quotas        *handlers.Quotas
 	Docs          *handlers.Docs
@@ -49,6 +50,7 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 		AuditLogs:     trail,
 		Tokens:        handlers.NewTokens(requests, s.Tokens),
 		Revocations:   handlers.NewRevocations(requests, s.Revocations),
+		Clusters:      handlers.NewClusters(s.Clusters),
 		LiveKitEvents: handlers.NewLiveKitEvents(s.Inbox),
 		Usage:         usage,
 		Quotas:        handlers.NewQuotas(s.Limits),

@@ -137,7 +137,7 @@ func TestWhatWasRefusedBeforeAnythingHappenedRunsAgain(t *testing.T) {
 	s.do(http.MethodPost, "/v1/projects", `{"name":"a"}`, own.asPerson, again("k2")).want(503)
 	s.crash.revive()
 	s.do(http.MethodPost, "/v1/projects", `{"name":"a"}`, own.asPerson, again("k")).want(201)
-	// A conflict took place, and is the answer.
+	// A conflict changed nothing, but is a stored response.
 	sign := map[string]any{"name": "n", "admin_email": own.email, "password": password}
 	first := s.do(http.MethodPost, "/v1/organizations", sign, asOperator(), again("k")).refused(409, "email_taken")
 	r := s.raw(http.MethodPost, "/v1/organizations", asOperator(), again("k"), withJSON(sign))

@@ -31,14 +31,14 @@ func described(t *testing.T, method, path string, body []byte) bool {
 type bound struct {
 	method, path string
 	caller       with
-	// field is its place in the body, with dots; the rest of the body is base.
+	// field is its location in the body, with dots; the rest of the body is base.
 	field string
 	base  map[string]any
 	fits  []any
 	// over are refused, at the field itself or, where they hold several
-	// values, at the place inside it.
+	// values, at the location inside it.
 	over []any
-	// inside is appended to the field to give the place of what is over.
+	// inside is appended to the field to give the location of the excess.
 	inside string
 	// rule is what may be said of a value that fits, for another reason than
 	// its limits.
@@ -154,6 +154,14 @@ func bounds(ada tenant) []bound {
 	words, notWords := []any{x(10), x(128), u(10), u(128)}, []any{"", x(9), u(9), x(129), u(129), 1234567890}
 	accept := map[string]any{"token": "x", "name": "n", "password": password}
 	all = append(all,
+		bound{method: "POST", path: "/v1/auth/operator", field: "token", fits: []any{"x", x(512)}, over: []any{"", x(513), 1}},
+		bound{method: "PATCH", path: "/v1/auth/me", caller: ada.asPerson, field: "name", fits: lines, over: notLines},
+		bound{method: "POST", path: "/v1/downloads", caller: ada.asPerson, field: "path", fits: []any{"/v1/usage/export?project_id=" + x(100)},
+			over: []any{"", "/v1/usage/export?project_id=" + x(2048), 1}, unsaid: []any{"x", "/v1/auth/me"}},
+		bound{method: "POST", path: "/v1/auth/operator", base: map[string]any{"token": "x"}, field: "cookie", fits: []any{true, false}, over: []any{1, "true"}},
+		bound{method: "POST", path: "/v1/auth/login", base: map[string]any{"email": "a@b.co", "password": "x"}, field: "cookie", fits: []any{true, false}, over: []any{1, "true"}},
+		bound{method: "POST", path: "/v1/organizations", base: signUp, field: "cookie", fits: []any{true, false}, over: []any{1, "true"}},
+		bound{method: "POST", path: "/v1/invitations/accept", base: accept, field: "cookie", fits: []any{true, false}, over: []any{1, "true"}},
 		bound{method: "POST", path: "/v1/auth/refresh", field: "refresh_token", fits: []any{"x", x(512)}, over: []any{"", x(513), 1}},
 		bound{method: "POST", path: "/v1/auth/password", caller: ada.asPerson, base: map[string]any{"new_password": password}, field: "current_password", rule: "is not the current password",
 			fits: []any{"x", x(128)}, over: []any{"", x(129), 1}},
@@ -243,11 +251,11 @@ func TestEveryFieldIsTakenUpToItsLimitAndRefusedBeyond(t *testing.T) {
 			}
 			for i, value := range append(b.over[:len(b.over):len(b.over)], b.unsaid...) {
 				body, writes := b.body(value), s.engine.writes.Load()
-				place := "body." + b.field
+				location := "body." + b.field
 				if i < len(b.over) || b.inside != "" {
-					place += b.inside
+					location += b.inside
 				}
-				s.do(b.method, b.path, body, b.caller).refused(http.StatusBadRequest, "invalid_request", place)
+				s.do(b.method, b.path, body, b.caller).refused(http.StatusBadRequest, "invalid_request", location)
 				if s.engine.writes.Load() != writes {
 					t.Errorf("%.80s was refused and something was written", body)
 				}
@@ -306,12 +314,12 @@ func TestQueriesAreHeldToTheirLimits(t *testing.T) {
 		for _, query := range []string{"limit=1", "limit=100", "q=" + url.QueryEscape(long), "q=", "cursor="} {
 			s.do(http.MethodGet, path+"?"+query, nil, asOperator()).want(http.StatusOK)
 		}
-		for query, place := range map[string]string{
+		for query, location := range map[string]string{
 			"limit=0": "limit", "limit=101": "limit", "limit=-1": "limit", "limit=1.5": "limit", "limit=x": "limit", "limit=": "limit", "unknown=1": "unknown",
 			"limit=99999999999999999999": "limit", "q=" + url.QueryEscape(long+"x"): "q", "q=%ff": "q", "q=%00": "q",
 			"cursor=x": "cursor", "cursor=" + strings.Repeat("x", 1025): "cursor", "cursor=%ff": "cursor",
 		} {
-			s.do(http.MethodGet, path+"?"+query, nil, asOperator()).refused(http.StatusBadRequest, "invalid_request", "query."+place)
+			s.do(http.MethodGet, path+"?"+query, nil, asOperator()).refused(http.StatusBadRequest, "invalid_request", "query."+location)
 		}
 	}
 	s.do(http.MethodGet, "/v1/organizations?plan=gold&limit=0&q=%ff", nil, asOperator()).

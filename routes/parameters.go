@@ -30,7 +30,7 @@ func Parameters() request.Parameters {
 		{Method: get, Pattern: "/v1/overview"}:                              {"org_id"},
 		{Method: get, Pattern: "/v1/auth/sessions"}:                         page,
 		{Method: get, Pattern: "/v1/downloads/:id"}:                         {"key"},
-		{Method: get, Pattern: "/v1/usage/sessions"}:                        with("project_id", "room_name", "participant_identity"),
+		{Method: get, Pattern: "/v1/usage/sessions"}:                        with("project_id", "room_name", "participant_identity", "subject", "kind", "room_sid", "open", "start", "end"),
 		{Method: get, Pattern: "/v1/usage/sessions/:id"}:                    {"project_id"},
 		{Method: get, Pattern: "/v1/usage/explain"}:                         with("project_id", "start", "end", "meter"),
 		{Method: post, Pattern: "/v1/tokens/create"}:                        {"project_id"},

@@ -144,7 +144,7 @@ func TestAReservationLastsUntilTheJoinOrAMinuteOrTheTokensEnd(t *testing.T) {
 	s.ask(mine, "daily", "eve").want(http.StatusCreated)
 }
 
-func TestASecondTokenForTheSameParticipantNeedsNoSecondPlace(t *testing.T) {
+func TestASecondTokenForTheSameParticipantNeedsNoSecondSlot(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 1})
 	for range 3 {
@@ -240,7 +240,7 @@ func TestAClusterThatHangsHoldsUpNoEvent(t *testing.T) {
 	}
 }
 
-func TestAPlaceComesFreeHoweverTheNewsOfAStayArrives(t *testing.T) {
+func TestASlotIsReleasedInWhateverOrderEventsArrive(t *testing.T) {
 	for name, order := range map[string][]int{"together": {0, 1, 2, 3}, "backwards": {3, 2, 1, 0}, "the end first": {2, 3, 0, 1}} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
@@ -271,7 +271,7 @@ func TestAPlaceComesFreeHoweverTheNewsOfAStayArrives(t *testing.T) {
 	}
 }
 
-func TestANewTokenKeepsItsPlaceWhenTheStayBeforeItEnds(t *testing.T) {
+func TestANewTokenKeepsItsSlotWhenTheEarlierSessionEnds(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 1})
 	s.ask(mine, "daily", "ann").want(http.StatusCreated)
@@ -303,7 +303,7 @@ func TestARoomBeyondTheLimitIsRefusedAndEnded(t *testing.T) {
 	s.ask(mine, "weekly", "ann").want(http.StatusCreated)
 }
 
-func TestATokenRefusedForItsRoomHoldsNoPlaceForItsParticipant(t *testing.T) {
+func TestATokenRefusedForItsRoomHoldsNoSlotForItsParticipant(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"rooms": 1, "concurrent_participants": 2})
 	s.ask(mine, "daily", "ann").want(http.StatusCreated)
@@ -313,7 +313,7 @@ func TestATokenRefusedForItsRoomHoldsNoPlaceForItsParticipant(t *testing.T) {
 	s.ask(mine, "daily", "bob").want(http.StatusCreated)
 }
 
-func TestARoomThatFinishedGivesBackThePlacesOfWhoWasInIt(t *testing.T) {
+func TestAFinishedRoomReleasesTheSlotsOfItsParticipants(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
 	made := s.clock.Now()
@@ -327,7 +327,7 @@ func TestARoomThatFinishedGivesBackThePlacesOfWhoWasInIt(t *testing.T) {
 	s.ask(mine, "weekly", "dan").want(http.StatusCreated)
 }
 
-func TestWhoReconnectsKeepsTheirPlace(t *testing.T) {
+func TestAReconnectingParticipantKeepsItsSlot(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
 	for _, name := range []string{"ann", "bob"} {
@@ -516,7 +516,7 @@ func TestWhatWasOpenBeforeThereWasALimitStays(t *testing.T) {
 	if len(s.cluster.ended)+len(s.cluster.removed) > 0 {
 		t.Errorf("ended %v, removed %v", s.cluster.ended, s.cluster.removed)
 	}
-	// Whoever comes now does not.
+	// A participant who joins now has none.
 	s.joins(mine, "d", "d1")
 	if len(s.cluster.ended) != 1 || len(s.cluster.removed) != 1 {
 		t.Errorf("ended %v, removed %v", s.cluster.ended, s.cluster.removed)
@@ -592,7 +592,7 @@ func TestAPlanLimitsEachProjectAndTheirNumber(t *testing.T) {
 	s.do(http.MethodPost, "/v1/projects", third, mine.asPerson).want(http.StatusCreated)
 }
 
-func TestAProjectThatCouldNotBeMadeHoldsNoPlace(t *testing.T) {
+func TestAProjectThatWasNotCreatedHoldsNoSlot(t *testing.T) {
 	s := newServer(t, func(o *setup) { o.plans = models.PlanQuotas{models.PlanFree: {Projects: 2}} })
 	mine := s.tenant("mine")
 	second := map[string]any{"name": "second"}

@@ -55,7 +55,10 @@ type Cluster interface {
 type Config struct {
 	// Clusters are the LiveKit clusters; the first signs tokens.
 	Clusters []livekit.Cluster
-	// Calls is what is asked of the first cluster; optional, by default its API.
+	// Fallback names the regions that take a region's new rooms while none of its
+	// clusters is usable; optional.
+	Fallback map[string][]string `optional:"true"`
+	// Calls are the calls to the first cluster; optional, by default its API.
 	Calls Cluster `optional:"true"`
 	// DataKey derives the keys of cursors and of sealed values.
 	DataKey secret.Value
@@ -65,11 +68,12 @@ type Config struct {
 	JWTKeys []secret.Value
 	// Operator is PULSE_ADMIN_TOKEN; optional, without it there is no operator.
 	Operator secret.Value `optional:"true"`
-	// BcryptCost is that of passwords.
+	// BcryptCost is the cost of password hashes.
 	BcryptCost int
-	// SecretCost is that of API secrets; optional.
+	// SecretCost is the cost of API secret hashes; optional.
 	SecretCost int
-	// SignUp lets anybody found an organization; otherwise only the operator may.
+	// SignUp allows sign-up without credentials; otherwise only the operator may
+	// create organizations.
 	SignUp bool
 	// Plans are the quotas of each plan; optional.
 	Plans models.PlanQuotas `optional:"true"`
@@ -78,20 +82,20 @@ type Config struct {
 	Agents []string
 	// ReservationTTL is the longest that a token reserves its slots; optional.
 	ReservationTTL time.Duration
-	// QuotaGrace is how long what goes on may go on once a month is used up.
+	// QuotaGrace is how long open sessions may continue after a month is exhausted.
 	QuotaGrace time.Duration
 	// ProjectRequestsPerMinute is the limit of a project on the free plan,
-	// PersonRequestsPerMinute that of a person; 0 is no limit.
+	// PersonRequestsPerMinute that of a person; 0 means no limit.
 	ProjectRequestsPerMinute, PersonRequestsPerMinute int64
-	// Mailer sends invitations; optional, without it the inviter gets the token.
+	// Mailer sends invitations; optional, without it the response has the token.
 	Mailer tenancy.Mailer `optional:"true"`
 	// InvitationURL is the page that invitations link to; optional.
 	InvitationURL string
-	// ReconcileInterval is the time between two comparisons with the cluster.
+	// ReconcileInterval is the time between two reconciliations.
 	ReconcileInterval time.Duration
 	// Recorder observes calls to the database and LiveKit; optional.
 	Recorder *observe.Recorder `optional:"true"`
-	// Observer hears of every pass of long work; optional.
+	// Observer is told of every pass of a worker; optional.
 	Observer worker.Observer `optional:"true"`
 	// Probes are further dependencies to watch; optional.
 	Probes []status.Probe
@@ -99,7 +103,7 @@ type Config struct {
 	Now    func() time.Time
 }
 
-// Worker is long work that lasts as long as the process.
+// Worker is a background task that runs as long as the process.
 type Worker struct {
 	Name string
 	// Run works until ctx ends.
@@ -115,9 +119,10 @@ type Services struct {
 	Members       *tenancy.Members
 	Invitations   *tenancy.Invitations
 	Keys          *tenancy.Keys
-	// Changes is where every write says what it changed; what another process
-	// changed is injected here.
+	// Changes is the bus on which every write publishes what it changed; changes of
+	// other processes are injected here.
 	Changes        *lookup.Changes
+	Clusters       *livekit.Clusters
 	Trail          *audit.Trail
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
@@ -138,8 +143,8 @@ type Services struct {
 	workers        []Worker
 }
 
-// New builds every service over an engine whose schema is in place. It starts
-// nothing: Workers does the long work. It fails if a required field is missing.
+// New builds every service over an engine with the current schema. It starts
+// nothing; the caller runs Workers. It fails if a required field is missing.
 func New(engine database.Engine, c Config) (*Services, error) {
 	if err := required.Fields(c); err != nil {
 		return nil, err
@@ -148,7 +153,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 		return nil, errors.New("services: Clusters and JWTKeys are required")
 	}
 	if c.Calls == nil {
-		c.Calls = livekit.NewClient(c.Clusters, c.Recorder)
+		c.Calls = livekit.NewClient(c.Clusters[0], c.Recorder)
 	}
 	if c.SecretCost == 0 {
 		c.SecretCost = secretCost
@@ -157,8 +162,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	b := &builder{Config: c, engine: engine, stores: newStores(engine), process: ids.New("proc_")}
 	b.holder = b.process
 	if engine.Exclusive() {
-		// The holder of every lease before is gone, however it ended: there is
-		// nothing to wait for.
+		// The previous process is gone, so its leases need not expire first.
 		b.holder = "the only process"
 	}
 	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
@@ -169,7 +173,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	return &b.out, nil
 }
 
-// Workers are the long work of this process, to be run side by side.
+// Workers returns the background tasks of this process, to be run concurrently.
 func (s *Services) Workers() []Worker { return s.workers }
 
 // stores are the repositories over the engine.
@@ -205,9 +209,10 @@ type builder struct {
 	// process names this start of the process; holder is its name for leases.
 	process, holder string
 
+	placements         *livekit.Placements
 	cursors            *cursor.Codec
 	passwords, secrets *hashing.Hasher
-	// evicting works on the queue of evictions.
+	// evicting carries out evictions.
 	evicting *worker.Worker
 	// exchanging tells other replicas of changes, and hears of theirs.
 	exchanging *worker.Worker
@@ -216,6 +221,10 @@ type builder struct {
 
 func (b *builder) foundations() (err error) {
 	var wrong error
+	b.out.Clusters, err = livekit.NewClusters(b.Config.Clusters, b.Fallback, b.Recorder, b.Log, b.Now)
+	wrong = errors.Join(wrong, err)
+	b.placements, err = livekit.NewPlacements(b.out.Clusters, database.NewPlacements(b.engine), b.Now)
+	wrong = errors.Join(wrong, err)
 	var store lookup.ChangeStore
 	if !b.engine.Exclusive() {
 		store = database.NewChanges(b.engine)
@@ -255,7 +264,7 @@ func (b *builder) authentication() (err error) {
 
 func (b *builder) metering() (err error) {
 	b.out.Inbox, err = metering.NewInbox(metering.InboxConfig{
-		Events: b.events, Sequences: database.NewSequences(b.engine), Clusters: b.Clusters, Exclusive: b.engine.Exclusive(), Now: b.Now,
+		Events: b.events, Sequences: database.NewSequences(b.engine), Clusters: b.out.Clusters, Exclusive: b.engine.Exclusive(), Now: b.Now,
 	})
 	if err != nil {
 		return err
@@ -347,7 +356,7 @@ func (b *builder) tokens() (err error) {
 		return err
 	}
 	b.out.Tokens, err = tokens.NewMinter(tokens.MinterConfig{
-		Cluster: b.Clusters[0], Counters: b.out.Counters, Revoked: b.out.Revocations, Quotas: b.out.Limits,
+		Clusters: b.out.Clusters, Placements: b.placements, Counters: b.out.Counters, Revoked: b.out.Revocations, Quotas: b.out.Limits,
 		Projects: b.projects, Agents: b.Agents, Now: b.Now,
 	})
 	return err
@@ -366,31 +375,35 @@ func (b *builder) inbox() (err error) {
 		return err
 	}
 	b.out.Reconciliation, err = metering.NewReconciliation(metering.ReconciliationConfig{
-		Cluster: b.Calls, Name: b.Clusters[0].APIKey, Inbox: b.out.Inbox, Sessions: b.sessions,
+		Cluster: b.Calls, Name: b.Config.Clusters[0].APIKey, Inbox: b.out.Inbox, Sessions: b.sessions,
 		Sightings: database.NewSightings(b.engine), Log: b.Log,
 	})
-	b.out.Status = status.New(b.Now, append([]status.Probe{
+	probes := []status.Probe{
 		{Name: "database", Check: b.engine.Ping, Essential: true},
 		{Name: "livekit", Check: b.Calls.Ping},
 		{Name: "events", Check: b.out.Inbox.Check},
-	}, b.Probes...)...)
+	}
+	for _, m := range b.out.Clusters.All()[1:] {
+		probes = append(probes, status.Probe{Name: "livekit/" + m.Name, Check: m.Check})
+	}
+	b.out.Status = status.New(b.Now, append(probes, b.Probes...)...)
 	return err
 }
 
-// workers declares all long work: what a pass does, how often it runs, how long
-// it may take and, for what one replica does for all, how long the others wait
-// for one that died.
+// workers declares the background tasks: what a pass does, how often it runs, how
+// long it may take and, for tasks of one replica at a time, how long the others
+// wait after it died.
 func (b *builder) workers() error {
 	s := &b.out
 	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer()}
 	flush := func(last time.Duration) worker.Options {
 		o := site.Options()
-		o.Last = last // what is in memory when the process stops
-		o.Rest = 4
+		o.Last = last // flushes memory when the process stops
+		o.Rest = 4    // many counts leave the database to others
 		return o
 	}
 	settle := site.Led(15*time.Second, s.Totals.CatchUp)
-	settle.Rest = 4 // a pass that took long leaves the database to others
+	settle.Rest = 4 // after a long pass the database serves others first
 	changes := site.Options()
 	changes.Backoff = worker.Backoff{First: 200 * time.Millisecond, Most: time.Second}
 	s.workers = append(s.workers, Worker{"inbox", s.InboxWorker.Run})
@@ -404,6 +417,7 @@ func (b *builder) workers() error {
 		{worker.Config{Name: "reconciliation", Pass: worker.Simple(s.Reconciliation.Compare), Every: b.ReconcileInterval, Deadline: time.Minute}, site.Led(30*time.Second, nil)},
 		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, site.Options()},
 		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
+		{worker.Config{Name: "clusters", Pass: worker.Simple(s.Clusters.Probe), Every: 10 * time.Second, Deadline: 10 * time.Second}, site.Options()},
 		{worker.Config{Name: "changes", Pass: worker.Simple(s.Changes.Exchange), Every: 500 * time.Millisecond, Deadline: 5 * time.Second}, changes},
 		{worker.Config{Name: "evictions", Pass: s.Evictions.Work, Every: time.Second, Deadline: time.Minute}, site.Options()},
 	} {
@@ -425,12 +439,12 @@ func (b *builder) workers() error {
 	return nil
 }
 
-// busLog logs what goes wrong on the bus of changes.
+// busLog logs faults of the bus of changes.
 type busLog struct{ log zerolog.Logger }
 
 func (busLog) Delivered(int, bool) {}
 
-func (l busLog) WasReset() { l.log.Info().Msg("caches: dropped, since changes may have been missed") }
+func (l busLog) WasReset() { l.log.Info().Msg("caches: dropped, because changes may have been missed") }
 
 func (l busLog) Panicked(value any, stack []byte) {
 	l.log.Error().Interface("panic", value).Bytes("stack", stack).Msg("caches: a subscriber panicked")

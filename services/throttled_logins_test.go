@@ -25,9 +25,9 @@ func TestAnUnknownAddressIsThrottledLikeAKnownOne(t *testing.T) {
 	}
 }
 
-func TestAnUnknownAddressCostsTheTimeOfAWrongPassword(t *testing.T) {
+func TestAnUnknownAddressTakesAsLongAsAWrongPassword(t *testing.T) {
 	p := newPeople(t)
-	// Dear enough for bcrypt to outweigh everything else.
+	// Slow enough for bcrypt to outweigh everything else.
 	p.bcryptCost = 9
 	p.build(nil, "jwt secret of the tests")
 	p.found()

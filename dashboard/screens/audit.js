@@ -5,14 +5,16 @@ import { get, search } from '../kit/api.js';
 import { here, href, param, withQuery } from '../kit/router.js';
 import { list, failure } from '../kit/load.js';
 import { m } from '../messages.js';
-import { me, orgId } from '../shell/session.js';
+import { barred, me, orgId } from '../shell/session.js';
 import { head, button, drawer } from '../shell/shell.js';
 import { count, ident, raw, stamp, status, terms, their } from '../shell/format.js';
-import { choiceFilter, curlButton, exportFile, ranges, textFilter, windowOf } from './parts.js';
+import { choiceFilter, curlButton, exportFile, guarded, ranges, textFilter, windowOf } from './parts.js';
 
 const asked = () => { const q = here().query, range = q.get('range') ?? '30d'; return { ...(me()?.operator ? { org_id: orgId() } : {}), action: q.get('action'), actor: q.get('actor'), target: q.get('target'), ...(range === 'all' ? {} : windowOf(range)) }; };
 
-export function audit() {
+export const audit = () => barred('audit.read') ? [head(m.nav.audit), guarded('audit.read', () => null)] : trail();
+
+function trail() {
   const open = param('open'), request = param('request_id'), check = signal(/** @type {any} */ (null)), wrong = signal(/** @type {any} */ (null)), key = computed(() => JSON.stringify(asked()));
   /** @type {Map<string, any>} */
   const seen = new Map();

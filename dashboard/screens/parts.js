@@ -4,6 +4,7 @@ import { h, debounce } from '../kit/dom.js';
 import { get, curl as asCurl, Problem, call } from '../kit/api.js';
 import { param, setQuery, href } from '../kit/router.js';
 import { m } from '../messages.js';
+import { barred } from '../shell/session.js';
 import { copyButton, count, status, code } from '../shell/format.js';
 
 export const secretField = { type: /** @type {'password'} */ ('password'), required: true };
@@ -79,6 +80,9 @@ export async function exportFile(path, name) {
     download(name, await answer.text());
   }
 }
+
+/** What make makes, or why the caller may not see it. @param {string} action @param {() => any} make */
+export const guarded = (action, make) => { const why = barred(action); return why ? h('p', { class: 'note' }, why) : make(); };
 
 /** A few tabs that are links. @param {string} name parameter @param {[string, string][]} choices */
 export function tabs(name, choices) {

@@ -18,6 +18,7 @@ func schemas() map[string]func(*testing.T, Open) {
 		"ADifferentIndexIsReportedAndNotDropped":             indexDiffers,
 		"ANewlyDeclaredFieldAndIndexCoverOldDocuments":       fieldAdded,
 		"AFieldDeclaredAgainCoversDocumentsWrittenMeanwhile": fieldReturns,
+		"AnUndeclaredIndexCanBeDroppedAndADeclaredOneCannot": indexDropped,
 	}
 }
 
@@ -67,6 +68,27 @@ func indexDiffers(t *testing.T, open Open) {
 	mustBe(t, err, models.KindConflict)
 	// Queries by the field still work.
 	equal(t, "found", len(ids(t, e, engine.Query{Filter: single("email", "x"), Sort: single("_id", 1)})), 1)
+}
+
+func indexDropped(t *testing.T, open Open) {
+	fields := stringFields("email", "name")
+	name := engine.Index{Keys: []string{"name"}}
+	before := open(t, evolving(fields, engine.Index{Keys: []string{"email"}, Unique: true}, name))
+	_, err := before.EnsureSchema(t.Context())
+	must(t, err)
+	must(t, before.Insert(t.Context(), things, bson.D{{Key: "_id", Value: "a"}, {Key: "email", Value: "x"}, {Key: "name", Value: "n"}}))
+	must(t, before.Close(t.Context()))
+
+	e := open(t, evolving(fields, name))
+	t.Cleanup(func() { must(t, e.Close(context.Background())) })
+	mustBe(t, e.DropIndex(t.Context(), things, name.Keys), models.KindInternal)
+	mustBe(t, e.DropIndex(t.Context(), "unknown", name.Keys), models.KindInternal)
+	for range 2 { // a missing index is not an error
+		must(t, e.DropIndex(t.Context(), things, []string{"email"}))
+	}
+	// Without the unique index the value may be stored twice.
+	must(t, e.Insert(t.Context(), things, bson.D{{Key: "_id", Value: "b"}, {Key: "email", Value: "x"}, {Key: "name", Value: "n"}}))
+	equal(t, "found", len(ids(t, e, engine.Query{Filter: single("name", "n")})), 2)
 }
 
 func fieldAdded(t *testing.T, open Open) {

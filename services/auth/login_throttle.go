@@ -12,29 +12,28 @@ import (
 )
 
 const (
-	// freeAccountFailures and freeIPFailures are how many wrong passwords cost
-	// nothing: a person mistypes, and many people share an address.
+	// freeAccountFailures and freeIPFailures are how many wrong passwords cause no
+	// delay: people mistype, and many people share an IP address.
 	freeAccountFailures = 5
 	freeIPFailures      = 20
-	// firstDelay follows the first failure that costs something; each further
-	// one doubles it, up to longestDelay: nobody is locked out for good.
+	// firstDelay follows the first failure that counts; each further failure
+	// doubles it up to longestDelay, so that no account is locked out for good.
 	firstDelay   = time.Second
 	longestDelay = 5 * time.Minute
-	// forgetFailuresAfter a time without any they count no more.
+	// forgetFailuresAfter is the time without failures after which none counts.
 	forgetFailuresAfter = time.Hour
 )
 
-// loginThrottle slows down whoever guesses passwords, by account and by IP,
-// whether the account exists or not. An attempt counts as a failure until it
-// is known to be none, so that guesses at the same time gain nothing.
+// loginThrottle slows down password guessing, by account and by IP address, whether
+// the account exists or not. An attempt counts as a failure until it succeeds, so
+// that concurrent guesses gain nothing.
 //
-// An IP from which an account was logged into is counted by itself for that
-// account: strangers who guess can not keep its owner out (OWASP, "Slow Down
+// An IP address from which an account was logged into has its own count for that
+// account, so that other addresses can't lock the owner out (OWASP, "Slow Down
 // Online Guessing Attacks with Device Cookies").
 //
-// It is kept in the memory of one process, bounded: of n replicas a guesser
-// gets n times the free failures, and no more after that than n guesses every
-// longestDelay.
+// The counts are in the memory of one process and bounded: with n replicas an
+// attacker gets n times the free failures, then n guesses per longestDelay.
 type loginThrottle struct {
 	now func() time.Time
 
@@ -44,18 +43,18 @@ type loginThrottle struct {
 	familiar *lru.Cache[string, struct{}]
 }
 
-// tally is how often somebody failed, and until when they wait.
+// tally is a number of failures and the end of the resulting delay.
 type tally struct {
 	failures int
 	until    time.Time
 	last     time.Time
 }
 
-// loginAttempt is one that was let through.
+// loginAttempt is an attempt that was not refused.
 type loginAttempt struct {
 	throttle  *loginThrottle
 	email, ip string
-	// account is what the account is counted under.
+	// account is the key of the account's count.
 	account string
 }
 
@@ -75,8 +74,8 @@ func newLoginThrottle(size int, now func() time.Time) (*loginThrottle, error) {
 	return &loginThrottle{now: now, accounts: accounts, ips: ips, familiar: familiar}, nil
 }
 
-// begin counts an attempt, or refuses it: rate_limited with the time to wait.
-// A refused attempt is not counted and makes nobody wait longer.
+// begin counts an attempt, or refuses it with rate_limited and the time to wait. A
+// refused attempt does not count and extends no delay.
 func (t *loginThrottle) begin(email, ip string) (loginAttempt, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -97,7 +96,7 @@ func (t *loginThrottle) begin(email, ip string) (loginAttempt, error) {
 	return a, nil
 }
 
-// lately reads a tally, empty if its failures are long ago.
+// lately reads a tally; it is empty if its last failure is old.
 func lately(tallies *lru.Cache[string, tally], key string, now time.Time) tally {
 	if found, ok := tallies.Get(key); ok && now.Sub(found.last) < forgetFailuresAfter {
 		return found
@@ -108,19 +107,19 @@ func lately(tallies *lru.Cache[string, tally], key string, now time.Time) tally 
 func (t tally) failed(now time.Time, free int) tally {
 	t.failures, t.last = t.failures+1, now
 	if over := t.failures - free; over > 0 {
-		// Twenty doublings are far beyond the longest delay.
+		// Twenty doublings exceed the longest delay by far.
 		t.until = now.Add(min(longestDelay, firstDelay<<min(over-1, 20)))
 	}
 	return t
 }
 
-// forgiven takes one failure back, and the wait with it.
+// forgiven removes one failure and the delay it caused.
 func (t tally) forgiven() tally {
 	t.failures, t.until = max(0, t.failures-1), time.Time{}
 	return t
 }
 
-// undo takes back that the attempt was counted: it came to no answer.
+// undo removes the attempt from the counts: its outcome is unknown.
 func (a loginAttempt) undo() {
 	a.throttle.mu.Lock()
 	defer a.throttle.mu.Unlock()
@@ -128,8 +127,8 @@ func (a loginAttempt) undo() {
 	forgive(a.throttle.ips, a.ip)
 }
 
-// succeed wipes the account's failures, and of the IP's only this attempt:
-// else whoever has one account could guess others without end.
+// succeed clears the account's failures, and of the IP address's only this
+// attempt: otherwise the owner of one account could guess others without end.
 func (a loginAttempt) succeed() {
 	a.throttle.mu.Lock()
 	defer a.throttle.mu.Unlock()
@@ -144,8 +143,8 @@ func forgive(tallies *lru.Cache[string, tally], key string) {
 	}
 }
 
-// network is what is counted as one address: of IPv6 the /64 that one
-// customer has (RFC 6177).
+// network is what counts as one address: for IPv6 the /64 of one customer (RFC
+// 6177).
 func network(ip string) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {

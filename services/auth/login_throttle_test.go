@@ -18,7 +18,7 @@ func newThrottle(t *testing.T) (*loginThrottle, *testkit.Clock) {
 	return testkit.Must[*loginThrottle](t)(newLoginThrottle(100, clock.Now)), clock
 }
 
-// wait is how long an attempt would have to, after it was counted if it could.
+// wait counts an attempt and returns its delay.
 func wait(t *testing.T, throttle *loginThrottle, email, ip string) time.Duration {
 	t.Helper()
 	_, err := throttle.begin(email, ip)
@@ -56,7 +56,7 @@ func TestEachFurtherFailureWaitsTwiceAsLongUpToFiveMinutes(t *testing.T) {
 	}
 }
 
-func TestARefusedAttemptMakesNobodyWaitLonger(t *testing.T) {
+func TestARefusedAttemptExtendsNoDelay(t *testing.T) {
 	throttle, _ := newThrottle(t)
 	for range freeAccountFailures + 1 {
 		wait(t, throttle, "a", anIP)
@@ -68,7 +68,7 @@ func TestARefusedAttemptMakesNobodyWaitLonger(t *testing.T) {
 	}
 }
 
-func TestGuessesAtTheSameTimeGainNothing(t *testing.T) {
+func TestConcurrentGuessesGainNothing(t *testing.T) {
 	throttle, _ := newThrottle(t)
 	var all sync.WaitGroup
 	through := make(chan struct{}, 200)
@@ -81,11 +81,11 @@ func TestGuessesAtTheSameTimeGainNothing(t *testing.T) {
 	}
 	all.Wait()
 	if got := len(through); got != freeAccountFailures+1 {
-		t.Errorf("%d were let through at once", got)
+		t.Errorf("%d attempts passed", got)
 	}
 }
 
-func TestAnAddressThatGuessesManyAccountsIsSlowedDown(t *testing.T) {
+func TestAnAddressThatGuessesManyAccountsIsDelayed(t *testing.T) {
 	throttle, _ := newThrottle(t)
 	for i := range freeIPFailures + 1 {
 		if got := wait(t, throttle, fmt.Sprint("user", i), anIP); got != 0 {
@@ -100,7 +100,7 @@ func TestAnAddressThatGuessesManyAccountsIsSlowedDown(t *testing.T) {
 	}
 }
 
-func TestStrangersCanNotKeepOutWhoLogsInFromAFamiliarAddress(t *testing.T) {
+func TestOtherAddressesCannotLockOutAFamiliarAddress(t *testing.T) {
 	throttle, _ := newThrottle(t)
 	attempt, err := throttle.begin("a", anIP)
 	if err != nil {
@@ -111,12 +111,12 @@ func TestStrangersCanNotKeepOutWhoLogsInFromAFamiliarAddress(t *testing.T) {
 		wait(t, throttle, "a", fmt.Sprint("192.0.2.", i))
 	}
 	if got := wait(t, throttle, "a", "192.0.2.99"); got == 0 {
-		t.Error("a stranger was let through")
+		t.Error("an unknown address passed")
 	}
 	if got := wait(t, throttle, "a", anIP); got != 0 {
 		t.Errorf("the owner waits %s", got)
 	}
-	for range 50 { // but a familiar address can not guess without end either
+	for range 50 { // a familiar address can't guess without end either
 		wait(t, throttle, "a", anIP)
 	}
 	if got := wait(t, throttle, "a", anIP); got == 0 {
@@ -124,7 +124,7 @@ func TestStrangersCanNotKeepOutWhoLogsInFromAFamiliarAddress(t *testing.T) {
 	}
 }
 
-func TestOneGoodAccountDoesNotWipeTheFailuresOfItsAddress(t *testing.T) {
+func TestASuccessfulLoginDoesNotClearTheFailuresOfItsAddress(t *testing.T) {
 	throttle, _ := newThrottle(t)
 	for i := range freeIPFailures + 1 {
 		wait(t, throttle, fmt.Sprint("user", i), anIP)
@@ -137,7 +137,7 @@ func TestOneGoodAccountDoesNotWipeTheFailuresOfItsAddress(t *testing.T) {
 	}
 }
 
-func TestTheThrottleRemembersNoMoreThanItIsGiven(t *testing.T) {
+func TestTheThrottleIsBoundedInMemory(t *testing.T) {
 	throttle, _ := newThrottle(t)
 	for i := range 1000 {
 		wait(t, throttle, fmt.Sprint("user", i), fmt.Sprint("ip", i))
@@ -147,7 +147,7 @@ func TestTheThrottleRemembersNoMoreThanItIsGiven(t *testing.T) {
 	}
 }
 
-func TestAnIPv6NetworkIsOneAddress(t *testing.T) {
+func TestAnIPv6NetworkCountsAsOneAddress(t *testing.T) {
 	if a, b := network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"); a != b {
 		t.Errorf("%s and %s", a, b)
 	}

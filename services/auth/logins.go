@@ -10,21 +10,20 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// LoginInput is an address and a password, and where they were shown.
+// LoginInput is an email address, a password, and where the request came from.
 type LoginInput struct {
 	Email    string
 	Password secret.Value
 	Origin   models.Origin
 }
 
-// Login checks an address and password. unauthenticated (invalid_credentials)
-// for an unknown address and a wrong password alike, after the same work;
-// rate_limited (too_many_attempts), for either alike, after too many failures;
-// forbidden organization_suspended to whoever knows the password.
+// Login checks an email address and password. Errors: unauthenticated
+// (invalid_credentials) for an unknown address and a wrong password alike, after
+// the same work; rate_limited (too_many_attempts), for both alike, after too many
+// failures; forbidden organization_suspended only with the right password.
 //
-// A login that fails leaves no entry in the audit trail: anybody can cause one
-// without a credential, and would otherwise make a tenant's chain grow at will.
-// The throttle and the log are what there is against guessing.
+// A failed login writes no audit entry: unauthenticated callers could otherwise
+// grow a tenant's trail. The throttle and the log protect against guessing.
 func (s *LoginSessions) Login(ctx context.Context, in LoginInput) (user models.User, login Login, err error) {
 	email := models.FoldEmail(in.Email)
 	attempt, err := s.throttle.begin(email, in.Origin.IP)
@@ -64,7 +63,7 @@ func (s *LoginSessions) Login(ctx context.Context, in LoginInput) (user models.U
 	return user, login, err
 }
 
-// checkPassword gives the person an address and password belong to.
+// checkPassword returns the person with an address and password.
 func (s *LoginSessions) checkPassword(ctx context.Context, email string, password secret.Value) (models.User, error) {
 	user, err := s.users.ByEmail(ctx, email)
 	switch {
@@ -87,5 +86,5 @@ func (s *LoginSessions) checkPassword(ctx context.Context, email string, passwor
 const badCredentials = "invalid_credentials"
 
 func errBadCredentials() *models.Error {
-	return models.Unauthenticated(badCredentials, "The e-mail address or the password is wrong.")
+	return models.Unauthenticated(badCredentials, "The email address or the password is wrong.")
 }

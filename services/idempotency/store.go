@@ -15,17 +15,16 @@ import (
 )
 
 const (
-	// idempotencyTries bounds how often a key is tried that others free and
-	// take at the same time.
+	// idempotencyTries bounds the attempts to take a key that other requests free
+	// and take at the same time.
 	idempotencyTries = 3
-	// idempotencyWrite bounds keeping an answer, or freeing a key, after the
-	// caller may have hung up.
+	// idempotencyWrite bounds storing a response, or freeing a key, after the
+	// caller may have disconnected.
 	idempotencyWrite = 5 * time.Second
 )
 
-// Store lets a caller send a request again and get the first answer
-// (draft-ietf-httpapi-idempotency-key-header; Stripe's rules where it is
-// silent).
+// Store returns the first response to a repeated request
+// (draft-ietf-httpapi-idempotency-key-header; Stripe's rules where it is silent).
 type Store struct {
 	keys *database.IdempotencyKeys
 	box  *secret.Box
@@ -33,7 +32,7 @@ type Store struct {
 	now  func() time.Time
 }
 
-// NewStore keeps answers sealed under keys derived from a master key.
+// NewStore seals responses with keys derived from a master key.
 func NewStore(keys *database.IdempotencyKeys, master []byte, now func() time.Time) (*Store, error) {
 	box, err := secret.NewBox(secret.Derive(master, "idempotency answers"))
 	if err != nil {
@@ -45,31 +44,31 @@ func NewStore(keys *database.IdempotencyKeys, master []byte, now func() time.Tim
 // Request is a request with an Idempotency-Key.
 type Request struct {
 	Key string
-	// Route is the method and the path with its query.
+	// Route is the method and the path with the query.
 	Route string
 	Body  []byte
-	// IP stands for a caller without a credential.
+	// IP identifies an unauthenticated caller.
 	IP string
 }
 
-// Answer is an answer as it is kept.
+// Answer is a stored response.
 type Answer struct {
 	Status      int
 	ContentType string
 	Body        []byte
 }
 
-// Attempt is a request under way that holds its key.
+// Attempt is a running request that holds its key.
 type Attempt struct {
 	service  *Store
 	id, lock string
 }
 
-// Begin takes the key of a request. Exactly one of the results is set: the
-// attempt that now runs, or the first answer to the same request. invalid for a
-// key of no or more than models.MaxIdempotencyKey characters; conflict
-// idempotency_key_reused for another request, or another caller of the tenant,
-// request_in_progress while the first one runs.
+// Begin takes the key of a request. Exactly one result is set: the attempt that may
+// run now, or the first response to the same request. Errors: invalid for an empty
+// key or one over models.MaxIdempotencyKey characters; conflict
+// idempotency_key_reused for another request or another caller of the tenant,
+// request_in_progress while the first request runs.
 func (s *Store) Begin(ctx context.Context, actor *models.Principal, r Request) (*Attempt, *Answer, error) {
 	now := s.now()
 	fresh := models.IdempotencyKey{
@@ -85,11 +84,11 @@ func (s *Store) Begin(ctx context.Context, actor *models.Principal, r Request) (
 		held, err := s.keys.Get(ctx, fresh.ID)
 		switch {
 		case models.IsKind(err, models.KindNotFound):
-			continue // it was just freed
+			continue // freed meanwhile
 		case err != nil:
 			return nil, nil, err
 		case !now.Before(held.ExpiresAt):
-			// Expired, and not yet swept.
+			// Expired and not deleted yet.
 		case held.Fingerprint != fresh.Fingerprint:
 			return nil, nil, models.Conflict("idempotency_key_reused", "This Idempotency-Key was used for another request.")
 		case held.Done:
@@ -105,7 +104,7 @@ func (s *Store) Begin(ctx context.Context, actor *models.Principal, r Request) (
 }
 
 func errInProgress() *models.Error {
-	e := models.Conflict("request_in_progress", "The first request with this Idempotency-Key is still under way.")
+	e := models.Conflict("request_in_progress", "The first request with this Idempotency-Key is still running.")
 	e.RetryAfter = time.Second
 	return e
 }
@@ -118,8 +117,8 @@ func (s *Store) replay(held *models.IdempotencyKey) (*Attempt, *Answer, error) {
 	return nil, &Answer{Status: held.Status, ContentType: held.ContentType, Body: body}, nil
 }
 
-// Complete keeps the answer for whoever sends the request again. It does so
-// after the caller has hung up too: that is when it is needed.
+// Complete stores the response for repeated requests, even after the caller
+// disconnected, because that is when it is needed.
 func (a *Attempt) Complete(ctx context.Context, answer Answer) error {
 	sealed, err := a.service.box.Seal(answer.Body, a.id)
 	if err != nil {
@@ -130,16 +129,16 @@ func (a *Attempt) Complete(ctx context.Context, answer Answer) error {
 	return a.service.keys.Complete(ctx, a.id, a.lock, answer.Status, answer.ContentType, sealed)
 }
 
-// Release frees the key: the request came to nothing, so that sending it again
-// runs it again.
+// Release frees the key of a request without effect, so that repeating it runs it
+// again.
 func (a *Attempt) Release(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), idempotencyWrite)
 	defer cancel()
 	return a.service.keys.Release(ctx, a.id, a.lock)
 }
 
-// id names the tenant and the key it chose. Whoever has no credential is kept
-// apart by address.
+// id names the tenant and its key. Unauthenticated callers are separated by IP
+// address.
 func (s *Store) id(actor *models.Principal, r Request) string {
 	tenant := actor.Tenant().Key()
 	if actor.Kind == models.CallerNobody {
@@ -149,15 +148,15 @@ func (s *Store) id(actor *models.Principal, r Request) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// fingerprint tells requests apart: by caller too, because an answer may hold
-// what only its first caller was allowed.
+// fingerprint distinguishes requests, also by caller, because a response may contain
+// what only its first caller may see.
 func (s *Store) fingerprint(actor *models.Principal, r Request) string {
 	mac := hmac.New(sha256.New, s.mac)
 	mac.Write(joined(string(actor.Kind), string(actor.UserID), string(actor.KeyID), r.Route, string(r.Body)))
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// joined puts texts behind their lengths, so that no two lists read the same.
+// joined joins texts with their lengths, so that no two lists have the same bytes.
 func joined(parts ...string) []byte {
 	var out []byte
 	for _, part := range parts {

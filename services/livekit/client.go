@@ -2,6 +2,7 @@ package livekit
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/livekit/protocol/livekit"
@@ -20,16 +21,15 @@ type Client struct {
 	tokens  TokenAttributes
 }
 
-// NewClient makes a client of the first cluster, whose calls a recorder observes;
-// nil observes none. It connects when it is used. Participants it lists may have
-// joined with a token of any of the clusters' keys.
-func NewClient(clusters []Cluster, r *observe.Recorder) *Client {
-	c, observed := clusters[0], twirp.WithClientHooks(observedBy(r))
+// NewClient makes a client, whose calls a recorder observes; nil observes none.
+// It connects when it is used.
+func NewClient(c Cluster, r *observe.Recorder) *Client {
+	observed := twirp.WithClientHooks(observedBy(r))
 	return &Client{
-		tokens:  NewTokenAttributes(clusters),
-		rooms:   lksdk.NewRoomServiceClient(c.URL, c.APIKey, c.APISecret.Reveal(), observed),
-		egress:  lksdk.NewEgressClient(c.URL, c.APIKey, c.APISecret.Reveal(), observed),
-		ingress: lksdk.NewIngressClient(c.URL, c.APIKey, c.APISecret.Reveal(), observed),
+		tokens:  NewTokenAttributes(c.pairs()),
+		rooms:   lksdk.NewRoomServiceClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
+		egress:  lksdk.NewEgressClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
+		ingress: lksdk.NewIngressClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
 	}
 }
 
@@ -61,14 +61,32 @@ func observedBy(r *observe.Recorder) *twirp.ClientHooks {
 	}
 }
 
-// probeRoom is a name no tenant's room has: theirs begin with a project id.
+// probeRoom is not the name of a tenant's room: those start with a project id.
 const probeRoom = "pulse-probe"
 
-// Ping asks for a room that does not exist: the answer shows that the cluster
-// is there and trusts our key. unavailable otherwise.
+// Ping asks for a room that does not exist: the response shows that the cluster
+// answers and accepts the key. unavailable otherwise.
 func (l *Client) Ping(ctx context.Context) error {
 	if _, err := l.rooms.ListRooms(ctx, &livekit.ListRoomsRequest{Names: []string{probeRoom}}); err != nil {
 		return models.Unavailable(err)
 	}
 	return nil
+}
+
+// Load counts the rooms and participants of the cluster, of all tenants. The
+// error is the cluster's.
+func (l *Client) Load(ctx context.Context) (rooms, participants int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	list, err := l.rooms.ListRooms(ctx, &livekit.ListRoomsRequest{})
+	for _, r := range list.GetRooms() {
+		participants += int(r.NumParticipants)
+	}
+	return len(list.GetRooms()), participants, err
+}
+
+// isRefused tells LiveKit's answer to a key it does not trust.
+func isRefused(err error) bool {
+	var e twirp.Error
+	return errors.As(err, &e) && (e.Code() == twirp.Unauthenticated || e.Code() == twirp.PermissionDenied)
 }

@@ -1,5 +1,5 @@
-// Package livekit is the only package that speaks to LiveKit: its clusters and
-// key pairs, calls of the server API, tokens, and what a signed event says.
+// Package livekit is the only package that uses LiveKit's modules: clusters and
+// their API keys, calls of the server API, tokens, and the content of events.
 //
 // It does not know projects beyond their qualified room names. Invariants: a
 // body is read only for a token a cluster signed, and nothing of it is used unless

@@ -20,30 +20,24 @@ import (
 
 // EventVerifier tells which cluster signed a webhook.
 type EventVerifier struct {
-	secrets map[string][]byte
-	tokens  TokenAttributes
-	parser  *jwt.Parser
+	clusters *Clusters
+	parser   *jwt.Parser
 }
 
-// signatureLeeway is how far LiveKit's clock may be off; it is that of
-// LiveKit's own verifier.
+// signatureLeeway is how far LiveKit's clock may be off, as in LiveKit's own
+// verifier.
 const signatureLeeway = time.Minute
 
-// eventClaims of the token LiveKit signs a webhook with.
+// eventClaims are the claims of the token that signs a webhook.
 type eventClaims struct {
 	jwt.RegisteredClaims
-	// Sha256 is that of the body, in base64.
+	// Sha256 is the hash of the body in base64.
 	Sha256 string `json:"sha256"`
 }
 
-// NewEventVerifier knows the events that the keys of these clusters signed.
-func NewEventVerifier(clusters []Cluster) EventVerifier {
-	v := EventVerifier{secrets: make(map[string][]byte, len(clusters)), tokens: NewTokenAttributes(clusters),
-		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithLeeway(signatureLeeway))}
-	for _, c := range clusters {
-		v.secrets[c.APIKey] = []byte(c.APISecret.Reveal())
-	}
-	return v
+// NewEventVerifier knows the events that any key of these clusters signed.
+func NewEventVerifier(clusters *Clusters) EventVerifier {
+	return EventVerifier{clusters, jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithLeeway(signatureLeeway))}
 }
 
 // Signature is what LiveKit signed: which body, with the key of which cluster.
@@ -65,10 +59,10 @@ func (v EventVerifier) Authenticate(authorization string) (Signature, error) {
 	}
 	var claims eventClaims
 	if _, err := v.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
-		if key := v.secrets[claims.Issuer]; len(key) > 0 {
+		if key := v.clusters.Secret(claims.Issuer); len(key) > 0 {
 			return key, nil
 		}
-		return nil, errors.New("signed by a key of no cluster")
+		return nil, errors.New("signed with a key of no configured cluster")
 	}); err != nil {
 		return Signature{}, errBadSignature(err)
 	}
@@ -76,7 +70,7 @@ func (v EventVerifier) Authenticate(authorization string) (Signature, error) {
 }
 
 func errBadSignature(cause error) *models.Error {
-	return models.Unauthenticated("invalid_signature", "The request is not signed by a LiveKit cluster Pulse knows.").Because(cause)
+	return models.Unauthenticated("invalid_signature", "The request is not signed by a configured LiveKit cluster.").Because(cause)
 }
 
 // Read reads the body that was signed. It is hashed and parsed as it arrives, so
@@ -101,12 +95,17 @@ func (v EventVerifier) Read(sig Signature, body io.Reader, received time.Time) (
 	if subtle.ConstantTimeCompare([]byte(sig.sha256), []byte(want)) != 1 {
 		return models.LiveKitEvent{}, errBadSignature(errors.New("signed another body"))
 	}
+	member := v.clusters.OfKey(sig.Cluster)
+	if member == nil { // replaced since
+		return models.LiveKitEvent{}, errBadSignature(errors.New("signed with a key of no configured cluster"))
+	}
+	member.Heard(received)
 	id := "sha256:" + hex.EncodeToString(digest)
 	if unreadable != nil {
 		return models.LiveKitEvent{ID: id, Cluster: sig.Cluster, Event: models.EventUnreadable, CreatedAt: received, RoomKey: sig.Cluster,
 			State: models.EventDead, LastError: fmt.Sprintf("%d bytes that are no event: %v", source.read, unreadable)}, nil
 	}
-	return v.understand(sig.Cluster, id, raw, kept, received), nil
+	return understand(member, sig.Cluster, id, raw, kept, received), nil
 }
 
 // failing remembers the error that ended a body, and counts its bytes.
@@ -127,7 +126,7 @@ func (f *failing) Read(p []byte) (int, error) {
 
 // understand gives the event of a body. bodyID names it if LiveKit did not: the
 // same body is the same event.
-func (v EventVerifier) understand(cluster, bodyID string, in *rawEvent, kept string, received time.Time) models.LiveKitEvent {
+func understand(member *Member, cluster, bodyID string, in *rawEvent, kept string, received time.Time) models.LiveKitEvent {
 	e := models.LiveKitEvent{ID: in.id, Cluster: cluster, Event: in.event, Body: kept}
 	if e.ID == "" {
 		e.ID = bodyID
@@ -147,7 +146,7 @@ func (v EventVerifier) understand(cluster, bodyID string, in *rawEvent, kept str
 	e.ProjectID, e.RoomName, _ = models.SplitRoom(qualified)
 	if p := in.participant; p != nil {
 		e.Participant = &models.EventParticipant{SID: p.sid, Identity: p.identity}
-		v.tokens.Authenticate(e.Participant, e.ProjectID, p.token)
+		member.Client.tokens.Authenticate(e.Participant, e.ProjectID, p.token)
 		if joined := milliseconds(p.joinedAtMs, p.joinedAt); !joined.IsZero() { // track events carry no more than the names
 			e.Participant.Kind, e.Participant.JoinedAt = orDefault(p.kind, livekit.ParticipantInfo_STANDARD.String()), joined
 			e.Participant.Recorder, e.Participant.Agent = p.recorder, p.agent

@@ -23,8 +23,8 @@ const tokenAttribute = "pulse.token"
 const tokenMACBytes = sha256.Size / 2
 
 // tokenMACKey derives the key of the MAC from the secret that signs the token.
-func tokenMACKey(c *Cluster) []byte {
-	return secret.Derive([]byte(c.APISecret.Reveal()), "the participant attribute "+tokenAttribute)
+func tokenMACKey(apiSecret secret.Value) []byte {
+	return secret.Derive([]byte(apiSecret.Reveal()), "the participant attribute "+tokenAttribute)
 }
 
 // appendTokenClaim appends what the MAC is of.
@@ -47,18 +47,18 @@ func appendTokenMAC(b []byte, mac hash.Hash, project models.ProjectID, claim []b
 // TokenAttributes authenticates what participants' attributes say of tokens.
 type TokenAttributes struct{ keys [][]byte }
 
-// NewTokenAttributes knows the tokens that the keys of these clusters signed.
-func NewTokenAttributes(clusters []Cluster) TokenAttributes {
+// NewTokenAttributes knows the tokens that these keys signed.
+func NewTokenAttributes(pairs []KeyPair) TokenAttributes {
 	var t TokenAttributes
-	for i := range clusters {
-		t.keys = append(t.keys, tokenMACKey(&clusters[i]))
+	for _, pair := range pairs {
+		t.keys = append(t.keys, tokenMACKey(pair.Secret))
 	}
 	return t
 }
 
 // Authenticate fills in which token a participant of a project joined with and
 // when it was issued. Both stay empty without an attribute, or with one that
-// no key of the clusters made for that participant.
+// none of the keys made for that participant.
 // The token may have been issued for any of the models.TokenIdentities.
 func (t TokenAttributes) Authenticate(p *models.EventParticipant, project models.ProjectID, attribute string) {
 	dot := strings.LastIndexByte(attribute, '.')

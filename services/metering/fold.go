@@ -7,16 +7,16 @@ import (
 	"pulse-control-plane/models"
 )
 
-// reasonMigration is LiveKit's reason for a participant that moves to another
-// node of the cluster and stays in the room.
+// reasonMigration is LiveKit's reason for a participant that moves to another node
+// of the cluster and remains in the room.
 const reasonMigration = "migration"
 
-// ledger is the sessions that events concern, by id. Folding events into it
-// is a pure function: of their set, not of their order or number.
+// ledger is the usage sessions that events concern, by id. The result of folding
+// events into it depends only on their set, not on their order or number.
 type ledger map[string]*models.UsageSession
 
-// fold adds what an event says. Events of rooms that are not a tenant's, and
-// of kinds that end or begin nothing, add nothing.
+// fold adds an event. Events of rooms that belong to no tenant, and of kinds that
+// start or end nothing, add nothing.
 func (l ledger) fold(e *models.LiveKitEvent) {
 	if e.ProjectID == "" {
 		return
@@ -122,7 +122,7 @@ func (l ledger) session(e *models.LiveKitEvent, id string, subject models.Subjec
 	return s
 }
 
-// foldRoom learns of a room from any event that says when it was made.
+// foldRoom adds a room from any event that contains its creation time.
 func (l ledger) foldRoom(e *models.LiveKitEvent) {
 	if e.RoomSID == "" || e.RoomCreatedAt.IsZero() || e.SessionID != "" {
 		return
@@ -169,7 +169,7 @@ func (l ledger) foldMedia(e *models.LiveKitEvent, subject models.Subject, starte
 		end = e.At()
 	}
 	if seen.StartedAt.IsZero() {
-		seen.StartedAt = orElse(end, e.At()) // it never ran, or has just begun
+		seen.StartedAt = orElse(end, e.At()) // it never ran, or has just started
 	}
 	switch {
 	case e.Event == started:

@@ -17,11 +17,11 @@ import (
 	"pulse-control-plane/utils/required"
 )
 
-// inboxShards is how many parts the inbox has. Each is worked on by one worker
-// at a time, and a room's events are all in one.
+// inboxShards is the number of parts of the inbox. One worker at a time processes
+// a shard, and all events of a room are in one shard.
 const inboxShards = 8
 
-// deadCounted bounds how far dead events are counted for /v1/status.
+// deadCounted bounds the count of pending and dead events.
 const deadCounted = 10_000
 
 // firstSequence is where the numbers of events begin that the database gives:
@@ -46,7 +46,7 @@ type InboxConfig struct {
 	Events    *database.LiveKitEvents
 	Sequences *database.Sequences
 	// Clusters sign the events.
-	Clusters []livekit.Cluster
+	Clusters *livekit.Clusters
 	// Exclusive tells that no other process stores events.
 	Exclusive bool
 	Now       func() time.Time
@@ -119,13 +119,13 @@ func (s *Inbox) Dead(ctx context.Context) (int64, error) {
 	return s.c.Events.CountIn(ctx, models.EventDead, deadCounted)
 }
 
-// Backlog counts the events that wait, up to 10,000.
+// Backlog counts the pending events, up to 10,000.
 func (s *Inbox) Backlog(ctx context.Context) (int64, error) {
 	return s.c.Events.CountIn(ctx, models.EventPending, deadCounted)
 }
 
-// Check is the probe of the inbox for /v1/status: an error while there are
-// dead events.
+// Check is the probe of the inbox for /v1/status: an error if there are dead
+// events.
 func (s *Inbox) Check(ctx context.Context) error {
 	dead, err := s.Dead(ctx)
 	if err != nil {

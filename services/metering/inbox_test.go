@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/livekit/protocol/auth"
+	"github.com/rs/zerolog"
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
@@ -29,7 +30,16 @@ func testCluster() livekit.Cluster {
 	return livekit.Cluster{URL: "wss://livekit.test", APIKey: "devkey", APISecret: secret.New("secret-of-the-cluster-in-the-tests-0123456789")}
 }
 
-// signed gives the Authorization LiveKit would send with a body.
+// signed returns the Authorization header that LiveKit would send with a body.
+func testClusters(t testing.TB) *livekit.Clusters {
+	t.Helper()
+	clusters, err := livekit.NewClusters([]livekit.Cluster{testCluster()}, nil, nil, zerolog.Nop(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return clusters
+}
+
 func signed(t testing.TB, c livekit.Cluster, body []byte) string {
 	t.Helper()
 	sum := sha256.Sum256(body)
@@ -44,7 +54,7 @@ func signed(t testing.TB, c livekit.Cluster, body []byte) string {
 // readEvent reads a body that the test's cluster signed.
 func readEvent(t testing.TB, body []byte, received time.Time) models.LiveKitEvent {
 	t.Helper()
-	verifier := livekit.NewEventVerifier([]livekit.Cluster{testCluster()})
+	verifier := livekit.NewEventVerifier(testClusters(t))
 	signature, err := verifier.Authenticate(signed(t, testCluster(), body))
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +93,7 @@ func joinedBody(t testing.TB, id string) []byte {
 		id, aMorning.Unix(), testProject, aMorning.UnixMilli(), aMorning.UnixMilli(), tokenAttribute(t, testProject, "tok_1", "ann"))
 }
 
-func TestASignedEventIsKeptOnceHoweverOftenItComes(t *testing.T) {
+func TestARepeatedEventIsStoredOnce(t *testing.T) {
 	r := newRig(t)
 	body := joinedBody(t, "EV_1")
 	for range 3 {
@@ -96,7 +106,7 @@ func TestASignedEventIsKeptOnceHoweverOftenItComes(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotSignedByAClusterIsRefused(t *testing.T) {
+func TestEventsNotSignedByAClusterAreRefused(t *testing.T) {
 	r := newRig(t)
 	body := joinedBody(t, "EV_1")
 	other := testCluster()
@@ -116,7 +126,7 @@ func TestWhatIsNotSignedByAClusterIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnEventIsAnsweredOnlyWhenItIsDurable(t *testing.T) {
+func TestAnEventIsAcknowledgedOnlyWhenItIsDurable(t *testing.T) {
 	r := newRig(t)
 	body := joinedBody(t, "EV_1")
 	r.engine.Fatal = 1
@@ -142,7 +152,7 @@ func TestSecretsOfAnEventAreNotKept(t *testing.T) {
 	}
 }
 
-func TestASignedBodyThatIsNoEventIsKeptAsDeadWithoutItsContent(t *testing.T) {
+func TestAnUnreadableSignedBodyIsStoredAsDeadWithoutContent(t *testing.T) {
 	r := newRig(t)
 	body := []byte(`{"event": "room_started", "room": "not a room, with a secret"`)
 	if err := r.inbox.Receive(context.Background(), signed(t, testCluster(), body), bytes.NewReader(body)); err != nil {
@@ -156,8 +166,8 @@ func TestASignedBodyThatIsNoEventIsKeptAsDeadWithoutItsContent(t *testing.T) {
 	}
 }
 
-// stubborn fails at one event as often as it is told, and remembers the order
-// of the others.
+// stubborn fails at one event a given number of times and records the order of the
+// others.
 type stubborn struct {
 	mu       sync.Mutex
 	poison   string
@@ -193,7 +203,7 @@ func numbered(room string, from, to int) (out []models.LiveKitEvent) {
 	return out
 }
 
-func TestAnEventThatFailsHoldsUpItsRoomAlone(t *testing.T) {
+func TestAFailedEventDelaysOnlyItsRoom(t *testing.T) {
 	r := newRig(t)
 	r.keep(append(numbered("a", 0, 4), numbered("b", 0, 4)...))
 	s := &stubborn{poison: "EV_a_1", failures: 5, panics: true}
@@ -226,7 +236,7 @@ func TestAnEventThatFailsHoldsUpItsRoomAlone(t *testing.T) {
 	}
 }
 
-func TestAfterTenFailuresAnEventIsDeadAndTheRoomGoesOn(t *testing.T) {
+func TestAnEventIsDeadAfterTenFailuresAndItsRoomContinues(t *testing.T) {
 	r := newRig(t)
 	r.keep(numbered("a", 0, 3))
 	s := &stubborn{poison: "EV_a_1", failures: -1}
@@ -244,17 +254,17 @@ func TestAfterTenFailuresAnEventIsDeadAndTheRoomGoesOn(t *testing.T) {
 		t.Errorf("%d dead", n)
 	}
 	if n, _ := r.inbox.Backlog(context.Background()); n != 0 {
-		t.Errorf("%d still wait", n)
+		t.Errorf("%d are still pending", n)
 	}
 }
 
-func TestOneWorkerHasAShardAtATimeAndAnotherTakesOverWhenItDies(t *testing.T) {
+func TestAShardHasOneWorkerAndAnotherTakesOverWhenItDies(t *testing.T) {
 	r := newRig(t)
 	r.keep(numbered("a", 0, 2))
 	first, second := &stubborn{poison: "EV_a_0", failures: -1}, &stubborn{}
 	w1, w2 := r.worker("one", first), r.worker("two", second)
 	ctx := context.Background()
-	if _, err := w1.Work(ctx); err != nil { // takes the leases and finishes nothing
+	if _, err := w1.Work(ctx); err != nil { // acquires the leases and finishes nothing
 		t.Fatal(err)
 	}
 	r.now = r.now.Add(time.Second)
@@ -267,8 +277,8 @@ func TestOneWorkerHasAShardAtATimeAndAnotherTakesOverWhenItDies(t *testing.T) {
 	}
 }
 
-// recordedBody is what a real LiveKit server sent, in testdata/livekit; its
-// secrets were replaced.
+// recordedBody is a webhook of a real LiveKit server, from testdata/livekit, with
+// its secrets replaced.
 type recordedBody struct {
 	file     string
 	received time.Time
@@ -329,8 +339,8 @@ func (b *recordedBody) understood(t *testing.T) models.LiveKitEvent {
 	return e
 }
 
-// meaning is what testdata/meanings.json says of a body: in words, and what it
-// says of which session.
+// meaning is what testdata/meanings.json says about a body: a description, and
+// what it proves of which session.
 type meaning struct {
 	Says     string           `json:"says"`
 	Event    string           `json:"event"`
@@ -375,7 +385,7 @@ func meaningOf(e *models.LiveKitEvent) meaning {
 	return out
 }
 
-func TestEachRealBodyMeansWhatIsWrittenBesideIt(t *testing.T) {
+func TestRecordedBodiesHaveTheirDocumentedMeaning(t *testing.T) {
 	raw, err := os.ReadFile("testdata/meanings.json")
 	if err != nil {
 		t.Fatal(err)
@@ -399,8 +409,8 @@ func TestEachRealBodyMeansWhatIsWrittenBesideIt(t *testing.T) {
 	}
 }
 
-// TestRealBodiesAreUnderstood reads all of one room's life.
-func TestRealBodiesAreUnderstood(t *testing.T) {
+// TestTheRecordedRoomGivesItsSessions processes all webhooks of one room.
+func TestTheRecordedRoomGivesItsSessions(t *testing.T) {
 	var events []models.LiveKitEvent
 	bodies := recordedBodies(t)
 	for i := range bodies {

@@ -11,14 +11,14 @@ import (
 	"pulse-control-plane/services/livekit"
 )
 
-// listing is what the cluster said at one time.
+// listing is the cluster's lists at one time.
 type listing struct {
 	at time.Time
 	// read names the lists that were read: sids of rooms, allRooms, ….
 	read map[string]bool
-	// present are the ids of all that was listed.
+	// present are the ids of everything listed.
 	present map[string]bool
-	// found says of each what a correction would have to say.
+	// found has one event per listed object, as a correction would say it.
 	found []models.LiveKitEvent
 }
 
@@ -74,8 +74,8 @@ func (r *Reconciliation) list(ctx context.Context) (*listing, error) {
 	return l, nil
 }
 
-// addMedia adds a list of egresses or ingresses. A cluster without them
-// answers with an error, and then there are none to compare.
+// addMedia adds a list of egresses or ingresses. A cluster without these services
+// returns an error; then there is nothing to compare.
 func (l *listing) addMedia(ctx context.Context, name string, subject models.Subject, list func(context.Context) ([]livekit.Media, error)) {
 	media, err := list(ctx)
 	if err != nil {
@@ -123,6 +123,6 @@ func (l *listing) listOf(s *models.UsageSession) (name string, read bool) {
 		return allIngresses, l.read[allIngresses]
 	case models.SubjectParticipant:
 	}
-	// Without its room nobody can be in it.
+	// A participant can't be in a room that is gone.
 	return s.RoomSID, l.read[s.RoomSID] || l.read[allRooms] && !l.present[s.RoomSID]
 }

@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// parallelWrites is how many sessions are written at a time, so that the
-	// engine commits them together.
+	// parallelWrites is how many sessions are written at a time, so that the engine
+	// can commit them together.
 	parallelWrites = 64
-	// meterRaces bounds how often a batch is begun again because another
-	// worker changed the same sessions: one that lost its lease unawares.
+	// meterRaces bounds the repetitions of a batch because another worker, which
+	// lost its lease without noticing, changed the same sessions.
 	meterRaces = 5
 )
 
-// Recorder turns events into sessions, facts and the marks of totals. Each
-// step may be done again without harm, in this order: sessions, facts, marks;
-// the inbox forgets the events last.
+// Recorder derives sessions, facts and marks on totals from events. Each step can
+// be repeated without harm, in this order: sessions, facts, marks; the inbox marks
+// the events as done last.
 type Recorder struct {
 	sessions *database.UsageSessions
 	facts    *database.UsageMetrics
@@ -32,7 +32,7 @@ type Recorder struct {
 	now      func() time.Time
 }
 
-// NewRecorder writes into these repositories.
+// NewRecorder writes to the given repositories.
 func NewRecorder(sessions *database.UsageSessions, facts *database.UsageMetrics, totals *database.UsageTotals, now func() time.Time) *Recorder {
 	return &Recorder{sessions: sessions, facts: facts, totals: totals, now: now}
 }
@@ -95,8 +95,8 @@ func (m *Recorder) record(ctx context.Context, events []models.LiveKitEvent) ([]
 	return books.changes(events, also), nil
 }
 
-// load reads the sessions that events concern: as they are to be changed, and
-// as they were.
+// load reads the sessions that events concern, twice: to be changed, and as they
+// were.
 func (m *Recorder) load(ctx context.Context, events []models.LiveKitEvent) (books ledger, before map[string]models.UsageSession, err error) {
 	names := map[string]bool{}
 	for i := range events {
@@ -155,17 +155,11 @@ func (m *Recorder) loadNamed(ctx context.Context, books ledger, before map[strin
 		}
 	}
 	for batch := range slices.Chunk(names, database.MaxBatch) {
-		for after := ""; ; {
-			page, err := m.sessions.WithNames(ctx, batch, since, after, database.MaxBatch)
-			if err != nil {
-				return err
-			}
-			books.add(before, page)
-			if len(page) < database.MaxBatch {
-				break
-			}
-			after = page[len(page)-1].ID
+		named, err := m.sessions.WithNames(ctx, batch, since)
+		if err != nil {
+			return err
 		}
+		books.add(before, named)
 	}
 	return nil
 }
@@ -178,19 +172,21 @@ func (m *Recorder) loadInside(ctx context.Context, books ledger, before map[stri
 		if room.Subject != models.SubjectRoom || ended.IsZero() {
 			continue
 		}
-		for after := ""; ; {
-			page, err := m.sessions.InRoomAt(ctx, room.ID, ended, after, database.MaxBatch)
-			if err != nil {
-				return nil, err
+		for _, open := range []bool{true, false} {
+			for after := ""; ; {
+				page, err := m.sessions.InRoom(ctx, room.ID, open, ended, after, database.MaxBatch)
+				if err != nil {
+					return nil, err
+				}
+				books.add(before, page)
+				for i := range page {
+					inside = append(inside, books[page[i].ID])
+				}
+				if len(page) < database.MaxBatch {
+					break
+				}
+				after = page[len(page)-1].ID
 			}
-			books.add(before, page)
-			for i := range page {
-				inside = append(inside, books[page[i].ID])
-			}
-			if len(page) < database.MaxBatch {
-				break
-			}
-			after = page[len(page)-1].ID
 		}
 	}
 	return inside, nil

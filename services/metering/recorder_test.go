@@ -9,12 +9,11 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/testkit"
 	"pulse-control-plane/utils/cursor"
 )
 
-// rig is the inbox and all that is derived from it, over an embedded database.
+// rig is the inbox and everything derived from it, over an embedded database.
 type rig struct {
 	t        testing.TB
 	engine   *testkit.Engine
@@ -35,14 +34,14 @@ func newRig(t testing.TB) *rig {
 	return rigOver(t, testkit.NewEngine(t))
 }
 
-// rigOver starts a process over an engine.
+// rigOver makes a process over an engine.
 func rigOver(t testing.TB, e database.Engine) *rig {
 	r := &rig{t: t, engine: &testkit.Engine{Engine: e}, now: aMorning.Add(30 * time.Hour)}
 	clock := func() time.Time { return r.now }
 	r.events, r.sessions = database.NewLiveKitEvents(r.engine), database.NewUsageSessions(r.engine)
 	r.facts, r.stored = database.NewUsageMetrics(r.engine), database.NewUsageTotals(r.engine)
 	r.inbox = testkit.Must[*Inbox](t)(NewInbox(InboxConfig{Events: r.events, Sequences: database.NewSequences(r.engine),
-		Clusters: []livekit.Cluster{testCluster()}, Exclusive: true, Now: clock}))
+		Clusters: testClusters(t), Exclusive: true, Now: clock}))
 	r.metering = NewRecorder(r.sessions, r.facts, r.stored, clock)
 	r.totals = testkit.Must[*Totals](t)(NewTotals(TotalsConfig{
 		Totals: r.stored, Facts: r.facts, Sessions: r.sessions, Now: clock}))
@@ -66,7 +65,7 @@ func (r *rig) record(ctx context.Context, events []models.LiveKitEvent) error {
 	return err
 }
 
-// keep stores events as if they had arrived, with the times they have.
+// keep stores events with their own times of arrival.
 func (r *rig) keep(events []models.LiveKitEvent) {
 	r.t.Helper()
 	seen := map[string]bool{}
@@ -85,7 +84,7 @@ func (r *rig) keep(events []models.LiveKitEvent) {
 	}
 }
 
-// drain works until nothing is pending.
+// drain works until no event is pending.
 func (r *rig) drain(w *InboxWorker) error {
 	for {
 		n, err := w.Work(context.Background())
@@ -95,18 +94,17 @@ func (r *rig) drain(w *InboxWorker) error {
 	}
 }
 
-// owner is a person of the organization the test's project belongs to, as a
-// key of it.
+// owner is a server-grade caller of the test's project.
 func owner() *models.Principal {
 	return &models.Principal{Kind: models.CallerServerKey, Scopes: []models.Scope{models.ScopeAll}, OrgID: "org_1",
 		Project: &models.Project{ID: testProject, OrgID: "org_1"}}
 }
 
-// report gives the usage of the test's project over the two days its history
-// lies in.
+// report returns the usage of the test's project over the two days of its
+// history.
 func (r *rig) report(w models.Window) UsageReport {
 	r.t.Helper()
-	for range 5 { // as the keeper of totals would, until nothing is dirty
+	for range 5 { // as the worker does, until no total is dirty
 		if err := r.totals.Settle(context.Background()); err != nil {
 			r.t.Fatal(err)
 		}
@@ -119,10 +117,10 @@ func (r *rig) report(w models.Window) UsageReport {
 	return out
 }
 
-// truth adds up what really happened.
+// truth sums the true seconds of a subject.
 func (h *history) truth(subject models.Subject) (seconds float64) {
-	for i := range h.stays {
-		s := &h.stays[i]
+	for i := range h.visits {
+		s := &h.visits[i]
 		end := s.left
 		if end.IsZero() {
 			end = s.roomEnded
@@ -138,14 +136,14 @@ func (h *history) mustMatch(t *testing.T, r UsageReport) {
 	t.Helper()
 	for subject, meter := range map[models.Subject]models.Meter{models.SubjectParticipant: models.MeterParticipantSeconds,
 		models.SubjectRoom: models.MeterRoomSeconds, models.SubjectEgress: models.MeterEgressSeconds} {
-		truth, slack := h.truth(subject), float64(len(h.stays))
+		truth, slack := h.truth(subject), float64(len(h.visits))
 		if got := r.Totals[meter]; got < truth-slack || got > truth+slack {
 			t.Errorf("%s: %f metered, %f true", meter, got, truth)
 		}
 	}
 }
 
-func TestUsageOfAnyHistoryIsWhatReallyHappened(t *testing.T) {
+func TestUsageOfRandomHistoriesEqualsTheTruth(t *testing.T) {
 	h := newHistory(11, aMorning)
 	r := newRig(t)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -166,7 +164,7 @@ func TestUsageOfAnyHistoryIsWhatReallyHappened(t *testing.T) {
 	}
 }
 
-func TestReplayingEveryEventDoublesNothing(t *testing.T) {
+func TestReplayingEveryEventCountsNothingTwice(t *testing.T) {
 	h := newHistory(12, aMorning)
 	r := newRig(t)
 	r.keep(h.events)
@@ -190,7 +188,7 @@ func TestReplayingEveryEventDoublesNothing(t *testing.T) {
 	}
 }
 
-func TestAWorkerKilledAtAnyWriteLosesAndDoublesNothing(t *testing.T) {
+func TestAWorkerKilledAtAnyWriteLosesAndRepeatsNothing(t *testing.T) {
 	h := newHistory(13, aMorning)
 	clean := newRig(t)
 	clean.keep(h.events)
@@ -209,7 +207,7 @@ func TestAWorkerKilledAtAnyWriteLosesAndDoublesNothing(t *testing.T) {
 			err = r.totals.Settle(context.Background())
 		}
 		if err == nil {
-			break // it got through before the fatal write
+			break // it finished before the fatal write
 		}
 		next := rigOver(t, r.engine.Engine)
 		successor := next.worker("next")
@@ -229,7 +227,7 @@ func TestAWorkerKilledAtAnyWriteLosesAndDoublesNothing(t *testing.T) {
 	}
 }
 
-func TestAWorkerMeetsWhatAnotherWroteAtTheSameTime(t *testing.T) {
+func TestConcurrentWorkersMergeTheirWrites(t *testing.T) {
 	h := newHistory(14, aMorning)
 	r := newRig(t)
 	ctx := context.Background()
@@ -258,14 +256,14 @@ func TestAWorkerMeetsWhatAnotherWroteAtTheSameTime(t *testing.T) {
 	if err := failed.Load(); err != nil {
 		t.Fatal(err)
 	}
-	// The last word of each event is in, whoever came first.
+	// Every event is in, in whichever order they came.
 	if err := r.record(ctx, h.events[:min(len(h.events), database.MaxBatch/2)]); err != nil {
 		t.Fatal(err)
 	}
 	h.mustMatch(t, r.report(models.WindowHour))
 }
 
-func TestAValueComputedLateDoesNotReplaceALaterOne(t *testing.T) {
+func TestAStaleTotalDoesNotReplaceANewerOne(t *testing.T) {
 	r := newRig(t)
 	ctx := context.Background()
 	total := hourTotal(testProject, models.MeterTokensIssued, aMorning)

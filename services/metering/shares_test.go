@@ -12,7 +12,6 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/testkit"
 )
 
@@ -31,7 +30,7 @@ func newProcess(t testing.TB, e database.Engine, name string, now *time.Time, ah
 	p := &process{seen: &stubborn{}, ahead: ahead, now: now}
 	clock := func() time.Time { return p.now.Add(p.ahead) }
 	p.inbox = testkit.Must[*Inbox](t)(NewInbox(InboxConfig{Events: database.NewLiveKitEvents(e), Sequences: database.NewSequences(e),
-		Clusters: []livekit.Cluster{testCluster()}, Now: clock}))
+		Clusters: testClusters(t), Now: clock}))
 	p.InboxWorker = testkit.Must[*InboxWorker](t)(NewInboxWorker(InboxWorkerConfig{
 		Inbox: p.inbox, Events: database.NewLiveKitEvents(e), Leases: database.NewLeases(e), Holder: name,
 		Recorder: NewRecorder(database.NewUsageSessions(e), database.NewUsageMetrics(e), database.NewUsageTotals(e), clock),

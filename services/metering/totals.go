@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// settleBatch is how many totals a pass takes of each window.
+	// settleBatch is how many totals of each window one pass computes.
 	settleBatch = 500
 	// settleParallel is how many of them are computed at a time.
 	settleParallel = 4
 )
 
-// Totals keeps the hourly and daily totals: each is computed from the facts of
-// its hour, or the hours of its day, whenever something touched it.
+// Totals computes the hourly and daily totals: each from the facts of its hour, or
+// the hours of its day, whenever it was marked.
 type Totals struct {
 	c TotalsConfig
 }
@@ -35,7 +35,7 @@ type TotalsConfig struct {
 	Now      func() time.Time
 }
 
-// NewTotals builds the keeper of totals. It fails if a required field is missing.
+// NewTotals builds the service. It fails if a required field is missing.
 func NewTotals(c TotalsConfig) (*Totals, error) {
 	return &Totals{c: c}, required.Fields(c)
 }
@@ -46,8 +46,8 @@ func (t *Totals) CatchUp(ctx context.Context) error {
 	return t.c.Totals.TouchSince(ctx, models.WindowHour.Start(t.c.Now().Add(-time.Hour)))
 }
 
-// Settle computes what was touched, for all projects: a bounded number of
-// hours, then of days.
+// Settle computes marked totals of all projects: a bounded number of hours, then
+// of days.
 func (t *Totals) Settle(ctx context.Context) error {
 	hours, err := t.c.Totals.Dirty(ctx, models.WindowHour, settleBatch)
 	if err != nil {
@@ -116,8 +116,8 @@ func (t *Totals) withDays(ctx context.Context, totals, hours []models.UsageTotal
 	return totals, nil
 }
 
-// settleHours marks the days before it settles their hours: were it to die in
-// between, the hours would still be dirty and mark them again.
+// settleHours marks the days before it computes their hours: after a crash in
+// between the hours are still dirty and mark the days again.
 func (t *Totals) settleHours(ctx context.Context, hours []models.UsageTotal) error {
 	days := map[string]models.UsageTotal{}
 	for i := range hours {
@@ -188,8 +188,7 @@ func (t *Totals) dayOf(ctx context.Context, total *models.UsageTotal, later map[
 	return nil
 }
 
-// combine puts the values of two windows together: what was counted adds up,
-// and of two peaks the higher is the peak of both.
+// combine combines the values of two windows: the sum, or the higher of two peaks.
 func combine(m models.Meter, a, b float64) float64 {
 	if m == models.MeterPeak {
 		return max(a, b)

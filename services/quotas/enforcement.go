@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	// enforceParallel is how many projects are held to their quotas at a time.
+	// enforceParallel is how many projects are enforced at a time.
 	enforceParallel = 8
-	// endedAtOnce bounds what of one project is to be ended in one pass; the
-	// next one goes on.
+	// endedAtOnce bounds the evictions of one project in one pass; the next pass
+	// continues.
 	endedAtOnce = 1000
 )
 
-// Enforcer evicts what is beyond a limit: participants without a slot, and what
-// goes on after the grace of a month that is used up.
+// Enforcer evicts usage sessions over a limit: participants and rooms without a
+// slot, and those that continue after the grace period of an exhausted month.
 type Enforcer struct {
 	c      EnforcerConfig
 	limits *Limits
@@ -35,7 +35,7 @@ type Enforcer struct {
 type EnforcerConfig struct {
 	Limits    *Limits
 	Evictions *evictions.Queue
-	// Grace is how long what goes on may go on once a month is used up.
+	// Grace is how long open sessions may continue after a month is exhausted.
 	Grace time.Duration
 }
 
@@ -59,7 +59,7 @@ func (s *Enforcer) Consume(ctx context.Context, b *metering.Batch) error {
 			sessions = append(sessions, *session)
 		}
 	}
-	// Who left makes room for who came, and of those the first.
+	// Ended sessions release their slots first; then the earliest join wins.
 	slices.SortFunc(sessions, func(a, b models.UsageSession) int {
 		return cmp.Or(cmp.Compare(rank(a.Open), rank(b.Open)), a.JoinedAt.Compare(b.JoinedAt),
 			cmp.Compare(a.RoomName, b.RoomName), cmp.Compare(a.Identity, b.Identity))
@@ -73,7 +73,7 @@ func (s *Enforcer) Consume(ctx context.Context, b *metering.Batch) error {
 	byProject := map[models.ProjectID][]models.UsageSession{}
 	for i := range sessions {
 		if !sessions[i].Open && back[holderOf(&sessions[i])] {
-			continue // whoever came back keeps the slot
+			continue // a holder that came back keeps the slot
 		}
 		p := sessions[i].ProjectID
 		byProject[p] = append(byProject[p], sessions[i])
@@ -93,7 +93,8 @@ func (s *Enforcer) Consume(ctx context.Context, b *metering.Batch) error {
 	return group.Wait()
 }
 
-// slotHolder is who or what a session is of, which is there once at a time.
+// slotHolder is the participant or room of a usage session; it has at most one open
+// session.
 type slotHolder struct {
 	project        models.ProjectID
 	meter          models.Meter
@@ -150,9 +151,9 @@ func (s *Enforcer) pendingAdmissions(ctx context.Context, changes []metering.Cha
 	return out, nil
 }
 
-// assign gives a session that is open its slot, or has it ended if it is new
-// and there is none, and takes the slot of one that has ended. What was there
-// before there was a limit stays.
+// assign gives an open session its slot, or evicts it if it is new and no slot is
+// free, and releases the slot of an ended one. Sessions from before the limit was
+// set may continue.
 func (s *Enforcer) assign(ctx context.Context, session *models.UsageSession, of *pendingAdmission) error {
 	if session.Subject == models.SubjectRoom && !session.Open {
 		for _, q := range [...]models.Quota{models.QuotaConcurrentParticipants, models.QuotaConcurrentAgents} {
@@ -183,25 +184,25 @@ func (s *Enforcer) assign(ctx context.Context, session *models.UsageSession, of 
 	if err == nil || !of.new() {
 		return nil
 	}
-	return s.remove(ctx, session, c.quota)
+	return s.evict(ctx, session, c.quota)
 }
 
-// remove has a session ended that a quota does not allow.
-func (s *Enforcer) remove(ctx context.Context, session *models.UsageSession, q models.Quota) error {
+// evict stores the eviction of a session that a quota does not allow.
+func (s *Enforcer) evict(ctx context.Context, session *models.UsageSession, q models.Quota) error {
 	v := models.EvictionOf(session, models.EvictedByQuota, s.limits.c.Now())
 	v.Quota = q
 	return s.c.Evictions.Add(ctx, v)
 }
 
-// Enforce looks at every project that has something open: it tells of the
-// thresholds of its month, has its rooms or egresses ended once that was used
-// up for longer than the grace, and everything if the project was deleted.
+// Enforce checks every project with open sessions: it records reached thresholds
+// of the month, evicts rooms or egresses once the month has been exhausted for
+// longer than the grace period, and evicts everything of a deleted project.
 func (s *Enforcer) Enforce(ctx context.Context) error {
 	projects, err := s.limits.c.Sessions.OpenProjects(ctx)
 	if err != nil {
 		return err
 	}
-	var group errgroup.Group // one that fails keeps nobody else from being looked at
+	var group errgroup.Group // without a context: a failed project must not cancel others
 	group.SetLimit(enforceParallel)
 	for _, p := range projects {
 		group.Go(func() error { return s.enforce(ctx, p) })
@@ -232,8 +233,8 @@ func (s *Enforcer) enforce(ctx context.Context, p models.ProjectID) error {
 		s.enforceMonth(ctx, limits, models.QuotaEgressMinutes, models.SubjectEgress, month, now))
 }
 
-// enforceMonth has what of a subject is open ended once a month's limit was
-// reached, or set, longer ago than the grace.
+// enforceMonth evicts the open sessions of a subject once a month's limit was
+// reached, or set, longer ago than the grace period.
 func (s *Enforcer) enforceMonth(ctx context.Context, l *projectQuotas, name models.Quota, subject models.Subject, month *monthUse, now time.Time) error {
 	limit, used := l.quotas.Of(name), month.of(name, &l.quotas)
 	if limit == 0 {
@@ -253,7 +254,7 @@ func (s *Enforcer) enforceMonth(ctx context.Context, l *projectQuotas, name mode
 	return s.endAll(ctx, l.project, subject, models.EvictedByQuota, name)
 }
 
-// endAll has everything of a subject ended that a project has open.
+// endAll evicts the open sessions of a subject of a project.
 func (s *Enforcer) endAll(ctx context.Context, p models.ProjectID, subject models.Subject, cause models.EvictionCause, q models.Quota) error {
 	open, err := s.limits.c.Sessions.OpenSubject(ctx, p, subject, endedAtOnce)
 	if err != nil {

@@ -1,0 +1,296 @@
+package livekit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/observe"
+	"pulse-control-plane/utils/secret"
+)
+
+// KeyPair is an API key of a cluster and its secret.
+type KeyPair struct {
+	Key    string
+	Secret secret.Value
+}
+
+// ClusterState is how a cluster answered its last probe.
+type ClusterState string
+
+// The states. A cluster is Unknown until its first probe has ended; it takes new
+// rooms then as if it were Operational.
+const (
+	ClusterUnknown     ClusterState = "unknown"
+	ClusterOperational ClusterState = "operational"
+	ClusterWrongKey    ClusterState = "wrong_key"
+	ClusterDown        ClusterState = "down"
+)
+
+// Health is what is known of a cluster.
+type Health struct {
+	State     ClusterState
+	CheckedAt time.Time
+	Latency   time.Duration
+	// Rooms and Participants are those of all tenants; 0 unless Operational.
+	Rooms, Participants int
+	// LastEvent is when an event of the cluster came last; zero if none has.
+	LastEvent time.Time
+}
+
+// Member is a cluster of Clusters.
+type Member struct {
+	Cluster
+	Client *Client
+	Signer *Signer
+
+	health    atomic.Pointer[Health]
+	lastEvent atomic.Int64 // Unix milliseconds
+}
+
+func newMember(c Cluster, r *observe.Recorder) *Member {
+	m := &Member{Cluster: c, Client: NewClient(c, r), Signer: NewSigner(c)}
+	m.health.Store(&Health{State: ClusterUnknown})
+	return m
+}
+
+// Health is the last probe's result.
+func (m *Member) Health() Health {
+	h := *m.health.Load()
+	if at := m.lastEvent.Load(); at > 0 {
+		h.LastEvent = time.UnixMilli(at).UTC()
+	}
+	return h
+}
+
+// Usable tells whether the cluster may take new rooms.
+func (m *Member) Usable() bool {
+	state := m.health.Load().State
+	return state == ClusterOperational || state == ClusterUnknown
+}
+
+// Heard notes that an event of the cluster came at a time.
+func (m *Member) Heard(at time.Time) { m.lastEvent.Store(at.UnixMilli()) }
+
+// Clusters are the LiveKit clusters of the installation, the one of LIVEKIT_HOST
+// first. It is safe for concurrent use; Replace changes them while it is used.
+type Clusters struct {
+	recorder *observe.Recorder
+	log      zerolog.Logger
+	now      func() time.Time
+	replace  sync.Mutex
+	current  atomic.Pointer[clusterSet]
+}
+
+type clusterSet struct {
+	members  []*Member
+	byName   map[string]*Member
+	byKey    map[string]*Member
+	secrets  map[string][]byte
+	fallback map[string][]string
+}
+
+// NewClusters makes the set. list must not be empty; names and keys must be
+// unique. fallback names the regions that take a region's new rooms while none of
+// its own clusters is usable. recorder may be nil.
+func NewClusters(list []Cluster, fallback map[string][]string, recorder *observe.Recorder, log zerolog.Logger, now func() time.Time) (*Clusters, error) {
+	c := &Clusters{recorder: recorder, log: log, now: now}
+	return c, c.Replace(list, fallback)
+}
+
+// Replace sets other clusters. Those that stay as they were keep their health; on
+// an error everything stays.
+func (c *Clusters) Replace(list []Cluster, fallback map[string][]string) error {
+	c.replace.Lock()
+	defer c.replace.Unlock()
+	if len(list) == 0 {
+		return errors.New("livekit: no cluster")
+	}
+	before := c.current.Load()
+	set := &clusterSet{byName: map[string]*Member{}, byKey: map[string]*Member{}, secrets: map[string][]byte{}, fallback: maps.Clone(fallback)}
+	for _, cluster := range list {
+		m := newMember(cluster, c.recorder)
+		if before != nil {
+			if old := before.byName[cluster.Name]; old != nil && reflect.DeepEqual(old.Cluster, cluster) {
+				m = old
+			} else if old != nil {
+				m.lastEvent.Store(old.lastEvent.Load())
+			}
+		}
+		if set.byName[cluster.Name] != nil {
+			return fmt.Errorf("livekit: two clusters are called %q", cluster.Name)
+		}
+		set.members, set.byName[cluster.Name] = append(set.members, m), m
+		for _, pair := range cluster.pairs() {
+			if set.byKey[pair.Key] != nil {
+				return fmt.Errorf("livekit: clusters %q and %q have the same key", set.byKey[pair.Key].Name, cluster.Name)
+			}
+			set.byKey[pair.Key], set.secrets[pair.Key] = m, []byte(pair.Secret.Reveal())
+		}
+	}
+	c.current.Store(set)
+	return nil
+}
+
+// pairs are the cluster's keys; the first signs.
+func (c *Cluster) pairs() []KeyPair {
+	return append([]KeyPair{{c.APIKey, c.APISecret}}, c.Older...)
+}
+
+// All are the clusters, the default one first.
+func (c *Clusters) All() []*Member { return c.current.Load().members }
+
+// List is All for the operator; forbidden for everybody else.
+func (c *Clusters) List(actor *models.Principal) ([]*Member, error) {
+	if err := actor.May(models.ActionOperations); err != nil {
+		return nil, err
+	}
+	return c.All(), nil
+}
+
+// KeyIDs are the API keys of the cluster, without secrets.
+func (m *Member) KeyIDs() []string {
+	ids := make([]string, 0, 1+len(m.Older))
+	for _, pair := range m.pairs() {
+		ids = append(ids, pair.Key)
+	}
+	return ids
+}
+
+// Check answers nil while the cluster's last probe succeeded, or before it had
+// one; unavailable otherwise.
+func (m *Member) Check(context.Context) error {
+	if !m.Usable() {
+		return models.Unavailable(fmt.Errorf("cluster %s is %s", m.Name, m.health.Load().State))
+	}
+	return nil
+}
+
+// Default is the first cluster.
+func (c *Clusters) Default() *Member { return c.current.Load().members[0] }
+
+// Named finds a cluster, or nil.
+func (c *Clusters) Named(name string) *Member { return c.current.Load().byName[name] }
+
+// OfKey finds the cluster that has an API key, or nil.
+func (c *Clusters) OfKey(key string) *Member { return c.current.Load().byKey[key] }
+
+// Secret is that of an API key; empty for a key of no cluster.
+func (c *Clusters) Secret(key string) []byte { return c.current.Load().secrets[key] }
+
+// Region is a region and how its clusters are.
+type Region struct {
+	Name  string
+	State ClusterState
+}
+
+// Regions lists the regions by name. A region is operational while one of its
+// clusters is usable.
+func (c *Clusters) Regions() []Region {
+	usable := map[string]bool{}
+	for _, m := range c.All() {
+		usable[m.Region] = usable[m.Region] || m.Usable()
+	}
+	out := make([]Region, 0, len(usable))
+	for _, name := range slices.Sorted(maps.Keys(usable)) {
+		r := Region{Name: name, State: ClusterOperational}
+		if !usable[name] {
+			r.State = ClusterDown
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// HasRegion tells whether a cluster is in a region.
+func (c *Clusters) HasRegion(name string) bool {
+	return slices.ContainsFunc(c.All(), func(m *Member) bool { return m.Region == name })
+}
+
+// Choose returns the cluster that takes a new room of a region: the usable one
+// with the fewest participants for its weight, else one of the fallback regions
+// in their order, else the default cluster.
+func (c *Clusters) Choose(region string) *Member {
+	set := c.current.Load()
+	if len(set.members) == 1 {
+		return set.members[0]
+	}
+	for _, name := range append([]string{region}, set.fallback[region]...) {
+		if best := set.leastLoaded(name); best != nil {
+			return best
+		}
+	}
+	if set.byRegion(region) == 0 { // a region no cluster is in any more
+		if best := set.leastLoaded(set.members[0].Region); best != nil {
+			return best
+		}
+	}
+	return set.members[0]
+}
+
+func (s *clusterSet) byRegion(region string) (n int) {
+	for _, m := range s.members {
+		if m.Region == region {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *clusterSet) leastLoaded(region string) (best *Member) {
+	load := func(m *Member) float64 {
+		return float64(m.health.Load().Participants+1) / float64(max(m.Weight, 1))
+	}
+	for _, m := range s.members {
+		if m.Region == region && m.Usable() && (best == nil || load(m) < load(best)) {
+			best = m
+		}
+	}
+	return best
+}
+
+// Probe asks every cluster whether it answers and trusts Pulse's key, all at
+// once. It is the pass of a worker; changes are logged.
+func (c *Clusters) Probe(ctx context.Context) error {
+	var all sync.WaitGroup
+	for _, m := range c.All() {
+		all.Go(func() { c.probe(ctx, m) })
+	}
+	all.Wait()
+	return nil
+}
+
+func (c *Clusters) probe(ctx context.Context, m *Member) {
+	began := c.now()
+	h := Health{State: ClusterOperational, CheckedAt: began}
+	rooms, participants, err := m.Client.Load(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return // the process stops
+	case err == nil:
+		h.Rooms, h.Participants = rooms, participants
+	case isRefused(err):
+		h.State = ClusterWrongKey
+	default:
+		h.State = ClusterDown
+	}
+	h.Latency = c.now().Sub(began)
+	before := m.health.Swap(&h)
+	if before.State == h.State {
+		return
+	}
+	line := c.log.Info()
+	if h.State != ClusterOperational {
+		line = c.log.Error().Err(err)
+	}
+	line.Str("cluster", m.Name).Str("url", m.CallURL()).Str("was", string(before.State)).Msg("livekit: cluster is " + string(h.State))
+}
