@@ -319,3 +319,17 @@ func TestTheLimitOfOneAddressWithAKeyFollowsThatOfOneWithout(t *testing.T) {
 		}
 	}
 }
+
+func TestMailsLinkToTheDashboardUnlessAPageIsNamed(t *testing.T) {
+	for _, row := range []struct{ settings, invitation, reset string }{
+		{"", "", ""},
+		{"PUBLIC_URL=https://pulse.example.com/", "https://pulse.example.com/dashboard/accept", "https://pulse.example.com/dashboard/reset"},
+		{"PUBLIC_URL=https://pulse.example.com INVITATION_URL=https://app.example.com/join", "https://app.example.com/join", "https://pulse.example.com/dashboard/reset"},
+		{"PUBLIC_URL=https://pulse.example.com DASHBOARD_ENABLED=false", "", ""},
+	} {
+		c := load(t, production(strings.Fields(row.settings)...))
+		if c.InvitationURL != row.invitation || c.ResetURL != row.reset {
+			t.Errorf("%q: %q and %q", row.settings, c.InvitationURL, c.ResetURL)
+		}
+	}
+}

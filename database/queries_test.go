@@ -28,8 +28,8 @@ func repositories(e Engine) map[string]any {
 		"NewEvictions": NewEvictions(e), "NewIdempotencyKeys": NewIdempotencyKeys(e), "NewInvitations": NewInvitations(e),
 		"NewLeases": NewLeases(e), "NewLiveKitEvents": NewLiveKitEvents(e), "NewOrganizations": NewOrganizations(e),
 		"NewProjects": NewProjects(e), "NewQuotaEvents": NewQuotaEvents(e), "NewRevocations": NewRevocations(e),
-		"NewSequences": NewSequences(e), "NewSessions": NewSessions(e), "NewSightings": NewSightings(e), "NewSlots": NewSlots(e), "NewUsageMetrics": NewUsageMetrics(e),
-		"NewUsageSessions": NewUsageSessions(e), "NewUsageTotals": NewUsageTotals(e), "NewUsers": NewUsers(e), "NewDownloads": NewDownloads(e), "NewPlacements": NewPlacements(e),
+		"NewSessions": NewSessions(e), "NewSightings": NewSightings(e), "NewSlots": NewSlots(e), "NewUsageMetrics": NewUsageMetrics(e),
+		"NewDownloads": NewDownloads(e), "NewIdempotencyStorage": NewIdempotencyStorage(e), "NewPasswordResets": NewPasswordResets(e), "NewPlacements": NewPlacements(e), "NewRooms": NewRooms(e), "NewSequences": NewSequences(e), "NewUsageSessions": NewUsageSessions(e), "NewUsageTotals": NewUsageTotals(e), "NewUsers": NewUsers(e),
 	}
 }
 

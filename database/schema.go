@@ -20,12 +20,15 @@ func Schema() []Collection {
 		quotaEventsCollection(),
 		apiKeysCollection(),
 		idempotencyKeysCollection(),
+		idempotencyStorageCollection(),
 		auditLogsCollection(),
 		sessionsCollection(),
 		invitationsCollection(),
 		schemasCollection(),
 		changesCollection(),
 		placementsCollection(),
+		roomsCollection(),
 		downloadsCollection(),
+		passwordResetsCollection(),
 	}
 }

@@ -85,6 +85,8 @@ func status(k models.Kind) int {
 		return http.StatusTooManyRequests
 	case models.KindUnavailable:
 		return http.StatusServiceUnavailable
+	case models.KindNotSupported:
+		return http.StatusNotImplemented
 	case models.KindClientGone:
 		return statusClientGone
 	case models.KindInternal:

@@ -30,9 +30,18 @@ func bodied(ada tenant) []struct {
 		caller                   with
 	}{
 		{"POST", "/v1/organizations", `{"name":"n","admin_email":"bad@example.com","password":"0123456789"}`, "name", nobody},
+		{"POST", "/v1/rooms", `{"room_name":"hall"}`, "room_name", ada.asOwn},
+		{"PATCH", "/v1/rooms/hall", `{"metadata":"m"}`, "metadata", ada.asOwn},
+		{"POST", "/v1/rooms/hall/data", `{"data":"aGk="}`, "data", ada.asOwn},
+		{"PATCH", "/v1/rooms/hall/participants/ann", `{"name":"n"}`, "name", ada.asOwn},
+		{"POST", "/v1/rooms/hall/participants/ann/mute", `{"track_sid":"TR_1","muted":true}`, "track_sid", ada.asOwn},
+		{"POST", "/v1/rooms/hall/participants/ann/move", `{"destination_room":"b"}`, "destination_room", ada.asOwn},
+		{"POST", "/v1/rooms/hall/participants/ann/forward", `{"destination_room":"b"}`, "destination_room", ada.asOwn},
 		{"POST", "/v1/auth/login", `{"email":"` + ada.email + `","password":"` + password + `"}`, "email", nobody},
 		{"PUT", org, `{"name":"n"}`, "name", ada.asPerson},
 		{"PATCH", org, `{"name":"n"}`, "name", ada.asPerson},
+		{"POST", "/v1/auth/password/forgot", `{"email":"bad@example.com"}`, "email", nobody},
+		{"POST", "/v1/auth/password/reset", `{"token":"x","password":"` + password + `"}`, "token", nobody},
 		{"POST", "/v1/auth/operator", `{"token":"x"}`, "token", nobody},
 		{"PATCH", "/v1/auth/me", `{"name":"n"}`, "name", ada.asPerson},
 		{"POST", "/v1/downloads", `{"path":"/v1/audit-logs/export"}`, "path", ada.asPerson},
@@ -59,7 +68,7 @@ func isAnonymous(method, path string) bool {
 	switch path {
 	case "/v1/organizations":
 		return method == http.MethodPost
-	case "/v1/auth/login", "/v1/auth/refresh", "/v1/auth/operator", "/v1/invitations/accept":
+	case "/v1/auth/login", "/v1/auth/refresh", "/v1/auth/operator", "/v1/auth/password/forgot", "/v1/auth/password/reset", "/v1/invitations/accept":
 		return true
 	}
 	return false
@@ -72,7 +81,7 @@ func TestEveryRouteWithABodyIsInTheTableOfBadBodies(t *testing.T) {
 	}
 	table := map[string]bool{}
 	for _, route := range bodied(tenant{org: "ORG", project: "PROJECT", user: "USER"}) {
-		table[route.method+" "+strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}", "USER", "{user_id}", "key_x", "{key_id}").Replace(route.path)] = true
+		table[route.method+" "+strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}", "USER", "{user_id}", "key_x", "{key_id}", "/rooms/hall", "/rooms/{room}", "/participants/ann", "/participants/{identity}").Replace(route.path)] = true
 	}
 	for path, item := range doc.Paths.Map() {
 		for method, o := range item.Operations() {
@@ -228,6 +237,10 @@ func TestNullMeansNotSentInAPostAndClearsInAPatch(t *testing.T) {
 		ada := s.tenant("ada" + strconv.Itoa(i))
 		route := bodied(ada)[i]
 		null := s.do(route.method, route.path, `{"`+route.text+`":null}`, route.caller)
+		if route.text == "metadata" {
+			null.want(http.StatusOK) // which null clears
+			continue
+		}
 		if route.method == http.MethodPatch {
 			null.refused(http.StatusBadRequest, "invalid_request", "body."+route.text)
 			continue

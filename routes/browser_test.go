@@ -1,18 +1,23 @@
 package routes_test
 
 import (
+	"context"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"pulse-control-plane/handlers"
+	"pulse-control-plane/services/tenancy"
 )
 
 // cookieOf gives the cookie an answer sets, or nil.
 func cookieOf(a *answer) *http.Cookie {
 	for _, c := range (&http.Response{Header: a.header}).Cookies() {
-		return c
+		if strings.HasSuffix(c.Name, "pulse_refresh") {
+			return c
+		}
 	}
 	return nil
 }
@@ -203,6 +208,65 @@ func TestUsageByProjectAddsUpToWhatTheProjectsSay(t *testing.T) {
 	s.do(http.MethodGet, "/v1/usage?group_by=project&org_id="+grace.org, nil, ada.asPerson).refused(http.StatusNotFound, "not_found")
 	s.do(http.MethodGet, "/v1/usage?org_id="+ada.org, nil, ada.asPerson).refused(http.StatusBadRequest, "invalid_request", "query.org_id")
 	s.do(http.MethodGet, "/v1/usage?group_by=project", nil, ada.asOwn).refused(http.StatusForbidden, "person_required")
+}
+
+// postbox keeps the mails of an installation.
+type postbox struct{ mails []tenancy.Mail }
+
+func (p *postbox) Send(_ context.Context, m tenancy.Mail) error {
+	p.mails = append(p.mails, m)
+	return nil
+}
+
+func TestAForgottenPasswordIsSetAnewOnceWithTheTokenOfTheMail(t *testing.T) {
+	box := &postbox{}
+	s := newServer(t, func(o *setup) { o.mailer = box })
+	ada := s.signUp("ada")
+	forgot := func(email string) {
+		t.Helper()
+		s.do(http.MethodPost, "/v1/auth/password/forgot", map[string]any{"email": email}).want(http.StatusAccepted)
+		if err := s.PasswordResets.Send(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forgot("nobody@example.com")
+	if len(box.mails) != 0 {
+		t.Fatalf("%+v", box.mails)
+	}
+	forgot("ADA@example.com")
+	forgot("ada@example.com") // in the same minute
+	if len(box.mails) != 1 || box.mails[0].To != "ada@example.com" {
+		t.Fatalf("%+v", box.mails)
+	}
+	token := regexp.MustCompile(`usr_\S+`).FindString(box.mails[0].Text)
+	reset := func(token, password string) *answer {
+		return s.do(http.MethodPost, "/v1/auth/password/reset", map[string]any{"token": token, "password": password})
+	}
+	reset(token[:len(token)-1]+"x", "another one of theirs").refused(http.StatusBadRequest, "invalid_reset_token", "body.token")
+	reset(strings.Replace(token, ".0.", ".1.", 1), "another one of theirs").refused(http.StatusBadRequest, "invalid_reset_token", "body.token")
+	reset(token, "another one of theirs").want(http.StatusNoContent)
+	reset(token, "a third one of theirs").refused(http.StatusBadRequest, "invalid_reset_token", "body.token")
+	s.do(http.MethodGet, "/v1/auth/me", nil, ada.asPerson).refused(http.StatusUnauthorized, "invalid_token")
+	s.do(http.MethodPost, "/v1/auth/refresh", map[string]any{"refresh_token": ada.session.RefreshToken}).refused(http.StatusUnauthorized, "invalid_refresh_token")
+	s.do(http.MethodPost, "/v1/auth/login", map[string]any{"email": "ada@example.com", "password": password}).refused(http.StatusUnauthorized, "invalid_credentials")
+	s.do(http.MethodPost, "/v1/auth/login", map[string]any{"email": "ada@example.com", "password": "another one of theirs"}).want(http.StatusOK)
+	trail := s.trailOf(ada.org)
+	if e := trail[1]; e.Action != "password.reset" || e.Actor.ID != ada.user || strings.Contains(string(e.After), "another") {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestTheTokenOfAForgottenPasswordWorksForAnHour(t *testing.T) {
+	box := &postbox{}
+	s := newServer(t, func(o *setup) { o.mailer = box })
+	s.signUp("ada")
+	s.do(http.MethodPost, "/v1/auth/password/forgot", map[string]any{"email": "ada@example.com"}).want(http.StatusAccepted)
+	if err := s.PasswordResets.Send(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.Advance(time.Hour)
+	s.do(http.MethodPost, "/v1/auth/password/reset", map[string]any{"token": regexp.MustCompile(`usr_\S+`).FindString(box.mails[0].Text), "password": "another one of theirs"}).
+		refused(http.StatusBadRequest, "invalid_reset_token", "body.token")
 }
 
 func TestTheListOfUsageSessionsIsNarrowedByEachOfItsParameters(t *testing.T) {

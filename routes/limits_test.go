@@ -146,6 +146,7 @@ func bounds(ada tenant) []bound {
 			fits: []any{0, 2592000}, over: []any{-1, 2592001, 1.5, "60"}},
 		{method: "POST", path: validate, caller: ada.asOwn, field: "token", fits: []any{"x", x(262000)}, over: []any{"", 1}},
 	}
+	all = append(all, roomBounds(ada)...)
 	for _, grant := range within() {
 		all = append(all, bound{method: "POST", path: create, caller: ada.asOwn, field: "grants." + grant, fits: []any{true, false}, over: []any{1, "true"}})
 	}
@@ -154,6 +155,9 @@ func bounds(ada tenant) []bound {
 	words, notWords := []any{x(10), x(128), u(10), u(128)}, []any{"", x(9), u(9), x(129), u(129), 1234567890}
 	accept := map[string]any{"token": "x", "name": "n", "password": password}
 	all = append(all,
+		bound{method: "POST", path: "/v1/auth/password/forgot", field: "email", fits: []any{"x", x(254)}, over: []any{"", x(255), 1}},
+		bound{method: "POST", path: "/v1/auth/password/reset", base: map[string]any{"password": password}, field: "token", fits: []any{"x", x(512)}, over: []any{"", x(513), 1}},
+		bound{method: "POST", path: "/v1/auth/password/reset", base: map[string]any{"token": "x"}, field: "password", fits: words, over: notWords, unsaid: []any{"1234567890"}},
 		bound{method: "POST", path: "/v1/auth/operator", field: "token", fits: []any{"x", x(512)}, over: []any{"", x(513), 1}},
 		bound{method: "PATCH", path: "/v1/auth/me", caller: ada.asPerson, field: "name", fits: lines, over: notLines},
 		bound{method: "POST", path: "/v1/downloads", caller: ada.asPerson, field: "path", fits: []any{"/v1/usage/export?project_id=" + x(100)},
@@ -275,7 +279,7 @@ func TestEveryFieldOfTheDocumentHasItsLimitsTested(t *testing.T) {
 	}
 	tested := map[string]bool{}
 	for _, b := range bounds(tenant{org: "ORG", project: "PROJECT"}) {
-		path := strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}").Replace(b.path)
+		path := strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}", "/hall", "/{room}", "/ann", "/{identity}").Replace(b.path)
 		tested[b.method+" "+path+" "+b.field] = true
 	}
 	aliases := map[string]bool{"roomName": true, "participantIdentity": true, "participantName": true, "participantMetadata": true,

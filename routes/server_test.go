@@ -81,6 +81,9 @@ type server struct {
 	setup   setup
 	*services.Services
 	cluster *fakeCluster
+	livekit *fakeLiveKit
+	// liveKitURL is where Pulse calls livekit.
+	liveKitURL string
 }
 
 // fakeCluster remembers who was removed from where, and what was ended.
@@ -186,12 +189,15 @@ func (s *server) build() {
 	if o.agents == nil {
 		o.agents = []string{"*"}
 	}
+	if s.livekit == nil {
+		s.livekit, s.liveKitURL = startLiveKit(s.t)
+	}
 	if s.cluster == nil {
 		s.cluster = &fakeCluster{unreachable: o.liveKitAway}
 	}
 	var err error
 	s.Services, err = services.New(s.engine, services.Config{
-		Clusters: []livekit.Cluster{{Name: "default", Region: "default", URL: clusterURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}}, Calls: s.cluster,
+		Clusters: []livekit.Cluster{{Name: "default", Region: "default", URL: clusterURL, APIURL: s.liveKitURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}}, Calls: s.cluster,
 		DataKey: secret.New("data key of the tests"), Pepper: secret.New("pepper of the tests"),
 		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost), Operator: secret.New(operatorToken), Mailer: o.mailer,
 		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace, Agents: o.agents,

@@ -20,6 +20,7 @@ import (
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/services/overview"
 	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/services/rooms"
 	"pulse-control-plane/services/status"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/tokens"
@@ -91,6 +92,8 @@ type Config struct {
 	Mailer tenancy.Mailer `optional:"true"`
 	// InvitationURL is the page that invitations link to; optional.
 	InvitationURL string
+	// ResetURL is the page that mails to set a new password link to; optional.
+	ResetURL string
 	// ReconcileInterval is the time between two reconciliations.
 	ReconcileInterval time.Duration
 	// Recorder observes calls to the database and LiveKit; optional.
@@ -123,6 +126,7 @@ type Services struct {
 	// other processes are injected here.
 	Changes        *lookup.Changes
 	Clusters       *livekit.Clusters
+	Rooms          *rooms.Rooms
 	Trail          *audit.Trail
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
@@ -139,6 +143,7 @@ type Services struct {
 	Idempotency    *idempotency.Store
 	Overview       *overview.Service
 	Downloads      *downloads.Service
+	PasswordResets *auth.PasswordResets
 	Status         *status.Monitor
 	workers        []Worker
 }
@@ -153,7 +158,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 		return nil, errors.New("services: Clusters and JWTKeys are required")
 	}
 	if c.Calls == nil {
-		c.Calls = livekit.NewClient(c.Clusters[0], c.Recorder)
+		c.Calls = livekit.NewClient(c.Clusters, c.Recorder)
 	}
 	if c.SecretCost == 0 {
 		c.SecretCost = secretCost
@@ -238,7 +243,7 @@ func (b *builder) foundations() (err error) {
 	b.out.Trail, err = audit.NewTrail(b.auditLogs, b.Now)
 	wrong = errors.Join(wrong, err)
 	b.out.AuditLogs = audit.NewLogs(b.auditLogs, b.cursors)
-	b.out.Idempotency, err = idempotency.NewStore(database.NewIdempotencyKeys(b.engine), []byte(b.DataKey.Reveal()), b.Now)
+	b.out.Idempotency, err = idempotency.NewStore(database.NewIdempotencyKeys(b.engine), database.NewIdempotencyStorage(b.engine), []byte(b.DataKey.Reveal()), b.Now)
 	return errors.Join(wrong, err)
 }
 
@@ -313,6 +318,15 @@ func (b *builder) pages() (err error) {
 	if err != nil {
 		return err
 	}
+	resets := auth.PasswordResetsConfig{Store: database.NewPasswordResets(b.engine), Sessions: b.out.LoginSessions, Keys: b.JWTKeys, URL: b.ResetURL, Now: b.Now}
+	if b.Mailer != nil {
+		resets.Mail = func(ctx context.Context, to, subject, text string) error {
+			return b.Mailer.Send(ctx, tenancy.Mail{To: to, Subject: subject, Text: text})
+		}
+	}
+	if b.out.PasswordResets, err = auth.NewPasswordResets(resets); err != nil {
+		return err
+	}
 	b.out.Downloads, err = downloads.New(downloads.Config{Store: database.NewDownloads(b.engine), Sessions: b.out.LoginSessions, Now: b.Now})
 	return err
 }
@@ -351,6 +365,13 @@ func (b *builder) tokens() (err error) {
 	b.out.Revocations, err = tokens.NewRevocations(tokens.RevocationsConfig{
 		Store: database.NewRevocations(b.engine), Projects: b.projects, Sessions: b.sessions, Quotas: b.out.Limits,
 		Evictions: b.out.Evictions, Cursors: b.cursors, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Rooms, err = rooms.New(rooms.Config{
+		Projects: b.projects, Store: database.NewRooms(b.engine), Clusters: b.out.Clusters, Placements: b.placements,
+		Quotas: b.out.Limits, Cursors: b.cursors, Trail: b.out.Trail, Now: b.Now,
 	})
 	if err != nil {
 		return err
@@ -398,8 +419,8 @@ func (b *builder) workers() error {
 	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer()}
 	flush := func(last time.Duration) worker.Options {
 		o := site.Options()
-		o.Last = last // flushes memory when the process stops
-		o.Rest = 4    // many counts leave the database to others
+		o.Last = last // what is in memory when the process stops
+		o.Rest = 4
 		return o
 	}
 	settle := site.Led(15*time.Second, s.Totals.CatchUp)
@@ -419,6 +440,7 @@ func (b *builder) workers() error {
 		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
 		{worker.Config{Name: "clusters", Pass: worker.Simple(s.Clusters.Probe), Every: 10 * time.Second, Deadline: 10 * time.Second}, site.Options()},
 		{worker.Config{Name: "changes", Pass: worker.Simple(s.Changes.Exchange), Every: 500 * time.Millisecond, Deadline: 5 * time.Second}, changes},
+		{worker.Config{Name: "password_resets", Pass: worker.Simple(s.PasswordResets.Send), Every: 2 * time.Second, Deadline: time.Minute}, site.Options()},
 		{worker.Config{Name: "evictions", Pass: s.Evictions.Work, Every: time.Second, Deadline: time.Minute}, site.Options()},
 	} {
 		running, err := worker.New(w.config, w.options)

@@ -46,3 +46,20 @@ func TestAnUnknownAddressTakesAsLongAsAWrongPassword(t *testing.T) {
 		t.Errorf("%s for an unknown address, %s for a wrong password", unknown, known)
 	}
 }
+
+func TestARestartForgetsNoAddressThatAnAccountIsLoggedInFrom(t *testing.T) {
+	p := newPeople(t)
+	p.found()
+	if _, err := p.login(ownersEmail, ownersPassword, "198.51.100.7"); err != nil {
+		t.Fatal(err)
+	}
+	p.build(nil, "jwt secret of the tests")
+	for i := range 3 * freeAccountFailures {
+		_, _ = p.login(ownersEmail, "wrong password", fmt.Sprint("192.0.2.", i))
+	}
+	_, err := p.login(ownersEmail, ownersPassword, "192.0.2.99")
+	wantCode(t, err, "too_many_attempts")
+	if _, err := p.login(ownersEmail, ownersPassword, "198.51.100.7"); err != nil {
+		t.Errorf("the owner is kept out: %v", err)
+	}
+}

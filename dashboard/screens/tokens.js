@@ -53,7 +53,7 @@ export function tokens() {
     h('div', { class: 'columns' },
       h('section', null, h('h2', null, m.mint), mint),
       h('section', null, h('h2', null, m.decode), h('label', { class: 'field' }, h('span', { class: 'label' }, m.tokenWord), h('textarea', { rows: 5, class: 'mono', spellcheck: false, value: shown, oninput: (/** @type {any} */ e) => { shown.set(e.target.value.trim()); check.set(null); } })),
-        h('div', { class: 'actions' }, h('button', { type: 'button', class: 'button', onclick: validate, disabled: () => !shown() }, m.validate), () => shown() && copyButton(shown(), m.copy, ''),
+        h('div', { class: 'actions' }, () => shown() ? button('tokens.validate', m.validate, validate) : h('button', { type: 'button', class: 'button', disabled: true }, m.validate), () => shown() && copyButton(shown(), m.copy, ''),
           () => made() && h('button', { type: 'button', class: 'button primary', onclick: () => { hand(made.peek()); go(inProject('/join')); } }, icon('rooms'), m.join), () => made() && button('tokens.revoke', m.revoke, () => revoke(made.peek().participant_identity, made.peek().room_name))),
         () => wrong() && failure(wrong()), () => check() && h('p', { class: 'note', role: 'status' }, check().valid ? status('valid') : status('invalid', m.state('invalid') + ' · ' + check().reason), check().valid && h('span', { class: 'hint' }, ' ', m.untilWhen, ' ', stamp(check().expires_at))), decoded)),
     h('section', null, h('div', { class: 'section-head' }, h('h2', null, m.revocations), h('span', { class: 'hint' }, m.revocationsHint)), bans ? bans.node : guarded('tokens.revoke', () => null)),

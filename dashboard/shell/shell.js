@@ -1,6 +1,6 @@
 // The frame: sidebar, bar, banner, and the outlet for screens.
 // @ts-check
-import { h, signal, effect } from '../kit/dom.js';
+import { h, signal, effect, onEnd } from '../kit/dom.js';
 import { link, logout } from '../kit/api.js';
 import { here, path, href, outlet, go } from '../kit/router.js';
 import { icon } from '../kit/icons.js';
@@ -114,13 +114,16 @@ export function head(title, actions = [], under) {
 /** A drawer that a parameter of the URL opens and that clears it. @param {() => string} open @param {{set: (v: string) => void, peek?: () => string}} at @param {(id: string) => {title: any, body: any}} make */
 export function drawer(open, at, make) {
   /** @type {any} */
-  let shown = null;
+  let shown = null, turn = 0;
+  onEnd(() => { turn++; const was = shown; shown = null; was?.close(); });
   effect(() => {
     const id = open();
+    turn++;
     if (shown) { const was = shown; shown = null; was.close(); }
     if (!id) return;
+    const mineTurn = ++turn;
     import('../kit/dialog.js').then(({ dialog }) => {
-      if (open() !== id || shown) return;
+      if (mineTurn !== turn || shown) return;
       const made = make(id);
       const mine = shown = dialog(made.title, () => typeof made.body === 'function' ? made.body() : made.body, { drawer: true, closed: () => { if (shown === mine) { shown = null; at.set(''); } } });
     });

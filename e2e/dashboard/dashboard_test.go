@@ -42,13 +42,14 @@ func node(t *testing.T, args ...string) {
 		t.Fatal("the browser tests need the packages of package.json: run npm ci at the top")
 	}
 	relay := harness.StartWebhookRelay(t)
-	liveKit := harness.StartLiveKit(t, liveKitBinary, harness.LiveKitOptions{WebhookURLs: []string{relay.URL}})
+	liveKit := harness.StartLiveKit(t, liveKitBinary, harness.LiveKitOptions{WebhookURLs: []string{relay.URL}, TCP: true})
 	pulse := harness.StartPulse(t, harness.PulseOptions{Binary: pulseBinary, LiveKit: liveKit, Env: map[string]string{
 		"PULSE_ADMIN_TOKEN": operatorToken, "RATE_LIMIT_PROJECT_PER_MINUTE": "0", "BCRYPT_COST": "4",
 	}})
 	relay.ForwardTo(pulse.URL + "/v1/webhooks/livekit")
 	command := exec.CommandContext(t.Context(), "node", args...)
-	command.Env = append(os.Environ(), "PULSE_URL="+pulse.URL, "PULSE_OPERATOR="+operatorToken)
+	command.Env = append(os.Environ(), "PULSE_URL="+pulse.URL, "PULSE_OPERATOR="+operatorToken,
+		"PULSE_LIVEKIT_KEY="+liveKit.APIKey, "PULSE_LIVEKIT_SECRET="+liveKit.APISecret)
 	out, err := command.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
@@ -60,6 +61,19 @@ func TestEveryScreenWorksForEveryRoleInEveryLook(t *testing.T) { node(t, "--test
 
 func TestWhatPeopleComeForWorksInABrowser(t *testing.T) { node(t, "--test", "journeys.test.mjs") }
 
-func TestThePageSurvivesHostileNamesReloadsAndFailures(t *testing.T) { node(t, "--test", "state.test.mjs") }
+func TestThePageSurvivesHostileNamesReloadsAndFailures(t *testing.T) {
+	node(t, "--test", "state.test.mjs")
+}
+
+func TestScreensShowWhatTheAPIsDescriptionSays(t *testing.T) { node(t, "--test", "contract.test.mjs") }
+
+// TestScreenshots makes README's pictures when it is asked to (make screenshots).
+func TestScreenshots(t *testing.T) {
+	if os.Getenv("PULSE_SCREENSHOTS") == "" {
+		return
+	}
+	t.Setenv("SCREENSHOTS_OUT", "../../docs/")
+	node(t, "screenshots.mjs")
+}
 
 func TestTheFirstLoadStaysWithinItsBudget(t *testing.T) { node(t, "--test", "budget.test.mjs") }

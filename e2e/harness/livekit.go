@@ -35,6 +35,8 @@ type LiveKitOptions struct {
 	EmptyTimeout, DepartureTimeout int
 	// RedisAddress is host:port of the Redis that egress and ingress need; empty runs the server without.
 	RedisAddress string
+	// TCP offers media over TCP too: browsers do not send UDP to loopback.
+	TCP bool
 }
 
 // LiveKit is a running livekit-server.
@@ -88,7 +90,13 @@ func startLiveKit(binary string, o LiveKitOptions) (*LiveKit, error) {
 		APISecret: rand.Text() + rand.Text(), // 52 characters; LiveKit warns below 32
 		binary:    binary,
 	}
-	config, err := json.Marshal(liveKitConfig(l, tcp, udp, o)) // JSON is YAML
+	media := 0
+	if o.TCP {
+		if media, err = FreeTCPPort(); err != nil {
+			return nil, err
+		}
+	}
+	config, err := json.Marshal(liveKitConfig(l, tcp, udp, media, o)) // JSON is YAML
 	if err != nil {
 		return nil, fmt.Errorf("write livekit's configuration: %w", err)
 	}
@@ -114,7 +122,7 @@ func (l *LiveKit) start() error {
 
 // liveKitConfig keeps everything on loopback: no external STUN server, no other machine.
 // The names are those of livekit-server's config-sample.yaml.
-func liveKitConfig(l *LiveKit, tcp, udp int, o LiveKitOptions) map[string]any {
+func liveKitConfig(l *LiveKit, tcp, udp, media int, o LiveKitOptions) map[string]any {
 	room := map[string]any{}
 	if o.EmptyTimeout > 0 {
 		room["empty_timeout"] = o.EmptyTimeout
@@ -128,7 +136,7 @@ func liveKitConfig(l *LiveKit, tcp, udp int, o LiveKitOptions) map[string]any {
 		"keys":           map[string]string{l.APIKey: l.APISecret},
 		"rtc": map[string]any{
 			"udp_port":                  udp,
-			"tcp_port":                  0,
+			"tcp_port":                  media,
 			"node_ip":                   "127.0.0.1",
 			"use_external_ip":           false,
 			"interfaces":                map[string]any{"includes": []string{"lo"}},

@@ -47,11 +47,13 @@ func (s *LoginSessions) ChangePassword(ctx context.Context, actor *models.Princi
 	if err != nil {
 		return err
 	}
-	// A stolen access token must not allow guessing the password.
-	attempt, err := s.throttle.begin(user.Email, c.IP)
+	// A stolen access token must not be a way to guess the password.
+	// It has its own allowance: strangers' guesses are no business of a session.
+	attempt, err := s.throttle.begin(user.Email, c.IP, "session "+string(actor.SessionID))
 	if err != nil {
 		return err
 	}
+	ctx = hashing.WithShare(ctx, attempt.ip)
 	if err := s.hasher.ComparePassword(ctx, user.PasswordHash, c.Current); err != nil {
 		if !errors.Is(err, hashing.ErrMismatch) {
 			attempt.undo()

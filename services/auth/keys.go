@@ -15,6 +15,7 @@ import (
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/utils/apikey"
 	"pulse-control-plane/utils/bus"
+	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/required"
@@ -188,13 +189,13 @@ func (a *Keys) check(ctx context.Context, k *models.APIKey, s secret.Value, ip s
 	if a.verified.Check(string(k.ID), s, k.SecretHash) {
 		return nil
 	}
-	if d := a.guesses.Allow(string(k.ID)+"|"+ip, secretChecksPerMinute); !d.Allowed {
+	if d := a.guesses.Allow(string(k.ID)+"|"+clientip.BucketOf(ip), secretChecksPerMinute); !d.Allowed {
 		limited := models.NewError(models.KindRateLimited, "too_many_attempts",
 			"Too many attempts with this key; wait before trying again.")
 		limited.RetryAfter = d.RetryAfter
 		return limited
 	}
-	if err := a.hasher.Compare(ctx, k.SecretHash, s); err != nil {
+	if err := a.hasher.Compare(hashing.WithShare(ctx, clientip.BucketOf(ip)), k.SecretHash, s); err != nil {
 		if !errors.Is(err, hashing.ErrMismatch) {
 			return err
 		}

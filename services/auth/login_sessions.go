@@ -40,6 +40,7 @@ type LoginSessions struct {
 	tokens   tokenKeys
 	people   *lookup.Cache[*personSnapshot]
 	throttle *loginThrottle
+	devices  devices
 	trail    *audit.Trail
 	changes  *lookup.Changes
 	cursors  *cursor.Codec
@@ -136,7 +137,7 @@ func NewLoginSessions(o LoginSessionsConfig) (*LoginSessions, error) {
 	}
 	s := &LoginSessions{
 		users: o.Users, sessions: o.Sessions, orgs: o.Organizations, hasher: o.Hasher, tokens: tokens,
-		people: people, throttle: throttle, trail: o.Trail, now: o.Now,
+		people: people, throttle: throttle, devices: newDevices(o.Keys), trail: o.Trail, now: o.Now,
 		changes: o.Changes, cursors: o.Cursors, operator: o.Operator, operatorKey: operatorKey,
 	}
 	_, err = o.Changes.Subscribe(bus.Subscriber[models.Change]{Changed: s.changed, Reset: people.Clear})
@@ -150,6 +151,9 @@ type Login struct {
 	RefreshToken string
 	// RefreshFor is how long the refresh token works, if it is not used.
 	RefreshFor time.Duration
+	// Device is the token by which the device is recognized later; "" leaves that
+	// which it has.
+	Device string
 }
 
 // accessClaims are RFC 7519's claims, the login session and its tenant.
@@ -179,7 +183,9 @@ func (s *LoginSessions) begin(ctx context.Context, user models.User, id models.S
 	if err := s.sessions.Insert(ctx, &session); err != nil {
 		return Login{}, err
 	}
-	return s.login(&session, refresh, now)
+	login, err := s.login(&session, refresh, now)
+	login.Device = s.devices.issue(user.Email)
+	return login, err
 }
 
 // login makes the tokens of a login session.

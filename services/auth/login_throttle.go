@@ -24,13 +24,15 @@ const (
 	forgetFailuresAfter = time.Hour
 )
 
-// loginThrottle slows down password guessing, by account and by IP address, whether
-// the account exists or not. An attempt counts as a failure until it succeeds, so
-// that concurrent guesses gain nothing.
+// loginThrottle slows down password guessing, by account and by IP address (IPv6
+// by /64, and by /48 with a larger allowance), whether the account exists or not.
+// An attempt counts as a failure until it succeeds, so that concurrent guesses
+// gain nothing.
 //
-// An IP address from which an account was logged into has its own count for that
-// account, so that other addresses can't lock the owner out (OWASP, "Slow Down
-// Online Guessing Attacks with Device Cookies").
+// A device that logged in to an account before, known by its cookie, and an
+// address from which that was done have their own counts for that account, so that
+// strangers can't lock the owner out (OWASP, "Slow Down Online Guessing Attacks
+// with Device Cookies").
 //
 // The counts are in the memory of one process and bounded: with n replicas an
 // attacker gets n times the free failures, then n guesses per longestDelay.
@@ -50,12 +52,20 @@ type tally struct {
 	last     time.Time
 }
 
-// loginAttempt is an attempt that was not refused.
+// count is one tally of an attempt, with how many failures are free.
+type count struct {
+	tallies *lru.Cache[string, tally]
+	key     string
+	free    int
+}
+
+// loginAttempt is one that was let through.
 type loginAttempt struct {
 	throttle  *loginThrottle
 	email, ip string
-	// account is the key of the account's count.
-	account string
+	// account is what the account is counted under, addresses what the address is.
+	account   count
+	addresses []count
 }
 
 func newLoginThrottle(size int, now func() time.Time) (*loginThrottle, error) {
@@ -74,29 +84,53 @@ func newLoginThrottle(size int, now func() time.Time) (*loginThrottle, error) {
 	return &loginThrottle{now: now, accounts: accounts, ips: ips, familiar: familiar}, nil
 }
 
-// begin counts an attempt, or refuses it with rate_limited and the time to wait. A
-// refused attempt does not count and extends no delay.
-func (t *loginThrottle) begin(email, ip string) (loginAttempt, error) {
+// begin counts an attempt, or refuses it: rate_limited with the time to wait.
+// device names one that logged in to the account before, "" if it is none. A
+// refused attempt is not counted and makes nobody wait longer.
+func (t *loginThrottle) begin(email, ip, device string) (loginAttempt, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	a := loginAttempt{throttle: t, email: email, ip: network(ip), account: email}
-	if t.familiar.Contains(email + "|" + a.ip) {
-		a.account = email + "|" + a.ip
+	a := loginAttempt{throttle: t, email: email, ip: clientip.BucketOf(ip), account: count{t.accounts, email, freeAccountFailures}}
+	switch {
+	case device != "":
+		a.account.key = email + "|device " + device
+	case t.familiar.Contains(email + "|" + a.ip):
+		a.account.key = email + "|" + a.ip
 	}
-	account, ofIP := lately(t.accounts, a.account, now), lately(t.ips, a.ip, now)
-	if wait := max(account.until.Sub(now), ofIP.until.Sub(now)); wait > 0 {
+	a.addresses = append(a.addresses, count{t.ips, a.ip, freeIPFailures})
+	if address, err := netip.ParseAddr(ip); err == nil {
+		if wide, ok := clientip.Wide(address); ok {
+			a.addresses = append(a.addresses, count{t.ips, wide.String(), clientip.WideFactor * freeIPFailures})
+		}
+	}
+	var wait time.Duration
+	for _, c := range a.counts() {
+		wait = max(wait, lately(c.tallies, c.key, now).until.Sub(now))
+	}
+	if wait > 0 {
 		limited := models.NewError(models.KindRateLimited, "too_many_attempts",
 			"Too many failed attempts; wait before trying again.")
 		limited.RetryAfter = wait
 		return loginAttempt{}, limited
 	}
-	t.accounts.Add(a.account, account.failed(now, freeAccountFailures))
-	t.ips.Add(a.ip, ofIP.failed(now, freeIPFailures))
+	for _, c := range a.counts() {
+		c.tallies.Add(c.key, lately(c.tallies, c.key, now).failed(now, c.free))
+	}
 	return a, nil
 }
 
-// lately reads a tally; it is empty if its last failure is old.
+// recognize counts an address by itself for an account that was logged in to
+// from there.
+func (t *loginThrottle) recognize(email, ip string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.familiar.Add(email+"|"+clientip.BucketOf(ip), struct{}{})
+}
+
+func (a *loginAttempt) counts() []count { return append([]count{a.account}, a.addresses...) }
+
+// lately reads a tally, empty if its failures are long ago.
 func lately(tallies *lru.Cache[string, tally], key string, now time.Time) tally {
 	if found, ok := tallies.Get(key); ok && now.Sub(found.last) < forgetFailuresAfter {
 		return found
@@ -119,21 +153,24 @@ func (t tally) forgiven() tally {
 	return t
 }
 
-// undo removes the attempt from the counts: its outcome is unknown.
-func (a loginAttempt) undo() {
+// undo takes back that the attempt was counted: it came to no answer.
+func (a *loginAttempt) undo() {
 	a.throttle.mu.Lock()
 	defer a.throttle.mu.Unlock()
-	forgive(a.throttle.accounts, a.account)
-	forgive(a.throttle.ips, a.ip)
+	for _, c := range a.counts() {
+		forgive(c.tallies, c.key)
+	}
 }
 
-// succeed clears the account's failures, and of the IP address's only this
-// attempt: otherwise the owner of one account could guess others without end.
-func (a loginAttempt) succeed() {
+// succeed wipes the account's failures, and of the address only this attempt:
+// otherwise the owner of one account could guess others without end.
+func (a *loginAttempt) succeed() {
 	a.throttle.mu.Lock()
 	defer a.throttle.mu.Unlock()
-	a.throttle.accounts.Remove(a.account)
-	forgive(a.throttle.ips, a.ip)
+	a.account.tallies.Remove(a.account.key)
+	for _, c := range a.addresses {
+		forgive(c.tallies, c.key)
+	}
 	a.throttle.familiar.Add(a.email+"|"+a.ip, struct{}{})
 }
 
@@ -141,14 +178,4 @@ func forgive(tallies *lru.Cache[string, tally], key string) {
 	if found, ok := tallies.Peek(key); ok {
 		tallies.Add(key, found.forgiven())
 	}
-}
-
-// network is what counts as one address: for IPv6 the /64 of one customer (RFC
-// 6177).
-func network(ip string) string {
-	addr, err := netip.ParseAddr(ip)
-	if err != nil {
-		return ip
-	}
-	return clientip.Bucket(addr).String()
 }

@@ -14,7 +14,9 @@ import (
 type LoginInput struct {
 	Email    string
 	Password secret.Value
-	Origin   models.Origin
+	// Device is the token that an earlier login gave this device, if it has one.
+	Device string
+	Origin models.Origin
 }
 
 // Login checks an email address and password. Errors: unauthenticated
@@ -26,11 +28,12 @@ type LoginInput struct {
 // grow a tenant's trail. The throttle and the log protect against guessing.
 func (s *LoginSessions) Login(ctx context.Context, in LoginInput) (user models.User, login Login, err error) {
 	email := models.FoldEmail(in.Email)
-	attempt, err := s.throttle.begin(email, in.Origin.IP)
+	device := s.devices.read(email, in.Device)
+	attempt, err := s.beginAttempt(ctx, email, in.Origin.IP, device)
 	if err != nil {
 		return models.User{}, Login{}, err
 	}
-	user, err = s.checkPassword(ctx, email, in.Password)
+	user, err = s.checkPassword(hashing.WithShare(ctx, attempt.ip), email, in.Password)
 	switch {
 	case models.HasCode(err, badCredentials):
 		return models.User{}, Login{}, err
@@ -60,6 +63,9 @@ func (s *LoginSessions) Login(ctx context.Context, in LoginInput) (user models.U
 	}
 	defer entry.End(ctx, &err)
 	login, err = s.begin(ctx, user, id, in.Origin)
+	if device != "" {
+		login.Device = in.Device
+	}
 	return user, login, err
 }
 

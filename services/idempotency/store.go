@@ -26,19 +26,20 @@ const (
 // Store returns the first response to a repeated request
 // (draft-ietf-httpapi-idempotency-key-header; Stripe's rules where it is silent).
 type Store struct {
-	keys *database.IdempotencyKeys
-	box  *secret.Box
-	mac  []byte
-	now  func() time.Time
+	keys    *database.IdempotencyKeys
+	storage *database.IdempotencyStorage
+	box     *secret.Box
+	mac     []byte
+	now     func() time.Time
 }
 
-// NewStore seals responses with keys derived from a master key.
-func NewStore(keys *database.IdempotencyKeys, master []byte, now func() time.Time) (*Store, error) {
+// NewStore keeps answers sealed under keys derived from a master key.
+func NewStore(keys *database.IdempotencyKeys, storage *database.IdempotencyStorage, master []byte, now func() time.Time) (*Store, error) {
 	box, err := secret.NewBox(secret.Derive(master, "idempotency answers"))
 	if err != nil {
 		return nil, err
 	}
-	return &Store{keys: keys, box: box, mac: secret.Derive(master, "idempotency fingerprints"), now: now}, nil
+	return &Store{keys: keys, storage: storage, box: box, mac: secret.Derive(master, "idempotency fingerprints"), now: now}, nil
 }
 
 // Request is a request with an Idempotency-Key.
@@ -47,7 +48,7 @@ type Request struct {
 	// Route is the method and the path with the query.
 	Route string
 	Body  []byte
-	// IP identifies an unauthenticated caller.
+	// IP, or its network, stands for a caller without a credential.
 	IP string
 }
 
@@ -60,26 +61,28 @@ type Answer struct {
 
 // Attempt is a running request that holds its key.
 type Attempt struct {
-	service  *Store
-	id, lock string
+	service          *Store
+	tenant, id, lock string
 }
 
-// Begin takes the key of a request. Exactly one result is set: the attempt that may
-// run now, or the first response to the same request. Errors: invalid for an empty
-// key or one over models.MaxIdempotencyKey characters; conflict
-// idempotency_key_reused for another request or another caller of the tenant,
-// request_in_progress while the first request runs.
+// Begin takes the key of a request. Exactly one of the results is set: the
+// attempt that now runs, or the first answer to the same request. invalid for a
+// key of no or more than models.MaxIdempotencyKey characters; conflict
+// idempotency_key_reused for another request, or another caller of the tenant,
+// request_in_progress while the first one runs; rate_limited
+// idempotency_storage_full while the tenant's answers take all there is for
+// them.
 func (s *Store) Begin(ctx context.Context, actor *models.Principal, r Request) (*Attempt, *Answer, error) {
-	now := s.now()
+	now, tenant := s.now(), tenantOf(actor, r)
 	fresh := models.IdempotencyKey{
-		ID: s.id(actor, r), Fingerprint: s.fingerprint(actor, r), Lock: rand.Text(),
+		ID: hash(tenant, r.Key), Fingerprint: s.fingerprint(actor, r), Lock: rand.Text(),
 		LockedUntil: now.Add(models.IdempotencyLease), CreatedAt: now, ExpiresAt: now.Add(models.IdempotencyTTL),
 	}
-	attempt := &Attempt{service: s, id: fresh.ID, lock: fresh.Lock}
+	attempt := &Attempt{service: s, tenant: tenant, id: fresh.ID, lock: fresh.Lock}
 	for range idempotencyTries {
 		err := s.keys.Insert(ctx, &fresh)
 		if !models.IsKind(err, models.KindConflict) {
-			return attempt, nil, err
+			return s.unlessFull(ctx, attempt, now, err)
 		}
 		held, err := s.keys.Get(ctx, fresh.ID)
 		switch {
@@ -97,10 +100,22 @@ func (s *Store) Begin(ctx context.Context, actor *models.Principal, r Request) (
 			return nil, nil, errInProgress()
 		}
 		if err := s.keys.Take(ctx, &held, &fresh); !models.IsKind(err, models.KindNotFound) {
-			return attempt, nil, err
+			return s.unlessFull(ctx, attempt, now, err)
 		}
 	}
 	return nil, nil, errInProgress()
+}
+
+// unlessFull gives an attempt that took its key, or frees the key again if the
+// tenant has stored as much as it may.
+func (s *Store) unlessFull(ctx context.Context, a *Attempt, now time.Time, err error) (*Attempt, *Answer, error) {
+	if err == nil {
+		if err = s.full(ctx, a.tenant, now); err == nil {
+			return a, nil, nil
+		}
+		_ = a.Release(ctx) // otherwise its lease runs out
+	}
+	return nil, nil, err
 }
 
 func errInProgress() *models.Error {
@@ -126,6 +141,10 @@ func (a *Attempt) Complete(ctx context.Context, answer Answer) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), idempotencyWrite)
 	defer cancel()
+	// Counted first: a crash in between counts too much for a day, never too little.
+	if err := a.service.store(ctx, a.tenant, len(sealed)+len(answer.ContentType)); err != nil {
+		return err
+	}
 	return a.service.keys.Complete(ctx, a.id, a.lock, answer.Status, answer.ContentType, sealed)
 }
 
@@ -137,14 +156,23 @@ func (a *Attempt) Release(ctx context.Context) error {
 	return a.service.keys.Release(ctx, a.id, a.lock)
 }
 
-// id names the tenant and its key. Unauthenticated callers are separated by IP
-// address.
-func (s *Store) id(actor *models.Principal, r Request) string {
-	tenant := actor.Tenant().Key()
-	if actor.Kind == models.CallerNobody {
-		tenant = "ip|" + r.IP
+// tenantOf names who shares keys: a tenant, the grades of its keys apart, so
+// that a public key takes no key from a server. Callers without a credential
+// are kept apart by address.
+func tenantOf(actor *models.Principal, r Request) string {
+	switch actor.Kind {
+	case models.CallerNobody:
+		return "ip|" + r.IP
+	case models.CallerClientKey:
+		return string(actor.Kind) + "|" + actor.Tenant().Key()
+	default:
+		return actor.Tenant().Key()
 	}
-	sum := sha256.Sum256(joined(tenant, r.Key))
+}
+
+// hash gives a text without what it is made of.
+func hash(parts ...string) string {
+	sum := sha256.Sum256(joined(parts...))
 	return hex.EncodeToString(sum[:])
 }
 

@@ -21,12 +21,13 @@ type Client struct {
 	tokens  TokenAttributes
 }
 
-// NewClient makes a client, whose calls a recorder observes; nil observes none.
-// It connects when it is used.
-func NewClient(c Cluster, r *observe.Recorder) *Client {
-	observed := twirp.WithClientHooks(observedBy(r))
+// NewClient makes a client of the first cluster, whose calls a recorder observes;
+// nil observes none. It connects when it is used. Participants it lists may have
+// joined with a token of any of the clusters' keys.
+func NewClient(clusters []Cluster, r *observe.Recorder) *Client {
+	c, observed := clusters[0], twirp.WithClientHooks(observedBy(r))
 	return &Client{
-		tokens:  NewTokenAttributes(c.pairs()),
+		tokens:  NewTokenAttributes(clusters),
 		rooms:   lksdk.NewRoomServiceClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
 		egress:  lksdk.NewEgressClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
 		ingress: lksdk.NewIngressClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),

@@ -58,7 +58,7 @@ type Member struct {
 }
 
 func newMember(c Cluster, r *observe.Recorder) *Member {
-	m := &Member{Cluster: c, Client: NewClient(c, r), Signer: NewSigner(c)}
+	m := &Member{Cluster: c, Client: NewClient([]Cluster{c}, r), Signer: NewSigner(c)}
 	m.health.Store(&Health{State: ClusterUnknown})
 	return m
 }
@@ -96,6 +96,7 @@ type clusterSet struct {
 	byName   map[string]*Member
 	byKey    map[string]*Member
 	secrets  map[string][]byte
+	verifier EventVerifier
 	fallback map[string][]string
 }
 
@@ -137,6 +138,7 @@ func (c *Clusters) Replace(list []Cluster, fallback map[string][]string) error {
 			set.byKey[pair.Key], set.secrets[pair.Key] = m, []byte(pair.Secret.Reveal())
 		}
 	}
+	set.verifier = NewEventVerifier(list)
 	c.current.Store(set)
 	return nil
 }
@@ -183,6 +185,9 @@ func (c *Clusters) Named(name string) *Member { return c.current.Load().byName[n
 
 // OfKey finds the cluster that has an API key, or nil.
 func (c *Clusters) OfKey(key string) *Member { return c.current.Load().byKey[key] }
+
+// Verifier checks events that a key of the clusters signed.
+func (c *Clusters) Verifier() EventVerifier { return c.current.Load().verifier }
 
 // Secret is that of an API key; empty for a key of no cluster.
 func (c *Clusters) Secret(key string) []byte { return c.current.Load().secrets[key] }

@@ -20,8 +20,9 @@ import (
 
 // EventVerifier tells which cluster signed a webhook.
 type EventVerifier struct {
-	clusters *Clusters
-	parser   *jwt.Parser
+	secrets map[string][]byte
+	tokens  TokenAttributes
+	parser  *jwt.Parser
 }
 
 // signatureLeeway is how far LiveKit's clock may be off, as in LiveKit's own
@@ -35,9 +36,16 @@ type eventClaims struct {
 	Sha256 string `json:"sha256"`
 }
 
-// NewEventVerifier knows the events that any key of these clusters signed.
-func NewEventVerifier(clusters *Clusters) EventVerifier {
-	return EventVerifier{clusters, jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithLeeway(signatureLeeway))}
+// NewEventVerifier knows the events that the keys of these clusters signed.
+func NewEventVerifier(clusters []Cluster) EventVerifier {
+	v := EventVerifier{secrets: make(map[string][]byte, len(clusters)), tokens: NewTokenAttributes(clusters),
+		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithLeeway(signatureLeeway))}
+	for i := range clusters {
+		for _, pair := range clusters[i].pairs() {
+			v.secrets[pair.Key] = []byte(pair.Secret.Reveal())
+		}
+	}
+	return v
 }
 
 // Signature is what LiveKit signed: which body, with the key of which cluster.
@@ -59,7 +67,7 @@ func (v EventVerifier) Authenticate(authorization string) (Signature, error) {
 	}
 	var claims eventClaims
 	if _, err := v.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
-		if key := v.clusters.Secret(claims.Issuer); len(key) > 0 {
+		if key := v.secrets[claims.Issuer]; len(key) > 0 {
 			return key, nil
 		}
 		return nil, errors.New("signed with a key of no configured cluster")
@@ -95,17 +103,12 @@ func (v EventVerifier) Read(sig Signature, body io.Reader, received time.Time) (
 	if subtle.ConstantTimeCompare([]byte(sig.sha256), []byte(want)) != 1 {
 		return models.LiveKitEvent{}, errBadSignature(errors.New("signed another body"))
 	}
-	member := v.clusters.OfKey(sig.Cluster)
-	if member == nil { // replaced since
-		return models.LiveKitEvent{}, errBadSignature(errors.New("signed with a key of no configured cluster"))
-	}
-	member.Heard(received)
 	id := "sha256:" + hex.EncodeToString(digest)
 	if unreadable != nil {
 		return models.LiveKitEvent{ID: id, Cluster: sig.Cluster, Event: models.EventUnreadable, CreatedAt: received, RoomKey: sig.Cluster,
 			State: models.EventDead, LastError: fmt.Sprintf("%d bytes that are no event: %v", source.read, unreadable)}, nil
 	}
-	return understand(member, sig.Cluster, id, raw, kept, received), nil
+	return v.understand(sig.Cluster, id, raw, kept, received), nil
 }
 
 // failing remembers the error that ended a body, and counts its bytes.
@@ -126,7 +129,7 @@ func (f *failing) Read(p []byte) (int, error) {
 
 // understand gives the event of a body. bodyID names it if LiveKit did not: the
 // same body is the same event.
-func understand(member *Member, cluster, bodyID string, in *rawEvent, kept string, received time.Time) models.LiveKitEvent {
+func (v EventVerifier) understand(cluster, bodyID string, in *rawEvent, kept string, received time.Time) models.LiveKitEvent {
 	e := models.LiveKitEvent{ID: in.id, Cluster: cluster, Event: in.event, Body: kept}
 	if e.ID == "" {
 		e.ID = bodyID
@@ -146,7 +149,7 @@ func understand(member *Member, cluster, bodyID string, in *rawEvent, kept strin
 	e.ProjectID, e.RoomName, _ = models.SplitRoom(qualified)
 	if p := in.participant; p != nil {
 		e.Participant = &models.EventParticipant{SID: p.sid, Identity: p.identity}
-		member.Client.tokens.Authenticate(e.Participant, e.ProjectID, p.token)
+		v.tokens.Authenticate(e.Participant, e.ProjectID, p.token)
 		if joined := milliseconds(p.joinedAtMs, p.joinedAt); !joined.IsZero() { // track events carry no more than the names
 			e.Participant.Kind, e.Participant.JoinedAt = orDefault(p.kind, livekit.ParticipantInfo_STANDARD.String()), joined
 			e.Participant.Recorder, e.Participant.Agent = p.recorder, p.agent

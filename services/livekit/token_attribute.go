@@ -23,8 +23,8 @@ const tokenAttribute = "pulse.token"
 const tokenMACBytes = sha256.Size / 2
 
 // tokenMACKey derives the key of the MAC from the secret that signs the token.
-func tokenMACKey(apiSecret secret.Value) []byte {
-	return secret.Derive([]byte(apiSecret.Reveal()), "the participant attribute "+tokenAttribute)
+func tokenMACKey(signs secret.Value) []byte {
+	return secret.Derive([]byte(signs.Reveal()), "the participant attribute "+tokenAttribute)
 }
 
 // appendTokenClaim appends what the MAC is of.
@@ -47,18 +47,20 @@ func appendTokenMAC(b []byte, mac hash.Hash, project models.ProjectID, claim []b
 // TokenAttributes authenticates what participants' attributes say of tokens.
 type TokenAttributes struct{ keys [][]byte }
 
-// NewTokenAttributes knows the tokens that these keys signed.
-func NewTokenAttributes(pairs []KeyPair) TokenAttributes {
+// NewTokenAttributes knows the tokens that the keys of these clusters signed.
+func NewTokenAttributes(clusters []Cluster) TokenAttributes {
 	var t TokenAttributes
-	for _, pair := range pairs {
-		t.keys = append(t.keys, tokenMACKey(pair.Secret))
+	for i := range clusters {
+		for _, pair := range clusters[i].pairs() {
+			t.keys = append(t.keys, tokenMACKey(pair.Secret))
+		}
 	}
 	return t
 }
 
 // Authenticate fills in which token a participant of a project joined with and
 // when it was issued. Both stay empty without an attribute, or with one that
-// none of the keys made for that participant.
+// no key of the clusters made for that participant.
 // The token may have been issued for any of the models.TokenIdentities.
 func (t TokenAttributes) Authenticate(p *models.EventParticipant, project models.ProjectID, attribute string) {
 	dot := strings.LastIndexByte(attribute, '.')

@@ -31,10 +31,9 @@ const firstSequence = 1 << 61
 // Inbox takes LiveKit's events in: verified, stripped of secrets and on disk
 // before they are answered. What they mean is worked out later.
 type Inbox struct {
-	c        InboxConfig
-	verifier livekit.EventVerifier
-	now      func() time.Time
-	lastSeq  atomic.Int64
+	c       InboxConfig
+	now     func() time.Time
+	lastSeq atomic.Int64
 	// wakeShard wakes the worker of a shard in this process.
 	wakeShard atomic.Pointer[func(shard int64)]
 	// pending and dead are what Measure counted.
@@ -54,7 +53,7 @@ type InboxConfig struct {
 
 // NewInbox builds the inbox. It fails if a required field is missing.
 func NewInbox(c InboxConfig) (*Inbox, error) {
-	return &Inbox{c: c, verifier: livekit.NewEventVerifier(c.Clusters), now: c.Now}, required.Fields(c)
+	return &Inbox{c: c, now: c.Now}, required.Fields(c)
 }
 
 // Receive keeps one event; nil means that it is durable, now or since before.
@@ -63,13 +62,17 @@ func NewInbox(c InboxConfig) (*Inbox, error) {
 // internal, so that LiveKit sends it again. A signed body that cannot be read is
 // kept as a dead event, for somebody to look at.
 func (s *Inbox) Receive(ctx context.Context, authorization string, body io.Reader) error {
-	signature, err := s.verifier.Authenticate(authorization)
+	verifier := s.c.Clusters.Verifier()
+	signature, err := verifier.Authenticate(authorization)
 	if err != nil {
 		return err
 	}
-	event, err := s.verifier.Read(signature, body, s.now().UTC())
+	event, err := verifier.Read(signature, body, s.now().UTC())
 	if err != nil {
 		return err
+	}
+	if member := s.c.Clusters.OfKey(event.Cluster); member != nil {
+		member.Heard(s.now())
 	}
 	return s.Keep(ctx, &event)
 }

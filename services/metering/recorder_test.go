@@ -7,8 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/testkit"
 	"pulse-control-plane/utils/cursor"
 )
@@ -40,8 +43,9 @@ func rigOver(t testing.TB, e database.Engine) *rig {
 	clock := func() time.Time { return r.now }
 	r.events, r.sessions = database.NewLiveKitEvents(r.engine), database.NewUsageSessions(r.engine)
 	r.facts, r.stored = database.NewUsageMetrics(r.engine), database.NewUsageTotals(r.engine)
+	clusters := testkit.Must[*livekit.Clusters](t)(livekit.NewClusters([]livekit.Cluster{testCluster()}, nil, nil, zerolog.Nop(), clock))
 	r.inbox = testkit.Must[*Inbox](t)(NewInbox(InboxConfig{Events: r.events, Sequences: database.NewSequences(r.engine),
-		Clusters: testClusters(t), Exclusive: true, Now: clock}))
+		Clusters: clusters, Exclusive: true, Now: clock}))
 	r.metering = NewRecorder(r.sessions, r.facts, r.stored, clock)
 	r.totals = testkit.Must[*Totals](t)(NewTotals(TotalsConfig{
 		Totals: r.stored, Facts: r.facts, Sessions: r.sessions, Now: clock}))

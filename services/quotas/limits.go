@@ -295,6 +295,24 @@ func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 	return nil
 }
 
+// AdmitRoom reserves a slot for a room that is created without a participant,
+// until it is known to be open, at most for the ReservationTTL. quota_exceeded if no
+// other room is allowed.
+func (s *Limits) AdmitRoom(ctx context.Context, project models.ProjectID, room string) error {
+	limits, err := s.limitsOf(ctx, project)
+	if err != nil || limits.quotas.Rooms == 0 {
+		return err
+	}
+	now := s.c.Now()
+	c := s.room(project, limits.quotas.Rooms, room, "")
+	_, used, err := s.slots.Reserve(ctx, c, now.Add(s.c.ReservationTTL))
+	if err != nil {
+		return s.refusal(ctx, c, used, err, now)
+	}
+	s.tell(ctx, c.owner, c.quota, c.limit, float64(used.used), now)
+	return nil
+}
+
 // AdmitProject reserves a slot for a project that is about to be created; the
 // caller must call settled with the result. quota_exceeded if the plan does not
 // allow another project.

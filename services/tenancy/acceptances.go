@@ -7,6 +7,8 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/utils/clientip"
+	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/secret"
 )
@@ -40,7 +42,7 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 	if err := s.vouched(ctx, &invitation); err != nil {
 		return SignedUp{}, err
 	}
-	hash, err := s.c.Hasher.HashPassword(ctx, in.Password)
+	hash, err := s.c.Hasher.HashPassword(hashing.WithShare(ctx, clientip.BucketOf(in.Origin.IP)), in.Password)
 	if err != nil {
 		return SignedUp{}, err
 	}

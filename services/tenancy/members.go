@@ -27,7 +27,7 @@ type MembersConfig struct {
 	Sessions    *auth.LoginSessions
 	KeyAuth     *auth.Keys
 	Cursors     *cursor.Codec
-	// Changes is told what every write changed.
+	// Changes hears what every write changed.
 	Changes *lookup.Changes
 	// Trail records every change.
 	Trail *audit.Trail

@@ -12,6 +12,7 @@ import (
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -82,7 +83,7 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 		return SignedUp{}, models.Forbidden("signup_disabled", "Sign-up is disabled: only the operator of this installation creates organizations.")
 	}
 	now, email := s.c.Now(), models.FoldEmail(in.AdminEmail)
-	hash, err := s.c.Hasher.HashPassword(ctx, in.Password)
+	hash, err := s.c.Hasher.HashPassword(hashing.WithShare(ctx, clientip.BucketOf(actor.Origin.IP)), in.Password)
 	if err != nil {
 		return SignedUp{}, err
 	}

@@ -34,6 +34,7 @@ func importRules() architecture.Rules {
 			"database/conformance": {"models", "database/engine"},
 			"config":               {"models", "utils"},
 			"models":               {},
+			"docs":                 {},
 			"utils":                {"utils"},
 		},
 		OnlyIn: map[string][]string{

@@ -166,6 +166,16 @@ const WideFactor = 16
 // IPv6 one. The zero value for an invalid address.
 func Bucket(a netip.Addr) netip.Prefix { return counted(a, 64) }
 
+// BucketOf is Bucket for an address in text, which stands for itself if it is
+// none.
+func BucketOf(text string) string {
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return text
+	}
+	return Bucket(a).String()
+}
+
 // Wide is the /48 of an IPv6 address, which may do WideFactor times as much;
 // false for IPv4, which has none.
 func Wide(a netip.Addr) (netip.Prefix, bool) {
