@@ -12,12 +12,10 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v3"
 	"go.opentelemetry.io/otel/trace"
@@ -34,6 +32,7 @@ import (
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/status"
 	"pulse-control-plane/services/tenancy"
+	"pulse-control-plane/utils/arguments"
 	"pulse-control-plane/utils/buildinfo"
 	"pulse-control-plane/utils/httpserver"
 	"pulse-control-plane/utils/lifecycle"
@@ -41,6 +40,7 @@ import (
 	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/tracing"
+	"pulse-control-plane/utils/tuning"
 	"pulse-control-plane/utils/worker"
 )
 
@@ -53,9 +53,9 @@ var version = "dev"
 const (
 	exitOK      = 0
 	exitFailed  = 1
-	exitUsage   = 64 // EX_USAGE: unknown command or flag, wrong arguments
-	exitNoInput = 66 // EX_NOINPUT: a file named on the command line cannot be read
-	exitConfig  = 78 // EX_CONFIG: the configuration is invalid
+	exitUsage   = arguments.ExitUsage // EX_USAGE: unknown command or flag, wrong arguments
+	exitNoInput = 66                  // EX_NOINPUT: a file named on the command line cannot be read
+	exitConfig  = 78                  // EX_CONFIG: the configuration is invalid
 )
 
 // process is what a run gets from outside.
@@ -95,52 +95,25 @@ func (p process) commands() *cli.Command {
 		UsageText: "pulse-control-plane [command]   (without a command: serve)",
 		Description: "Settings are read from the environment and from .env in the working folder; .env.example lists them.\n\n" +
 			"Exit codes: 0 success, 1 failure, 64 wrong command line, 66 unreadable file, 78 invalid configuration.",
-		Writer: p.stdout, ErrWriter: p.stderr, ArgValidator: noArguments, OnUsageError: wrongUsage,
+		Writer: p.stdout, ErrWriter: p.stderr, ArgValidator: arguments.None, OnUsageError: arguments.Wrong,
 		Flags:          []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version", Local: true}},
 		Before:         p.versionFlag,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run reports and gives the exit code
 		Action:         p.configured("serve", p.serve),
 		Commands: []*cli.Command{
-			{Name: "serve", Usage: "serve /v1 (the default)", OnUsageError: wrongUsage, Action: p.configured("serve", p.serve)},
-			{Name: "migrate", Usage: "create or verify collections and indexes, then exit", OnUsageError: wrongUsage,
+			{Name: "serve", Usage: "serve /v1 (the default)", OnUsageError: arguments.Wrong, Action: p.configured("serve", p.serve)},
+			{Name: "migrate", Usage: "create or verify collections and indexes, then exit", OnUsageError: arguments.Wrong,
 				Action: p.configured("migrate", migrate)},
-			{Name: "healthcheck", Usage: "exit 0 if the server on this machine answers /health", OnUsageError: wrongUsage,
+			{Name: "healthcheck", Usage: "exit 0 if the server on this machine answers /health", OnUsageError: arguments.Wrong,
 				Action: p.configured("healthcheck", healthcheck)},
-			{Name: "audit", Usage: "check the audit trail", OnUsageError: wrongUsage, Action: missingCommand, Commands: []*cli.Command{{
+			{Name: "audit", Usage: "check the audit trail", OnUsageError: arguments.Wrong, Action: arguments.CommandMissing, Commands: []*cli.Command{{
 				Name: "verify", Usage: "check an export of the audit trail (JSON lines)", ArgsUsage: "FILE [HEAD]",
 				Description:  "HEAD is the head_hash, from an earlier GET /v1/audit-logs/verify, that the export must end with.",
-				OnUsageError: wrongUsage, ArgValidator: fileAndHead, Action: p.verifyExport,
+				OnUsageError: arguments.Wrong, ArgValidator: arguments.FileAndHead, Action: p.verifyExport,
 			}}},
-			{Name: "version", Usage: "print the version", OnUsageError: wrongUsage, Action: p.printVersion},
+			{Name: "version", Usage: "print the version", OnUsageError: arguments.Wrong, Action: p.printVersion},
 		},
 	}
-}
-
-// wrongUsage turns what the parser finds wrong into the exit code.
-func wrongUsage(_ context.Context, c *cli.Command, err error, _ bool) error {
-	return cli.Exit(fmt.Sprintf("%v\nTry: %s --help", err, c.FullName()), exitUsage)
-}
-
-func noArguments(ctx context.Context, c *cli.Command) error {
-	if !c.Args().Present() || c.Name == "help" {
-		return nil
-	}
-	what := "unexpected argument %q"
-	if len(c.VisibleCommands()) > 0 {
-		what = "unknown command %q"
-	}
-	return wrongUsage(ctx, c, fmt.Errorf(what, c.Args().First()), true)
-}
-
-func missingCommand(ctx context.Context, c *cli.Command) error {
-	return wrongUsage(ctx, c, errors.New("a command is missing"), true)
-}
-
-func fileAndHead(ctx context.Context, c *cli.Command) error {
-	if n := c.Args().Len(); n < 1 || n > 2 {
-		return wrongUsage(ctx, c, errors.New("expected FILE and, optionally, HEAD"), true)
-	}
-	return nil
 }
 
 // configured is the action of a sub-command that needs the configuration and
@@ -238,25 +211,9 @@ func healthcheck(ctx context.Context, cfg config.Config, _ zerolog.Logger) error
 	return httpserver.Healthy(ctx, "http://"+net.JoinHostPort(host, strconv.Itoa(cfg.Port))+"/health")
 }
 
-// gcPercent lets the heap grow to five times what is live before it is
-// collected: at 100, the runtime's default, collecting the few live MB of a
-// small installation takes a tenth of the CPU time of a token exchange. Large
-// heaps are bounded by the memory limit.
-const gcPercent = 400
-
-// tuneMemory sets the runtime's targets, unless GOGC or GOMEMLIMIT did. The
-// limit is 90 % of the container's memory, or else of the machine's.
-func tuneMemory(log zerolog.Logger) {
-	if before := debug.SetGCPercent(gcPercent); before != 100 {
-		debug.SetGCPercent(before)
-	}
-	limit, err := memlimit.Set(memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)))
-	log.Debug().Err(err).Int64("bytes", limit).Msg("memory limit")
-}
-
 // serve builds the parts in order and runs them until ctx ends.
 func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
-	tuneMemory(log)
+	tuning.Memory(log)
 	life := lifecycle.Life{Grace: cfg.ShutdownTimeout, Notice: cfg.ShutdownNotice}
 	observed, err := observing(ctx, cfg, log, &life)
 	if err != nil {
@@ -300,8 +257,12 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 		built.inflight.Drain(ctx) // readiness keeps answering (503) until the requests under way are done
 		return server.Shutdown(ctx)
 	})
-	if err := profile(ctx, cfg.PprofAddress, &life, log); err != nil {
-		return errors.Join(err, life.Close(ctx))
+	if cfg.PprofAddress != "" {
+		profiles, err := httpserver.ListenProfiles(ctx, cfg.PprofAddress)
+		if err != nil {
+			return errors.Join(fmt.Errorf("PPROF_ADDRESS: %w", err), life.Close(ctx))
+		}
+		life.Server("pprof", profiles.Serve, profiles.Shutdown)
 	}
 
 	log.Info().Str("version", buildVersion()).Str("address", listener.Addr().String()).Str("engine", engine.Name()).
@@ -334,22 +295,6 @@ func observing(ctx context.Context, cfg config.Config, log zerolog.Logger, life 
 	}
 	o.recorder = observe.New(calls)
 	return o, nil
-}
-
-// profile serves Go's profiles, if an address is set. It is loopback, because
-// profiles show memory, and taking one slows the process down.
-func profile(ctx context.Context, address string, life *lifecycle.Life, log zerolog.Logger) error {
-	if address == "" {
-		return nil
-	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return fmt.Errorf("PPROF_ADDRESS: %w", err)
-	}
-	server := httpserver.New(httpserver.Profiles())
-	life.Server("pprof", func() error { return server.Serve(listener) }, server.Shutdown)
-	log.Info().Str("address", listener.Addr().String()).Msg("serving profiles")
-	return nil
 }
 
 // limiterSize is how many callers' request counts are remembered.

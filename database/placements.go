@@ -38,7 +38,7 @@ func (r *Placements) Insert(ctx context.Context, p *models.RoomPlacement) error 
 	return r.engine.Insert(ctx, placements, p)
 }
 
-// Move places a room on another cluster; not_found if it is no longer on from.
+// Move puts a room on another cluster; not_found if it is no longer on from.
 func (r *Placements) Move(ctx context.Context, room, from, to string, at time.Time) (models.RoomPlacement, error) {
 	return changed[models.RoomPlacement](ctx, r.engine, placements,
 		bson.D{{Key: "_id", Value: room}, {Key: "cluster", Value: from}},

@@ -28,7 +28,7 @@ type Rooms struct{ engine Engine }
 // NewRooms returns the repository over an engine.
 func NewRooms(e Engine) *Rooms { return &Rooms{e} }
 
-// Put stores a room, in place of an earlier one of that name.
+// Put stores a room and replaces an earlier one of that name.
 func (r *Rooms) Put(ctx context.Context, room *models.Room) error {
 	_, err := r.engine.Update(ctx, rooms, bson.D{{Key: "_id", Value: room.ID}}, fields{
 		{Key: "sid", Value: room.SID}, {Key: "tags", Value: room.Tags}, {Key: "expires_at", Value: room.ExpiresAt},

@@ -30,5 +30,6 @@ func Schema() []Collection {
 		roomsCollection(),
 		downloadsCollection(),
 		passwordResetsCollection(),
+		mailSlotsCollection(),
 	}
 }

@@ -148,7 +148,7 @@ type auditEnd struct {
 }
 
 func (l *auditLines) end(s audit.Summary) error {
-	return l.line(auditEnd{audit.Trailer{Entries: s.Entries, Head: s.Head, Whole: s.Whole}})
+	return l.line(auditEnd{audit.Trailer(s)})
 }
 
 func (l *auditLines) line(value any) error {

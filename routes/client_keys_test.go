@@ -38,13 +38,13 @@ func TestNoCallerMakesARoomThatNeverEnds(t *testing.T) {
 		for _, fits := range []string{`"empty_timeout":86400,"departureTimeout":86400`, `"max_participants":50`, `"maxPlayoutDelay":40950`, `"emptyTimeout":0`} {
 			s.do(http.MethodPost, create, roomConfig(fits), caller).want(http.StatusCreated)
 		}
-		for over, places := range map[string][]string{
+		for over, locations := range map[string][]string{
 			`"empty_timeout":4294967295,"departure_timeout":4294967295`: {"body.room_config.departure_timeout", "body.room_config.empty_timeout"},
 			`"emptyTimeout":86401`: {"body.room_config.empty_timeout"}, `"departureTimeout":86401`: {"body.room_config.departure_timeout"},
 			`"max_participants":51`: {"body.room_config.max_participants"}, `"minPlayoutDelay":40951`: {"body.room_config.min_playout_delay"},
 			`"maxPlayoutDelay":4294967295`: {"body.room_config.max_playout_delay"},
 		} {
-			s.do(http.MethodPost, create, roomConfig(over), caller).refused(http.StatusBadRequest, "invalid_request", places...)
+			s.do(http.MethodPost, create, roomConfig(over), caller).refused(http.StatusBadRequest, "invalid_request", locations...)
 		}
 		s.do(http.MethodPost, create, roomConfig(`"egress":{"room":{"fileOutputs":[{"filepath":"x"}]}}`), caller).
 			refused(http.StatusForbidden, "grant_not_allowed", "body.room_config.egress")

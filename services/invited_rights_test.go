@@ -92,7 +92,7 @@ func (a *afterClosing) FindOneAndUpdate(ctx context.Context, collection string, 
 }
 
 // Rights may go before an acceptance closes the invitation, or right after,
-// when whoever takes them finds it open no longer.
+// when it is no longer found open.
 func TestAcceptanceChecksTheInvitersRightsAtThatMoment(t *testing.T) {
 	for _, way := range waysOfLosing() {
 		for name, wrap := range map[string]func(database.Engine, func()) database.Engine{

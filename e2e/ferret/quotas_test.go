@@ -53,7 +53,7 @@ func TestReplicasAdmitNoMoreThanTheLimitOnFerretDB(t *testing.T) {
 		for n := range 24 {
 			all.Go(func() {
 				err := replicas[n%len(replicas)].AdmitToken(t.Context(), actor, quotas.TokenRequest{
-					RoomName: "hall", Identity: fmt.Sprint("person-", n), Person: true, Until: now().Add(time.Hour)})
+					RoomName: "hall", Identity: fmt.Sprint("person-", n), Until: now().Add(time.Hour)})
 				switch {
 				case err == nil:
 					in.Add(1)

@@ -189,11 +189,13 @@ func (a *Keys) check(ctx context.Context, k *models.APIKey, s secret.Value, ip s
 	if a.verified.Check(string(k.ID), s, k.SecretHash) {
 		return nil
 	}
-	if d := a.guesses.Allow(string(k.ID)+"|"+clientip.BucketOf(ip), secretChecksPerMinute); !d.Allowed {
-		limited := models.NewError(models.KindRateLimited, "too_many_attempts",
-			"Too many attempts with this key; wait before trying again.")
-		limited.RetryAfter = d.RetryAfter
-		return limited
+	for _, c := range clientip.CountedUnder(ip) {
+		if d := a.guesses.Allow(string(k.ID)+"|"+c.Name, ratelimit.PerMinute(c.Factor*secretChecksPerMinute)); !d.Allowed {
+			limited := models.NewError(models.KindRateLimited, "too_many_attempts",
+				"Too many attempts with this key; wait before trying again.")
+			limited.RetryAfter = d.RetryAfter
+			return limited
+		}
 	}
 	if err := a.hasher.Compare(hashing.WithShare(ctx, clientip.BucketOf(ip)), k.SecretHash, s); err != nil {
 		if !errors.Is(err, hashing.ErrMismatch) {

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
@@ -98,11 +97,8 @@ func (t *loginThrottle) begin(email, ip, device string) (loginAttempt, error) {
 	case t.familiar.Contains(email + "|" + a.ip):
 		a.account.key = email + "|" + a.ip
 	}
-	a.addresses = append(a.addresses, count{t.ips, a.ip, freeIPFailures})
-	if address, err := netip.ParseAddr(ip); err == nil {
-		if wide, ok := clientip.Wide(address); ok {
-			a.addresses = append(a.addresses, count{t.ips, wide.String(), clientip.WideFactor * freeIPFailures})
-		}
+	for _, c := range clientip.CountedUnder(ip) {
+		a.addresses = append(a.addresses, count{t.ips, c.Name, c.Factor * freeIPFailures})
 	}
 	var wait time.Duration
 	for _, c := range a.counts() {

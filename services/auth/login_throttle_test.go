@@ -210,7 +210,7 @@ func TestADevicesTokenIsForItsAccountAloneAndOutlivesItsKeysRotation(t *testing.
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	if old.issue("a") == old.issue("a") {
+	if one, two := old.issue("a"), old.issue("a"); one == two {
 		t.Error("two devices are one")
 	}
 }

@@ -122,7 +122,11 @@ func (s *PasswordResets) send(ctx context.Context, reset models.PasswordReset, n
 	if err := s.text.Execute(&text, map[string]any{"Email": user.Email, "Link": link, "Token": token, "ExpiresAt": expires}); err != nil {
 		return models.Internal(err)
 	}
-	return s.c.Mail(ctx, user.Email, "Set a new password on Pulse", text.String())
+	err = s.c.Mail(ctx, user.Email, "Set a new password on Pulse", text.String())
+	if models.HasCode(err, "too_many_mails") {
+		return nil // those before it are still good
+	}
+	return err
 }
 
 func (s *PasswordResets) sign(key []byte, user *models.User, expires time.Time) string {

@@ -58,6 +58,7 @@ func (l *Client) Participants(ctx context.Context, room string) (active []models
 		switch p.State {
 		case livekit.ParticipantInfo_ACTIVE:
 			found := models.EventParticipant{SID: p.Sid, Identity: p.Identity, Kind: p.Kind.String(), JoinedAt: milliseconds(p.JoinedAtMs, p.JoinedAt),
+				//lint:ignore SA1019 livekit/protocol's own IsDependent goes by these
 				Recorder: p.Permission.GetRecorder(), Agent: p.Permission.GetAgent()}
 			l.tokens.Authenticate(&found, project, p.Attributes[tokenAttribute])
 			active = append(active, found)

@@ -16,14 +16,14 @@ const (
 	// placementFresh is how old a placement in memory may be: another replica may
 	// have moved the room off a cluster that is down.
 	placementFresh = 3 * time.Second
-	// placementTries bounds how often a room is placed that other replicas place at
+	// placementTries bounds how often a room is tried that other replicas assign at
 	// the same time.
 	placementTries = 5
 )
 
 // Placements say which cluster each room is on. A new room goes where
 // Clusters.Choose says and stays there while the cluster is usable; the database
-// makes all replicas agree, also when two place a room at once. With one cluster
+// makes all replicas agree, also when two assign a room at once. With one cluster
 // nothing is stored.
 type Placements struct {
 	clusters *Clusters
@@ -32,13 +32,13 @@ type Placements struct {
 	now      func() time.Time
 }
 
-// NewPlacements places rooms on clusters.
+// NewPlacements assigns rooms to clusters.
 func NewPlacements(clusters *Clusters, store *database.Placements, now func() time.Time) (*Placements, error) {
 	known, err := lookup.New(lookup.Config[models.RoomPlacement]{Size: placementsKnown, Fresh: placementFresh, Wait: true, Now: now, Load: store.Get})
 	return &Placements{clusters: clusters, store: store, known: known, now: now}, err
 }
 
-// For returns the cluster of a project's room and places the room if it is new.
+// For returns the cluster of a project's room and assigns one if it is new.
 // unavailable if the database cannot say.
 func (p *Placements) For(ctx context.Context, project *models.Project, name string) (*Member, error) {
 	if all := p.clusters.All(); len(all) == 1 {
@@ -48,7 +48,7 @@ func (p *Placements) For(ctx context.Context, project *models.Project, name stri
 	for range placementTries {
 		placed, err := p.known.Get(ctx, room)
 		if models.IsKind(err, models.KindNotFound) {
-			if placed, err = p.place(ctx, region, room); models.IsKind(err, models.KindConflict) {
+			if placed, err = p.assign(ctx, region, room); models.IsKind(err, models.KindConflict) {
 				p.known.Drop(room)
 				continue
 			}
@@ -73,7 +73,7 @@ func (p *Placements) For(ctx context.Context, project *models.Project, name stri
 			return nil, err
 		}
 	}
-	return nil, models.Unavailable(errors.New("livekit: other replicas place the room at the same time"))
+	return nil, models.Unavailable(errors.New("livekit: other replicas assign the room at the same time"))
 }
 
 // Of returns the cluster a project's room is on, or the one it would be placed on;
@@ -93,7 +93,7 @@ func (p *Placements) Of(ctx context.Context, project *models.Project, name strin
 	return p.clusters.Choose(project.Region), nil
 }
 
-func (p *Placements) place(ctx context.Context, region, room string) (models.RoomPlacement, error) {
+func (p *Placements) assign(ctx context.Context, region, room string) (models.RoomPlacement, error) {
 	now := p.time()
 	placed := models.RoomPlacement{ID: room, Cluster: p.clusters.Choose(region).Name, PlacedAt: now, ExpiresAt: now.Add(models.PlacementKept)}
 	err := p.store.Insert(ctx, &placed)

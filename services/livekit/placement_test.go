@@ -14,7 +14,7 @@ import (
 // hall's project is in the region of the tests' clusters.
 func hall() *models.Project { return &models.Project{ID: "prj_1", Region: "eu"} }
 
-func TestReplicasThatPlaceARoomAtOnceAgree(t *testing.T) {
+func TestReplicasThatAssignARoomAtOnceAgree(t *testing.T) {
 	_, one := startCluster(t, "one", "eu")
 	_, two := startCluster(t, "two", "eu")
 	engine := testkit.NewEngine(t)
@@ -40,7 +40,7 @@ func TestReplicasThatPlaceARoomAtOnceAgree(t *testing.T) {
 	all.Wait()
 	for _, name := range names[1:] {
 		if name != names[0] {
-			t.Fatalf("replicas place the room on %v", names)
+			t.Fatalf("replicas assign the room on %v", names)
 		}
 	}
 }

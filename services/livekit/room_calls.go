@@ -284,8 +284,11 @@ func trackInfo(t *livekit.TrackInfo) TrackInfo {
 	if t == nil {
 		return TrackInfo{}
 	}
-	return TrackInfo{SID: t.Sid, Type: strings.ToLower(t.Type.String()), Source: strings.ToLower(t.Source.String()), Name: t.Name,
-		MimeType: t.MimeType, Muted: t.Muted, Simulcast: t.Simulcast, Width: int(t.Width), Height: int(t.Height)}
+	out := TrackInfo{SID: t.Sid, Type: strings.ToLower(t.Type.String()), Source: strings.ToLower(t.Source.String()), Name: t.Name,
+		MimeType: t.MimeType, Muted: t.Muted, Width: int(t.Width), Height: int(t.Height)}
+	//lint:ignore SA1019 servers still send it
+	out.Simulcast = t.Simulcast
+	return out
 }
 
 // permission is LiveKit's form of what a participant may do.

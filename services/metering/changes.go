@@ -47,6 +47,7 @@ type Turn int
 const (
 	TurnRevocations Turn = 10
 	TurnQuotas      Turn = 20
+	TurnPlacements  Turn = 30
 )
 
 // Step is a consumer and its turn.

@@ -18,7 +18,7 @@ const presentRead = 10_000_000
 func (t *Totals) peak(ctx context.Context, p models.ProjectID, start, end time.Time) (float64, error) {
 	there := 0
 	count := func(s models.UsageSession) error {
-		if wasThere(&s) && s.JoinedAt.Before(start) {
+		if countsInPeak(&s) && s.JoinedAt.Before(start) {
 			there++
 		}
 		return nil
@@ -39,8 +39,8 @@ func (t *Totals) peak(ctx context.Context, p models.ProjectID, start, end time.T
 	return float64(most), err
 }
 
-// wasThere tells whether a session is of a person who was there for a while.
-func wasThere(s *models.UsageSession) bool {
+// countsInPeak tells whether a session is of a person who was there for a while.
+func countsInPeak(s *models.UsageSession) bool {
 	return s.Meter() == models.MeterParticipantSeconds && (s.Open || s.LeftAt.After(s.JoinedAt))
 }
 
@@ -84,7 +84,7 @@ type moments struct {
 func (m *moments) next(ctx context.Context) (time.Time, bool, error) {
 	for {
 		for ; m.i < len(m.page); m.i++ {
-			if s := &m.page[m.i]; wasThere(s) {
+			if s := &m.page[m.i]; countsInPeak(s) {
 				m.i++
 				return m.at(s), true, nil
 			}

@@ -260,7 +260,7 @@ func TestConcurrentWorkersMergeTheirWrites(t *testing.T) {
 	if err := failed.Load(); err != nil {
 		t.Fatal(err)
 	}
-	// Every event is in, in whichever order they came.
+	// The last word of each event is in, in whichever order they came.
 	if err := r.record(ctx, h.events[:min(len(h.events), database.MaxBatch/2)]); err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,8 @@ var invitationText string
 // Mail is a plain-text mail to one address.
 type Mail struct {
 	To, Subject, Text string
+	// From is the organization on whose behalf it is sent, "" for none.
+	From models.OrganizationID
 }
 
 // Mailer sends mails. Send returns nil once a server has accepted the mail,
@@ -165,13 +167,13 @@ func (s *Invitations) send(ctx context.Context, actor *models.Principal, org *mo
 	}
 	var text strings.Builder
 	if err := s.text.Execute(&text, map[string]any{
-		"Inviter": inviter, "Organization": org.Name, "Role": string(i.Invitation.Role), "Link": link,
+		"Inviter": inviter, "Organization": inMail(org.Name), "Role": string(i.Invitation.Role), "Link": link,
 		"Token": i.Token.Reveal(), "Email": i.Invitation.Email, "ExpiresAt": i.Invitation.ExpiresAt,
 	}); err != nil {
 		return models.Internal(err)
 	}
 	err := s.c.Mailer.Send(ctx, Mail{
-		To: i.Invitation.Email, Subject: "You are invited to " + org.Name + " on Pulse", Text: text.String(),
+		To: i.Invitation.Email, Subject: "You are invited to " + inMail(org.Name) + " on Pulse", Text: text.String(), From: org.ID,
 	})
 	if models.IsKind(err, models.KindUnavailable) {
 		return models.NewError(models.KindUnavailable, "mail_not_sent",

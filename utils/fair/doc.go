@@ -10,7 +10,7 @@
 // next, and a share that did not ask lately starts at the present tag, before all
 // that wait.
 //
-// Invariants: no more work runs than there are slots; no share and all shares
-// together wait in no greater number than given; nothing waits longer than given;
+// Invariants: no more work runs than there are slots, and of one share no more
+// than all but one of several; no share and all shares together wait in no greater number than given; nothing waits longer than given;
 // no more shares are remembered than twice as many as can wait.
 package fair

@@ -76,6 +76,62 @@ func TestNineOfTenHonestSharesAreDoneWithinASecondBeside60HostileOnes(t *testing
 	}
 }
 
+func TestOneShareLeavesASlotForTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := fair.New(fair.Config{Slots: 3, Wait: wait, PerShare: 16, Most: 512})
+		var done atomic.Int64
+		for range 10 {
+			go func() {
+				if _, err := work(t.Context(), q, "greedy"); err == nil {
+					done.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		if took, err := work(t.Context(), q, "another"); err != nil || took != turn {
+			t.Errorf("%v after %v", err, took)
+		}
+		<-time.After(10 * turn)
+		if done.Load() != 10 {
+			t.Errorf("%d of 10 were done", done.Load())
+		}
+	})
+}
+
+func TestOfEqualTurnsThatIsFirstWhoseShareHadNoneLately(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := fair.New(fair.Config{Slots: 1, Wait: time.Minute, PerShare: 16, Most: 512})
+		if _, err := work(t.Context(), q, "known"); err != nil {
+			t.Fatal(err)
+		}
+		for range 5 { // so that the known share starts at the present again
+			if _, err := work(t.Context(), q, "clock"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		leave, err := q.Enter(t.Context(), "clock")
+		if err != nil {
+			t.Fatal(err)
+		}
+		order := make(chan string, 2)
+		for _, share := range []string{"new", "known"} { // the known one last
+			go func() {
+				leave, err := q.Enter(t.Context(), share)
+				if err == nil {
+					order <- share
+					leave()
+				}
+			}()
+			synctest.Wait()
+		}
+		leave()
+		if first := <-order; first != "new" {
+			t.Errorf("%s was first", first)
+		}
+		<-order
+	})
+}
+
 func TestSharesTakeTurnsWhateverTheyAskedBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := fair.New(fair.Config{Slots: 1, Wait: time.Minute, PerShare: 16, Most: 512})
@@ -113,8 +169,8 @@ func TestNothingWaitsLongerThanItMayAndItsSlotIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := queue()
 		var leaves []func()
-		for range 2 {
-			leave, err := q.Enter(t.Context(), "a")
+		for n := range 2 {
+			leave, err := q.Enter(t.Context(), fmt.Sprint("a", n))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -208,8 +264,8 @@ func TestManyAtOnceNeverRunMoreThanThereAreSlots(t *testing.T) {
 	if most.Load() > 3 || done.Load() < 400 {
 		t.Fatalf("%d ran at a time, %d were done", most.Load(), done.Load())
 	}
-	for range 3 {
-		if _, err := q.Enter(t.Context(), "after"); err != nil {
+	for n := range 3 {
+		if _, err := q.Enter(t.Context(), fmt.Sprint("after", n)); err != nil {
 			t.Fatal(err)
 		}
 	}

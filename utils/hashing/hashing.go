@@ -23,7 +23,8 @@ const (
 	maxWait = 3 * time.Second
 	// maxShareWaiting and maxWaiting bound how many wait, of one share and in all:
 	// what waits beyond that would not get its turn in time.
-	maxShareWaiting, maxWaiting = 16, 512
+	// Few are refused at once: one that waits does not ask again meanwhile.
+	maxShareWaiting, maxWaiting = 128, 1024
 )
 
 // shareKey is where a context keeps its share.

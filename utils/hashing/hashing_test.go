@@ -3,6 +3,7 @@ package hashing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -88,12 +89,12 @@ func TestTheDummyComparisonDoesTheSameWorkAndNeverSucceeds(t *testing.T) {
 	}
 }
 
-// occupy takes every slot for a share, and leaves them all.
+// occupy takes every slot for shares of this name, and leaves them all.
 func occupy(t *testing.T, h *Hasher, share string) (leave func()) {
 	t.Helper()
 	var all []func()
-	for range runtime.GOMAXPROCS(0) {
-		leave, err := h.enter(WithShare(t.Context(), share))
+	for n := range runtime.GOMAXPROCS(0) {
+		leave, err := h.enter(WithShare(t.Context(), fmt.Sprint(share, n)))
 		if err != nil {
 			t.Fatal("there are fewer turns than processors")
 		}
@@ -109,7 +110,7 @@ func occupy(t *testing.T, h *Hasher, share string) (leave func()) {
 func TestAShareThatAsksWithoutEndDoesNotHoldUpAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hasher(t, "pepper")
-		leave := occupy(t, h, "hostile")
+		leave := occupy(t, h, "others")
 		var honest atomic.Bool
 		ctx, stop := context.WithCancel(t.Context())
 		wait := func(share string) {
