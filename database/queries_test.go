@@ -248,8 +248,6 @@ func sortedEmbedded() map[string]string {
 	return map[string]string{
 		`quota_events: owner$in at$gte by {"at":{"$numberInt":"-1"},"_id":{"$numberInt":"-1"}}`: "the events of a few owners in a month",
 		`projects: is_deleted name_key$gte$lt by {"_id":{"$numberInt":"-1"}}`:                   search,
-		`usage_sessions: name$in $or _id$gt by {"_id":{"$numberInt":"1"}}`:                      "the sessions of some participants and rooms since a time",
-		`usage_sessions: room_sid subject $or _id$gt by {"_id":{"$numberInt":"1"}}`:             "the sessions of one room since a time",
 		`projects: is_deleted name_key$gte$lt _id$lt by {"_id":{"$numberInt":"-1"}}`:            search,
 	}
 }

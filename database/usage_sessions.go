@@ -27,7 +27,7 @@ func usageSessionsCollection() Collection {
 			{Keys: []string{"project_id", "identity", "joined_at", "_id"}},
 			{Keys: []string{"project_id", "open", "_id"}},
 			{Keys: []string{"room_sid", "open", "_id"}},
-			{Keys: []string{"name", "_id"}},
+			{Keys: []string{"name"}},
 			{Keys: []string{"open", "_id"}},
 		},
 	}
@@ -46,31 +46,31 @@ func (r *UsageSessions) Named(ctx context.Context, ids []string) ([]models.Usage
 	})
 }
 
-// InRoomAt reads a page, in order of ids, of the participants in a room of any
-// tenant that are open or were there at a time or later.
-func (r *UsageSessions) InRoomAt(ctx context.Context, roomSID string, at time.Time, after string, limit int64) ([]models.UsageSession, error) {
-	filter := append(bson.D{{Key: "room_sid", Value: roomSID}, {Key: "subject", Value: string(models.SubjectParticipant)}}, sinceThen(at)...)
-	return r.page(ctx, filter, after, limit)
+// InRoom reads a page, in order of ids, of the participants in a room of any
+// tenant that are open, or have ended at a time or later.
+func (r *UsageSessions) InRoom(ctx context.Context, roomSID string, open bool, since time.Time, after string, limit int64) ([]models.UsageSession, error) {
+	filter := bson.D{
+		{Key: "room_sid", Value: roomSID}, {Key: "open", Value: open}, {Key: "subject", Value: string(models.SubjectParticipant)},
+		{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}},
+	}
+	if !open {
+		filter = append(filter, bson.E{Key: "left_at", Value: bson.D{{Key: "$gte", Value: since}}})
+	}
+	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{Filter: filter, Sort: bson.D{{Key: "_id", Value: 1}}, Limit: limit})
 }
 
-// WithNames reads a page, in order of ids, of the sessions with up to MaxBatch
-// names that are open or were there at a time or later.
-func (r *UsageSessions) WithNames(ctx context.Context, names []string, at time.Time, after string, limit int64) ([]models.UsageSession, error) {
-	filter := append(bson.D{{Key: "name", Value: bson.D{{Key: "$in", Value: names}}}}, sinceThen(at)...)
-	return r.page(ctx, filter, after, limit)
-}
+// maxNamed bounds the usage sessions of some names that are read at once.
+const maxNamed = 10 * MaxBatch
 
-func sinceThen(at time.Time) bson.D {
-	return bson.D{{Key: "$or", Value: bson.A{
-		bson.D{{Key: "open", Value: true}},
-		bson.D{{Key: "left_at", Value: bson.D{{Key: "$gte", Value: at}}}},
-	}}}
-}
-
-func (r *UsageSessions) page(ctx context.Context, filter bson.D, after string, limit int64) ([]models.UsageSession, error) {
+// WithNames reads the usage sessions with up to MaxBatch names that are open or
+// ended at a time or later, no more than ten times as many.
+func (r *UsageSessions) WithNames(ctx context.Context, names []string, since time.Time) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
-		Filter: append(filter, bson.E{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}),
-		Sort:   bson.D{{Key: "_id", Value: 1}}, Limit: limit,
+		Filter: bson.D{{Key: "name", Value: bson.D{{Key: "$in", Value: names}}}, {Key: "$or", Value: bson.A{
+			bson.D{{Key: "open", Value: true}},
+			bson.D{{Key: "left_at", Value: bson.D{{Key: "$gte", Value: since}}}},
+		}}},
+		Limit: maxNamed,
 	})
 }
 

@@ -127,7 +127,7 @@ func (c *Counters) collect() {
 }
 
 // announce gives the totals that facts are part of, and makes those that are not
-// there yet: the keeper of totals after a crash looks at the facts of every
+// there yet: after a crash CatchUp looks at the facts of every
 // total of the hour.
 func (c *Counters) announce(ctx context.Context, facts []models.UsageFact) ([]models.UsageTotal, error) {
 	marks := map[string]models.UsageTotal{}

@@ -72,7 +72,7 @@ func (s *Inbox) Receive(ctx context.Context, authorization string, body io.Reade
 		return err
 	}
 	if member := s.c.Clusters.OfKey(event.Cluster); member != nil {
-		member.Heard(event.ReceivedAt)
+		member.Heard(s.now())
 	}
 	return s.Keep(ctx, &event)
 }

@@ -155,17 +155,11 @@ func (m *Recorder) loadNamed(ctx context.Context, books ledger, before map[strin
 		}
 	}
 	for batch := range slices.Chunk(names, database.MaxBatch) {
-		for after := ""; ; {
-			page, err := m.sessions.WithNames(ctx, batch, since, after, database.MaxBatch)
-			if err != nil {
-				return err
-			}
-			books.add(before, page)
-			if len(page) < database.MaxBatch {
-				break
-			}
-			after = page[len(page)-1].ID
+		named, err := m.sessions.WithNames(ctx, batch, since)
+		if err != nil {
+			return err
 		}
+		books.add(before, named)
 	}
 	return nil
 }
@@ -178,19 +172,21 @@ func (m *Recorder) loadInside(ctx context.Context, books ledger, before map[stri
 		if room.Subject != models.SubjectRoom || ended.IsZero() {
 			continue
 		}
-		for after := ""; ; {
-			page, err := m.sessions.InRoomAt(ctx, room.ID, ended, after, database.MaxBatch)
-			if err != nil {
-				return nil, err
+		for _, open := range []bool{true, false} {
+			for after := ""; ; {
+				page, err := m.sessions.InRoom(ctx, room.ID, open, ended, after, database.MaxBatch)
+				if err != nil {
+					return nil, err
+				}
+				books.add(before, page)
+				for i := range page {
+					inside = append(inside, books[page[i].ID])
+				}
+				if len(page) < database.MaxBatch {
+					break
+				}
+				after = page[len(page)-1].ID
 			}
-			books.add(before, page)
-			for i := range page {
-				inside = append(inside, books[page[i].ID])
-			}
-			if len(page) < database.MaxBatch {
-				break
-			}
-			after = page[len(page)-1].ID
 		}
 	}
 	return inside, nil
