@@ -1,15 +1,15 @@
-# Nothing but Go, make and a C compiler is needed; the rest comes through Go.
+# Needs Go, make and a C compiler; Go downloads the rest.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BINARY  := pulse-control-plane
 # gin reads and writes msgpack unless told otherwise; Pulse speaks JSON only.
 TAGS    := nomsgpack
 
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
-# Prints each package as it ends and, last, every test that failed or was
-# skipped, with its reason.
+# Prints each package when it ends and, last, every failed or skipped test with
+# its reason.
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname --
 
-.PHONY: run build check lint test bench soak fuzz
+.PHONY: run build check lint test bench soak fuzz screenshots
 
 run: ## serve on :8081 with the embedded database
 	go run .
@@ -17,25 +17,27 @@ run: ## serve on :8081 with the embedded database
 build: ## one static, stripped binary
 	CGO_ENABLED=0 go build -tags $(TAGS) -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) .
 
-check: ## the quick part: format, vet, unit and journey tests
-	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt'ed: $$unformatted"; exit 1; }
+check: ## the quick tests: format, vet, unit and journey tests
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted with gofmt: $$unformatted"; exit 1; }
 	go vet ./...
 	go test ./...
 
-lint: ## vet and staticcheck over every module
+lint: node_modules ## vet and staticcheck over every module, and the dashboard's types
+	npx --no-install tsc -p .
 	go vet ./... && $(STATICCHECK) ./...
 	cd e2e && go vet ./... && $(STATICCHECK) ./...
 	cd e2e/bench && go vet ./... && $(STATICCHECK) ./...
 
-test: ## everything; the first time builds livekit-server, which takes minutes
+test: ## everything; the first run builds livekit-server, which takes minutes
 	cd e2e && go run ./cmd/livekit-build
 	$(GOTESTSUM) -race ./...
 	cd e2e && $(GOTESTSUM) -count=1 ./...
+	cd e2e/bench && $(GOTESTSUM) ./...
 
 bench: ## next to a bare handler; needs wrk, takes 15 minutes; writes a temporary file, with BENCH_WRITE=1 docs/BENCHMARKS.md
 	cd e2e/bench && go run .
 
-soak: ## the proof of metering in full: 20 people, a minute, and every fault
+soak: ## the full proof of metering: 20 participants for a minute, with every fault
 	cd e2e && go run ./cmd/livekit-build
 	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 20m -v -run 'TestMeter' .
 
@@ -45,3 +47,11 @@ fuzz: ## each fuzz test for 60 s
 	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime 60s $$package; \
 	  done; \
 	done
+
+node_modules: package-lock.json
+	npm ci --no-audit --no-fund --silent
+	@touch node_modules
+
+screenshots: node_modules ## the pictures of README, into docs/
+	cd e2e && go run ./cmd/livekit-build
+	cd e2e && PULSE_SCREENSHOTS=1 go test -count=1 -v -run TestScreenshots ./dashboard

@@ -2,6 +2,8 @@ module pulse-control-plane
 
 go 1.26.0
 
+ignore ./node_modules
+
 require (
 	github.com/KimMachineGun/automemlimit v1.0.1
 	github.com/alicebob/miniredis/v2 v2.40.0

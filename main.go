@@ -12,12 +12,10 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v3"
 	"go.opentelemetry.io/otel/trace"
@@ -34,6 +32,7 @@ import (
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/status"
 	"pulse-control-plane/services/tenancy"
+	"pulse-control-plane/utils/arguments"
 	"pulse-control-plane/utils/buildinfo"
 	"pulse-control-plane/utils/httpserver"
 	"pulse-control-plane/utils/lifecycle"
@@ -41,6 +40,7 @@ import (
 	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/tracing"
+	"pulse-control-plane/utils/tuning"
 	"pulse-control-plane/utils/worker"
 )
 
@@ -53,9 +53,9 @@ var version = "dev"
 const (
 	exitOK      = 0
 	exitFailed  = 1
-	exitUsage   = 64 // EX_USAGE: unknown command or flag, wrong arguments
-	exitNoInput = 66 // EX_NOINPUT: a file named on the command line cannot be read
-	exitConfig  = 78 // EX_CONFIG: the configuration is invalid
+	exitUsage   = arguments.ExitUsage // EX_USAGE: unknown command or flag, wrong arguments
+	exitNoInput = 66                  // EX_NOINPUT: a file named on the command line cannot be read
+	exitConfig  = 78                  // EX_CONFIG: the configuration is invalid
 )
 
 // process is what a run gets from outside.
@@ -95,52 +95,25 @@ func (p process) commands() *cli.Command {
 		UsageText: "pulse-control-plane [command]   (without a command: serve)",
 		Description: "Settings are read from the environment and from .env in the working folder; .env.example lists them.\n\n" +
 			"Exit codes: 0 success, 1 failure, 64 wrong command line, 66 unreadable file, 78 invalid configuration.",
-		Writer: p.stdout, ErrWriter: p.stderr, ArgValidator: noArguments, OnUsageError: wrongUsage,
+		Writer: p.stdout, ErrWriter: p.stderr, ArgValidator: arguments.None, OnUsageError: arguments.Wrong,
 		Flags:          []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version", Local: true}},
 		Before:         p.versionFlag,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run reports and gives the exit code
 		Action:         p.configured("serve", p.serve),
 		Commands: []*cli.Command{
-			{Name: "serve", Usage: "serve /v1 (the default)", OnUsageError: wrongUsage, Action: p.configured("serve", p.serve)},
-			{Name: "migrate", Usage: "create or verify collections and indexes, then exit", OnUsageError: wrongUsage,
+			{Name: "serve", Usage: "serve /v1 (the default)", OnUsageError: arguments.Wrong, Action: p.configured("serve", p.serve)},
+			{Name: "migrate", Usage: "create or verify collections and indexes, then exit", OnUsageError: arguments.Wrong,
 				Action: p.configured("migrate", migrate)},
-			{Name: "healthcheck", Usage: "exit 0 if the server on this machine answers /health", OnUsageError: wrongUsage,
+			{Name: "healthcheck", Usage: "exit 0 if the server on this machine answers /health", OnUsageError: arguments.Wrong,
 				Action: p.configured("healthcheck", healthcheck)},
-			{Name: "audit", Usage: "check the audit trail", OnUsageError: wrongUsage, Action: missingCommand, Commands: []*cli.Command{{
+			{Name: "audit", Usage: "check the audit trail", OnUsageError: arguments.Wrong, Action: arguments.CommandMissing, Commands: []*cli.Command{{
 				Name: "verify", Usage: "check an export of the audit trail (JSON lines)", ArgsUsage: "FILE [HEAD]",
 				Description:  "HEAD is the head_hash, from an earlier GET /v1/audit-logs/verify, that the export must end with.",
-				OnUsageError: wrongUsage, ArgValidator: fileAndHead, Action: p.verifyExport,
+				OnUsageError: arguments.Wrong, ArgValidator: arguments.FileAndHead, Action: p.verifyExport,
 			}}},
-			{Name: "version", Usage: "print the version", OnUsageError: wrongUsage, Action: p.printVersion},
+			{Name: "version", Usage: "print the version", OnUsageError: arguments.Wrong, Action: p.printVersion},
 		},
 	}
-}
-
-// wrongUsage turns what the parser finds wrong into the exit code.
-func wrongUsage(_ context.Context, c *cli.Command, err error, _ bool) error {
-	return cli.Exit(fmt.Sprintf("%v\nTry: %s --help", err, c.FullName()), exitUsage)
-}
-
-func noArguments(ctx context.Context, c *cli.Command) error {
-	if !c.Args().Present() || c.Name == "help" {
-		return nil
-	}
-	what := "unexpected argument %q"
-	if len(c.VisibleCommands()) > 0 {
-		what = "unknown command %q"
-	}
-	return wrongUsage(ctx, c, fmt.Errorf(what, c.Args().First()), true)
-}
-
-func missingCommand(ctx context.Context, c *cli.Command) error {
-	return wrongUsage(ctx, c, errors.New("a command is missing"), true)
-}
-
-func fileAndHead(ctx context.Context, c *cli.Command) error {
-	if n := c.Args().Len(); n < 1 || n > 2 {
-		return wrongUsage(ctx, c, errors.New("expected FILE and, optionally, HEAD"), true)
-	}
-	return nil
 }
 
 // configured is the action of a sub-command that needs the configuration and
@@ -238,25 +211,9 @@ func healthcheck(ctx context.Context, cfg config.Config, _ zerolog.Logger) error
 	return httpserver.Healthy(ctx, "http://"+net.JoinHostPort(host, strconv.Itoa(cfg.Port))+"/health")
 }
 
-// gcPercent lets the heap grow to five times what is live before it is
-// collected: at 100, the runtime's default, collecting the few live MB of a
-// small installation takes a tenth of the CPU time of a token exchange. Large
-// heaps are bounded by the memory limit.
-const gcPercent = 400
-
-// tuneMemory sets the runtime's targets, unless GOGC or GOMEMLIMIT did. The
-// limit is 90 % of the container's memory, or else of the machine's.
-func tuneMemory(log zerolog.Logger) {
-	if before := debug.SetGCPercent(gcPercent); before != 100 {
-		debug.SetGCPercent(before)
-	}
-	limit, err := memlimit.Set(memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)))
-	log.Debug().Err(err).Int64("bytes", limit).Msg("memory limit")
-}
-
 // serve builds the parts in order and runs them until ctx ends.
 func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
-	tuneMemory(log)
+	tuning.Memory(log)
 	life := lifecycle.Life{Grace: cfg.ShutdownTimeout, Notice: cfg.ShutdownNotice}
 	observed, err := observing(ctx, cfg, log, &life)
 	if err != nil {
@@ -285,6 +242,11 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	for _, w := range built.workers {
 		life.Worker(w.Name, w.Run)
 	}
+	if cfg.LiveKit.ClustersFile != "" {
+		life.Worker("clusters file", func(ctx context.Context) error {
+			return built.clusters.Follow(ctx, cfg.LiveKit.ClustersFile, func() ([]livekit.Cluster, map[string][]string, error) { return liveKitClusters(cfg) })
+		})
+	}
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
 	if err != nil {
@@ -295,8 +257,12 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 		built.inflight.Drain(ctx) // readiness keeps answering (503) until the requests under way are done
 		return server.Shutdown(ctx)
 	})
-	if err := profile(ctx, cfg.PprofAddress, &life, log); err != nil {
-		return errors.Join(err, life.Close(ctx))
+	if cfg.PprofAddress != "" {
+		profiles, err := httpserver.ListenProfiles(ctx, cfg.PprofAddress)
+		if err != nil {
+			return errors.Join(fmt.Errorf("PPROF_ADDRESS: %w", err), life.Close(ctx))
+		}
+		life.Server("pprof", profiles.Serve, profiles.Shutdown)
 	}
 
 	log.Info().Str("version", buildVersion()).Str("address", listener.Addr().String()).Str("engine", engine.Name()).
@@ -331,22 +297,6 @@ func observing(ctx context.Context, cfg config.Config, log zerolog.Logger, life 
 	return o, nil
 }
 
-// profile serves Go's profiles, if an address is set. It is loopback, because
-// profiles show memory, and taking one slows the process down.
-func profile(ctx context.Context, address string, life *lifecycle.Life, log zerolog.Logger) error {
-	if address == "" {
-		return nil
-	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return fmt.Errorf("PPROF_ADDRESS: %w", err)
-	}
-	server := httpserver.New(httpserver.Profiles())
-	life.Server("pprof", func() error { return server.Serve(listener) }, server.Shutdown)
-	log.Info().Str("address", listener.Addr().String()).Msg("serving profiles")
-	return nil
-}
-
 // limiterSize is how many callers' request counts are remembered.
 const limiterSize = 200_000
 
@@ -356,6 +306,7 @@ type parts struct {
 	health   *handlers.Health
 	inflight *middleware.Inflight
 	workers  []services.Worker
+	clusters *livekit.Clusters
 }
 
 // build puts the layers together over the engine and registers with life what
@@ -374,13 +325,17 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 	if cfg.SMTP != nil {
 		mailer = tenancy.NewSMTP(*cfg.SMTP)
 	}
+	clusters, fallback, err := liveKitClusters(cfg)
+	if err != nil {
+		return parts{}, err
+	}
 	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
 	s, err := services.New(engine, services.Config{
-		Clusters: []livekit.Cluster{{URL: cfg.LiveKit.Host, APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret}},
-		DataKey:  cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
+		Clusters: clusters, Fallback: fallback,
+		DataKey: cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace, ReservationTTL: cfg.ReservationTTL, Agents: cfg.AgentsDefault,
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
-		Mailer: mailer, InvitationURL: cfg.InvitationURL, ReconcileInterval: cfg.ReconcileInterval,
+		Mailer: mailer, InvitationURL: cfg.InvitationURL, ResetURL: cfg.ResetURL, ReconcileInterval: cfg.ReconcileInterval,
 		Recorder: o.recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: o.log, Now: now,
 	})
 	if err != nil {
@@ -402,7 +357,7 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 	}
 	router, err := routes.New(all, routes.Options{
 		Log: o.log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
-		Inflight: inflight, Strict: cfg.Environment != config.Development, Tracing: o.traces, Now: now,
+		Inflight: inflight, BodyMemory: cfg.BodyMemory, Strict: cfg.Environment != config.Development, Tracing: o.traces, Now: now,
 		Requests:    s.Counters,
 		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
 		Authentication: &middleware.Authentication{
@@ -410,5 +365,30 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, ClientIPPerMinute: cfg.RateLimitClientIP, Now: now},
 		},
 	})
-	return parts{router: router, health: health, inflight: inflight, workers: s.Workers()}, err
+	return parts{router: router, health: health, inflight: inflight, workers: s.Workers(), clusters: s.Clusters}, err
+}
+
+// liveKitClusters are the cluster of LIVEKIT_HOST and those of
+// LIVEKIT_CLUSTERS_FILE.
+func liveKitClusters(cfg config.Config) (list []livekit.Cluster, fallback map[string][]string, err error) {
+	list = []livekit.Cluster{{
+		Name: config.DefaultCluster, Region: cfg.LiveKit.Region, URL: cfg.LiveKit.Host, APIURL: cfg.LiveKit.APIURL,
+		APIKey: cfg.LiveKit.APIKey, APISecret: cfg.LiveKit.APISecret, Weight: 1,
+	}}
+	if cfg.LiveKit.ClustersFile == "" {
+		return list, nil, nil
+	}
+	further, err := cfg.ReadClusters()
+	if err != nil {
+		return nil, nil, fmt.Errorf("LIVEKIT_CLUSTERS_FILE: %w", err)
+	}
+	for _, c := range further.Clusters {
+		cluster := livekit.Cluster{Name: c.Name, Region: c.Region, URL: c.URL, APIURL: c.APIURL, Weight: c.Weight,
+			APIKey: c.Keys[0].Key, APISecret: c.Keys[0].Secret}
+		for _, older := range c.Keys[1:] {
+			cluster.Older = append(cluster.Older, livekit.KeyPair{Key: older.Key, Secret: older.Secret})
+		}
+		list = append(list, cluster)
+	}
+	return list, further.Fallback, nil
 }

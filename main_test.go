@@ -385,9 +385,9 @@ func TestAuditVerifyTellsAnIntactExportFromOneThatWasChangedOrCutOff(t *testing.
 		"changed":             {strings.Replace(intact, `"name":"two"`, `"name":"2"`, 1), nil, exitFailed, "verification failed: line 3: entry 3 was changed"},
 		"removed":             {lines[0] + lines[2] + lines[3] + lines[4], nil, exitFailed, "missing"},
 		"reordered":           {lines[0] + lines[2] + lines[1] + lines[3] + lines[4], nil, exitFailed, "out of order"},
-		"truncated":           {lines[0] + lines[1] + lines[2], nil, exitFailed, "cut off"},
+		"truncated":           {lines[0] + lines[1] + lines[2], nil, exitFailed, "incomplete"},
 		"truncated in a line": {intact[:len(intact)/2], nil, exitFailed, "line 3"},
-		"empty":               {"", nil, exitFailed, "cut off"},
+		"empty":               {"", nil, exitFailed, "incomplete"},
 	} {
 		file := filepath.Join(t.TempDir(), "audit.jsonl")
 		if err := os.WriteFile(file, []byte(c.export), 0o600); err != nil {

@@ -62,6 +62,8 @@ type Config struct {
 	// RateLimitIP and RateLimitProject are requests a minute; 0 is no limit.
 	RateLimitIP      int
 	RateLimitProject int
+	// BodyMemory bounds the request bodies being read together, in bytes.
+	BodyMemory int64
 	// RateLimitClientIP is what one address may do with a project's key alone,
 	// in requests a minute; 0 is no limit.
 	RateLimitClientIP int
@@ -102,6 +104,11 @@ type Config struct {
 	SMTP *smtpurl.Server
 	// InvitationURL is the page that invitation mails link to, or "".
 	InvitationURL string
+	// ResetURL is the page that mails to set a new password link to, or "".
+	ResetURL string
+	// PublicURL is where browsers reach the installation, without a slash at its
+	// end, or "".
+	PublicURL string
 	// Dashboard tells whether /dashboard/ is served.
 	Dashboard bool
 	// DashboardDir, when set, is served instead of the files in the binary.
@@ -221,6 +228,12 @@ func Load(environ []string, dotenvPath string) (Config, error) {
 
 // settle checks and completes settings that depend on several variables.
 func (c *Config) settle(from *sources, problems *Error) {
+	if c.PublicURL != "" && c.Dashboard {
+		c.ResetURL = c.PublicURL + "/dashboard/reset"
+		if c.InvitationURL == "" {
+			c.InvitationURL = c.PublicURL + "/dashboard/accept"
+		}
+	}
 	if !from.has("RATE_LIMIT_CLIENT_IP_PER_MINUTE") {
 		c.RateLimitClientIP = min(maxRate, clientIPFactor*c.RateLimitIP)
 	}

@@ -93,7 +93,7 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 		LiveKit:           LiveKit{Host: "ws://127.0.0.1:7880", APIURL: "ws://127.0.0.1:7880", APIKey: "devkey", APISecret: c.LiveKit.APISecret, Region: DefaultCluster},
 		ReconcileInterval: 30 * time.Second,
 		JWTSecrets:        c.JWTSecrets, APIKeyPepper: c.APIKeyPepper, DataKey: c.DataKey, BcryptCost: 12,
-		SignupEnabled: true, CORSOrigins: []string{"*"}, RateLimitIP: 100, RateLimitClientIP: 600, RateLimitProject: 1000,
+		SignupEnabled: true, CORSOrigins: []string{"*"}, RateLimitIP: 100, RateLimitClientIP: 600, RateLimitProject: 1000, BodyMemory: 64 << 20,
 		QuotaGrace: 5 * time.Minute, ReservationTTL: time.Minute, AgentsDefault: []string{"*"}, LogLevel: "info", LogFormat: "console", ShutdownTimeout: 5 * time.Second, SlowOperation: time.Second,
 		Dashboard: true,
 	}
@@ -125,7 +125,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"DATA_KEY="+hex.EncodeToString([]byte(strongText(14)[:32])),
 		"PULSE_ADMIN_TOKEN="+strongText(15), "METRICS_TOKEN="+strongText(16), "BCRYPT_COST=11", "SIGNUP_ENABLED=false",
 		"CORS_ORIGINS=https://A.example.com, http://localhost:3000", "TRUSTED_PROXIES=10.1.2.3/8, 192.0.2.1,::1",
-		"RATE_LIMIT_IP_PER_MINUTE=0", "RATE_LIMIT_PROJECT_PER_MINUTE=5", "LOG_LEVEL=debug", "LOG_FORMAT=console",
+		"RATE_LIMIT_IP_PER_MINUTE=0", "RATE_LIMIT_PROJECT_PER_MINUTE=5", "BODY_MEMORY=128 MiB", "LOG_LEVEL=debug", "LOG_FORMAT=console",
 		"REDIS_URL=rediss://:pw@redis:6379/1", "QUOTA_FREE=rooms=2, projects=3", "QUOTA_PRO=concurrent_participants=4",
 		"QUOTA_ENTERPRISE=participant_minutes_per_month=5,egress_minutes_per_month=6", "QUOTA_GRACE=0s",
 		"RESERVATION_TTL=30s", "AGENTS_DEFAULT=scribe, helper",
@@ -140,7 +140,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"jwt":    {[]string{c.JWTSecrets[0].Reveal(), c.JWTSecrets[1].Reveal()}, []string{strongText(11), strongText(12)}},
 		"pepper": {c.APIKeyPepper.Reveal(), strongText(13)}, "data key": {c.DataKey.Reveal(), strongText(14)[:32]},
 		"admin": {c.AdminToken.Reveal(), strongText(15)}, "metrics": {c.MetricsToken.Reveal(), strongText(16)}, "cost": {c.BcryptCost, 11},
-		"signup": {c.SignupEnabled, false}, "origins": {c.CORSOrigins, []string{"https://a.example.com", "http://localhost:3000"}},
+		"signup": {c.SignupEnabled, false}, "body memory": {c.BodyMemory, int64(128 << 20)}, "origins": {c.CORSOrigins, []string{"https://a.example.com", "http://localhost:3000"}},
 		"proxies": {c.TrustedProxies, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("::1/128")}},
 		"ip":      {c.RateLimitIP, 0}, "project": {c.RateLimitProject, 5}, "level": {c.LogLevel, "debug"}, "format": {c.LogFormat, "console"},
 		"redis": {c.RedisURL.Reveal(), "rediss://:pw@redis:6379/1"}, "grace": {c.QuotaGrace, time.Duration(0)},
@@ -186,8 +186,8 @@ func TestInvalidValuesAreRefused(t *testing.T) {
 		"LIVEKIT_HOST": {"localhost:7880", "ftp://x", "ws://", "ws://u:p@x", "ws://x?y", "ws://x#y"}, "LIVEKIT_API_KEY": {"a b", "é"},
 		"JWT_SECRET": {strongText(1) + ",", ",", strongText(1) + ",," + strongText(2), strongText(1) + ",short"}, "DATA_KEY": {"x", strings.Repeat("0", 64), strings.Repeat("zz", 32)},
 		"PULSE_ADMIN_TOKEN": {"short", strongText(1) + " x"}, "METRICS_TOKEN": {"short"}, "BCRYPT_COST": {"9", "15", "x"}, "SIGNUP_ENABLED": {"maybe"},
-		"CORS_ORIGINS": {"https://a.com/path", "a.com", "*,https://a.com", "https://a.com,", "ftp://a", "null"}, "TRUSTED_PROXIES": {"10.0.0.0/33", "x", "10.0.0.1,"},
-		"RATE_LIMIT_IP_PER_MINUTE": {"-1", "1.5", "99999999999"}, "RATE_LIMIT_CLIENT_IP_PER_MINUTE": {"-1", "x"}, "RATE_LIMIT_PROJECT_PER_MINUTE": {"x"}, "LOG_LEVEL": {"trace"}, "LOG_FORMAT": {"text"},
+		"CORS_ORIGINS": {"https://a.com/path", "a.com", "*,https://a.com", "https://a.com,", "ftp://a", "null", "https://*.example.com", "https://*"}, "TRUSTED_PROXIES": {"10.0.0.0/33", "x", "10.0.0.1,"},
+		"RATE_LIMIT_IP_PER_MINUTE": {"-1", "1.5", "99999999999"}, "RATE_LIMIT_CLIENT_IP_PER_MINUTE": {"-1", "x"}, "RATE_LIMIT_PROJECT_PER_MINUTE": {"x"}, "BODY_MEMORY": {"0", "-1", "64", "64MB", "x", "31MiB", "1025GiB", "99999999999999999999"}, "LOG_LEVEL": {"trace"}, "LOG_FORMAT": {"text"},
 		"QUOTA_FREE": {"rooms", "rooms=0", "rooms=-1", "rooms=1,rooms=2", "chairs=1", "rooms=1,"}, "QUOTA_GRACE": {"-1s", "25h", "x"},
 		"RESERVATION_TTL": {"0s", "-1s", "11m", "60"}, "AGENTS_DEFAULT": {",", "a,", "*,a", strings.Repeat("x", 129), "a\tb"},
 		"REDIS_URL": {"localhost:6379", "http://x", "redis://"}, "API_KEY_PEPPER": {"short"}, "LIVEKIT_API_SECRET": {"short"},
@@ -316,6 +316,20 @@ func TestTheLimitOfOneAddressWithAKeyFollowsThatOfOneWithout(t *testing.T) {
 		t.Chdir(t.TempDir())
 		if c := load(t, strings.Fields(settings)); c.RateLimitClientIP != want {
 			t.Errorf("%q: %d, want %d", settings, c.RateLimitClientIP, want)
+		}
+	}
+}
+
+func TestMailsLinkToTheDashboardUnlessAPageIsNamed(t *testing.T) {
+	for _, row := range []struct{ settings, invitation, reset string }{
+		{"", "", ""},
+		{"PUBLIC_URL=https://pulse.example.com/", "https://pulse.example.com/dashboard/accept", "https://pulse.example.com/dashboard/reset"},
+		{"PUBLIC_URL=https://pulse.example.com INVITATION_URL=https://app.example.com/join", "https://app.example.com/join", "https://pulse.example.com/dashboard/reset"},
+		{"PUBLIC_URL=https://pulse.example.com DASHBOARD_ENABLED=false", "", ""},
+	} {
+		c := load(t, production(strings.Fields(row.settings)...))
+		if c.InvitationURL != row.invitation || c.ResetURL != row.reset {
+			t.Errorf("%q: %q and %q", row.settings, c.InvitationURL, c.ResetURL)
 		}
 	}
 }

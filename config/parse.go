@@ -1,8 +1,6 @@
 package config
 
 import (
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -36,6 +34,10 @@ const (
 	clientIPFactor = 6
 	// maxShutdown bounds a shutdown.
 	maxShutdown = 10 * time.Minute
+	// minBodyMemory lets LiveKit's quarter of it hold two events of the largest
+	// size; maxSize is 1 TiB.
+	minBodyMemory = 32 << 20
+	maxSize       = 1 << 40
 	// maxAgentName is the most bytes of an agent's name.
 	maxAgentName = 128
 	// maxGrace bounds how long a quota may be overrun.
@@ -64,6 +66,22 @@ func integer(into *int, text string, least, most int) error {
 		return fmt.Errorf("must be a whole number from %d to %d", least, most)
 	}
 	*into = n
+	return nil
+}
+
+// size takes bytes, with an optional unit KiB, MiB or GiB.
+func size(into *int64, text string) error {
+	number, shift := text, 0
+	for unit, bits := range map[string]int{"KiB": 10, "MiB": 20, "GiB": 30} {
+		if rest, ok := strings.CutSuffix(text, unit); ok {
+			number, shift = strings.TrimSpace(rest), bits
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 || n > maxSize>>shift || n<<shift < minBodyMemory {
+		return errors.New("must be a size such as 64MiB, from 32MiB to 1024GiB")
+	}
+	*into = n << shift
 	return nil
 }
 
@@ -309,6 +327,9 @@ func origins(into *[]string, text string) error {
 			continue
 		}
 		u, err := url.Parse(item)
+		if strings.Contains(item, "*") {
+			return errors.New("takes no wildcards inside an origin: list each origin such as https://app.example.com, or set * for all")
+		}
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || item != u.Scheme+"://"+u.Host {
 			return errors.New("must be origins such as https://app.example.com, separated by commas, or *")
 		}
@@ -332,65 +353,4 @@ func networks(into *[]netip.Prefix, text string) error {
 	}
 	*into = out
 	return nil
-}
-
-// strong takes a secret; in staging and production only a strong one.
-func (c *Config) strong(into *secret.Value, text string) error {
-	if c.Environment.strict() && (len(text) < leastSecret || distinct(text) < leastDistinct) {
-		return errWeak
-	}
-	*into = secret.New(text)
-	return nil
-}
-
-// bearer takes a strong secret that a header can carry.
-func (c *Config) bearer(into *secret.Value, text string) error {
-	var plain string
-	if err := token(&plain, text); err != nil {
-		return err
-	}
-	return c.strong(into, plain)
-}
-
-func (c *Config) jwtSecrets(text string) error {
-	var out []secret.Value
-	for item := range strings.SplitSeq(text, ",") {
-		var one secret.Value
-		item = strings.TrimSpace(item)
-		if item == "" {
-			return errors.New("must be secrets separated by single commas")
-		}
-		if err := c.strong(&one, item); err != nil {
-			return err
-		}
-		out = append(out, one)
-	}
-	c.JWTSecrets = out
-	return nil
-}
-
-// dataKey takes 32 bytes in hex, or in base64 of either alphabet, padded or not.
-func dataKey(into *secret.Value, text string) error {
-	raw, err := hex.DecodeString(text)
-	if err != nil || len(raw) != secret.KeySize {
-		standard := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
-		raw, err = base64.RawStdEncoding.DecodeString(standard)
-	}
-	if err != nil || len(raw) != secret.KeySize {
-		return fmt.Errorf("must be %d bytes in base64 or hex", secret.KeySize)
-	}
-	if distinct(string(raw)) < leastDistinct {
-		return errors.New("is too weak: its bytes are not random")
-	}
-	*into = secret.New(string(raw))
-	return nil
-}
-
-// distinct counts the different bytes of a text.
-func distinct(text string) int {
-	seen := map[byte]bool{}
-	for i := range len(text) {
-		seen[text[i]] = true
-	}
-	return len(seen)
 }

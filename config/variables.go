@@ -168,6 +168,10 @@ func variables() []variable {
 			Description: "Requests a minute of one project on the free plan; pro gets at least 10,000, enterprise 100,000. 0 disables the limit for every plan."},
 			parse: func(c *Config, text string) error { return integer(&c.RateLimitProject, text, 0, maxRate) }},
 
+		{Variable: Variable{Name: "BODY_MEMORY", Group: network, Default: "64MiB",
+			Description: "Memory of all request bodies being read, such as 64MiB; further requests with a body get 503. Unauthenticated requests use at most a quarter of it."},
+			parse: func(c *Config, text string) error { return size(&c.BodyMemory, text) }},
+
 		{Variable: Variable{Name: "QUOTA_FREE", Group: network,
 			Description: "Quotas of each project on the free plan, separated by commas, such as concurrent_participants=100,rooms=20. Known quotas: " + quotaNames() + "; the last applies to the organization. A quota that is not named is unlimited."},
 			parse: func(c *Config, text string) error { return c.quotas(models.PlanFree, text) }},
@@ -187,6 +191,13 @@ func variables() []variable {
 		{Variable: Variable{Name: "AGENTS_DEFAULT", Group: network, DevelopmentDefault: "*",
 			Description: "Names of LiveKit agents, separated by commas, that tokens of projects without a setting of their own may dispatch; * is all, none is none. Workers of every tenant register on the same cluster, so name those that all may use. Unset: none; in development all."},
 			parse: func(c *Config, text string) error { return agents(&c.AgentsDefault, text) }},
+		{Variable: Variable{Name: "PUBLIC_URL", Group: network,
+			Description: "URL at which browsers reach this installation, such as https://pulse.example.com; mails link to its dashboard. Empty: mails hold tokens instead of links."},
+			parse: func(c *Config, text string) error {
+				err := page(&c.PublicURL, text)
+				c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+				return err
+			}},
 		{Variable: Variable{Name: "DASHBOARD_ENABLED", Group: network, Default: "true",
 			Description: "Whether the dashboard is served at /dashboard/."},
 			parse: func(c *Config, text string) error { return boolean(&c.Dashboard, text) }},

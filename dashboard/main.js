@@ -1,7 +1,7 @@
 // Chooses the screen of a path.
 // @ts-check
 import { h, effect, append, root, untracked } from './kit/dom.js';
-import { resume, signedIn, endedBy, Problem } from './kit/api.js';
+import { resume, signedIn, suspect, revived, endedBy, Problem } from './kit/api.js';
 import { go, here, match, outlet, path } from './kit/router.js';
 import { failure } from './kit/load.js';
 import { m } from './messages.js';
@@ -47,8 +47,15 @@ async function choose(at) {
       return () => h('div', { class: 'page' }, module[name](params));
     } catch (e) {
       console.warn(e);
-      // An update took this page's modules away: a new page has new ones.
-      return () => h('div', { class: 'page' }, failure(new Problem(0, null), () => location.reload()));
+      suspect();
+      return () => {
+        // When the server is back, or an update took this page's modules away, a new page has them; once, not in a circle.
+        const began = revived.peek(), last = Number(sessionStorage.getItem('pulse.reloaded') ?? 0);
+        effect(() => {
+          if (revived() > began && Date.now() - last > 30_000) fetch(location.pathname, { cache: 'no-store' }).then((a) => { if (a.ok) { sessionStorage.setItem('pulse.reloaded', String(Date.now())); location.reload(); } }, suspect);
+        });
+        return h('div', { class: 'page' }, failure(new Problem(0, null), () => location.reload()));
+      };
     }
   }
   return () => h('div', { class: 'page' }, head(m.noScreen), h('p', null, m.noScreenText));

@@ -16,34 +16,66 @@ func leasesCollection() Collection {
 	return Collection{Name: leases, Fields: []Field{{Name: "holder", Kind: String}, {Name: "expires_at", Kind: Time}, {Name: "term", Kind: Int}}}
 }
 
-// Leases is the repository of leases.
+// maxLeases bounds the leases of one prefix that are read: of all shares of a
+// job and all processes that work on it.
+const maxLeases = 1000
+
+// Leases is the repository of leases that one process holds many of. As with
+// Elections, no two clocks are compared: a lease is a counter that its holder
+// raises, and its reader judges by its own clock for how long it stood still.
 type Leases struct{ engine Engine }
 
 // NewLeases returns the repository over an engine.
 func NewLeases(e Engine) *Leases { return &Leases{e} }
 
-// Acquire takes or renews a lease until a time; false while another holder has
-// it.
-func (r *Leases) Acquire(ctx context.Context, id, holder string, now, until time.Time) (bool, error) {
-	_, err := changed[models.Lease](ctx, r.engine, leases, bson.D{
-		{Key: "_id", Value: id},
-		{Key: "$or", Value: bson.A{
-			bson.D{{Key: "holder", Value: holder}},
-			bson.D{{Key: "expires_at", Value: bson.D{{Key: "$lte", Value: now}}}},
-		}},
-	}, fields{{Key: "holder", Value: holder}, {Key: "expires_at", Value: until}}.update())
-	if !models.IsKind(err, models.KindNotFound) {
-		return err == nil, err
-	}
-	err = r.engine.Insert(ctx, leases, &models.Lease{ID: id, Holder: holder, ExpiresAt: until})
-	if models.IsKind(err, models.KindConflict) {
-		return false, nil
-	}
-	return err == nil, err
+// List reads the leases whose ids begin with a prefix of ASCII letters.
+func (r *Leases) List(ctx context.Context, prefix string) ([]models.Lease, error) {
+	return many[models.Lease](ctx, r.engine, leases, Query{
+		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$gte", Value: prefix}, {Key: "$lt", Value: prefix + "~"}}}},
+		Sort:   bson.D{{Key: "_id", Value: 1}}, Limit: maxLeases,
+	})
 }
 
-// Release ends a lease early.
-func (r *Leases) Release(ctx context.Context, id, holder string) error {
-	_, err := r.engine.Delete(ctx, leases, bson.D{{Key: "_id", Value: id}, {Key: "holder", Value: holder}}, 1)
+// Renew raises those of up to MaxBatch leases that a holder still has, and tells
+// how many there are.
+func (r *Leases) Renew(ctx context.Context, ids []string, holder string, ttl time.Duration) (int64, error) {
+	return r.engine.Update(ctx, leases, bson.D{
+		{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, {Key: "holder", Value: holder},
+	}, taken(holder, ttl), UpdateOptions{Many: true})
+}
+
+// Take gives a lease that was read to a holder, or one that nobody has; false
+// if it has changed since, or was taken.
+func (r *Leases) Take(ctx context.Context, read *models.Lease, holder string, ttl time.Duration) (bool, error) {
+	if read.Holder == "" {
+		err := r.engine.Insert(ctx, leases, &models.Lease{ID: read.ID, Holder: holder, Term: 1, TTLMillis: ttl.Milliseconds(), ExpiresAt: time.Now().Add(ttl)})
+		if models.IsKind(err, models.KindConflict) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	matched, err := r.engine.Update(ctx, leases, bson.D{
+		{Key: "_id", Value: read.ID}, {Key: "holder", Value: read.Holder}, termOf(read),
+	}, taken(holder, ttl), UpdateOptions{})
+	return matched > 0, err
+}
+
+func taken(holder string, ttl time.Duration) bson.D {
+	return bson.D{
+		{Key: "$set", Value: bson.D{
+			{Key: "holder", Value: holder}, {Key: "ttl_ms", Value: ttl.Milliseconds()},
+			// Older binaries go by this time.
+			{Key: "expires_at", Value: time.Now().Add(ttl)},
+		}},
+		{Key: "$inc", Value: bson.D{{Key: "term", Value: int64(1)}}},
+	}
+}
+
+// Release gives up to MaxBatch leases back before they end. Those that holder
+// does not have stay.
+func (r *Leases) Release(ctx context.Context, ids []string, holder string) error {
+	_, err := r.engine.Delete(ctx, leases, bson.D{
+		{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, {Key: "holder", Value: holder},
+	}, 0)
 	return err
 }

@@ -65,16 +65,32 @@ func (r *LiveKitEvents) Due(ctx context.Context, shard int64, now time.Time, lim
 	})
 }
 
-// Waiting reads up to limit pending events of a shard that are due later, in
-// order of arrival.
-func (r *LiveKitEvents) Waiting(ctx context.Context, shard int64, now time.Time, limit int64) ([]models.LiveKitEvent, error) {
-	return many[models.LiveKitEvent](ctx, r.engine, liveKitEvents, Query{
-		Filter: bson.D{
-			{Key: "state", Value: string(models.EventPending)}, {Key: "shard", Value: shard},
-			{Key: "due_at", Value: bson.D{{Key: "$gt", Value: now}}},
-		},
-		Sort: bson.D{{Key: "seq", Value: 1}}, Limit: limit,
-	})
+// Ready gives those of some shards that have pending events which may be tried
+// now.
+func (r *LiveKitEvents) Ready(ctx context.Context, shards []int64, now time.Time) ([]int64, error) {
+	groups, err := r.engine.Sum(ctx, liveKitEvents, bson.D{
+		{Key: "state", Value: string(models.EventPending)}, {Key: "shard", Value: bson.D{{Key: "$in", Value: shards}}},
+		{Key: "due_at", Value: bson.D{{Key: "$lte", Value: now}}},
+	}, "shard", "shard")
+	if err != nil {
+		return nil, err
+	}
+	var out []int64
+	for _, g := range groups {
+		if shard, ok := g.Keys[0].(int64); ok {
+			out = append(out, shard)
+		}
+	}
+	return out, nil
+}
+
+// Resume makes the pending events of a shard that wait be tried now.
+func (r *LiveKitEvents) Resume(ctx context.Context, shard int64) error {
+	_, err := r.engine.Update(ctx, liveKitEvents, bson.D{
+		{Key: "state", Value: string(models.EventPending)}, {Key: "shard", Value: shard},
+		{Key: "due_at", Value: bson.D{{Key: "$gt", Value: models.DueAtOnce()}}},
+	}, fields{{Key: "due_at", Value: models.DueAtOnce()}}.update(), UpdateOptions{Many: true})
+	return err
 }
 
 // Done marks up to MaxBatch events as processed.

@@ -144,6 +144,7 @@ func (r *Projects) Update(ctx context.Context, t models.Tenant, id models.Projec
 	}
 	setIf(&set, "limits.requests_per_minute", c.Limits.RequestsPerMinute)
 	setIf(&set, "limits.concurrent_participants", c.Limits.ConcurrentParticipants)
+	setIf(&set, "limits.concurrent_agents", c.Limits.ConcurrentAgents)
 	setIf(&set, "limits.rooms", c.Limits.Rooms)
 	setIf(&set, "limits.participant_minutes_per_month", c.Limits.ParticipantMinutes)
 	setIf(&set, "limits.egress_minutes_per_month", c.Limits.EgressMinutes)

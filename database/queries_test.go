@@ -29,7 +29,7 @@ func repositories(e Engine) map[string]any {
 		"NewLeases": NewLeases(e), "NewLiveKitEvents": NewLiveKitEvents(e), "NewOrganizations": NewOrganizations(e),
 		"NewProjects": NewProjects(e), "NewQuotaEvents": NewQuotaEvents(e), "NewRevocations": NewRevocations(e),
 		"NewSessions": NewSessions(e), "NewSightings": NewSightings(e), "NewSlots": NewSlots(e), "NewUsageMetrics": NewUsageMetrics(e),
-		"NewUsageSessions": NewUsageSessions(e), "NewUsageTotals": NewUsageTotals(e), "NewUsers": NewUsers(e),
+		"NewDownloads": NewDownloads(e), "NewIdempotencyStorage": NewIdempotencyStorage(e), "NewMailSlots": NewMailSlots(e), "NewPasswordResets": NewPasswordResets(e), "NewPlacements": NewPlacements(e), "NewRooms": NewRooms(e), "NewSequences": NewSequences(e), "NewUsageSessions": NewUsageSessions(e), "NewUsageTotals": NewUsageTotals(e), "NewUsers": NewUsers(e),
 	}
 }
 
@@ -248,6 +248,8 @@ func sortedEmbedded() map[string]string {
 	return map[string]string{
 		`quota_events: owner$in at$gte by {"at":{"$numberInt":"-1"},"_id":{"$numberInt":"-1"}}`: "the events of a few owners in a month",
 		`projects: is_deleted name_key$gte$lt by {"_id":{"$numberInt":"-1"}}`:                   search,
+		`usage_sessions: name$in $or _id$gt by {"_id":{"$numberInt":"1"}}`:                      "the sessions of some participants and rooms since a time",
+		`usage_sessions: room_sid subject $or _id$gt by {"_id":{"$numberInt":"1"}}`:             "the sessions of one room since a time",
 		`projects: is_deleted name_key$gte$lt _id$lt by {"_id":{"$numberInt":"-1"}}`:            search,
 	}
 }

@@ -24,6 +24,7 @@ func sessionsCollection() Collection {
 		Indexes: []Index{
 			{Keys: []string{"user_id", "_id"}},
 			{Keys: []string{"org_id"}},
+			{Keys: []string{"user_id", "_id"}},
 			{Keys: []string{"expires_at"}, ExpireAfter: &at},
 		},
 	}

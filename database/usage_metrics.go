@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"golang.org/x/sync/errgroup"
 
 	"pulse-control-plane/models"
 )
@@ -34,6 +35,9 @@ func usageMetricsCollection() Collection {
 	}
 }
 
+// parallelUpdates is how many facts are updated at a time.
+const parallelUpdates = 64
+
 // UsageMetrics is the repository of usage facts.
 type UsageMetrics struct{ engine Engine }
 
@@ -53,27 +57,55 @@ func (r *UsageMetrics) Put(ctx context.Context, facts []models.UsageFact) error 
 		if err != nil {
 			return err
 		}
+		group, updating := errgroup.WithContext(ctx)
+		group.SetLimit(parallelUpdates)
 		for _, i := range present {
 			f := &batch[i]
-			if _, err := r.engine.Update(ctx, usageMetrics, bson.D{{Key: "_id", Value: f.ID}}, fields{
-				{Key: "timestamp", Value: f.Timestamp}, {Key: "value", Value: f.Value}, {Key: "event_ids", Value: f.EventIDs},
-			}.update(), UpdateOptions{}); err != nil {
+			group.Go(func() error {
+				_, err := r.engine.Update(updating, usageMetrics, bson.D{{Key: "_id", Value: f.ID}}, fields{
+					{Key: "timestamp", Value: f.Timestamp}, {Key: "value", Value: f.Value}, {Key: "event_ids", Value: f.EventIDs},
+				}.update(), UpdateOptions{})
 				return err
-			}
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// PutOnce stores up to MaxBatch immutable usage facts; stored ones come from an
-// attempt whose response was lost.
-func (r *UsageMetrics) PutOnce(ctx context.Context, facts []models.UsageFact) error {
+// PutCounts stores up to MaxBatch facts whose values only grow, each over a lower
+// value.
+func (r *UsageMetrics) PutCounts(ctx context.Context, facts []models.UsageFact) error {
 	docs := make([]any, len(facts))
 	for i := range facts {
 		docs[i] = &facts[i]
 	}
-	_, err := r.engine.InsertMany(ctx, usageMetrics, docs)
-	return err
+	present, err := r.engine.InsertMany(ctx, usageMetrics, docs)
+	if err != nil {
+		return err
+	}
+	again := make([]models.UsageFact, 0, len(present))
+	for _, i := range present {
+		again = append(again, facts[i])
+	}
+	return r.RaiseCounts(ctx, again)
+}
+
+// RaiseCounts stores the values of facts that are there, each over a lower value.
+func (r *UsageMetrics) RaiseCounts(ctx context.Context, facts []models.UsageFact) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelUpdates)
+	for i := range facts {
+		f := &facts[i]
+		group.Go(func() error {
+			_, err := r.engine.Update(ctx, usageMetrics, bson.D{{Key: "_id", Value: f.ID}},
+				bson.D{{Key: "$max", Value: bson.D{{Key: "value", Value: f.Value}}}}, UpdateOptions{})
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 func metered(p models.ProjectID, m models.Meter, start, end time.Time) bson.D {

@@ -19,6 +19,7 @@ func usageSessionsCollection() Collection {
 		Fields: []Field{
 			{Name: "project_id", Kind: String}, {Name: "subject", Kind: String}, {Name: "room_sid", Kind: String}, {Name: "room_name", Kind: String},
 			{Name: "identity", Kind: String}, {Name: "kind", Kind: String}, {Name: "open", Kind: Bool}, {Name: "joined_at", Kind: Time}, {Name: "left_at", Kind: Time}, {Name: "version", Kind: Int},
+			{Name: "name", Kind: String}, {Name: "meter", Kind: String},
 		},
 		Indexes: []Index{
 			{Keys: []string{"project_id", "subject", "joined_at", "_id"}},
@@ -26,6 +27,7 @@ func usageSessionsCollection() Collection {
 			{Keys: []string{"project_id", "identity", "joined_at", "_id"}},
 			{Keys: []string{"project_id", "open", "_id"}},
 			{Keys: []string{"room_sid", "open", "_id"}},
+			{Keys: []string{"name", "_id"}},
 			{Keys: []string{"open", "_id"}},
 		},
 	}
@@ -44,13 +46,31 @@ func (r *UsageSessions) Named(ctx context.Context, ids []string) ([]models.Usage
 	})
 }
 
-// OpenIn reads a page of the open usage sessions in a room of any tenant, in
-// order of ids.
-func (r *UsageSessions) OpenIn(ctx context.Context, roomSID, after string, limit int64) ([]models.UsageSession, error) {
+// InRoomAt reads a page, in order of ids, of the participants in a room of any
+// tenant that are open or were there at a time or later.
+func (r *UsageSessions) InRoomAt(ctx context.Context, roomSID string, at time.Time, after string, limit int64) ([]models.UsageSession, error) {
+	filter := append(bson.D{{Key: "room_sid", Value: roomSID}, {Key: "subject", Value: string(models.SubjectParticipant)}}, sinceThen(at)...)
+	return r.page(ctx, filter, after, limit)
+}
+
+// WithNames reads a page, in order of ids, of the sessions with up to MaxBatch
+// names that are open or were there at a time or later.
+func (r *UsageSessions) WithNames(ctx context.Context, names []string, at time.Time, after string, limit int64) ([]models.UsageSession, error) {
+	filter := append(bson.D{{Key: "name", Value: bson.D{{Key: "$in", Value: names}}}}, sinceThen(at)...)
+	return r.page(ctx, filter, after, limit)
+}
+
+func sinceThen(at time.Time) bson.D {
+	return bson.D{{Key: "$or", Value: bson.A{
+		bson.D{{Key: "open", Value: true}},
+		bson.D{{Key: "left_at", Value: bson.D{{Key: "$gte", Value: at}}}},
+	}}}
+}
+
+func (r *UsageSessions) page(ctx context.Context, filter bson.D, after string, limit int64) ([]models.UsageSession, error) {
 	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
-		Filter: bson.D{{Key: "room_sid", Value: roomSID}, {Key: "open", Value: true},
-			{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}},
-		Sort: bson.D{{Key: "_id", Value: 1}}, Limit: limit,
+		Filter: append(filter, bson.E{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}),
+		Sort:   bson.D{{Key: "_id", Value: 1}}, Limit: limit,
 	})
 }
 
@@ -77,7 +97,7 @@ func (r *UsageSessions) InsertMany(ctx context.Context, sessions []*models.Usage
 func (r *UsageSessions) Replace(ctx context.Context, s *models.UsageSession) error {
 	next := *s
 	next.Version++
-	set, unset, err := replacement(&next, "joined_at", "left_at", "metered_from", "metered_to", "end_reason")
+	set, unset, err := replacement(&next, "joined_at", "left_at", "metered_from", "metered_to", "end_reason", "token_issued_at", "clamped", "meter", "name")
 	if err != nil {
 		return err
 	}
@@ -125,7 +145,13 @@ func replacement(doc any, optional ...string) (set, unset bson.D, err error) {
 
 // UsageSessionFilter narrows a list; empty fields do not.
 type UsageSessionFilter struct {
-	RoomName, Identity string
+	RoomName, Identity, RoomSID, Kind string
+	// Subject is participants if empty.
+	Subject models.Subject
+	// Open leaves those that have not ended, or (false) those that have.
+	Open *bool
+	// Start and End leave those that joined in [Start, End).
+	Start, End time.Time
 	// JoinedBefore and AfterID identify the last usage session of the previous
 	// page.
 	JoinedBefore time.Time
@@ -139,17 +165,38 @@ func (r *UsageSessions) Get(ctx context.Context, p models.ProjectID, id string) 
 	})
 }
 
-// List reads the participants of a project, latest first.
+// List reads the usage sessions of a project, latest first.
 func (r *UsageSessions) List(ctx context.Context, p models.ProjectID, f UsageSessionFilter, limit int64) ([]models.UsageSession, error) {
-	filter := bson.D{{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(models.SubjectParticipant)}}
-	if f.RoomName != "" {
-		filter = append(filter, bson.E{Key: "room_name", Value: f.RoomName})
+	subject := f.Subject
+	if subject == "" {
+		subject = models.SubjectParticipant
 	}
-	if f.Identity != "" {
-		filter = append(filter, bson.E{Key: "identity", Value: f.Identity})
+	filter := bson.D{{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(subject)}}
+	for _, field := range []struct{ name, value string }{
+		{"room_name", f.RoomName}, {"identity", f.Identity}, {"room_sid", f.RoomSID}, {"kind", f.Kind},
+	} {
+		if field.value != "" {
+			filter = append(filter, bson.E{Key: field.name, Value: field.value})
+		}
+	}
+	if f.Open != nil {
+		filter = append(filter, bson.E{Key: "open", Value: *f.Open})
+	}
+	var joined bson.D
+	if !f.Start.IsZero() {
+		joined = append(joined, bson.E{Key: "$gte", Value: f.Start})
+	}
+	if !f.End.IsZero() {
+		joined = append(joined, bson.E{Key: "$lt", Value: f.End})
 	}
 	if f.AfterID != "" {
-		filter = append(filter, bson.E{Key: "joined_at", Value: bson.D{{Key: "$lte", Value: f.JoinedBefore}}},
+		joined = append(joined, bson.E{Key: "$lte", Value: f.JoinedBefore})
+	}
+	if len(joined) > 0 {
+		filter = append(filter, bson.E{Key: "joined_at", Value: joined})
+	}
+	if f.AfterID != "" {
+		filter = append(filter,
 			bson.E{Key: "$or", Value: bson.A{
 				bson.D{{Key: "joined_at", Value: bson.D{{Key: "$lt", Value: f.JoinedBefore}}}},
 				bson.D{{Key: "_id", Value: bson.D{{Key: "$lt", Value: f.AfterID}}}},
@@ -206,6 +253,41 @@ func (r *UsageSessions) EachEnded(ctx context.Context, p models.ProjectID, start
 	return nil
 }
 
+// JoinedIn reads a page of the participants of a project that joined in [start,
+// end), in the order in which they did, after one of the page before.
+func (r *UsageSessions) JoinedIn(ctx context.Context, p models.ProjectID, start, end time.Time, after *models.UsageSession, limit int64) ([]models.UsageSession, error) {
+	if after == nil {
+		return r.inOrder(ctx, p, "joined_at", start, end, "", limit)
+	}
+	return r.inOrder(ctx, p, "joined_at", after.JoinedAt, end, after.ID, limit)
+}
+
+// LeftIn does so for those that left.
+func (r *UsageSessions) LeftIn(ctx context.Context, p models.ProjectID, start, end time.Time, after *models.UsageSession, limit int64) ([]models.UsageSession, error) {
+	if after == nil {
+		return r.inOrder(ctx, p, "left_at", start, end, "", limit)
+	}
+	return r.inOrder(ctx, p, "left_at", after.LeftAt, end, after.ID, limit)
+}
+
+// inOrder reads those with a time in [from, end); of those at from, the ones with
+// ids after one.
+func (r *UsageSessions) inOrder(ctx context.Context, p models.ProjectID, field string, from, end time.Time, afterID string, limit int64) ([]models.UsageSession, error) {
+	filter := bson.D{
+		{Key: "project_id", Value: string(p)}, {Key: "subject", Value: string(models.SubjectParticipant)},
+		{Key: field, Value: bson.D{{Key: "$gte", Value: from}, {Key: "$lt", Value: end}}},
+	}
+	if afterID != "" {
+		filter = append(filter, bson.E{Key: "$or", Value: bson.A{
+			bson.D{{Key: field, Value: bson.D{{Key: "$gt", Value: from}}}},
+			bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: afterID}}}},
+		}})
+	}
+	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
+		Filter: filter, Sort: bson.D{{Key: field, Value: 1}, {Key: "_id", Value: 1}}, Limit: limit,
+	})
+}
+
 // OpenLike reads up to limit open usage sessions with the subject, room and
 // identity of s.
 func (r *UsageSessions) OpenLike(ctx context.Context, s *models.UsageSession, limit int64) ([]models.UsageSession, error) {
@@ -248,6 +330,17 @@ func (r *UsageSessions) OpenOf(ctx context.Context, p models.ProjectID, identity
 			bson.D{{Key: "identity", Value: identity}},
 			bson.D{{Key: "identity", Value: prefixed(identity + "#")}},
 		}}},
+		Limit: limit,
+	})
+}
+
+// OpenOfSuffixed reads up to limit of the open sessions in a project of
+// identities that begin with a text that ends in "#".
+func (r *UsageSessions) OpenOfSuffixed(ctx context.Context, p models.ProjectID, prefix string, limit int64) ([]models.UsageSession, error) {
+	beyond := prefix[:len(prefix)-1] + "$" // the character after "#"
+	return many[models.UsageSession](ctx, r.engine, usageSessions, Query{
+		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true},
+			{Key: "identity", Value: bson.D{{Key: "$gte", Value: prefix}, {Key: "$lt", Value: beyond}}}},
 		Limit: limit,
 	})
 }

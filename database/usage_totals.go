@@ -83,11 +83,13 @@ func (r *UsageTotals) Dirty(ctx context.Context, w models.Window, limit int64) (
 	})
 }
 
-// DirtyOf reads dirty totals of a project and window.
-func (r *UsageTotals) DirtyOf(ctx context.Context, p models.ProjectID, w models.Window, limit int64) ([]models.UsageTotal, error) {
+// DirtyOf reads the dirty totals of a project and window that begin in [start,
+// end).
+func (r *UsageTotals) DirtyOf(ctx context.Context, p models.ProjectID, w models.Window, start, end time.Time, limit int64) ([]models.UsageTotal, error) {
 	return many[models.UsageTotal](ctx, r.engine, usageTotals, Query{
-		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "dirty", Value: true}, {Key: "window", Value: string(w)}},
-		Limit:  limit,
+		Filter: bson.D{{Key: "project_id", Value: string(p)}, {Key: "dirty", Value: true}, {Key: "window", Value: string(w)},
+			{Key: "start", Value: bson.D{{Key: "$gte", Value: start}, {Key: "$lt", Value: end}}}},
+		Limit: limit,
 	})
 }
 

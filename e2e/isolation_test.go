@@ -13,11 +13,11 @@ import (
 	"pulse-control-plane/e2e/harness"
 )
 
-func TestTwoProjectsWithTheSameRoomNameNeverMeet(t *testing.T) {
+func TestProjectsWithTheSameRoomNameShareNoRoom(t *testing.T) {
 	t.Parallel()
 	in := install(t, harness.LiveKitOptions{})
 	acme, globex := in.project(t, "acme"), in.project(t, "globex")
-	// The same identities too: LiveKit would throw out the first of two in one room.
+	// The same identities too: in one room LiveKit would disconnect the first of two.
 	alice, bob := in.join(t, acme, "lobby", "alice"), in.join(t, acme, "lobby", "bob")
 	otherAlice, otherBob := in.join(t, globex, "lobby", "alice"), in.join(t, globex, "lobby", "bob")
 
@@ -31,7 +31,7 @@ func TestTwoProjectsWithTheSameRoomNameNeverMeet(t *testing.T) {
 		}
 	}
 
-	// What each project sends arrives there and nowhere else: what the other sent had been under way for longer.
+	// Data and media arrive in their own project only: the other project's would have arrived before.
 	if _, err := otherAlice.PublishAudio("microphone", []byte("globex")); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestTwoProjectsWithTheSameRoomNameNeverMeet(t *testing.T) {
 			return nil
 		})
 		if p.HearsAnything() || len(p.ReceivedData()) > 0 {
-			t.Errorf("%s received something of the other project's", who)
+			t.Errorf("%s received data of the other project", who)
 		}
 	}
 	if err := received(otherBob, harness.Data{From: "alice", Topic: "chat", Payload: "of globex"})(); err != nil {
@@ -65,21 +65,21 @@ func TestTwoProjectsWithTheSameRoomNameNeverMeet(t *testing.T) {
 	}
 }
 
-func TestATokenForAnotherRoomLeadsToThatRoomOnly(t *testing.T) {
+func TestATokenOpensOnlyTheRoomItNames(t *testing.T) {
 	t.Parallel()
 	in := install(t, harness.LiveKitOptions{})
 	project := in.project(t, "acme")
 	alice := in.join(t, project, "board", "alice")
 	token := in.token(t, project, "lobby", "mallory")
 
-	// The room is in the token; what the request asks for besides is not heeded.
+	// The token names the room; LiveKit ignores a room in the request.
 	status, text, err := in.LiveKit.Validate(t.Context(), token.ParticipantToken, url.Values{"room": {project.ID() + "_board"}})
 	if err != nil || status != 200 {
-		t.Fatalf("LiveKit's answer to mallory is %d %s, %v", status, text, err)
+		t.Fatalf("LiveKit answers mallory %d %s, %v", status, text, err)
 	}
 	mallory := harness.Join(t, token.ServerURL, token.ParticipantToken)
 	if got, want := mallory.Room.Name(), project.ID()+"_lobby"; got != want {
-		t.Errorf("mallory is in %q, the token is for %q", got, want)
+		t.Errorf("mallory is in %q, want the token's room %q", got, want)
 	}
 	board := in.participants(t, project.ID()+"_board")
 	if len(board) != 1 || board[0].Identity != "alice" {
@@ -95,7 +95,7 @@ func TestATokenForAnotherRoomLeadsToThatRoomOnly(t *testing.T) {
 	harness.Eventually(t, soon, "alice reads bob and nothing of mallory", received(alice, harness.Data{From: "bob", Topic: "chat", Payload: "good morning"}))
 }
 
-func TestAnAdministratorsTokenRulesItsOwnRoomOnly(t *testing.T) {
+func TestARoomAdminTokenAdministersOnlyItsOwnRoom(t *testing.T) {
 	t.Parallel()
 	in := install(t, harness.LiveKitOptions{})
 	acme, globex := in.project(t, "acme"), in.project(t, "globex")
@@ -130,7 +130,7 @@ func TestAnAdministratorsTokenRulesItsOwnRoomOnly(t *testing.T) {
 	}
 }
 
-// bearer is LiveKit's room API with a token instead of the cluster's key.
+// bearer is LiveKit's room API, called with a token instead of the cluster's key.
 func bearer(t *testing.T, l *harness.LiveKit, token string) *lksdk.RoomServiceClient {
 	t.Helper()
 	api, err := lksdk.NewLiveKitAPI(lksdk.WithURL(l.HTTPURL), lksdk.WithToken(token))

@@ -47,7 +47,7 @@ func install(t *testing.T, o harness.LiveKitOptions) *installation {
 	return &installation{LiveKit: liveKit, Pulse: pulse, API: pulse.API()}
 }
 
-// project signs up an organization called name and makes its first project.
+// project signs up an organization called name and creates its first project.
 func (i *installation) project(t *testing.T, name string) harness.Project {
 	t.Helper()
 	account, err := i.API.SignUp(t.Context(), name, name+"@example.com", "correct horse battery")
@@ -72,7 +72,7 @@ func (i *installation) token(t *testing.T, p harness.Project, room, identity str
 	return token
 }
 
-// join mints a token and enters the room with it.
+// join mints a token and joins the room with it.
 func (i *installation) join(t *testing.T, p harness.Project, room, identity string) *harness.Participant {
 	t.Helper()
 	token := i.token(t, p, room, identity)

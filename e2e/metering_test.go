@@ -20,11 +20,11 @@ import (
 // reconcileEvery is RECONCILE_INTERVAL in these tests.
 const reconcileEvery = 3 * time.Second
 
-// soaking tells that the long form was asked for (make soak).
+// soaking is true for the long form of the test (make soak).
 func soaking() bool { return os.Getenv("PULSE_SOAK") != "" }
 
-// visit is one stay of a client in a room, as the client measured it: the stay
-// began between asked and in, and ended between leaving and out.
+// visit is one visit of a client in a room as the client measured it: it began
+// between asked and in, and ended between leaving and out.
 type visit struct {
 	project                 int
 	room, identity          string
@@ -34,13 +34,13 @@ type visit struct {
 func (v *visit) least() time.Duration { return v.leaving.Sub(v.in) }
 func (v *visit) most() time.Duration  { return v.out.Sub(v.asked) }
 
-// meteredInstallation is an installation whose webhooks go through a relay.
+// meteredInstallation is an installation whose webhooks pass through a relay.
 func meteredInstallation(t *testing.T) (*installation, *harness.WebhookRelay) {
 	t.Helper()
 	return relayedInstallation(t, harness.LiveKitOptions{}, map[string]string{"RECONCILE_INTERVAL": reconcileEvery.String()})
 }
 
-// relayedInstallation is one with settings of its own, without a limit on requests.
+// relayedInstallation is a metered installation with the given settings and without rate limits.
 func relayedInstallation(t *testing.T, o harness.LiveKitOptions, env map[string]string) (*installation, *harness.WebhookRelay) {
 	t.Helper()
 	relay := harness.StartWebhookRelay(t)
@@ -52,12 +52,12 @@ func relayedInstallation(t *testing.T, o harness.LiveKitOptions, env map[string]
 	return &installation{LiveKit: liveKit, Pulse: pulse, API: pulse.API()}, relay
 }
 
-// crowd lets people come and go at random until ctx ends and then leave, and
-// gives every visit there was.
+// crowd lets participants join and leave at random until ctx ends, and returns
+// every visit.
 func (i *installation) crowd(t *testing.T, ctx context.Context, projects []harness.Project, people int) []visit {
 	t.Helper()
 	// Three rooms in two projects.
-	places := []visit{{project: 0, room: "red"}, {project: 0, room: "green"}, {project: 1, room: "red"}}
+	choices := []visit{{project: 0, room: "red"}, {project: 0, room: "green"}, {project: 1, room: "red"}}
 	var mu sync.Mutex
 	var visits []visit
 	var all sync.WaitGroup
@@ -65,9 +65,9 @@ func (i *installation) crowd(t *testing.T, ctx context.Context, projects []harne
 		all.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(person), 4))
 			for n := 0; ctx.Err() == nil; n++ {
-				v := places[random.IntN(len(places))]
+				v := choices[random.IntN(len(choices))]
 				v.identity = fmt.Sprintf("person-%d-%d", person, n)
-				// Pulse may be down: the app would ask again.
+				// Pulse may be down; an app would retry.
 				token, err := i.API.CreateToken(t.Context(), harness.AsServer(projects[v.project]),
 					harness.TokenRequest{RoomName: v.room, ParticipantIdentity: v.identity})
 				if err != nil {
@@ -81,7 +81,7 @@ func (i *installation) crowd(t *testing.T, ctx context.Context, projects []harne
 					t.Errorf("%s: %v", v.identity, err)
 					return
 				}
-				v.leaving, v.out = stay(ctx, p, time.Second+time.Duration(random.IntN(8000))*time.Millisecond)
+				v.leaving, v.out = attend(ctx, p, time.Second+time.Duration(random.IntN(8000))*time.Millisecond)
 				mu.Lock()
 				visits = append(visits, v)
 				mu.Unlock()
@@ -93,9 +93,9 @@ func (i *installation) crowd(t *testing.T, ctx context.Context, projects []harne
 	return visits
 }
 
-// stay keeps somebody in their room for a while, or until they find themselves
-// put out of it, and tells between when and when they left.
-func stay(ctx context.Context, p *harness.Participant, d time.Duration) (leaving, out time.Time) {
+// attend keeps a participant in the room for a while, or until LiveKit
+// disconnects them, and returns the times between which they left.
+func attend(ctx context.Context, p *harness.Participant, d time.Duration) (leaving, out time.Time) {
 	defer p.Leave()
 	for until := time.Now().Add(d); time.Now().Before(until) && ctx.Err() == nil; {
 		before := time.Now()
@@ -109,7 +109,7 @@ func stay(ctx context.Context, p *harness.Participant, d time.Duration) (leaving
 	return leaving, time.Now()
 }
 
-// wait lets a client do nothing for a while: what it measures is time.
+// wait lets a client idle for a while, because it measures time.
 func wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -119,7 +119,7 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// usageSession is what /v1/usage/sessions says of a stay.
+// usageSession is a usage session as /v1/usage/sessions returns it.
 type usageSession struct {
 	ID                  string     `json:"id"`
 	ParticipantIdentity string     `json:"participant_identity"`
@@ -130,7 +130,7 @@ type usageSession struct {
 	EventIDs            []string   `json:"event_ids"`
 }
 
-// sessions reads every session of a project.
+// sessions reads every usage session of a project.
 func (i *installation) sessions(t *testing.T, p harness.Project) (all []usageSession, err error) {
 	t.Helper()
 	for path := "/v1/usage/sessions?limit=100"; ; {
@@ -149,7 +149,7 @@ func (i *installation) sessions(t *testing.T, p harness.Project) (all []usageSes
 	}
 }
 
-// participantSeconds is the project's total over everything there was.
+// participantSeconds is the project's total over the whole test.
 func (i *installation) participantSeconds(t *testing.T, p harness.Project) float64 {
 	t.Helper()
 	var report struct {
@@ -163,9 +163,9 @@ func (i *installation) participantSeconds(t *testing.T, p harness.Project) float
 	return report.Totals.ParticipantSeconds
 }
 
-// settled waits until no session of a project is open and at least so many are
-// known, and gives them by identity. One identity is one visit: a second
-// session of it would be counted double.
+// settled waits until no usage session of a project is open and at least least
+// are known, and returns them by identity. Each visit has its own identity, so a
+// second usage session of an identity would be counted twice.
 func (i *installation) settled(t *testing.T, p harness.Project, least int, within time.Duration) map[string]usageSession {
 	t.Helper()
 	var by map[string]usageSession
@@ -192,7 +192,7 @@ func (i *installation) settled(t *testing.T, p harness.Project, least int, withi
 	return by
 }
 
-func TestMeteredSecondsAreWhatTheClientsMeasured(t *testing.T) {
+func TestMeteredSecondsEqualTheSecondsClientsMeasured(t *testing.T) {
 	in, _ := meteredInstallation(t)
 	projects := []harness.Project{in.project(t, "acme"), in.project(t, "umbrella")}
 	lasting, people := 12*time.Second, 8
@@ -236,7 +236,7 @@ func TestMeteredSecondsAreWhatTheClientsMeasured(t *testing.T) {
 	t.Logf("%d visits", len(visits))
 }
 
-func TestMeteringSurvivesLostAndRepeatedEventsAndItsOwnDeath(t *testing.T) {
+func TestMeteringSurvivesLostAndRepeatedEventsAndKills(t *testing.T) {
 	in, relay := meteredInstallation(t)
 	projects := []harness.Project{in.project(t, "acme"), in.project(t, "umbrella")}
 	lasting, people, cut := 30*time.Second, 8, 18*time.Second // LiveKit gives up after 15 s
@@ -267,15 +267,15 @@ func TestMeteringSurvivesLostAndRepeatedEventsAndItsOwnDeath(t *testing.T) {
 		wait(ctx, lasting*3/4)
 		_, err := in.LiveKit.Rooms().DeleteRoom(t.Context(), &livekit.DeleteRoomRequest{Room: projects[0].ID() + "_green"})
 		if err != nil {
-			t.Logf("the room to delete: %v", err) // it may be empty and gone just now
+			t.Logf("delete the room: %v", err) // it may have closed just now
 		}
 	})
 	visits := in.crowd(t, ctx, projects, people)
 	faults.Wait()
 
 	for n, p := range projects {
-		// The last event may be on its way for LiveKit's 15 s, and what was lost
-		// is found by the second comparison after it.
+		// LiveKit may retry the last event for 15 s, and the second
+		// reconciliation after that finds what was lost.
 		metered := in.settled(t, p, 0, 30*time.Second)
 		var missing, corrected int
 		for i := range visits {
@@ -284,13 +284,13 @@ func TestMeteringSurvivesLostAndRepeatedEventsAndItsOwnDeath(t *testing.T) {
 				continue
 			}
 			s, known := metered[v.identity]
-			// A comparison is a list that is reached within a second, or two
-			// while Pulse is being killed.
+			// A reconciliation reads its list within a second, or two while
+			// Pulse is being killed.
 			slack := reconcileEvery + 4*time.Second
 			if !known {
 				missing++
 				if v.least() > slack {
-					t.Errorf("%s was there for %v and nobody saw it", v.identity, v.least())
+					t.Errorf("%s was in the room for %v and has no usage session", v.identity, v.least())
 				}
 				continue
 			}
@@ -302,7 +302,7 @@ func TestMeteringSurvivesLostAndRepeatedEventsAndItsOwnDeath(t *testing.T) {
 				t.Errorf("%s: %v metered (%s), between %v and %v measured", v.identity, got, *s.EndReason, v.least(), v.most())
 			}
 		}
-		// An event that LiveKit tried again may still correct a session.
+		// An event that LiveKit retries may still correct a usage session.
 		harness.Eventually(t, 20*time.Second, "a total that is the sum of its sessions", func() error {
 			sum := 0.0
 			for _, s := range in.settled(t, p, 0, 10*time.Second) {
@@ -317,7 +317,7 @@ func TestMeteringSurvivesLostAndRepeatedEventsAndItsOwnDeath(t *testing.T) {
 	}
 }
 
-func TestARevokedParticipantCannotStayNorComeBack(t *testing.T) {
+func TestARevokedParticipantIsEvictedAndCannotReturn(t *testing.T) {
 	in, _ := meteredInstallation(t)
 	project := in.project(t, "acme")
 	token := in.token(t, project, "daily", "mallory")
@@ -332,7 +332,7 @@ func TestARevokedParticipantCannotStayNorComeBack(t *testing.T) {
 			return nil
 		}
 	}
-	harness.Eventually(t, 10*time.Second, "the announcement of mallory", func() error {
+	harness.Eventually(t, 10*time.Second, "the join event of mallory", func() error {
 		all, err := in.sessions(t, project)
 		if err == nil && len(all) == 0 {
 			err = errors.New("no session")
@@ -343,19 +343,19 @@ func TestARevokedParticipantCannotStayNorComeBack(t *testing.T) {
 		map[string]any{"participant_identity": "mallory"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	harness.Eventually(t, time.Second, "the removal of mallory", out(mallory))
+	harness.Eventually(t, time.Second, "the eviction of mallory", out(mallory))
 	_, err := in.API.CreateToken(t.Context(), harness.AsServer(project), harness.TokenRequest{RoomName: "daily", ParticipantIdentity: "mallory"})
 	var refused *harness.APIError
 	if !errors.As(err, &refused) || refused.Status != http.StatusForbidden || refused.Code != "participant_revoked" {
 		t.Errorf("a new token: %v", err)
 	}
-	in.isPutOut(t, project, "mallory", 2, token)
+	in.isEvicted(t, project, "mallory", 2, token)
 }
 
-// isPutOut enters a room with a token that opens it no longer and waits until the record says that its bearer, who has been
-// there before, was removed so many times in all, the last time within a second. They may be removed before they are aware
-// of having been let in.
-func (i *installation) isPutOut(t *testing.T, p harness.Project, identity string, times int, token harness.Token) {
+// isEvicted joins a room with a token that no longer opens it and waits until the usage sessions say that the participant
+// was evicted so many times in all, the last time within a second. The eviction may come before the client knows that it
+// joined.
+func (i *installation) isEvicted(t *testing.T, p harness.Project, identity string, times int, token harness.Token) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var entering sync.WaitGroup
@@ -367,29 +367,29 @@ func (i *installation) isPutOut(t *testing.T, p harness.Project, identity string
 	})
 	defer entering.Wait()
 	defer cancel()
-	harness.Eventually(t, 10*time.Second, "the removal of "+identity, func() error {
+	harness.Eventually(t, 10*time.Second, "the eviction of "+identity, func() error {
 		all, err := i.sessions(t, p)
 		if err != nil {
 			return err
 		}
-		removed := 0
+		evicted := 0
 		for _, s := range all {
 			if s.ParticipantIdentity != identity {
 				continue
 			}
 			if s.LeftAt == nil {
-				return fmt.Errorf("%s is still there", s.ID)
+				return fmt.Errorf("%s is still in the room", s.ID)
 			}
 			if *s.EndReason != "participant_removed" {
 				continue
 			}
-			// LiveKit tells ends in whole seconds: half of one is all that is known.
-			if removed++; removed == 1 && s.DurationSeconds > 1.5 { // the latest comes first
-				return fmt.Errorf("%s stayed for %v s", s.ID, s.DurationSeconds)
+			// LiveKit reports ends in whole seconds: half a second is the precision.
+			if evicted++; evicted == 1 && s.DurationSeconds > 1.5 { // latest first
+				return fmt.Errorf("%s was in the room for %v s", s.ID, s.DurationSeconds)
 			}
 		}
-		if removed != times {
-			return fmt.Errorf("removed %d times", removed)
+		if evicted != times {
+			return fmt.Errorf("evicted %d times", evicted)
 		}
 		return nil
 	})

@@ -15,20 +15,20 @@ import (
 	"pulse-control-plane/e2e/harness"
 )
 
-// operatorToken is the operator's in these tests.
+// operatorToken is the PULSE_ADMIN_TOKEN of these tests.
 const operatorToken = "operator-of-the-end-to-end-tests-0123456789"
 
 // quotaGrace is QUOTA_GRACE in these tests.
 const quotaGrace = 2 * time.Second
 
-// limitedInstallation is one with an operator, whose LiveKit tells it of events.
+// limitedInstallation is an installation with an operator and LiveKit's events.
 func limitedInstallation(t *testing.T, o harness.LiveKitOptions) *installation {
 	t.Helper()
 	in, _ := relayedInstallation(t, o, map[string]string{"PULSE_ADMIN_TOKEN": operatorToken, "QUOTA_GRACE": quotaGrace.String()})
 	return in
 }
 
-// limited makes a project and gives it limits, as the operator.
+// limited creates a project and sets its limits as the operator.
 func (i *installation) limited(t *testing.T, name string, limits map[string]any) harness.Project {
 	t.Helper()
 	p := i.project(t, name)
@@ -40,7 +40,7 @@ func (i *installation) limited(t *testing.T, name string, limits map[string]any)
 	return p
 }
 
-// quotaReport is the part of GET /v1/usage/quota that is looked at.
+// quotaReport is the checked part of GET /v1/usage/quota.
 type quotaReport struct {
 	Quotas map[string]struct {
 		Used     float64 `json:"used"`
@@ -60,7 +60,7 @@ func (i *installation) quota(t *testing.T, p harness.Project) (report quotaRepor
 	return report
 }
 
-// ask mints a token; refused tells that a quota is used up.
+// ask mints a token; refused is true if a quota is exhausted.
 func (i *installation) ask(t *testing.T, p harness.Project, room, identity string) (token harness.Token, refused bool, err error) {
 	token, err = i.API.CreateToken(t.Context(), harness.AsClient(p), harness.TokenRequest{RoomName: room, ParticipantIdentity: identity})
 	var no *harness.APIError
@@ -68,7 +68,7 @@ func (i *installation) ask(t *testing.T, p harness.Project, room, identity strin
 	return token, refused, err
 }
 
-func TestABurstOfMintsAcrossAKillLetsInNoMoreThanTheCap(t *testing.T) {
+func TestABurstOfMintsAcrossAKillAdmitsNoMoreThanTheLimit(t *testing.T) {
 	t.Parallel()
 	in := limitedInstallation(t, harness.LiveKitOptions{})
 	project := in.limited(t, "acme", map[string]any{"concurrent_participants": 50})
@@ -77,7 +77,7 @@ func TestABurstOfMintsAcrossAKillLetsInNoMoreThanTheCap(t *testing.T) {
 	for n := range 200 {
 		all.Go(func() {
 			for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-				// An answer that was lost is asked for under another name, as another person would.
+				// After a lost response the next request uses a new identity, as another person would.
 				_, no, err := in.ask(t, project, "hall", fmt.Sprintf("person-%d-%d", n, time.Now().UnixNano()))
 				if err == nil {
 					let.Add(1)
@@ -89,10 +89,10 @@ func TestABurstOfMintsAcrossAKillLetsInNoMoreThanTheCap(t *testing.T) {
 				}
 				wait(t.Context(), 100*time.Millisecond)
 			}
-			t.Error("neither let in nor refused")
+			t.Error("neither admitted nor refused")
 		})
 	}
-	harness.Eventually(t, 10*time.Second, "some to be let in", func() error {
+	harness.Eventually(t, 10*time.Second, "the first admissions", func() error {
 		if let.Load() < 5 {
 			return errors.New("too few")
 		}
@@ -104,12 +104,12 @@ func TestABurstOfMintsAcrossAKillLetsInNoMoreThanTheCap(t *testing.T) {
 	in.Pulse.Restart(t)
 	all.Wait()
 	if q := in.quota(t, project).Quotas["concurrent_participants"]; let.Load() > 50 || let.Load()+refused.Load() != 200 || q.Reserved != 50 {
-		t.Errorf("%d let in and %d refused; %v places are reserved", let.Load(), refused.Load(), q.Reserved)
+		t.Errorf("%d admitted and %d refused; %v slots are reserved", let.Load(), refused.Load(), q.Reserved)
 	}
-	t.Logf("%d let in, %d refused", let.Load(), refused.Load())
+	t.Logf("%d admitted, %d refused", let.Load(), refused.Load())
 }
 
-func TestWhoComesBackOverTheCapIsRemovedFromTheRoom(t *testing.T) {
+func TestAParticipantWhoReturnsOverTheLimitIsEvicted(t *testing.T) {
 	t.Parallel()
 	in := limitedInstallation(t, harness.LiveKitOptions{})
 	project := in.limited(t, "acme", map[string]any{"concurrent_participants": 2})
@@ -118,7 +118,7 @@ func TestWhoComesBackOverTheCapIsRemovedFromTheRoom(t *testing.T) {
 	harness.Join(t, bob.ServerURL, bob.ParticipantToken)
 	present := func(want float64) {
 		t.Helper()
-		harness.Eventually(t, 10*time.Second, "everybody to be counted", func() error {
+		harness.Eventually(t, 10*time.Second, "every participant to be counted", func() error {
 			if q := in.quota(t, project).Quotas["concurrent_participants"]; q.Used != want || q.Reserved != 0 {
 				return fmt.Errorf("%v used, %v reserved", q.Used, q.Reserved)
 			}
@@ -127,17 +127,17 @@ func TestWhoComesBackOverTheCapIsRemovedFromTheRoom(t *testing.T) {
 	}
 	present(2)
 	if _, refused, err := in.ask(t, project, "daily", "cyd"); !refused {
-		t.Errorf("a third is answered %v", err)
+		t.Errorf("a third token: %v", err)
 	}
 	first.Leave()
 	present(1)
 	in.join(t, project, "daily", "cyd")
 	present(2)
-	in.isPutOut(t, project, "ann", 1, ann) // who comes on the token she had
+	in.isEvicted(t, project, "ann", 1, ann) // with the token she had before
 	present(2)
 }
 
-func TestAMonthThatIsUsedUpEndsItsRoomsAfterTheGrace(t *testing.T) {
+func TestAnExhaustedMonthClosesRoomsAfterTheGracePeriod(t *testing.T) {
 	t.Parallel()
 	in := limitedInstallation(t, harness.LiveKitOptions{})
 	project := in.limited(t, "acme", map[string]any{"participant_minutes_per_month": 1})
@@ -146,35 +146,35 @@ func TestAMonthThatIsUsedUpEndsItsRoomsAfterTheGrace(t *testing.T) {
 		people = append(people, in.join(t, project, fmt.Sprint("room-", n%2), fmt.Sprint("person-", n)))
 	}
 	var over time.Time
-	harness.Eventually(t, 30*time.Second, "the minute to be used up", func() error {
+	harness.Eventually(t, 30*time.Second, "the minute to be exhausted", func() error {
 		_, refused, err := in.ask(t, project, "room-0", "late")
 		if !refused {
-			return fmt.Errorf("a token is answered %v", err)
+			return fmt.Errorf("a token: %v", err)
 		}
 		over = time.Now()
 		return nil
 	})
 	for _, p := range people {
-		harness.Eventually(t, 20*time.Second, "the end of everybody's room", func() error {
+		harness.Eventually(t, 20*time.Second, "the end of every room", func() error {
 			if gone, reason := p.Disconnected(); !gone || reason != livekit.DisconnectReason_ROOM_DELETED {
-				return fmt.Errorf("gone %v, because of %s", gone, reason)
+				return fmt.Errorf("disconnected %v, because of %s", gone, reason)
 			}
 			return nil
 		})
 	}
 	if took := time.Since(over); took < quotaGrace-time.Second {
-		t.Errorf("the rooms ended %v after the first refusal, within the grace", took)
+		t.Errorf("the rooms ended %v after the first refusal, within the grace period", took)
 	}
 	told := map[string]bool{}
 	for _, e := range in.quota(t, project).Events {
 		told[e.Type+" "+e.Quota] = true
 	}
 	if !told["quota.warning participant_minutes_per_month"] || !told["quota.reached participant_minutes_per_month"] {
-		t.Errorf("told of %v", told)
+		t.Errorf("quota events %v", told)
 	}
 }
 
-func TestEgressMinutesThatAreUsedUpStopWhatIsRecorded(t *testing.T) {
+func TestExhaustedEgressMinutesStopEgresses(t *testing.T) {
 	t.Parallel()
 	redis := harness.StartRedis(t)
 	in := limitedInstallation(t, harness.LiveKitOptions{RedisAddress: redis})
@@ -211,5 +211,5 @@ func TestEgressMinutesThatAreUsedUpStopWhatIsRecorded(t *testing.T) {
 			return
 		}
 	}
-	t.Error("nobody was told of it")
+	t.Error("there is no quota event")
 }

@@ -49,7 +49,7 @@ func TestLiveKitRefusesTamperedTokens(t *testing.T) {
 		in.mustRefuse(t, name, forged)
 	}
 	if rooms := in.rooms(t); len(rooms) > 0 {
-		t.Errorf("the refused tokens have opened the rooms %v", rooms)
+		t.Errorf("the refused tokens opened the rooms %v", rooms)
 	}
 }
 
@@ -75,8 +75,8 @@ func TestLiveKitRefusesAnExpiredToken(t *testing.T) {
 		t.Errorf("the token expires at %s, the answer says %s", expires, token.ExpiresAt)
 	}
 
-	// Instead of waiting for the time to pass, the same token as it would have been minted earlier: the cluster's key
-	// signs it, so that nothing but its age can be the reason for the refusal.
+	// Instead of waiting, sign the same token with earlier times: the cluster's key signs it, so only its age can be the
+	// reason for the refusal.
 	age := func(by time.Duration) string {
 		older := claims.copy(t)
 		for _, name := range []string{"exp", "nbf", "iat"} {
@@ -90,12 +90,12 @@ func TestLiveKitRefusesAnExpiredToken(t *testing.T) {
 	in.mustRefuse(t, "a token that has expired", age(ttl+liveKitLeeway+5*time.Second))
 }
 
-// mustAccept fails the test unless LiveKit would let the bearer of token in.
+// mustAccept fails the test unless LiveKit accepts the token.
 func (i *installation) mustAccept(t *testing.T, token string) {
 	t.Helper()
 	status, text, err := i.LiveKit.Validate(t.Context(), token, nil)
 	if err != nil || status != http.StatusOK {
-		t.Fatalf("LiveKit refuses a good token: %d %s, %v", status, text, err)
+		t.Fatalf("LiveKit refuses a valid token: %d %s, %v", status, text, err)
 	}
 }
 
@@ -104,11 +104,11 @@ func (i *installation) mustRefuse(t *testing.T, name, token string) {
 	t.Helper()
 	status, text, err := i.LiveKit.Validate(t.Context(), token, nil)
 	if err != nil || status != http.StatusUnauthorized {
-		t.Errorf("LiveKit's answer to %s is %d %s, %v; want 401", name, status, text, err)
+		t.Errorf("LiveKit answers %s with %d %s, %v; want 401", name, status, text, err)
 	}
 	if p, err := harness.TryJoin(t.Context(), i.LiveKit.URL, token); err == nil {
 		p.Leave()
-		t.Errorf("LiveKit lets in the bearer of %s", name)
+		t.Errorf("LiveKit accepts %s", name)
 	}
 }
 

@@ -11,13 +11,13 @@ import (
 	"pulse-control-plane/e2e/harness"
 )
 
-// soon bounds every wait. LiveKit tells about participants who publish nothing only every three seconds.
+// soon bounds every wait. LiveKit announces participants who publish nothing only every three seconds.
 const soon = 15 * time.Second
 
-// frame is what the tests' microphones send; any bytes would do.
+// frame is the payload of the tests' audio tracks; any bytes work.
 var frame = []byte{0xf8, 0xff, 0xfe, 'p', 'u', 'l', 's', 'e'}
 
-func TestTwoParticipantsMeetPublishAndExchangeDataWithPulsesTokens(t *testing.T) {
+func TestParticipantsWithPulseTokensPublishAndExchangeData(t *testing.T) {
 	t.Parallel()
 	in := install(t, harness.LiveKitOptions{})
 	project := in.project(t, "acme")
@@ -45,12 +45,12 @@ func TestTwoParticipantsMeetPublishAndExchangeDataWithPulsesTokens(t *testing.T)
 	harness.Eventually(t, soon, "alice gets bob's answer", received(alice, harness.Data{From: "bob", Topic: "chat", Payload: "hello yourself"}))
 }
 
-func TestWhatTheTokenSaysOfAParticipantIsWhatLiveKitShows(t *testing.T) {
+func TestLiveKitShowsTheParticipantAsTheTokenDescribesIt(t *testing.T) {
 	t.Parallel()
 	in := install(t, harness.LiveKitOptions{})
 	project := in.project(t, "acme")
 	token, err := in.API.CreateToken(t.Context(), harness.AsServer(project), harness.TokenRequest{
-		RoomName: "standup", ParticipantIdentity: "alice", ParticipantName: "Alice A.", ParticipantMetadata: `{"seat":3}`,
+		RoomName: "standup", ParticipantIdentity: "alice", ParticipantName: "Alice A.", ParticipantMetadata: `{"desk":3}`,
 		Attributes: map[string]string{"team": "blue"}, RoomConfig: []byte(`{"metadata":"daily","max_participants":2}`),
 	})
 	if err != nil {
@@ -63,7 +63,7 @@ func TestWhatTheTokenSaysOfAParticipantIsWhatLiveKitShows(t *testing.T) {
 		t.Fatalf("LiveKit shows %d participants, want alice alone", len(people))
 	}
 	got := people[0]
-	if got.Identity != "alice" || got.Name != "Alice A." || got.Metadata != `{"seat":3}` {
+	if got.Identity != "alice" || got.Name != "Alice A." || got.Metadata != `{"desk":3}` {
 		t.Errorf("LiveKit shows identity %q, name %q, metadata %q", got.Identity, got.Name, got.Metadata)
 	}
 	if got.Attributes["team"] != "blue" || got.Attributes["pulse.project"] != project.ID() {
@@ -75,7 +75,7 @@ func TestWhatTheTokenSaysOfAParticipantIsWhatLiveKitShows(t *testing.T) {
 	}
 }
 
-func TestMissingNamesAreMadeUpAndGoodForJoining(t *testing.T) {
+func TestGeneratedNamesAreValidForJoining(t *testing.T) {
 	t.Parallel()
 	in := install(t, harness.LiveKitOptions{})
 	project := in.project(t, "acme")
@@ -85,14 +85,14 @@ func TestMissingNamesAreMadeUpAndGoodForJoining(t *testing.T) {
 	}
 	p := harness.Join(t, token.ServerURL, token.ParticipantToken)
 	if token.ParticipantIdentity == "" || p.Identity() != token.ParticipantIdentity {
-		t.Errorf("joined as %q, the answer says %q", p.Identity(), token.ParticipantIdentity)
+		t.Errorf("joined as %q, the response says %q", p.Identity(), token.ParticipantIdentity)
 	}
 	if token.RoomName == "" || p.Room.Name() != project.ID()+"_"+token.RoomName {
-		t.Errorf("joined the room %q, the answer says %q of project %s", p.Room.Name(), token.RoomName, project.ID())
+		t.Errorf("joined the room %q, the response says %q of project %s", p.Room.Name(), token.RoomName, project.ID())
 	}
 }
 
-func TestAKilledPulseKeepsItsProjectsAndTheirRoomsGoOn(t *testing.T) {
+func TestRoomsContinueAndProjectsRemainWhenPulseIsKilled(t *testing.T) {
 	t.Parallel()
 	in := install(t, harness.LiveKitOptions{})
 	project := in.project(t, "acme")
@@ -108,7 +108,7 @@ func TestAKilledPulseKeepsItsProjectsAndTheirRoomsGoOn(t *testing.T) {
 	harness.Eventually(t, soon, "alice hears of bob", received(alice, harness.Data{From: "bob", Topic: "chat", Payload: "back again"}))
 }
 
-// received is a check that p has got exactly the packets want, in this order.
+// received checks that p got exactly the packets want, in this order.
 func received(p *harness.Participant, want ...harness.Data) func() error {
 	return func() error {
 		if got := p.ReceivedData(); !slices.Equal(got, want) {
@@ -118,7 +118,7 @@ func received(p *harness.Participant, want ...harness.Data) func() error {
 	}
 }
 
-// rooms are all rooms of the LiveKit server by their name there.
+// rooms are all rooms of the LiveKit server by their qualified name.
 func (i *installation) rooms(t *testing.T) map[string]*livekit.Room {
 	t.Helper()
 	list, err := i.LiveKit.Rooms().ListRooms(t.Context(), &livekit.ListRoomsRequest{})

@@ -20,9 +20,9 @@ import (
 // superviseWithin is how soon a killed server must answer again.
 const superviseWithin = 3 * time.Second
 
-// TestSupervisordBringsAKilledServerBack runs the configuration that deploy/ offers, with its paths and its user
-// replaced by this test's, under a real supervisord.
-func TestSupervisordBringsAKilledServerBack(t *testing.T) {
+// TestSupervisordRestartsAKilledServer runs the configuration of deploy/ under a real supervisord, with the paths and the
+// user of this test.
+func TestSupervisordRestartsAKilledServer(t *testing.T) {
 	supervisord, err := exec.LookPath("supervisord")
 	if err != nil {
 		t.Skip("supervisord is not installed (apt-get install supervisor)")
@@ -76,9 +76,9 @@ func TestSupervisordBringsAKilledServerBack(t *testing.T) {
 	}
 	harness.Eventually(t, 15*time.Second, "the first start", healthy)
 	for kills := range 3 {
-		// Until it has run for startsecs a server that ends counts as one that
-		// failed to start, and supervisord waits longer each time.
-		harness.Eventually(t, 15*time.Second, "supervisord's trust in the server", func() error {
+		// A server that ends before startsecs counts as failed to start, and
+		// supervisord waits longer each time.
+		harness.Eventually(t, 15*time.Second, "supervisord to count the server as running", func() error {
 			log, err := os.ReadFile(filepath.Join(home, "supervisord.log"))
 			if err != nil {
 				return err
@@ -92,7 +92,7 @@ func TestSupervisordBringsAKilledServerBack(t *testing.T) {
 		if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		harness.Eventually(t, superviseWithin, "the server's return after kill -9", func() error {
+		harness.Eventually(t, superviseWithin, "the server's restart after kill -9", func() error {
 			if err := healthy(); err != nil {
 				return err
 			}
@@ -104,7 +104,7 @@ func TestSupervisordBringsAKilledServerBack(t *testing.T) {
 	}
 }
 
-// serverOf is the one child of supervisord, or 0 while there is none.
+// serverOf is the pid of supervisord's only child, or 0 without one.
 func serverOf(t *testing.T, supervisor int) int {
 	t.Helper()
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", supervisor, supervisor))

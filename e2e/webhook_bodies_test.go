@@ -19,7 +19,7 @@ import (
 	"pulse-control-plane/e2e/harness"
 )
 
-// event is a webhook's body, read as loosely as JSON allows.
+// event is the body of a webhook, decoded loosely.
 type event struct {
 	Event       string
 	ID          string
@@ -35,12 +35,12 @@ func decode(t *testing.T, hook harness.Webhook) event {
 	t.Helper()
 	var e event
 	if err := json.Unmarshal(hook.Body, &e); err != nil {
-		t.Fatalf("a webhook that is not what it was: %v\n%s", err, hook.Body)
+		t.Fatalf("a webhook with a wrong signature: %v\n%s", err, hook.Body)
 	}
 	return e
 }
 
-// verifySignature checks the JWT as the product must: signed with the cluster's key, over exactly these bytes.
+// verifySignature verifies the JWT as the product must: signed with the cluster's key, over exactly these bytes.
 func verifySignature(hook harness.Webhook, l *harness.LiveKit) error {
 	token, err := auth.ParseAPIToken(hook.Header.Get("Authorization"))
 	if err != nil {
@@ -60,7 +60,7 @@ func verifySignature(hook harness.Webhook, l *harness.LiveKit) error {
 	return nil
 }
 
-// checkShape is what LiveKit's events carry and what not.
+// checkShape checks which fields LiveKit's events contain.
 func checkShape(e event, room string) error {
 	if _, err := strconv.ParseInt(e.CreatedAt, 10, 64); err != nil {
 		return fmt.Errorf("createdAt is %q, want whole seconds in a string", e.CreatedAt)
@@ -112,8 +112,8 @@ func onlyFields(object map[string]any, want ...string) error {
 	return nil
 }
 
-// record writes hooks to the folder RECORD_WEBHOOKS in the order they came, one file each: the claims of the JWT that
-// signed the body, and the body with its secrets redacted (so that the claims' sha256 no longer fits it).
+// record writes hooks to the folder RECORD_WEBHOOKS in order of arrival, one file each: the claims of the JWT that signed
+// the body, and the body with its secrets redacted (so the claims' sha256 no longer matches).
 func record(t *testing.T, hooks []harness.Webhook) {
 	t.Helper()
 	dir := os.Getenv("RECORD_WEBHOOKS")

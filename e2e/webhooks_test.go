@@ -14,9 +14,9 @@ import (
 	"pulse-control-plane/e2e/harness"
 )
 
-// TestLiveKitAnnouncesWhatHappensInItsRooms holds LiveKit to what the product takes for granted of its webhooks. With
-// RECORD_WEBHOOKS=folder it also leaves what LiveKit sent there.
-func TestLiveKitAnnouncesWhatHappensInItsRooms(t *testing.T) {
+// TestLiveKitSendsTheWebhooksThatMeteringReliesOn checks the product's assumptions about LiveKit's webhooks. With
+// RECORD_WEBHOOKS=folder it also writes them to that folder.
+func TestLiveKitSendsTheWebhooksThatMeteringReliesOn(t *testing.T) {
 	t.Parallel()
 	relay := harness.StartWebhookRelay(t)
 	redis := harness.StartRedis(t)
@@ -29,7 +29,7 @@ func TestLiveKitAnnouncesWhatHappensInItsRooms(t *testing.T) {
 		t.Helper()
 		want = append(want, kinds...)
 		slices.Sort(want)
-		harness.Eventually(t, soon, "the announcement of "+strings.Join(kinds, ", "), announced(t, relay, want))
+		harness.Eventually(t, soon, "the webhooks "+strings.Join(kinds, ", "), announced(t, relay, want))
 	}
 
 	alice := in.join(t, project, "standup", "alice")
@@ -74,7 +74,7 @@ func TestLiveKitAnnouncesWhatHappensInItsRooms(t *testing.T) {
 			t.Errorf("%s: %v", event.Event, err)
 		}
 		if ids[event.ID] || !strings.HasPrefix(event.ID, "EV_") {
-			t.Errorf("%s has the id %q, want a new one that starts with EV_", event.Event, event.ID)
+			t.Errorf("%s has the id %q, want a new id that starts with EV_", event.Event, event.ID)
 		}
 		ids[event.ID] = true
 		if err := checkShape(event, room); err != nil {
@@ -84,7 +84,7 @@ func TestLiveKitAnnouncesWhatHappensInItsRooms(t *testing.T) {
 	record(t, hooks)
 }
 
-// TestLiveKitRepeatsAnEventThatWasNotAnswered is why an event may come twice, and late, and must be recognized by its id.
+// TestLiveKitRepeatsAnEventThatWasNotAnswered shows why an event may arrive twice, and late, and is recognized by its id.
 func TestLiveKitRepeatsAnEventThatWasNotAnswered(t *testing.T) {
 	t.Parallel()
 	relay := harness.StartWebhookRelay(t)
@@ -99,7 +99,7 @@ func TestLiveKitRepeatsAnEventThatWasNotAnswered(t *testing.T) {
 		return nil
 	})
 	relay.Cut(false)
-	harness.Eventually(t, soon, "the delivery of what was cut off",
+	harness.Eventually(t, soon, "the delivery of the lost event",
 		announced(t, relay, []string{"participant_joined", "room_started"}))
 	lost, first := relay.Lost(), relay.Seen()[0]
 	if !bytes.Equal(lost[0].Body, lost[1].Body) || !bytes.Equal(lost[0].Body, first.Body) {
@@ -107,7 +107,7 @@ func TestLiveKitRepeatsAnEventThatWasNotAnswered(t *testing.T) {
 	}
 }
 
-// joinAsWorker enters the room as LiveKit's own services do: they hold the cluster's key and mint their own tokens.
+// joinAsWorker joins the room as LiveKit's own services do: they have the cluster's key and mint their own tokens.
 func (i *installation) joinAsWorker(t *testing.T, room string, kind livekit.ParticipantInfo_Kind) *harness.Participant {
 	t.Helper()
 	grant := &auth.VideoGrant{RoomJoin: true, Room: room, Hidden: true}
@@ -125,7 +125,7 @@ func (i *installation) joinAsWorker(t *testing.T, room string, kind livekit.Part
 	return harness.Join(t, i.LiveKit.URL, token)
 }
 
-// recordAndStream has the room recorded and something streamed into it.
+// recordAndStream runs an egress and an ingress of the room.
 func (i *installation) recordAndStream(t *testing.T, node *harness.MediaNode, room string, expect func(...string)) {
 	t.Helper()
 	ctx := t.Context()
@@ -168,7 +168,7 @@ func (i *installation) recordAndStream(t *testing.T, node *harness.MediaNode, ro
 	expect("ingress_ended")
 }
 
-// announced is a check that LiveKit has sent exactly these kinds of events so far; want is sorted.
+// announced checks that LiveKit has sent exactly these kinds of events so far; want is sorted.
 func announced(t *testing.T, relay *harness.WebhookRelay, want []string) func() error {
 	return func() error {
 		var got []string
@@ -177,7 +177,7 @@ func announced(t *testing.T, relay *harness.WebhookRelay, want []string) func() 
 		}
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
-			return fmt.Errorf("it has announced %q, want %q", got, want)
+			return fmt.Errorf("LiveKit sent %q, want %q", got, want)
 		}
 		return nil
 	}

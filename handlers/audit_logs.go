@@ -2,10 +2,10 @@ package handlers
 
 import (
 	"encoding/csv"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -88,6 +88,9 @@ type auditWriter interface {
 	end(audit.Summary) error
 }
 
+// errHeadOnly ends an export that was asked for its headers.
+var errHeadOnly = errors.New("handlers: HEAD has no body")
+
 // Export streams the trail, oldest first.
 func (h *AuditLogs) Export(c *gin.Context) error {
 	q := request.NewQuery(c)
@@ -112,9 +115,15 @@ func (h *AuditLogs) Export(c *gin.Context) error {
 	}
 	summary, err := h.service.Export(c.Request.Context(), actor(c), narrowed, func(e *models.AuditEntry) error {
 		begin()
+		if c.Request.Method == http.MethodHead {
+			return errHeadOnly
+		}
 		return out.entry(e)
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, errHeadOnly):
+		return nil
+	case err != nil:
 		return err
 	}
 	begin()
@@ -139,7 +148,7 @@ type auditEnd struct {
 }
 
 func (l *auditLines) end(s audit.Summary) error {
-	return l.line(auditEnd{audit.Trailer{Entries: s.Entries, Head: s.Head, Whole: s.Whole}})
+	return l.line(auditEnd{audit.Trailer(s)})
 }
 
 func (l *auditLines) line(value any) error {
@@ -177,12 +186,8 @@ func (t *auditTable) entry(e *models.AuditEntry) error {
 	row := []string{strconv.FormatInt(e.Seq, 10), string(e.ID), e.At.UTC().Format(time.RFC3339Nano), e.Actor.Kind, e.Actor.ID,
 		e.Actor.CredentialID, e.Action, e.Target.Type, e.Target.ID, e.Before, e.After, e.IP, e.UserAgent, e.RequestID,
 		string(e.Outcome), e.Code, completed, e.PrevHash, e.Hash, e.OutcomeHash}
-	for i, cell := range row {
-		// A spreadsheet would run what begins like a formula (OWASP, "CSV
-		// Injection").
-		if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-			row[i] = "'" + cell
-		}
+	for i, text := range row {
+		row[i] = cell(text)
 	}
 	return t.w.Write(row)
 }

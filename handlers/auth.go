@@ -16,11 +16,14 @@ import (
 type Auth struct {
 	requests *request.Reader
 	sessions *auth.LoginSessions
+	resets   *auth.PasswordResets
 	cookies  *Cookies
 }
 
 // NewAuth makes the handlers of a service.
-func NewAuth(r *request.Reader, s *auth.LoginSessions, k *Cookies) *Auth { return &Auth{r, s, k} }
+func NewAuth(r *request.Reader, s *auth.LoginSessions, p *auth.PasswordResets, k *Cookies) *Auth {
+	return &Auth{r, s, p, k}
+}
 
 // User is a person in /v1.
 type User struct {
@@ -69,7 +72,7 @@ func (h *Auth) Login(c *gin.Context) error {
 		return err
 	}
 	user, login, err := h.sessions.Login(c.Request.Context(),
-		auth.LoginInput{Email: in.Email, Password: in.Password, Origin: origin(c)})
+		auth.LoginInput{Email: in.Email, Password: in.Password, Device: h.cookies.device(c), Origin: origin(c)})
 	if err != nil {
 		return err
 	}
@@ -183,6 +186,41 @@ func (h *Auth) Password(c *gin.Context) error {
 	if err := h.sessions.ChangePassword(c.Request.Context(), actor(c), auth.PasswordChange{
 		Current: in.CurrentPassword, New: in.NewPassword, IP: c.RemoteIP(),
 	}); err != nil {
+		return err
+	}
+	return done(c)
+}
+
+type forgotRequest struct {
+	Email string `json:"email" validate:"required,max=254"`
+}
+
+// Forgot asks for a mail with a link to set a new password.
+func (h *Auth) Forgot(c *gin.Context) error {
+	var in forgotRequest
+	if err := h.requests.Body(c, &in); err != nil {
+		return err
+	}
+	if err := h.resets.Forgot(c.Request.Context(), in.Email); err != nil {
+		return err
+	}
+	c.Status(http.StatusAccepted)
+	c.Writer.WriteHeaderNow()
+	return nil
+}
+
+type resetRequest struct {
+	Token    secret.Value `json:"token" validate:"required,max=512"`
+	Password secret.Value `json:"password" validate:"required,min=10,max=128,uncommon"`
+}
+
+// Reset sets a new password with the token of a mail.
+func (h *Auth) Reset(c *gin.Context) error {
+	var in resetRequest
+	if err := h.requests.Body(c, &in); err != nil {
+		return err
+	}
+	if err := h.resets.Reset(c.Request.Context(), auth.ResetInput{Token: in.Token, Password: in.Password, Origin: origin(c)}); err != nil {
 		return err
 	}
 	return done(c)

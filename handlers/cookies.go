@@ -17,6 +17,9 @@ const (
 	cookieName       = "pulse_refresh"
 	secureCookieName = "__Secure-pulse_refresh"
 	cookiePath       = "/v1/auth"
+	// deviceCookieName holds the token by which a device that logged in before is
+	// recognized, so that strangers' guesses do not lock it out.
+	deviceCookieName = "pulse_device"
 	// pulseRequest is a header that no form and no other origin's page can send
 	// without being asked first.
 	pulseRequest = "X-Pulse-Request"
@@ -43,6 +46,9 @@ func (k *Cookies) name() string {
 // session renders a login, and where asked puts its refresh token into the
 // cookie instead. forbidden cross_origin_request for another origin's page.
 func (k *Cookies) session(c *gin.Context, asked bool, l auth.Login) (Session, error) {
+	if l.Device != "" {
+		k.put(c, k.prefixed(deviceCookieName), l.Device, auth.DeviceFor)
+	}
 	if asked {
 		if err := k.sameOrigin(c); err != nil {
 			return Session{}, err
@@ -83,10 +89,31 @@ func (k *Cookies) sameOrigin(c *gin.Context) error {
 }
 
 func (k *Cookies) set(c *gin.Context, token string, lasts time.Duration) {
+	k.put(c, k.name(), token, lasts)
+}
+
+func (k *Cookies) put(c *gin.Context, name, value string, lasts time.Duration) {
 	http.SetCookie(c.Writer, &http.Cookie{
-		Name: k.name(), Value: token, Path: cookiePath, MaxAge: int(lasts / time.Second),
+		Name: name, Value: value, Path: cookiePath, MaxAge: int(lasts / time.Second),
 		HttpOnly: true, Secure: k.secure, SameSite: http.SameSiteStrictMode,
 	})
+}
+
+// device reads the token of a device that logged in before, or "".
+func (k *Cookies) device(c *gin.Context) string {
+	value, err := c.Request.Cookie(k.prefixed(deviceCookieName))
+	if err != nil || len(value.Value) > 128 {
+		return ""
+	}
+	return value.Value
+}
+
+// prefixed gives a name the prefix of cookies over TLS.
+func (k *Cookies) prefixed(name string) string {
+	if k.secure {
+		return "__Secure-" + name
+	}
+	return name
 }
 
 func (k *Cookies) clear(c *gin.Context) { k.set(c, "", -time.Second) }

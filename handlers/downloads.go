@@ -99,8 +99,9 @@ func (h *Downloads) Fetch(c *gin.Context) error {
 		return models.Internal(err)
 	}
 	c.Set(models.PrincipalKey, actor)
-	asked := *c.Request
+	original, asked := c.Request, *c.Request
 	asked.URL = u
 	c.Request = &asked
+	defer func() { c.Request = original }()
 	return export.Serve(c)
 }

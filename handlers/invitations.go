@@ -47,7 +47,7 @@ func renderInvitation(i models.Invitation) Invitation {
 }
 
 type inviteRequest struct {
-	Email string      `json:"email" validate:"required,max=254,email"`
+	Email string      `json:"email" validate:"required,max=254,email,mailbox"`
 	Role  models.Role `json:"role" validate:"required,oneof=owner admin developer viewer"`
 }
 

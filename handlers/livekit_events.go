@@ -22,12 +22,8 @@ type Received struct {
 
 // Receive stores a LiveKit event.
 func (h *LiveKitEvents) Receive(c *gin.Context) error {
-	body, err := request.Bytes(c.Request)
-	if err != nil {
-		return err
-	}
-	if err := h.inbox.Receive(c.Request.Context(), c.GetHeader("Authorization"), body); err != nil {
-		return err
+	if err := h.inbox.Receive(c.Request.Context(), c.GetHeader("Authorization"), c.Request.Body); err != nil {
+		return request.Unread(err)
 	}
 	return answer(c, http.StatusOK, Received{Status: "received"})
 }

@@ -43,7 +43,7 @@ func renderOrganization(o models.Organization) Organization {
 
 type signUpRequest struct {
 	Name       string       `json:"name" validate:"required,notblank,max=100,line"`
-	AdminEmail string       `json:"admin_email" validate:"required,max=254,email"`
+	AdminEmail string       `json:"admin_email" validate:"required,max=254,email,mailbox"`
 	Password   secret.Value `json:"password" validate:"required,min=10,max=128,uncommon"`
 	Cookie     bool         `json:"cookie"`
 }

@@ -52,6 +52,7 @@ type ClientTokens struct {
 type ProjectLimits struct {
 	RequestsPerMinute      int64 `json:"requests_per_minute"`
 	ConcurrentParticipants int64 `json:"concurrent_participants"`
+	ConcurrentAgents       int64 `json:"concurrent_agents"`
 	Rooms                  int64 `json:"rooms"`
 	ParticipantMinutes     int64 `json:"participant_minutes_per_month"`
 	EgressMinutes          int64 `json:"egress_minutes_per_month"`
@@ -144,6 +145,7 @@ type clientTokensRequest struct {
 type limitsRequest struct {
 	RequestsPerMinute      request.Clearable[int64] `json:"requests_per_minute" validate:"omitempty,min=0,max=100000000"`
 	ConcurrentParticipants request.Clearable[int64] `json:"concurrent_participants" validate:"omitempty,min=0,max=100000000"`
+	ConcurrentAgents       request.Clearable[int64] `json:"concurrent_agents" validate:"omitempty,min=0,max=100000000"`
 	Rooms                  request.Clearable[int64] `json:"rooms" validate:"omitempty,min=0,max=100000000"`
 	ParticipantMinutes     request.Clearable[int64] `json:"participant_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
 	EgressMinutes          request.Clearable[int64] `json:"egress_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
@@ -151,7 +153,8 @@ type limitsRequest struct {
 
 func (r limitsRequest) change() models.ProjectLimitsChange {
 	return models.ProjectLimitsChange{
-		RequestsPerMinute: r.RequestsPerMinute.Value, ConcurrentParticipants: r.ConcurrentParticipants.Value, Rooms: r.Rooms.Value,
+		RequestsPerMinute: r.RequestsPerMinute.Value, ConcurrentParticipants: r.ConcurrentParticipants.Value,
+		ConcurrentAgents: r.ConcurrentAgents.Value, Rooms: r.Rooms.Value,
 		ParticipantMinutes: r.ParticipantMinutes.Value, EgressMinutes: r.EgressMinutes.Value,
 	}
 }

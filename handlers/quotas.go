@@ -33,6 +33,7 @@ type QuotaReport struct {
 type QuotaUses struct {
 	ParticipantMinutes     QuotaUse `json:"participant_minutes_per_month"`
 	ConcurrentParticipants QuotaUse `json:"concurrent_participants"`
+	ConcurrentAgents       QuotaUse `json:"concurrent_agents"`
 	Rooms                  QuotaUse `json:"rooms"`
 	EgressMinutes          QuotaUse `json:"egress_minutes_per_month"`
 	Projects               QuotaUse `json:"projects"`
@@ -74,6 +75,7 @@ func (h *Quotas) Get(c *gin.Context) error {
 		Quotas: QuotaUses{
 			ParticipantMinutes:     renderQuotaUse(out.Uses[models.QuotaParticipantMinutes]),
 			ConcurrentParticipants: renderQuotaUse(out.Uses[models.QuotaConcurrentParticipants]),
+			ConcurrentAgents:       renderQuotaUse(out.Uses[models.QuotaConcurrentAgents]),
 			Rooms:                  renderQuotaUse(out.Uses[models.QuotaRooms]),
 			EgressMinutes:          renderQuotaUse(out.Uses[models.QuotaEgressMinutes]),
 			Projects:               renderQuotaUse(out.Uses[models.QuotaProjects]),

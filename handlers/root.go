@@ -37,9 +37,16 @@ func (h *Root) Show(c *gin.Context) error {
 		return answer(c, http.StatusOK, out)
 	}
 	if strings.Contains(c.GetHeader("Accept"), "text/html") {
-		c.Redirect(http.StatusSeeOther, dashboard)
-		return nil
+		return SeeOther(c, dashboard)
 	}
 	out.Links.Dashboard = &dashboard
 	return answer(c, http.StatusOK, out)
+}
+
+// SeeOther sends a browser to a path, without a body.
+func SeeOther(c *gin.Context, path string) error {
+	c.Header("Location", path)
+	c.Status(http.StatusSeeOther)
+	c.Writer.WriteHeaderNow()
+	return nil
 }

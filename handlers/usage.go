@@ -3,6 +3,7 @@ package handlers
 import (
 	"math"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -21,6 +22,10 @@ func NewUsage(s *metering.Usage) *Usage { return &Usage{s} }
 // Meters are usage in seconds, to the millisecond, or in counts.
 type Meters struct {
 	ParticipantSeconds float64 `json:"participant_seconds"`
+	AgentSeconds       float64 `json:"agent_seconds"`
+	RecorderSeconds    float64 `json:"recorder_seconds"`
+	SIPSeconds         float64 `json:"sip_seconds"`
+	OtherSeconds       float64 `json:"other_seconds"`
 	RoomSeconds        float64 `json:"room_seconds"`
 	EgressSeconds      float64 `json:"egress_seconds"`
 	IngressSeconds     float64 `json:"ingress_seconds"`
@@ -31,7 +36,9 @@ type Meters struct {
 
 func renderMeters(v map[models.Meter]float64) Meters {
 	return Meters{
-		ParticipantSeconds: millis(v[models.MeterParticipantSeconds]), RoomSeconds: millis(v[models.MeterRoomSeconds]),
+		ParticipantSeconds: millis(v[models.MeterParticipantSeconds]), AgentSeconds: millis(v[models.MeterAgentSeconds]),
+		RecorderSeconds: millis(v[models.MeterRecorderSeconds]), SIPSeconds: millis(v[models.MeterSIPSeconds]),
+		OtherSeconds: millis(v[models.MeterOtherSeconds]), RoomSeconds: millis(v[models.MeterRoomSeconds]),
 		EgressSeconds: millis(v[models.MeterEgressSeconds]), IngressSeconds: millis(v[models.MeterIngressSeconds]),
 		TokensIssued: v[models.MeterTokensIssued], APIRequests: v[models.MeterAPIRequests], PeakParticipants: v[models.MeterPeak],
 	}
@@ -126,7 +133,13 @@ func renderUsageSession(now time.Time) func(models.UsageSession) UsageSession {
 func (h *Usage) Sessions(c *gin.Context) error {
 	q := request.NewQuery(c)
 	ask := metering.UsageSessionQuery{ProjectID: projectOf(q),
-		RoomName: q.TextUpTo("room_name", models.MaxRoomName), Identity: q.TextUpTo("participant_identity", models.MaxIdentityBytes)}
+		RoomName: q.TextUpTo("room_name", models.MaxRoomName), Identity: q.TextUpTo("participant_identity", models.MaxIdentityBytes),
+		RoomSID: q.Text("room_sid"), Kind: strings.ToUpper(q.Text("kind")), Start: q.Time("start"), End: q.Time("end"),
+		Subject: models.Subject(q.OneOf("subject", "participant", "room", "egress", "ingress"))}
+	if open := q.OneOf("open", "true", "false"); open != "" {
+		is := open == "true"
+		ask.Open = &is
+	}
 	page := pageOf(q)
 	if err := q.Err(); err != nil {
 		return err
@@ -190,7 +203,7 @@ func (h *Usage) Explain(c *gin.Context) error {
 	at := rangeOf(q)
 	ask := metering.ExplainQuery{ProjectID: at.ProjectID, Start: at.Start, End: at.End, Meter: models.Meter(q.Text("meter"))}
 	if !ask.Meter.Valid() || ask.Meter == models.MeterPeak {
-		q.Refuse("meter", "must be participant_seconds, room_seconds, egress_seconds, ingress_seconds, tokens_issued or api_requests")
+		q.Refuse("meter", "must be participant_seconds, agent_seconds, recorder_seconds, sip_seconds, other_seconds, room_seconds, egress_seconds, ingress_seconds, tokens_issued or api_requests")
 	}
 	page := pageOf(q)
 	if err := q.Err(); err != nil {

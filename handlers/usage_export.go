@@ -53,6 +53,9 @@ func (h *Usage) Export(c *gin.Context) error {
 		header.Set("Content-Type", "application/jsonl")
 	}
 	c.Status(http.StatusOK)
+	if c.Request.Method == http.MethodHead {
+		return nil
+	}
 	rows := 0
 	if err := each(c.Request.Context(), func(f models.UsageFact) error {
 		if rows++; rows%flushRows == 0 {
@@ -92,20 +95,11 @@ func csvLines(c *gin.Context) (line func(ExportedFact) error, flush func()) {
 				return err
 			}
 			return out.Write([]string{f.ID, string(f.ProjectID), string(f.Meter), f.Timestamp.Format(time.RFC3339Nano),
-				strconv.FormatFloat(f.Value, 'f', -1, 64), f.SessionID, cell(f.RoomName), strings.Join(f.EventIDs, " ")})
+				strconv.FormatFloat(f.Value, 'f', -1, 64), cell(f.SessionID), cell(f.RoomName), cell(strings.Join(f.EventIDs, " "))})
 		}, func() {
 			if head() == nil {
 				out.Flush()
 			}
 			c.Writer.Flush()
 		}
-}
-
-// cell keeps a spreadsheet from reading a tenant's text as a formula
-// (https://owasp.org/www-community/attacks/CSV_Injection).
-func cell(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		return "'" + text
-	}
-	return text
 }

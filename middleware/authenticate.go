@@ -143,11 +143,11 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 		case strings.EqualFold(scheme, "Basic"):
 			user, password, ok := c.Request.BasicAuth()
 			if !ok {
-				return nil, errBadCredential()
+				return nil, errBadCredential("an Authorization header of the scheme Basic that cannot be read")
 			}
 			return a.server(c, user, secret.New(password))
 		case !strings.EqualFold(scheme, "Bearer") || credential == "":
-			return nil, errBadCredential()
+			return nil, errBadCredential("an Authorization header that is not one Bearer credential")
 		case strings.HasPrefix(credential, keyPrefix):
 			key, hasKey = credential, true
 		case !a.Operator.IsZero() && a.Operator.Equal(secret.New(credential)):
@@ -165,7 +165,7 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 		}
 		return a.Keys.Client(ctx, key, c.RemoteIP())
 	case hasSecret:
-		return nil, errBadCredential()
+		return nil, errBadCredential("X-Pulse-Secret and without X-Pulse-Key")
 	}
 	return &models.Principal{}, nil
 }
@@ -200,24 +200,20 @@ func only(values []string) (string, bool) {
 // AuthenticateProject requires a project's key, with or without its secret, or
 // a person, who names the project.
 func AuthenticateProject(c *gin.Context) error {
-	const which = "a project's key (X-Pulse-Key), or an access token (Authorization: Bearer) with ?project_id="
-	switch p, _ := principalOf(c); p.Kind {
+	p, _ := principalOf(c)
+	switch p.Kind {
 	case models.CallerClientKey, models.CallerServerKey, models.CallerPerson:
 		return nil
-	case models.CallerNobody:
-		return errNoCredential(which)
 	default:
-		return models.Forbidden("key_required", "This takes "+which+".")
+		return errCredential(p, "key_required", needKey+", or "+needToken+" with ?project_id=")
 	}
 }
 
 // AuthenticateAPISecret requires a credential that is not a key alone.
 func AuthenticateAPISecret(c *gin.Context) error {
 	switch p, _ := principalOf(c); p.Kind {
-	case models.CallerNobody:
-		return errNoCredential("an access token (Authorization: Bearer) or a key and its secret (X-Pulse-Key, X-Pulse-Secret)")
-	case models.CallerClientKey:
-		return models.Forbidden("secret_required", "This takes the key's secret too (X-Pulse-Secret).")
+	case models.CallerNobody, models.CallerClientKey:
+		return errCredential(p, "secret_required", needToken+", or "+needSecret)
 	default:
 		return nil
 	}
@@ -225,14 +221,29 @@ func AuthenticateAPISecret(c *gin.Context) error {
 
 // RequireOrganization requires a person or the operator.
 func RequireOrganization(c *gin.Context) error {
-	switch p, _ := principalOf(c); p.Kind {
+	p, _ := principalOf(c)
+	switch p.Kind {
 	case models.CallerPerson, models.CallerOperator:
 		return nil
-	case models.CallerNobody:
-		return errNoCredential("an access token (Authorization: Bearer)")
 	default:
-		return models.Forbidden("person_required", "This takes a person's access token, not a key.")
+		return errCredential(p, "person_required", needToken)
 	}
+}
+
+// What a route needs, with the headers that carry it.
+const (
+	needKey    = "an API key (X-Pulse-Key)"
+	needSecret = "an API key and its secret (X-Pulse-Key, X-Pulse-Secret)"
+	needToken  = "a person's access token (Authorization: Bearer)"
+)
+
+// errCredential refuses a kind of credential and says which would serve:
+// unauthenticated without any, else forbidden with the code.
+func errCredential(p *models.Principal, code, needs string) *models.Error {
+	if p.Kind == models.CallerNobody {
+		return errNoCredential(needs)
+	}
+	return models.Forbidden(code, "You called "+p.Kind.Credential()+"; this needs "+needs+".")
 }
 
 func principalOf(c *gin.Context) (*models.Principal, bool) {
@@ -246,9 +257,11 @@ func principalOf(c *gin.Context) (*models.Principal, bool) {
 
 // errNoCredential tells a caller without a credential which one to send.
 func errNoCredential(which string) *models.Error {
-	return models.Unauthenticated("unauthenticated", "This needs "+which+".")
+	return models.Unauthenticated("unauthenticated", "You called without a credential; this needs "+which+".")
 }
 
-func errBadCredential() *models.Error {
-	return models.Unauthenticated("invalid_credential", "The credential can not be read: send Authorization: Bearer, or X-Pulse-Key, for some calls with X-Pulse-Secret.")
+// errBadCredential says how the caller called, and what would serve.
+func errBadCredential(called string) *models.Error {
+	return models.Unauthenticated("invalid_credential", "You called with "+called+
+		"; this needs "+needToken+", or "+needKey+", for some calls with its secret (X-Pulse-Secret).")
 }

@@ -85,6 +85,8 @@ func status(k models.Kind) int {
 		return http.StatusTooManyRequests
 	case models.KindUnavailable:
 		return http.StatusServiceUnavailable
+	case models.KindNotSupported:
+		return http.StatusNotImplemented
 	case models.KindClientGone:
 		return statusClientGone
 	case models.KindInternal:
@@ -129,6 +131,9 @@ func Abort(c *gin.Context, err error) {
 		if problem.RetryAfter == 0 {
 			problem.RetryAfter = time.Second
 		}
+		if problem.Code == bodyMemoryExhausted {
+			header.Set("Connection", "close") // the rest of the body is unread
+		}
 	case models.KindTooLarge, models.KindTimeout:
 		// The rest of the body is unread.
 		header.Set("Connection", "close")
@@ -136,10 +141,15 @@ func Abort(c *gin.Context, err error) {
 	if problem.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(problem.RetryAfter.Seconds()))))
 	}
+	detail := problem.Message
+	if problem.Kind == models.KindInvalid && len(problem.Fields) == 1 {
+		// One wrong field needs no list.
+		detail = problem.Fields[0].Location + " " + problem.Fields[0].Message + "."
+	}
 	answer := Problem{
-		Type: problemType + problem.Code, Title: title(code), Status: code, Detail: problem.Message,
+		Type: problemType + problem.Code, Title: title(code), Status: code, Detail: detail,
 		Instance: c.Request.URL.EscapedPath(), Code: problem.Code, RequestID: RequestIDOf(c), TraceID: traceID(c.GetHeader(traceParent)),
-		Errors: problemFields(problem.Fields), Error: problem.Message,
+		Errors: problemFields(problem.Fields), Error: detail,
 	}
 	if use := problem.Quota; use != nil {
 		answer.ProblemQuota = &ProblemQuota{Quota: use.Quota, Limit: use.Limit, Used: use.Used, Reserved: use.Reserved}

@@ -12,6 +12,7 @@ import (
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/idempotency"
+	"pulse-control-plane/utils/clientip"
 )
 
 // Idempotency repeats the first response to a POST that is sent again with the
@@ -36,7 +37,7 @@ func (i *Idempotency) Once(c *gin.Context) error {
 	}
 	p, _ := principalOf(c)
 	attempt, first, err := i.Service.Begin(c.Request.Context(), p, idempotency.Request{
-		Key: values[0], Route: c.Request.Method + " " + c.Request.URL.RequestURI(), Body: body, IP: c.RemoteIP(),
+		Key: values[0], Route: c.Request.Method + " " + c.Request.URL.RequestURI(), Body: body, IP: clientip.Bucket(clientOf(c)).String(),
 	})
 	if err != nil {
 		return err

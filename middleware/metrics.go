@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"pulse-control-plane/models"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -80,7 +81,7 @@ func (m *Metrics) Serve(c *gin.Context) error {
 		case credential == "":
 			return errNoCredential("the metrics token (Authorization: Bearer)")
 		case !strings.EqualFold(scheme, "Bearer") || !m.token.Equal(secret.New(strings.TrimSpace(credential))):
-			return errBadCredential()
+			return models.Unauthenticated("invalid_credential", "You called with another credential; this needs the metrics token (Authorization: Bearer).")
 		}
 	}
 	promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}).ServeHTTP(c.Writer, c.Request)

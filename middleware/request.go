@@ -112,8 +112,8 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 const maxLoggedPath = 256
 
 // loggedPath is the request's path as it is escaped on the wire, cut to
-// maxLoggedPath, or its route if the path holds a credential, such as a key in
-// place of a key's id.
+// maxLoggedPath, or its route if the path holds a credential, such as a key
+// instead of a key's id.
 func loggedPath(c *gin.Context) string {
 	if !holdsCredential(c.Request.URL.Path) {
 		path := c.Request.URL.EscapedPath() // ASCII: a line of the log needs no escapes for it
@@ -177,20 +177,6 @@ func Timeout(d time.Duration) gin.HandlerFunc {
 		defer cancel()
 		c.Request = c.Request.WithContext(ctx)
 		c.Next()
-	}
-}
-
-// BodyLimit bounds the request's body to limit bytes. A larger Content-Length is
-// refused before the body is read.
-func BodyLimit(limit int64) Func {
-	return func(c *gin.Context) error {
-		if c.Request.ContentLength > limit {
-			return TooLarge(limit)
-		}
-		if c.Request.Body != nil && c.Request.Body != http.NoBody {
-			c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, limit)
-		}
-		return nil
 	}
 }
 

@@ -27,7 +27,7 @@ type APIKey struct {
 	// ExpiresAt is when the pair stops working: a set expiry, or the end of
 	// the grace period after it was rotated away.
 	ExpiresAt *time.Time `bson:"expires_at,omitempty"`
-	// RotatedAt is when another pair took this one's place.
+	// RotatedAt is when the key was rotated.
 	RotatedAt *time.Time `bson:"rotated_at,omitempty"`
 	// LastUsedAt is a time the pair was used, at most KeyUseInterval and one
 	// flush before the last one.

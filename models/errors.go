@@ -20,6 +20,7 @@ const (
 	KindRateLimited     Kind = "rate_limited"
 	KindQuotaExceeded   Kind = "quota_exceeded"
 	KindTooLarge        Kind = "too_large"
+	KindNotSupported    Kind = "not_supported"
 	KindUnsupported     Kind = "unsupported_media_type"
 	KindMethod          Kind = "method_not_allowed"
 	KindTimeout         Kind = "timeout"

@@ -18,9 +18,6 @@ const (
 	// pairs, and the bytes of all keys and values together.
 	MaxAttributes      = 64
 	MaxAttributesBytes = 32 << 10
-	// MaxTokenBytes bounds the JWT, so that whatever is minted fits a request to
-	// validate it.
-	MaxTokenBytes = 250 << 10
 )
 
 // GrantNotAllowed refuses grants by LiveKit's names; prefix is where in the

@@ -8,9 +8,11 @@ const (
 	// IdempotencyTTL is how long a first answer is kept.
 	IdempotencyTTL = 24 * time.Hour
 	// IdempotencyLease is how long a first request may take before another may
-	// take its place: several times the deadline of a request, so that only a
+	// replace it: several times the deadline of a request, so that only a
 	// process that died leaves its lease to run out.
 	IdempotencyLease = time.Minute
+	// MaxIdempotencyBytes is how much one tenant's answers may take that are kept.
+	MaxIdempotencyBytes = 16 << 20
 )
 
 // IdempotencyKey is a request that a caller may send again.
@@ -29,5 +31,14 @@ type IdempotencyKey struct {
 	// Answer is the body, sealed: secrets that are shown once are in it.
 	Answer    string    `bson:"answer,omitempty"`
 	CreatedAt time.Time `bson:"created_at"`
+	ExpiresAt time.Time `bson:"expires_at"`
+}
+
+// IdempotencyHour is what a tenant stored within one hour.
+type IdempotencyHour struct {
+	// ID is a function of the tenant and the hour.
+	ID    string `bson:"_id"`
+	Bytes int64  `bson:"bytes"`
+	// ExpiresAt is when the last answer of the hour has expired.
 	ExpiresAt time.Time `bson:"expires_at"`
 }

@@ -28,6 +28,9 @@ const (
 	EventIngressStarted     = "ingress_started"
 	EventIngressEnded       = "ingress_ended"
 
+	// EventUnreadable stands for a signed body that is no event.
+	EventUnreadable = "unreadable"
+
 	// EventFoundPresent corrects: the cluster lists what no event announced,
 	// or what was taken for gone.
 	EventFoundPresent = "pulse_found_present"
@@ -35,9 +38,14 @@ const (
 	EventFoundGone = "pulse_found_gone"
 )
 
-// ParticipantStandard is the kind, as LiveKit names it, of participants that are
-// people.
-const ParticipantStandard = "STANDARD"
+// Kinds of participant, as LiveKit names them (ParticipantInfo.Kind).
+const (
+	ParticipantStandard = "STANDARD"
+	ParticipantIngress  = "INGRESS"
+	ParticipantEgress   = "EGRESS"
+	ParticipantSIP      = "SIP"
+	ParticipantAgent    = "AGENT"
+)
 
 // LiveKitEvent is one entry of the record that usage is proved with: an event
 // a LiveKit cluster sent, as it was understood when it came, or a correction
@@ -68,6 +76,8 @@ type LiveKitEvent struct {
 	// is when it first reached Pulse.
 	CreatedAt  time.Time `bson:"created_at"`
 	ReceivedAt time.Time `bson:"received_at"`
+	// Clamped tells that a time LiveKit sent was not believed.
+	Clamped bool `bson:"clamped,omitempty"`
 	// Body is the JSON that was sent, without its secrets.
 	Body string `bson:"body,omitempty"`
 
@@ -79,13 +89,15 @@ type LiveKitEvent struct {
 	Seq      int64      `bson:"seq"`
 	State    EventState `bson:"state"`
 	Attempts int64      `bson:"attempts"`
-	// DueAt is when it may be tried (again).
+	// DueAt is when it may be tried again, by the clock of the process that
+	// works on its shard; DueAtOnce if nothing has failed.
 	DueAt     time.Time `bson:"due_at"`
 	LastError string    `bson:"last_error,omitempty"`
 }
 
 // EventParticipant is what an event says of a participant. Kind and JoinedAt
-// are empty in track events.
+// are empty in track events. Kind is LiveKit's ParticipantInfo.Kind as it was
+// sent, whether this version knows it or not.
 type EventParticipant struct {
 	SID      string    `bson:"sid"`
 	Identity string    `bson:"identity"`
@@ -93,8 +105,13 @@ type EventParticipant struct {
 	JoinedAt time.Time `bson:"joined_at,omitempty"`
 	// Reason is LiveKit's DisconnectReason in lower case.
 	Reason string `bson:"reason,omitempty"`
-	// TokenID names the token it joined with, from its attribute pulse.token.
-	TokenID TokenID `bson:"token_id,omitempty"`
+	// Recorder and Agent are its permissions of these names.
+	Recorder bool `bson:"recorder,omitempty"`
+	Agent    bool `bson:"agent,omitempty"`
+	// TokenID names the token it joined with, and TokenIssuedAt when that was
+	// issued: as its attribute pulse.token proves, else empty.
+	TokenID       TokenID   `bson:"token_id,omitempty"`
+	TokenIssuedAt time.Time `bson:"token_issued_at,omitempty"`
 }
 
 // EventMedia is what an event says of an egress or ingress: EG_… or IN_… and
@@ -118,4 +135,47 @@ func (e *LiveKitEvent) At() time.Time {
 		return e.ReceivedAt
 	}
 	return e.CreatedAt.Add(time.Second / 2)
+}
+
+// DueAtOnce is before every clock's time.
+func DueAtOnce() time.Time { return time.Unix(0, 0).UTC() }
+
+const (
+	// clockTolerance is how far the clocks of LiveKit's nodes and of Pulse may
+	// be apart for a time to be believed.
+	clockTolerance = 24 * time.Hour
+	// oldestRoom bounds how long ago a room may have been made.
+	oldestRoom = 366 * 24 * time.Hour
+)
+
+// Believe replaces times that cannot be: outside of [the room's start - 1 day,
+// received + 1 day]. What is too late becomes the time the event was received,
+// what is too early the start of its room; either marks the event. Without a
+// time of its own an event happened in the second it was received.
+func (e *LiveKitEvent) Believe(received time.Time) {
+	if e.CreatedAt.IsZero() {
+		e.CreatedAt = received.Truncate(time.Second)
+	}
+	earliest, latest, early := received.Add(-oldestRoom), received.Add(clockTolerance), received
+	clamp := func(t *time.Time, early time.Time) {
+		switch {
+		case t.IsZero():
+		case t.After(latest):
+			*t, e.Clamped = received, true
+		case t.Before(earliest):
+			*t, e.Clamped = early, true
+		}
+	}
+	clamp(&e.RoomCreatedAt, received)
+	if !e.RoomCreatedAt.IsZero() {
+		earliest, early = e.RoomCreatedAt.Add(-clockTolerance), e.RoomCreatedAt
+	}
+	clamp(&e.CreatedAt, received)
+	if e.Participant != nil {
+		clamp(&e.Participant.JoinedAt, early)
+	}
+	if e.Media != nil {
+		clamp(&e.Media.StartedAt, early)
+		clamp(&e.Media.EndedAt, early)
+	}
 }

@@ -54,7 +54,7 @@ type Organization struct {
 	Plan       Plan   `bson:"plan"`
 	// PlanChangedAt is when the plan was last changed.
 	PlanChangedAt time.Time `bson:"plan_changed_at,omitempty"`
-	// OwnerIDs are the people who own it, and the only place that says so:
+	// OwnerIDs are the people who own it, and the only record of it:
 	// kept in one document, the rule that there is always an owner can be held
 	// by one atomic write. LeavingIDs are people on their way out, who can not
 	// become owners any more. MembersVersion counts changes of the two.

@@ -1,5 +1,7 @@
 package models
 
+import "strings"
+
 // Role is what a person is in their organization.
 type Role string
 
@@ -123,6 +125,28 @@ type Rule struct {
 	ClientKey bool
 	// Scope is what a key needs besides; empty: any key.
 	Scope Scope
+}
+
+// Needs names the credentials the rule allows, as they follow "this needs".
+func (r Rule) Needs() string {
+	var any []string
+	if r.Person != "" {
+		any = append(any, "a person's access token with the role "+string(r.Person)+" or above")
+	}
+	switch scope := " with the scope " + string(r.Scope); {
+	case r.ClientKey && r.Scope == "":
+		any = append(any, "an API key")
+	case r.ClientKey:
+		any = append(any, "an API key"+scope)
+	case r.ServerKey && r.Scope == "":
+		any = append(any, "an API key and its secret")
+	case r.ServerKey:
+		any = append(any, "an API key"+scope+", and its secret")
+	}
+	if r.Operator {
+		any = append(any, "the operator's token")
+	}
+	return strings.Join(any, ", or ")
 }
 
 // RuleOf is the one table of permissions: role, operator and key by action.

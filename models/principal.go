@@ -74,23 +74,41 @@ func (p *Principal) May(a Action) error {
 		if p.Role.AtLeast(rule.Person) {
 			return nil
 		}
-		return Forbidden("insufficient_role", "Your role does not include this: it takes "+string(rule.Person)+" or above.")
+		return Forbidden("insufficient_role", "You called with the access token of a person with the role "+string(p.Role)+"; this needs the role "+
+			string(rule.Person)+" or above.")
 	case CallerServerKey, CallerClientKey:
 		if !rule.ServerKey && !rule.ClientKey {
 			break
 		}
 		if p.Kind == CallerClientKey && !rule.ClientKey {
-			return Forbidden("secret_required", "This takes the key's secret too (X-Pulse-Secret).")
+			return Forbidden("secret_required", "You called with an API key alone; this needs the key and its secret.")
 		}
 		if rule.Scope == "" || p.HasScope(rule.Scope) {
 			return nil
 		}
-		return Forbidden("insufficient_scope", "This key lacks the scope "+string(rule.Scope)+".")
+		return Forbidden("insufficient_scope", "You called with an API key that lacks the scope "+string(rule.Scope)+"; this needs it.")
 	case CallerSystem:
 	case CallerNobody:
-		return Unauthenticated("unauthenticated", "This needs a credential: an access token (Authorization: Bearer) or a project's key (X-Pulse-Key).")
+		return Unauthenticated("unauthenticated", "You called without a credential; this needs "+rule.Needs()+".")
 	}
-	return Forbidden("not_allowed", "This kind of credential may not do this.")
+	return Forbidden("not_allowed", "You called "+p.Kind.Credential()+"; this needs "+rule.Needs()+".")
+}
+
+// Credential names what a caller proved who they are with, as it follows "You
+// called".
+func (k CallerKind) Credential() string {
+	switch k {
+	case CallerPerson:
+		return "with a person's access token"
+	case CallerClientKey:
+		return "with an API key alone"
+	case CallerServerKey:
+		return "with an API key and its secret"
+	case CallerOperator:
+		return "with the operator's token"
+	case CallerNobody, CallerSystem:
+	}
+	return "without a credential"
 }
 
 // HasScope tells whether the caller's key has the scope.

@@ -157,6 +157,7 @@ func MayDispatch(agents []string, name string) bool {
 type ProjectLimits struct {
 	RequestsPerMinute      int64 `bson:"requests_per_minute"`
 	ConcurrentParticipants int64 `bson:"concurrent_participants"`
+	ConcurrentAgents       int64 `bson:"concurrent_agents,omitempty"`
 	Rooms                  int64 `bson:"rooms,omitempty"`
 	ParticipantMinutes     int64 `bson:"participant_minutes_per_month,omitempty"`
 	EgressMinutes          int64 `bson:"egress_minutes_per_month,omitempty"`
@@ -179,6 +180,7 @@ type ClientTokensChange struct {
 type ProjectLimitsChange struct {
 	RequestsPerMinute      *int64
 	ConcurrentParticipants *int64
+	ConcurrentAgents       *int64
 	Rooms                  *int64
 	ParticipantMinutes     *int64
 	EgressMinutes          *int64

@@ -12,10 +12,13 @@ type Quota string
 // The quotas. Minutes are counted by calendar months in UTC; the others count
 // what is there at the same time.
 const (
-	// QuotaParticipantMinutes is the minutes of people in a project's rooms.
+	// QuotaParticipantMinutes is the minutes of participants of every kind in a project's rooms.
 	QuotaParticipantMinutes Quota = "participant_minutes_per_month"
-	// QuotaConcurrentParticipants is the people in a project's rooms.
+	// QuotaConcurrentParticipants is the participants of every kind in a project's rooms.
 	QuotaConcurrentParticipants Quota = "concurrent_participants"
+	// QuotaConcurrentAgents is the agents in a project's rooms. Where it is set
+	// they do not count as participants.
+	QuotaConcurrentAgents Quota = "concurrent_agents"
 	// QuotaRooms is the open rooms of a project.
 	QuotaRooms Quota = "rooms"
 	// QuotaEgressMinutes is the minutes of a project's egresses.
@@ -29,7 +32,24 @@ const MaxQuota = 100_000_000
 
 // QuotaNames lists the quotas in the order they are shown.
 func QuotaNames() []Quota {
-	return []Quota{QuotaParticipantMinutes, QuotaConcurrentParticipants, QuotaRooms, QuotaEgressMinutes, QuotaProjects}
+	return []Quota{QuotaParticipantMinutes, QuotaConcurrentParticipants, QuotaConcurrentAgents, QuotaRooms, QuotaEgressMinutes, QuotaProjects}
+}
+
+// SimultaneousQuotas lists the quotas of what a project has at the same time.
+func SimultaneousQuotas() []Quota {
+	return []Quota{QuotaConcurrentParticipants, QuotaConcurrentAgents, QuotaRooms}
+}
+
+// InMonth tells whether the minutes of participants of a meter count in the
+// month's.
+func (q *Quotas) InMonth(m Meter) bool { return q.ParticipantQuota(m) == QuotaConcurrentParticipants }
+
+// ParticipantQuota is the quota that a participant of a meter counts in.
+func (q *Quotas) ParticipantQuota(m Meter) Quota {
+	if m == MeterAgentSeconds && q.ConcurrentAgents > 0 {
+		return QuotaConcurrentAgents
+	}
+	return QuotaConcurrentParticipants
 }
 
 // Monthly tells whether q adds up over a calendar month.
@@ -48,6 +68,7 @@ func (q Quota) Period() Window {
 type Quotas struct {
 	ParticipantMinutes     int64
 	ConcurrentParticipants int64
+	ConcurrentAgents       int64
 	Rooms                  int64
 	EgressMinutes          int64
 	// Projects is of an organization, the others of each of its projects.
@@ -77,6 +98,8 @@ func (q *Quotas) field(name Quota) *int64 {
 		return &q.ParticipantMinutes
 	case QuotaConcurrentParticipants:
 		return &q.ConcurrentParticipants
+	case QuotaConcurrentAgents:
+		return &q.ConcurrentAgents
 	case QuotaRooms:
 		return &q.Rooms
 	case QuotaEgressMinutes:
@@ -89,7 +112,7 @@ func (q *Quotas) field(name Quota) *int64 {
 
 // Bound tells whether anything of a project is limited.
 func (q *Quotas) Bound() bool {
-	return q.ParticipantMinutes > 0 || q.ConcurrentParticipants > 0 || q.Rooms > 0 || q.EgressMinutes > 0
+	return q.ParticipantMinutes > 0 || q.ConcurrentParticipants > 0 || q.ConcurrentAgents > 0 || q.Rooms > 0 || q.EgressMinutes > 0
 }
 
 // PlanQuotas are what the operator gives each project of an organization, by
@@ -102,6 +125,7 @@ func (p PlanQuotas) For(plan Plan, own *ProjectLimits) Quotas {
 	q := p[plan]
 	q.ParticipantMinutes = orPlans(own.ParticipantMinutes, q.ParticipantMinutes)
 	q.ConcurrentParticipants = orPlans(own.ConcurrentParticipants, q.ConcurrentParticipants)
+	q.ConcurrentAgents = orPlans(own.ConcurrentAgents, q.ConcurrentAgents)
 	q.Rooms = orPlans(own.Rooms, q.Rooms)
 	q.EgressMinutes = orPlans(own.EgressMinutes, q.EgressMinutes)
 	return q

@@ -6,9 +6,14 @@ import "time"
 type Meter string
 
 // The meters. Those in seconds add up what sessions lasted; MeterPeak is the
-// most STANDARD participants at one time.
+// most people at one time. Each participant that a tenant's token admits is in
+// one of the first five.
 const (
 	MeterParticipantSeconds Meter = "participant_seconds"
+	MeterAgentSeconds       Meter = "agent_seconds"
+	MeterRecorderSeconds    Meter = "recorder_seconds"
+	MeterSIPSeconds         Meter = "sip_seconds"
+	MeterOtherSeconds       Meter = "other_seconds"
 	MeterRoomSeconds        Meter = "room_seconds"
 	MeterEgressSeconds      Meter = "egress_seconds"
 	MeterIngressSeconds     Meter = "ingress_seconds"
@@ -17,10 +22,15 @@ const (
 	MeterPeak               Meter = "peak_participants"
 )
 
+// ParticipantMeters lists the meters of participants.
+func ParticipantMeters() []Meter {
+	return []Meter{MeterParticipantSeconds, MeterAgentSeconds, MeterRecorderSeconds, MeterSIPSeconds, MeterOtherSeconds}
+}
+
 // Meters lists the meters in the order they are shown.
 func Meters() []Meter {
-	return []Meter{MeterParticipantSeconds, MeterRoomSeconds, MeterEgressSeconds, MeterIngressSeconds,
-		MeterTokensIssued, MeterAPIRequests, MeterPeak}
+	return append(ParticipantMeters(), MeterRoomSeconds, MeterEgressSeconds, MeterIngressSeconds,
+		MeterTokensIssued, MeterAPIRequests, MeterPeak)
 }
 
 // Valid tells whether m is one of the meters.
@@ -31,9 +41,21 @@ func (m Meter) Valid() bool {
 // Timed tells whether m adds up the seconds of sessions.
 func (m Meter) Timed() bool {
 	switch m {
-	case MeterParticipantSeconds, MeterRoomSeconds, MeterEgressSeconds, MeterIngressSeconds:
+	case MeterRoomSeconds, MeterEgressSeconds, MeterIngressSeconds:
 		return true
 	case MeterTokensIssued, MeterAPIRequests, MeterPeak:
+		return false
+	case MeterParticipantSeconds, MeterAgentSeconds, MeterRecorderSeconds, MeterSIPSeconds, MeterOtherSeconds:
+	}
+	return m.OfParticipants()
+}
+
+// OfParticipants tells whether m adds up the seconds of participants.
+func (m Meter) OfParticipants() bool {
+	switch m {
+	case MeterParticipantSeconds, MeterAgentSeconds, MeterRecorderSeconds, MeterSIPSeconds, MeterOtherSeconds:
+		return true
+	case MeterRoomSeconds, MeterEgressSeconds, MeterIngressSeconds, MeterTokensIssued, MeterAPIRequests, MeterPeak:
 	}
 	return false
 }

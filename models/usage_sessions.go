@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Subject is what a usage session is a stay of.
+// Subject is what a usage session is about.
 type Subject string
 
 // The subjects.
@@ -22,6 +22,11 @@ const (
 	EndedByRoom           = "room_finished"
 	EndedByReconciliation = "reconciled"
 	EndedByEvent          = "ended"
+	// EndedByDuplicate is LiveKit's reason for a participant whose identity
+	// joined again.
+	EndedByDuplicate = "duplicate_identity"
+	// EndedByNewRoom is of a room whose name a newer one has.
+	EndedByNewRoom = "room_replaced"
 )
 
 // UsageSession is one stay: a participant in a room (PA_…), a room's life
@@ -37,6 +42,13 @@ type UsageSession struct {
 	Identity string  `bson:"identity,omitempty"`
 	Kind     string  `bson:"kind,omitempty"`
 	TokenID  TokenID `bson:"token_id,omitempty"`
+	// TokenIssuedAt is when that token was issued.
+	TokenIssuedAt time.Time `bson:"token_issued_at,omitempty"`
+	// Name is what LiveKit has one of at a time (SessionName): the session with
+	// the later start ends the one before. Empty for egress and ingress.
+	Name string `bson:"name,omitempty"`
+	// Metered is the meter of a participant's seconds.
+	Metered Meter `bson:"meter,omitempty"`
 
 	Observed Observed `bson:"observed"`
 
@@ -46,6 +58,8 @@ type UsageSession struct {
 	Open      bool      `bson:"open"`
 	EndReason string    `bson:"end_reason,omitempty"`
 	EventIDs  []string  `bson:"event_ids"`
+	// Clamped tells that a time of an event was not believed.
+	Clamped bool `bson:"clamped,omitempty"`
 
 	// MeteredFrom and MeteredTo span the hours that facts were written for.
 	MeteredFrom time.Time `bson:"metered_from,omitempty"`
@@ -86,6 +100,20 @@ type Observed struct {
 	GoneAt      time.Time `bson:"gone_at,omitempty"`
 	GoneFoundAt time.Time `bson:"gone_found_at,omitempty"`
 	CorrectedBy []string  `bson:"corrected_by,omitempty"`
+	// ReplacedAt is the least start of a later session with its name, and
+	// ReplacedBy the events that announced it.
+	ReplacedAt time.Time `bson:"replaced_at,omitempty"`
+	ReplacedBy []string  `bson:"replaced_by,omitempty"`
+	// RoomStartedAt is the start of its room, and RoomReplacedAt that of the
+	// next room of the same name.
+	RoomStartedAt  time.Time `bson:"room_started_at,omitempty"`
+	RoomReplacedAt time.Time `bson:"room_replaced_at,omitempty"`
+	// Person tells that an event showed a STANDARD participant without the
+	// permissions recorder and agent; Recorder and Agent that one had them.
+	Person   bool `bson:"person,omitempty"`
+	Recorder bool `bson:"recorder,omitempty"`
+	Agent    bool `bson:"agent,omitempty"`
+	Clamped  bool `bson:"clamped,omitempty"`
 }
 
 // Join adds what another has observed.
@@ -111,14 +139,28 @@ func (o *Observed) Join(other Observed) {
 	o.GoneAt = latest(o.GoneAt, other.GoneAt)
 	o.GoneFoundAt = latest(o.GoneFoundAt, other.GoneFoundAt)
 	o.CorrectedBy = union(o.CorrectedBy, other.CorrectedBy)
+	switch {
+	case o.ReplacedAt.Equal(other.ReplacedAt):
+		o.ReplacedBy = union(o.ReplacedBy, other.ReplacedBy)
+	case earliest(o.ReplacedAt, other.ReplacedAt).Equal(other.ReplacedAt):
+		o.ReplacedAt, o.ReplacedBy = other.ReplacedAt, union(nil, other.ReplacedBy)
+	}
+	o.RoomStartedAt = earliest(o.RoomStartedAt, other.RoomStartedAt)
+	o.RoomReplacedAt = earliest(o.RoomReplacedAt, other.RoomReplacedAt)
+	o.Person, o.Recorder, o.Agent = o.Person || other.Person, o.Recorder || other.Recorder, o.Agent || other.Agent
+	o.Clamped = o.Clamped || other.Clamped
 }
 
-// Settle derives when the session began and ended, why, and which events prove
-// it. An end of its own counts before any other; then whichever of the room's
-// end and reconciliation's finding came first.
+// Settle derives when the session began and ended, why, which events prove it,
+// and its meter. An end of its own counts before any other; then whichever of the
+// room's end and reconciliation's finding came first. None is after the start of
+// what replaced the session or its room.
 func (s *UsageSession) Settle() {
 	o := &s.Observed
-	s.JoinedAt, s.LeftAt, s.EndReason = o.StartedAt, time.Time{}, ""
+	s.JoinedAt, s.LeftAt, s.EndReason, s.Clamped = o.StartedAt, time.Time{}, "", o.Clamped
+	if !o.RoomStartedAt.IsZero() && s.JoinedAt.Before(o.RoomStartedAt.Add(-clockTolerance)) {
+		s.JoinedAt, s.Clamped = o.RoomStartedAt, true
+	}
 	s.EventIDs = union(union(nil, o.StartedBy), o.CorrectedBy)
 	if len(o.StartedBy) == 0 && o.Witness != "" {
 		s.EventIDs = union(s.EventIDs, []string{o.Witness})
@@ -129,16 +171,23 @@ func (s *UsageSession) Settle() {
 	}
 	switch {
 	case !o.EndedAt.IsZero():
-		s.LeftAt, s.EndReason = o.EndedAt, o.EndedReason
-		s.EventIDs = union(union(s.EventIDs, o.EndedBy), o.AbortedBy)
+		s.end(o.EndedAt, o.EndedReason, union(o.EndedBy, o.AbortedBy))
 	case !o.AbortedAt.IsZero():
-		s.LeftAt, s.EndReason = o.AbortedAt, EndedByAbort
-		s.EventIDs = union(s.EventIDs, o.AbortedBy)
+		s.end(o.AbortedAt, EndedByAbort, o.AbortedBy)
 	case !o.RoomEndedAt.IsZero() && (gone.IsZero() || o.RoomEndedAt.Before(gone)):
-		s.LeftAt, s.EndReason = o.RoomEndedAt, EndedByRoom
-		s.EventIDs = union(s.EventIDs, o.RoomEndedBy)
+		s.end(o.RoomEndedAt, EndedByRoom, o.RoomEndedBy)
 	case !gone.IsZero():
-		s.LeftAt, s.EndReason = gone, EndedByReconciliation
+		s.end(gone, EndedByReconciliation, nil)
+	}
+	reason := EndedByDuplicate
+	if s.Subject == SubjectRoom {
+		reason = EndedByNewRoom
+	}
+	if s.outlasts(o.ReplacedAt) {
+		s.end(o.ReplacedAt, reason, o.ReplacedBy)
+	}
+	if s.outlasts(o.RoomReplacedAt) {
+		s.end(o.RoomReplacedAt, EndedByNewRoom, nil)
 	}
 	if !o.Started && !s.LeftAt.IsZero() {
 		s.LeftAt = s.JoinedAt // it never was there
@@ -147,6 +196,33 @@ func (s *UsageSession) Settle() {
 		s.LeftAt = s.JoinedAt
 	}
 	s.Open = s.LeftAt.IsZero()
+	if s.Subject == SubjectParticipant {
+		s.Metered = participantMeter(s.Kind, o)
+	}
+}
+
+func (s *UsageSession) end(at time.Time, reason string, by []string) {
+	s.LeftAt, s.EndReason = at, reason
+	s.EventIDs = union(s.EventIDs, by)
+}
+
+// outlasts tells whether the session is open, or ended later, at a time that is
+// known.
+func (s *UsageSession) outlasts(at time.Time) bool {
+	return !at.IsZero() && (s.LeftAt.IsZero() || s.LeftAt.After(at))
+}
+
+// SessionName is what LiveKit has one of at a time: an identity in a room, and a
+// room's name in a project.
+func SessionName(subject Subject, p ProjectID, room, roomSID, identity string) string {
+	switch subject {
+	case SubjectParticipant:
+		return roomSID + "/" + identity
+	case SubjectRoom:
+		return QualifyRoom(p, room)
+	case SubjectEgress, SubjectIngress:
+	}
+	return ""
 }
 
 // Until is the end of the session, or now while it is open.
@@ -157,8 +233,7 @@ func (s *UsageSession) Until(now time.Time) time.Time {
 	return latest(now, s.JoinedAt)
 }
 
-// Meter is what the session's seconds are counted under, "" for nothing: only
-// STANDARD participants are people.
+// Meter is what the session's seconds are counted under, "" for nothing.
 func (s *UsageSession) Meter() Meter {
 	switch s.Subject {
 	case SubjectRoom:
@@ -168,11 +243,38 @@ func (s *UsageSession) Meter() Meter {
 	case SubjectIngress:
 		return MeterIngressSeconds
 	case SubjectParticipant:
-		if s.Kind == ParticipantStandard {
-			return MeterParticipantSeconds
+		if s.Metered == "" { // stored before participants had meters of their kind
+			return participantMeter(s.Kind, &s.Observed)
 		}
+		return s.Metered
 	}
 	return ""
+}
+
+// participantMeter follows LiveKit's IsDependent (livekit-server,
+// pkg/rtc/participant.go): the kind, or for a STANDARD participant the
+// permissions agent and recorder. A kind that is not known here is not a person.
+// What LiveKit's egress and ingress join rooms with is metered as egress and
+// ingress: no tenant's token admits it.
+func participantMeter(kind string, o *Observed) Meter {
+	switch kind {
+	case ParticipantStandard:
+		switch {
+		case o.Person:
+		case o.Agent:
+			return MeterAgentSeconds
+		case o.Recorder:
+			return MeterRecorderSeconds
+		}
+		return MeterParticipantSeconds
+	case ParticipantAgent:
+		return MeterAgentSeconds
+	case ParticipantSIP:
+		return MeterSIPSeconds
+	case ParticipantEgress, ParticipantIngress, "":
+		return ""
+	}
+	return MeterOtherSeconds
 }
 
 func earliest(a, b time.Time) time.Time {

@@ -32,7 +32,7 @@ type Session struct {
 	OrgID  OrganizationID `bson:"org_id"`
 	// RefreshHash is the hex SHA-256 of the current refresh token.
 	RefreshHash string `bson:"refresh_hash"`
-	// PreviousHash is that of the token used last, at RotatedAt: whoever races
+	// PreviousHash is that of the token used last, at RotatedAt: a caller that races
 	// with that use shows the same token again without being a thief.
 	PreviousHash string     `bson:"previous_hash"`
 	RotatedAt    *time.Time `bson:"rotated_at,omitempty"`

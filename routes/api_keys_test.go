@@ -220,7 +220,7 @@ func TestRemovingEveryKeyAtTheSameTimeLeavesOne(t *testing.T) {
 	}
 }
 
-func TestARemovalThatDiedHalfWayCountsForAMinuteOnly(t *testing.T) {
+func TestADeletionThatDiedHalfWayCountsForAMinuteOnly(t *testing.T) {
 	s := newServer(t)
 	own := s.tenant("acme")
 	further := s.newKey(own, nil)
@@ -279,7 +279,7 @@ func TestAKeysUseIsWrittenAtMostOnceAMinute(t *testing.T) {
 	}
 }
 
-func TestAKeyGivesNoKeyThatWorksLongerOrFromMorePlaces(t *testing.T) {
+func TestAKeyCreatesNoKeyThatWorksLongerOrFromMoreNetworks(t *testing.T) {
 	s := newServer(t)
 	own := s.tenant("acme")
 	end := s.clock.Now().Add(time.Hour)

@@ -126,23 +126,23 @@ func (a *answer) want(status int) *answer {
 }
 
 // refused fails the test unless the answer is a problem with that status and
-// code, which names these places and no others (if any are given).
-func (a *answer) refused(status int, code string, places ...string) *answer {
+// code, which names these locations and no others (if any are given).
+func (a *answer) refused(status int, code string, locations ...string) *answer {
 	a.t.Helper()
 	a.want(status)
 	p := a.problem()
 	if p.Code != code {
 		a.t.Fatalf("%s: got code %q, want %q\n%s", a.what, p.Code, code, a.body)
 	}
-	if len(places) > 0 {
+	if len(locations) > 0 {
 		got := make([]string, 0, len(p.Errors))
 		for _, e := range p.Errors {
 			got = append(got, e.Location)
 		}
 		slices.Sort(got)
-		slices.Sort(places)
-		if !slices.Equal(got, places) {
-			a.t.Fatalf("%s: names %q, want %q\n%s", a.what, got, places, a.body)
+		slices.Sort(locations)
+		if !slices.Equal(got, locations) {
+			a.t.Fatalf("%s: names %q, want %q\n%s", a.what, got, locations, a.body)
 		}
 	}
 	return a

@@ -48,34 +48,34 @@ var schemas = sync.OnceValues(func() (*compiledSchemas, error) {
 			schema["additionalProperties"] = false
 		}
 	}
-	out := &compiledSchemas{compiler: jsonschema.NewCompiler(), byPlace: map[string]*jsonschema.Schema{}}
+	out := &compiledSchemas{compiler: jsonschema.NewCompiler(), byPointer: map[string]*jsonschema.Schema{}}
 	out.compiler.DefaultDraft(jsonschema.Draft2020)
 	out.compiler.AssertFormat()
 	return out, out.compiler.AddResource("openapi.json", root)
 })
 
 type compiledSchemas struct {
-	mu       sync.Mutex
-	compiler *jsonschema.Compiler
-	byPlace  map[string]*jsonschema.Schema
+	mu        sync.Mutex
+	compiler  *jsonschema.Compiler
+	byPointer map[string]*jsonschema.Schema
 }
 
-// validate holds JSON against the schema at a place in the document, given as
+// validate holds JSON against the schema at a location in the document, given as
 // the steps to it.
 func (c *compiledSchemas) validate(data []byte, steps ...string) error {
 	for i, step := range steps {
 		steps[i] = strings.NewReplacer("~", "~0", "/", "~1").Replace(step)
 	}
-	place := "openapi.json#/" + strings.Join(steps, "/")
+	location := "openapi.json#/" + strings.Join(steps, "/")
 	c.mu.Lock()
-	schema := c.byPlace[place]
+	schema := c.byPointer[location]
 	if schema == nil {
 		var err error
-		if schema, err = c.compiler.Compile(place); err != nil {
+		if schema, err = c.compiler.Compile(location); err != nil {
 			c.mu.Unlock()
 			return err
 		}
-		c.byPlace[place] = schema
+		c.byPointer[location] = schema
 	}
 	c.mu.Unlock()
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
@@ -91,7 +91,7 @@ func (c *compiledSchemas) header(name string, described *openapi3.HeaderRef, sen
 	component, ok := strings.CutPrefix(described.Ref, "#/components/headers/")
 	switch values := sent.Values(name); {
 	case !ok:
-		return fmt.Errorf("the header %s is described in place", name)
+		return fmt.Errorf("the header %s is described inline", name)
 	case len(values) == 0 && described.Value.Required:
 		return fmt.Errorf("the header %s is missing", name)
 	case len(values) == 0:
@@ -134,8 +134,12 @@ func conforms(r *http.Request, status int, header http.Header, body []byte) erro
 	if err != nil {
 		return err
 	}
-	route := operation(doc, r.Method, r.URL.EscapedPath())
-	place := []string{"components", "responses"}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	route := operation(doc, method, r.URL.EscapedPath())
+	location := []string{"components", "responses"}
 	if route == nil {
 		answers := &openapi3.Responses{}
 		answers.Set("404", &openapi3.ResponseRef{Ref: "#/components/responses/NotFound", Value: doc.Components.Responses["NotFound"].Value})
@@ -170,11 +174,11 @@ func conforms(r *http.Request, status int, header http.Header, body []byte) erro
 		return nil
 	}
 	if name, ok := strings.CutPrefix(described.Ref, "#/components/responses/"); ok {
-		place = append(place, name)
+		location = append(location, name)
 	} else {
-		place = []string{"paths", route.Path, strings.ToLower(r.Method), "responses", fmt.Sprint(status)}
+		location = []string{"paths", route.Path, strings.ToLower(method), "responses", fmt.Sprint(status)}
 	}
-	return all.validate(body, append(place, "content", kind, "schema")...)
+	return all.validate(body, append(location, "content", kind, "schema")...)
 }
 
 // documentedCodes are the problem codes the document lists.

@@ -28,7 +28,7 @@ func BenchmarkExportOf300000Facts(b *testing.B) {
 			RoomName: "standup", EventIDs: []string{fmt.Sprintf("EV_%09d", i), fmt.Sprintf("EV_%09d_end", i)},
 		})
 		if len(batch) == cap(batch) {
-			if err := store.PutOnce(b.Context(), batch); err != nil {
+			if err := store.Put(b.Context(), batch); err != nil {
 				b.Fatal(err)
 			}
 			batch = batch[:0]

@@ -22,6 +22,8 @@ type Handlers struct {
 	Tokens        *handlers.Tokens
 	Revocations   *handlers.Revocations
 	LiveKitEvents *handlers.LiveKitEvents
+	Clusters      *handlers.Clusters
+	Rooms         *handlers.Rooms
 	Usage         *handlers.Usage
 	Quotas        *handlers.Quotas
 	Docs          *handlers.Docs
@@ -40,7 +42,7 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 	usage, trail := handlers.NewUsage(s.Usage), handlers.NewAuditLogs(s.AuditLogs)
 	return Handlers{
 		Health:        health,
-		Auth:          handlers.NewAuth(requests, s.LoginSessions, cookies),
+		Auth:          handlers.NewAuth(requests, s.LoginSessions, s.PasswordResets, cookies),
 		Organizations: handlers.NewOrganizations(requests, s.Organizations, cookies),
 		Members:       handlers.NewMembers(requests, s.Members),
 		Invitations:   handlers.NewInvitations(requests, s.Invitations, cookies),
@@ -49,6 +51,8 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 		AuditLogs:     trail,
 		Tokens:        handlers.NewTokens(requests, s.Tokens),
 		Revocations:   handlers.NewRevocations(requests, s.Revocations),
+		Clusters:      handlers.NewClusters(s.Clusters),
+		Rooms:         handlers.NewRooms(requests, s.Rooms),
 		LiveKitEvents: handlers.NewLiveKitEvents(s.Inbox),
 		Usage:         usage,
 		Quotas:        handlers.NewQuotas(s.Limits),

@@ -27,7 +27,7 @@ func TestARequestIdIsTakenIfItIsWellFormedAndReturnedAlways(t *testing.T) {
 
 func TestAPathThatIsNotThereAndAMethodItHasNotAreProblems(t *testing.T) {
 	s := newServer(t)
-	for _, path := range []string{"/", "/v1", "/v1/", "/v2/projects", "/v1/projects/", "/v1/projects/a/b", "//v1/projects", "/v1//projects",
+	for _, path := range []string{"/v1", "/v1/", "/v2/projects", "/v1/projects/", "/v1/projects/a/b", "//v1/projects", "/v1//projects",
 		"/V1/projects", "/v1/tokens", "/v1/organizations/", "/health/", "/.env", "/v1/projects%2f", "/v1/projects/x/regenerate-keys/"} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 			if a := s.do(method, path, nil).refused(http.StatusNotFound, "not_found"); a.header.Get("Allow") != "" {
@@ -36,10 +36,10 @@ func TestAPathThatIsNotThereAndAMethodItHasNotAreProblems(t *testing.T) {
 		}
 	}
 	for call, allow := range map[string]string{
-		"POST /health": "GET", "DELETE /metrics": "GET", "PUT /v1/status": "GET", "DELETE /v1/organizations": "GET POST",
-		"POST /v1/organizations/x": "DELETE GET PATCH PUT", "GET /v1/auth/login": "POST", "PATCH /v1/projects": "GET POST",
+		"POST /health": "GET HEAD", "DELETE /metrics": "GET HEAD", "PUT /v1/status": "GET HEAD", "DELETE /v1/organizations": "GET HEAD POST",
+		"POST /v1/organizations/x": "DELETE GET HEAD PATCH PUT", "GET /v1/auth/login": "POST", "PATCH /v1/projects": "GET HEAD POST",
 		"GET /v1/projects/x/regenerate-keys": "POST", "GET /v1/tokens/create": "POST", "DELETE /v1/tokens/validate": "POST",
-		"BREW /v1/projects": "GET POST", "OPTIONS /v1/projects": "GET POST",
+		"BREW /v1/projects": "GET HEAD POST", "OPTIONS /v1/projects": "GET HEAD POST",
 	} {
 		method, path, _ := strings.Cut(call, " ")
 		got := strings.FieldsFunc(s.do(method, path, nil).refused(http.StatusMethodNotAllowed, "method_not_allowed").header.Get("Allow"),
@@ -77,7 +77,7 @@ func TestPagesOfTheNamedOriginsMayCall(t *testing.T) {
 	for _, origin := range origins {
 		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"} {
 			r := s.raw(http.MethodOptions, "/v1/projects", header("Origin", origin), header("Access-Control-Request-Method", method),
-				header("Access-Control-Request-Headers", "authorization,content-type,idempotency-key,x-pulse-key,x-pulse-secret,x-request-id"))
+				header("Access-Control-Request-Headers", "authorization,baggage,content-type,idempotency-key,sentry-trace,traceparent,tracestate,x-pulse-key,x-pulse-secret,x-request-id"))
 			h := r.Result().Header
 			if r.Code != http.StatusNoContent || h.Get("Access-Control-Allow-Origin") != origin || h.Get("Access-Control-Allow-Credentials") != "true" ||
 				!strings.Contains(h.Get("Access-Control-Allow-Methods"), method) || !strings.Contains(h.Get("Access-Control-Allow-Headers"), "x-pulse-secret") {

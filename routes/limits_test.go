@@ -31,14 +31,14 @@ func described(t *testing.T, method, path string, body []byte) bool {
 type bound struct {
 	method, path string
 	caller       with
-	// field is its place in the body, with dots; the rest of the body is base.
+	// field is its location in the body, with dots; the rest of the body is base.
 	field string
 	base  map[string]any
 	fits  []any
 	// over are refused, at the field itself or, where they hold several
-	// values, at the place inside it.
+	// values, at the location inside it.
 	over []any
-	// inside is appended to the field to give the place of what is over.
+	// inside is appended to the field to give the location of the excess.
 	inside string
 	// rule is what may be said of a value that fits, for another reason than
 	// its limits.
@@ -146,6 +146,7 @@ func bounds(ada tenant) []bound {
 			fits: []any{0, 2592000}, over: []any{-1, 2592001, 1.5, "60"}},
 		{method: "POST", path: validate, caller: ada.asOwn, field: "token", fits: []any{"x", x(262000)}, over: []any{"", 1}},
 	}
+	all = append(all, roomBounds(ada)...)
 	for _, grant := range within() {
 		all = append(all, bound{method: "POST", path: create, caller: ada.asOwn, field: "grants." + grant, fits: []any{true, false}, over: []any{1, "true"}})
 	}
@@ -154,6 +155,17 @@ func bounds(ada tenant) []bound {
 	words, notWords := []any{x(10), x(128), u(10), u(128)}, []any{"", x(9), u(9), x(129), u(129), 1234567890}
 	accept := map[string]any{"token": "x", "name": "n", "password": password}
 	all = append(all,
+		bound{method: "POST", path: "/v1/auth/password/forgot", field: "email", fits: []any{"x", x(254)}, over: []any{"", x(255), 1}},
+		bound{method: "POST", path: "/v1/auth/password/reset", base: map[string]any{"password": password}, field: "token", fits: []any{"x", x(512)}, over: []any{"", x(513), 1}},
+		bound{method: "POST", path: "/v1/auth/password/reset", base: map[string]any{"token": "x"}, field: "password", fits: words, over: notWords, unsaid: []any{"1234567890"}},
+		bound{method: "POST", path: "/v1/auth/operator", field: "token", fits: []any{"x", x(512)}, over: []any{"", x(513), 1}},
+		bound{method: "PATCH", path: "/v1/auth/me", caller: ada.asPerson, field: "name", fits: lines, over: notLines},
+		bound{method: "POST", path: "/v1/downloads", caller: ada.asPerson, field: "path", fits: []any{"/v1/usage/export?project_id=" + x(100)},
+			over: []any{"", "/v1/usage/export?project_id=" + x(2048), 1}, unsaid: []any{"x", "/v1/auth/me"}},
+		bound{method: "POST", path: "/v1/auth/operator", base: map[string]any{"token": "x"}, field: "cookie", fits: []any{true, false}, over: []any{1, "true"}},
+		bound{method: "POST", path: "/v1/auth/login", base: map[string]any{"email": "a@b.co", "password": "x"}, field: "cookie", fits: []any{true, false}, over: []any{1, "true"}},
+		bound{method: "POST", path: "/v1/organizations", base: signUp, field: "cookie", fits: []any{true, false}, over: []any{1, "true"}},
+		bound{method: "POST", path: "/v1/invitations/accept", base: accept, field: "cookie", fits: []any{true, false}, over: []any{1, "true"}},
 		bound{method: "POST", path: "/v1/auth/refresh", field: "refresh_token", fits: []any{"x", x(512)}, over: []any{"", x(513), 1}},
 		bound{method: "POST", path: "/v1/auth/password", caller: ada.asPerson, base: map[string]any{"new_password": password}, field: "current_password", rule: "is not the current password",
 			fits: []any{"x", x(128)}, over: []any{"", x(129), 1}},
@@ -204,6 +216,7 @@ func bounds(ada tenant) []bound {
 		{field: "agents", caller: asOperator(), over: []any{[]any{""}, []any{u(129)}, []any{"a\nb"}, []any{1}}, inside: "[0]"},
 		{field: "client_tokens.grants.roomAdmin", fits: []any{true, false}, over: []any{1, "true"}},
 		{field: "limits.requests_per_minute", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
+		{field: "limits.concurrent_agents", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.concurrent_participants", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.rooms", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.participant_minutes_per_month", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
@@ -242,11 +255,11 @@ func TestEveryFieldIsTakenUpToItsLimitAndRefusedBeyond(t *testing.T) {
 			}
 			for i, value := range append(b.over[:len(b.over):len(b.over)], b.unsaid...) {
 				body, writes := b.body(value), s.engine.writes.Load()
-				place := "body." + b.field
+				location := "body." + b.field
 				if i < len(b.over) || b.inside != "" {
-					place += b.inside
+					location += b.inside
 				}
-				s.do(b.method, b.path, body, b.caller).refused(http.StatusBadRequest, "invalid_request", place)
+				s.do(b.method, b.path, body, b.caller).refused(http.StatusBadRequest, "invalid_request", location)
 				if s.engine.writes.Load() != writes {
 					t.Errorf("%.80s was refused and something was written", body)
 				}
@@ -266,7 +279,7 @@ func TestEveryFieldOfTheDocumentHasItsLimitsTested(t *testing.T) {
 	}
 	tested := map[string]bool{}
 	for _, b := range bounds(tenant{org: "ORG", project: "PROJECT"}) {
-		path := strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}").Replace(b.path)
+		path := strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}", "/hall", "/{room}", "/ann", "/{identity}").Replace(b.path)
 		tested[b.method+" "+path+" "+b.field] = true
 	}
 	aliases := map[string]bool{"roomName": true, "participantIdentity": true, "participantName": true, "participantMetadata": true,
@@ -305,12 +318,12 @@ func TestQueriesAreHeldToTheirLimits(t *testing.T) {
 		for _, query := range []string{"limit=1", "limit=100", "q=" + url.QueryEscape(long), "q=", "cursor="} {
 			s.do(http.MethodGet, path+"?"+query, nil, asOperator()).want(http.StatusOK)
 		}
-		for query, place := range map[string]string{
+		for query, location := range map[string]string{
 			"limit=0": "limit", "limit=101": "limit", "limit=-1": "limit", "limit=1.5": "limit", "limit=x": "limit", "limit=": "limit", "unknown=1": "unknown",
 			"limit=99999999999999999999": "limit", "q=" + url.QueryEscape(long+"x"): "q", "q=%ff": "q", "q=%00": "q",
 			"cursor=x": "cursor", "cursor=" + strings.Repeat("x", 1025): "cursor", "cursor=%ff": "cursor",
 		} {
-			s.do(http.MethodGet, path+"?"+query, nil, asOperator()).refused(http.StatusBadRequest, "invalid_request", "query."+place)
+			s.do(http.MethodGet, path+"?"+query, nil, asOperator()).refused(http.StatusBadRequest, "invalid_request", "query."+location)
 		}
 	}
 	s.do(http.MethodGet, "/v1/organizations?plan=gold&limit=0&q=%ff", nil, asOperator()).

@@ -22,7 +22,7 @@ func TestNoCredentialAppearsInTheLog(t *testing.T) {
 	for _, secret := range secrets {
 		for _, name := range headers {
 			for _, value := range []string{secret, "Bearer " + secret, "Basic " + secret} {
-				// A password by itself could be a request id; whoever sends one as
+				// A password by itself could be a request id; a caller that sends one as
 				// that has it written down, as they asked.
 				if name == "X-Request-Id" && (secret == word || secret == operatorToken || secret == clusterSecret || strings.HasPrefix(secret, "metrics")) {
 					continue

@@ -15,7 +15,22 @@ func Parameters() request.Parameters {
 	with := func(names ...string) []string { return slices.Concat(page, names) }
 	span := []string{"project_id", "start", "end"}
 	trail := []string{"org_id", "actor", "action", "target", "start", "end"}
+	named := []string{"project_id"}
+	room, participant := "/v1/rooms/:room", "/v1/rooms/:room/participants/:identity"
 	return request.Parameters{
+		{Method: post, Pattern: "/v1/rooms"}:                                named,
+		{Method: get, Pattern: "/v1/rooms"}:                                 with("project_id"),
+		{Method: get, Pattern: room}:                                        named,
+		{Method: http.MethodPatch, Pattern: room}:                           named,
+		{Method: remove, Pattern: room}:                                     named,
+		{Method: post, Pattern: room + "/data"}:                             named,
+		{Method: get, Pattern: room + "/participants"}:                      named,
+		{Method: get, Pattern: participant}:                                 named,
+		{Method: http.MethodPatch, Pattern: participant}:                    named,
+		{Method: remove, Pattern: participant}:                              named,
+		{Method: post, Pattern: participant + "/mute"}:                      named,
+		{Method: post, Pattern: participant + "/move"}:                      named,
+		{Method: post, Pattern: participant + "/forward"}:                   named,
 		{Method: get, Pattern: "/v1/organizations"}:                         with("q", "plan"),
 		{Method: get, Pattern: "/v1/organizations/:id/members"}:             page,
 		{Method: remove, Pattern: "/v1/organizations/:id/members/:user_id"}: {"revoke_keys"},
@@ -30,7 +45,7 @@ func Parameters() request.Parameters {
 		{Method: get, Pattern: "/v1/overview"}:                              {"org_id"},
 		{Method: get, Pattern: "/v1/auth/sessions"}:                         page,
 		{Method: get, Pattern: "/v1/downloads/:id"}:                         {"key"},
-		{Method: get, Pattern: "/v1/usage/sessions"}:                        with("project_id", "room_name", "participant_identity"),
+		{Method: get, Pattern: "/v1/usage/sessions"}:                        with("project_id", "room_name", "participant_identity", "subject", "kind", "room_sid", "open", "start", "end"),
 		{Method: get, Pattern: "/v1/usage/sessions/:id"}:                    {"project_id"},
 		{Method: get, Pattern: "/v1/usage/explain"}:                         with("project_id", "start", "end", "meter"),
 		{Method: post, Pattern: "/v1/tokens/create"}:                        {"project_id"},

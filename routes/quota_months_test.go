@@ -57,7 +57,10 @@ func TestAMonthThatIsUsedUpRefusesTokensAndEndsRoomsAfterTheGrace(t *testing.T) 
 		refused.Reset == nil || !refused.Reset.Equal(models.WindowMonth.Next(month)) {
 		t.Errorf("the refusal says %+v", refused)
 	}
-	s.ask(mine, "daily", "agent", map[string]any{"grants": map[string]any{"agent": true}}).want(http.StatusCreated)
+	agent := map[string]any{"grants": map[string]any{"agent": true}}
+	s.ask(mine, "daily", "agent", agent).refused(http.StatusPaymentRequired, "quota_exceeded")
+	s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_agents": 1}})
+	s.ask(mine, "daily", "agent", agent).want(http.StatusCreated)
 	s.ask(other, "daily", "ann").want(http.StatusCreated)
 	s.clock.Advance(9 * time.Minute)
 	enforce()

@@ -55,7 +55,7 @@ func TestReplicasCountWhoCameBeforeThereWasALimit(t *testing.T) {
 	}
 }
 
-func TestReplicasCountWhoHasAPlaceBeyondALoweredLimit(t *testing.T) {
+func TestReplicasCountSlotsBeyondALoweredLimit(t *testing.T) {
 	all := replicas(t, 3)
 	mine := all[0].limited("mine", map[string]any{"concurrent_participants": 100})
 	for n := range 6 {

@@ -144,7 +144,7 @@ func TestAReservationLastsUntilTheJoinOrAMinuteOrTheTokensEnd(t *testing.T) {
 	s.ask(mine, "daily", "eve").want(http.StatusCreated)
 }
 
-func TestASecondTokenForTheSameParticipantNeedsNoSecondPlace(t *testing.T) {
+func TestASecondTokenForTheSameParticipantNeedsNoSecondSlot(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 1})
 	for range 3 {
@@ -240,7 +240,7 @@ func TestAClusterThatHangsHoldsUpNoEvent(t *testing.T) {
 	}
 }
 
-func TestAPlaceComesFreeHoweverTheNewsOfAStayArrives(t *testing.T) {
+func TestASlotIsReleasedInWhateverOrderEventsArrive(t *testing.T) {
 	for name, order := range map[string][]int{"together": {0, 1, 2, 3}, "backwards": {3, 2, 1, 0}, "the end first": {2, 3, 0, 1}} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
@@ -271,7 +271,7 @@ func TestAPlaceComesFreeHoweverTheNewsOfAStayArrives(t *testing.T) {
 	}
 }
 
-func TestANewTokenKeepsItsPlaceWhenTheStayBeforeItEnds(t *testing.T) {
+func TestANewTokenKeepsItsSlotWhenTheEarlierSessionEnds(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 1})
 	s.ask(mine, "daily", "ann").want(http.StatusCreated)
@@ -303,7 +303,7 @@ func TestARoomBeyondTheLimitIsRefusedAndEnded(t *testing.T) {
 	s.ask(mine, "weekly", "ann").want(http.StatusCreated)
 }
 
-func TestATokenRefusedForItsRoomHoldsNoPlaceForItsParticipant(t *testing.T) {
+func TestATokenRefusedForItsRoomHoldsNoSlotForItsParticipant(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"rooms": 1, "concurrent_participants": 2})
 	s.ask(mine, "daily", "ann").want(http.StatusCreated)
@@ -313,7 +313,7 @@ func TestATokenRefusedForItsRoomHoldsNoPlaceForItsParticipant(t *testing.T) {
 	s.ask(mine, "daily", "bob").want(http.StatusCreated)
 }
 
-func TestARoomThatFinishedGivesBackThePlacesOfWhoWasInIt(t *testing.T) {
+func TestAFinishedRoomReleasesTheSlotsOfItsParticipants(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
 	made := s.clock.Now()
@@ -327,7 +327,7 @@ func TestARoomThatFinishedGivesBackThePlacesOfWhoWasInIt(t *testing.T) {
 	s.ask(mine, "weekly", "dan").want(http.StatusCreated)
 }
 
-func TestWhoReconnectsKeepsTheirPlace(t *testing.T) {
+func TestAReconnectingParticipantKeepsItsSlot(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
 	for _, name := range []string{"ann", "bob"} {
@@ -404,7 +404,7 @@ func TestALoweredLimitHoldsForEveryReplica(t *testing.T) {
 
 func TestARefusalForTheRoomWritesNothing(t *testing.T) {
 	s := newServer(t)
-	mine := s.limited("mine", map[string]any{"rooms": 1, "concurrent_participants": 1})
+	mine := s.limited("mine", map[string]any{"rooms": 1, "concurrent_participants": 1, "concurrent_agents": 9})
 	s.ask(mine, "daily", "agent", map[string]any{"grants": map[string]any{"agent": true}}).want(http.StatusCreated)
 	s.ask(mine, "weekly", "ann").overQuota(models.QuotaRooms, 1, 1)
 	before := s.engine.writes.Load()
@@ -454,12 +454,51 @@ func TestADeletedProjectHasEverythingOfItEnded(t *testing.T) {
 func TestATokenThatOpensNothingUsesNothing(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 1, "rooms": 1})
-	no, yes := map[string]any{"grants": map[string]any{"roomJoin": false, "roomAdmin": true}}, map[string]any{"grants": map[string]any{"agent": true}}
+	no := map[string]any{"grants": map[string]any{"roomJoin": false, "roomAdmin": true}}
 	for n := range 3 {
 		s.ask(mine, fmt.Sprint("room-", n), "admin", no).want(http.StatusCreated)
-		s.ask(mine, "daily", fmt.Sprint("agent-", n), yes).want(http.StatusCreated) // no person
 	}
 	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+}
+
+func TestEveryKindOfParticipantTakesASlot(t *testing.T) {
+	s := newServer(t)
+	mine := s.limited("mine", map[string]any{"concurrent_participants": 3})
+	for _, grant := range []string{"agent", "recorder", "hidden"} {
+		s.ask(mine, "daily", grant, map[string]any{"grants": map[string]any{grant: true}}).want(http.StatusCreated)
+	}
+	s.ask(mine, "daily", "ann").overQuota(models.QuotaConcurrentParticipants, 3, 3)
+	now := s.clock.Now()
+	for identity, participant := range map[string]map[string]any{
+		"agent": {"kind": "AGENT"}, "recorder": {"permission": map[string]any{"recorder": true}},
+		"hidden": {"permission": map[string]any{"hidden": true}}, "phone": {"kind": "SIP"}, "new": {"kind": "HOLOGRAM"},
+		// These are LiveKit's own, and take none.
+		"EG_1": {"kind": "EGRESS"}, "IN_1": {"kind": "INGRESS"},
+	} {
+		participant["sid"], participant["identity"], participant["joinedAtMs"] = "PA_"+identity, identity, now.UnixMilli()
+		s.webhook(map[string]any{"event": "participant_joined", "id": "EV_" + identity, "createdAt": now.Unix(), "participant": participant,
+			"room": map[string]any{"sid": "RM_daily", "name": mine.project + "_daily", "creationTimeMs": now.UnixMilli()}}).want(http.StatusOK)
+	}
+	s.work()
+	removed := slices.Sorted(slices.Values(s.cluster.removed))
+	if want := []string{mine.project + "_daily new", mine.project + "_daily phone"}; !slices.Equal(removed, want) {
+		t.Errorf("removed %v, not %v", removed, want)
+	}
+}
+
+func TestAgentsWithALimitOfTheirOwnCountInNoOther(t *testing.T) {
+	s := newServer(t)
+	mine := s.limited("mine", map[string]any{"concurrent_participants": 1, "concurrent_agents": 2})
+	agent := map[string]any{"grants": map[string]any{"agent": true}}
+	s.ask(mine, "daily", "ann").want(http.StatusCreated)
+	for n := range 2 {
+		s.ask(mine, "daily", fmt.Sprint("agent-", n), agent).want(http.StatusCreated)
+	}
+	s.ask(mine, "daily", "agent-2", agent).overQuota(models.QuotaConcurrentAgents, 2, 2)
+	s.ask(mine, "daily", "bob").overQuota(models.QuotaConcurrentParticipants, 1, 1)
+	if q := s.quota(mine).Quotas; q.ConcurrentAgents.Used != 2 || q.ConcurrentAgents.Reserved != 2 || q.ConcurrentParticipants.Used != 1 {
+		t.Errorf("agents %+v, participants %+v", q.ConcurrentAgents, q.ConcurrentParticipants)
+	}
 }
 
 func TestWhatWasOpenBeforeThereWasALimitStays(t *testing.T) {
@@ -477,7 +516,7 @@ func TestWhatWasOpenBeforeThereWasALimitStays(t *testing.T) {
 	if len(s.cluster.ended)+len(s.cluster.removed) > 0 {
 		t.Errorf("ended %v, removed %v", s.cluster.ended, s.cluster.removed)
 	}
-	// Whoever comes now does not.
+	// A participant who joins now has none.
 	s.joins(mine, "d", "d1")
 	if len(s.cluster.ended) != 1 || len(s.cluster.removed) != 1 {
 		t.Errorf("ended %v, removed %v", s.cluster.ended, s.cluster.removed)
@@ -553,7 +592,7 @@ func TestAPlanLimitsEachProjectAndTheirNumber(t *testing.T) {
 	s.do(http.MethodPost, "/v1/projects", third, mine.asPerson).want(http.StatusCreated)
 }
 
-func TestAProjectThatCouldNotBeMadeHoldsNoPlace(t *testing.T) {
+func TestAProjectThatWasNotCreatedHoldsNoSlot(t *testing.T) {
 	s := newServer(t, func(o *setup) { o.plans = models.PlanQuotas{models.PlanFree: {Projects: 2}} })
 	mine := s.tenant("mine")
 	second := map[string]any{"name": "second"}

@@ -37,7 +37,7 @@ func TestARevokedParticipantIsRemovedRefusedAndRemovedAgain(t *testing.T) {
 	s := newServer(t)
 	mine, other := s.tenant("mine"), s.tenant("other")
 	old := s.mint(mine, "daily", "ada")
-	s.join(mine, "daily", "ada", "PA_1", string(old.TokenID))
+	s.join(mine, "daily", "ada", "PA_1", tokenAttribute(old.ParticipantToken))
 	if len(s.cluster.removed) != 0 {
 		t.Fatalf("removed %v", s.cluster.removed)
 	}
@@ -54,25 +54,25 @@ func TestARevokedParticipantIsRemovedRefusedAndRemovedAgain(t *testing.T) {
 	s.do(http.MethodPost, "/v1/tokens/create", ask, other.asKey).want(http.StatusCreated)
 	s.mint(mine, "daily", "grace")
 
-	s.join(mine, "daily", "ada", "PA_2", string(old.TokenID))
+	s.join(mine, "daily", "ada", "PA_2", tokenAttribute(old.ParticipantToken))
 	s.clock.Advance(61 * time.Second) // the ban is over, the old token is not
-	s.join(mine, "weekly", "ada", "PA_3", string(old.TokenID))
+	s.join(mine, "weekly", "ada", "PA_3", tokenAttribute(old.ParticipantToken))
 	if want := []string{room + " ada", room + " ada", mine.project + "_weekly ada"}; !slices.Equal(s.cluster.removed, want) {
 		t.Errorf("removed %v, not %v", s.cluster.removed, want)
 	}
 	s.mint(mine, "daily", "ada")
-	s.join(mine, "daily", "grace", "PA_4", string(old.TokenID))
+	s.join(mine, "daily", "grace", "PA_4", tokenAttribute(old.ParticipantToken))
 	s.clock.Advance(24 * time.Hour)
-	s.join(mine, "daily", "ada", "PA_5", string(old.TokenID))
+	s.join(mine, "daily", "ada", "PA_5", tokenAttribute(old.ParticipantToken))
 	if len(s.cluster.removed) != 3 {
 		t.Errorf("removed too many: %v", s.cluster.removed)
 	}
 }
 
-// dated is the id of a token that was minted at a time.
-func dated(at time.Time) string {
-	ms := at.UnixMilli()
-	return fmt.Sprintf("tok_%08x-%04x-7000-8000-000000000000", ms>>16, ms&0xffff)
+// later is the attribute of a token that is issued now, by the test's clock.
+func (s *server) later(t tenant, room, identity string) string {
+	s.t.Helper()
+	return tokenAttribute(s.mint(t, room, identity).ParticipantToken)
 }
 
 // TestWhoCameBackIsNotRemovedForWhoLeft has somebody join on a revoked token
@@ -86,7 +86,7 @@ func TestWhoCameBackIsNotRemovedForWhoLeft(t *testing.T) {
 			s.clock.Advance(5 * time.Second) // tokens are dated by the real clock, which stands before this one
 			s.do(http.MethodPost, "/v1/tokens/revoke", map[string]any{"participant_identity": "ada", "ban_seconds": 0}, mine.asOwn).want(http.StatusOK)
 			s.cluster.away = true
-			s.join(mine, "daily", "ada", "PA_1", string(old.TokenID))
+			s.join(mine, "daily", "ada", "PA_1", tokenAttribute(old.ParticipantToken))
 			if now := s.clock.Now(); heard {
 				s.webhook(map[string]any{"event": "participant_left", "id": "EV_left", "createdAt": now.Unix(),
 					"room":        map[string]any{"sid": "RM_daily", "name": mine.project + "_daily", "creationTimeMs": now.UnixMilli()},
@@ -95,7 +95,7 @@ func TestWhoCameBackIsNotRemovedForWhoLeft(t *testing.T) {
 			}
 			s.clock.Advance(time.Minute)
 			if !heard { // otherwise it is the news of this that is on its way
-				s.join(mine, "daily", "ada", "PA_2", dated(s.clock.Now()))
+				s.join(mine, "daily", "ada", "PA_2", s.later(mine, "daily", "ada"))
 			}
 			before := len(s.cluster.removed)
 			s.cluster.away = false
@@ -150,4 +150,104 @@ func TestWhoIsRevokedWhileLiveKitIsAwayIsRemovedWhenItIsBack(t *testing.T) {
 	if want := []string{mine.project + "_daily ada", mine.project + "_weekly ada"}; !slices.Equal(s.cluster.removed, want) {
 		t.Errorf("removed %v", s.cluster.removed)
 	}
+}
+
+func TestABanIsListedAndLifted(t *testing.T) {
+	s := newServer(t)
+	mine, other := s.tenant("mine"), s.tenant("other")
+	old := s.mint(mine, "daily", "ada")
+	s.clock.Advance(5 * time.Second) // tokens are dated by the real clock, which stands before this one
+	first, second := s.revoke(mine, "ada"), s.revoke(mine, "bob")
+	s.revoke(other, "eve")
+	list := func(caller with, query string) handlers.List[handlers.Revocation] {
+		t.Helper()
+		return read[handlers.List[handlers.Revocation]](s.do(http.MethodGet, "/v1/tokens/revocations"+query, nil, caller).want(http.StatusOK))
+	}
+	if got := list(mine.asOwn, "").Items; len(got) != 2 || got[0] != second || got[1] != first {
+		t.Fatalf("listed %+v", got)
+	}
+	page := list(mine.asPerson, "?limit=1&project_id="+mine.project)
+	if len(page.Items) != 1 || !page.HasMore || page.Items[0] != second {
+		t.Fatalf("the first page is %+v", page)
+	}
+	if got := list(mine.asPerson, "?limit=1&project_id="+mine.project+"&cursor="+*page.NextCursor).Items; len(got) != 1 || got[0] != first {
+		t.Fatalf("the second page is %+v", got)
+	}
+	path := "/v1/tokens/revocations/" + string(first.ID)
+	s.do(http.MethodDelete, path, nil, other.asOwn).refused(http.StatusNotFound, "not_found")
+	s.do(http.MethodDelete, path, nil, mine.asKey).refused(http.StatusForbidden, "secret_required")
+	ask := map[string]any{"room_name": "daily", "participant_identity": "ada"}
+	s.do(http.MethodPost, create, ask, mine.asOwn).refused(http.StatusForbidden, "participant_revoked")
+	s.do(http.MethodDelete, path, nil, mine.asOwn).want(http.StatusNoContent)
+	s.do(http.MethodDelete, path, nil, mine.asOwn).refused(http.StatusNotFound, "not_found")
+	if got := list(mine.asOwn, "").Items; len(got) != 1 || got[0] != second {
+		t.Errorf("still listed: %+v", got)
+	}
+	s.mint(mine, "daily", "ada")
+	// The token from before stays revoked.
+	s.join(mine, "daily", "ada", "PA_1", string(old.TokenID))
+	if want := mine.project + "_daily ada"; !slices.Equal(s.cluster.removed, []string{want}) {
+		t.Errorf("evicted %v, want %s", s.cluster.removed, want)
+	}
+	again := s.revoke(mine, "ada")
+	if got := list(mine.asOwn, "").Items; len(got) != 2 || got[0] != again || again.ID == first.ID {
+		t.Errorf("revoked again, listed %+v", got)
+	}
+	s.clock.Advance(25 * time.Hour)
+	if got := list(mine.asOwn, "").Items; len(got) != 0 {
+		t.Errorf("over and listed: %+v", got)
+	}
+}
+
+// LiveKit adds "#" and a text of the bearer's choice to the identity of a
+// connection with the parameter publish.
+func TestABanCoversWhatTheBearerMayCallItself(t *testing.T) {
+	s := newServer(t)
+	mine := s.tenant("mine")
+	old := s.mint(mine, "daily", "ada")
+	s.join(mine, "daily", "ada#screen", "PA_1", string(old.TokenID))
+	s.join(mine, "daily", "adam#x", "PA_0", "")
+	s.clock.Advance(5 * time.Second)
+	s.revoke(mine, "ada")
+	s.work()
+	s.join(mine, "daily", "ada#a#b", "PA_2", string(old.TokenID))
+	s.join(mine, "daily", "adam", "PA_3", "")
+	room := mine.project + "_daily "
+	if want := []string{room + "ada#screen", room + "ada#a#b"}; !slices.Equal(s.cluster.removed, want) {
+		t.Errorf("evicted %q, want %q", s.cluster.removed, want)
+	}
+	s.do(http.MethodPost, create, map[string]any{"room_name": "daily", "participant_identity": "ada#c"}, mine.asKey).refused(http.StatusForbidden, "participant_revoked")
+	s.mint(mine, "daily", "adam#ada")
+}
+
+func TestMintingReadsTheDatabaseOnlyForRevokedIdentities(t *testing.T) {
+	s := newServer(t)
+	mine := s.tenant("mine")
+	s.revoke(mine, "ada")
+	s.mint(mine, "daily", "bob")
+	before := s.engine.reads.Load()
+	for n := range 20 {
+		s.mint(mine, "daily", fmt.Sprint("guest", n))
+	}
+	if n := s.engine.reads.Load() - before; n != 0 {
+		t.Errorf("%d reads for identities that were never revoked", n)
+	}
+	s.do(http.MethodPost, create, map[string]any{"participant_identity": "ada"}, mine.asKey).refused(http.StatusForbidden, "participant_revoked")
+	if s.engine.reads.Load() == before {
+		t.Error("the ban was not read")
+	}
+}
+
+func TestAnotherReplicaKnowsOfABanByTheNextReading(t *testing.T) {
+	s := newServer(t, func(o *setup) { o.replica = true })
+	mine, second := s.tenant("mine"), s.another()
+	second.mint(mine, "daily", "ada")
+	ban := s.revoke(mine, "ada")
+	if err := second.Revocations.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ask := map[string]any{"participant_identity": "ada"}
+	second.do(http.MethodPost, create, ask, mine.asOwn).refused(http.StatusForbidden, "participant_revoked")
+	s.do(http.MethodDelete, "/v1/tokens/revocations/"+string(ban.ID), nil, mine.asOwn).want(http.StatusNoContent)
+	second.do(http.MethodPost, create, ask, mine.asOwn).want(http.StatusCreated)
 }

@@ -18,11 +18,13 @@ const (
 	// maxBody and maxTokenBody bound request bodies, in bytes.
 	maxBody      = 1 << 20
 	maxTokenBody = 64 << 10
-	// maxValidateBody holds the longest token there is (models.MaxTokenBytes).
+	// maxValidateBody holds any token that a request of maxTokenBody makes.
 	maxValidateBody = 256 << 10
+	// maxAnonymousBody is for routes that need no credential.
+	maxAnonymousBody = 16 << 10
+	maxEventBody     = 4 << 20
 	// tokenPath is called from tenants' own pages: each project says which.
-	tokenPath    = "/v1/tokens/create"
-	maxEventBody = 256 << 10
+	tokenPath = "/v1/tokens/create"
 	// requestTimeout is the deadline of one request; exportTimeout that of one
 	// whose answer is streamed.
 	requestTimeout = 15 * time.Second
@@ -41,6 +43,8 @@ type Options struct {
 	CORSOrigins []string
 	// TrustedProxies are the CIDRs whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
+	// BodyMemory bounds the bodies being read together, in bytes; 0 is no bound.
+	BodyMemory int64
 	// Inflight counts the requests under way.
 	Inflight *middleware.Inflight
 	// Tracing makes a span of each request; nil makes none.
@@ -48,6 +52,18 @@ type Options struct {
 	// Strict adds what only makes sense behind TLS.
 	Strict bool
 	Now    func() time.Time
+}
+
+// group registers HEAD with every GET (RFC 9110, section 9.1).
+type group struct{ *gin.RouterGroup }
+
+func (g group) Group(path string, handlers ...gin.HandlerFunc) group {
+	return group{g.RouterGroup.Group(path, handlers...)}
+}
+
+func (g group) GET(path string, handlers ...gin.HandlerFunc) {
+	g.RouterGroup.GET(path, handlers...)
+	g.HEAD(path, handlers...)
 }
 
 // New builds the router.
@@ -75,41 +91,46 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	e.NoRoute(guard(o.Authentication.CountByIP(middleware.NotFound)))
 	e.NoMethod(guard(o.Authentication.CountByIP(middleware.MethodNotAllowed)))
 
-	e.GET("/health", wrap(h.Health.Live))
-	e.GET("/health/ready", wrap(h.Health.Ready))
-	e.GET("/metrics", wrap(h.Metrics.Serve))
-	e.GET("/openapi.json", wrap(h.Docs.JSON))
-	e.GET("/openapi.yaml", wrap(h.Docs.YAML))
-	e.GET("/docs", wrap(h.Docs.Page))
-	e.GET("/docs/*asset", wrap(h.Docs.Page))
+	root := group{&e.RouterGroup}
+	root.GET("/health", wrap(h.Health.Live))
+	root.GET("/health/ready", wrap(h.Health.Ready))
+	root.GET("/metrics", wrap(h.Metrics.Serve))
+	root.GET("/openapi.json", wrap(h.Docs.JSON))
+	root.GET("/openapi.yaml", wrap(h.Docs.YAML))
+	root.GET("/docs", wrap(h.Docs.Page))
+	root.GET("/docs/*asset", wrap(h.Docs.Page))
 
-	e.GET("/", wrap(handlers.NewRoot(h.Dashboard != nil).Show))
+	root.GET("/", wrap(handlers.NewRoot(h.Dashboard != nil).Show))
 	if h.Dashboard != nil {
-		e.GET("/dashboard/*path", gin.WrapH(h.Dashboard))
-		e.GET("/dashboard", func(c *gin.Context) { c.Redirect(http.StatusSeeOther, dashboard.Path) })
+		root.GET("/dashboard/*path", gin.WrapH(h.Dashboard))
+		root.GET("/dashboard", wrap(func(c *gin.Context) error { return handlers.SeeOther(c, dashboard.Path) }))
 	}
 
-	auth := o.Authentication
+	auth, bodies := o.Authentication, middleware.NewBodies(o.BodyMemory)
+	// Callers nobody has authenticated share a part of the memory of bodies.
+	anonymous := bodies.Share(25)
 	// Every POST that makes something can be sent again safely.
 	once := guard(o.Idempotency.Once)
-	anybody := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Anonymous), guard(middleware.BodyLimit(maxBody)))
-	signUp := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.FoundOrganization), guard(middleware.BodyLimit(maxBody)))
+	anybody := root.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Anonymous), anonymous.Limit(maxAnonymousBody))
+	signUp := root.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.FoundOrganization), anonymous.Limit(maxAnonymousBody))
 	count := middleware.CountRequests(o.Requests)
-	v1 := e.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Identify), count)
-	export := e.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
-	cluster := e.Group("/v1", middleware.Timeout(requestTimeout), guard(middleware.BodyLimit(maxEventBody)))
-	limited := v1.Group("", guard(middleware.BodyLimit(maxBody)))
+	v1 := root.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Identify), count)
+	export := root.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
+	cluster := root.Group("/v1", middleware.Timeout(requestTimeout), bodies.Share(25).Limit(maxEventBody))
+	limited := v1.Group("", bodies.Limit(maxBody))
 	person := limited.Group("", guard(middleware.RequireOrganization))
 	server := limited.Group("", guard(middleware.AuthenticateAPISecret))
 	project := v1.Group("", guard(middleware.AuthenticateProject))
-	minting := project.Group("", guard(middleware.BodyLimit(maxTokenBody)))
+	minting := project.Group("", bodies.Limit(maxTokenBody))
 
 	limited.GET("/status", wrap(h.Health.Status))
+	server.GET("/regions", wrap(h.Clusters.Regions))
+	person.GET("/clusters", wrap(h.Clusters.List))
 	anybody.GET("/config", wrap(h.Installation.Config))
 	person.GET("/plans", wrap(h.Installation.Plans))
 	person.GET("/overview", wrap(h.Overview.Get))
 	person.POST("/downloads", wrap(h.Downloads.Create))
-	fetched := e.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Anonymous))
+	fetched := root.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Anonymous))
 	fetched.GET("/downloads/:id", wrap(h.Downloads.Fetch))
 
 	signUp.POST("/organizations", once, wrap(h.Organizations.Create))
@@ -134,6 +155,8 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	anybody.POST("/auth/login", wrap(h.Auth.Login))
 	anybody.POST("/auth/refresh", wrap(h.Auth.Refresh))
 	anybody.GET("/auth/permissions", wrap(h.Auth.Permissions))
+	anybody.POST("/auth/password/forgot", wrap(h.Auth.Forgot))
+	anybody.POST("/auth/password/reset", wrap(h.Auth.Reset))
 	anybody.POST("/auth/operator", wrap(h.Auth.Operator))
 	limited.POST("/auth/logout", wrap(h.Auth.Logout))
 	person.PATCH("/auth/me", wrap(h.Auth.Rename))
@@ -164,11 +187,25 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	// alone must not fill the store of answers.
 	minting.POST("/tokens/create", wrap(h.Tokens.Create))
 	minting.POST("/tokens/revoke", wrap(h.Revocations.Revoke))
-	project.POST("/tokens/validate", guard(middleware.BodyLimit(maxValidateBody)), wrap(h.Tokens.Validate))
+	project.POST("/tokens/validate", bodies.Limit(maxValidateBody), wrap(h.Tokens.Validate))
 	server.GET("/tokens/revocations", wrap(h.Revocations.List))
 	server.DELETE("/tokens/revocations/:id", wrap(h.Revocations.Lift))
 
 	cluster.POST("/webhooks/livekit", guard(auth.Signed(h.LiveKitEvents.Receive)))
+
+	server.POST("/rooms", once, wrap(h.Rooms.Create))
+	server.GET("/rooms", wrap(h.Rooms.List))
+	server.GET("/rooms/:room", wrap(h.Rooms.Get))
+	server.PATCH("/rooms/:room", wrap(h.Rooms.Patch))
+	server.DELETE("/rooms/:room", wrap(h.Rooms.Delete))
+	server.POST("/rooms/:room/data", wrap(h.Rooms.SendData))
+	server.GET("/rooms/:room/participants", wrap(h.Rooms.Participants))
+	server.GET("/rooms/:room/participants/:identity", wrap(h.Rooms.Participant))
+	server.PATCH("/rooms/:room/participants/:identity", wrap(h.Rooms.PatchParticipant))
+	server.DELETE("/rooms/:room/participants/:identity", wrap(h.Rooms.DeleteParticipant))
+	server.POST("/rooms/:room/participants/:identity/mute", wrap(h.Rooms.Mute))
+	server.POST("/rooms/:room/participants/:identity/move", wrap(h.Rooms.Move))
+	server.POST("/rooms/:room/participants/:identity/forward", wrap(h.Rooms.Forward))
 
 	server.GET("/usage", wrap(h.Usage.Get))
 	server.GET("/usage/sessions", wrap(h.Usage.Sessions))

@@ -26,6 +26,22 @@ func scopedRoutes() map[string]scopedRoute {
 	type row = scopedRoute
 	name := map[string]any{"name": "new"}
 	return map[string]row{
+
+		"POST /v1/rooms":                                            {models.ScopeRoomsWrite, map[string]any{"room_name": "hall"}, false},
+		"GET /v1/rooms":                                             {models.ScopeRoomsRead, nil, false},
+		"GET /v1/rooms/{room}":                                      {models.ScopeRoomsRead, nil, false},
+		"PATCH /v1/rooms/{room}":                                    {models.ScopeRoomsWrite, map[string]any{"metadata": "m"}, false},
+		"DELETE /v1/rooms/{room}":                                   {models.ScopeRoomsWrite, nil, false},
+		"POST /v1/rooms/{room}/data":                                {models.ScopeRoomsWrite, map[string]any{"data": "aGk="}, false},
+		"GET /v1/rooms/{room}/participants":                         {models.ScopeRoomsRead, nil, false},
+		"GET /v1/rooms/{room}/participants/{identity}":              {models.ScopeRoomsRead, nil, false},
+		"PATCH /v1/rooms/{room}/participants/{identity}":            {models.ScopeRoomsWrite, map[string]any{"name": "x"}, false},
+		"DELETE /v1/rooms/{room}/participants/{identity}":           {models.ScopeRoomsWrite, nil, false},
+		"POST /v1/rooms/{room}/participants/{identity}/mute":        {models.ScopeRoomsWrite, map[string]any{"track_sid": "TR_1", "muted": true}, false},
+		"POST /v1/rooms/{room}/participants/{identity}/move":        {models.ScopeRoomsWrite, map[string]any{"destination_room": "hall2"}, false},
+		"POST /v1/rooms/{room}/participants/{identity}/forward":     {models.ScopeRoomsWrite, map[string]any{"destination_room": "hall2"}, false},
+		"GET /v1/regions":                                           {anyScope, nil, false},
+		"GET /v1/clusters":                                          {noKey, nil, false},
 		"GET /v1/status":                                            {anyScope, nil, false},
 		"POST /v1/organizations":                                    {anyScope, "{", false}, // takes no credential
 		"GET /v1/organizations":                                     {noKey, nil, false},
@@ -45,6 +61,16 @@ func scopedRoutes() map[string]scopedRoute {
 		"DELETE /v1/organizations/{id}/invitations/{invitation_id}": {noKey, nil, false},
 		"POST /v1/auth/logout":                                      {noKey, nil, false},
 		"GET /v1/auth/me":                                           {noKey, nil, false},
+		"GET /v1/config":                                            {anyScope, nil, false}, // takes no credential
+		"GET /v1/downloads/{id}":                                    {anyScope, nil, false}, // takes no credential
+		"POST /v1/auth/password/forgot":                             {anyScope, "{", false}, // takes no credential
+		"POST /v1/auth/password/reset":                              {anyScope, "{", false}, // takes no credential
+		"POST /v1/auth/operator":                                    {anyScope, "{", false}, // takes no credential
+		"GET /v1/overview":                                          {noKey, nil, false},
+		"POST /v1/downloads":                                        {noKey, map[string]any{"path": "/v1/audit-logs/export"}, false},
+		"PATCH /v1/auth/me":                                         {noKey, name, false},
+		"GET /v1/auth/sessions":                                     {noKey, nil, false},
+		"DELETE /v1/auth/sessions/{id}":                             {noKey, nil, false},
 		"POST /v1/auth/password":                                    {noKey, map[string]any{"current_password": "x", "new_password": "y"}, false},
 		"GET /v1/auth/permissions":                                  {anyScope, nil, false},
 		"POST /v1/auth/refresh":                                     {anyScope, "{", false}, // takes no credential
@@ -65,6 +91,7 @@ func scopedRoutes() map[string]scopedRoute {
 		"PATCH /v1/projects/{id}/keys/{key_id}":                     {models.ScopeKeysWrite, name, false},
 		"DELETE /v1/projects/{id}/keys/{key_id}":                    {models.ScopeKeysWrite, nil, false},
 		"POST /v1/tokens/create":                                    {models.ScopeTokensCreate, nil, false},
+		"GET /v1/plans":                                             {noKey, nil, false},
 		"GET /v1/tokens/revocations":                                {models.ScopeTokensCreate, nil, false},
 		"DELETE /v1/tokens/revocations/{id}":                        {models.ScopeTokensCreate, nil, false},
 		"POST /v1/tokens/revoke":                                    {models.ScopeTokensCreate, map[string]any{"participant_identity": "x"}, false},

@@ -64,6 +64,8 @@ type setup struct {
 	agents     []string
 	quotaGrace time.Duration
 	mailer     tenancy.Mailer
+	// bodyMemory bounds the bodies being read; 0 is no bound.
+	bodyMemory int64
 }
 
 // server is the whole stack in this process, over an embedded database in a
@@ -79,6 +81,9 @@ type server struct {
 	setup   setup
 	*services.Services
 	cluster *fakeCluster
+	livekit *fakeLiveKit
+	// liveKitURL is where Pulse calls livekit.
+	liveKitURL string
 }
 
 // fakeCluster remembers who was removed from where, and what was ended.
@@ -184,12 +189,15 @@ func (s *server) build() {
 	if o.agents == nil {
 		o.agents = []string{"*"}
 	}
+	if s.livekit == nil {
+		s.livekit, s.liveKitURL = startLiveKit(s.t)
+	}
 	if s.cluster == nil {
 		s.cluster = &fakeCluster{unreachable: o.liveKitAway}
 	}
 	var err error
 	s.Services, err = services.New(s.engine, services.Config{
-		Clusters: []livekit.Cluster{{URL: clusterURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}}, Calls: s.cluster,
+		Clusters: []livekit.Cluster{{Name: "default", Region: "default", URL: clusterURL, APIURL: s.liveKitURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}}, Calls: s.cluster,
 		DataKey: secret.New("data key of the tests"), Pepper: secret.New("pepper of the tests"),
 		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost), Operator: secret.New(operatorToken), Mailer: o.mailer,
 		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace, Agents: o.agents,
@@ -210,7 +218,7 @@ func (s *server) build() {
 			Keys: s.KeyAuth, People: s.LoginSessions, Operator: secret.New(operatorToken),
 			Limits: &middleware.RateLimits{Limiter: ratelimit.Local{Limiter: ratelimit.New(cacheSize, now)}, IPPerMinute: o.ipPerMinute, ClientIPPerMinute: o.clientIPPerMinute, Now: now},
 		},
-		CORSOrigins: o.origins, TrustedProxies: o.proxies, Mode: "test", Inflight: new(middleware.Inflight), Strict: o.strict, Now: now,
+		CORSOrigins: o.origins, TrustedProxies: o.proxies, Mode: "test", Inflight: new(middleware.Inflight), BodyMemory: o.bodyMemory, Strict: o.strict, Now: now,
 		Requests: s.Counters, Tracing: o.tracing,
 	})
 	must(err)

@@ -137,18 +137,21 @@ func TestEveryRouteWithAnIdIsInTheTableOfForeignTenants(t *testing.T) {
 		path, _, _ := strings.Cut(route.path, "?")
 		table[route.method+" "+fill(path, "{id}", "{id}")] = true
 	}
+	// TestPeopleSeeAndEndTheirOwnLoginsOnly and TestADownloadWorksOnce….
+	table["DELETE /v1/auth/sessions/{id}"], table["GET /v1/downloads/{id}"] = true, true
 	for path, item := range doc.Paths.Map() {
 		for method := range item.Operations() {
-			if pathHasID(path) && !operatorOnly(item.GetOperation(method)) && !table[method+" "+path] {
+			// TestARoomOfAnotherTenantIsAMissingOne.
+			if pathHasID(path) && !strings.HasPrefix(path, "/v1/rooms/") && !operatorOnly(item.GetOperation(method)) && !table[method+" "+path] {
 				t.Errorf("%s %s is not in the table", method, path)
 			}
 		}
 	}
 }
 
-// A place of one's own and somebody else's thing in it: the tenant of both has
+// One's own parent and a foreign object under it: the tenant of both has
 // to be right.
-func TestAnotherTenantsThingInAPlaceOfOnesOwnIsAMissingOne(t *testing.T) {
+func TestAForeignObjectUnderOnesOwnParentIsNotFound(t *testing.T) {
 	s := newServer(t)
 	mine, other := s.tenant("mine"), s.tenant("other")
 	type made struct {
@@ -246,7 +249,7 @@ func TestATenantsListsHoldNothingOfAnother(t *testing.T) {
 	}
 }
 
-// operatorOnly tells of an operation no tenant may do, whoever's id it names.
+// operatorOnly is an operation that no tenant may do, for any id.
 func operatorOnly(o *openapi3.Operation) bool {
 	for _, requirement := range *o.Security {
 		if _, ok := requirement["operator"]; !ok {

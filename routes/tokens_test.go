@@ -44,6 +44,17 @@ func minted(t testing.TB, a *answer) (handlers.Token, *auth.ClaimGrants, map[str
 	return out, grants, claims
 }
 
+// tokenAttribute is the attribute pulse.token in a token, which LiveKit gives the
+// participant who joins with it.
+func tokenAttribute(jwt string) string {
+	payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(jwt, ".")[1])
+	var claims struct {
+		Attributes map[string]string `json:"attributes"`
+	}
+	_ = json.Unmarshal(payload, &claims)
+	return claims.Attributes["pulse.token"]
+}
+
 func TestATokenSaysExactlyWhatWasAsked(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
@@ -66,8 +77,11 @@ func TestATokenSaysExactlyWhatWasAsked(t *testing.T) {
 			"canPublishData": false, "canPublishSources": []any{"microphone", "camera"}, "canUpdateOwnMetadata": true,
 			"canSubscribeMetrics": true, "canManageAgentSession": false, "hidden": true, "recorder": true},
 		"metadata":   metadata,
-		"attributes": map[string]any{"pulse.project": ada.project, "pulse.token": string(out.TokenID), "desk": "7", "ü\n": "\x00"},
+		"attributes": map[string]any{"pulse.project": ada.project, "pulse.token": tokenAttribute(out.ParticipantToken), "desk": "7", "ü\n": "\x00"},
 		"roomConfig": map[string]any{"emptyTimeout": 60.0, "maxParticipants": 5.0},
+	}
+	if !strings.HasPrefix(tokenAttribute(out.ParticipantToken), string(out.TokenID)+".") {
+		t.Errorf("the attribute %q does not name %s", tokenAttribute(out.ParticipantToken), out.TokenID)
 	}
 	if !reflect.DeepEqual(claims, want) {
 		t.Errorf("the claims are\n%v\nwant\n%v", claims, want)

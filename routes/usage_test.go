@@ -264,20 +264,20 @@ func TestAWebhookThatCannotBeStoredIsAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestAWebhookOfMoreThan256KiBIsRefused(t *testing.T) {
+func TestAWebhookOfMoreThan4MiBIsRefused(t *testing.T) {
 	s := newServer(t)
-	s.webhook(map[string]any{"event": "x", "id": "EV_1", "padding": strings.Repeat("x", 256<<10)}).
+	s.webhook(map[string]any{"event": "x", "id": "EV_1", "padding": strings.Repeat("x", 4<<20)}).
 		refused(http.StatusRequestEntityTooLarge, "body_too_large")
 }
 
 func TestAnOddRangeOfUsageIsRefused(t *testing.T) {
 	s := newServer(t)
 	mine := s.tenant("mine")
-	for path, place := range map[string]string{
+	for path, location := range map[string]string{
 		"?start=yesterday": "query.start", "?window=year": "query.window", "?start=2020-01-01T00:00:00Z": "query.end",
 		"?start=2026-01-02T00:00:00Z&end=2026-01-01T00:00:00Z": "query.end",
 	} {
-		s.do(http.MethodGet, "/v1/usage"+path, nil, mine.asOwn).refused(http.StatusBadRequest, "invalid_request", place)
+		s.do(http.MethodGet, "/v1/usage"+path, nil, mine.asOwn).refused(http.StatusBadRequest, "invalid_request", location)
 	}
 	s.do(http.MethodGet, "/v1/usage/explain?meter=peak_participants", nil, mine.asOwn).refused(http.StatusBadRequest, "invalid_request", "query.meter")
 }

@@ -38,7 +38,7 @@ func TestChangingThePasswordEndsTheOtherSessionsAndKeepsThisOne(t *testing.T) {
 	}
 }
 
-func TestALoginWithTheOldPasswordThatWasUnderWayIsNoUse(t *testing.T) {
+func TestAConcurrentLoginWithTheOldPasswordDoesNotLast(t *testing.T) {
 	p := newPeople(t)
 	mine := p.found()
 	user, err := database.NewUsers(p.engine).ByEmail(t.Context(), ownersEmail)
@@ -70,7 +70,7 @@ func TestAWrongCurrentPasswordIsRefusedAndThrottled(t *testing.T) {
 	wantCode(t, p.sessions.ChangePassword(t.Context(), actor, change), "too_many_attempts")
 }
 
-func TestAPasswordLongerThanBcryptReadsIsNotCutOff(t *testing.T) {
+func TestPasswordsBeyondBcryptsLengthAreNotTruncated(t *testing.T) {
 	p := newPeople(t)
 	actor := p.actor(p.found().Login)
 	long := "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
@@ -85,7 +85,7 @@ func TestAPasswordLongerThanBcryptReadsIsNotCutOff(t *testing.T) {
 	}
 }
 
-func TestMeIsTheCallerAndTheirOrganization(t *testing.T) {
+func TestMeReturnsTheCallerAndTheirOrganization(t *testing.T) {
 	p := newPeople(t)
 	org := p.found()
 	me, err := p.sessions.Me(t.Context(), p.actor(org.Login))

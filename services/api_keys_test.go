@@ -38,8 +38,7 @@ func openEngine(t testing.TB, c *clock) database.Engine {
 	return engine
 }
 
-// keyWorld is one project with one pair, and as many processes as a test wants
-// that authenticate it.
+// keyWorld is one project with one API key, and processes that authenticate it.
 type keyWorld struct {
 	t      testing.TB
 	clock  *clock
@@ -81,8 +80,8 @@ func newKeyWorld(t testing.TB, allowed []string, scopes ...models.Scope) *keyWor
 	return w
 }
 
-// process is a KeyAuth of its own over the same database. exact: it hears of
-// every change itself.
+// process is another process's Keys over the same database; with exact it is the
+// only process.
 func (w *keyWorld) process(exact bool) *auth.Keys {
 	w.t.Helper()
 	keys := database.NewAPIKeys(w.engine)
@@ -141,9 +140,8 @@ func TestARevocationReachesAnotherProcessAtItsNextExchange(t *testing.T) {
 	}
 }
 
-// BenchmarkAuthenticateKey is what it costs to tell whose a key and its secret
-// are and that it may mint a token: for a key without limits and for one with
-// scopes and allowed addresses.
+// BenchmarkAuthenticateKey authenticates a key and its secret and checks that it may
+// mint a token: for a key without limits and for one with scopes and networks.
 func BenchmarkAuthenticateKey(b *testing.B) {
 	for name, w := range map[string]*keyWorld{
 		"plain":   newKeyWorld(b, nil, models.ScopeAll),

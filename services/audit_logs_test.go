@@ -12,8 +12,8 @@ import (
 	"pulse-control-plane/utils/ids"
 )
 
-// BenchmarkVerify checks a chain of 100,000 entries from the database. The goal
-// is 2 s.
+// BenchmarkVerify verifies a chain of 100,000 entries from the database. The goal is
+// 2 s.
 func BenchmarkVerify(b *testing.B) {
 	const entries = 100_000
 	c := &clock{time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)}

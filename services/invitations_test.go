@@ -25,7 +25,7 @@ func (p *people) accept(token secret.Value) (tenancy.SignedUp, error) {
 	return p.invitations.Accept(p.t.Context(), tenancy.AcceptInput{Token: token, Name: "Grace", Password: secret.New(ownersPassword)})
 }
 
-func TestAnInvitationBringsItsAddressInWithItsRole(t *testing.T) {
+func TestAcceptingAnInvitationCreatesAMemberWithItsRole(t *testing.T) {
 	p := newPeople(t)
 	org := p.found()
 	invited := p.invite(p.actor(org.Login), " Grace@Example.com ", models.RoleDeveloper)
@@ -47,7 +47,7 @@ func TestAnInvitationBringsItsAddressInWithItsRole(t *testing.T) {
 	wantCode(t, err, "already_member")
 }
 
-func TestAnInvitationIsAcceptedOnceHoweverManyTryAtOnce(t *testing.T) {
+func TestConcurrentAcceptancesOfAnInvitationSucceedOnce(t *testing.T) {
 	p := newPeople(t)
 	invited := p.invite(p.actor(p.found().Login), "grace@example.com", models.RoleViewer)
 	errs := make([]error, 16)
@@ -69,7 +69,7 @@ func TestAnInvitationIsAcceptedOnceHoweverManyTryAtOnce(t *testing.T) {
 	}
 }
 
-func TestANewInvitationReplacesTheOldOfTheSameAddress(t *testing.T) {
+func TestANewInvitationReplacesTheEarlierOneToTheAddress(t *testing.T) {
 	p := newPeople(t)
 	owner := p.actor(p.found().Login)
 	old := p.invite(owner, "grace@example.com", models.RoleViewer)
@@ -86,7 +86,7 @@ func TestANewInvitationReplacesTheOldOfTheSameAddress(t *testing.T) {
 	}
 }
 
-func TestOneAddressInvitedAtOnceHasOneOpenInvitation(t *testing.T) {
+func TestConcurrentInvitationsOfAnAddressLeaveOneOpen(t *testing.T) {
 	p := newPeople(t)
 	owner := p.actor(p.found().Login)
 	var all sync.WaitGroup
@@ -105,7 +105,7 @@ func TestOneAddressInvitedAtOnceHasOneOpenInvitation(t *testing.T) {
 	}
 }
 
-func TestAnInvitationWorksForSevenDays(t *testing.T) {
+func TestAnInvitationIsValidForSevenDays(t *testing.T) {
 	p := newPeople(t)
 	owner := p.actor(p.found().Login)
 	in, late := p.invite(owner, "in@example.com", models.RoleViewer), p.invite(owner, "late@example.com", models.RoleViewer)
@@ -118,7 +118,7 @@ func TestAnInvitationWorksForSevenDays(t *testing.T) {
 	wantCode(t, err, "invalid_invitation")
 }
 
-func TestARevokedInvitationIsNoUse(t *testing.T) {
+func TestARevokedInvitationIsRefused(t *testing.T) {
 	p := newPeople(t)
 	owner := p.actor(p.found().Login)
 	invited := p.invite(owner, "grace@example.com", models.RoleViewer)
@@ -132,7 +132,7 @@ func TestARevokedInvitationIsNoUse(t *testing.T) {
 	}
 }
 
-func TestAnInvitationOfAClosedOrSuspendedOrganizationIsNoUse(t *testing.T) {
+func TestInvitationsOfDeletedAndSuspendedOrganizationsAreRefused(t *testing.T) {
 	p := newPeople(t)
 	org := p.found()
 	owner := p.actor(org.Login)
@@ -149,7 +149,7 @@ func TestAnInvitationOfAClosedOrSuspendedOrganizationIsNoUse(t *testing.T) {
 	wantCode(t, err, "invalid_invitation")
 }
 
-func TestAnAddressWithAnAccountElsewhereCanNotAccept(t *testing.T) {
+func TestAnAddressWithAnAccountCannotAcceptAnInvitation(t *testing.T) {
 	p := newPeople(t)
 	owner := p.actor(p.found().Login)
 	stranger := must[tenancy.SignedUp](t)(p.organizations.SignUp(t.Context(), &models.Principal{}, tenancy.SignUpInput{
@@ -165,7 +165,7 @@ func TestAnAddressWithAnAccountElsewhereCanNotAccept(t *testing.T) {
 	}
 }
 
-func TestOnlyTheHashOfAnAcceptTokenIsKept(t *testing.T) {
+func TestOnlyTheHashOfAnAcceptTokenIsStored(t *testing.T) {
 	p := newPeople(t)
 	invited := p.invite(p.actor(p.found().Login), "grace@example.com", models.RoleViewer)
 	seen := 0
@@ -181,7 +181,7 @@ func TestOnlyTheHashOfAnAcceptTokenIsKept(t *testing.T) {
 	}
 }
 
-func TestAnOrganizationHasABoundedNumberOfOpenInvitations(t *testing.T) {
+func TestOpenInvitationsOfAnOrganizationAreBounded(t *testing.T) {
 	p := newPeople(t)
 	owner := p.actor(p.found().Login)
 	many := make([]any, 0, models.MaxPendingInvitations)
@@ -197,7 +197,7 @@ func TestAnOrganizationHasABoundedNumberOfOpenInvitations(t *testing.T) {
 	wantCode(t, err, "too_many_invitations")
 }
 
-// outbox takes mails, or refuses them.
+// outbox accepts mails, or refuses them.
 type outbox struct {
 	mails []tenancy.Mail
 	err   error
@@ -210,7 +210,7 @@ func (o *outbox) Send(_ context.Context, m tenancy.Mail) error {
 	return o.err
 }
 
-func TestAnInvitationByMailIsNotHandedToTheInviter(t *testing.T) {
+func TestTheInviterDoesNotGetTheTokenOfAMailedInvitation(t *testing.T) {
 	p := newPeople(t)
 	login := p.found().Login
 	box := &outbox{}
@@ -231,7 +231,7 @@ func TestAnInvitationByMailIsNotHandedToTheInviter(t *testing.T) {
 	}
 }
 
-func TestAMailThatCanNotBeSentInvitesNobodyAndLeavesTheEarlierInvitationOpen(t *testing.T) {
+func TestAFailedMailCreatesNoInvitationAndKeepsTheEarlierOne(t *testing.T) {
 	p := newPeople(t)
 	login := p.found().Login
 	earlier := p.invite(p.actor(login), "grace@example.com", models.RoleViewer)
@@ -247,7 +247,7 @@ func TestAMailThatCanNotBeSentInvitesNobodyAndLeavesTheEarlierInvitationOpen(t *
 	}
 }
 
-// between is a database where something else happens just before one write.
+// between is a database that calls a function just before one write.
 type between struct {
 	database.Engine
 	collection string
@@ -271,7 +271,7 @@ func (b *between) FindOneAndUpdate(ctx context.Context, collection string, filte
 	return b.Engine.FindOneAndUpdate(ctx, collection, filter, update, o, out)
 }
 
-func TestAnAddressIsFreeWhenItsOrganizationClosesWhileItAccepts(t *testing.T) {
+func TestAnAddressIsReleasedWhenItsOrganizationIsDeletedDuringAcceptance(t *testing.T) {
 	for _, collection := range []string{"users", "organizations"} {
 		p := newPeople(t)
 		b := &between{Engine: p.engine, collection: collection}
@@ -287,12 +287,12 @@ func TestAnAddressIsFreeWhenItsOrganizationClosesWhileItAccepts(t *testing.T) {
 			}
 		}
 		if collection == "users" {
-			// It closes between looking the organization up and coming in.
+			// The organization is deleted between its look-up and the insert.
 			b.happens = closes
 			_, err := p.accept(invited.Token)
 			wantCode(t, err, "invalid_invitation")
 		} else {
-			// It is about to go when somebody comes in.
+			// The person accepts while the organization is being deleted.
 			b.happens = func() {
 				if _, err := p.accept(invited.Token); err != nil {
 					t.Error(err)

@@ -12,7 +12,7 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-func TestTheLastOwnerCanNeitherLeaveNorBeDemoted(t *testing.T) {
+func TestTheLastOwnerCannotLeaveOrBeDemoted(t *testing.T) {
 	p := newPeople(t)
 	org := p.found()
 	owner := p.actor(org.Login)
@@ -32,7 +32,7 @@ func TestTheLastOwnerCanNeitherLeaveNorBeDemoted(t *testing.T) {
 	wantCode(t, err, "last_owner")
 }
 
-func TestAnOrganizationKeepsAnOwnerWhenAllOfThemGoAtOnce(t *testing.T) {
+func TestAnOrganizationKeepsAnOwnerWhenAllLeaveConcurrently(t *testing.T) {
 	p := newPeople(t)
 	org := p.found()
 	actors, users := []*models.Principal{p.actor(org.Login)}, []models.UserID{org.User.ID}
@@ -42,7 +42,7 @@ func TestAnOrganizationKeepsAnOwnerWhenAllOfThemGoAtOnce(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	for i := range users {
-		all.Go(func() { // half leave, the others demote themselves or their neighbour
+		all.Go(func() { // half leave, the others demote themselves or another
 			if i%2 == 0 {
 				_ = p.members.Remove(t.Context(), actors[i], tenancy.RemoveInput{OrgID: org.Organization.ID, UserID: users[i]})
 				return
@@ -66,12 +66,12 @@ func TestAnOrganizationKeepsAnOwnerWhenAllOfThemGoAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhoIsBeingRemovedCanNotBecomeAnOwner(t *testing.T) {
+func TestAMemberBeingRemovedCannotBecomeAnOwner(t *testing.T) {
 	p := newPeople(t)
 	org := p.found()
 	owner := p.actor(org.Login)
 	member := p.add(owner, "grace@example.com", models.RoleViewer)
-	// Where a removal stops if the process dies after its first write.
+	// The state after a process died between the two writes of a removed member.
 	found, err := database.NewOrganizations(p.engine).Get(t.Context(), owner.Tenant(), org.Organization.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestWhoIsBeingRemovedCanNotBecomeAnOwner(t *testing.T) {
 	_, err = p.members.ChangeRole(t.Context(), owner, org.Organization.ID, member.User.ID, models.RoleOwner)
 	wantCode(t, err, "member_leaving")
 	if err := p.members.Remove(t.Context(), owner, tenancy.RemoveInput{OrgID: org.Organization.ID, UserID: member.User.ID}); err != nil {
-		t.Errorf("the removal can not be finished: %v", err)
+		t.Errorf("removing the member can't be completed: %v", err)
 	}
 	found, err = database.NewOrganizations(p.engine).Get(t.Context(), owner.Tenant(), org.Organization.ID)
 	if err != nil || len(found.LeavingIDs) != 0 {
@@ -90,7 +90,7 @@ func TestWhoIsBeingRemovedCanNotBecomeAnOwner(t *testing.T) {
 	}
 }
 
-func TestOnlyOwnersMakeAndUnmakeOwners(t *testing.T) {
+func TestOnlyOwnersGrantAndRevokeTheRoleOwner(t *testing.T) {
 	p := newPeople(t)
 	org := p.found()
 	owner := p.actor(org.Login)
@@ -126,7 +126,7 @@ func TestOnlyOwnersMakeAndUnmakeOwners(t *testing.T) {
 	}
 }
 
-func TestAViewerMayLeaveAndPutNobodyElseOut(t *testing.T) {
+func TestAViewerMayLeaveButNotRemoveOthers(t *testing.T) {
 	p := newPeople(t)
 	org := p.found()
 	viewer := p.add(p.actor(org.Login), "viewer@example.com", models.RoleViewer)
@@ -140,7 +140,7 @@ func TestAViewerMayLeaveAndPutNobodyElseOut(t *testing.T) {
 	}
 }
 
-func TestRemovingAMemberEndsTheirSessionsAtOnceAndFreesTheirAddress(t *testing.T) {
+func TestRemovingAMemberEndsTheirSessionsAndReleasesTheirAddress(t *testing.T) {
 	p := newPeople(t)
 	org := p.found()
 	owner := p.actor(org.Login)
@@ -161,7 +161,7 @@ func TestRemovingAMemberEndsTheirSessionsAtOnceAndFreesTheirAddress(t *testing.T
 	p.add(owner, "grace@example.com", models.RoleViewer)
 }
 
-func TestRemovingAMemberRevokesTheKeysOnlyTheyMadeIfAsked(t *testing.T) {
+func TestRemovingAMemberDeletesTheirKeysOnlyOnRequest(t *testing.T) {
 	p := newPeople(t)
 	org := p.found()
 	owner := p.actor(org.Login)
@@ -189,7 +189,7 @@ func TestRemovingAMemberRevokesTheKeysOnlyTheyMadeIfAsked(t *testing.T) {
 	}
 }
 
-func TestAnotherOrganizationsMembersAreNotThere(t *testing.T) {
+func TestMembersOfAnotherOrganizationAreNotFound(t *testing.T) {
 	p := newPeople(t)
 	org := p.found()
 	stranger := must[tenancy.SignedUp](t)(p.organizations.SignUp(t.Context(), &models.Principal{}, tenancy.SignUpInput{

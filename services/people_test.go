@@ -19,8 +19,8 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// What auth allows: wrong passwords before an account waits, the longest wait,
-// and how long the token before still answers.
+// Limits of auth: wrong passwords without delay, the longest delay, and how long a
+// used refresh token still works.
 const (
 	freeAccountFailures = 5
 	longestDelay        = 5 * time.Minute
@@ -33,8 +33,7 @@ const (
 	anIP           = "203.0.113.7"
 )
 
-// people are the services that people use, over an embedded database of the
-// test's own.
+// people are the services for people, over an embedded database.
 type people struct {
 	t             *testing.T
 	engine        database.Engine
@@ -67,7 +66,7 @@ func newPeople(t *testing.T) *people {
 	return p
 }
 
-// build makes the services anew, as another process over the same database.
+// build builds the services again, like another process over the same database.
 func (p *people) build(mailer tenancy.Mailer, jwtSecrets ...string) {
 	p.t.Helper()
 	p.all = p.process(p.engine, mailer, jwtSecrets...)
@@ -89,7 +88,7 @@ func (p *people) process(engine database.Engine, mailer tenancy.Mailer, jwtSecre
 	}))
 }
 
-// shared is an engine that other processes change too.
+// shared is an engine that is not exclusive.
 type shared struct{ database.Engine }
 
 func (shared) Exclusive() bool { return false }
@@ -101,13 +100,13 @@ func (p *people) found() tenancy.SignedUp {
 		Name: "Analytical Engines", AdminEmail: ownersEmail, Password: secret.New(ownersPassword)}))
 }
 
-// actor is who an access token belongs to.
+// actor is the principal of an access token.
 func (p *people) actor(l auth.Login) *models.Principal {
 	p.t.Helper()
 	return must[*models.Principal](p.t)(p.sessions.Person(p.t.Context(), l.AccessToken))
 }
 
-// add invites somebody into an organization and accepts.
+// add invites a person to an organization and accepts.
 func (p *people) add(inviter *models.Principal, email string, role models.Role) tenancy.SignedUp {
 	p.t.Helper()
 	invited := must[tenancy.Invited](p.t)(p.invitations.Create(p.t.Context(), inviter, inviter.OrgID,

@@ -29,7 +29,7 @@ func TestARefreshTokenIsReplacedAtEachUse(t *testing.T) {
 	}
 }
 
-func TestARefreshTokenUsedTwiceEndsItsLoginEverywhere(t *testing.T) {
+func TestAReusedRefreshTokenEndsItsLoginSessionEverywhere(t *testing.T) {
 	p := newPeople(t)
 	first := p.found().Login
 	other, err := p.login(ownersEmail, ownersPassword, anIP)
@@ -48,10 +48,10 @@ func TestARefreshTokenUsedTwiceEndsItsLoginEverywhere(t *testing.T) {
 	wantCode(t, err, "invalid_refresh_token")
 	_, err = p.sessions.Person(t.Context(), second.AccessToken)
 	wantCode(t, err, "invalid_token")
-	p.actor(other) // another login of the same person goes on
+	p.actor(other) // another login session of the person continues
 }
 
-func TestAnyEarlierRefreshTokenEndsTheLoginHoweverQuicklyItIsShown(t *testing.T) {
+func TestAnOlderRefreshTokenEndsTheLoginSessionEvenWithinTheRace(t *testing.T) {
 	p := newPeople(t)
 	first := p.found().Login
 	second, err := p.refresh(first.RefreshToken)
@@ -65,7 +65,7 @@ func TestAnyEarlierRefreshTokenEndsTheLoginHoweverQuicklyItIsShown(t *testing.T)
 	wantCode(t, err, "refresh_token_reused")
 }
 
-func TestTabsThatRaceAreAllGivenTheSameSuccessorAndStayLoggedIn(t *testing.T) {
+func TestRacingTabsGetTheSameSuccessorAndRemainLoggedIn(t *testing.T) {
 	p := newPeople(t)
 	first := p.found().Login
 	const tabs = 32
@@ -91,7 +91,7 @@ func TestTabsThatRaceAreAllGivenTheSameSuccessorAndStayLoggedIn(t *testing.T) {
 	}
 }
 
-func TestAMadeUpRefreshTokenEndsNothing(t *testing.T) {
+func TestAForgedRefreshTokenEndsNoLoginSession(t *testing.T) {
 	p := newPeople(t)
 	login := p.found().Login
 	parts := strings.Split(login.RefreshToken, ".")
@@ -105,7 +105,7 @@ func TestAMadeUpRefreshTokenEndsNothing(t *testing.T) {
 	}
 }
 
-func TestARefreshTokenWorksForThirtyDays(t *testing.T) {
+func TestARefreshTokenIsValidForThirtyDays(t *testing.T) {
 	p := newPeople(t)
 	login := p.found().Login
 	p.clock.Advance(auth.RefreshTokenTTL - time.Second)
@@ -118,7 +118,7 @@ func TestARefreshTokenWorksForThirtyDays(t *testing.T) {
 	wantCode(t, err, "invalid_refresh_token")
 }
 
-func TestRefreshTokensOutliveARotationOfTheSigningSecret(t *testing.T) {
+func TestRefreshTokensSurviveARotationOfTheSigningSecret(t *testing.T) {
 	p := newPeople(t)
 	login := p.found().Login
 	p.build(nil, "a new secret", "jwt secret of the tests")
@@ -132,7 +132,7 @@ func TestRefreshTokensOutliveARotationOfTheSigningSecret(t *testing.T) {
 	}
 }
 
-func TestOnlyTheHashOfARefreshTokenIsKept(t *testing.T) {
+func TestOnlyTheHashOfARefreshTokenIsStored(t *testing.T) {
 	p := newPeople(t)
 	first := p.found().Login
 	second, err := p.refresh(first.RefreshToken)

@@ -31,7 +31,7 @@ import (
 
 const mailPassword = "the mail server's password"
 
-// mailServer is a real SMTP server that keeps what it is sent.
+// mailServer is a real SMTP server that keeps received mails.
 type mailServer struct {
 	mu       sync.Mutex
 	received []string
@@ -88,8 +88,8 @@ func (s *mailSession) Data(r io.Reader) error {
 func (s *mailSession) Reset()        {}
 func (s *mailSession) Logout() error { return nil }
 
-// startMailServer serves STARTTLS on loopback, or no TLS with plain; it gives
-// the server, where it is, and what trusts its certificate.
+// startMailServer serves STARTTLS on loopback, or no TLS with plain. It returns the
+// server, its address, and an option that trusts its certificate.
 func startMailServer(t *testing.T, plain bool) (*mailServer, smtpurl.Server, gomail.Option) {
 	t.Helper()
 	backend := &mailServer{}
@@ -129,7 +129,7 @@ func selfSigned(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}, pool
 }
 
-func TestAnInvitationArrivesAtAMailServerEncryptedAndCanBeAccepted(t *testing.T) {
+func TestAMailedInvitationIsEncryptedAndCanBeAccepted(t *testing.T) {
 	backend, where, trust := startMailServer(t, false)
 	p := newPeople(t)
 	login := p.found().Login
@@ -148,7 +148,7 @@ func TestAnInvitationArrivesAtAMailServerEncryptedAndCanBeAccepted(t *testing.T)
 		t.Errorf("subject %s", subject)
 	}
 	body := string(must[[]byte](t)(io.ReadAll(message.Body)))
-	// 43 characters of base64url stand alone on a line.
+	// 43 characters of base64url, alone on a line.
 	for line := range strings.Lines(body) {
 		if token := strings.TrimSpace(line); len(token) == 43 && !strings.Contains(token, " ") {
 			if in, err := p.accept(secret.New(token)); err != nil || in.User.Role != models.RoleDeveloper {
@@ -160,7 +160,7 @@ func TestAnInvitationArrivesAtAMailServerEncryptedAndCanBeAccepted(t *testing.T)
 	t.Errorf("no token in:\n%s", body)
 }
 
-func TestAMailServerThatRefusesUsIsUnavailableAndTheErrorHoldsNoSecret(t *testing.T) {
+func TestARefusalByTheMailServerIsUnavailableWithoutSecretsInTheError(t *testing.T) {
 	_, where, trust := startMailServer(t, false)
 	where.Password = secret.New("hunter2-hunter2")
 	err := tenancy.NewSMTP(where, trust).Send(t.Context(), tenancy.Mail{To: "grace@example.com", Subject: "s", Text: "the accept token"})
@@ -174,7 +174,7 @@ func TestAMailServerThatRefusesUsIsUnavailableAndTheErrorHoldsNoSecret(t *testin
 	}
 }
 
-func TestAPasswordIsNotSentToAMailServerWithoutEncryption(t *testing.T) {
+func TestTheMailPasswordIsNotSentWithoutEncryption(t *testing.T) {
 	backend, where, _ := startMailServer(t, true)
 	err := tenancy.NewSMTP(where).Send(t.Context(), tenancy.Mail{To: "grace@example.com", Subject: "s", Text: "t"})
 	if !models.IsKind(err, models.KindUnavailable) || backend.logins != 0 || len(backend.received) != 0 {
@@ -182,7 +182,7 @@ func TestAPasswordIsNotSentToAMailServerWithoutEncryption(t *testing.T) {
 	}
 }
 
-func TestAMailServerWithAnUnknownCertificateIsNotTrusted(t *testing.T) {
+func TestAnUnknownMailCertificateIsNotTrusted(t *testing.T) {
 	backend, where, _ := startMailServer(t, false)
 	err := tenancy.NewSMTP(where).Send(t.Context(), tenancy.Mail{To: "grace@example.com", Subject: "s", Text: "t"})
 	if !models.IsKind(err, models.KindUnavailable) || backend.logins != 0 {
@@ -190,7 +190,7 @@ func TestAMailServerWithAnUnknownCertificateIsNotTrusted(t *testing.T) {
 	}
 }
 
-func TestAMailServerThatSaysNothingIsGivenUp(t *testing.T) {
+func TestASilentMailServerTimesOut(t *testing.T) {
 	listener := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	defer listener.Close()
 	port := listener.Addr().(*net.TCPAddr).Port
@@ -203,7 +203,7 @@ func TestAMailServerThatSaysNothingIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestAnOrganizationsNameCanNotAddHeadersToAMail(t *testing.T) {
+func TestAnOrganizationsNameCannotAddMailHeaders(t *testing.T) {
 	backend, where, trust := startMailServer(t, false)
 	if err := tenancy.NewSMTP(where, trust).Send(t.Context(), tenancy.Mail{To: "grace@example.com", Text: "t",
 		Subject: "x\r\nBcc: eve@example.com\r\n\r\nbody"}); err != nil {

@@ -25,9 +25,9 @@ func TestAnUnknownAddressIsThrottledLikeAKnownOne(t *testing.T) {
 	}
 }
 
-func TestAnUnknownAddressCostsTheTimeOfAWrongPassword(t *testing.T) {
+func TestAnUnknownAddressTakesAsLongAsAWrongPassword(t *testing.T) {
 	p := newPeople(t)
-	// Dear enough for bcrypt to outweigh everything else.
+	// Slow enough for bcrypt to outweigh everything else.
 	p.bcryptCost = 9
 	p.build(nil, "jwt secret of the tests")
 	p.found()
@@ -44,5 +44,22 @@ func TestAnUnknownAddressCostsTheTimeOfAWrongPassword(t *testing.T) {
 	known, unknown := least(ownersEmail), least("nobody@example.com")
 	if ratio := float64(unknown) / float64(known); ratio < 0.3 || ratio > 3 {
 		t.Errorf("%s for an unknown address, %s for a wrong password", unknown, known)
+	}
+}
+
+func TestARestartForgetsNoAddressThatAnAccountIsLoggedInFrom(t *testing.T) {
+	p := newPeople(t)
+	p.found()
+	if _, err := p.login(ownersEmail, ownersPassword, "198.51.100.7"); err != nil {
+		t.Fatal(err)
+	}
+	p.build(nil, "jwt secret of the tests")
+	for i := range 3 * freeAccountFailures {
+		_, _ = p.login(ownersEmail, "wrong password", fmt.Sprint("192.0.2.", i))
+	}
+	_, err := p.login(ownersEmail, ownersPassword, "192.0.2.99")
+	wantCode(t, err, "too_many_attempts")
+	if _, err := p.login(ownersEmail, ownersPassword, "198.51.100.7"); err != nil {
+		t.Errorf("the owner is kept out: %v", err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// askedCluster tells when it is asked for its rooms.
+// askedCluster signals when its rooms are listed.
 type askedCluster struct {
 	services.Cluster
 	asked chan struct{}
@@ -29,7 +29,7 @@ func (c askedCluster) Rooms(context.Context) ([]livekit.Room, error) {
 	return nil, context.Canceled
 }
 
-// leaseReader tells when the leases were read.
+// leaseReader signals when the leases were read.
 type leaseReader struct {
 	shared
 	read chan struct{}
@@ -68,7 +68,7 @@ func replica(t *testing.T, e leaseReader, name string) (asked chan struct{}) {
 	return nil
 }
 
-func TestOneReplicaComparesAtATime(t *testing.T) {
+func TestOneReplicaReconcilesAtATime(t *testing.T) {
 	engine := leaseReader{shared{testkit.NewEngine(t)}, make(chan struct{}, 1)}
 	<-replica(t, engine, "reconciliation")
 	select { // the first one's own reading
@@ -79,7 +79,7 @@ func TestOneReplicaComparesAtATime(t *testing.T) {
 	<-engine.read
 	select {
 	case <-second:
-		t.Error("the second replica compared too")
+		t.Error("the second replica reconciled too")
 	case <-time.After(300 * time.Millisecond):
 	}
 }

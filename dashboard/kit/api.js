@@ -123,6 +123,9 @@ async function send(method, path, o = {}) {
   throw new Problem(answer.status, data, { retryAfter: Number(answer.headers.get('Retry-After')) || 0, requestId: answer.headers.get('X-Request-Id') ?? '' });
 }
 
+/** Something else than a call did not get an answer. */
+export function suspect() { link.set('unreachable'); watch(); }
+
 let watching = false;
 /** Asks until the server answers again. */
 function watch() {

@@ -52,7 +52,7 @@ export function bars(o) {
       let sum = 0;
       return [r.values.map((v, j) => {
         const low = sum; sum += v;
-        return v > 0 && h('svg:rect', { class: 'bar s' + j, x: middle(i) - bar / 2, width: bar, y: y(sum), height: Math.max(y(low) - y(sum), 1), rx: bar > 6 && j === r.values.length - 1 ? 1.5 : 0 });
+        return v > 0 && h('svg:rect', { class: 'column s' + j, x: middle(i) - bar / 2, width: bar, y: y(sum), height: Math.max(y(low) - y(sum), 1), rx: bar > 6 && j === r.values.length - 1 ? 1.5 : 0 });
       }), Date.parse(r.end) > now && totals[i] > 0 && h('svg:rect', { x: middle(i) - bar / 2, width: bar, y: y(totals[i]), height: Math.max(y(0) - y(totals[i]), 1), fill: `url(#${id}-hatch)` }),
       i % every === 0 && h('svg:text', { class: 'tick', x: Math.min(middle(i), W - 24), y: H - 6, 'text-anchor': i === 0 ? 'start' : 'middle' }, o.time(r.start))];
     }),

@@ -15,7 +15,7 @@ export function dialog(title, make, o = {}) {
   const before = /** @type {HTMLElement|null} */ (document.activeElement);
   return root((end) => {
     const close = () => { if (node.open) node.close(); };
-    const node = h('dialog', { class: (o.drawer ? 'drawer' : 'dialog') + (o.wide ? ' broad' : ''), 'aria-labelledby': id,
+    const node = h('dialog', { class: (o.drawer ? 'drawer' : 'dialog') + (o.wide ? ' broad' : '') + (o.stay ? ' stays' : ''), 'aria-labelledby': id,
       oncancel: (/** @type {Event} */ e) => { if (o.stay) e.preventDefault(); },
       onkeydown: (/** @type {KeyboardEvent} */ e) => { if (o.stay && e.key === 'Escape') e.preventDefault(); },
       onclick: (/** @type {MouseEvent} */ e) => { if (e.target === node && !o.stay) close(); },

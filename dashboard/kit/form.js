@@ -65,10 +65,10 @@ export function form(o) {
     const wrong = parts.find((p) => p.error.peek());
     if (wrong) { wrong.focus(); return; }
     busy.set(true);
-    try { await o.send(values); } catch (e) { place(e); } finally { busy.set(false); }
+    try { await o.send(values); } catch (e) { show(e); } finally { busy.set(false); }
   };
   /** @param {any} e */
-  const place = (e) => {
+  const show = (e) => {
     if (!(e instanceof Problem)) { console.warn(e); general.set(m.broken); return; }
     let first = null, left = [];
     for (const { location, message } of e.errors) {

@@ -63,12 +63,12 @@ export function failure(e, again) {
 /** Text that copies on click. @param {string} text @param {{short?: boolean, label?: string}} [o] */
 export function copyable(text, o = {}) {
   const shown = o.short && text.length > 20 ? text.slice(0, 9) + '…' + text.slice(-6) : text;
-  const b = h('button', { type: 'button', class: 'copyable mono', title: text, 'aria-label': `${m.copy} ${o.label ?? text}`, onclick: async (/** @type {Event} */ ev) => {
+  const b = h('button', { type: 'button', class: 'copyable mono', title: text, onclick: async (/** @type {Event} */ ev) => {
     ev.preventDefault(); ev.stopPropagation();
     await copy(text);
     b.dataset.copied = '1';
     setTimeout(() => delete b.dataset.copied, 1200);
-  } }, h('bdi', null, shown));
+  } }, h('bdi', null, shown), h('span', { class: 'offscreen' }, ` ${m.copy} ${o.label ?? ''}`));
   return b;
 }
 

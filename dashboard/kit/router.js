@@ -41,14 +41,21 @@ document.addEventListener('click', (e) => {
   go(a.pathname.slice(BASE.length) + a.search);
 });
 
+/** The query of this screen, which hears nothing of the next one's. @returns {import('./dom.js').Signal<URLSearchParams>} */
+export function query() {
+  const own = here.peek().path, value = signal(here.peek().query);
+  effect(() => { const at = here(); if (at.path === own) value.set(at.query); });
+  return value;
+}
+
 /** One parameter of the query as a signal that can be set. @param {string} name @param {string} [otherwise] */
 export function param(name, otherwise = '') {
-  const value = signal(here.peek().query.get(name) ?? otherwise);
-  effect(() => value.set(here().query.get(name) ?? otherwise));
+  const own = here.peek().path, all = query(), value = signal(all.peek().get(name) ?? otherwise);
+  effect(() => value.set(all().get(name) ?? otherwise));
   return Object.assign(() => value(), {
     peek: value.peek,
     /** @param {string} next @param {{replace?: boolean}} [o] */
-    set(next, o = {}) { setQuery({ [name]: next === otherwise ? '' : next }, o); },
+    set(next, o = {}) { if (here.peek().path === own) setQuery({ [name]: next === otherwise ? '' : next }, o); },
   });
 }
 
@@ -92,6 +99,7 @@ export function outlet(into, choose) {
       const make = await choose(at);
       if (mine !== turn) return;
       end();
+      for (const left of document.querySelectorAll('dialog[open]:not(.stays)')) /** @type {HTMLDialogElement} */ (left).close();
       into.replaceChildren();
       root((stop) => { end = stop; append(into, make()); });
     });

@@ -2,18 +2,21 @@
 // @ts-check
 import { h, computed, signal } from '../kit/dom.js';
 import { get, search } from '../kit/api.js';
-import { here, href, param, withQuery } from '../kit/router.js';
+import { href, param, query, withQuery } from '../kit/router.js';
 import { list, failure } from '../kit/load.js';
 import { m } from '../messages.js';
-import { me, orgId } from '../shell/session.js';
+import { barred, me, orgId } from '../shell/session.js';
 import { head, button, drawer } from '../shell/shell.js';
 import { count, ident, raw, stamp, status, terms, their } from '../shell/format.js';
-import { choiceFilter, curlButton, exportFile, ranges, textFilter, windowOf } from './parts.js';
+import { choiceFilter, curlButton, exportFile, guarded, ranges, textFilter, windowOf } from './parts.js';
 
-const asked = () => { const q = here().query, range = q.get('range') ?? '30d'; return { ...(me()?.operator ? { org_id: orgId() } : {}), action: q.get('action'), actor: q.get('actor'), target: q.get('target'), ...(range === 'all' ? {} : windowOf(range)) }; };
+const asked = (/** @type {URLSearchParams} */ q) => { const range = q.get('range') ?? '30d'; return { ...(me()?.operator ? { org_id: orgId() } : {}), action: q.get('action'), actor: q.get('actor'), target: q.get('target'), ...(range === 'all' ? {} : windowOf(range)) }; };
 
-export function audit() {
-  const open = param('open'), request = param('request_id'), check = signal(/** @type {any} */ (null)), wrong = signal(/** @type {any} */ (null)), key = computed(() => JSON.stringify(asked()));
+export const audit = () => barred('audit.read') ? [head(m.nav.audit), guarded('audit.read', () => null)] : trail();
+
+function trail() {
+  const q = query();
+  const open = param('open'), request = param('request_id'), check = signal(/** @type {any} */ (null)), wrong = signal(/** @type {any} */ (null)), key = computed(() => JSON.stringify(asked(q())));
   /** @type {Map<string, any>} */
   const seen = new Map();
   const l = list({ label: m.nav.audit, load: async (cursor, stop) => {
@@ -28,7 +31,7 @@ export function audit() {
     return e ? [terms([[m.action, e.action], [m.actor, [their(e.actor.name || m.kinds[e.actor.kind] || e.actor.kind), ' ', e.actor.id ? ident(e.actor.id) : null]], [m.target, [e.target.type, ' ', ident(e.target.id)]], [m.outcome, status(e.outcome)], e.code && ['code', e.code], [m.time, stamp(e.at)], ['IP', e.ip || '–'], [m.agent, their(e.user_agent)], [m.requestId, ident(e.request_id)], [m.number, count(e.seq)], ['hash', ident(e.hash)]]), diff(e.before ?? {}, e.after ?? {}), raw(e)] : h('p', { class: 'note' }, m.notOnPage);
   } }));
   const verify = async () => { wrong.set(null); check.set(null); try { check.set(await get('/v1/audit-logs/verify', me.peek()?.operator ? { org_id: orgId.peek() } : {})); } catch (e) { wrong.set(e); } };
-  return [head(m.nav.audit, [curlButton('GET', () => '/v1/audit-logs' + search(asked())), h('button', { type: 'button', class: 'button', onclick: () => exportFile('/v1/audit-logs/export' + search(me.peek()?.operator ? { org_id: orgId.peek() } : {}), 'audit.jsonl') }, m.exportWord), button('audit.read', m.verifyTrail, verify, 'primary', 'check')]),
+  return [head(m.nav.audit, [curlButton('GET', () => '/v1/audit-logs' + search(asked(q.peek()))), h('button', { type: 'button', class: 'button', onclick: () => exportFile('/v1/audit-logs/export' + search(me.peek()?.operator ? { org_id: orgId.peek() } : {}), 'audit.jsonl') }, m.exportWord), button('audit.read', m.verifyTrail, verify, 'primary', 'check')]),
     () => wrong() && failure(wrong(), verify), () => check() && h('p', { class: 'note ' + (check().valid ? 'good' : 'bad'), role: 'status' }, check().valid ? status('valid', m.trailValid(count(check().entries))) : status('invalid', m.trailInvalid(check().first_invalid)), check().reason ? ' ' + check().reason : ''),
     h('div', { class: 'filters' }, choiceFilter('range', m.period, [...ranges, ['all', m.range.all]], '30d'), textFilter('action', m.action), textFilter('actor', m.actor), textFilter('target', m.target), () => request() && h('a', { class: 'chip', href: href(withQuery({ request_id: '' })) }, request(), ' ×')), l.node];
 }

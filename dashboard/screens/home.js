@@ -9,7 +9,7 @@ import { form } from '../kit/form.js';
 import { sparkline } from '../kit/chart.js';
 import { icon } from '../kit/icons.js';
 import { m } from '../messages.js';
-import { me, orgId, overview, overviewError, refreshOverview } from '../shell/session.js';
+import { me, orgId, overview, overviewError, refreshOverview, freshOverview } from '../shell/session.js';
 import { head, button } from '../shell/shell.js';
 import { count, duration, time, their } from '../shell/format.js';
 import { stat, curlButton, windowOf, empty, optional } from './parts.js';
@@ -44,6 +44,7 @@ export function attention(rows) {
 }
 
 export function home() {
+  freshOverview();
   const month = windowOf('month');
   const usage = resource(() => { const org = orgId(); return org ? optional(() => get('/v1/usage', { org_id: org, group_by: 'project', ...month })) : Promise.resolve(null); });
   const ofMonth = (/** @type {string} */ id) => usage.data()?.items?.find((/** @type {any} */ i) => i.project_id === id);

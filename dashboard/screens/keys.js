@@ -7,10 +7,10 @@ import { list, resource, show } from '../kit/load.js';
 import { confirm, dialog, secret, toast } from '../kit/dialog.js';
 import { form } from '../kit/form.js';
 import { m } from '../messages.js';
-import { project, projectId } from '../shell/session.js';
+import { barred, project, projectId } from '../shell/session.js';
 import { head, button, drawer } from '../shell/shell.js';
 import { badge, ident, status, stamp, terms, their, time } from '../shell/format.js';
-import { curlButton, empty, all } from './parts.js';
+import { curlButton, empty, all, guarded } from './parts.js';
 
 /** A local date-time as the API wants it. @param {string} v */
 const instant = (v) => v ? new Date(v).toISOString() : undefined;
@@ -25,7 +25,9 @@ const fields = (k) => [{ name: 'name', label: m.name, required: true, value: k?.
 /** @param {string} iso */
 const local = (iso) => { const d = new Date(iso); return new Date(d.getTime() - d.getTimezoneOffset() * 60_000).toISOString().slice(0, 16); };
 
-export function keys() {
+export const keys = () => barred('keys.read') ? [head(m.nav.keys, [], m.keysUnder), guarded('keys.read', () => null)] : pairs();
+
+function pairs() {
   const base = `/v1/projects/${projectId.peek()}/keys`, open = param('open');
   const l = list({
     label: m.nav.keys, load: (cursor, stop) => get(base, { limit: 50, cursor }, { signal: stop }), to: (k) => href(withQuery({ open: k.id })),

@@ -7,7 +7,7 @@ import { resource, show, bones } from '../kit/load.js';
 import { bars } from '../kit/chart.js';
 import { icon } from '../kit/icons.js';
 import { m } from '../messages.js';
-import { ofThis, overview, project, projectId } from '../shell/session.js';
+import { freshOverview, ofThis, overview, project, projectId } from '../shell/session.js';
 import { head } from '../shell/shell.js';
 import { count, duration, ident, secondsUnit, time, exact, clock, day } from '../shell/format.js';
 import { stat, quota, curlButton, windowOf, choiceFilter } from './parts.js';
@@ -24,6 +24,7 @@ export function meterChart(report, meter, label) {
 }
 
 export function overview_() {
+  freshOverview();
   const range = param('range', '24h');
   const usage = resource(() => get('/v1/usage', { ...ofThis(), ...bucketsOf(range()) }), { every: 60 });
   const quotas = resource(() => get('/v1/usage/quota', ofThis()), { every: 30 });

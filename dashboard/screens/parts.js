@@ -4,6 +4,7 @@ import { h, debounce } from '../kit/dom.js';
 import { get, curl as asCurl, Problem, call } from '../kit/api.js';
 import { param, setQuery, href } from '../kit/router.js';
 import { m } from '../messages.js';
+import { barred } from '../shell/session.js';
 import { copyButton, count, status, code } from '../shell/format.js';
 
 export const secretField = { type: /** @type {'password'} */ ('password'), required: true };
@@ -54,8 +55,8 @@ export const stat = (label, value, under, to) => h(to ? 'a' : 'div', { class: 's
 /** A bar that says how much of a limit is used. @param {{label: string, used: number|null|undefined, limit: number|null|undefined, reset?: string|null}} q */
 export function quota(q) {
   const part = q.limit ? Math.min(1, (q.used ?? 0) / q.limit) : 0, tone = part >= 1 ? 'bad' : part >= 0.8 ? 'warn' : '';
-  return h('div', { class: 'quota' }, h('span', { class: 'quota-label' }, q.label), h('span', { class: 'quota-value num' }, count(q.used), q.limit ? [' / ', count(q.limit)] : h('span', { class: 'hint' }, ' ' + m.noLimit)),
-    h('div', { class: 'meter ' + tone, role: 'progressbar', 'aria-label': q.label, 'aria-valuenow': Math.round(part * 100), 'aria-valuemin': 0, 'aria-valuemax': 100 }, h('i', { style: { width: part * 100 + '%' } })),
+  return h('div', { class: 'quota' }, h('span', { class: 'quota-label' }, q.label), h('span', { class: 'quota-value num', title: count(q.used) }, count(q.used === null || q.used === undefined ? null : Math.floor(q.used)), q.limit ? [' / ', count(q.limit)] : h('span', { class: 'hint' }, ' ' + m.noLimit)),
+    Boolean(q.limit) && h('div', { class: 'meter ' + tone, role: 'progressbar', 'aria-label': q.label, 'aria-valuenow': Math.round(part * 100), 'aria-valuemin': 0, 'aria-valuemax': 100 }, h('i', { style: { width: part * 100 + '%' } })),
     tone && status(part >= 1 ? 'reached' : 'warning'));
 }
 
@@ -79,6 +80,9 @@ export async function exportFile(path, name) {
     download(name, await answer.text());
   }
 }
+
+/** What make makes, or why the caller may not see it. @param {string} action @param {() => any} make */
+export const guarded = (action, make) => { const why = barred(action); return why ? h('p', { class: 'note' }, why) : make(); };
 
 /** A few tabs that are links. @param {string} name parameter @param {[string, string][]} choices */
 export function tabs(name, choices) {

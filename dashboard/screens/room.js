@@ -44,20 +44,20 @@ export function room({ room }) {
     if (!p) return h('p', { class: 'note' }, m.leftRoom);
     return [terms([[m.name, their(p.participant_name)], ['sid', ident(p.sid ?? p.participant_sid)], [m.kind, p.kind], [m.state_, p.state], [m.joined, time(p.joined_at)], [m.metadata, p.metadata ? code(p.metadata) : '–']]),
       h('h3', null, m.tracks), tracks(p),
-      h('div', { class: 'actions' }, button('tokens.revoke', m.revoke, () => revoke(identity)), button('', m.removeParticipant, () => evict(identity), 'danger')), raw(p)];
+      h('div', { class: 'actions' }, button('tokens.revoke', m.revoke, () => revoke(identity)), button('rooms.write', m.removeParticipant, () => evict(identity), 'danger')), raw(p)];
   }) }));
   const tracks = (/** @type {any} */ p) => (p.tracks ?? []).length === 0 ? h('p', { class: 'hint' }, m.noTracks) : h('ul', { class: 'tracks' }, p.tracks.map((/** @type {any} */ t) => h('li', null, badge(t.source ?? t.kind ?? t.type), h('span', { class: 'hint' }, t.mime_type ?? ''), t.width ? h('span', { class: 'hint num' }, `${t.width}×${t.height}`) : null, h('span', { class: 'grow' }),
-    t.muted ? status('muted') : status('publishing'), h('button', { type: 'button', class: 'button small', onclick: () => mute(p.participant_identity, t), disabled: t.muted, title: t.muted ? m.unmuteHint : null }, m.mute))));
+    t.muted ? status('muted') : status('publishing'), t.muted ? h('span', { class: 'hint' }, m.unmuteHint) : button('rooms.write', m.mute, () => mute(p.participant_identity, t), 'small'))));
 
   return [
-    head(room, [h('span', null, stream.node), curlButton('GET', base + q), button('', m.sendData, data), button('', m.editRoom, edit), button('', m.record, record, '', 'record'), button('', m.endRoom, end, 'danger'), h('a', { class: 'button primary', href: href(inProject('/join?room=' + encodeURIComponent(room))) }, m.join)]),
+    head(room, [h('span', null, stream.node), curlButton('GET', base + q), button('rooms.write', m.sendData, data), button('rooms.write', m.editRoom, edit), button('egress.write', m.record, record, '', 'record'), button('rooms.write', m.endRoom, end, 'danger'), h('a', { class: 'button primary', href: href(inProject('/join?room=' + encodeURIComponent(room))) }, m.join)]),
     () => info.error() instanceof Problem && info.error().status === 404 ? h('p', { class: 'note' }, m.roomGone, ' ', h('a', { href: href(inProject('/sessions?room_name=' + encodeURIComponent(room))) }, m.itsSessions)) : h('div', null, show(info, (r) => h('section', { class: 'stats' },
       stat(m.people, count(r.num_participants), r.max_participants ? m.atMost(r.max_participants) : null), stat(m.publishers, count(r.num_publishers)), stat(m.opened, time(r.created_at)), stat('sid', ident(r.sid))), () => bones(1)),
     h('section', null, h('h2', null, m.people), show(people, (d) => items(d).length === 0 ? h('div', { class: 'empty' }, h('p', null, m.roomEmpty)) : table({
       label: m.people, rows: items(d), to: (p) => '?open=' + encodeURIComponent(p.participant_identity), columns: [
         { label: m.identity, cell: (p) => their(p.participant_identity) }, { label: m.name, cell: (p) => their(p.participant_name) }, { label: m.kind, cell: (p) => p.kind ?? '–', wide: true }, { label: m.joined, cell: (p) => time(p.joined_at) },
         { label: m.tracks, cell: (p) => (p.tracks ?? []).length ? p.tracks.map((/** @type {any} */ t) => [badge((t.source ?? t.kind ?? '?') + (t.muted ? ' · ' + m.state('muted') : ''), t.muted ? '' : 'good'), ' ']) : '–' },
-        { label: '', cell: (p) => h('span', { class: 'row-actions' }, button('', m.removeParticipant, () => evict(p.participant_identity), 'small')) }] }).node)),
+        { label: '', cell: (p) => h('span', { class: 'row-actions' }, button('rooms.write', m.removeParticipant, () => evict(p.participant_identity), 'small')) }] }).node)),
     h('p', null, h('a', { href: href(inProject('/sessions?view=timeline&room_name=' + encodeURIComponent(room))) }, icon('sessions'), ' ', m.itsSessions))),
   ];
 }

@@ -19,7 +19,7 @@ export function live(changed, types = '') {
   const state = signal(/** @type {'live'|'waiting'|'missing'} */ ('waiting')), stop = new AbortController();
   onEnd(() => stop.abort());
   follow(`/v1/events/stream?project_id=${projectId.peek()}${types ? '&type=' + types : ''}`, (e) => changed(e.data), stop.signal, (s) => state.set(s));
-  return { state, node: () => state() === 'live' ? status('live', m.liveUpdates) : status('waiting', m.polling) };
+  return { state, node: () => state() === 'live' ? status('live', m.liveUpdates) : status('idle', m.polling) };
 }
 
 export function rooms() {
@@ -39,5 +39,5 @@ export function rooms() {
     submit: m.createRoom, cancel: close,
     send: async (v) => { const made = await post('/v1/rooms?project_id=' + projectId.peek(), v); close(); toast(m.roomCreated); go(inProject('/rooms/' + encodeURIComponent(made.room_name))); },
   }));
-  return [head(m.nav.rooms, [h('span', null, stream.node), curlButton('GET', `/v1/rooms?project_id=${projectId.peek()}`), button('', m.createRoom, create, '', 'plus'), h('a', { class: 'button primary', href: href(inProject('/join')) }, m.joinTestRoom)]), l.node];
+  return [head(m.nav.rooms, [h('span', null, stream.node), curlButton('GET', `/v1/rooms?project_id=${projectId.peek()}`), button('rooms.write', m.createRoom, create, '', 'plus'), h('a', { class: 'button primary', href: href(inProject('/join')) }, m.joinTestRoom)]), l.node];
 }

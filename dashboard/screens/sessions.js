@@ -2,7 +2,7 @@
 // @ts-check
 import { h, computed } from '../kit/dom.js';
 import { get, search } from '../kit/api.js';
-import { here, param, withQuery, href } from '../kit/router.js';
+import { param, query, withQuery, href } from '../kit/router.js';
 import { list, resource, show, bones } from '../kit/load.js';
 import { timeline } from '../kit/chart.js';
 import { m } from '../messages.js';
@@ -12,15 +12,16 @@ import { duration, stamp, their, ident, terms, raw, exact, clock, status, code, 
 import { textFilter, choiceFilter, flagFilter, ranges, windowOf, curlButton, empty, exportFile, all, tabs } from './parts.js';
 
 /** What the filters ask for. */
-function filters() {
-  const q = here().query, range = q.get('range') ?? '24h', w = range === 'all' ? {} : windowOf(range);
+function filters(/** @type {URLSearchParams} */ q) {
+  const range = q.get('range') ?? '24h', w = range === 'all' ? {} : windowOf(range);
   return { ...ofThis(), room_name: q.get('room_name'), participant_identity: q.get('identity'), subject: q.get('subject') ?? 'participant', room_sid: q.get('room_sid'), open: q.get('only') === 'true' ? 'true' : '', ...w };
 }
 
 export function sessions() {
+  const q = query();
   const open = param('open'), view = tabs('view', [['table', m.table], ['timeline', m.timeline]]);
   // The drawer's parameter changes the URL too: only other filters load anew.
-  const asked = computed(() => JSON.stringify(filters())), ask = () => JSON.parse(asked());
+  const asked = computed(() => JSON.stringify(filters(q()))), ask = () => JSON.parse(asked());
   const l = () => list({
     label: m.nav.sessions, load: (cursor, stop) => get('/v1/usage/sessions', { ...ask(), limit: 100, cursor }, { signal: stop }),
     to: (s) => href(withQuery({ open: s.id })),
@@ -30,7 +31,7 @@ export function sessions() {
   }).node;
   drawer(open, open, (id) => ({ title: id, body: () => proof(id) }));
   return [
-    head(m.nav.sessions, [h('button', { type: 'button', class: 'button', onclick: () => exportFile('/v1/usage/export' + search({ ...ofThis(), of: 'sessions', format: 'csv', ...windowOf(here.peek().query.get('range') ?? '24h') }), 'sessions.csv') }, m.exportCSV), curlButton('GET', () => '/v1/usage/sessions' + search(filters()))]),
+    head(m.nav.sessions, [h('button', { type: 'button', class: 'button', onclick: () => exportFile('/v1/usage/export' + search({ ...ofThis(), of: 'sessions', format: 'csv', ...windowOf(q.peek().get('range') ?? '24h') }), 'sessions.csv') }, m.exportCSV), curlButton('GET', () => '/v1/usage/sessions' + search(filters(q.peek())))]),
     h('div', { class: 'filters' }, choiceFilter('range', m.period, [...ranges, ['all', m.range.all]], '24h'), textFilter('room_name', m.room), textFilter('identity', m.identity), choiceFilter('subject', m.subject, [['participant', m.subjects.participant], ['room', m.subjects.room], ['egress', m.subjects.egress], ['ingress', m.subjects.ingress]], 'participant'), flagFilter('only', m.openOnly), view.node),
     () => view.at() === 'timeline' ? gantt(ask) : l(),
   ];

@@ -1,4 +1,4 @@
-// A project's and an organization's settings, edited in place.
+// A project's and an organization's settings, edited directly.
 // @ts-check
 import { h, signal } from '../kit/dom.js';
 import { get, logout, patch, post, remove } from '../kit/api.js';

@@ -11,7 +11,7 @@ import { m } from '../messages.js';
 import { claimsOf, inProject, projectId, barred } from '../shell/session.js';
 import { head, button } from '../shell/shell.js';
 import { code, copyButton, ident, stamp, status, terms, their, time } from '../shell/format.js';
-import { curlButton } from './parts.js';
+import { curlButton, guarded } from './parts.js';
 import { hand } from './join.js';
 
 const grantNames = ['roomJoin', 'canPublish', 'canSubscribe', 'canPublishData', 'canUpdateOwnMetadata', 'hidden', 'recorder', 'agent', 'roomAdmin'];
@@ -35,11 +35,11 @@ export function tokens() {
   const validate = async () => { wrong.set(null); try { check.set(await post('/v1/tokens/validate' + at, { token: shown.peek() })); } catch (e) { wrong.set(e); } };
   const revoke = (/** @type {string} */ identity, /** @type {string} */ room) => confirm({ title: m.revoke, verb: m.revoke, consequences: h('p', null, m.revokeConsequences(identity)), act: async () => {},
     fields: [{ name: 'room_name', label: m.room, value: room, hint: m.everyRoomIfEmpty, parse: (v) => v || undefined }, { name: 'ban_seconds', label: m.banSeconds, type: 'number', value: 3600, attrs: { min: 0, max: 2592000 }, parse: Number }],
-    send: async (v) => { await post('/v1/tokens/revoke' + at, { ...v, participant_identity: identity }); toast(m.revoked); bans.reload(); } });
-  const bans = list({ label: m.revocations, load: (cursor, stop) => get('/v1/tokens/revocations', { project_id: projectId.peek(), limit: 20, cursor }, { signal: stop }),
+    send: async (v) => { await post('/v1/tokens/revoke' + at, { ...v, participant_identity: identity }); toast(m.revoked); bans?.reload(); } });
+  const mayRevoke = !barred('tokens.revoke'), bans = /** @type {{node: any, reload: () => void}|null} */ (!mayRevoke ? null : list({ label: m.revocations, load: (cursor, stop) => get('/v1/tokens/revocations', { project_id: projectId.peek(), limit: 20, cursor }, { signal: stop }),
     columns: [{ label: m.identity, cell: (r) => their(r.participant_identity) }, { label: m.room, cell: (r) => r.room_name ? their(r.room_name) : m.everyRoom }, { label: m.revokedAt, cell: (r) => time(r.revoked_at) }, { label: m.bannedUntil, cell: (r) => stamp(r.banned_until) },
-      { label: '', cell: (r) => r.id && button('tokens.revoke', m.lift, async () => { try { await remove(`/v1/tokens/revocations/${r.id}${at}`); toast(m.lifted); bans.reload(); } catch (e) { toast(m.problem(e)); } }, 'small') }],
-    empty: () => h('p', null, m.noRevocations) });
+      { label: '', cell: (r) => r.id && button('tokens.revoke', m.lift, async () => { try { await remove(`/v1/tokens/revocations/${r.id}${at}`); toast(m.lifted); bans?.reload(); } catch (e) { toast(m.problem(e)); } }, 'small') }],
+    empty: () => h('p', null, m.noRevocations) }));
   const decoded = () => {
     const token = shown();
     if (!token) return h('p', { class: 'hint' }, m.decodeHint);
@@ -53,9 +53,9 @@ export function tokens() {
     h('div', { class: 'columns' },
       h('section', null, h('h2', null, m.mint), mint),
       h('section', null, h('h2', null, m.decode), h('label', { class: 'field' }, h('span', { class: 'label' }, m.tokenWord), h('textarea', { rows: 5, class: 'mono', spellcheck: false, value: shown, oninput: (/** @type {any} */ e) => { shown.set(e.target.value.trim()); check.set(null); } })),
-        h('div', { class: 'actions' }, h('button', { type: 'button', class: 'button', onclick: validate, disabled: () => !shown() }, m.validate), () => shown() && copyButton(shown(), m.copy, ''),
+        h('div', { class: 'actions' }, () => shown() ? button('tokens.validate', m.validate, validate) : h('button', { type: 'button', class: 'button', disabled: true }, m.validate), () => shown() && copyButton(shown(), m.copy, ''),
           () => made() && h('button', { type: 'button', class: 'button primary', onclick: () => { hand(made.peek()); go(inProject('/join')); } }, icon('rooms'), m.join), () => made() && button('tokens.revoke', m.revoke, () => revoke(made.peek().participant_identity, made.peek().room_name))),
         () => wrong() && failure(wrong()), () => check() && h('p', { class: 'note', role: 'status' }, check().valid ? status('valid') : status('invalid', m.state('invalid') + ' · ' + check().reason), check().valid && h('span', { class: 'hint' }, ' ', m.untilWhen, ' ', stamp(check().expires_at))), decoded)),
-    h('section', null, h('div', { class: 'section-head' }, h('h2', null, m.revocations), h('span', { class: 'hint' }, m.revocationsHint)), bans.node),
+    h('section', null, h('div', { class: 'section-head' }, h('h2', null, m.revocations), h('span', { class: 'hint' }, m.revocationsHint)), bans ? bans.node : guarded('tokens.revoke', () => null)),
   ];
 }

@@ -2,7 +2,7 @@
 // @ts-check
 import { h, computed } from '../kit/dom.js';
 import { get, search } from '../kit/api.js';
-import { here, href, param, withQuery } from '../kit/router.js';
+import { href, param, query, withQuery } from '../kit/router.js';
 import { resource, show, table, list, bones } from '../kit/load.js';
 import { m } from '../messages.js';
 import { me, ofThis, orgId, project, projectId, overview } from '../shell/session.js';
@@ -15,13 +15,14 @@ const meters = Object.keys(m.meters);
 /** @param {string} meter @param {number} v */
 export const amount = (meter, v) => meter.endsWith('_seconds') ? duration(v) : count(v);
 const windows = /** @type {[string, string][]} */ ([['hour', m.byHour], ['day', m.byDay], ['month', m.byMonth]]);
-const asked = () => {
-  const q = here().query, range = q.get('range') ?? 'month', w = q.get('window') ?? (range === '24h' || range === '1h' ? 'hour' : 'day');
+const asked = (/** @type {URLSearchParams} */ q) => {
+  const range = q.get('range') ?? 'month', w = q.get('window') ?? (range === '24h' || range === '1h' ? 'hour' : 'day');
   return { ...windowOf(range), window: w };
 };
 
 export function usage() {
-  const ask = computed(() => JSON.stringify({ ...ofThis(), ...asked() })), meter = param('meter', 'participant_seconds'), open = param('open');
+  const q = query();
+  const ask = computed(() => JSON.stringify({ ...ofThis(), ...asked(q()) })), meter = param('meter', 'participant_seconds'), open = param('open');
   const view = tabs('view', [['', m.byMeter], ['rooms', m.byRoom]]);
   const r = resource((stop) => get('/v1/usage', JSON.parse(ask()), { signal: stop }));
   const range = () => { const { start, end } = JSON.parse(ask()); return { start, end }; };
@@ -29,7 +30,7 @@ export function usage() {
   return [
     head(m.nav.usage, [h('button', { type: 'button', class: 'button', onclick: () => exportFile('/v1/usage/export' + search({ ...ofThis(), ...range(), format: 'csv' }), 'usage.csv') }, m.exportCSV),
       h('button', { type: 'button', class: 'button', onclick: () => print() }, m.printStatement), curlButton('GET', () => '/v1/usage' + search(JSON.parse(ask())))]),
-    h('div', { class: 'filters' }, choiceFilter('range', m.period, ranges, 'month'), choiceFilter('window', m.buckets, windows, asked().window), choiceFilter('meter', m.meter, meters.map((k) => [k, m.meters[k]]), 'participant_seconds'), view.node, h('span', { class: 'hint' }, () => `${range().start.slice(0, 16).replace('T', ' ')} – ${range().end.slice(0, 16).replace('T', ' ')} UTC`)),
+    h('div', { class: 'filters' }, choiceFilter('range', m.period, ranges, 'month'), choiceFilter('window', m.buckets, windows, asked(q.peek()).window), choiceFilter('meter', m.meter, meters.map((k) => [k, m.meters[k]]), 'participant_seconds'), view.node, h('span', { class: 'hint' }, () => `${range().start.slice(0, 16).replace('T', ' ')} – ${range().end.slice(0, 16).replace('T', ' ')} UTC`)),
     () => view.at() === 'rooms' ? byRoom(() => ({ ...range(), meter: meter() })) : h('div', null, show(r, (u) => [
       h('div', { class: 'statement-head' }, h('h2', null, m.statement), h('p', null, h('bdi', null, project()?.name ?? u.project_id), ' · ', u.project_id), h('p', null, `${u.start} – ${u.end}`)),
       () => u.items.some((/** @type {any} */ i) => meter() in i) ? meterChart(u, meter(), m.meters[meter()] ?? meter()) : h('p', { class: 'note' }, m.notMeasured),
@@ -63,7 +64,8 @@ function byRoom(ask) {
 
 /** An organization's projects side by side. */
 export function organization() {
-  const ask = computed(() => JSON.stringify({ org_id: orgId(), group_by: 'project', ...windowOf(here().query.get('range') ?? 'month') })), meter = param('meter', 'participant_seconds');
+  const q = query();
+  const ask = computed(() => JSON.stringify({ org_id: orgId(), group_by: 'project', ...windowOf(q().get('range') ?? 'month') })), meter = param('meter', 'participant_seconds');
   const r = resource((stop) => orgId() ? optional(() => get('/v1/usage', JSON.parse(ask()), { signal: stop })) : Promise.resolve(null));
   const nameOf = (/** @type {any} */ row) => row.name ?? overview()?.items.find((p) => p.project_id === row.project_id)?.name ?? row.project_id;
   return [head(m.nav.orgUsage, [curlButton('GET', () => '/v1/usage' + search(JSON.parse(ask())))], me()?.organization?.name),

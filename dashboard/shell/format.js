@@ -36,7 +36,7 @@ export const clock = (iso) => exact(iso).slice(11, 19);
 /** @param {string|number} iso */
 export const day = (iso) => exact(iso).slice(0, 10);
 
-const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' });
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'long' });
 /** Relative within a day, the exact time on hover and focus. @param {string|null|undefined} iso @param {string} [none] */
 export function time(iso, none = DASH) {
   if (!iso) return h('span', { class: 'muted' }, none);

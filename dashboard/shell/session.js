@@ -73,8 +73,12 @@ export const orgId = computed(() => me()?.organization?.id ?? (named() || (proje
 export const overview = signal(/** @type {{items: ProjectRow[]}|null} */ (null));
 export const overviewError = signal(/** @type {any} */ (null));
 
+let readAt = 0;
+/** Reads the overview anew, if it is not from just now: for screens that show its counts. */
+export const freshOverview = () => { if (Date.now() - readAt > 3000) refreshOverview(); };
 /** Reads the overview anew. */
 export async function refreshOverview() {
+  readAt = Date.now();
   const org = orgId.peek();
   if (!org || !me.peek()) return;
   const query = me.peek()?.operator ? { org_id: org } : {};

@@ -1,6 +1,6 @@
 // The frame: sidebar, bar, banner, and the outlet for screens.
 // @ts-check
-import { h, signal, effect } from '../kit/dom.js';
+import { h, signal, effect, onEnd } from '../kit/dom.js';
 import { link, logout } from '../kit/api.js';
 import { here, path, href, outlet, go } from '../kit/router.js';
 import { icon } from '../kit/icons.js';
@@ -56,12 +56,12 @@ function switcher() {
     h('bdi', { class: 'grow' }, () => project()?.name ?? m.project), icon('down'));
 }
 
-/** A menu below its button. @param {any} face @param {string} label @param {() => any[]} items */
-function menu(face, label, items) {
+/** A menu below its button. @param {any} face @param {() => any[]} items */
+function menu(face, items) {
   const open = signal(false);
   const box = h('div', { class: 'menu', onkeydown: (/** @type {KeyboardEvent} */ e) => { if (e.key === 'Escape' && open.peek()) { open.set(false); box.querySelector('button').focus(); } },
     onfocusout: (/** @type {FocusEvent} */ e) => { if (!box.contains(e.relatedTarget)) open.set(false); } },
-  h('button', { type: 'button', class: 'button quiet', 'aria-expanded': () => String(open()), 'aria-label': label, onclick: () => open.update((v) => !v) }, face, icon('down')),
+  h('button', { type: 'button', class: 'button quiet', 'aria-expanded': () => String(open()), onclick: () => open.update((v) => !v) }, face, icon('down')),
   () => open() && h('div', { class: 'menu-items', onclick: () => open.set(false) }, items()));
   return box;
 }
@@ -70,12 +70,12 @@ function bar() {
   const name = () => me()?.operator ? m.operator : me()?.user?.name ?? '';
   return h('header', { class: 'bar' },
     h('button', { type: 'button', class: 'button icon-only only-narrow', 'aria-label': m.nav.open, onclick: sheet }, icon('menu')),
-    h('a', { class: 'brand only-narrow', href: href('/') }, mark()),
+    h('a', { class: 'brand only-narrow', href: href('/'), 'aria-label': 'Pulse' }, mark()),
     h('div', { class: 'crumbs', 'aria-hidden': 'true' }, () => projectId() ? h('bdi', null, project()?.name ?? '') : orgId() ? h('bdi', null, me()?.organization?.name ?? '') : m.installation),
-    h('button', { type: 'button', class: 'search', onclick: () => openPalette(), 'aria-keyshortcuts': 'Control+K Meta+K' }, icon('search'), h('span', { class: 'grow' }, m.search), h('kbd', null, /Mac|iPhone/.test(navigator.platform) ? '⌘K' : 'Ctrl K')),
+    h('button', { type: 'button', class: 'search', onclick: () => openPalette(), 'aria-keyshortcuts': 'Control+K Meta+K' }, icon('search'), h('span', { class: 'grow' }, m.search), h('kbd', { 'aria-hidden': 'true' }, /Mac|iPhone/.test(navigator.platform) ? '⌘K' : 'Ctrl K')),
     h('button', { type: 'button', class: 'button quiet', title: m.zoneSwitch, 'aria-label': () => m.zoneIs(zoneName()), onclick: nextZone }, zoneName),
     h('button', { type: 'button', class: 'button quiet', title: () => m.themeIs(theme()), 'aria-label': () => m.themeIs(theme()), onclick: nextTheme }, icon('theme'), h('span', { class: 'wide-only' }, () => m.themes[theme()])),
-    menu(h('span', { class: 'who' }, () => h('bdi', null, name())), m.accountMenu, () => [
+    menu([h('span', { class: 'who' }, () => h('bdi', null, name())), h('span', { class: 'offscreen' }, ' ' + m.accountMenu)], () => [
       h('p', { class: 'hint' }, me()?.operator ? m.operatorSession : me()?.user?.email), !me()?.operator && h('p', { class: 'hint' }, m.roles[me()?.user?.role ?? '']),
       !me()?.operator && h('a', { class: 'nav', href: href('/account') }, icon('people'), m.nav.account), h('a', { class: 'nav', href: '/docs', target: '_blank', rel: 'noopener' }, icon('audit'), m.nav.docs),
       h('button', { type: 'button', class: 'nav', onclick: () => logout() }, icon('out'), m.logOut)]));
@@ -114,13 +114,16 @@ export function head(title, actions = [], under) {
 /** A drawer that a parameter of the URL opens and that clears it. @param {() => string} open @param {{set: (v: string) => void, peek?: () => string}} at @param {(id: string) => {title: any, body: any}} make */
 export function drawer(open, at, make) {
   /** @type {any} */
-  let shown = null;
+  let shown = null, turn = 0;
+  onEnd(() => { turn++; const was = shown; shown = null; was?.close(); });
   effect(() => {
     const id = open();
+    turn++;
     if (shown) { const was = shown; shown = null; was.close(); }
     if (!id) return;
+    const mineTurn = ++turn;
     import('../kit/dialog.js').then(({ dialog }) => {
-      if (open() !== id || shown) return;
+      if (mineTurn !== turn || shown) return;
       const made = make(id);
       const mine = shown = dialog(made.title, () => typeof made.body === 'function' ? made.body() : made.body, { drawer: true, closed: () => { if (shown === mine) { shown = null; at.set(''); } } });
     });

@@ -21,7 +21,7 @@ const largeCollection = 10_000
 // EnsureSchema implements engine.Engine. MongoDB creates a collection with its
 // first index or document. Missing indexes are created one at a time; an index
 // exists if it works as declared, whatever its name. A different expiry is
-// changed in place (collMod).
+// changed directly (collMod).
 //
 // If the server refuses a non-unique index, it is reported as a difference: only
 // speed or expiry depend on it. On a large collection Run builds such an index

@@ -14,7 +14,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-func TestADifferentExpiryIsChangedInPlace(t *testing.T) {
+func TestADifferentExpiryIsChangedWithoutRebuildingTheIndex(t *testing.T) {
 	for name, index := range map[string]bson.D{
 		"other expiry": listedIndex("when_seen", foundKeys("seen"), bson.E{Key: "expireAfterSeconds", Value: int32(60)}),
 		"no expiry":    listedIndex("seen_1", foundKeys("seen")),

@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// engineFigures runs the benchmarks of the embedded engine in the product's module and gives what each reports a second,
-// by its name without "Benchmark" and the number of processors: "PointRead/10000_documents". The test binary is built in
-// dir and run by itself: ended before its time, `go test` would leave it behind.
+// engineFigures runs the benchmarks of the embedded engine in the product's module and returns each one's operations per
+// second, by its name without "Benchmark" and the number of processors: "PointRead/10000_documents". The test binary is
+// built in dir and run directly: an interrupted `go test` would leave it running.
 func engineFigures(ctx context.Context, root, dir string, progress func(string)) (map[string]float64, error) {
 	binary := filepath.Join(dir, "database.test")
 	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "./database")

@@ -21,15 +21,15 @@ import (
 )
 
 const (
-	// peopleARoom is how many people a room has, and stay how long each of them is in it by LiveKit's times.
+	// peopleARoom is how many participants a room has, and stay how long each is in it by LiveKit's times.
 	peopleARoom = 20
 	stay        = 10 * time.Minute
 	// signedFor is how long LiveKit's signature of a webhook is good; here it counts from the end of the load, which is signed
 	// as a whole before it is sent.
 	signedFor = 5 * time.Minute
-	// workTimeout is how long after the last event was due it may take until every one was worked on.
+	// workTimeout is how long after the last event was due every event must have been processed.
 	workTimeout = 2 * time.Minute
-	// workPoll is the pause before that is asked for again. Each answer adds up totals, which is load and is in the figure.
+	// workPoll is the pause between two polls. Each poll computes totals, which is load and part of the figure.
 	workPoll = 50 * time.Millisecond
 )
 
@@ -41,7 +41,7 @@ type eventLoad struct {
 	connections int
 }
 
-// people is how many come and go, with two events each.
+// people is how many participants join and leave, with two events each.
 func (l eventLoad) people() int { return max(1, int(l.duration.Seconds()*float64(l.rate))/2) }
 
 // intake is one round: events a second from when the first was due until all were worked on, and the latency of their
@@ -134,7 +134,7 @@ func (l eventLoad) requests(address, project string, hour time.Time) ([][]byte, 
 }
 
 // eventBody is a webhook as LiveKit's server writes it. Its event is more than a second old, which Pulse takes to have
-// happened in the middle of LiveKit's second: so each stay is known to the millisecond, whenever the event arrives.
+// happened in the middle of LiveKit's second: so each duration is known to the millisecond, whenever the event arrives.
 func eventBody(project string, hour time.Time, kind string, event, person int) []byte {
 	left := hour.Add(30 * time.Minute)
 	joined, room := left.Add(time.Second/2-stay), person/peopleARoom
@@ -170,7 +170,7 @@ func (l eventLoad) send(ctx context.Context, address string, requests [][]byte) 
 			return began, nil, err
 		}
 		defer connection.Close()
-		defer context.AfterFunc(ctx, func() { connection.Close() })() // ends whoever waits for an answer
+		defer context.AfterFunc(ctx, func() { connection.Close() })() // ends pending reads
 		connections[i] = connection
 	}
 	took = make([]time.Duration, len(requests))
@@ -223,8 +223,8 @@ func exchange(connection net.Conn, answers *bufio.Reader, request []byte) error 
 	return nil
 }
 
-// workedOn waits until the project's usage has every stay, and each ended: in the hour of the stays one that is not known yet
-// is missing, and in the hour after it one whose end is not known yet is still counted. The last event of each room is
+// workedOn waits until the project's usage has every usage session, and each ended: an unknown one is missing in its hour,
+// and one without a known end still counts in the hour after it. The last event of each room is
 // somebody's leaving, and a room's events are worked on in the order they came.
 func (s *server) workedOn(ctx context.Context, project pair, hour time.Time, people int) error {
 	path := "/v1/usage?start=" + hour.Format(time.RFC3339) + "&end=" + hour.Add(2*time.Hour).Format(time.RFC3339)

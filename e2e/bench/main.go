@@ -36,9 +36,7 @@ func main() {
 	flag.StringVar(&o.root, "root", "../..", "folder of the product's module")
 	flag.StringVar(&o.out, "out", "", "file to write the table to (default: a new one outside the repository, or docs/BENCHMARKS.md with BENCH_WRITE=1)")
 	flag.Parse()
-	if o.out == "" && os.Getenv("BENCH_WRITE") == "1" {
-		o.out = filepath.Join(o.root, "docs", "BENCHMARKS.md")
-	}
+	o.out = outPath(o, os.Getenv("BENCH_WRITE"))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, o); err != nil {
@@ -94,8 +92,17 @@ func run(ctx context.Context, o options) error {
 	return err
 }
 
+// outPath is where the table goes: to the given file, to docs/BENCHMARKS.md if BENCH_WRITE is 1, otherwise to a temporary
+// file (an empty path).
+func outPath(o options, benchWrite string) string {
+	if o.out == "" && benchWrite == "1" {
+		return filepath.Join(o.root, "docs", "BENCHMARKS.md")
+	}
+	return o.out
+}
+
 // writeTable writes the table to a file and returns the file's path. Without a path it makes a new file in the system's
-// folder for temporary files: what one machine measured belongs into the repository only when somebody says so.
+// folder for temporary files: figures of one machine belong in the repository only on request.
 func writeTable(path, text string) (string, error) {
 	if path == "" {
 		file, err := os.CreateTemp("", "pulse-benchmarks-*.md")

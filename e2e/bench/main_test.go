@@ -7,6 +7,16 @@ import (
 	"testing"
 )
 
+func TestTheTableReplacesTheCommittedOneOnlyOnRequest(t *testing.T) {
+	for _, c := range []struct{ out, benchWrite, want string }{
+		{"", "", ""}, {"", "0", ""}, {"", "1", "root/docs/BENCHMARKS.md"}, {"a.md", "1", "a.md"}, {"a.md", "", "a.md"},
+	} {
+		if got := outPath(options{root: "root", out: c.out}, c.benchWrite); got != filepath.FromSlash(c.want) {
+			t.Errorf("out %q and BENCH_WRITE %q: %q, want %q", c.out, c.benchWrite, got, c.want)
+		}
+	}
+}
+
 func TestTheTableIsWrittenOutsideTheRepositoryUnlessAPathIsGiven(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	written, err := writeTable("", "a table")

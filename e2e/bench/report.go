@@ -73,17 +73,17 @@ func markdown(rows []row, o options, loadBefore, loadAfter string) string {
 	fmt.Fprintf(&b, `
 How: the release build of Pulse (ENVIRONMENT=production, embedded database, JSON log to a file, limits off) and a bare
 net/http handler that mints a JWT with livekit/protocol/auth and does nothing else (e2e/bench/bare: it does not even read
-the request) run as processes of their own. wrk asks both in turn, POST /v1/tokens/create over %d kept-alive connections
+the request) run as separate processes. wrk loads both in turn, POST /v1/tokens/create over %d kept-alive connections
 from one thread for %s each, %d rounds after one to warm up. Figures are medians over the rounds; a ratio is the
 median of the ratios within each round. A database of %d projects is filled through the embedded engine, with every
 project's key, and keys are drawn at random from 100,000 of them: most are asked of the database once and then found in memory.
 The embedded engine's figures are BenchmarkPointRead and BenchmarkDurableInsert32Writers of package database, whole
 documents, decoded; durable means that each insert waited for its fsync. LiveKit's events are POST /v1/webhooks/livekit as
-LiveKit's server sends it, signed before the clock starts, to a Pulse with a new database in each of %d rounds: people come into
-rooms of %d, are there for a second or two and go. For %s %d events a second are due whether or not those before were answered,
-over %d kept-alive connections, and a latency counts from when an event was due. Events a second are all of them, divided
-by the time from when the first was due until GET /v1/usage has every stay in full: never more than were sent. Start is the median of the time from exec to the first answer
-on /health.
+LiveKit's server sends it, signed before the clock starts, to a Pulse with a new database in each of %d rounds: participants join
+rooms of %d and leave after a second or two. For %s, %d events a second are due whether or not earlier ones were answered,
+over %d kept-alive connections; a latency counts from when an event was due. Events a second are all events divided by the
+time from when the first was due until GET /v1/usage has every usage session in full. Start is the median time from exec to
+the first response on /health.
 `, o.load.connections, o.load.duration, o.load.rounds, o.projects,
 		o.events.rounds, peopleARoom, o.events.duration, o.events.rate, o.events.connections)
 	return b.String()

@@ -21,13 +21,13 @@ import (
 )
 
 const (
-	// answerWithin is how soon an operation must say that the database is away.
+	// answerWithin is the deadline of an operation while the database is down.
 	answerWithin = 5 * time.Second
-	// recoverWithin is how soon operations must work again once it is back.
+	// recoverWithin is the time until operations must succeed after the database is back.
 	recoverWithin = 20 * time.Second
 )
 
-// line is a TCP connection's way to a server that a test can cut.
+// line is a TCP relay to a server that a test can cut.
 type line struct {
 	to string
 	l  net.Listener
@@ -42,11 +42,11 @@ type lineState int
 
 const (
 	open   lineState = iota
-	cut              // everybody is hung up on
-	silent           // nothing passes, nobody is told
+	cut              // connections are closed
+	silent           // no bytes pass, connections remain open
 )
 
-// newLine makes a way to the host of a URI and returns the URI that takes it.
+// newLine starts a relay to the host of a URI and returns the URI that uses it.
 func newLine(t *testing.T, uri string) (*line, string) {
 	t.Helper()
 	u, err := url.Parse(uri)
@@ -76,7 +76,7 @@ func newLine(t *testing.T, uri string) (*line, string) {
 	return p, u.String()
 }
 
-// become changes what happens to everybody on the line and to newcomers.
+// become changes the state for open and new connections.
 func (p *line) become(s lineState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,7 +91,7 @@ func (p *line) now() (lineState, chan struct{}) {
 	return p.state, p.changed
 }
 
-// carry passes bytes both ways until either side or the line hangs up.
+// carry copies bytes both ways until either side or the line closes.
 func (p *line) carry(ctx context.Context, client net.Conn) {
 	defer func() { _ = client.Close() }()
 	server, err := net.Dial("tcp", p.to)
@@ -115,7 +115,7 @@ func (p *line) carry(ctx context.Context, client net.Conn) {
 				cancel()
 			}
 			select {
-			case <-ctx.Done(): // ends the reads under way
+			case <-ctx.Done(): // ends pending reads
 				_ = client.Close()
 				_ = server.Close()
 				return
@@ -126,7 +126,7 @@ func (p *line) carry(ctx context.Context, client net.Conn) {
 	passing.Wait()
 }
 
-// pass copies what it reads, holding it back while the line is silent.
+// pass copies bytes, except while the line is silent.
 func (p *line) pass(ctx context.Context, from io.Reader, to io.Writer) error {
 	buffer := make([]byte, 64<<10)
 	for {
@@ -155,11 +155,11 @@ func key(id string) bson.D {
 	return bson.D{{Key: "_id", Value: id}, {Key: "key", Value: "public " + id}, {Key: "project_id", Value: "prj_1"}}
 }
 
-func TestADatabaseThatGoesAwayIsUnavailableSoonAndServesAgainWhenItReturns(t *testing.T) {
-	server := ferret.Start(t) // one only: starting it writes a variable of its package
+func TestADatabaseOutageIsReportedSoonAndEndsWhenTheDatabaseReturns(t *testing.T) {
+	server := ferret.Start(t) // only one: starting it writes a package variable
 	for name, state := range map[string]lineState{"hangs_up": cut, "falls_silent": silent} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // they mostly wait
+			t.Parallel() // mostly waiting
 			p, uri := newLine(t, server.URI)
 			engine, err := mongo.Open(t.Context(), uri, "pulse_"+name, ferretSchema(database.Schema()), mongo.Options{})
 			if err != nil {
@@ -193,9 +193,9 @@ func TestADatabaseThatGoesAwayIsUnavailableSoonAndServesAgainWhenItReturns(t *te
 			}
 
 			p.become(open)
-			harness.Eventually(t, recoverWithin, "the database serves again", func() error { return engine.Ping(t.Context()) })
+			harness.Eventually(t, recoverWithin, "the database to serve again", func() error { return engine.Ping(t.Context()) })
 			if err := find(t, engine, "before"); err != nil {
-				t.Errorf("what was stored before: %v", err)
+				t.Errorf("read a document stored before: %v", err)
 			}
 			if err := engine.Insert(t.Context(), "api_keys", key("after")); err != nil {
 				t.Errorf("a write afterwards: %v", err)
@@ -204,7 +204,7 @@ func TestADatabaseThatGoesAwayIsUnavailableSoonAndServesAgainWhenItReturns(t *te
 	}
 }
 
-// soon fails the test if an operation takes longer than it may.
+// soon fails the test if an operation exceeds answerWithin.
 func soon(t *testing.T, do func() error) error {
 	t.Helper()
 	began := time.Now()
@@ -215,7 +215,7 @@ func soon(t *testing.T, do func() error) error {
 	return err
 }
 
-// find reads a key pair back.
+// find reads an API key back.
 func find(t *testing.T, engine engine.Engine, id string) error {
 	t.Helper()
 	var found struct {

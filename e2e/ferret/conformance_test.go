@@ -16,12 +16,12 @@ import (
 	"pulse-control-plane/e2e/ferret"
 )
 
-// Why cases are skipped on FerretDB 1.24.
+// Reasons for skipped cases on FerretDB 1.24.
 const (
 	noIndexName = "FerretDB's duplicate key error does not name the index, so the conflict has no code of its own"
 	codeOne     = "FerretDB answers a duplicate on update with code 1 (InternalError), not 11000"
 	noTTL       = "FerretDB has no TTL indexes (expireAfterSeconds is NotImplemented)"
-	// TestSumsAddUpByGroupsOnFerretDB checks what is left.
+	// TestSumsAddUpByGroupsOnFerretDB checks the rest.
 	oneAccumulator = "FerretDB gives the documents of a group to its first accumulator only, so every count is 0"
 	missingApart   = "FerretDB's unique indexes are SQLite's, for which two missing values differ"
 )
@@ -31,9 +31,9 @@ func TestTheMongoDBEngineConformsOnFerretDB(t *testing.T) {
 	conformance.Run(t, func(t *testing.T, schema []engine.Collection) engine.Engine {
 		name := fnv.New64a()
 		_, _ = name.Write([]byte(t.Name())) // never fails
-		// Many callers wait for its one connection, and it rewrites the
-		// documents of an update one by one: that takes longer than the
-		// seconds Pulse gives an operation, above all under -race.
+		// Many callers share its single connection, and it rewrites updated
+		// documents one by one: this exceeds Pulse's usual deadline of an
+		// operation, above all under -race.
 		uri := server.URI + "&timeoutMS=300000&serverSelectionTimeoutMS=300000"
 		engine, err := mongo.Open(t.Context(), uri, fmt.Sprintf("case_%x", name.Sum64()),
 			ferretSchema(schema), mongo.Options{})

@@ -11,12 +11,12 @@ import (
 	"github.com/FerretDB/FerretDB/ferretdb"
 )
 
-// stopTimeout bounds how long FerretDB may take to let go of its connections at the end of a test.
+// stopTimeout bounds how long FerretDB may take to close its connections at the end of a test.
 const stopTimeout = 10 * time.Second
 
 // Server is a running FerretDB.
 type Server struct {
-	// URI is what to give the MongoDB driver; it limits the driver to one connection.
+	// URI is for the MongoDB driver; it limits the driver to one connection.
 	URI string
 }
 

@@ -43,6 +43,6 @@ func TestTheMongoDriverStoresAndFindsADocument(t *testing.T) {
 		t.Fatalf("find: %v", err)
 	}
 	if found.Name != "first" {
-		t.Errorf("found %q, want the document that was stored", found.Name)
+		t.Errorf("found %q, want the stored document", found.Name)
 	}
 }

@@ -18,9 +18,9 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// TestReplicasLetInNoMoreThanTheCapOnFerretDB has two processes reserve at once over one wire-compatible database, which has
-// no TTL of its own: what expired is in the way until somebody takes it over.
-func TestReplicasLetInNoMoreThanTheCapOnFerretDB(t *testing.T) {
+// TestReplicasAdmitNoMoreThanTheLimitOnFerretDB lets two processes reserve slots at the same time in one wire-compatible
+// database. It has no TTL: an expired slot remains until a process takes it over.
+func TestReplicasAdmitNoMoreThanTheLimitOnFerretDB(t *testing.T) {
 	server := ferret.Start(t)
 	var ahead atomic.Int64
 	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
@@ -53,7 +53,7 @@ func TestReplicasLetInNoMoreThanTheCapOnFerretDB(t *testing.T) {
 		for n := range 24 {
 			all.Go(func() {
 				err := replicas[n%len(replicas)].AdmitToken(t.Context(), actor, quotas.TokenRequest{
-					RoomName: "hall", Identity: fmt.Sprint("person-", n), Person: true, Until: now().Add(time.Hour)})
+					RoomName: "hall", Identity: fmt.Sprint("person-", n), Until: now().Add(time.Hour)})
 				switch {
 				case err == nil:
 					in.Add(1)
@@ -65,15 +65,15 @@ func TestReplicasLetInNoMoreThanTheCapOnFerretDB(t *testing.T) {
 		all.Wait()
 		return in.Load()
 	}
-	for range 2 { // those who were let in have a place, again and again
+	for range 2 { // admitted participants keep their slot on repeated requests
 		if let := burst(replicas); let != limit {
-			t.Errorf("%d were let in", let)
+			t.Errorf("%d were admitted", let)
 		}
 	}
 	ahead.Store(int64(2 * time.Hour))
-	// By one of them: FerretDB looks a document up and deletes it in two steps, so that two that take over the same place at
-	// once may both succeed. MongoDB's deletes are atomic.
+	// By one process: FerretDB finds and deletes a document in two steps, so two that take over the same slot at the same
+	// time may both succeed. MongoDB's deletes are atomic.
 	if let := burst(replicas[:1]); let != limit {
-		t.Errorf("%d were let in when every reservation had ended", let)
+		t.Errorf("%d were admitted after every reservation had expired", let)
 	}
 }

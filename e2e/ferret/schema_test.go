@@ -2,7 +2,7 @@ package ferret_test
 
 import "pulse-control-plane/database/engine"
 
-// ferretSchema is a schema without what FerretDB 1.24 answers NotImplemented to:
+// ferretSchema is a schema without features that FerretDB 1.24 does not implement:
 // TTL indexes (expireAfterSeconds) become plain ones. Partial unique indexes
 // become full ones, which differ for documents that lack the field.
 func ferretSchema(schema []engine.Collection) []engine.Collection {

@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// AbortJoin begins to enter a room as a client does, waits until LiveKit has taken the participant in, and leaves
-// before any media connection exists: LiveKit announces participant_connection_aborted. It returns the participant's sid.
+// AbortJoin starts to join a room as a client does, waits until LiveKit has accepted the participant, and leaves before any
+// media connection exists: LiveKit sends participant_connection_aborted. It returns the participant's sid.
 func AbortJoin(ctx context.Context, serverURL, token string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
@@ -42,7 +42,7 @@ func AbortJoin(ctx context.Context, serverURL, token string) (string, error) {
 	if err := conn.WriteMessage(websocket.BinaryMessage, leave); err != nil {
 		return "", fmt.Errorf("leave: %w", err)
 	}
-	// The server closes the connection when it is done with the participant.
+	// The server closes the connection after it has removed the participant.
 	for err == nil {
 		_, _, err = conn.ReadMessage()
 	}

@@ -12,11 +12,11 @@ import (
 
 const (
 	apiTimeout = 10 * time.Second
-	// apiAnswerLimit bounds what is read of an answer.
+	// apiAnswerLimit bounds how much of a response is read.
 	apiAnswerLimit = 4 << 20
 )
 
-// API is a client of the part of /v1 that the tests use. Each method returns an *[APIError] when the answer is not 2xx.
+// API is a client of the part of /v1 that the tests use. Each method returns an *[APIError] when the response is not 2xx.
 type API struct {
 	base string
 	http *http.Client
@@ -27,12 +27,12 @@ func NewAPI(base string) *API {
 	return &API{base: base, http: &http.Client{Timeout: apiTimeout}}
 }
 
-// APIError is an answer that is not 2xx, read as problem+json (RFC 9457).
+// APIError is a response other than 2xx, decoded as problem+json (RFC 9457).
 type APIError struct {
 	Status int    `json:"status"`
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
-	Body   string `json:"-"` // the whole answer
+	Body   string `json:"-"` // the whole response
 }
 
 // Error names status, code and detail.
@@ -43,13 +43,13 @@ func (e *APIError) Error() string {
 	return fmt.Sprintf("HTTP %d %s: %s", e.Status, e.Code, e.Detail)
 }
 
-// Session is what a person signs in with.
+// Session is the credential pair of a login session.
 type Session struct {
 	AccessToken  string `json:"access_token"`
 	RefreshToken string `json:"refresh_token"`
 }
 
-// Account is a new organization, its owner and the owner's session.
+// Account is a new organization, its owner and the owner's login session.
 type Account struct {
 	Organization struct {
 		ID string `json:"id"`
@@ -60,7 +60,7 @@ type Account struct {
 	Session Session `json:"session"`
 }
 
-// Project is a new project with the pair of keys that is shown once.
+// Project is a new project with its first API key, whose secret is shown once.
 type Project struct {
 	Project struct {
 		ID   string `json:"id"`
@@ -85,7 +85,7 @@ type TokenRequest struct {
 	Grants              map[string]any    `json:"grants,omitempty"`
 }
 
-// Token is the answer to it.
+// Token is the response to it.
 type Token struct {
 	ServerURL           string    `json:"server_url"`
 	ParticipantToken    string    `json:"participant_token"`
@@ -96,7 +96,7 @@ type Token struct {
 	TokenID             string    `json:"token_id"`
 }
 
-// Validation is the answer of POST /v1/tokens/validate.
+// Validation is the response of POST /v1/tokens/validate.
 type Validation struct {
 	Valid               bool   `json:"valid"`
 	Reason              string `json:"reason"`
@@ -105,7 +105,7 @@ type Validation struct {
 	TokenID             string `json:"token_id"`
 }
 
-// SignUp makes an organization and its owner.
+// SignUp creates an organization and its owner.
 func (a *API) SignUp(ctx context.Context, organization, email, password string) (Account, error) {
 	in := map[string]string{"name": organization, "admin_email": email, "password": password}
 	var out Account
@@ -113,7 +113,7 @@ func (a *API) SignUp(ctx context.Context, organization, email, password string) 
 	return out, err
 }
 
-// CreateProject makes a project in the organization of the person whose session it is.
+// CreateProject creates a project in the organization of the logged-in person.
 func (a *API) CreateProject(ctx context.Context, s Session, name string) (Project, error) {
 	var out Project
 	err := a.Do(ctx, http.MethodPost, "/v1/projects", AsPerson(s), map[string]string{"name": name}, &out)
@@ -127,27 +127,27 @@ func (a *API) CreateToken(ctx context.Context, caller http.Header, in TokenReque
 	return out, err
 }
 
-// ValidateToken asks whether a LiveKit token is a good one of the caller's project.
+// ValidateToken asks whether a LiveKit token is valid for the caller's project.
 func (a *API) ValidateToken(ctx context.Context, caller http.Header, token string) (Validation, error) {
 	var out Validation
 	err := a.Do(ctx, http.MethodPost, "/v1/tokens/validate", caller, map[string]string{"token": token}, &out)
 	return out, err
 }
 
-// AsPerson are the headers of somebody who has signed in.
+// AsPerson are the headers of a logged-in person.
 func AsPerson(s Session) http.Header {
 	return http.Header{"Authorization": {"Bearer " + s.AccessToken}}
 }
 
-// AsClient are the headers of an app that knows the project's key only.
+// AsClient are the headers of client grade.
 func AsClient(p Project) http.Header { return http.Header{"X-Pulse-Key": {p.Key}} }
 
-// AsServer are the headers of a backend that knows key and secret.
+// AsServer are the headers of server grade.
 func AsServer(p Project) http.Header {
 	return http.Header{"X-Pulse-Key": {p.Key}, "X-Pulse-Secret": {p.Secret}}
 }
 
-// Do sends in as JSON (nothing if nil) to path with the given headers and reads a 2xx answer into out (unless nil).
+// Do sends in as JSON (nothing if nil) to path with the given headers and decodes a 2xx response into out (unless nil).
 func (a *API) Do(ctx context.Context, method, path string, header http.Header, in, out any) error {
 	var body io.Reader
 	if in != nil {
@@ -174,11 +174,11 @@ func (a *API) Do(ctx context.Context, method, path string, header http.Header, i
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, apiAnswerLimit))
 	if err != nil {
-		return fmt.Errorf("read the answer of %s %s: %w", method, path, err)
+		return fmt.Errorf("read the response of %s %s: %w", method, path, err)
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		problem := &APIError{Body: string(answer)}
-		_ = json.Unmarshal(answer, problem) // an answer that is not a problem document is shown as it is
+		_ = json.Unmarshal(answer, problem) // any other response is shown as it is
 		problem.Status = res.StatusCode
 		return problem
 	}
@@ -186,7 +186,7 @@ func (a *API) Do(ctx context.Context, method, path string, header http.Header, i
 		return nil
 	}
 	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("the answer of %s %s is not what was expected: %w: %s", method, path, err, answer)
+		return fmt.Errorf("unexpected response of %s %s: %w: %s", method, path, err, answer)
 	}
 	return nil
 }

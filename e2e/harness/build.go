@@ -19,18 +19,17 @@ import (
 const (
 	liveKitPackage = "github.com/livekit/livekit-server/cmd/server"
 	liveKitBinary  = "livekit-server"
-	// progressInterval is how often a build that takes minutes says that it still runs: CI systems end jobs that are
-	// silent for long.
+	// progressInterval is how often a long build reports that it still runs: CI systems end silent jobs.
 	progressInterval = 15 * time.Second
 )
 
-// BuildLiveKit returns the path of the livekit-server that e2e/livekit/go.mod names, building it if this machine has
-// not done so before (about six minutes on two cores). The binary is kept in
+// BuildLiveKit returns the path of the livekit-server that e2e/livekit/go.mod names, building it unless the cache has it
+// (about six minutes on two cores). The binary is kept in
 //
 //	${PULSE_E2E_CACHE:-the user's cache directory}/pulse-control-plane/livekit-server-<first 16 hex of sha256(go.sum)>/
 //
-// so that another version is another folder. It appears there by rename, under a file lock: several test binaries may call this
-// at once, one builds and the others wait. A line goes to progress at the start, every 15 seconds and at the end; a
+// so that every version has its own folder. It is renamed into the folder under a file lock: when several test binaries call
+// this at the same time, one builds and the others wait. A line goes to progress at the start, every 15 seconds and at the end; a
 // cached binary is returned silently. The call must be made from inside the e2e module. ctx ends build and wait.
 func BuildLiveKit(ctx context.Context, progress io.Writer) (string, error) {
 	root, err := moduleRoot(ctx)
@@ -64,7 +63,7 @@ func BuildLiveKit(ctx context.Context, progress io.Writer) (string, error) {
 		return path, nil // another process built it while this one waited
 	}
 	building := filepath.Join(dir, fmt.Sprintf("%s.%d.tmp", liveKitBinary, os.Getpid()))
-	defer os.Remove(building) // what is left of a build that failed
+	defer os.Remove(building) // the rest of a failed build
 	if err := goBuild(ctx, module, liveKitPackage, building, "livekit-server", progress); err != nil {
 		return "", err
 	}
@@ -75,8 +74,8 @@ func BuildLiveKit(ctx context.Context, progress io.Writer) (string, error) {
 }
 
 // BuildPulse builds the product from the folder above the e2e module into dir and returns the path of the binary. It
-// is not cached between runs: the Go build cache already makes an unchanged tree a matter of a second, and a stale
-// binary would test yesterday's code.
+// is not cached between runs: with the Go build cache an unchanged tree takes a second, and a stale binary would test old
+// code.
 func BuildPulse(ctx context.Context, dir string, progress io.Writer) (string, error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
@@ -91,10 +90,10 @@ func BuildPulse(ctx context.Context, dir string, progress io.Writer) (string, er
 
 // goBuild runs `go build` of pkg in the module at dir and writes the binary to out.
 func goBuild(ctx context.Context, dir, pkg, out, name string, progress io.Writer) error {
-	// -buildvcs=false: a checkout owned by another user, or none at all, must not break the tests.
+	// -buildvcs=false: tests must also work in a checkout of another user or without one.
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, pkg)
 	cmd.Dir = dir
-	// GOFLAGS and GOWORK of the developer must not leak into the other module; without cgo neither program needs a C compiler.
+	// GOFLAGS and GOWORK of the developer must not apply to the other module; without cgo no C compiler is needed.
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
@@ -123,8 +122,8 @@ func goBuild(ctx context.Context, dir, pkg, out, name string, progress io.Writer
 	}
 }
 
-// lockFile takes an exclusive lock on path, made if missing, and returns what releases it. The kernel drops the lock
-// with the process, so that a killed builder blocks nobody.
+// lockFile takes an exclusive lock on path, creates it if missing, and returns the function that releases it. The kernel
+// releases the lock of a killed process.
 func lockFile(ctx context.Context, path string, progress io.Writer) (func(), error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {

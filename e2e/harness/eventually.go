@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// pollInterval is how often [Eventually] asks again. It bounds how late a test notices what is already true.
+// pollInterval is how often [Eventually] repeats its check.
 const pollInterval = 10 * time.Millisecond
 
-// Eventually asks check until it returns nil, and fails the test with what and check's last error when that has not
-// happened within the given time. check runs on the test's goroutine, so it may use t.
+// Eventually repeats check until it returns nil, and fails the test with what and the last error after the given time.
+// check runs on the test's goroutine, so it may use t.
 func Eventually(t testing.TB, within time.Duration, what string, check func() error) {
 	t.Helper()
 	deadline := time.NewTimer(within)

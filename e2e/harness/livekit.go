@@ -20,28 +20,30 @@ import (
 const (
 	// liveKitKey is the API key of the cluster; it is the issuer of every token and webhook.
 	liveKitKey = "devkey"
-	// liveKitStartAttempts is how many pairs of ports are tried, for a free port can be taken before the server has it.
+	// liveKitStartAttempts is how many pairs of ports are tried: another process may take a free port first.
 	liveKitStartAttempts = 5
 	liveKitReadyTimeout  = 15 * time.Second
 	liveKitStopTimeout   = 5 * time.Second
 )
 
-// LiveKitOptions are what a test may want different. The zero value is a server without webhooks.
+// LiveKitOptions are the options of StartLiveKit. The zero value is a server without webhooks.
 type LiveKitOptions struct {
-	// WebhookURLs get every event of the server, signed with its key.
+	// WebhookURLs receive every event of the server, signed with its key.
 	WebhookURLs []string
 	// EmptyTimeout and DepartureTimeout close a room that nobody joined, or that everybody left, after so many seconds;
 	// 0 leaves LiveKit's 300 and 20.
 	EmptyTimeout, DepartureTimeout int
 	// RedisAddress is host:port of the Redis that egress and ingress need; empty runs the server without.
 	RedisAddress string
+	// TCP offers media over TCP too: browsers do not send UDP to loopback.
+	TCP bool
 }
 
 // LiveKit is a running livekit-server.
 type LiveKit struct {
 	// URL is what clients dial (ws://127.0.0.1:port), HTTPURL the same for the server API.
 	URL, HTTPURL string
-	// APIKey and APISecret are the cluster's pair; the secret is made anew for each server.
+	// APIKey and APISecret are the cluster's pair; each server has a new secret.
 	APIKey, APISecret string
 
 	process *Process
@@ -88,7 +90,13 @@ func startLiveKit(binary string, o LiveKitOptions) (*LiveKit, error) {
 		APISecret: rand.Text() + rand.Text(), // 52 characters; LiveKit warns below 32
 		binary:    binary,
 	}
-	config, err := json.Marshal(liveKitConfig(l, tcp, udp, o)) // JSON is YAML
+	media := 0
+	if o.TCP {
+		if media, err = FreeTCPPort(); err != nil {
+			return nil, err
+		}
+	}
+	config, err := json.Marshal(liveKitConfig(l, tcp, udp, media, o)) // JSON is YAML
 	if err != nil {
 		return nil, fmt.Errorf("write livekit's configuration: %w", err)
 	}
@@ -112,9 +120,9 @@ func (l *LiveKit) start() error {
 	return nil
 }
 
-// liveKitConfig keeps everything on loopback: nothing is asked of a STUN server outside and no other machine is let in.
+// liveKitConfig keeps everything on loopback: no external STUN server, no other machine.
 // The names are those of livekit-server's config-sample.yaml.
-func liveKitConfig(l *LiveKit, tcp, udp int, o LiveKitOptions) map[string]any {
+func liveKitConfig(l *LiveKit, tcp, udp, media int, o LiveKitOptions) map[string]any {
 	room := map[string]any{}
 	if o.EmptyTimeout > 0 {
 		room["empty_timeout"] = o.EmptyTimeout
@@ -128,7 +136,7 @@ func liveKitConfig(l *LiveKit, tcp, udp int, o LiveKitOptions) map[string]any {
 		"keys":           map[string]string{l.APIKey: l.APISecret},
 		"rtc": map[string]any{
 			"udp_port":                  udp,
-			"tcp_port":                  0,
+			"tcp_port":                  media,
 			"node_ip":                   "127.0.0.1",
 			"use_external_ip":           false,
 			"interfaces":                map[string]any{"includes": []string{"lo"}},
@@ -149,8 +157,8 @@ func liveKitConfig(l *LiveKit, tcp, udp int, o LiveKitOptions) map[string]any {
 	return config
 }
 
-// waitReady returns when the server has been answering for longer than the 100 ms in which it would swallow a SIGTERM
-// and hang (livekit-server's Start sleeps that long before it counts as running, and Stop then does nothing).
+// waitReady returns when the server has answered for more than 100 ms. Until then it would ignore a SIGTERM and hang
+// (livekit-server's Start sleeps that long before it counts as running, and Stop then does nothing).
 func (l *LiveKit) waitReady() error {
 	ctx, cancel := context.WithTimeout(context.Background(), liveKitReadyTimeout)
 	defer cancel()
@@ -175,9 +183,9 @@ func (l *LiveKit) waitReady() error {
 	}
 }
 
-// Stop ends the server. The first SIGTERM would have it wait for its participants to leave, for which it looks every five
-// seconds; the second ends it at once. Signals of one kind that come too fast are one, hence the repetition. A server
-// that had been stopped or killed before is no error; one that had ended by itself is.
+// Stop ends the server. After the first SIGTERM it waits for its participants to leave and checks every five seconds; the
+// second ends it at once. Signals of one kind in quick succession merge, hence the repetition. A server that was stopped or
+// killed before is no error; one that ended by itself is.
 func (l *LiveKit) Stop() error {
 	select {
 	case <-l.process.Exited():
@@ -198,7 +206,7 @@ func (l *LiveKit) Stop() error {
 		}
 		select {
 		case <-l.process.Exited():
-			return nil // its exit status says nothing: it is 0 also when the server could not start
+			return nil // the exit status is no evidence: it is 0 even if the server could not start
 		case <-deadline.C:
 			return errors.Join(fmt.Errorf("livekit-server had not ended %s after SIGTERM", liveKitStopTimeout), l.process.Kill())
 		case <-again.C:
@@ -206,10 +214,10 @@ func (l *LiveKit) Stop() error {
 	}
 }
 
-// Kill ends the server without a chance to close its rooms or to send its webhooks.
+// Kill ends the server before it can close rooms or send webhooks.
 func (l *LiveKit) Kill() error { return l.process.Kill() }
 
-// Restart runs the server again on the ports and with the keys it had. It must have been stopped or killed.
+// Restart runs a stopped or killed server again with the same ports and keys.
 func (l *LiveKit) Restart(t testing.TB) {
 	t.Helper()
 	if err := l.start(); err != nil {
@@ -217,13 +225,12 @@ func (l *LiveKit) Restart(t testing.TB) {
 	}
 }
 
-// Rooms is the server's own room API, with the right to everything: what LiveKit itself believes.
+// Rooms is the server's own room API with full rights: LiveKit's own state.
 func (l *LiveKit) Rooms() *lksdk.RoomServiceClient {
 	return lksdk.NewRoomServiceClient(l.HTTPURL, l.APIKey, l.APISecret)
 }
 
-// Validate asks the server whether it would let the bearer of token in, as client SDKs do to learn why a connection
-// failed. query is added to the request. It returns the HTTP status and LiveKit's text: 200 "success", 401 with the reason, …
+// Validate asks the server whether it accepts a token, as client SDKs do to learn why a connection failed. query is added to the request. It returns the HTTP status and LiveKit's text: 200 "success", 401 with the reason, …
 func (l *LiveKit) Validate(ctx context.Context, token string, query url.Values) (int, string, error) {
 	values := url.Values{"access_token": {token}}
 	for name, v := range query {

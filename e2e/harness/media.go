@@ -17,15 +17,14 @@ import (
 )
 
 // StartRedis runs a Redis-compatible server (miniredis) on loopback until the test ends and returns its host:port.
-// LiveKit needs one as soon as egress or ingress take part.
+// LiveKit needs one for egress and ingress.
 func StartRedis(t testing.TB) string {
 	t.Helper()
 	return miniredis.RunT(t).Addr()
 }
 
-// MediaNode stands where LiveKit's egress and ingress services stand. It speaks their protocol with livekit-server, so
-// that the server's API, its lists and its webhooks are the real ones, but it records and publishes nothing: the
-// services themselves need Chrome and GStreamer.
+// MediaNode replaces LiveKit's egress and ingress services. It speaks their protocol with livekit-server, so the server's
+// API, lists and webhooks are real, but it records and publishes nothing: the services need Chrome and GStreamer.
 type MediaNode struct {
 	io      rpc.IOInfoClient
 	handler rpc.EgressHandlerServer
@@ -35,7 +34,7 @@ type MediaNode struct {
 	ingresses map[string]*livekit.IngressState
 }
 
-// StartMediaNode takes egress requests from every livekit-server at the same Redis until the test ends.
+// StartMediaNode accepts egress requests of every livekit-server at the same Redis until the test ends.
 func StartMediaNode(t testing.TB, redisAddress string) *MediaNode {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: redisAddress})
@@ -64,7 +63,7 @@ func StartMediaNode(t testing.TB, redisAddress string) *MediaNode {
 	return n
 }
 
-// StartEgress takes a request of livekit-server, which then announces egress_started.
+// StartEgress accepts a request of livekit-server, which then sends egress_started.
 func (n *MediaNode) StartEgress(_ context.Context, req *rpc.StartEgressRequest) (*livekit.EgressInfo, error) {
 	info := &livekit.EgressInfo{
 		EgressId: req.GetEgressId(), RoomId: req.GetRoomId(), Status: livekit.EgressStatus_EGRESS_STARTING,
@@ -84,7 +83,7 @@ func (n *MediaNode) StartEgress(_ context.Context, req *rpc.StartEgressRequest) 
 	case *rpc.StartEgressRequest_Egress:
 		info.RoomName, info.Request = r.Egress.GetRoomName(), &livekit.EgressInfo_Egress{Egress: r.Egress}
 	default:
-		return nil, psrpc.NewErrorf(psrpc.InvalidArgument, "an egress request of a kind unknown here: %T", r)
+		return nil, psrpc.NewErrorf(psrpc.InvalidArgument, "unknown kind of egress request: %T", r)
 	}
 	if err := n.handler.RegisterStopEgressTopic(info.EgressId); err != nil {
 		return nil, psrpc.NewError(psrpc.Internal, err)
@@ -98,12 +97,12 @@ func (n *MediaNode) StartEgress(_ context.Context, req *rpc.StartEgressRequest) 
 // StartEgressAffinity offers this node for every request.
 func (n *MediaNode) StartEgressAffinity(context.Context, *rpc.StartEgressRequest) float32 { return 1 }
 
-// ListActiveEgress is not asked of this node by livekit-server.
+// ListActiveEgress is not called by livekit-server.
 func (n *MediaNode) ListActiveEgress(context.Context, *rpc.ListActiveEgressRequest) (*rpc.ListActiveEgressResponse, error) {
 	return &rpc.ListActiveEgressResponse{}, nil
 }
 
-// UpdateEgress refuses: nothing is recorded that could be changed.
+// UpdateEgress refuses: this node records nothing.
 func (n *MediaNode) UpdateEgress(context.Context, *livekit.UpdateEgressRequest) (*livekit.EgressInfo, error) {
 	return nil, psrpc.NewErrorf(psrpc.Unimplemented, "this node records nothing")
 }
@@ -113,7 +112,7 @@ func (n *MediaNode) UpdateStream(context.Context, *livekit.UpdateStreamRequest) 
 	return nil, psrpc.NewErrorf(psrpc.Unimplemented, "this node records nothing")
 }
 
-// StopEgress ends an egress on behalf of livekit-server, which then announces egress_updated; see FinishEgress.
+// StopEgress ends an egress on behalf of livekit-server, which then sends egress_updated; see FinishEgress.
 func (n *MediaNode) StopEgress(ctx context.Context, req *livekit.StopEgressRequest) (*livekit.EgressInfo, error) {
 	return n.report(ctx, req.GetEgressId(), func(info *livekit.EgressInfo) { info.Status = livekit.EgressStatus_EGRESS_ENDING })
 }
@@ -151,7 +150,7 @@ func (n *MediaNode) report(ctx context.Context, id string, change func(*livekit.
 	return proto.CloneOf(info), nil
 }
 
-// PublishIngress reports that somebody streams into the ingress, towards the room with the sid roomSID: ingress_started.
+// PublishIngress reports a stream into the ingress, for the room with the sid roomSID: ingress_started.
 func (n *MediaNode) PublishIngress(ctx context.Context, id, roomSID string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -168,7 +167,7 @@ func (n *MediaNode) StopIngress(ctx context.Context, id string) error {
 	defer n.mu.Unlock()
 	state, ok := n.ingresses[id]
 	if !ok {
-		return fmt.Errorf("nobody streams into the ingress %s", id)
+		return fmt.Errorf("the ingress %s has no stream", id)
 	}
 	state.Status, state.EndedAt = livekit.IngressState_ENDPOINT_INACTIVE, time.Now().UnixNano()
 	return n.reportIngress(ctx, id, state)

@@ -22,7 +22,7 @@ const (
 	frameDuration = 20 * time.Millisecond
 )
 
-// quietSDK keeps the SDK and the WebRTC library below it from printing; they would bury the tests' own lines.
+// quietSDK silences the SDK and its WebRTC library, whose output would hide the tests' own.
 var quietSDK = sync.OnceFunc(func() { lksdk.SetLogger(logger.GetDiscardLogger()) })
 
 // Data is one data packet as a participant received it.
@@ -32,7 +32,7 @@ type Data struct {
 	Payload string
 }
 
-// Participant is somebody in a room who remembers what happened to them. Its methods may be called from any goroutine.
+// Participant is a participant in a room that records what it receives. Its methods may be called from any goroutine.
 type Participant struct {
 	// Room is the SDK's own handle.
 	Room *lksdk.Room
@@ -45,8 +45,8 @@ type Participant struct {
 	leaving sync.Once
 }
 
-// Join enters the room that token names on the LiveKit server at serverURL and leaves it when the test ends; it fails
-// the test when LiveKit does not let the bearer in.
+// Join joins the room that token names on the LiveKit server at serverURL and leaves it when the test ends; it fails the
+// test if LiveKit refuses the token.
 func Join(t testing.TB, serverURL, token string) *Participant {
 	t.Helper()
 	p, err := TryJoin(t.Context(), serverURL, token)
@@ -57,8 +57,7 @@ func Join(t testing.TB, serverURL, token string) *Participant {
 	return p
 }
 
-// TryJoin is [Join] for a token that may be refused: it returns LiveKit's refusal, and whom it lets in the caller must
-// Leave.
+// TryJoin is [Join] for a token that may be refused: it returns LiveKit's error. On success the caller must call Leave.
 func TryJoin(ctx context.Context, serverURL, token string) (*Participant, error) {
 	quietSDK()
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
@@ -83,10 +82,10 @@ func TryJoin(ctx context.Context, serverURL, token string) (*Participant, error)
 	return p, nil
 }
 
-// Leave says goodbye to LiveKit and closes the connection. Leaving twice is harmless.
+// Leave leaves the room and closes the connection. Calling it twice is harmless.
 func (p *Participant) Leave() { p.leaving.Do(p.Room.Disconnect) }
 
-// Disconnected reports whether the participant is out of the room, and why.
+// Disconnected reports whether the participant has left the room, and why.
 func (p *Participant) Disconnected() (bool, livekit.DisconnectReason) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,7 +95,7 @@ func (p *Participant) Disconnected() (bool, livekit.DisconnectReason) {
 // Identity is the participant's own identity as LiveKit knows it.
 func (p *Participant) Identity() string { return p.Room.LocalParticipant.Identity() }
 
-// Others are the identities of everybody else that the participant sees in the room, sorted.
+// Others are the identities of the other participants it sees in the room, sorted.
 func (p *Participant) Others() []string {
 	var all []string
 	for _, r := range p.Room.GetRemoteParticipants() {
@@ -106,7 +105,7 @@ func (p *Participant) Others() []string {
 	return all
 }
 
-// SendData sends payload reliably to everybody in the room.
+// SendData sends payload reliably to every participant of the room.
 func (p *Participant) SendData(topic, payload string) error {
 	return p.Room.LocalParticipant.PublishDataPacket(&lksdk.UserDataPacket{Payload: []byte(payload), Topic: topic},
 		lksdk.WithDataPublishReliable(true))
@@ -150,7 +149,7 @@ func (p *Participant) HeardFrom(identity string, frame []byte) error {
 	return nil
 }
 
-// HearsAnything reports whether any media has come from anybody.
+// HearsAnything reports whether any media has arrived.
 func (p *Participant) HearsAnything() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -175,7 +174,7 @@ func (p *Participant) play(track *webrtc.TrackRemote, _ *lksdk.RemoteTrackPublic
 				return // the track has ended, or this participant has left
 			}
 			if len(packet.Payload) == 0 {
-				continue // padding that probes the bandwidth
+				continue // padding, a bandwidth probe
 			}
 			p.mu.Lock()
 			p.media[from.Identity()] = packet.Payload
@@ -184,7 +183,7 @@ func (p *Participant) play(track *webrtc.TrackRemote, _ *lksdk.RemoteTrackPublic
 	}()
 }
 
-// repeat is a track that has the same frame for ever.
+// repeat is a track that repeats one frame.
 type repeat struct {
 	lksdk.BaseSampleProvider
 	frame []byte

@@ -5,8 +5,8 @@ import (
 	"net"
 )
 
-// FreeTCPPort returns a port of 127.0.0.1 that nobody listened on a moment ago. Another process may take it before the
-// caller does; who starts a server on it must be ready to try again with another.
+// FreeTCPPort returns a free port of 127.0.0.1. Another process may take it before the caller does, so a caller that
+// starts a server must be able to retry with another.
 func FreeTCPPort() (int, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -16,19 +16,19 @@ import (
 // webhookLimit bounds the body of a webhook; the product itself refuses more than 256 KiB.
 const webhookLimit = 1 << 20
 
-// relayTimeout bounds one hand-over to the product.
+// relayTimeout bounds one request to the product.
 const relayTimeout = 10 * time.Second
 
-// Webhook is one request of LiveKit as it came.
+// Webhook is one request of LiveKit as it arrived.
 type Webhook struct {
 	Header http.Header // Authorization is the JWT that signs Body
 	Body   []byte
 }
 
-// WebhookRelay stands between LiveKit and the product, so that LiveKit can be told an address before the product has
-// one, and tests can see every webhook, lose it or repeat it.
+// WebhookRelay is between LiveKit and the product, so that LiveKit can be given a URL before the product has one, and tests
+// can record, lose and repeat webhooks.
 type WebhookRelay struct {
-	// URL is what LiveKit is given.
+	// URL is the one for LiveKit.
 	URL string
 
 	client *http.Client
@@ -41,8 +41,8 @@ type WebhookRelay struct {
 	lost   []Webhook
 }
 
-// StartWebhookRelay listens on loopback until the test ends. Without a target ([WebhookRelay.ForwardTo]) every webhook is
-// answered 200 and kept for [WebhookRelay.Seen].
+// StartWebhookRelay listens on loopback until the test ends. Without a target ([WebhookRelay.ForwardTo]) every webhook gets
+// 200 and is kept for [WebhookRelay.Seen].
 func StartWebhookRelay(t testing.TB) *WebhookRelay {
 	t.Helper()
 	r := &WebhookRelay{times: 1, client: &http.Client{Timeout: relayTimeout}}
@@ -52,7 +52,7 @@ func StartWebhookRelay(t testing.TB) *WebhookRelay {
 	return r
 }
 
-// ForwardTo hands every webhook from now on to url and gives LiveKit url's answer.
+// ForwardTo forwards every webhook from now on to url and returns its response to LiveKit.
 func (r *WebhookRelay) ForwardTo(url string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,28 +67,28 @@ func (r *WebhookRelay) Cut(cut bool) {
 	r.cut = cut
 }
 
-// Repeat hands every webhook to the target that many times from now on, as LiveKit does when an answer is lost.
+// Repeat forwards every webhook that many times from now on, as LiveKit does when a response is lost.
 func (r *WebhookRelay) Repeat(times int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.times = times
 }
 
-// Seen are all webhooks of LiveKit that were not cut, in the order of arrival.
+// Seen are all webhooks that were not cut, in order of arrival.
 func (r *WebhookRelay) Seen() []Webhook {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.seen)
 }
 
-// Lost are all attempts of LiveKit that were cut, in the order of arrival: one event several times.
+// Lost are all attempts that were cut, in order of arrival: one event several times.
 func (r *WebhookRelay) Lost() []Webhook {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.lost)
 }
 
-// ServeHTTP takes one webhook from LiveKit.
+// ServeHTTP receives one webhook from LiveKit.
 func (r *WebhookRelay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(req.Body, webhookLimit))
 	if err != nil {
@@ -128,11 +128,11 @@ func (r *WebhookRelay) forward(ctx context.Context, target string, hook Webhook)
 	out.Header = hook.Header.Clone()
 	res, err := r.client.Do(out)
 	if err != nil {
-		return 0, fmt.Errorf("hand a webhook to the product: %w", err)
+		return 0, fmt.Errorf("forward a webhook to the product: %w", err)
 	}
 	defer res.Body.Close()
 	if _, err := io.Copy(io.Discard, io.LimitReader(res.Body, webhookLimit)); err != nil {
-		return 0, fmt.Errorf("read the product's answer: %w", err)
+		return 0, fmt.Errorf("read the product's response: %w", err)
 	}
 	return res.StatusCode, nil
 }

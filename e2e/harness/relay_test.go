@@ -11,7 +11,7 @@ import (
 	"pulse-control-plane/e2e/harness"
 )
 
-func TestTheRelayHandsAWebhookOverUnchangedAsOftenAsAsked(t *testing.T) {
+func TestTheRelayForwardsWebhooksUnchangedAndRepeatsThem(t *testing.T) {
 	var mu sync.Mutex
 	var got []string
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

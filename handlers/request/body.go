@@ -34,41 +34,61 @@ func (r *Reader) Body(c *gin.Context, into any) error { return r.read(c, into, n
 // any other.
 func (r *Reader) Patch(c *gin.Context, into any) error { return r.read(c, into, nullIsWrong) }
 
-// OptionalBody is Body for a request that may come without one.
+// OptionalBody is Body for a request that may come without one. A chunked body
+// of no bytes is none.
 func (r *Reader) OptionalBody(c *gin.Context, into any) error {
 	if c.Request.ContentLength == 0 {
 		return nil
 	}
-	return r.Body(c, into)
+	data, err := Bytes(c.Request)
+	if err != nil || len(data) == 0 {
+		return err
+	}
+	return r.decodeAs(c.Request, data, into, nullIsAbsent)
 }
 
 func (r *Reader) read(c *gin.Context, into any, null nulls) error {
-	if err := jsonContent(c.Request); err != nil {
-		return err
-	}
 	data, err := Bytes(c.Request)
 	if err != nil {
 		return err
 	}
+	return r.decodeAs(c.Request, data, into, null)
+}
+
+func (r *Reader) decodeAs(req *http.Request, data []byte, into any, null nulls) error {
+	if len(data) > 0 { // without a body there is nothing Content-Type could say
+		if err := jsonContent(req); err != nil {
+			return err
+		}
+	}
 	return r.decode(data, into, null)
 }
 
-// Bytes reads a body whose size middleware has bounded. Errors: too_large,
-// timeout, invalid for a body that ends early.
+// Bytes reads a body whose size middleware has bounded. Errors: those of Unread.
 func Bytes(req *http.Request) ([]byte, error) {
 	data, err := readAll(req)
+	if err != nil {
+		return nil, Unread(err)
+	}
+	return data, nil
+}
+
+// Unread turns an error of reading a body into too_large, timeout, or invalid for
+// a body that ends early. A *models.Error stays as it is.
+func Unread(err error) error {
+	var known *models.Error
 	var tooLarge *http.MaxBytesError
 	var network net.Error
 	switch {
-	case err == nil:
-		return data, nil
+	case errors.As(err, &known):
+		return err
 	case errors.As(err, &tooLarge):
-		return nil, models.NewError(models.KindTooLarge, "body_too_large",
+		return models.NewError(models.KindTooLarge, "body_too_large",
 			fmt.Sprintf("The body must be at most %d bytes.", tooLarge.Limit))
 	case errors.As(err, &network) && network.Timeout():
-		return nil, models.NewError(models.KindTimeout, "body_too_slow", "The body did not arrive in time.")
+		return models.NewError(models.KindTimeout, "body_too_slow", "The body did not arrive in time.")
 	}
-	return nil, models.Invalid(models.FieldError{Location: root, Message: "ended before it was complete"})
+	return models.Invalid(models.FieldError{Location: root, Message: "ended before it was complete"})
 }
 
 // readAll is io.ReadAll with one allocation of the right size for a short body
@@ -96,15 +116,26 @@ func jsonContent(req *http.Request) error {
 	if len(header) == 1 && header[0] == plain {
 		return nil
 	}
-	if len(header) == 1 {
-		kind, params, err := mime.ParseMediaType(header[0])
-		charset := params["charset"]
-		isJSON := kind == plain || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")
-		if err == nil && isJSON && (charset == "" || strings.EqualFold(charset, "utf-8")) {
-			return nil
-		}
+	isJSON := len(header) > 0
+	for _, line := range header { // some clients and proxies repeat the line
+		kind, params, err := mime.ParseMediaType(line)
+		isJSON = isJSON && err == nil && isUTF8(params["charset"]) && strings.EqualFold(line, header[0]) &&
+			(kind == plain || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json"))
+	}
+	if isJSON {
+		return nil
 	}
 	return &models.Error{Kind: models.KindUnsupported, Code: "unsupported_media_type",
 		Message: "The body must be application/json in UTF-8.",
 		Fields:  []models.FieldError{{Location: "header.Content-Type", Message: "must be application/json"}}}
+}
+
+// isUTF8 knows the labels of UTF-8 in the WHATWG's Encoding Standard, in
+// lower or upper case. JSON has no other encoding (RFC 8259, section 8.1).
+func isUTF8(charset string) bool {
+	switch strings.ToLower(charset) {
+	case "", "utf-8", "utf8", "unicode-1-1-utf-8", "unicode11utf8", "unicode20utf8", "x-unicode20utf8":
+		return true
+	}
+	return false
 }

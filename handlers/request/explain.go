@@ -41,7 +41,7 @@ func (e *explanation) body(data []byte, v reflect.Value) bool {
 		e.fail(root, "is empty; send a JSON object")
 		return false
 	}
-	// bytes.NewBuffer lets jsontext read data in place; it is not written to.
+	// bytes.NewBuffer lets jsontext read data without a copy; it is not written to.
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(data))
 	value, err := decoder.ReadValue()
 	switch {

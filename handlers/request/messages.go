@@ -44,7 +44,7 @@ func message(rule validator.FieldError) string {
 		return "must be at most " + param + " bytes long"
 	case "maxtotal":
 		return "must be at most " + param + " bytes in all"
-	case "email":
+	case "email", "mailbox":
 		return "must be an e-mail address"
 	case "oneof":
 		return "must be one of: " + strings.Join(strings.Fields(param), ", ")

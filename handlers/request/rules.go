@@ -24,6 +24,7 @@ const embedded = "\x00"
 //
 //	roomname     what models.ValidRoomName allows
 //	line         no control characters, so one line
+//	mailbox      visible characters without spaces: no control, bidi or line ones
 //	notblank     at least one character that is not white space
 //	region       lower-case letters, digits and hyphens, as clouds name regions
 //	uncommon     not a commonly used password (utils/passwords)
@@ -53,6 +54,7 @@ func newValidator() *validator.Validate {
 	for tag, holds := range map[string]func(text, param string) bool{
 		"roomname": func(text, _ string) bool { return models.ValidRoomName(text) },
 		"line":     func(text, _ string) bool { return every(text, func(r rune) bool { return !unicode.IsControl(r) }) },
+		"mailbox":  func(text, _ string) bool { return every(text, visible) },
 		"notblank": func(text, _ string) bool { return strings.TrimSpace(text) != "" },
 		"region":   func(text, _ string) bool { return every(text, inRegion) },
 		"uncommon": func(text, _ string) bool { return !known.Common(text) },
@@ -74,6 +76,8 @@ func newValidator() *validator.Validate {
 	}
 	return v
 }
+
+func visible(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
 
 func every(text string, allowed func(rune) bool) bool {
 	return strings.IndexFunc(text, func(r rune) bool { return !allowed(r) }) < 0

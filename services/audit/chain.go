@@ -10,11 +10,11 @@ import (
 	"pulse-control-plane/models"
 )
 
-// version names what is hashed, so that another can follow it.
+// version names the format of what is hashed, so that it can change later.
 const version = "pulse-audit-v1"
 
-// Hash is the hex SHA-256 over an entry as it is written before its change,
-// the hash of the entry before it included.
+// Hash is the hex SHA-256 over an entry as written before its change, including the
+// hash of the previous entry.
 func Hash(e *models.AuditEntry) string {
 	b := make([]byte, 0, 1024)
 	b = text(b, version)
@@ -36,8 +36,7 @@ func Hash(e *models.AuditEntry) string {
 	return sum(b)
 }
 
-// OutcomeHash is the hex SHA-256 over how an entry's change went; "" while that
-// is not known.
+// OutcomeHash is the hex SHA-256 over an entry's outcome; "" while it is unknown.
 func OutcomeHash(e *models.AuditEntry) string {
 	if e.Outcome == models.AuditPending || e.CompletedAt == nil {
 		return ""
@@ -54,30 +53,30 @@ func sum(b []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-// text appends a text behind its length, so that no two entries read the same.
+// text appends a text with its length, so that no two entries have the same bytes.
 func text(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// unknown is the outcome of an entry before the first one, which can not be
-// checked. It is no hash.
+// unknown stands for the outcome of an entry before the first one, which can't be
+// verified. It is not a hash.
 const unknown = "before the first"
 
-// Verifier checks entries one by one, oldest first. The zero Verifier expects
-// a chain from its first entry on; FromMiddle one that begins anywhere.
+// Verifier verifies entries one by one, oldest first. The zero Verifier expects a
+// chain from its first entry; FromMiddle accepts one that starts anywhere.
 type Verifier struct {
 	FromMiddle bool
-	// Entries counts those that were good, Head is the hash of the last one and
-	// Last its number.
+	// Entries counts the valid entries; Head is the hash of the last one, Last its
+	// number.
 	Entries int64
 	Head    string
 	Last    int64
-	// unsealed are the outcomes no later entry has sealed so far.
+	// unsealed are the outcomes that no later entry has sealed.
 	unsealed map[int64]string
 }
 
-// Add takes the next entry and tells what is wrong with it, "" for nothing.
-// After the first entry that is wrong a Verifier is of no further use.
+// Add verifies the next entry and returns its fault, "" for none. After the first
+// fault the Verifier must not be used further.
 func (v *Verifier) Add(e *models.AuditEntry) string {
 	first := v.Entries == 0
 	if v.unsealed == nil {
@@ -89,7 +88,7 @@ func (v *Verifier) Add(e *models.AuditEntry) string {
 	case !first && e.Seq != v.Last+1:
 		return "an entry is missing, repeated or out of order before this one"
 	case !first && e.PrevHash != v.Head:
-		return "it does not follow from the entry before it"
+		return "it does not follow the entry before it"
 	case e.Hash != Hash(e):
 		return "the entry was changed"
 	case e.OutcomeHash != OutcomeHash(e):
@@ -107,7 +106,7 @@ func (v *Verifier) Add(e *models.AuditEntry) string {
 	return ""
 }
 
-// seal checks that an entry accounts for every outcome not sealed before it.
+// seal checks that an entry seals every outcome that no earlier entry sealed.
 func (v *Verifier) seal(e *models.AuditEntry) string {
 	for _, s := range e.Seals {
 		outcome, waits := v.unsealed[s.Seq]
@@ -117,11 +116,11 @@ func (v *Verifier) seal(e *models.AuditEntry) string {
 		delete(v.unsealed, s.Seq)
 	}
 	if len(e.Open) != len(v.unsealed) {
-		return "it does not account for the outcomes of the entries before it"
+		return "it does not seal the outcomes of the entries before it"
 	}
 	for _, seq := range e.Open {
 		if _, waits := v.unsealed[seq]; !waits {
-			return "it does not account for the outcomes of the entries before it"
+			return "it does not seal the outcomes of the entries before it"
 		}
 	}
 	if !slices.IsSorted(e.Open) {

@@ -14,7 +14,7 @@ import (
 	"pulse-control-plane/services/audit"
 )
 
-// chainOf is a whole chain of n entries, each of which seals the one before.
+// chainOf is a complete chain of n entries, each of which seals the one before.
 func chainOf(n int) []models.AuditEntry {
 	at := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	chain := make([]models.AuditEntry, 0, n)
@@ -41,7 +41,7 @@ func rehash(e *models.AuditEntry) {
 	e.OutcomeHash = audit.OutcomeHash(e)
 }
 
-// firstWrong gives the number of the first entry that is wrong, 0 for none.
+// firstWrong returns the number of the first invalid entry, 0 for none.
 func firstWrong(chain []models.AuditEntry) int64 {
 	var v audit.Verifier
 	for i := range chain {
@@ -52,7 +52,7 @@ func firstWrong(chain []models.AuditEntry) int64 {
 	return 0
 }
 
-// exportOf is a whole export of entries, as /v1/audit-logs/export writes it.
+// exportOf is a complete export of entries, as /v1/audit-logs/export writes it.
 func exportOf(t testing.TB, chain []models.AuditEntry, whole bool) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -71,10 +71,10 @@ func exportOf(t testing.TB, chain []models.AuditEntry, whole bool) []byte {
 	return out.Bytes()
 }
 
-func TestAnUnalteredChainIsWhole(t *testing.T) {
+func TestAnUnmodifiedChainIsValid(t *testing.T) {
 	chain := chainOf(20)
 	if got := firstWrong(chain); got != 0 {
-		t.Errorf("entry %d is said to be wrong", got)
+		t.Errorf("entry %d is invalid", got)
 	}
 	report, err := audit.VerifyExport(bytes.NewReader(exportOf(t, chain, true)), chain[19].Hash)
 	if err != nil || report.Entries != 20 || !report.Whole || report.Head != chain[19].Hash {
@@ -82,7 +82,7 @@ func TestAnUnalteredChainIsWhole(t *testing.T) {
 	}
 }
 
-// tampered are the alterations of a single entry, every field of it.
+// tampered are modifications of one entry, one for each field.
 func tampered() map[string]func(*models.AuditEntry) {
 	later := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
 	return map[string]func(*models.AuditEntry){
@@ -115,46 +115,46 @@ func tampered() map[string]func(*models.AuditEntry) {
 	}
 }
 
-func TestATamperedEntryIsFoundWhateverFieldItIs(t *testing.T) {
+func TestAChangeOfAnyFieldIsDetected(t *testing.T) {
 	for name, change := range tampered() {
 		chain := chainOf(5)
 		change(&chain[2])
 		if got := firstWrong(chain); got != chain[2].Seq {
-			t.Errorf("%s: entry %d is said to be wrong, want %d", name, got, chain[2].Seq)
+			t.Errorf("%s: entry %d is invalid, want %d", name, got, chain[2].Seq)
 		}
 		if _, err := audit.VerifyExport(bytes.NewReader(exportOf(t, chain, true)), ""); err == nil {
-			t.Errorf("%s: the export does not show it", name)
+			t.Errorf("%s: the export passes", name)
 		}
 	}
 }
 
-func TestATamperedEntryWhoseOwnHashesAreMadeAnewIsFoundByTheNext(t *testing.T) {
+func TestAChangedEntryWithRecomputedHashesIsDetectedByTheNextEntry(t *testing.T) {
 	for name, change := range tampered() {
 		chain := chainOf(5)
 		change(&chain[2])
 		rehash(&chain[2])
-		if name == "hash" || name == "outcome hash" { // made anew they are as they were
+		if name == "hash" || name == "outcome hash" { // recomputed, they are unchanged
 			continue
 		}
 		if got := firstWrong(chain); got < 3 {
-			t.Errorf("%s: entry %d is said to be wrong, want the third or the next", name, got)
+			t.Errorf("%s: entry %d is invalid, want the third or the next", name, got)
 		}
 		if _, err := audit.VerifyExport(bytes.NewReader(exportOf(t, chain, true)), ""); err == nil {
-			t.Errorf("%s: the export does not show it", name)
+			t.Errorf("%s: the export passes", name)
 		}
 	}
 }
 
-func TestARemovedEntryIsFoundWhereverItStood(t *testing.T) {
+func TestADeletedEntryIsDetected(t *testing.T) {
 	for i := range 5 {
 		chain := slices.Delete(chainOf(6), i, i+1)
 		if got := firstWrong(chain); got != int64(i+2) {
-			t.Errorf("without entry %d: entry %d is said to be wrong", i+1, got)
+			t.Errorf("without entry %d: entry %d is invalid", i+1, got)
 		}
 	}
 }
 
-func TestReorderedAndRepeatedEntriesAreFound(t *testing.T) {
+func TestReorderedAndRepeatedEntriesAreDetected(t *testing.T) {
 	for i := range 5 {
 		chain := chainOf(6)
 		chain[i], chain[i+1] = chain[i+1], chain[i]
@@ -167,19 +167,19 @@ func TestReorderedAndRepeatedEntriesAreFound(t *testing.T) {
 	}
 }
 
-func TestAnExportCutOffAnywhereIsFound(t *testing.T) {
+func TestATruncatedExportIsDetected(t *testing.T) {
 	export := exportOf(t, chainOf(3), true)
-	for n := range len(export) - 1 { // without the last line feed it is still whole
+	for n := range len(export) - 1 { // the export is complete without the last line feed
 		if _, err := audit.VerifyExport(bytes.NewReader(export[:n]), ""); err == nil {
 			t.Fatalf("cut off after %d of %d bytes: not found", n, len(export))
 		}
 	}
 }
 
-func TestEntriesRemovedFromTheEndAreFoundByWhoKeptTheHead(t *testing.T) {
+func TestEntriesDeletedFromTheEndAreDetectedWithAKnownHead(t *testing.T) {
 	chain := chainOf(5)
 	head := chain[4].Hash
-	forged := exportOf(t, chain[:3], true) // with an end of its own
+	forged := exportOf(t, chain[:3], true) // with its own last line
 	if _, err := audit.VerifyExport(bytes.NewReader(forged), ""); err != nil {
 		t.Errorf("a shorter chain is a chain: %v", err)
 	}
@@ -188,7 +188,7 @@ func TestEntriesRemovedFromTheEndAreFoundByWhoKeptTheHead(t *testing.T) {
 	}
 }
 
-func TestAFilteredExportShowsAChangedEntryAndNoMissingOne(t *testing.T) {
+func TestAFilteredExportDetectsChangedEntriesOnly(t *testing.T) {
 	chain := chainOf(6)
 	some := []models.AuditEntry{chain[1], chain[4]}
 	report, err := audit.VerifyExport(bytes.NewReader(exportOf(t, some, false)), "")
@@ -200,13 +200,12 @@ func TestAFilteredExportShowsAChangedEntryAndNoMissingOne(t *testing.T) {
 		t.Error("a changed entry was not found")
 	}
 	if _, err := audit.VerifyExport(bytes.NewReader(exportOf(t, []models.AuditEntry{chain[1], chain[4]}, true)), ""); err == nil {
-		t.Error("a filtered export passes for a whole one")
+		t.Error("a filtered export passes as a complete one")
 	}
 }
 
-// FuzzVerifyExport alters one byte of a whole export: it is found, or the file
-// still says the same, which JSON may in more than one way. Whatever else the
-// file holds, the answer is an answer.
+// FuzzVerifyExport changes one byte of a complete export: verification fails, or
+// the JSON still means the same. Other input must not panic.
 func FuzzVerifyExport(f *testing.F) {
 	export := exportOf(f, chainOf(3), true)
 	want := meaning(export)
@@ -226,7 +225,7 @@ func FuzzVerifyExport(f *testing.F) {
 	})
 }
 
-// meaning is what an export says, however it is spelled.
+// meaning is the content of an export, independent of its JSON spelling.
 func meaning(export []byte) string {
 	var out strings.Builder
 	for line := range bytes.Lines(export) {
@@ -241,9 +240,9 @@ func meaning(export []byte) string {
 	return out.String()
 }
 
-func TestAnOutcomeFromBeforeTheFirstEntryOfAnExportIsTakenAsItIs(t *testing.T) {
+func TestOutcomesOfEntriesBeforeAnExportAreNotVerified(t *testing.T) {
 	chain := chainOf(4)
-	// The third was still open when the next one was written.
+	// The third entry was open when the next one was written.
 	chain[3].Seals, chain[3].Open = nil, []int64{3}
 	rehash(&chain[3])
 	last := models.AuditEntry{ID: "aud_5", OrgID: "org_1", Seq: 5, Before: "{}", After: "{}", PrevHash: chain[3].Hash, Outcome: models.AuditPending, Seals: []models.AuditSeal{

@@ -15,15 +15,14 @@ const maxLine = 4 << 20
 type Report struct {
 	Entries int64
 	Head    string
-	// Whole tells that the entries follow from each other without a gap.
+	// Whole is true if the entries follow each other without a gap.
 	Whole bool
 }
 
-// VerifyExport reads an export in JSON lines and gives the first thing that is
-// wrong with it as an error: an entry changed, removed or out of order, or the
-// end cut off. A filtered export can't show what is missing; each of its
-// entries is checked by itself. head, if not "", is the hash the last entry
-// must have.
+// VerifyExport reads a JSON Lines export and returns the first fault as an error: a
+// changed, missing or reordered entry, or a missing end. A filtered export can't
+// show missing entries; each of its entries is verified on its own. head, if not
+// "", is the hash that the last entry must have.
 func VerifyExport(r io.Reader, head string) (Report, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
@@ -33,13 +32,13 @@ func VerifyExport(r io.Reader, head string) (Report, error) {
 	var trailer *Trailer
 	for number := 1; lines.Scan(); number++ {
 		if trailer != nil {
-			return report, fmt.Errorf("line %d: something follows the last line of the export", number)
+			return report, fmt.Errorf("line %d: data after the last line of the export", number)
 		}
 		var line struct {
 			Line
 			Trailer *Trailer `json:"trailer"`
 		}
-		// A member that is not known is covered by no hash.
+		// An unknown member is not covered by the hash.
 		if err := json.Unmarshal(lines.Bytes(), &line, json.RejectUnknownMembers(true)); err != nil {
 			return report, fmt.Errorf("line %d: %w", number, err)
 		}
@@ -63,16 +62,16 @@ func VerifyExport(r io.Reader, head string) (Report, error) {
 	}
 	switch {
 	case trailer == nil:
-		return report, first(single, fmt.Errorf("the export is cut off: its last line is missing"))
+		return report, first(single, fmt.Errorf("the export is incomplete: its last line is missing"))
 	case single != nil:
 		return report, single
 	case trailer.Whole && broken != nil:
 		return report, broken
 	case trailer.Entries != report.Entries || trailer.Head != report.Head:
-		return report, fmt.Errorf("the export says it has %d entries up to %q; it has %d up to %q",
+		return report, fmt.Errorf("the export states %d entries up to %q but contains %d up to %q",
 			trailer.Entries, trailer.Head, report.Entries, report.Head)
 	case head != "" && head != report.Head:
-		return report, fmt.Errorf("the last entry has the hash %q, not %q", report.Head, head)
+		return report, fmt.Errorf("the last entry has the hash %q, want %q", report.Head, head)
 	}
 	report.Whole = trailer.Whole
 	return report, nil

@@ -8,8 +8,8 @@ import (
 	"pulse-control-plane/models"
 )
 
-// Line is an entry outside of the database: in answers of /v1/audit-logs and on
-// a line of an export.
+// Line is an entry as JSON: in responses of /v1/audit-logs and on a line of an
+// export.
 type Line struct {
 	ID          models.AuditID        `json:"id"`
 	OrgID       models.OrganizationID `json:"org_id"`
@@ -33,36 +33,36 @@ type Line struct {
 	OutcomeHash string                `json:"outcome_hash"`
 }
 
-// Actor is who made a change.
+// Actor is the caller that made a change.
 type Actor struct {
 	Kind         string `json:"kind"`
 	ID           string `json:"id"`
 	CredentialID string `json:"credential_id"`
 }
 
-// Target is what was changed.
+// Target is the changed object.
 type Target struct {
 	Type string `json:"type"`
 	ID   string `json:"id"`
 }
 
-// Seal says how an earlier entry ended.
+// Seal is the outcome of an earlier entry.
 type Seal struct {
 	Seq  int64  `json:"seq"`
 	Hash string `json:"hash"`
 }
 
-// Trailer is the last line of an export: without it the export was cut off.
+// Trailer is the last line of an export; an export without it is incomplete.
 type Trailer struct {
 	// Entries counts the lines before this one; Head is the hash of the last.
 	Entries int64  `json:"entries"`
 	Head    string `json:"head_hash"`
-	// Whole tells that nothing was filtered out between the first entry and
-	// the last, so that each must follow from the one before.
+	// Whole is true if no entry between the first and the last was filtered out, so
+	// that each must follow the one before.
 	Whole bool `json:"whole"`
 }
 
-// LineOf shows an entry.
+// LineOf converts an entry to a line.
 func LineOf(e models.AuditEntry) Line {
 	l := Line{
 		ID: e.ID, OrgID: e.OrgID, Seq: e.Seq, At: e.At.UTC(), Actor: Actor(e.Actor), Action: e.Action, Target: Target(e.Target),
@@ -80,7 +80,7 @@ func LineOf(e models.AuditEntry) Line {
 	return l
 }
 
-// Entry is the entry a line shows.
+// Entry converts a line to an entry.
 func (l *Line) Entry() models.AuditEntry {
 	e := models.AuditEntry{
 		ID: l.ID, OrgID: l.OrgID, Seq: l.Seq, At: l.At, Actor: models.AuditActor(l.Actor), Action: l.Action,

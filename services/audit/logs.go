@@ -11,7 +11,7 @@ import (
 	"pulse-control-plane/utils/cursor"
 )
 
-// auditBatch is how many entries are in memory at a time while a chain is read.
+// auditBatch is how many entries of a chain are in memory at a time.
 const auditBatch = 1000
 
 // Logs reads the audit trail.
@@ -25,8 +25,7 @@ func NewLogs(logs *database.AuditLogs, cursors *cursor.Codec) *Logs {
 	return &Logs{logs: logs, cursors: cursors}
 }
 
-// Query narrows the trail; empty fields narrow nothing. OrgID is for the
-// operator, who has none.
+// Query filters the trail; empty fields do not filter. OrgID is for the operator.
 type Query struct {
 	OrgID                 models.OrganizationID
 	Actor, Action, Target string
@@ -37,7 +36,7 @@ func (q Query) filter() database.AuditFilter {
 	return database.AuditFilter{Actor: q.Actor, Action: q.Action, Target: q.Target, From: q.From, Until: q.Until}
 }
 
-// organization is whose trail is asked for.
+// organization is the organization whose trail is read.
 func (s *Logs) organization(actor *models.Principal, asked models.OrganizationID) (models.OrganizationID, error) {
 	if err := actor.May(models.ActionAuditRead); err != nil {
 		return "", err
@@ -45,7 +44,7 @@ func (s *Logs) organization(actor *models.Principal, asked models.OrganizationID
 	org, all := actor.Tenant().Organization()
 	switch {
 	case all && asked == "":
-		return "", models.Invalid(models.FieldError{Location: "org_id", Message: "is required of the operator"})
+		return "", models.Invalid(models.FieldError{Location: "org_id", Message: "is required for the operator"})
 	case all:
 		return asked, nil
 	case asked != "" && asked != org:
@@ -71,16 +70,15 @@ func (s *Logs) List(ctx context.Context, actor *models.Principal, q Query, p pag
 	}, func(e models.AuditEntry) string { return strconv.FormatInt(e.Seq, 10) })
 }
 
-// Summary is what an export holds: how many entries, the hash of the last
-// one, and whether nothing was left out between the first and the last.
+// Summary describes an export: the number of entries, the hash of the last one, and
+// whether it contains every entry between the first and the last.
 type Summary struct {
 	Entries int64
 	Head    string
 	Whole   bool
 }
 
-// Export gives each entry, oldest first, as far as there were any when it
-// began.
+// Export passes each entry that exists when it starts, oldest first.
 func (s *Logs) Export(ctx context.Context, actor *models.Principal, q Query, each func(*models.AuditEntry) error) (Summary, error) {
 	summary := Summary{Whole: q.filter().Empty()}
 	org, err := s.organization(actor, q.OrgID)
@@ -98,16 +96,15 @@ func (s *Logs) Export(ctx context.Context, actor *models.Principal, q Query, eac
 type Check struct {
 	Valid   bool
 	Entries int64
-	// Head is the hash of the last entry: whoever keeps it can tell later that
-	// nothing before it was rewritten.
+	// Head is the hash of the last entry; with it a later verification can prove
+	// that no earlier entry was rewritten.
 	Head string
-	// FirstInvalid is the number of the first entry that is not as it was
-	// written, and Reason what is wrong with it.
+	// FirstInvalid is the number of the first invalid entry, and Reason its fault.
 	FirstInvalid int64
 	Reason       string
 }
 
-// Verify checks an organization's chain from its first entry to its last.
+// Verify verifies an organization's chain from its first entry to its last.
 func (s *Logs) Verify(ctx context.Context, actor *models.Principal, asked models.OrganizationID) (Check, error) {
 	org, err := s.organization(actor, asked)
 	if err != nil {
@@ -125,7 +122,7 @@ func (s *Logs) Verify(ctx context.Context, actor *models.Principal, asked models
 	return check, err
 }
 
-// walk gives entries oldest first, a batch at a time, until each says to stop.
+// walk passes entries oldest first, batch by batch, until each stops it.
 func (s *Logs) walk(ctx context.Context, org models.OrganizationID, f database.AuditFilter, each func(*models.AuditEntry) (bool, error)) error {
 	head, err := s.logs.Head(ctx, org)
 	if models.IsKind(err, models.KindNotFound) {

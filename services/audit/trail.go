@@ -19,47 +19,46 @@ import (
 )
 
 const (
-	// appendTries bounds how often an entry is written that meets those of
-	// other processes.
+	// appendTries bounds the attempts to write an entry that conflicts with those
+	// of other processes.
 	appendTries = 50
-	// endTimeout bounds writing an outcome after the caller may have hung up.
+	// endTimeout bounds writing an outcome after the caller may have disconnected.
 	endTimeout = 5 * time.Second
-	// maxOpen bounds the changes of one organization under way at a time.
+	// maxOpen bounds the concurrent changes of one organization.
 	maxOpen = database.MaxBatch
-	// maxUserAgent is how much of a User-Agent is kept, in bytes.
+	// maxUserAgent is how many bytes of a User-Agent are stored.
 	maxUserAgent = 512
-	// chainsKept is how many organizations' chains are remembered.
+	// chainsKept is how many organizations' chains are cached.
 	chainsKept = 10_000
 )
 
-// Trail writes the audit trail: an entry before each change, and its outcome
-// after it. A process that dies in between leaves an entry without an outcome,
-// never a change without an entry.
+// Trail writes the audit trail: an entry before each change, and its outcome after
+// it. A process that dies in between leaves an entry without an outcome, never a
+// change without an entry.
 type Trail struct {
 	logs *database.AuditLogs
 	now  func() time.Time
 	mu   sync.Mutex
-	// chains are what is known of the end of each organization's chain.
+	// chains caches the end of each organization's chain.
 	chains *lru.Cache[models.OrganizationID, *auditChain]
 }
 
-// auditChain is the end of one organization's chain. Its lock lets one entry
-// of the organization in at a time; other processes are met by the unique
-// number.
+// auditChain is the end of one organization's chain. Its lock serializes the
+// entries of this process; the unique number serializes processes.
 type auditChain struct {
 	mu     sync.Mutex
 	loaded bool
 	seq    int64
 	hash   string
-	// open are entries whose outcome no entry has sealed yet.
+	// open are entries whose outcome no later entry has sealed.
 	open map[int64]*openEntry
 }
 
 type openEntry struct {
 	at time.Time
-	// outcome is the outcome's hash, "" while it is not known.
+	// outcome is the outcome's hash, "" while it is unknown.
 	outcome string
-	// own tells that this process will know the outcome first.
+	// own is true if this process makes the change.
 	own bool
 }
 
@@ -72,8 +71,8 @@ func NewTrail(logs *database.AuditLogs, now func() time.Time) (*Trail, error) {
 	return &Trail{logs: logs, now: now, chains: chains}, nil
 }
 
-// Event is a change about to be made. Before and After hold the fields
-// that change, and no secret.
+// Event is a change about to be made. Before and After contain the changed fields
+// and no secret.
 type Event struct {
 	OrgID         models.OrganizationID
 	Action        string
@@ -81,7 +80,7 @@ type Event struct {
 	Before, After map[string]any
 }
 
-// Entry is a change under way.
+// Entry is a change in progress.
 type Entry struct {
 	trail *Trail
 	chain *auditChain
@@ -121,7 +120,7 @@ func (t *Trail) Begin(ctx context.Context, actor *models.Principal, event Event)
 			continue
 		}
 		if err != nil {
-			chain.loaded = false // perhaps it was written all the same
+			chain.loaded = false // the entry may have been written all the same
 			return nil, err
 		}
 		for _, s := range doc.Seals {
@@ -131,11 +130,11 @@ func (t *Trail) Begin(ctx context.Context, actor *models.Principal, event Event)
 		chain.open[doc.Seq] = &openEntry{at: doc.At, own: true}
 		return &Entry{trail: t, chain: chain, doc: doc}, nil
 	}
-	return nil, models.Unavailable(errors.New("audit: others keep writing the next entry first"))
+	return nil, models.Unavailable(errors.New("audit: other processes wrote every next entry first"))
 }
 
-// End writes how the change went. What the change returned is not altered: it
-// has been made or not, and an outcome that can't be written stays pending.
+// End writes the outcome of the change. It does not alter the error of the change;
+// an outcome that can't be written stays pending.
 func (e *Entry) End(ctx context.Context, failed *error) {
 	now := auditTime(e.trail.now())
 	done := e.doc
@@ -151,7 +150,7 @@ func (e *Entry) End(ctx context.Context, failed *error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	var err error
-	// Once it may be sealed as one that stays open it does.
+	// After it may have been sealed as open, it must stay open.
 	if settled := now.Sub(e.doc.At) >= models.AuditSettled/2; !settled {
 		err = e.trail.logs.Complete(ctx, &done)
 	}
@@ -176,8 +175,8 @@ func (t *Trail) chain(org models.OrganizationID) *auditChain {
 	return chain
 }
 
-// catchUp reads the end of the chain where it is not known, and the outcomes
-// only other processes know.
+// catchUp reads the end of the chain if it is unknown, and the outcomes of other
+// processes' changes.
 func (t *Trail) catchUp(ctx context.Context, org models.OrganizationID, chain *auditChain) error {
 	if !chain.loaded {
 		head, err := t.logs.Head(ctx, org)
@@ -210,7 +209,7 @@ func (t *Trail) catchUp(ctx context.Context, org models.OrganizationID, chain *a
 	return err
 }
 
-// link makes a document the next one of the chain.
+// link makes an entry the next one of the chain.
 func (t *Trail) link(doc *models.AuditEntry, chain *auditChain) error {
 	doc.ID, doc.At = models.AuditID(ids.New(models.AuditPrefix)), auditTime(t.now())
 	doc.Seq, doc.PrevHash = chain.seq+1, chain.hash
@@ -223,7 +222,7 @@ func (t *Trail) link(doc *models.AuditEntry, chain *auditChain) error {
 		}
 	}
 	if len(doc.Open) >= maxOpen {
-		return models.Unavailable(errors.New("audit: too many changes under way"))
+		return models.Unavailable(errors.New("audit: too many concurrent changes"))
 	}
 	slices.Sort(doc.Open)
 	slices.SortFunc(doc.Seals, func(a, b models.AuditSeal) int { return cmp.Compare(a.Seq, b.Seq) })
@@ -231,8 +230,8 @@ func (t *Trail) link(doc *models.AuditEntry, chain *auditChain) error {
 	return nil
 }
 
-// auditTime is a time to the millisecond that is stored, so that what is
-// hashed can be read again.
+// auditTime is a time in the stored precision of a millisecond, so that the hash
+// can be recomputed from what is read.
 func auditTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 func auditFields(fields map[string]any) (string, error) {
@@ -259,15 +258,15 @@ func auditActor(p *models.Principal) models.AuditActor {
 	return models.AuditActor{Kind: "anonymous"}
 }
 
-// clipText cuts a text to a number of bytes and makes it UTF-8.
+// clipText cuts a text to a number of bytes and makes it valid UTF-8.
 func clipText(text string, most int) string {
 	return strings.ToValidUTF8(text[:min(len(text), most)], "")
 }
 
-// Changes collects the fields of a partial update that differ.
+// Changes collects the changed fields of a partial update.
 type Changes struct{ Before, After map[string]any }
 
-// Changed notes a field that is sent and differs.
+// Changed adds a field that is sent and differs.
 func Changed[T any](c *Changes, field string, before T, sent *T) {
 	if sent == nil || reflect.DeepEqual(before, *sent) {
 		return

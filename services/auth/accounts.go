@@ -10,13 +10,13 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// Account is a person and where they belong.
+// Account is a person and their organization.
 type Account struct {
 	User         models.User
 	Organization models.Organization
 }
 
-// Me reads the caller and their organization.
+// Me reads the caller's account.
 func (s *LoginSessions) Me(ctx context.Context, actor *models.Principal) (Account, error) {
 	if err := actor.May(models.ActionAccountRead); err != nil {
 		return Account{}, err
@@ -30,15 +30,15 @@ func (s *LoginSessions) Me(ctx context.Context, actor *models.Principal) (Accoun
 	return Account{User: user, Organization: org}, err
 }
 
-// PasswordChange replaces the caller's password, from an IP.
+// PasswordChange replaces the caller's password; IP is where the request came from.
 type PasswordChange struct {
 	Current, New secret.Value
 	IP           string
 }
 
-// ChangePassword replaces the caller's password and ends their other sessions.
-// invalid for a wrong current password, rate_limited as Login, conflict
-// concurrent_change when it was changed at the same time.
+// ChangePassword replaces the caller's password and ends their other login
+// sessions. Errors: invalid for a wrong current password, rate_limited as Login,
+// conflict concurrent_change for two changes at the same time.
 func (s *LoginSessions) ChangePassword(ctx context.Context, actor *models.Principal, c PasswordChange) (err error) {
 	if err := actor.May(models.ActionAccountUpdate); err != nil {
 		return err
@@ -48,10 +48,12 @@ func (s *LoginSessions) ChangePassword(ctx context.Context, actor *models.Princi
 		return err
 	}
 	// A stolen access token must not be a way to guess the password.
-	attempt, err := s.throttle.begin(user.Email, c.IP)
+	// It has its own allowance: strangers' guesses are no business of a session.
+	attempt, err := s.throttle.begin(user.Email, c.IP, "session "+string(actor.SessionID))
 	if err != nil {
 		return err
 	}
+	ctx = hashing.WithShare(ctx, attempt.ip)
 	if err := s.hasher.ComparePassword(ctx, user.PasswordHash, c.Current); err != nil {
 		if !errors.Is(err, hashing.ErrMismatch) {
 			attempt.undo()
@@ -75,8 +77,8 @@ func (s *LoginSessions) ChangePassword(ctx context.Context, actor *models.Princi
 		return err
 	}
 	defer entry.End(ctx, &err)
-	// This one write ends every session of the person, their own too, which is
-	// then brought along: a crash in between costs a login and keeps no thief.
+	// This write ends every login session of the person; the current one is then
+	// renewed. A crash in between costs a login, but no stolen session survives.
 	user, err = s.users.SetPassword(ctx, actor.Tenant(), user.ID, user.PasswordVersion, hash, s.now())
 	if models.IsKind(err, models.KindNotFound) {
 		return models.Conflict("concurrent_change", "The password was changed at the same time.")

@@ -13,28 +13,28 @@ import (
 )
 
 const (
-	// flushUsesFor bounds one flush, the last one included.
+	// flushUsesFor bounds one flush.
 	flushUsesFor = 5 * time.Second
-	// usesAtOnce is how many are written at the same time: together they share
-	// the commits of the database.
+	// usesAtOnce is how many writes run at a time, so that they share commits of
+	// the database.
 	usesAtOnce = 32
 )
 
-// KeyUses writes down when keys were last used: at most once every
-// models.KeyUseInterval for each, together, and never in the way of a request.
+// KeyUses records when keys were last used: at most once per key and
+// models.KeyUseInterval, in batches, without delaying requests.
 type KeyUses struct {
 	keys *database.APIKeys
 	now  func() time.Time
 
 	mu sync.Mutex
-	// noted are the last uses noted, written or not.
+	// noted are the last known uses, written or not.
 	noted   *lru.Cache[models.KeyID, time.Time]
 	pending map[models.KeyID]time.Time
 	most    int
 }
 
-// NewKeyUses remembers up to size keys. A use beyond size that wait to be
-// written is not kept; the key's next one may be.
+// NewKeyUses holds up to size uses that wait to be written. Further ones are
+// dropped; a later use of the key may be recorded.
 func NewKeyUses(keys *database.APIKeys, size int, now func() time.Time) (*KeyUses, error) {
 	noted, err := lru.New[models.KeyID, time.Time](size)
 	if err != nil {
@@ -43,7 +43,7 @@ func NewKeyUses(keys *database.APIKeys, size int, now func() time.Time) (*KeyUse
 	return &KeyUses{keys: keys, now: now, noted: noted, pending: map[models.KeyID]time.Time{}, most: size}, nil
 }
 
-// note takes a use and tells when the last one counted was.
+// note records a use and returns the time of the last recorded one.
 func (u *KeyUses) note(id models.KeyID, at time.Time) time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -58,8 +58,8 @@ func (u *KeyUses) note(id models.KeyID, at time.Time) time.Time {
 	return at
 }
 
-// Flush writes what was noted. What can't be written is kept for the next
-// time; the error says so.
+// Flush writes the noted uses. Those that fail are kept for the next flush and
+// reported as an error.
 func (u *KeyUses) Flush(ctx context.Context) error {
 	u.mu.Lock()
 	batch := u.pending

@@ -15,40 +15,40 @@ import (
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/utils/apikey"
 	"pulse-control-plane/utils/bus"
+	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
 )
 
-// secretChecksPerMinute bounds how often a secret not yet remembered is
-// checked with bcrypt for one key and IP: a good pair is remembered for a
-// minute, so only guessing needs more.
+// secretChecksPerMinute bounds the bcrypt checks per minute for one key and IP. A
+// verified pair is cached for a minute, so only guessing needs more.
 const secretChecksPerMinute = 20
 
-// Keys tells who a key, or a key and its secret, belongs to. It answers
-// from memory when warm and is the one place that knows which keys work.
+// Keys authenticates a key, or a key and its secret. It answers from memory when
+// warm and alone decides which keys work.
 type Keys struct {
 	snapshots *lookup.Cache[*keySnapshot]
 	hasher    *hashing.Hasher
 	verified  *hashing.Verified
 	guesses   *ratelimit.Limiter
-	// checks lets those who show the same pair at the same time share one.
+	// checks merges concurrent checks of the same pair.
 	checks singleflight.Group
 	uses   *KeyUses
 	now    func() time.Time
 }
 
-// keySnapshot is a key as it was read, with both principals it can become
-// built once, so that a request allocates neither.
+// keySnapshot is a cached key with both of its principals prebuilt, so that a
+// request allocates neither.
 type keySnapshot struct {
 	key            models.APIKey
 	client, server models.Principal
 	suspended      bool
-	// allowed are the only networks the key works from, if there are any.
+	// allowed are the only networks that the key works from; empty for any.
 	allowed []netip.Prefix
-	// notedAt is when a use was last noted, in Unix nanoseconds, so that most
-	// requests need not ask uses.
+	// notedAt is the last noted use in Unix nanoseconds, so that most requests need
+	// not call uses.
 	notedAt atomic.Int64
 }
 
@@ -59,22 +59,21 @@ type KeysConfig struct {
 	Organizations *database.Organizations
 	Hasher        *hashing.Hasher
 	Verified      *hashing.Verified
-	// Changes drop what is remembered of what changed.
+	// Changes invalidates snapshots.
 	Changes *lookup.Changes
-	// CacheSize bounds the snapshots remembered, and the unknown keys.
+	// CacheSize bounds the cached snapshots, and separately the unknown keys.
 	CacheSize int
-	// Exact tells that no other process changes the database.
+	// Exact says that no other process changes the database.
 	Exact bool
 	// Plans are the quotas of each plan.
 	Plans models.PlanQuotas `optional:"true"`
-	// RequestsPerMinute is the limit of a project on the free plan that has
-	// none of its own; 0 is no limit for any plan (models.Plan).
+	// RequestsPerMinute is the limit of a project on the free plan without its own
+	// limit; 0 disables the limit for every plan (models.Plan).
 	RequestsPerMinute int64
 	Now               func() time.Time
 }
 
-// NewKeys builds the authentication of API keys. It fails if a required field
-// is missing.
+// NewKeys builds the service. It fails if a required field is missing.
 func NewKeys(o KeysConfig) (*Keys, error) {
 	if err := required.Fields(o); err != nil {
 		return nil, err
@@ -137,10 +136,10 @@ func NewKeys(o KeysConfig) (*Keys, error) {
 // Known tells whether a key, good or not, can be told without the database.
 func (a *Keys) Known(key string) bool { return a.snapshots.Holds(key) }
 
-// Client answers for a key alone, shown from an IP. unauthenticated if the key
-// is malformed (without asking the database), unknown, expired, or its project
-// or organization is gone; forbidden organization_suspended, or ip_not_allowed
-// from an address the key does not work from.
+// Client authenticates a key without its secret, used from an IP. Errors:
+// unauthenticated if the key is malformed (without a read of the database),
+// unknown or expired, or its project or organization was deleted; forbidden
+// organization_suspended or ip_not_allowed.
 func (a *Keys) Client(ctx context.Context, key, ip string) (*models.Principal, error) {
 	s, err := a.snapshot(ctx, key, ip)
 	if err != nil {
@@ -150,8 +149,8 @@ func (a *Keys) Client(ctx context.Context, key, ip string) (*models.Principal, e
 	return &s.client, nil
 }
 
-// Server answers for a key and its secret from an IP. unauthenticated as
-// Client, or for a wrong secret; rate_limited when this IP guesses too often.
+// Server authenticates a key and its secret, used from an IP. Errors as Client;
+// unauthenticated also for a wrong secret, rate_limited for too many guesses.
 func (a *Keys) Server(ctx context.Context, key string, s secret.Value, ip string) (*models.Principal, error) {
 	if !apikey.IsSecret(s.Reveal()) {
 		return nil, ErrBadKey()
@@ -167,7 +166,7 @@ func (a *Keys) Server(ctx context.Context, key string, s secret.Value, ip string
 	}
 	what := strings.Join([]string{string(k.ID), k.SecretHash, ip, s.Reveal()}, " ")
 	result := a.checks.DoChan(what, func() (any, error) {
-		// The one who asked first may hang up; the others still want to know.
+		// The first caller may disconnect; the others still wait for the result.
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookup.LoadTimeout)
 		defer cancel()
 		return nil, a.check(shared, k, s, ip)
@@ -184,19 +183,21 @@ func (a *Keys) Server(ctx context.Context, key string, s secret.Value, ip string
 	}
 }
 
-// check asks bcrypt about a secret, unless somebody just did, and remembers a
-// good one.
+// check verifies a secret with bcrypt, unless it was verified meanwhile, and caches
+// the result.
 func (a *Keys) check(ctx context.Context, k *models.APIKey, s secret.Value, ip string) error {
 	if a.verified.Check(string(k.ID), s, k.SecretHash) {
 		return nil
 	}
-	if d := a.guesses.Allow(string(k.ID)+"|"+ip, secretChecksPerMinute); !d.Allowed {
-		limited := models.NewError(models.KindRateLimited, "too_many_attempts",
-			"Too many attempts with this key; wait before trying again.")
-		limited.RetryAfter = d.RetryAfter
-		return limited
+	for _, c := range clientip.CountedUnder(ip) {
+		if d := a.guesses.Allow(string(k.ID)+"|"+c.Name, ratelimit.PerMinute(c.Factor*secretChecksPerMinute)); !d.Allowed {
+			limited := models.NewError(models.KindRateLimited, "too_many_attempts",
+				"Too many attempts with this key; wait before trying again.")
+			limited.RetryAfter = d.RetryAfter
+			return limited
+		}
 	}
-	if err := a.hasher.Compare(ctx, k.SecretHash, s); err != nil {
+	if err := a.hasher.Compare(hashing.WithShare(ctx, clientip.BucketOf(ip)), k.SecretHash, s); err != nil {
 		if !errors.Is(err, hashing.ErrMismatch) {
 			return err
 		}
@@ -206,10 +207,10 @@ func (a *Keys) check(ctx context.Context, k *models.APIKey, s secret.Value, ip s
 	return nil
 }
 
-// Uses is what writes down when keys were used.
+// Uses returns the recorder of key uses.
 func (a *Keys) Uses() *KeyUses { return a.uses }
 
-// used notes that a key was good for a request.
+// used notes that a key authenticated a request.
 func (a *Keys) used(s *keySnapshot) {
 	now := a.now()
 	if now.UnixNano()-s.notedAt.Load() < int64(models.KeyUseInterval) {
@@ -236,15 +237,15 @@ func (a *Keys) snapshot(ctx context.Context, key, ip string) (*keySnapshot, erro
 		return nil, ErrSuspended()
 	}
 	if len(s.allowed) > 0 && !allowedFrom(s.allowed, ip) {
-		return nil, models.Forbidden("ip_not_allowed", "This key does not work from your address.")
+		return nil, models.Forbidden("ip_not_allowed", "You called with an API key that does not work from your IP address; this needs one that allows it.")
 	}
 	return s, nil
 }
 
-// ErrBadKey is the same for a mistyped, unknown, expired or revoked key and
+// ErrBadKey is the same error for a malformed, unknown, expired or revoked key and
 // for a wrong secret.
 func ErrBadKey() *models.Error {
-	return models.Unauthenticated("invalid_api_key", "The API key or its secret is not valid.")
+	return models.Unauthenticated("invalid_api_key", "You called with an invalid API key or secret; this needs a valid key, and its secret where one is sent.")
 }
 
 // changed drops the snapshots that a change affects.
@@ -260,7 +261,7 @@ func (a *Keys) changed(c models.Change) {
 	}
 }
 
-// allowedFrom tells whether an address is in one of the networks.
+// allowedFrom reports whether an address is in one of the networks.
 func allowedFrom(networks []netip.Prefix, ip string) bool {
 	address, err := netip.ParseAddr(ip)
 	if err != nil {
@@ -277,9 +278,9 @@ func allowedFrom(networks []netip.Prefix, ip string) bool {
 
 func ErrMoreScopes() *models.Error {
 	return models.Forbidden("insufficient_scope",
-		"A key can not give, or change, a key that may do more, works longer or from more places than itself.")
+		"A key can't create or change a key with more scopes, a later expiry or more networks than its own.")
 }
 
 func ErrKeyRotated() *models.Error {
-	return models.Conflict("key_rotated", "This pair was replaced by another; its end is set.")
+	return models.Conflict("key_rotated", "This key was rotated; its expiry can't be changed.")
 }

@@ -22,6 +22,8 @@ import (
 const (
 	// AccessTokenTTL is how long an access token works.
 	AccessTokenTTL = 15 * time.Minute
+	// accessLeeway allows for replicas whose clocks differ.
+	accessLeeway = 5 * time.Second
 	// RefreshTokenTTL is how long a refresh token works, if it is not used.
 	RefreshTokenTTL = 30 * 24 * time.Hour
 
@@ -29,7 +31,7 @@ const (
 	accessAudience = "pulse-api"
 )
 
-// LoginSessions logs people in and tells whose an access token is.
+// LoginSessions begins, authenticates and ends login sessions.
 type LoginSessions struct {
 	users    *database.Users
 	sessions *database.Sessions
@@ -38,6 +40,7 @@ type LoginSessions struct {
 	tokens   tokenKeys
 	people   *lookup.Cache[*personSnapshot]
 	throttle *loginThrottle
+	devices  devices
 	trail    *audit.Trail
 	changes  *lookup.Changes
 	cursors  *cursor.Codec
@@ -55,7 +58,7 @@ type tokenKeys struct {
 	parser  *jwt.Parser
 }
 
-// personSnapshot is whose a session is, as it was read.
+// personSnapshot is a cached login session with its person.
 type personSnapshot struct {
 	principal models.Principal
 	suspended bool
@@ -67,17 +70,17 @@ type LoginSessionsConfig struct {
 	Sessions      *database.Sessions
 	Organizations *database.Organizations
 	Hasher        *hashing.Hasher
-	// Changes drop what is remembered of what changed.
+	// Changes invalidates snapshots.
 	Changes *lookup.Changes
 	// Keys of JWT_SECRET: the first signs, all verify.
 	Keys []secret.Value
-	// CacheSize bounds the sessions remembered.
+	// CacheSize bounds the cached login sessions.
 	CacheSize int
-	// Exact tells that no other process changes the database.
+	// Exact says that no other process changes the database.
 	Exact bool
 	// RequestsPerMinute is a person's limit; 0 is no limit.
 	RequestsPerMinute int64
-	// Trail records every session that begins or ends and every changed password.
+	// Trail records each start and end of a login session and each password change.
 	Trail *audit.Trail
 	// Cursors are those of the list of one's logins.
 	Cursors *cursor.Codec
@@ -86,8 +89,7 @@ type LoginSessionsConfig struct {
 	Operator secret.Value `optional:"true"`
 }
 
-// NewLoginSessions builds the authentication of people. It fails if a required
-// field is missing.
+// NewLoginSessions builds the service. It fails if a required field is missing.
 func NewLoginSessions(o LoginSessionsConfig) (*LoginSessions, error) {
 	if err := required.Fields(o); err != nil {
 		return nil, err
@@ -128,45 +130,48 @@ func NewLoginSessions(o LoginSessionsConfig) (*LoginSessions, error) {
 		return nil, err
 	}
 	tokens := tokenKeys{access: o.Keys, parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}),
-		jwt.WithIssuer(accessIssuer), jwt.WithAudience(accessAudience), jwt.WithExpirationRequired(), jwt.WithTimeFunc(o.Now))}
+		jwt.WithIssuer(accessIssuer), jwt.WithAudience(accessAudience), jwt.WithExpirationRequired(),
+		jwt.WithLeeway(accessLeeway), jwt.WithTimeFunc(o.Now))}
 	for _, key := range o.Keys {
 		tokens.refresh = append(tokens.refresh, secret.Derive([]byte(key.Reveal()), "refresh tokens"))
 	}
 	s := &LoginSessions{
 		users: o.Users, sessions: o.Sessions, orgs: o.Organizations, hasher: o.Hasher, tokens: tokens,
-		people: people, throttle: throttle, trail: o.Trail, now: o.Now,
+		people: people, throttle: throttle, devices: newDevices(o.Keys), trail: o.Trail, now: o.Now,
 		changes: o.Changes, cursors: o.Cursors, operator: o.Operator, operatorKey: operatorKey,
 	}
 	_, err = o.Changes.Subscribe(bus.Subscriber[models.Change]{Changed: s.changed, Reset: people.Clear})
 	return s, err
 }
 
-// Login is a session as it is handed to a person, this once.
+// Login is a login session with its tokens, which are returned once.
 type Login struct {
 	AccessToken  string
 	ExpiresIn    time.Duration
 	RefreshToken string
 	// RefreshFor is how long the refresh token works, if it is not used.
 	RefreshFor time.Duration
+	// Device is the token by which the device is recognized later; "" leaves that
+	// which it has.
+	Device string
 }
 
-// accessClaims of an access token: RFC 7519's, the session and its tenant.
+// accessClaims are RFC 7519's claims, the login session and its tenant.
 type accessClaims struct {
 	jwt.RegisteredClaims
 	SessionID string `json:"sid"`
 	OrgID     string `json:"org"`
 }
 
-// Begin opens a session for a person who has just proved who they are.
-// The entry of the audit trail is the caller's: what led to the session says
-// more than that there is one.
+// Begin starts a login session for a person who was just authenticated. The caller
+// writes the audit entry, because it knows the reason.
 func (s *LoginSessions) Begin(ctx context.Context, user models.User, origin models.Origin) (Login, error) {
 	return s.begin(ctx, user, newSessionID(), origin)
 }
 
 func newSessionID() models.SessionID { return models.SessionID(ids.New(models.SessionPrefix)) }
 
-// begin is Begin for a session whose id is known already.
+// begin is Begin with a given session id.
 func (s *LoginSessions) begin(ctx context.Context, user models.User, id models.SessionID, origin models.Origin) (Login, error) {
 	now := s.now()
 	refresh := s.tokens.newRefresh(id)
@@ -178,10 +183,12 @@ func (s *LoginSessions) begin(ctx context.Context, user models.User, id models.S
 	if err := s.sessions.Insert(ctx, &session); err != nil {
 		return Login{}, err
 	}
-	return s.login(&session, refresh, now)
+	login, err := s.login(&session, refresh, now)
+	login.Device = s.devices.issue(user.Email)
+	return login, err
 }
 
-// login makes what a person is handed of a session and its refresh token.
+// login makes the tokens of a login session.
 func (s *LoginSessions) login(session *models.Session, refresh string, now time.Time) (Login, error) {
 	lasts, subject := AccessTokenTTL, string(session.UserID)
 	if session.OperatorKey != "" {
@@ -202,8 +209,8 @@ func (s *LoginSessions) login(session *models.Session, refresh string, now time.
 	return Login{AccessToken: token, ExpiresIn: lasts, RefreshToken: refresh, RefreshFor: session.ExpiresAt.Sub(now)}, nil
 }
 
-// Person answers for an access token. unauthenticated if it is not ours, has
-// expired, or its session, person or organization is gone; forbidden
+// Person authenticates an access token. Errors: unauthenticated if it is foreign or
+// expired, or its login session, person or organization was deleted; forbidden
 // organization_suspended.
 func (s *LoginSessions) Person(ctx context.Context, token string) (*models.Principal, error) {
 	var claims accessClaims
@@ -234,8 +241,8 @@ func (s *LoginSessions) Of(ctx context.Context, org models.OrganizationID, id mo
 	return s.person(ctx, org, id)
 }
 
-// person answers for a session: not_found if it has ended, forbidden
-// organization_suspended.
+// person reads a login session with its person: not_found if it has ended,
+// forbidden organization_suspended.
 func (s *LoginSessions) person(ctx context.Context, org models.OrganizationID, id models.SessionID) (*models.Principal, error) {
 	p, err := s.people.Get(ctx, sessionKey(org, id))
 	if err != nil {
@@ -253,7 +260,7 @@ func shortAgent(agent string) string {
 	return strings.ToValidUTF8(agent[:min(len(agent), most)], "")
 }
 
-// sessionKey names a session in the directory.
+// sessionKey is the cache key of a login session.
 func sessionKey(org models.OrganizationID, id models.SessionID) string {
 	return string(org) + "|" + string(id)
 }
@@ -271,7 +278,7 @@ func (s *LoginSessions) changed(c models.Change) {
 }
 
 func errBadAccessToken() *models.Error {
-	return models.Unauthenticated("invalid_token", "The access token is not valid or has expired.")
+	return models.Unauthenticated("invalid_token", "You called with an access token that is invalid or has expired; refresh it or log in again.")
 }
 
 func ErrSuspended() *models.Error {

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
@@ -12,29 +11,30 @@ import (
 )
 
 const (
-	// freeAccountFailures and freeIPFailures are how many wrong passwords cost
-	// nothing: a person mistypes, and many people share an address.
+	// freeAccountFailures and freeIPFailures are how many wrong passwords cause no
+	// delay: people mistype, and many people share an IP address.
 	freeAccountFailures = 5
 	freeIPFailures      = 20
-	// firstDelay follows the first failure that costs something; each further
-	// one doubles it, up to longestDelay: nobody is locked out for good.
+	// firstDelay follows the first failure that counts; each further failure
+	// doubles it up to longestDelay, so that no account is locked out for good.
 	firstDelay   = time.Second
 	longestDelay = 5 * time.Minute
-	// forgetFailuresAfter a time without any they count no more.
+	// forgetFailuresAfter is the time without failures after which none counts.
 	forgetFailuresAfter = time.Hour
 )
 
-// loginThrottle slows down whoever guesses passwords, by account and by IP,
-// whether the account exists or not. An attempt counts as a failure until it
-// is known to be none, so that guesses at the same time gain nothing.
+// loginThrottle slows down password guessing, by account and by IP address (IPv6
+// by /64, and by /48 with a larger allowance), whether the account exists or not.
+// An attempt counts as a failure until it succeeds, so that concurrent guesses
+// gain nothing.
 //
-// An IP from which an account was logged into is counted by itself for that
-// account: strangers who guess can not keep its owner out (OWASP, "Slow Down
-// Online Guessing Attacks with Device Cookies").
+// A device that logged in to an account before, known by its cookie, and an
+// address from which that was done have their own counts for that account, so that
+// strangers can't lock the owner out (OWASP, "Slow Down Online Guessing Attacks
+// with Device Cookies").
 //
-// It is kept in the memory of one process, bounded: of n replicas a guesser
-// gets n times the free failures, and no more after that than n guesses every
-// longestDelay.
+// The counts are in the memory of one process and bounded: with n replicas an
+// attacker gets n times the free failures, then n guesses per longestDelay.
 type loginThrottle struct {
 	now func() time.Time
 
@@ -44,19 +44,27 @@ type loginThrottle struct {
 	familiar *lru.Cache[string, struct{}]
 }
 
-// tally is how often somebody failed, and until when they wait.
+// tally is a number of failures and the end of the resulting delay.
 type tally struct {
 	failures int
 	until    time.Time
 	last     time.Time
 }
 
+// count is one tally of an attempt, with how many failures are free.
+type count struct {
+	tallies *lru.Cache[string, tally]
+	key     string
+	free    int
+}
+
 // loginAttempt is one that was let through.
 type loginAttempt struct {
 	throttle  *loginThrottle
 	email, ip string
-	// account is what the account is counted under.
-	account string
+	// account is what the account is counted under, addresses what the address is.
+	account   count
+	addresses []count
 }
 
 func newLoginThrottle(size int, now func() time.Time) (*loginThrottle, error) {
@@ -76,26 +84,47 @@ func newLoginThrottle(size int, now func() time.Time) (*loginThrottle, error) {
 }
 
 // begin counts an attempt, or refuses it: rate_limited with the time to wait.
-// A refused attempt is not counted and makes nobody wait longer.
-func (t *loginThrottle) begin(email, ip string) (loginAttempt, error) {
+// device names one that logged in to the account before, "" if it is none. A
+// refused attempt is not counted and makes nobody wait longer.
+func (t *loginThrottle) begin(email, ip, device string) (loginAttempt, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	a := loginAttempt{throttle: t, email: email, ip: network(ip), account: email}
-	if t.familiar.Contains(email + "|" + a.ip) {
-		a.account = email + "|" + a.ip
+	a := loginAttempt{throttle: t, email: email, ip: clientip.BucketOf(ip), account: count{t.accounts, email, freeAccountFailures}}
+	switch {
+	case device != "":
+		a.account.key = email + "|device " + device
+	case t.familiar.Contains(email + "|" + a.ip):
+		a.account.key = email + "|" + a.ip
 	}
-	account, ofIP := lately(t.accounts, a.account, now), lately(t.ips, a.ip, now)
-	if wait := max(account.until.Sub(now), ofIP.until.Sub(now)); wait > 0 {
+	for _, c := range clientip.CountedUnder(ip) {
+		a.addresses = append(a.addresses, count{t.ips, c.Name, c.Factor * freeIPFailures})
+	}
+	var wait time.Duration
+	for _, c := range a.counts() {
+		wait = max(wait, lately(c.tallies, c.key, now).until.Sub(now))
+	}
+	if wait > 0 {
 		limited := models.NewError(models.KindRateLimited, "too_many_attempts",
 			"Too many failed attempts; wait before trying again.")
 		limited.RetryAfter = wait
 		return loginAttempt{}, limited
 	}
-	t.accounts.Add(a.account, account.failed(now, freeAccountFailures))
-	t.ips.Add(a.ip, ofIP.failed(now, freeIPFailures))
+	for _, c := range a.counts() {
+		c.tallies.Add(c.key, lately(c.tallies, c.key, now).failed(now, c.free))
+	}
 	return a, nil
 }
+
+// recognize counts an address by itself for an account that was logged in to
+// from there.
+func (t *loginThrottle) recognize(email, ip string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.familiar.Add(email+"|"+clientip.BucketOf(ip), struct{}{})
+}
+
+func (a *loginAttempt) counts() []count { return append([]count{a.account}, a.addresses...) }
 
 // lately reads a tally, empty if its failures are long ago.
 func lately(tallies *lru.Cache[string, tally], key string, now time.Time) tally {
@@ -108,33 +137,36 @@ func lately(tallies *lru.Cache[string, tally], key string, now time.Time) tally 
 func (t tally) failed(now time.Time, free int) tally {
 	t.failures, t.last = t.failures+1, now
 	if over := t.failures - free; over > 0 {
-		// Twenty doublings are far beyond the longest delay.
+		// Twenty doublings exceed the longest delay by far.
 		t.until = now.Add(min(longestDelay, firstDelay<<min(over-1, 20)))
 	}
 	return t
 }
 
-// forgiven takes one failure back, and the wait with it.
+// forgiven removes one failure and the delay it caused.
 func (t tally) forgiven() tally {
 	t.failures, t.until = max(0, t.failures-1), time.Time{}
 	return t
 }
 
 // undo takes back that the attempt was counted: it came to no answer.
-func (a loginAttempt) undo() {
+func (a *loginAttempt) undo() {
 	a.throttle.mu.Lock()
 	defer a.throttle.mu.Unlock()
-	forgive(a.throttle.accounts, a.account)
-	forgive(a.throttle.ips, a.ip)
+	for _, c := range a.counts() {
+		forgive(c.tallies, c.key)
+	}
 }
 
-// succeed wipes the account's failures, and of the IP's only this attempt:
-// else whoever has one account could guess others without end.
-func (a loginAttempt) succeed() {
+// succeed wipes the account's failures, and of the address only this attempt:
+// otherwise the owner of one account could guess others without end.
+func (a *loginAttempt) succeed() {
 	a.throttle.mu.Lock()
 	defer a.throttle.mu.Unlock()
-	a.throttle.accounts.Remove(a.account)
-	forgive(a.throttle.ips, a.ip)
+	a.account.tallies.Remove(a.account.key)
+	for _, c := range a.addresses {
+		forgive(c.tallies, c.key)
+	}
 	a.throttle.familiar.Add(a.email+"|"+a.ip, struct{}{})
 }
 
@@ -142,14 +174,4 @@ func forgive(tallies *lru.Cache[string, tally], key string) {
 	if found, ok := tallies.Peek(key); ok {
 		tallies.Add(key, found.forgiven())
 	}
-}
-
-// network is what is counted as one address: of IPv6 the /64 that one
-// customer has (RFC 6177).
-func network(ip string) string {
-	addr, err := netip.ParseAddr(ip)
-	if err != nil {
-		return ip
-	}
-	return clientip.Bucket(addr).String()
 }

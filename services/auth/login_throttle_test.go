@@ -3,12 +3,14 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/testkit"
+	"pulse-control-plane/utils/secret"
 )
 
 const anIP = "203.0.113.7"
@@ -18,10 +20,10 @@ func newThrottle(t *testing.T) (*loginThrottle, *testkit.Clock) {
 	return testkit.Must[*loginThrottle](t)(newLoginThrottle(100, clock.Now)), clock
 }
 
-// wait is how long an attempt would have to, after it was counted if it could.
+// wait counts an attempt and returns its delay.
 func wait(t *testing.T, throttle *loginThrottle, email, ip string) time.Duration {
 	t.Helper()
-	_, err := throttle.begin(email, ip)
+	_, err := throttle.begin(email, ip, "")
 	if err == nil {
 		return 0
 	}
@@ -56,7 +58,7 @@ func TestEachFurtherFailureWaitsTwiceAsLongUpToFiveMinutes(t *testing.T) {
 	}
 }
 
-func TestARefusedAttemptMakesNobodyWaitLonger(t *testing.T) {
+func TestARefusedAttemptExtendsNoDelay(t *testing.T) {
 	throttle, _ := newThrottle(t)
 	for range freeAccountFailures + 1 {
 		wait(t, throttle, "a", anIP)
@@ -68,24 +70,24 @@ func TestARefusedAttemptMakesNobodyWaitLonger(t *testing.T) {
 	}
 }
 
-func TestGuessesAtTheSameTimeGainNothing(t *testing.T) {
+func TestConcurrentGuessesGainNothing(t *testing.T) {
 	throttle, _ := newThrottle(t)
 	var all sync.WaitGroup
 	through := make(chan struct{}, 200)
 	for i := range 200 {
 		all.Go(func() {
-			if _, err := throttle.begin("a", fmt.Sprint("192.0.2.", i)); err == nil {
+			if _, err := throttle.begin("a", fmt.Sprint("192.0.2.", i), ""); err == nil {
 				through <- struct{}{}
 			}
 		})
 	}
 	all.Wait()
 	if got := len(through); got != freeAccountFailures+1 {
-		t.Errorf("%d were let through at once", got)
+		t.Errorf("%d attempts passed", got)
 	}
 }
 
-func TestAnAddressThatGuessesManyAccountsIsSlowedDown(t *testing.T) {
+func TestAnAddressThatGuessesManyAccountsIsDelayed(t *testing.T) {
 	throttle, _ := newThrottle(t)
 	for i := range freeIPFailures + 1 {
 		if got := wait(t, throttle, fmt.Sprint("user", i), anIP); got != 0 {
@@ -100,9 +102,9 @@ func TestAnAddressThatGuessesManyAccountsIsSlowedDown(t *testing.T) {
 	}
 }
 
-func TestStrangersCanNotKeepOutWhoLogsInFromAFamiliarAddress(t *testing.T) {
+func TestOtherAddressesCannotLockOutAFamiliarAddress(t *testing.T) {
 	throttle, _ := newThrottle(t)
-	attempt, err := throttle.begin("a", anIP)
+	attempt, err := throttle.begin("a", anIP, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,12 +113,12 @@ func TestStrangersCanNotKeepOutWhoLogsInFromAFamiliarAddress(t *testing.T) {
 		wait(t, throttle, "a", fmt.Sprint("192.0.2.", i))
 	}
 	if got := wait(t, throttle, "a", "192.0.2.99"); got == 0 {
-		t.Error("a stranger was let through")
+		t.Error("an unknown address passed")
 	}
 	if got := wait(t, throttle, "a", anIP); got != 0 {
 		t.Errorf("the owner waits %s", got)
 	}
-	for range 50 { // but a familiar address can not guess without end either
+	for range 50 { // a familiar address can't guess without end either
 		wait(t, throttle, "a", anIP)
 	}
 	if got := wait(t, throttle, "a", anIP); got == 0 {
@@ -124,11 +126,11 @@ func TestStrangersCanNotKeepOutWhoLogsInFromAFamiliarAddress(t *testing.T) {
 	}
 }
 
-func TestOneGoodAccountDoesNotWipeTheFailuresOfItsAddress(t *testing.T) {
+func TestASuccessfulLoginDoesNotClearTheFailuresOfItsAddress(t *testing.T) {
 	throttle, _ := newThrottle(t)
 	for i := range freeIPFailures + 1 {
 		wait(t, throttle, fmt.Sprint("user", i), anIP)
-		if attempt, err := throttle.begin("mine", anIP); err == nil {
+		if attempt, err := throttle.begin("mine", anIP, ""); err == nil {
 			attempt.succeed()
 		}
 	}
@@ -137,7 +139,7 @@ func TestOneGoodAccountDoesNotWipeTheFailuresOfItsAddress(t *testing.T) {
 	}
 }
 
-func TestTheThrottleRemembersNoMoreThanItIsGiven(t *testing.T) {
+func TestTheThrottleIsBoundedInMemory(t *testing.T) {
 	throttle, _ := newThrottle(t)
 	for i := range 1000 {
 		wait(t, throttle, fmt.Sprint("user", i), fmt.Sprint("ip", i))
@@ -147,11 +149,68 @@ func TestTheThrottleRemembersNoMoreThanItIsGiven(t *testing.T) {
 	}
 }
 
-func TestAnIPv6NetworkIsOneAddress(t *testing.T) {
-	if a, b := network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"); a != b {
-		t.Errorf("%s and %s", a, b)
+func TestAddressesOfOneIPv6NetworkAreCountedTogether(t *testing.T) {
+	throttle, _ := newThrottle(t)
+	for i := range freeIPFailures + 1 {
+		if got := wait(t, throttle, fmt.Sprint("user", i), fmt.Sprintf("2001:db8:1:2::%x", i)); got != 0 {
+			t.Fatalf("attempt %d waits %s", i, got)
+		}
 	}
-	if network("2001:db8:1:2::1") == network("2001:db8:1:3::1") || network("192.0.2.1") == network("192.0.2.2") {
-		t.Error("different networks are one")
+	if got := wait(t, throttle, "other", "2001:db8:1:2:ffff::1"); got == 0 {
+		t.Error("another address of the /64 was let through")
+	}
+	if got := wait(t, throttle, "other", "2001:db8:1:3::1"); got != 0 {
+		t.Errorf("another /64 waits %s", got)
+	}
+	through := 0
+	for i := range 1000 {
+		if wait(t, throttle, fmt.Sprint("many", i), fmt.Sprintf("2001:db8:1:%x::1", 0x100+i)) == 0 {
+			through++
+		}
+	}
+	if through > 16*freeIPFailures {
+		t.Errorf("%d of 1000 networks of a /48 were let through", through)
+	}
+}
+
+func TestStrangersCanNotKeepOutADeviceThatLoggedInBeforeFromWhereverItComes(t *testing.T) {
+	throttle, _ := newThrottle(t)
+	for i := range 50 {
+		wait(t, throttle, "a", fmt.Sprint("192.0.2.", i))
+	}
+	if got := wait(t, throttle, "a", "198.51.100.1"); got == 0 {
+		t.Error("a stranger was let through")
+	}
+	for i := range freeAccountFailures + 1 {
+		attempt, err := throttle.begin("a", fmt.Sprint("198.51.100.", i), "device")
+		if err != nil {
+			t.Fatalf("the device: %v", err)
+		}
+		_ = attempt
+	}
+	if _, err := throttle.begin("a", "198.51.100.99", "device"); err == nil {
+		t.Error("a device guesses without end")
+	}
+}
+
+func TestADevicesTokenIsForItsAccountAloneAndOutlivesItsKeysRotation(t *testing.T) {
+	old := newDevices([]secret.Value{secret.New("one")})
+	token := old.issue("ada@example.com")
+	rotated := newDevices([]secret.Value{secret.New("two"), secret.New("one")})
+	if id := rotated.read("ada@example.com", token); id == "" || id != old.read("ada@example.com", token) {
+		t.Error("the token is not read")
+	}
+	id, mac, _ := strings.Cut(token, ".")
+	for name, got := range map[string]string{
+		"another account": old.read("eve@example.com", token), "another key": newDevices([]secret.Value{secret.New("two")}).read("ada@example.com", token),
+		"another id": old.read("ada@example.com", "x"+id+"."+mac), "no MAC": old.read("ada@example.com", id+"."), "only an id": old.read("ada@example.com", id),
+		"nothing": old.read("ada@example.com", ""), "a dot": old.read("ada@example.com", "."),
+	} {
+		if got != "" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if one, two := old.issue("a"), old.issue("a"); one == two {
+		t.Error("two devices are one")
 	}
 }

@@ -10,28 +10,30 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// LoginInput is an address and a password, and where they were shown.
+// LoginInput is an email address, a password, and where the request came from.
 type LoginInput struct {
 	Email    string
 	Password secret.Value
-	Origin   models.Origin
+	// Device is the token that an earlier login gave this device, if it has one.
+	Device string
+	Origin models.Origin
 }
 
-// Login checks an address and password. unauthenticated (invalid_credentials)
-// for an unknown address and a wrong password alike, after the same work;
-// rate_limited (too_many_attempts), for either alike, after too many failures;
-// forbidden organization_suspended to whoever knows the password.
+// Login checks an email address and password. Errors: unauthenticated
+// (invalid_credentials) for an unknown address and a wrong password alike, after
+// the same work; rate_limited (too_many_attempts), for both alike, after too many
+// failures; forbidden organization_suspended only with the right password.
 //
-// A login that fails leaves no entry in the audit trail: anybody can cause one
-// without a credential, and would otherwise make a tenant's chain grow at will.
-// The throttle and the log are what there is against guessing.
+// A failed login writes no audit entry: unauthenticated callers could otherwise
+// grow a tenant's trail. The throttle and the log protect against guessing.
 func (s *LoginSessions) Login(ctx context.Context, in LoginInput) (user models.User, login Login, err error) {
 	email := models.FoldEmail(in.Email)
-	attempt, err := s.throttle.begin(email, in.Origin.IP)
+	device := s.devices.read(email, in.Device)
+	attempt, err := s.beginAttempt(ctx, email, in.Origin.IP, device)
 	if err != nil {
 		return models.User{}, Login{}, err
 	}
-	user, err = s.checkPassword(ctx, email, in.Password)
+	user, err = s.checkPassword(hashing.WithShare(ctx, attempt.ip), email, in.Password)
 	switch {
 	case models.HasCode(err, badCredentials):
 		return models.User{}, Login{}, err
@@ -61,10 +63,13 @@ func (s *LoginSessions) Login(ctx context.Context, in LoginInput) (user models.U
 	}
 	defer entry.End(ctx, &err)
 	login, err = s.begin(ctx, user, id, in.Origin)
+	if device != "" {
+		login.Device = in.Device
+	}
 	return user, login, err
 }
 
-// checkPassword gives the person an address and password belong to.
+// checkPassword returns the person with an address and password.
 func (s *LoginSessions) checkPassword(ctx context.Context, email string, password secret.Value) (models.User, error) {
 	user, err := s.users.ByEmail(ctx, email)
 	switch {
@@ -87,5 +92,5 @@ func (s *LoginSessions) checkPassword(ctx context.Context, email string, passwor
 const badCredentials = "invalid_credentials"
 
 func errBadCredentials() *models.Error {
-	return models.Unauthenticated(badCredentials, "The e-mail address or the password is wrong.")
+	return models.Unauthenticated(badCredentials, "The email address or the password is wrong.")
 }

@@ -7,6 +7,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -22,7 +23,9 @@ const (
 // keep it. unauthenticated invalid_credentials for another token, or where
 // there is no operator; rate_limited too_many_attempts.
 func (s *LoginSessions) OperatorLogin(ctx context.Context, shown secret.Value, origin models.Origin) (Login, error) {
-	attempt, err := s.throttle.begin(operatorSubject, origin.IP)
+	// By address alone: nobody guesses such a token, and strangers who try must
+	// not keep the operator out.
+	attempt, err := s.throttle.begin(operatorSubject, origin.IP, clientip.BucketOf(origin.IP))
 	if err != nil {
 		return Login{}, err
 	}

@@ -16,25 +16,25 @@ import (
 )
 
 const (
-	// refreshRace is how long a refresh token that was just used may be shown
-	// again: two tabs of a page that wake up together are no theft.
+	// refreshRace is how long a used refresh token still works: two tabs of a page
+	// may refresh at the same time.
 	refreshRace = 10 * time.Second
-	// refreshTag is how many bytes of HMAC-SHA-256 tell that a token was ours.
+	// refreshTag is how many bytes of HMAC-SHA-256 authenticate a token.
 	refreshTag = 16
 )
 
-// Refresh gives a new access token for a refresh token, and that one's
-// successor (RFC 9700, section 4.14.2). unauthenticated invalid_refresh_token
-// if it is not ours, has expired or its session has ended; refresh_token_reused
-// if it was used before, and then the session has ended; forbidden
-// organization_suspended.
+// Refresh exchanges a refresh token for a new access token and a new refresh token,
+// its successor (RFC 9700, section 4.14.2). Errors: unauthenticated
+// invalid_refresh_token if it is foreign or expired, or its login session ended;
+// unauthenticated refresh_token_reused if it was used before, which ends the login
+// session; forbidden organization_suspended.
 //
-// Whoever shows the token used last within refreshRace of its use is given the
-// same successor again: it is computed from the token, so nothing that could be
-// read from the database gives it away, and both holders go on with one token,
-// whose next use apart still shows a theft.
+// The last used token returns the same successor again within refreshRace. The
+// successor is computed from the token, so the database does not reveal it, and
+// both holders continue with one token, whose next separate use still detects
+// theft.
 //
-// Going on with a session leaves no entry in the audit trail; ending one does.
+// A refresh writes no audit entry; the end of a login session does.
 func (s *LoginSessions) Refresh(ctx context.Context, shown secret.Value, origin models.Origin) (Login, error) {
 	token := shown.Reveal()
 	id, _, _ := strings.Cut(token, ".")
@@ -59,7 +59,7 @@ func (s *LoginSessions) Refresh(ctx context.Context, shown secret.Value, origin 
 		if !models.IsKind(err, models.KindNotFound) {
 			return Login{}, err
 		}
-		// It has expired, or somebody was quicker.
+		// It has expired, or another request was faster.
 		if session, err = s.alive(ctx, session.ID); err != nil {
 			return Login{}, err
 		}
@@ -81,7 +81,7 @@ func (s *LoginSessions) Refresh(ctx context.Context, shown secret.Value, origin 
 	return Login{}, errBadRefreshToken()
 }
 
-// alive reads a session whose person may still come in.
+// alive reads a login session that may continue.
 func (s *LoginSessions) alive(ctx context.Context, id models.SessionID) (models.Session, error) {
 	session, err := s.sessions.ByID(ctx, id)
 	if err == nil {
@@ -93,19 +93,19 @@ func (s *LoginSessions) alive(ctx context.Context, id models.SessionID) (models.
 	return session, err
 }
 
-// endReused ends a session one of whose refresh tokens was used twice. Pulse
-// does so by itself: who showed the token is just what is not known. That the
-// session has then ended bounds what a stolen token adds to the trail.
+// endReused ends a login session whose refresh token was reused. The actor is the
+// system, because the sender is unknown. The session ends, so a stolen token adds
+// at most one entry to the trail.
 func (s *LoginSessions) endReused(ctx context.Context, session *models.Session, origin models.Origin) error {
 	system := &models.Principal{Kind: models.CallerSystem, OrgID: session.OrgID, Origin: origin}
 	if err := s.endAudited(ctx, system, "session.reuse_detected", session.OrgID, session.ID); err != nil {
 		return err
 	}
 	return models.Unauthenticated("refresh_token_reused",
-		"This refresh token was used before, so its session has been ended; log in again.")
+		"This refresh token was used before, so its login session was ended; log in again.")
 }
 
-// Logout ends the caller's session.
+// Logout ends the caller's login session.
 func (s *LoginSessions) Logout(ctx context.Context, actor *models.Principal) error {
 	if actor.Kind == models.CallerOperator && actor.SessionID != "" {
 		return s.end(ctx, "", actor.SessionID)
@@ -154,7 +154,7 @@ func (s *LoginSessions) endAudited(ctx context.Context, actor *models.Principal,
 	return s.end(ctx, org, id)
 }
 
-// end ends a session: here at once, in other processes within freshFor.
+// end ends a login session: in this process at once, in others within freshFor.
 func (s *LoginSessions) end(ctx context.Context, org models.OrganizationID, id models.SessionID) error {
 	if err := s.sessions.End(ctx, id); err != nil {
 		return err
@@ -163,8 +163,8 @@ func (s *LoginSessions) end(ctx context.Context, org models.OrganizationID, id m
 	return nil
 }
 
-// newRefresh makes the first refresh token of a session: its id, 256 random
-// bits, and a tag by which Pulse knows it again.
+// newRefresh makes the first refresh token of a login session: the session's id,
+// 256 random bits, and an authentication tag.
 func (k tokenKeys) newRefresh(id models.SessionID) string {
 	var random [sha256.Size]byte
 	rand.Read(random[:]) //nolint:errcheck // documented never to fail
@@ -181,14 +181,14 @@ func writeRefresh(key []byte, id models.SessionID, body []byte) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(sum(key, "tag", text)[:refreshTag])
 }
 
-// issued tells whether a token was made here for a session, at any time.
+// issued reports whether Pulse issued a token for a login session, at any time.
 func (k tokenKeys) issued(id models.SessionID, token string) bool {
 	at := strings.LastIndexByte(token, '.')
 	if at < 0 || !strings.HasPrefix(token, string(id)+".") {
 		return false
 	}
 	for _, key := range k.refresh {
-		// Compared as text: base64 reads a line break behind a token, too.
+		// Compared as text: base64 decoders accept a trailing line break.
 		tag := base64.RawURLEncoding.EncodeToString(sum(key, "tag", token[:at])[:refreshTag])
 		if hmac.Equal([]byte(token[at+1:]), []byte(tag)) {
 			return true
@@ -204,5 +204,5 @@ func sum(key []byte, purpose, text string) []byte {
 }
 
 func errBadRefreshToken() *models.Error {
-	return models.Unauthenticated("invalid_refresh_token", "The refresh token is not valid or has expired; log in again.")
+	return models.Unauthenticated("invalid_refresh_token", "The refresh token is invalid or has expired; log in again.")
 }

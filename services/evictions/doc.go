@@ -1,6 +1,6 @@
 // Package evictions owns the queue of participants, rooms and egresses that must
 // leave a cluster: each is a document, retried until the cluster confirms it or
-// the reason has passed.
+// the cause no longer applies.
 //
 // It does not decide who must leave. Invariants: an eviction that was added is
 // carried out at least once; a call that hangs delays no other; a participant

@@ -16,61 +16,58 @@ import (
 )
 
 const (
-	// AtOnce is how many are asked of the cluster at a time;
-	// evictionsInTurn how many one pass claims.
-	AtOnce          = 16
-	evictionsInTurn = 500
-	// evictionLease is how long a eviction stays with a process that does not
-	// answer any more: longer than a call, and the wait for the one before it,
-	// may take.
+	// AtOnce is how many calls to the cluster run at a time; evictionsPerPass is
+	// how many evictions one pass claims.
+	AtOnce           = 16
+	evictionsPerPass = 500
+	// evictionLease is how long a claimed eviction belongs to its process: longer
+	// than one call plus the wait for the call before it.
 	evictionLease = 3 * livekit.CallTimeout
-	// firstEvictionRetry and lastEvictionRetry bound the wait after a cluster
-	// that could not be asked, which doubles.
+	// The wait after a failed call doubles from firstEvictionRetry to
+	// lastEvictionRetry.
 	firstEvictionRetry = 500 * time.Millisecond
 	lastEvictionRetry  = 30 * time.Second
 )
 
-// Cluster is what ends something on a LiveKit cluster, by qualified
-// names; that it has ended already is not an error.
+// Cluster ends sessions on a LiveKit cluster, by qualified names. Ending one that
+// has already ended is not an error.
 type Cluster interface {
 	RemoveParticipant(ctx context.Context, room, identity string) error
 	EndRoom(ctx context.Context, room string) error
 	StopEgress(ctx context.Context, id string) error
 }
 
-// Queue end on the cluster what may not go on. Whoever finds that out
-// writes it down and goes on: a cluster that hangs or is away holds up
-// nothing, and forgets nobody.
+// Queue ends usage sessions on the cluster. Callers only store an eviction, so a
+// cluster that hangs or is down delays no caller and no eviction is lost.
 type Queue struct {
 	store    *database.Evictions
 	sessions *database.UsageSessions
 	cluster  Cluster
 	log      zerolog.Logger
 	now      func() time.Time
-	// spare tells that what a eviction was for has passed meanwhile.
-	spare Spare
-	wake  func()
-	ended *prometheus.CounterVec
+	spare    Spare
+	wake     func()
+	ended    *prometheus.CounterVec
 }
 
-// Spare tells that what an eviction was for has passed meanwhile, so that the
-// session may go on.
+// Spare reports whether the cause of an eviction no longer applies, so that the
+// usage session may continue.
 type Spare func(ctx context.Context, session *models.UsageSession, v *models.Eviction) (bool, error)
 
-// Config of NewQueue; every field but Log is required, save Spare, without which
-// every eviction is carried out.
+// Config of NewQueue. Log and Spare are optional; without Spare every eviction is
+// carried out.
 type Config struct {
 	Store    *database.Evictions
 	Sessions *database.UsageSessions
 	Cluster  Cluster
 	Spare    Spare `optional:"true"`
-	// Wake has this process work on the queue at once.
+	// Wake starts a pass of this process at once.
 	Wake func()
 	Log  zerolog.Logger
 	Now  func() time.Time
 }
 
-// NewQueue ends sessions on a cluster. It fails if a required field is missing.
+// NewQueue fails if a required field is missing.
 func NewQueue(c Config) (*Queue, error) {
 	if err := required.Fields(c); err != nil {
 		return nil, err
@@ -80,13 +77,14 @@ func NewQueue(c Config) (*Queue, error) {
 	}
 	return &Queue{store: c.Store, sessions: c.Sessions, cluster: c.Cluster, spare: c.Spare, log: c.Log, now: c.Now, wake: c.Wake,
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_evictions_total",
-			Help: "Participants, rooms and egresses that were ended on the cluster."}, []string{"subject", "cause"})}, nil
+			Help: "Participants, rooms and egresses that were evicted from the cluster."}, []string{"subject", "cause"})}, nil
 }
 
-// Register offers the number of evictions as a metric.
+// Register registers the number of evictions as a metric.
 func (r *Queue) Register(registry prometheus.Registerer) { registry.MustRegister(r.ended) }
 
-// Add has a session ended, now or as soon as the cluster is there.
+// Add stores an eviction; a usage session has at most one. A cause that can't be
+// spared replaces EvictedByQuota.
 func (r *Queue) Add(ctx context.Context, v models.Eviction) error {
 	for range 2 {
 		err := r.store.Insert(ctx, &v)
@@ -97,7 +95,7 @@ func (r *Queue) Add(ctx context.Context, v models.Eviction) error {
 			return err
 		}
 		if v.Cause == models.EvictedByQuota {
-			break // which may be spared, the other causes not
+			break // the stored cause is at least as strong
 		}
 		changed, err := r.store.Because(ctx, v.ID, v.Cause, v.DueAt)
 		if err != nil {
@@ -106,20 +104,20 @@ func (r *Queue) Add(ctx context.Context, v models.Eviction) error {
 		if changed {
 			break
 		}
-		// It has that cause already, or was done just now.
+		// It has this cause already, or was completed meanwhile.
 	}
 	r.wake()
 	return nil
 }
 
-// Work claims what is due, one after the other, has the cluster asked for
-// several at a time, and tells how many there were. An error is the database's;
-// what the cluster did not do is due again later.
+// Work claims the due evictions, carries out several at a time, and returns how
+// many it claimed. Errors are those of the database; an eviction that the cluster
+// refused is due again later.
 func (r *Queue) Work(ctx context.Context) (int, error) {
-	var group errgroup.Group // one that fails keeps no other from being ended
+	var group errgroup.Group // without a context: a failed eviction must not cancel others
 	group.SetLimit(AtOnce)
 	claimed := 0
-	for ; claimed < evictionsInTurn && ctx.Err() == nil; claimed++ {
+	for ; claimed < evictionsPerPass && ctx.Err() == nil; claimed++ {
 		now := r.now()
 		v, err := r.store.Claim(ctx, now, now.Add(evictionLease), now.Add(2*lastEvictionRetry))
 		if models.IsKind(err, models.KindNotFound) {
@@ -133,7 +131,7 @@ func (r *Queue) Work(ctx context.Context) (int, error) {
 	return claimed, group.Wait()
 }
 
-// end ends one session, if it goes on and has to end still.
+// end ends one usage session, if it is open and still has to end.
 func (r *Queue) end(ctx context.Context, v *models.Eviction) error {
 	session, err := r.sessions.Get(ctx, v.ProjectID, v.ID)
 	if models.IsKind(err, models.KindNotFound) || err == nil && !session.Open {
@@ -161,21 +159,21 @@ func (r *Queue) end(ctx context.Context, v *models.Eviction) error {
 		for range v.Attempts - 1 {
 			wait = min(2*wait, lastEvictionRetry)
 		}
-		r.log.Warn().Err(err).Str("session_id", v.ID).Str("cause", string(v.Cause)).Int64("attempts", v.Attempts).Msg("evictions: not done yet")
+		r.log.Warn().Err(err).Str("session_id", v.ID).Str("cause", string(v.Cause)).Int64("attempts", v.Attempts).Msg("evictions: the cluster did not evict; will retry")
 		return r.store.Postpone(ctx, v.ID, r.now().Add(wait))
 	}
 	r.ended.WithLabelValues(string(v.Subject), string(v.Cause)).Inc()
 	r.log.Info().Str("project_id", string(v.ProjectID)).Str("session_id", v.ID).Str("cause", string(v.Cause)).
-		Str("quota", string(v.Quota)).Msg("evictions: ended")
+		Str("quota", string(v.Quota)).Msg("evictions: evicted")
 	return r.store.Done(ctx, v.ID, v.Cause)
 }
 
-// replaced tells whether the same participant came, or a room of the same name
-// was made, later: the cluster knows them by name, and who bears it now is
-// another. The session that is asked about has ended, though nobody said so.
+// replaced reports whether a later usage session has the same identity, or room
+// name. The cluster knows only names, so evicting would hit the later one; the
+// older one has ended without an event.
 func (r *Queue) replaced(ctx context.Context, session *models.UsageSession) (bool, error) {
 	if session.Subject != models.SubjectParticipant && session.Subject != models.SubjectRoom {
-		return false, nil // known by its id
+		return false, nil // the cluster knows these by id
 	}
 	like, err := r.sessions.OpenLike(ctx, session, database.MaxBatch)
 	if err != nil {
@@ -189,7 +187,7 @@ func (r *Queue) replaced(ctx context.Context, session *models.UsageSession) (boo
 	return false, nil
 }
 
-// ask has the cluster end what a eviction is of.
+// ask makes the cluster carry out an eviction.
 func (r *Queue) ask(ctx context.Context, v *models.Eviction) error {
 	switch v.Subject {
 	case models.SubjectParticipant:
@@ -200,5 +198,5 @@ func (r *Queue) ask(ctx context.Context, v *models.Eviction) error {
 		return r.cluster.StopEgress(ctx, v.ID)
 	case models.SubjectIngress:
 	}
-	return nil // nothing limits an ingress by itself
+	return nil // no rule evicts an ingress
 }

@@ -15,9 +15,9 @@ import (
 	"pulse-control-plane/services/testkit"
 )
 
-// evictionRig is the evictions of sessions that a test says are there, from a
-// cluster that fails for some.
-type evictionRig struct {
+// rig is a queue over usage sessions of the test and a cluster that fails for
+// some identities.
+type rig struct {
 	*Queue
 	t        *testing.T
 	engine   *testkit.Engine
@@ -26,25 +26,25 @@ type evictionRig struct {
 	store    *database.Evictions
 	mu       sync.Mutex
 	asked    []string
-	// fails are the identities the cluster does not remove; wait is called
-	// before it answers for another.
+	// fails are the identities that the cluster does not evict; wait is called
+	// before it answers for any other.
 	fails []string
 	wait  func(ctx context.Context)
 }
 
-func newEvictionRig(t *testing.T) *evictionRig {
-	r := &evictionRig{t: t, engine: testkit.NewEngine(t), now: testkit.NewClock().Now()}
+func newRig(t *testing.T) *rig {
+	r := &rig{t: t, engine: testkit.NewEngine(t), now: testkit.NewClock().Now()}
 	r.store, r.sessions = database.NewEvictions(r.engine), database.NewUsageSessions(r.engine)
 	r.Queue = testkit.Must[*Queue](t)(NewQueue(Config{Store: r.store, Sessions: r.sessions, Cluster: r, Wake: func() {}, Now: func() time.Time { return r.now }}))
 	return r
 }
 
-func (r *evictionRig) RemoveParticipant(ctx context.Context, _, identity string) error {
+func (r *rig) RemoveParticipant(ctx context.Context, _, identity string) error {
 	r.mu.Lock()
 	r.asked = append(r.asked, identity)
 	r.mu.Unlock()
 	if slices.Contains(r.fails, identity) {
-		return models.Unavailable(errors.New("the cluster is away"))
+		return models.Unavailable(errors.New("the cluster is down"))
 	}
 	if r.wait != nil {
 		r.wait(ctx)
@@ -52,11 +52,11 @@ func (r *evictionRig) RemoveParticipant(ctx context.Context, _, identity string)
 	return ctx.Err()
 }
 
-func (r *evictionRig) EndRoom(context.Context, string) error    { return nil }
-func (r *evictionRig) StopEgress(context.Context, string) error { return nil }
+func (r *rig) EndRoom(context.Context, string) error    { return nil }
+func (r *rig) StopEgress(context.Context, string) error { return nil }
 
-// has records that somebody is in a room, and gives the session.
-func (r *evictionRig) has(id, identity string) *models.UsageSession {
+// has stores an open usage session of a participant and returns it.
+func (r *rig) has(id, identity string) *models.UsageSession {
 	r.t.Helper()
 	s := &models.UsageSession{ID: id, Subject: models.SubjectParticipant, ProjectID: testkit.Project, RoomName: "hall", RoomSID: "RM_1",
 		Identity: identity, Kind: models.ParticipantStandard, Open: true, JoinedAt: r.now, RecordedAt: r.now}
@@ -66,21 +66,21 @@ func (r *evictionRig) has(id, identity string) *models.UsageSession {
 	return s
 }
 
-func (r *evictionRig) add(s *models.UsageSession, cause models.EvictionCause) {
+func (r *rig) add(s *models.UsageSession, cause models.EvictionCause) {
 	r.t.Helper()
 	if err := r.Add(context.Background(), models.EvictionOf(s, cause, r.now)); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-func (r *evictionRig) work() {
+func (r *rig) work() {
 	r.t.Helper()
 	if _, err := r.Work(context.Background()); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-func (r *evictionRig) left() int64 {
+func (r *rig) left() int64 {
 	r.t.Helper()
 	n, err := r.engine.Count(context.Background(), "removals", bson.D{}, 0)
 	if err != nil {
@@ -89,14 +89,14 @@ func (r *evictionRig) left() int64 {
 	return n
 }
 
-func TestARevocationIsNotSparedWithTheQuotaItFollows(t *testing.T) {
-	r := newEvictionRig(t)
+func TestARevocationIsCarriedOutWhenAQuotaEvictionOfTheSameSessionIsSpared(t *testing.T) {
+	r := newRig(t)
 	mallory := r.has("PA_1", "mallory")
 	r.spare = (func(_ context.Context, _ *models.UsageSession, v *models.Eviction) (bool, error) {
 		if v.Cause != models.EvictedByQuota {
 			return false, nil
 		}
-		r.add(mallory, models.EvictedByRevocation) // while a place comes free
+		r.add(mallory, models.EvictedByRevocation) // while a slot is released
 		return true, nil
 	})
 	r.add(mallory, models.EvictedByQuota)
@@ -104,21 +104,21 @@ func TestARevocationIsNotSparedWithTheQuotaItFollows(t *testing.T) {
 	r.now = r.now.Add(time.Minute)
 	r.work()
 	if !slices.Equal(r.asked, []string{"mallory"}) {
-		t.Errorf("removed %v", r.asked)
+		t.Errorf("evicted %v", r.asked)
 	}
 }
 
-func TestOneRemovalThatFailsCutsOffNoOther(t *testing.T) {
-	r := newEvictionRig(t)
+func TestAFailedEvictionCancelsNoOther(t *testing.T) {
+	r := newRig(t)
 	refused := make(chan struct{})
 	r.spare = (func(_ context.Context, s *models.UsageSession, _ *models.Eviction) (bool, error) {
 		if s.Identity == "bad" {
 			defer close(refused)
-			return false, models.Unavailable(errors.New("it can't be told"))
+			return false, models.Unavailable(errors.New("the database is down"))
 		}
 		return false, nil
 	})
-	r.wait = func(context.Context) { <-refused } // the others are under way when it fails
+	r.wait = func(context.Context) { <-refused } // the others are running when it fails
 	for _, name := range []string{"ann", "bob", "cyd"} {
 		r.add(r.has("PA_"+name, name), models.EvictedByRevocation)
 	}
@@ -129,8 +129,8 @@ func TestOneRemovalThatFailsCutsOffNoOther(t *testing.T) {
 	}
 }
 
-func TestARemovalThatNeverSucceedsHoldsUpNoNewOne(t *testing.T) {
-	r := newEvictionRig(t)
+func TestEvictionsThatNeverSucceedDelayNoNewOne(t *testing.T) {
+	r := newRig(t)
 	r.fails = []string{"stuck"}
 	for n := range 3 * AtOnce {
 		r.add(r.has("PA_"+string(rune('a'+n%26))+time.Duration(n).String(), "stuck"), models.EvictedByRevocation)
@@ -147,12 +147,12 @@ func TestARemovalThatNeverSucceedsHoldsUpNoNewOne(t *testing.T) {
 	}
 }
 
-func TestARemovalIsClaimedOnceHoweverOftenItIsAsked(t *testing.T) {
-	r := newEvictionRig(t)
+func TestAddingAnEvictionRepeatedlyDoesNotShortenItsRetryDelay(t *testing.T) {
+	r := newRig(t)
 	ann := r.has("PA_1", "ann")
 	r.fails = []string{"ann"}
 	for range 60 {
-		for range 5 { // as often as somebody looks
+		for range 5 { // repeated adds
 			r.add(ann, models.EvictedByDeletion)
 		}
 		r.work()
@@ -163,8 +163,8 @@ func TestARemovalIsClaimedOnceHoweverOftenItIsAsked(t *testing.T) {
 	}
 }
 
-func TestAClockThatIsSetBackHoldsUpNoRemoval(t *testing.T) {
-	r := newEvictionRig(t)
+func TestAClockSetBackDelaysNoEviction(t *testing.T) {
+	r := newRig(t)
 	r.add(r.has("PA_1", "ann"), models.EvictedByQuota)
 	r.now = r.now.Add(-time.Hour)
 	r.work()

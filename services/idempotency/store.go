@@ -15,81 +15,83 @@ import (
 )
 
 const (
-	// idempotencyTries bounds how often a key is tried that others free and
-	// take at the same time.
+	// idempotencyTries bounds the attempts to take a key that other requests free
+	// and take at the same time.
 	idempotencyTries = 3
-	// idempotencyWrite bounds keeping an answer, or freeing a key, after the
-	// caller may have hung up.
+	// idempotencyWrite bounds storing a response, or freeing a key, after the
+	// caller may have disconnected.
 	idempotencyWrite = 5 * time.Second
 )
 
-// Store lets a caller send a request again and get the first answer
-// (draft-ietf-httpapi-idempotency-key-header; Stripe's rules where it is
-// silent).
+// Store returns the first response to a repeated request
+// (draft-ietf-httpapi-idempotency-key-header; Stripe's rules where it is silent).
 type Store struct {
-	keys *database.IdempotencyKeys
-	box  *secret.Box
-	mac  []byte
-	now  func() time.Time
+	keys    *database.IdempotencyKeys
+	storage *database.IdempotencyStorage
+	box     *secret.Box
+	mac     []byte
+	now     func() time.Time
 }
 
 // NewStore keeps answers sealed under keys derived from a master key.
-func NewStore(keys *database.IdempotencyKeys, master []byte, now func() time.Time) (*Store, error) {
+func NewStore(keys *database.IdempotencyKeys, storage *database.IdempotencyStorage, master []byte, now func() time.Time) (*Store, error) {
 	box, err := secret.NewBox(secret.Derive(master, "idempotency answers"))
 	if err != nil {
 		return nil, err
 	}
-	return &Store{keys: keys, box: box, mac: secret.Derive(master, "idempotency fingerprints"), now: now}, nil
+	return &Store{keys: keys, storage: storage, box: box, mac: secret.Derive(master, "idempotency fingerprints"), now: now}, nil
 }
 
 // Request is a request with an Idempotency-Key.
 type Request struct {
 	Key string
-	// Route is the method and the path with its query.
+	// Route is the method and the path with the query.
 	Route string
 	Body  []byte
-	// IP stands for a caller without a credential.
+	// IP, or its network, stands for a caller without a credential.
 	IP string
 }
 
-// Answer is an answer as it is kept.
+// Answer is a stored response.
 type Answer struct {
 	Status      int
 	ContentType string
 	Body        []byte
 }
 
-// Attempt is a request under way that holds its key.
+// Attempt is a running request that holds its key.
 type Attempt struct {
-	service  *Store
-	id, lock string
+	service          *Store
+	tenant, id, lock string
 }
 
 // Begin takes the key of a request. Exactly one of the results is set: the
 // attempt that now runs, or the first answer to the same request. invalid for a
 // key of no or more than models.MaxIdempotencyKey characters; conflict
 // idempotency_key_reused for another request, or another caller of the tenant,
-// request_in_progress while the first one runs.
+// request_in_progress while the first one runs; rate_limited
+// idempotency_storage_full while the tenant's answers take all there is for
+// them.
 func (s *Store) Begin(ctx context.Context, actor *models.Principal, r Request) (*Attempt, *Answer, error) {
-	now := s.now()
+	now, tenant := s.now(), tenantOf(actor, r)
 	fresh := models.IdempotencyKey{
-		ID: s.id(actor, r), Fingerprint: s.fingerprint(actor, r), Lock: rand.Text(),
+		ID: hash(tenant, r.Key), Fingerprint: s.fingerprint(actor, r), Lock: rand.Text(),
 		LockedUntil: now.Add(models.IdempotencyLease), CreatedAt: now, ExpiresAt: now.Add(models.IdempotencyTTL),
 	}
-	attempt := &Attempt{service: s, id: fresh.ID, lock: fresh.Lock}
+	attempt := &Attempt{service: s, tenant: tenant, id: fresh.ID, lock: fresh.Lock}
 	for range idempotencyTries {
 		err := s.keys.Insert(ctx, &fresh)
 		if !models.IsKind(err, models.KindConflict) {
-			return attempt, nil, err
+			return s.unlessFull(ctx, attempt, now, err)
 		}
 		held, err := s.keys.Get(ctx, fresh.ID)
 		switch {
 		case models.IsKind(err, models.KindNotFound):
-			continue // it was just freed
+			continue // freed meanwhile
 		case err != nil:
 			return nil, nil, err
 		case !now.Before(held.ExpiresAt):
-			// Expired, and not yet swept.
+			// Expired and not deleted yet.
 		case held.Fingerprint != fresh.Fingerprint:
 			return nil, nil, models.Conflict("idempotency_key_reused", "This Idempotency-Key was used for another request.")
 		case held.Done:
@@ -98,14 +100,26 @@ func (s *Store) Begin(ctx context.Context, actor *models.Principal, r Request) (
 			return nil, nil, errInProgress()
 		}
 		if err := s.keys.Take(ctx, &held, &fresh); !models.IsKind(err, models.KindNotFound) {
-			return attempt, nil, err
+			return s.unlessFull(ctx, attempt, now, err)
 		}
 	}
 	return nil, nil, errInProgress()
 }
 
+// unlessFull gives an attempt that took its key, or frees the key again if the
+// tenant has stored as much as it may.
+func (s *Store) unlessFull(ctx context.Context, a *Attempt, now time.Time, err error) (*Attempt, *Answer, error) {
+	if err == nil {
+		if err = s.full(ctx, a.tenant, now); err == nil {
+			return a, nil, nil
+		}
+		_ = a.Release(ctx) // otherwise its lease runs out
+	}
+	return nil, nil, err
+}
+
 func errInProgress() *models.Error {
-	e := models.Conflict("request_in_progress", "The first request with this Idempotency-Key is still under way.")
+	e := models.Conflict("request_in_progress", "The first request with this Idempotency-Key is still running.")
 	e.RetryAfter = time.Second
 	return e
 }
@@ -118,8 +132,8 @@ func (s *Store) replay(held *models.IdempotencyKey) (*Attempt, *Answer, error) {
 	return nil, &Answer{Status: held.Status, ContentType: held.ContentType, Body: body}, nil
 }
 
-// Complete keeps the answer for whoever sends the request again. It does so
-// after the caller has hung up too: that is when it is needed.
+// Complete stores the response for repeated requests, even after the caller
+// disconnected, because that is when it is needed.
 func (a *Attempt) Complete(ctx context.Context, answer Answer) error {
 	sealed, err := a.service.box.Seal(answer.Body, a.id)
 	if err != nil {
@@ -127,37 +141,50 @@ func (a *Attempt) Complete(ctx context.Context, answer Answer) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), idempotencyWrite)
 	defer cancel()
+	// Counted first: a crash in between counts too much for a day, never too little.
+	if err := a.service.store(ctx, a.tenant, len(sealed)+len(answer.ContentType)); err != nil {
+		return err
+	}
 	return a.service.keys.Complete(ctx, a.id, a.lock, answer.Status, answer.ContentType, sealed)
 }
 
-// Release frees the key: the request came to nothing, so that sending it again
-// runs it again.
+// Release frees the key of a request without effect, so that repeating it runs it
+// again.
 func (a *Attempt) Release(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), idempotencyWrite)
 	defer cancel()
 	return a.service.keys.Release(ctx, a.id, a.lock)
 }
 
-// id names the tenant and the key it chose. Whoever has no credential is kept
-// apart by address.
-func (s *Store) id(actor *models.Principal, r Request) string {
-	tenant := actor.Tenant().Key()
-	if actor.Kind == models.CallerNobody {
-		tenant = "ip|" + r.IP
+// tenantOf names who shares keys: a tenant, the grades of its keys apart, so
+// that a public key takes no key from a server. Callers without a credential
+// are kept apart by address.
+func tenantOf(actor *models.Principal, r Request) string {
+	switch actor.Kind {
+	case models.CallerNobody:
+		return "ip|" + r.IP
+	case models.CallerClientKey:
+		return string(actor.Kind) + "|" + actor.Tenant().Key()
+	default:
+		return actor.Tenant().Key()
 	}
-	sum := sha256.Sum256(joined(tenant, r.Key))
+}
+
+// hash gives a text without what it is made of.
+func hash(parts ...string) string {
+	sum := sha256.Sum256(joined(parts...))
 	return hex.EncodeToString(sum[:])
 }
 
-// fingerprint tells requests apart: by caller too, because an answer may hold
-// what only its first caller was allowed.
+// fingerprint distinguishes requests, also by caller, because a response may contain
+// what only its first caller may see.
 func (s *Store) fingerprint(actor *models.Principal, r Request) string {
 	mac := hmac.New(sha256.New, s.mac)
 	mac.Write(joined(string(actor.Kind), string(actor.UserID), string(actor.KeyID), r.Route, string(r.Body)))
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// joined puts texts behind their lengths, so that no two lists read the same.
+// joined joins texts with their lengths, so that no two lists have the same bytes.
 func joined(parts ...string) []byte {
 	var out []byte
 	for _, part := range parts {

@@ -18,16 +18,19 @@ type Client struct {
 	rooms   *lksdk.RoomServiceClient
 	egress  *lksdk.EgressClient
 	ingress *lksdk.IngressClient
+	tokens  TokenAttributes
 }
 
-// NewClient makes a client, whose calls a recorder observes; nil observes none.
-// It connects when it is used.
-func NewClient(c Cluster, r *observe.Recorder) *Client {
-	observed := twirp.WithClientHooks(observedBy(r))
+// NewClient makes a client of the first cluster, whose calls a recorder observes;
+// nil observes none. It connects when it is used. Participants it lists may have
+// joined with a token of any of the clusters' keys.
+func NewClient(clusters []Cluster, r *observe.Recorder) *Client {
+	c, observed := clusters[0], twirp.WithClientHooks(observedBy(r))
 	return &Client{
-		rooms:   lksdk.NewRoomServiceClient(c.apiURL(), c.APIKey, c.APISecret.Reveal(), observed),
-		egress:  lksdk.NewEgressClient(c.apiURL(), c.APIKey, c.APISecret.Reveal(), observed),
-		ingress: lksdk.NewIngressClient(c.apiURL(), c.APIKey, c.APISecret.Reveal(), observed),
+		tokens:  NewTokenAttributes(clusters),
+		rooms:   lksdk.NewRoomServiceClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
+		egress:  lksdk.NewEgressClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
+		ingress: lksdk.NewIngressClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
 	}
 }
 
@@ -59,11 +62,11 @@ func observedBy(r *observe.Recorder) *twirp.ClientHooks {
 	}
 }
 
-// probeRoom is a name no tenant's room has: theirs begin with a project id.
+// probeRoom is not the name of a tenant's room: those start with a project id.
 const probeRoom = "pulse-probe"
 
-// Ping asks for a room that does not exist: the answer shows that the cluster
-// is there and trusts our key. unavailable otherwise.
+// Ping asks for a room that does not exist: the response shows that the cluster
+// answers and accepts the key. unavailable otherwise.
 func (l *Client) Ping(ctx context.Context) error {
 	if _, err := l.rooms.ListRooms(ctx, &livekit.ListRoomsRequest{Names: []string{probeRoom}}); err != nil {
 		return models.Unavailable(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"pulse-control-plane/models"
 	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/secret"
 )
@@ -57,7 +58,7 @@ type Member struct {
 }
 
 func newMember(c Cluster, r *observe.Recorder) *Member {
-	m := &Member{Cluster: c, Client: NewClient(c, r), Signer: NewSigner(c)}
+	m := &Member{Cluster: c, Client: NewClient([]Cluster{c}, r), Signer: NewSigner(c)}
 	m.health.Store(&Health{State: ClusterUnknown})
 	return m
 }
@@ -95,6 +96,7 @@ type clusterSet struct {
 	byName   map[string]*Member
 	byKey    map[string]*Member
 	secrets  map[string][]byte
+	verifier EventVerifier
 	fallback map[string][]string
 }
 
@@ -136,6 +138,7 @@ func (c *Clusters) Replace(list []Cluster, fallback map[string][]string) error {
 			set.byKey[pair.Key], set.secrets[pair.Key] = m, []byte(pair.Secret.Reveal())
 		}
 	}
+	set.verifier = NewEventVerifier(list)
 	c.current.Store(set)
 	return nil
 }
@@ -148,6 +151,32 @@ func (c *Cluster) pairs() []KeyPair {
 // All are the clusters, the default one first.
 func (c *Clusters) All() []*Member { return c.current.Load().members }
 
+// List is All for the operator; forbidden for everybody else.
+func (c *Clusters) List(actor *models.Principal) ([]*Member, error) {
+	if err := actor.May(models.ActionOperations); err != nil {
+		return nil, err
+	}
+	return c.All(), nil
+}
+
+// KeyIDs are the API keys of the cluster, without secrets.
+func (m *Member) KeyIDs() []string {
+	ids := make([]string, 0, 1+len(m.Older))
+	for _, pair := range m.pairs() {
+		ids = append(ids, pair.Key)
+	}
+	return ids
+}
+
+// Check answers nil while the cluster's last probe succeeded, or before it had
+// one; unavailable otherwise.
+func (m *Member) Check(context.Context) error {
+	if !m.Usable() {
+		return models.Unavailable(fmt.Errorf("cluster %s is %s", m.Name, m.health.Load().State))
+	}
+	return nil
+}
+
 // Default is the first cluster.
 func (c *Clusters) Default() *Member { return c.current.Load().members[0] }
 
@@ -156,6 +185,9 @@ func (c *Clusters) Named(name string) *Member { return c.current.Load().byName[n
 
 // OfKey finds the cluster that has an API key, or nil.
 func (c *Clusters) OfKey(key string) *Member { return c.current.Load().byKey[key] }
+
+// Verifier checks events that a key of the clusters signed.
+func (c *Clusters) Verifier() EventVerifier { return c.current.Load().verifier }
 
 // Secret is that of an API key; empty for a key of no cluster.
 func (c *Clusters) Secret(key string) []byte { return c.current.Load().secrets[key] }
@@ -265,5 +297,5 @@ func (c *Clusters) probe(ctx context.Context, m *Member) {
 	if h.State != ClusterOperational {
 		line = c.log.Error().Err(err)
 	}
-	line.Str("cluster", m.Name).Str("url", m.apiURL()).Str("was", string(before.State)).Msg("livekit: cluster is " + string(h.State))
+	line.Str("cluster", m.Name).Str("url", m.CallURL()).Str("was", string(before.State)).Msg("livekit: cluster is " + string(h.State))
 }

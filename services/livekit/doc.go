@@ -1,9 +1,10 @@
-// Package livekit is the only package that speaks to LiveKit: its clusters and
-// key pairs, calls of the server API, tokens, and what a signed event says.
+// Package livekit is the only package that uses LiveKit's modules: clusters and
+// their API keys, calls of the server API, tokens, and the content of events.
 //
-// It does not know projects beyond their qualified room names. Invariants: an
-// event is parsed only after its signature over the raw body was checked; secrets
-// are redacted from what is stored; every call has a deadline.
+// It does not know projects beyond their qualified room names. Invariants: a
+// body is read only for a token a cluster signed, and nothing of it is used unless
+// it is the body that was signed; secrets are redacted from what is stored; what a
+// participant's attributes say is authenticated; every call has a deadline.
 //
 // Called by metering, evictions, tokens and the composition root.
 package livekit

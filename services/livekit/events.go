@@ -1,123 +1,168 @@
 package livekit
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/livekit/protocol/livekit"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"pulse-control-plane/models"
 )
 
-// tokenAttribute is the participant attribute that names the token somebody
-// joined with; its UUIDv7 tells when that was minted.
-const tokenAttribute = "pulse.token"
-
 // EventVerifier tells which cluster signed a webhook.
 type EventVerifier struct {
 	secrets map[string][]byte
+	tokens  TokenAttributes
 	parser  *jwt.Parser
 }
 
-// signatureLeeway is how far LiveKit's clock may be off; it is that of
-// LiveKit's own verifier.
+// signatureLeeway is how far LiveKit's clock may be off, as in LiveKit's own
+// verifier.
 const signatureLeeway = time.Minute
 
-// eventClaims of the token LiveKit signs a webhook with.
+// eventClaims are the claims of the token that signs a webhook.
 type eventClaims struct {
 	jwt.RegisteredClaims
-	// Sha256 is that of the body, in base64.
+	// Sha256 is the hash of the body in base64.
 	Sha256 string `json:"sha256"`
 }
 
+// NewEventVerifier knows the events that the keys of these clusters signed.
 func NewEventVerifier(clusters []Cluster) EventVerifier {
-	v := EventVerifier{secrets: make(map[string][]byte, len(clusters)),
+	v := EventVerifier{secrets: make(map[string][]byte, len(clusters)), tokens: NewTokenAttributes(clusters),
 		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithLeeway(signatureLeeway))}
-	for _, c := range clusters {
-		v.secrets[c.APIKey] = []byte(c.APISecret.Reveal())
+	for i := range clusters {
+		for _, pair := range clusters[i].pairs() {
+			v.secrets[pair.Key] = []byte(pair.Secret.Reveal())
+		}
 	}
 	return v
 }
 
-// Verify checks LiveKit's signature of a body
-// (https://docs.livekit.io/home/server/webhooks/#receiving-webhooks): a token
-// in Authorization, signed by the cluster's key, whose claim sha256 is that of
-// the body. It gives the key; unauthenticated otherwise. LiveKit's own
-// verifier would parse each token twice, which is half of its cost.
-func (v EventVerifier) Verify(authorization string, body []byte) (string, error) {
-	token := strings.TrimSpace(strings.TrimPrefix(authorization, "Bearer "))
+// Signature is what LiveKit signed: which body, with the key of which cluster.
+type Signature struct {
+	Cluster string
+	// sha256 of the body, in base64.
+	sha256 string
+}
+
+// Authenticate checks the token in an Authorization header
+// (https://docs.livekit.io/home/server/webhooks/#receiving-webhooks); its scheme
+// may be missing or Bearer in any case. unauthenticated for one that no cluster
+// signed. LiveKit's own verifier would parse each token twice, which is half of
+// its cost.
+func (v EventVerifier) Authenticate(authorization string) (Signature, error) {
+	token := strings.TrimSpace(authorization)
+	if scheme, rest, found := strings.Cut(token, " "); found && strings.EqualFold(scheme, "Bearer") {
+		token = strings.TrimSpace(rest)
+	}
 	var claims eventClaims
 	if _, err := v.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
 		if key := v.secrets[claims.Issuer]; len(key) > 0 {
 			return key, nil
 		}
-		return nil, errors.New("signed by a key of no cluster")
+		return nil, errors.New("signed with a key of no configured cluster")
 	}); err != nil {
-		return "", errBadSignature(err)
+		return Signature{}, errBadSignature(err)
 	}
-	sum := sha256.Sum256(body)
-	want := base64.StdEncoding.EncodeToString(sum[:])
-	if subtle.ConstantTimeCompare([]byte(claims.Sha256), []byte(want)) != 1 {
-		return "", errBadSignature(errors.New("signed another body"))
-	}
-	return claims.Issuer, nil
+	return Signature{Cluster: claims.Issuer, sha256: claims.Sha256}, nil
 }
 
 func errBadSignature(cause error) *models.Error {
-	return models.Unauthenticated("invalid_signature", "The request is not signed by a LiveKit cluster Pulse knows.").Because(cause)
+	return models.Unauthenticated("invalid_signature", "The request is not signed by a configured LiveKit cluster.").Because(cause)
 }
 
-// ReadEvent understands a verified body. What is new in it is kept in Body and
-// otherwise ignored. Its error is of a body that is no event at all.
-func ReadEvent(cluster string, body []byte, received time.Time) (models.LiveKitEvent, error) {
-	var in livekit.WebhookEvent
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true, AllowPartial: true}).Unmarshal(body, &in); err != nil {
-		return models.LiveKitEvent{}, err
+// Read reads the body that was signed. It is hashed and parsed as it arrives, so
+// that no more of it is in memory than is kept; nothing of it is returned unless
+// the hash is the signed one, else unauthenticated. A body that is no event this
+// version can read becomes a dead event without the body's text, which might hold
+// secrets. Other errors are those of reading.
+func (v EventVerifier) Read(sig Signature, body io.Reader, received time.Time) (models.LiveKitEvent, error) {
+	sum := sha256.New()
+	source := &failing{Reader: body}
+	hashed := io.TeeReader(source, sum)
+	raw, kept, unreadable := readBody(hashed)
+	_, err := io.Copy(io.Discard, hashed)
+	if source.err != nil {
+		return models.LiveKitEvent{}, source.err
 	}
-	kept, err := redact(body)
 	if err != nil {
-		return models.LiveKitEvent{}, err
+		return models.LiveKitEvent{}, models.Internal(err)
 	}
-	e := models.LiveKitEvent{
-		ID: in.Id, Cluster: cluster, Event: in.Event, CreatedAt: time.Unix(in.CreatedAt, 0).UTC(), Body: kept,
+	digest := sum.Sum(nil)
+	want := base64.StdEncoding.EncodeToString(digest)
+	if subtle.ConstantTimeCompare([]byte(sig.sha256), []byte(want)) != 1 {
+		return models.LiveKitEvent{}, errBadSignature(errors.New("signed another body"))
 	}
-	if e.ID == "" { // LiveKit has always sent one; without it, the same body is the same event
-		e.ID = BodyID(body)
+	id := "sha256:" + hex.EncodeToString(digest)
+	if unreadable != nil {
+		return models.LiveKitEvent{ID: id, Cluster: sig.Cluster, Event: models.EventUnreadable, CreatedAt: received, RoomKey: sig.Cluster,
+			State: models.EventDead, LastError: fmt.Sprintf("%d bytes that are no event: %v", source.read, unreadable)}, nil
 	}
-	if in.CreatedAt == 0 {
-		e.CreatedAt = received.Truncate(time.Second)
+	return v.understand(sig.Cluster, id, raw, kept, received), nil
+}
+
+// failing remembers the error that ended a body, and counts its bytes.
+type failing struct {
+	io.Reader
+	read int64
+	err  error
+}
+
+func (f *failing) Read(p []byte) (int, error) {
+	n, err := f.Reader.Read(p)
+	f.read += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.err = err
+	}
+	return n, err
+}
+
+// understand gives the event of a body. bodyID names it if LiveKit did not: the
+// same body is the same event.
+func (v EventVerifier) understand(cluster, bodyID string, in *rawEvent, kept string, received time.Time) models.LiveKitEvent {
+	e := models.LiveKitEvent{ID: in.id, Cluster: cluster, Event: in.event, Body: kept}
+	if e.ID == "" {
+		e.ID = bodyID
+	}
+	if in.createdAt != 0 {
+		e.CreatedAt = unixSeconds(in.createdAt)
 	}
 	qualified := ""
-	if room := in.Room; room != nil {
-		qualified, e.RoomSID, e.RoomCreatedAt = room.Name, room.Sid, roomCreation(room)
+	if room := in.room; room != nil {
+		qualified, e.RoomSID, e.RoomCreatedAt = room.name, room.sid, milliseconds(room.creationTimeMs, room.creationTime)
 	}
-	if p := in.Participant; p != nil {
-		e.Participant = &models.EventParticipant{
-			SID: p.Sid, Identity: p.Identity, TokenID: models.TokenID(p.Attributes[tokenAttribute]),
+	for _, m := range [...]*rawMedia{in.ingress, in.egress} {
+		if m != nil {
+			qualified, e.RoomSID = m.roomName, m.roomID
 		}
-		if joined := participantJoined(p); !joined.IsZero() { // track events carry no more than the names
-			e.Participant.Kind, e.Participant.JoinedAt = p.Kind.String(), joined
-			e.Participant.Reason = strings.ToLower(p.DisconnectReason.String())
-		}
-	}
-	switch egress, ingress := in.EgressInfo, in.IngressInfo; {
-	case egress != nil:
-		qualified, e.RoomSID, e.Media = egress.RoomName, egress.RoomId, egressMedia(egress)
-	case ingress != nil:
-		qualified, e.RoomSID, e.Media = ingress.RoomName, ingress.GetState().GetRoomId(), ingressMedia(ingress)
 	}
 	e.ProjectID, e.RoomName, _ = models.SplitRoom(qualified)
+	if p := in.participant; p != nil {
+		e.Participant = &models.EventParticipant{SID: p.sid, Identity: p.identity}
+		v.tokens.Authenticate(e.Participant, e.ProjectID, p.token)
+		if joined := milliseconds(p.joinedAtMs, p.joinedAt); !joined.IsZero() { // track events carry no more than the names
+			e.Participant.Kind, e.Participant.JoinedAt = orDefault(p.kind, livekit.ParticipantInfo_STANDARD.String()), joined
+			e.Participant.Recorder, e.Participant.Agent = p.recorder, p.agent
+			e.Participant.Reason = strings.ToLower(orDefault(p.reason, livekit.DisconnectReason_UNKNOWN_REASON.String()))
+		}
+	}
+	switch {
+	case in.egress != nil:
+		e.Media = in.egress.egress()
+	case in.ingress != nil:
+		e.Media = in.ingress.ingress()
+	}
+	e.Believe(received)
 	e.RoomKey = qualified
 	if qualified == "" {
 		e.RoomKey = e.ID
@@ -125,26 +170,46 @@ func ReadEvent(cluster string, body []byte, received time.Time) (models.LiveKitE
 			e.RoomKey = e.Media.ID
 		}
 	}
-	return e, nil
+	return e
 }
 
-func BodyID(body []byte) string {
-	sum := sha256.Sum256(body)
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
-
-func roomCreation(r *livekit.Room) time.Time {
-	if r.CreationTimeMs > 0 {
-		return time.UnixMilli(r.CreationTimeMs).UTC()
+// egress takes the times from the results where the egress itself has none.
+func (m *rawMedia) egress() *models.EventMedia {
+	start, end := m.startedAt, m.endedAt
+	if start <= 0 {
+		start = m.firstStart
 	}
-	return unixSeconds(r.CreationTime)
+	if end <= 0 && start > 0 && m.status != livekit.EgressStatus_EGRESS_ACTIVE.String() {
+		end = m.lastEnd
+	}
+	return &models.EventMedia{ID: m.id, Status: orDefault(m.status, livekit.EgressStatus_EGRESS_STARTING.String()),
+		StartedAt: unixNanos(start), EndedAt: unixNanos(end)}
 }
 
-func participantJoined(p *livekit.ParticipantInfo) time.Time {
-	if p.JoinedAtMs > 0 {
-		return time.UnixMilli(p.JoinedAtMs).UTC()
+// ingress names one run of an ingress, which may have many: LiveKit gives each
+// run its own start.
+func (m *rawMedia) ingress() *models.EventMedia {
+	return &models.EventMedia{ID: m.id + "@" + strconv.FormatInt(m.startedAt, 10),
+		Status:    orDefault(m.status, livekit.IngressState_ENDPOINT_INACTIVE.String()),
+		StartedAt: unixNanos(m.startedAt), EndedAt: unixNanos(m.endedAt)}
+}
+
+func orDefault(text, otherwise string) string {
+	if text == "" {
+		return otherwise
 	}
-	return unixSeconds(p.JoinedAt)
+	return text
+}
+
+func roomCreation(r *livekit.Room) time.Time { return milliseconds(r.CreationTimeMs, r.CreationTime) }
+
+// milliseconds is a time LiveKit gives in milliseconds, or in older versions in
+// seconds only.
+func milliseconds(ms, seconds int64) time.Time {
+	if ms > 0 {
+		return time.UnixMilli(ms).UTC()
+	}
+	return unixSeconds(seconds)
 }
 
 func egressMedia(e *livekit.EgressInfo) *models.EventMedia {
@@ -152,12 +217,10 @@ func egressMedia(e *livekit.EgressInfo) *models.EventMedia {
 		StartedAt: unixNanos(e.StartedAt), EndedAt: unixNanos(e.EndedAt)}
 }
 
-// ingressMedia names one run of an ingress, which may have many: LiveKit gives
-// each run its own start.
 func ingressMedia(i *livekit.IngressInfo) *models.EventMedia {
 	s := i.GetState()
-	return &models.EventMedia{ID: i.IngressId + "@" + strconv.FormatInt(s.GetStartedAt(), 10), Status: s.GetStatus().String(),
-		StartedAt: unixNanos(s.GetStartedAt()), EndedAt: unixNanos(s.GetEndedAt())}
+	m := rawMedia{id: i.IngressId, status: s.GetStatus().String(), startedAt: s.GetStartedAt(), endedAt: s.GetEndedAt()}
+	return m.ingress()
 }
 
 func unixSeconds(s int64) time.Time {
@@ -172,56 +235,4 @@ func unixNanos(ns int64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(0, ns).UTC().Truncate(time.Millisecond)
-}
-
-// isSecret names what a body says in clear that nobody else may learn: by the
-// part of the event it stands in, under either of protojson's spellings.
-func isSecret(part, name string) bool {
-	switch part {
-	case "room":
-		return name == "turnPassword" || name == "turn_password"
-	case "ingressInfo", "ingress_info":
-		return name == "streamKey" || name == "stream_key"
-	case "egressInfo", "egress_info":
-		switch name {
-		case "accessKey", "access_key", "secret", "sessionToken", "session_token", "credentials",
-			"accountKey", "account_key", "streamKey", "stream_key", "password":
-			return true
-		}
-	}
-	return false
-}
-
-// redact copies a JSON text without its secrets; all else stays, known to this
-// version or not.
-func redact(body []byte) (string, error) {
-	var out bytes.Buffer
-	out.Grow(len(body))
-	dec, enc := jsontext.NewDecoder(bytes.NewReader(body)), jsontext.NewEncoder(&out)
-	part := ""
-	for {
-		token, err := dec.ReadToken()
-		if errors.Is(err, io.EOF) {
-			return strings.TrimSpace(out.String()), nil
-		}
-		if err != nil {
-			return "", err
-		}
-		depth := dec.StackDepth()
-		if kind, length := dec.StackIndex(depth); kind == '{' && length%2 == 1 && token.Kind() == '"' {
-			name := token.String()
-			if depth == 1 {
-				part = name
-			}
-			if isSecret(part, name) {
-				if err := dec.SkipValue(); err != nil {
-					return "", err
-				}
-				continue
-			}
-		}
-		if err := enc.WriteToken(token); err != nil {
-			return "", err
-		}
-	}
 }

@@ -20,7 +20,7 @@ type Room struct {
 	CreatedAt time.Time
 }
 
-// Media is an egress or a run of an ingress as the cluster lists it.
+// Media is an egress, or a run of an ingress, as the cluster lists it.
 type Media struct {
 	RoomName, RoomSID string
 	models.EventMedia
@@ -41,23 +41,27 @@ func (l *Client) Rooms(ctx context.Context) ([]Room, error) {
 	return out, nil
 }
 
-// Participants lists who is in a room, by its qualified name: those whose
-// connection stands, and separately the sids of those who are on their way in.
+// Participants lists the connected participants of a room, by its qualified name,
+// and separately the sids of those that are still joining.
 func (l *Client) Participants(ctx context.Context, room string) (active []models.EventParticipant, joining []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	list, err := l.rooms.ListParticipants(ctx, &livekit.ListParticipantsRequest{Room: room})
 	if isGone(err) {
-		return nil, nil, nil // the room ended since it was listed
+		return nil, nil, nil // the room ended after it was listed
 	}
 	if err != nil {
 		return nil, nil, models.Unavailable(err)
 	}
+	project, _, _ := models.SplitRoom(room)
 	for _, p := range list.Participants {
 		switch p.State {
 		case livekit.ParticipantInfo_ACTIVE:
-			active = append(active, models.EventParticipant{SID: p.Sid, Identity: p.Identity, Kind: p.Kind.String(),
-				JoinedAt: participantJoined(p), TokenID: models.TokenID(p.Attributes[tokenAttribute])})
+			found := models.EventParticipant{SID: p.Sid, Identity: p.Identity, Kind: p.Kind.String(), JoinedAt: milliseconds(p.JoinedAtMs, p.JoinedAt),
+				//lint:ignore SA1019 livekit/protocol's own IsDependent goes by these
+				Recorder: p.Permission.GetRecorder(), Agent: p.Permission.GetAgent()}
+			l.tokens.Authenticate(&found, project, p.Attributes[tokenAttribute])
+			active = append(active, found)
 		case livekit.ParticipantInfo_JOINING, livekit.ParticipantInfo_JOINED:
 			joining = append(joining, p.Sid)
 		case livekit.ParticipantInfo_DISCONNECTED:
@@ -66,7 +70,7 @@ func (l *Client) Participants(ctx context.Context, room string) (active []models
 	return active, joining, nil
 }
 
-// Egresses lists the egresses that run.
+// Egresses lists the active egresses.
 func (l *Client) Egresses(ctx context.Context) ([]Media, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
@@ -81,7 +85,7 @@ func (l *Client) Egresses(ctx context.Context) ([]Media, error) {
 	return out, nil
 }
 
-// Ingresses lists the runs of ingresses that publish now.
+// Ingresses lists the active runs of ingresses.
 func (l *Client) Ingresses(ctx context.Context) ([]Media, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
@@ -100,8 +104,8 @@ func (l *Client) Ingresses(ctx context.Context) ([]Media, error) {
 	return out, nil
 }
 
-// RemoveParticipant ends somebody's stay in a room, by its qualified name.
-// Somebody who is not there is not an error.
+// RemoveParticipant makes a participant leave a room, by its qualified name. A
+// participant that is not there is not an error.
 func (l *Client) RemoveParticipant(ctx context.Context, room, identity string) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
@@ -111,7 +115,7 @@ func (l *Client) RemoveParticipant(ctx context.Context, room, identity string) e
 	return nil
 }
 
-// EndRoom ends a room, by its qualified name. One that is not there is not an
+// EndRoom closes a room, by its qualified name. A room that is not there is not an
 // error.
 func (l *Client) EndRoom(ctx context.Context, room string) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
@@ -122,7 +126,7 @@ func (l *Client) EndRoom(ctx context.Context, room string) error {
 	return nil
 }
 
-// StopEgress ends an egress. One that has ended already is not an error.
+// StopEgress stops an egress. One that has already ended is not an error.
 func (l *Client) StopEgress(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
@@ -133,14 +137,13 @@ func (l *Client) StopEgress(ctx context.Context, id string) error {
 	return nil
 }
 
-// isOver tells LiveKit's answer that an egress is not in a state to be stopped
-// in.
+// isOver recognizes LiveKit's answer that an egress can't be stopped any more.
 func isOver(err error) bool {
 	var e twirp.Error
 	return errors.As(err, &e) && e.Code() == twirp.FailedPrecondition
 }
 
-// isGone tells LiveKit's answer that what was asked for is not there.
+// isGone recognizes LiveKit's answer that the object does not exist.
 func isGone(err error) bool {
 	var e twirp.Error
 	return errors.As(err, &e) && e.Code() == twirp.NotFound

@@ -41,7 +41,7 @@ func RoomConfiguration(raw []byte, policy RoomPolicy) ([]byte, error) {
 	var config livekit.RoomConfiguration
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw, &config); err != nil {
 		return nil, models.Invalid(models.FieldError{Location: "room_config",
-			Message: "is not a RoomConfiguration as LiveKit documents it" + protoPlace(err)})
+			Message: "is not a RoomConfiguration as LiveKit documents it" + protoLocation(err)})
 	}
 	if config.GetEgress() != nil {
 		return nil, models.GrantNotAllowed("", []string{"room_config.egress"})
@@ -88,21 +88,21 @@ func (p RoomPolicy) bounds(config *livekit.RoomConfiguration) error {
 	return models.Invalid(wrong...)
 }
 
-// protoPlace is where a protojson error found the fault: its field and line.
+// protoLocation is where a protojson error found the fault: its field and line.
 // The rest of its text quotes the input and is not repeated.
-func protoPlace(err error) string {
+func protoLocation(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
-	place := ""
+	where := ""
 	if _, rest, ok := strings.Cut(text, " field "); ok {
 		name, _, _ := strings.Cut(rest, ":")
 		if strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == "" {
-			place = ": " + name
+			where = ": " + name
 		}
 	}
 	if _, rest, ok := strings.Cut(text, "(line "); ok {
 		if line, _, ok := strings.Cut(rest, ")"); ok {
-			place += " (line " + line + ")"
+			where += " (line " + line + ")"
 		}
 	}
-	return place
+	return where
 }

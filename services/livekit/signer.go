@@ -33,29 +33,27 @@ type Cluster struct {
 	Weight int
 }
 
-// apiURL is where Pulse calls the cluster.
-func (c *Cluster) apiURL() string { return cmp.Or(c.APIURL, c.URL) }
+// CallURL is where Pulse calls the cluster.
+func (c *Cluster) CallURL() string { return cmp.Or(c.APIURL, c.URL) }
 
-// projectAttribute is the participant attribute that names the project, so that
-// a participant seen on the cluster can be attributed to its tenant.
+// projectAttribute is the participant attribute with the project's id, which
+// attributes a participant on the cluster to its tenant.
 const projectAttribute = "pulse.project"
 
-// kindAgent is LiveKit's name, in a token's kind claim, for a participant that
-// is an agent.
+// kindAgent is the kind claim of an agent's token.
 const kindAgent = "agent"
 
-// Signer writes and reads LiveKit's tokens. Writing is the hot path of
-// the control plane: the claims are appended to a pooled buffer and signed
-// with a pooled HMAC, because reflection over the claims costs more than the
-// signature. Reading goes through the JWT library.
+// Signer signs and parses LiveKit tokens. Signing is the hot path of the control
+// plane: claims are appended to a pooled buffer and signed with a pooled HMAC,
+// because reflection over the claims costs more than the signature. Parsing uses
+// the JWT library.
 type Signer struct {
 	Cluster Cluster
 	issuer  []byte
 	states  sync.Pool
-	parser  *jwt.Parser
 }
 
-// Mint is what one token says.
+// Mint is the content of one token.
 type Mint struct {
 	ID         models.TokenID
 	Project    models.ProjectID
@@ -67,16 +65,18 @@ type Mint struct {
 	IssuedAt   time.Time
 	Metadata   string
 	Attributes map[string]string
-	// RoomConfig is LiveKit's RoomConfiguration in its JSON form.
+	// RoomConfig is LiveKit's RoomConfiguration as JSON.
 	RoomConfig []byte
 }
 
 type signerState struct {
-	mac    hash.Hash
-	claims []byte
-	out    []byte
-	room   []byte
-	sum    [sha256.Size]byte
+	mac hash.Hash
+	// attribute makes the MAC of the attribute that names the token.
+	attribute hash.Hash
+	claims    []byte
+	out       []byte
+	room      []byte
+	sum       [sha256.Size]byte
 }
 
 // jwtHeader is {"alg":"HS256","typ":"JWT"} (RFC 7515), encoded, with the dot.
@@ -84,21 +84,22 @@ const jwtHeader = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
 
 func NewSigner(c Cluster) *Signer {
 	issuer, err := jsontext.AppendQuote([]byte(`{"iss":`), c.APIKey)
-	if err != nil { // not UTF-8: LiveKit could not name such a key either
+	if err != nil { // not UTF-8, which LiveKit does not support either
 		issuer = []byte(`{"iss":""`)
 	}
 	key := []byte(c.APISecret.Reveal())
 	s := &Signer{
 		Cluster: c,
 		issuer:  issuer,
-		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(c.APIKey),
-			jwt.WithoutClaimsValidation()),
 	}
-	s.states.New = func() any { return &signerState{mac: hmac.New(sha256.New, key)} }
+	attribute := tokenMACKey(c.APISecret)
+	s.states.New = func() any {
+		return &signerState{mac: hmac.New(sha256.New, key), attribute: hmac.New(sha256.New, attribute)}
+	}
 	return s
 }
 
-// Sign writes the JWT of m.
+// Sign returns the JWT of m.
 func (s *Signer) Sign(m *Mint) string {
 	st := s.states.Get().(*signerState)
 	defer s.states.Put(st)
@@ -121,7 +122,9 @@ func (s *Signer) Sign(m *Mint) string {
 		b = text(append(b, `,"metadata":`...), m.Metadata)
 	}
 	b = append(append(append(b, `,"attributes":{"`+projectAttribute+`":"`...), m.Project...), `","`+tokenAttribute+`":"`...)
-	b = append(append(b, m.ID...), '"')
+	claim := len(b)
+	b = append(appendTokenClaim(b, m.ID, m.IssuedAt), '.')
+	b = append(appendTokenMAC(b, st.attribute, m.Project, b[claim:len(b)-1], m.Identity), '"')
 	for name, value := range m.Attributes {
 		b = text(append(text(append(b, ','), name), ':'), value)
 	}
@@ -140,8 +143,8 @@ func (s *Signer) Sign(m *Mint) string {
 	return string(out)
 }
 
-// text appends a JSON string. Its input was checked to be UTF-8 where it came
-// in, so quoting can't fail.
+// text appends a JSON string. Its input was checked to be UTF-8, so quoting can't
+// fail.
 func text[T string | []byte](b []byte, s T) []byte {
 	b, _ = jsontext.AppendQuote(b, s)
 	return b
@@ -178,7 +181,7 @@ func appendGrants(b []byte, g *models.VideoGrants) []byte {
 	return b
 }
 
-// Claims is a LiveKit token as Pulse reads it back.
+// Claims is a parsed LiveKit token.
 type Claims struct {
 	jwt.RegisteredClaims
 	Kind  string          `json:"kind"`
@@ -189,17 +192,21 @@ type Claims struct {
 // (livekit/protocol, auth/verifier.go).
 const tokenLeeway = time.Minute
 
-// Parse reads a token. nil claims: not one that this cluster's key signed.
-// Otherwise the reason is empty, no_expiry, expired or not_yet_valid.
-func (s *Signer) Parse(token string, now time.Time) (*Claims, string) {
+// Parse reads a token that a key of one of the clusters signed. nil claims: it is
+// none. Otherwise the reason is empty, no_expiry, expired or not_yet_valid.
+func (c *Clusters) Parse(token string, now time.Time) (*Claims, string) {
 	var claims Claims
-	_, err := s.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
-		return []byte(s.Cluster.APISecret.Reveal()), nil
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithoutClaimsValidation())
+	_, err := parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
+		if key := c.Secret(claims.Issuer); len(key) > 0 {
+			return key, nil
+		}
+		return nil, errors.New("signed by a key of no cluster")
 	})
 	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return nil, "malformed"
-	case err != nil || claims.Issuer != s.Cluster.APIKey:
+	case err != nil:
 		return nil, "signature_invalid"
 	case !inCalendar(claims.ExpiresAt) || !inCalendar(claims.NotBefore) || !inCalendar(claims.IssuedAt):
 		return nil, "malformed"
@@ -213,8 +220,8 @@ func (s *Signer) Parse(token string, now time.Time) (*Claims, string) {
 	return &claims, ""
 }
 
-// inCalendar tells whether an answer can hold a time: RFC 3339 writes years of
-// four digits.
+// inCalendar reports whether RFC 3339, with years of four digits, can represent a
+// time.
 func inCalendar(at *jwt.NumericDate) bool {
 	if at == nil {
 		return true
@@ -223,8 +230,7 @@ func inCalendar(at *jwt.NumericDate) bool {
 	return 0 <= year && year <= 9999
 }
 
-// Issued is when the token was signed, by its iat or else its nbf; the zero time
-// where it has neither.
+// Issued is the token's iat, or its nbf; the zero time if it has neither.
 func (c *Claims) Issued() time.Time {
 	if c.IssuedAt != nil {
 		return c.IssuedAt.UTC()
@@ -243,7 +249,7 @@ func (c *Claims) Expires() time.Time {
 	return c.ExpiresAt.UTC()
 }
 
-// Grants are the token's grants inside its room.
+// Grants are the token's grants in its room.
 func (c *Claims) Grants() models.VideoGrants {
 	v := c.Video
 	set := func(b bool) *bool {

@@ -21,8 +21,8 @@ const (
 	freshFor = time.Minute
 	// unknownFor is how long a key stays unknown without asking again.
 	unknownFor = 5 * time.Second
-	// staleFor is how long an entry outlives a database that is away, so that
-	// calls in progress can still be joined; it counts from the last answer.
+	// staleFor is how long an entry is served while the database is down, from its
+	// last answer, so that calls in progress can still be joined.
 	staleFor = time.Hour
 	// retryAfterOutage is the pause between two refreshes of an entry that
 	// failed.
@@ -46,15 +46,15 @@ type Cache[V any] struct {
 	// refreshing holds a token for each refresh under way.
 	refreshing chan struct{}
 	flight     singleflight.Group
-	// mu orders remembering and dropping: what was read before a drop is not
-	// remembered after it. epoch counts drops.
+	// mu orders adding and dropping: a value read before a drop is not added after
+	// it. epoch counts drops.
 	mu    sync.Mutex
 	epoch atomic.Uint64
 }
 
 type known[V any] struct {
 	value V
-	// readAt is when the database gave the value; checkAt when to ask again.
+	// readAt is when the value was read, checkAt when to read it again.
 	readAt  time.Time
 	checkAt atomic.Int64
 	// refreshed is taken by the one refresh that may be under way.
@@ -93,7 +93,7 @@ func New[V any](c Config[V]) (*Cache[V], error) {
 	return &Cache[V]{c: c, known: found, unknown: missing, refreshing: make(chan struct{}, refreshesAtOnce)}, nil
 }
 
-// Get answers with the value for key, not_found, or unavailable.
+// Get returns the value for key, not_found, or unavailable.
 func (d *Cache[V]) Get(ctx context.Context, key string) (V, error) {
 	now := d.c.Now()
 	entry, ok := d.known.Get(key)
@@ -145,12 +145,12 @@ func (d *Cache[V]) refresh(ctx context.Context, key string, entry *known[V]) {
 // Holds tells whether Get would answer from memory, if an old entry counts.
 func (d *Cache[V]) Holds(key string) bool { return d.known.Contains(key) || d.unknown.Contains(key) }
 
-// ask reads the database once for all who ask at the same time. Who asks after
-// a drop does not join a query that began before it.
+// ask reads the database once for all concurrent callers. A caller after a drop
+// does not join a query from before it.
 func (d *Cache[V]) ask(ctx context.Context, key string) (V, error) {
 	epoch := d.epoch.Load()
 	result := d.flight.DoChan(strconv.FormatUint(epoch, 36)+" "+key, func() (any, error) {
-		// The one who asked first may hang up; the others still want to know.
+		// The first caller may disconnect; the others still wait for the result.
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), LoadTimeout)
 		defer cancel()
 		now := d.c.Now()
@@ -186,7 +186,7 @@ func (d *Cache[V]) remember(key string, value V, err error, epoch uint64, now ti
 	}
 }
 
-// Drop forgets one key, known or unknown.
+// Drop drops one key, known or unknown.
 func (d *Cache[V]) Drop(key string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -195,7 +195,7 @@ func (d *Cache[V]) Drop(key string) {
 	d.unknown.Remove(key)
 }
 
-// Clear forgets everything.
+// Clear drops every entry.
 func (d *Cache[V]) Clear() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -204,8 +204,8 @@ func (d *Cache[V]) Clear() {
 	d.unknown.Purge()
 }
 
-// DropWhere forgets every known value that matches. It looks at all of them:
-// changes are rare and look-ups are not, so look-ups keep no index for it.
+// DropWhere drops every matching value. It scans all of them: changes are rare, so
+// look-ups maintain no index for it.
 func (d *Cache[V]) DropWhere(match func(V) bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

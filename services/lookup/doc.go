@@ -1,5 +1,5 @@
-// Package lookup is the read cache of look-ups by one key: bounded, one load a
-// key at a time, stale answers while the database is away.
+// Package lookup caches look-ups by one key: bounded, one concurrent load per key,
+// stale values while the database is down.
 //
 // It does not know what it caches. Called by auth and quotas.
 package lookup

@@ -27,7 +27,7 @@ func Project(ctx context.Context, projects Projects, actor *models.Principal, ac
 	}
 	if named == "" {
 		return models.Project{}, models.Invalid(models.FieldError{Location: "project_id",
-			Message: "is required: a person or the operator names the project"})
+			Message: "is required for a person or the operator"})
 	}
 	return projects.Get(ctx, actor.Tenant(), named)
 }

@@ -2,7 +2,8 @@ package metering
 
 import (
 	"context"
-	"strconv"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,14 +14,10 @@ import (
 	"pulse-control-plane/models"
 )
 
-const (
-	// lastFlush bounds the flush at shutdown.
-	lastFlush = 5 * time.Second
-)
-
 // Counters counts what happens too often to be stored one by one: tokens and
-// requests. Counting is a memory look-up and an addition; once a second the
-// counts become facts.
+// requests. Counting is a memory look-up and an addition. What one process counts
+// of a project's meter in one minute is one fact, which each flush brings up to
+// date: a crash loses what was counted since the last flush and nothing else.
 type Counters struct {
 	facts  *database.UsageMetrics
 	totals *database.UsageTotals
@@ -30,12 +27,10 @@ type Counters struct {
 
 	counts sync.Map // counted → *atomic.Int64
 
-	// flushing is held by the one who flushes. pending are facts whose storing
-	// was not confirmed: they are tried again as they are before new ones are
-	// made, so that an answer that was lost doubles nothing.
+	// flushing is held by the one who flushes. minutes are the facts of this
+	// minute, and those of earlier ones whose storing was not confirmed.
 	flushing sync.Mutex
-	pending  []models.UsageFact
-	flushes  int64
+	minutes  map[string]*minuteFact
 	// known are the totals of this hour that are there, for the mark that a
 	// crash before the next one would leave out.
 	known map[string]bool
@@ -47,10 +42,18 @@ type counted struct {
 	meter   models.Meter
 }
 
+// minuteFact is a fact that grows for a minute.
+type minuteFact struct {
+	models.UsageFact
+	// changed tells that its value is not known to be stored; stored that some
+	// value is.
+	changed, stored bool
+}
+
 // NewCounters counts for the process that holder names; each start of a
 // process needs its own name.
 func NewCounters(facts *database.UsageMetrics, totals *database.UsageTotals, holder string, log zerolog.Logger, now func() time.Time) *Counters {
-	return &Counters{facts: facts, totals: totals, holder: holder, log: log, now: now}
+	return &Counters{facts: facts, totals: totals, holder: holder, log: log, now: now, minutes: map[string]*minuteFact{}}
 }
 
 // Count adds one to a project's meter.
@@ -63,62 +66,73 @@ func (c *Counters) Count(p models.ProjectID, m models.Meter) {
 	n.(*atomic.Int64).Add(1)
 }
 
-// Flush stores what was counted since the last one.
+// Flush stores what was counted since the last one. What could not be stored is
+// stored by the next: values only grow, so an answer that was lost doubles
+// nothing.
 func (c *Counters) Flush(ctx context.Context) error {
 	c.flushing.Lock()
 	defer c.flushing.Unlock()
-	if len(c.pending) > 0 {
-		if err := c.store(ctx); err != nil {
-			return err
+	c.collect()
+	var fresh, grown []models.UsageFact
+	for _, f := range c.minutes {
+		switch {
+		case f.changed && f.stored:
+			grown = append(grown, f.UsageFact)
+		case f.changed:
+			fresh = append(fresh, f.UsageFact)
 		}
 	}
-	c.collect()
-	return c.store(ctx)
-}
-
-// collect turns the counts into facts that are named by process, flush,
-// project and meter.
-func (c *Counters) collect() {
-	now := c.now().UTC()
-	c.flushes++
-	c.counts.Range(func(key, value any) bool {
-		k, n := key.(counted), value.(*atomic.Int64).Swap(0)
-		if n > 0 {
-			c.pending = append(c.pending, models.UsageFact{
-				ID:        c.holder + "|" + strconv.FormatInt(c.flushes, 36) + "|" + string(k.project) + "|" + string(k.meter),
-				ProjectID: k.project, Meter: k.meter, Timestamp: now, Value: float64(n),
-			})
-		}
-		return true
-	})
-}
-
-func (c *Counters) store(ctx context.Context) error {
-	marks, err := c.announce(ctx)
+	marks, err := c.announce(ctx, slices.Concat(fresh, grown))
 	if err != nil {
 		return err
 	}
-	for rest := c.pending; len(rest) > 0; {
-		batch := rest[:min(len(rest), database.MaxBatch)]
-		rest = rest[len(batch):]
-		if err := c.facts.PutOnce(ctx, batch); err != nil {
+	for batch := range slices.Chunk(fresh, database.MaxBatch) {
+		if err := c.facts.PutCounts(ctx, batch); err != nil {
 			return err
 		}
+	}
+	if err := c.facts.RaiseCounts(ctx, grown); err != nil {
+		return err
 	}
 	if err := c.totals.Touch(ctx, marks); err != nil {
 		return err
 	}
-	c.pending = c.pending[:0]
+	for _, f := range c.minutes {
+		f.changed, f.stored = false, true
+	}
 	return nil
 }
 
-// announce gives the totals that the pending facts are part of, and makes
-// those that are not there yet: whoever keeps the totals after a crash looks
-// at the facts of every total of the hour.
-func (c *Counters) announce(ctx context.Context) ([]models.UsageTotal, error) {
+// collect adds the counts to the facts of this minute, which are named by
+// process, minute, project and meter, and drops those that are over and stored.
+func (c *Counters) collect() {
+	minute := c.now().UTC().Truncate(time.Minute)
+	maps.DeleteFunc(c.minutes, func(_ string, f *minuteFact) bool { return !f.changed && f.Timestamp.Before(minute) })
+	prefix := c.holder + "|" + minute.Format("2006-01-02T15:04") + "|"
+	c.counts.Range(func(key, value any) bool {
+		k, n := key.(counted), value.(*atomic.Int64).Swap(0)
+		if n == 0 {
+			return true
+		}
+		id := prefix + string(k.project) + "|" + string(k.meter)
+		f := c.minutes[id]
+		if f == nil {
+			f = &minuteFact{UsageFact: models.UsageFact{ID: id, ProjectID: k.project, Meter: k.meter, Timestamp: minute}}
+			c.minutes[id] = f
+		}
+		f.Value += float64(n)
+		f.changed = true
+		return true
+	})
+}
+
+// announce gives the totals that facts are part of, and makes those that are not
+// there yet: the keeper of totals after a crash looks at the facts of every
+// total of the hour.
+func (c *Counters) announce(ctx context.Context, facts []models.UsageFact) ([]models.UsageTotal, error) {
 	marks := map[string]models.UsageTotal{}
-	for i := range c.pending {
-		t := hourTotal(c.pending[i].ProjectID, c.pending[i].Meter, c.pending[i].Timestamp)
+	for i := range facts {
+		t := hourTotal(facts[i].ProjectID, facts[i].Meter, facts[i].Timestamp)
 		marks[t.ID] = t
 	}
 	if hour := models.WindowHour.Start(c.now()); !hour.Equal(c.hour) {

@@ -13,18 +13,18 @@ import (
 const (
 	// exportPage is how many facts are read at a time.
 	exportPage = 1000
-	// explainedOpen bounds the open sessions an explanation begins with.
+	// explainedOpen bounds the open usage sessions on the first page.
 	explainedOpen = 1000
 )
 
-// ExplainQuery asks what a total of a meter in [Start, End) is made of.
+// ExplainQuery asks for the parts of a meter's total in [Start, End).
 type ExplainQuery struct {
 	ProjectID  models.ProjectID
 	Meter      models.Meter
 	Start, End time.Time
 }
 
-// Explanation is a total and a part of what adds up to it.
+// Explanation is a total and one page of the items that add up to it.
 type Explanation struct {
 	ProjectID  models.ProjectID
 	Meter      models.Meter
@@ -34,17 +34,17 @@ type Explanation struct {
 	NextCursor string
 }
 
-// ExplainedFact is one addend: how much of a session lies in one hour, and the
-// events that prove it. What is counted (tokens, requests) has no session.
+// ExplainedFact is one item: a usage session's share of one hour and the events
+// that prove it. Counter meters (tokens, requests) have no usage session.
 type ExplainedFact struct {
 	models.UsageFact
-	// Open tells that the session goes on and is counted up to now.
+	// Open is true for an open usage session, which counts up to now.
 	Open   bool
 	Events []models.LiveKitEvent
 }
 
-// Explain takes a total apart, over whole hours. All pages together add up to
-// the total. invalid for a peak, which is no sum.
+// Explain breaks a total down, in whole hours. The items of all pages add up to
+// the total. invalid for a peak, which is not a sum.
 func (s *Usage) Explain(ctx context.Context, actor *models.Principal, q ExplainQuery, p paging.Request) (Explanation, error) {
 	project, err := s.Project(ctx, actor, q.ProjectID)
 	if err != nil {
@@ -94,8 +94,8 @@ func (s *Usage) explainOpen(ctx context.Context, project models.ProjectID, m mod
 	return out, err
 }
 
-// attachEvents looks up the events that facts name. Those older than their
-// retention are gone; their ids stay.
+// attachEvents reads the events that facts name. Events past their retention are
+// deleted; their ids remain.
 func (s *Usage) attachEvents(ctx context.Context, project models.ProjectID, items []ExplainedFact) error {
 	named := map[string]bool{}
 	for i := range items {
@@ -130,10 +130,9 @@ func (s *Usage) attachEvents(ctx context.Context, project models.ProjectID, item
 	return nil
 }
 
-// Export checks that the caller may have the facts of a project in
-// [Start, End), and gives a function that calls each for every one in order of
-// time. It reads them a page at a time, so that no reader is held up by a slow
-// client.
+// Export checks that the caller may read the facts of a project in [Start, End)
+// and returns a function that calls each for every fact in time order. It reads
+// page by page, so that a slow client occupies no database reader.
 func (s *Usage) Export(ctx context.Context, actor *models.Principal, q UsageQuery) (func(context.Context, func(models.UsageFact) error) error, error) {
 	project, err := s.Project(ctx, actor, q.ProjectID)
 	if err != nil {

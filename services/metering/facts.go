@@ -9,13 +9,13 @@ import (
 	"pulse-control-plane/models"
 )
 
-// factRetention is how old an hour may be for its facts to be written: older
-// ones are being removed, and a total computed from what is left of them would
-// be wrong. Such totals stay as they are.
+// factRetention is the age up to which facts of an hour are written. Older facts
+// are being deleted, and a total computed from the rest would be wrong, so such
+// totals keep their value.
 const factRetention = database.RawUsageRetention - 24*time.Hour
 
-// meteredHours extends the hours a session has facts for by those it covers
-// now, so that an hour it no longer covers is corrected to zero.
+// meteredHours extends the hours for which a session has facts by those it covers
+// now. An hour that it no longer covers is thereby corrected to zero.
 func meteredHours(s *models.UsageSession) {
 	if s.Open || s.Meter() == "" || !s.LeftAt.After(s.JoinedAt) {
 		return
@@ -30,9 +30,9 @@ func meteredHours(s *models.UsageSession) {
 	}
 }
 
-// factsOf splits what a session lasted at the full hours: one fact an hour
-// from MeteredFrom to MeteredTo, zero where the session is not (or no longer)
-// known to have been there. Hours older than factRetention have none.
+// factsOf splits a session at full hours: one fact per hour from MeteredFrom to
+// MeteredTo, with the value zero for hours the session no longer covers. Hours
+// older than factRetention have none.
 func factsOf(s *models.UsageSession, now time.Time) []models.UsageFact {
 	meter := s.Meter()
 	if meter == "" || s.MeteredFrom.IsZero() {
@@ -57,8 +57,8 @@ func factsOf(s *models.UsageSession, now time.Time) []models.UsageFact {
 	return out
 }
 
-// within gives the part of [from, to) that lies in [start, end): its beginning
-// and its length in seconds. Outside, that is start and 0.
+// within returns the part of [from, to) that lies in [start, end): its start and
+// its length in seconds; start and 0 if there is none.
 func within(from, to, start, end time.Time) (time.Time, float64) {
 	if from.Before(start) {
 		from = start
@@ -72,8 +72,7 @@ func within(from, to, start, end time.Time) (time.Time, float64) {
 	return from, to.Sub(from).Seconds()
 }
 
-// touchedBy lists the hourly totals that a session's facts and presence are
-// part of.
+// touchedBy lists the hourly totals that a session's facts and peak are part of.
 func touchedBy(s *models.UsageSession, facts []models.UsageFact, now time.Time) []models.UsageTotal {
 	var out []models.UsageTotal
 	for i := range facts {
@@ -83,7 +82,7 @@ func touchedBy(s *models.UsageSession, facts []models.UsageFact, now time.Time) 
 		return out
 	}
 	last := s.Until(s.JoinedAt)
-	if !s.MeteredTo.IsZero() { // it may have been thought to be there longer
+	if !s.MeteredTo.IsZero() { // an earlier version of the session may have lasted longer
 		last = times.Latest(last, s.MeteredTo.Add(-time.Second))
 	}
 	hour := models.WindowHour.Start(s.JoinedAt)

@@ -1,21 +1,22 @@
 package metering
 
 import (
+	"slices"
 	"time"
 
 	"pulse-control-plane/models"
 )
 
-// reasonMigration is LiveKit's reason for a participant that moves to another
-// node of the cluster and stays in the room.
+// reasonMigration is LiveKit's reason for a participant that moves to another node
+// of the cluster and remains in the room.
 const reasonMigration = "migration"
 
-// ledger is the sessions that events concern, by id. Folding events into it
-// is a pure function: of their set, not of their order or number.
+// ledger is the usage sessions that events concern, by id. The result of folding
+// events into it depends only on their set, not on their order or number.
 type ledger map[string]*models.UsageSession
 
-// fold adds what an event says. Events of rooms that are not a tenant's, and
-// of kinds that end or begin nothing, add nothing.
+// fold adds an event. Events of rooms that belong to no tenant, and of kinds that
+// start or end nothing, add nothing.
 func (l ledger) fold(e *models.LiveKitEvent) {
 	if e.ProjectID == "" {
 		return
@@ -33,8 +34,8 @@ func (l ledger) fold(e *models.LiveKitEvent) {
 	}
 }
 
-// Touches lists the ids of the sessions that fold may change for an event.
-func Touches(e *models.LiveKitEvent) []string {
+// touches lists the ids of the sessions that fold may change for an event.
+func touches(e *models.LiveKitEvent) []string {
 	var out []string
 	if e.ProjectID == "" {
 		return nil
@@ -42,15 +43,59 @@ func Touches(e *models.LiveKitEvent) []string {
 	if e.RoomSID != "" {
 		out = append(out, e.RoomSID)
 	}
+	id := ""
 	switch {
 	case e.SessionID != "":
-		out = append(out, e.SessionID)
-	case e.Participant != nil && e.Participant.SID != "":
-		out = append(out, e.Participant.SID)
-	case e.Media != nil && e.Media.ID != "":
-		out = append(out, e.Media.ID)
+		id = e.SessionID
+	case e.Participant != nil:
+		id = e.Participant.SID
+	case e.Media != nil:
+		id = e.Media.ID
+	}
+	if id == "" {
+		return out
+	}
+	out = append(out, id)
+	if isOfParticipant(e) && e.RoomSID != "" {
+		out = append(out, elsewhere(id, e.RoomSID))
 	}
 	return out
+}
+
+func isOfParticipant(e *models.LiveKitEvent) bool {
+	return e.SessionID == "" && e.Participant != nil || e.SessionID != "" && e.Subject == models.SubjectParticipant
+}
+
+// elsewhere names the session of a participant that was first seen in another
+// room: one that is moved or forwarded keeps its sid.
+func elsewhere(sid, roomSID string) string { return sid + "@" + roomSID }
+
+// inRoom gives the id of a participant's session in the room of an event: its
+// sid, unless that is its session in another room.
+func (l ledger) inRoom(e *models.LiveKitEvent, sid string) string {
+	if other := elsewhere(sid, e.RoomSID); l[other] != nil {
+		return other
+	}
+	if s := l[sid]; s != nil && s.RoomSID != "" && e.RoomSID != "" && s.RoomSID != e.RoomSID {
+		return elsewhere(sid, e.RoomSID)
+	}
+	return sid
+}
+
+// sessionOf is the id of the session an event is about, "" if it is about its
+// room only.
+func (l ledger) sessionOf(e *models.LiveKitEvent) string {
+	switch {
+	case e.SessionID != "" && e.Subject == models.SubjectParticipant:
+		return l.inRoom(e, e.SessionID)
+	case e.SessionID != "":
+		return e.SessionID
+	case e.Participant != nil && e.Participant.SID != "":
+		return l.inRoom(e, e.Participant.SID)
+	case e.Media != nil:
+		return e.Media.ID
+	}
+	return ""
 }
 
 // session gives the session with an id, made if it is new, with what the
@@ -64,16 +109,20 @@ func (l ledger) session(e *models.LiveKitEvent, id string, subject models.Subjec
 	if s.RoomSID == "" {
 		s.RoomSID = e.RoomSID
 	}
+	s.Observed.Clamped = s.Observed.Clamped || e.Clamped
 	if p := e.Participant; p != nil && subject == models.SubjectParticipant {
 		s.Identity, s.Kind = p.Identity, p.Kind
+		o := &s.Observed
+		o.Person, o.Recorder, o.Agent = o.Person || !p.Recorder && !p.Agent, o.Recorder || p.Recorder, o.Agent || p.Agent
 		if p.TokenID != "" {
-			s.TokenID = p.TokenID
+			s.TokenID, s.TokenIssuedAt = p.TokenID, p.TokenIssuedAt
 		}
 	}
+	s.Name = models.SessionName(subject, s.ProjectID, s.RoomName, s.RoomSID, s.Identity)
 	return s
 }
 
-// foldRoom learns of a room from any event that says when it was made.
+// foldRoom adds a room from any event that contains its creation time.
 func (l ledger) foldRoom(e *models.LiveKitEvent) {
 	if e.RoomSID == "" || e.RoomCreatedAt.IsZero() || e.SessionID != "" {
 		return
@@ -106,7 +155,7 @@ func (l ledger) foldParticipant(e *models.LiveKitEvent) {
 	default:
 		seen.EndedAt, seen.EndedReason, seen.EndedBy = e.At(), p.Reason, by
 	}
-	l.session(e, p.SID, models.SubjectParticipant).Observed.Join(seen)
+	l.session(e, l.sessionOf(e), models.SubjectParticipant).Observed.Join(seen)
 }
 
 func (l ledger) foldMedia(e *models.LiveKitEvent, subject models.Subject, started, ended string) {
@@ -120,7 +169,7 @@ func (l ledger) foldMedia(e *models.LiveKitEvent, subject models.Subject, starte
 		end = e.At()
 	}
 	if seen.StartedAt.IsZero() {
-		seen.StartedAt = orElse(end, e.At()) // it never ran, or has just begun
+		seen.StartedAt = orElse(end, e.At()) // it never ran, or has just started
 	}
 	switch {
 	case e.Event == started:
@@ -148,20 +197,54 @@ func (l ledger) foldCorrection(e *models.LiveKitEvent) {
 			seen.StartedAt = e.RoomCreatedAt
 		}
 	case models.EventFoundGone:
-		if l[e.SessionID] == nil {
+		if l[l.sessionOf(e)] == nil {
 			return // nothing can be gone that never was
 		}
 		seen.GoneAt, seen.GoneFoundAt = e.LastSeenAt, by
 	}
-	l.session(e, e.SessionID, e.Subject).Observed.Join(seen)
+	l.session(e, l.sessionOf(e), e.Subject).Observed.Join(seen)
 }
 
-// closeWith tells a participant when its room ended. Egress and ingress have
-// ends of their own.
+// closeWith tells a session when its room began, and a participant when it
+// ended. Egress and ingress have ends of their own.
 func closeWith(s, room *models.UsageSession) {
-	if s.Subject == models.SubjectParticipant && room != nil && !room.Observed.EndedAt.IsZero() {
-		s.Observed.Join(models.Observed{RoomEndedAt: room.Observed.EndedAt, RoomEndedBy: room.Observed.EndedBy})
+	if room == nil || s == room {
+		return
 	}
+	seen := models.Observed{RoomStartedAt: room.Observed.StartedAt}
+	if s.Subject == models.SubjectParticipant {
+		seen.RoomReplacedAt = room.Observed.ReplacedAt
+		if !room.Observed.EndedAt.IsZero() {
+			seen.RoomEndedAt, seen.RoomEndedBy = room.Observed.EndedAt, room.Observed.EndedBy
+		}
+	}
+	s.Observed.Join(seen)
+}
+
+// succeed tells each session with a name when the next one with that name began.
+// It gives the sessions that were told.
+func (l ledger) succeed() []*models.UsageSession {
+	named := map[string][]*models.UsageSession{}
+	for _, s := range l {
+		if s.Name != "" && !s.Observed.StartedAt.IsZero() {
+			named[s.Name] = append(named[s.Name], s)
+		}
+	}
+	var told []*models.UsageSession
+	for _, of := range named {
+		slices.SortFunc(of, func(a, b *models.UsageSession) int { return a.Observed.StartedAt.Compare(b.Observed.StartedAt) })
+		for i, s := range of {
+			// Of two that began in the same instant neither is known to be later.
+			for _, later := range of[i+1:] {
+				if next := &later.Observed; next.StartedAt.After(s.Observed.StartedAt) {
+					s.Observed.Join(models.Observed{ReplacedAt: next.StartedAt, ReplacedBy: next.StartedBy})
+					told = append(told, s)
+					break
+				}
+			}
+		}
+	}
+	return told
 }
 
 func orElse(t, otherwise time.Time) time.Time {
@@ -169,4 +252,12 @@ func orElse(t, otherwise time.Time) time.Time {
 		return otherwise
 	}
 	return t
+}
+
+// earliest of two times, of which either may not be known.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

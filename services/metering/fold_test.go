@@ -1,6 +1,7 @@
 package metering
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -12,8 +13,7 @@ import (
 
 var aMorning = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 
-// folded folds events, a part at a time as a worker would take them, and
-// settles what comes out.
+// folded folds events batch by batch, as a worker does, and settles the sessions.
 func folded(events []models.LiveKitEvent) ledger {
 	books := ledger{}
 	for i := range events {
@@ -26,11 +26,10 @@ func folded(events []models.LiveKitEvent) ledger {
 	return books
 }
 
-// near tells whether an end is known to the second, which is all that LiveKit
-// says of it.
+// near reports whether an end is right to the second, LiveKit's precision.
 func near(a, b time.Time) bool { return a.Sub(b).Abs() < time.Second }
 
-func TestAnyOrderAndRepetitionOfEventsGivesTheSessionsThatWere(t *testing.T) {
+func TestEventsInAnyOrderAndRepetitionGiveTheTrueSessions(t *testing.T) {
 	for seed := range uint64(400) {
 		h := newHistory(seed, aMorning)
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -39,12 +38,12 @@ func TestAnyOrderAndRepetitionOfEventsGivesTheSessionsThatWere(t *testing.T) {
 		if inOrder := folded(h.events); !sameSessions(books, inOrder) {
 			t.Fatalf("seed %d: another order gives other sessions", seed)
 		}
-		if len(books) != len(h.stays) {
-			t.Fatalf("seed %d: %d sessions of %d", seed, len(books), len(h.stays))
+		if len(books) != len(h.visits) {
+			t.Fatalf("seed %d: %d sessions of %d", seed, len(books), len(h.visits))
 		}
 		var metered, truth float64
-		for i := range h.stays {
-			want := &h.stays[i]
+		for i := range h.visits {
+			want := &h.visits[i]
 			s := books[want.id]
 			if s == nil {
 				t.Fatalf("seed %d: %s is missing", seed, want.id)
@@ -69,20 +68,20 @@ func TestAnyOrderAndRepetitionOfEventsGivesTheSessionsThatWere(t *testing.T) {
 				t.Fatalf("seed %d: nothing proves %s", seed, want.id)
 			}
 		}
-		if off := metered - truth; off > float64(len(h.stays)) || off < -float64(len(h.stays)) {
+		if off := metered - truth; off > float64(len(h.visits)) || off < -float64(len(h.visits)) {
 			t.Fatalf("seed %d: %f participant seconds metered of %f", seed, metered, truth)
 		}
 	}
 }
 
-func TestLostEventsCostNoMoreThanTheyTold(t *testing.T) {
+func TestLostEventsLoseOnlyWhatTheySay(t *testing.T) {
 	for seed := range uint64(400) {
 		h := newHistory(seed, aMorning)
 		r := rand.New(rand.NewPCG(seed, 2))
 		events, arrived := h.disturbed(r, func() bool { return r.IntN(4) == 0 })
 		books := folded(events)
-		for i := range h.stays {
-			want := &h.stays[i]
+		for i := range h.visits {
+			want := &h.visits[i]
 			if want.subject != models.SubjectParticipant {
 				continue
 			}
@@ -132,17 +131,17 @@ func sameSessions(a, b ledger) bool {
 	return true
 }
 
-func TestAForeignRoomsEventsChangeNothing(t *testing.T) {
+func TestEventsOfForeignRoomsChangeNothing(t *testing.T) {
 	h := newHistory(1, aMorning)
 	for i := range h.events {
 		h.events[i].ProjectID = ""
 	}
 	if books := folded(h.events); len(books) != 0 {
-		t.Errorf("%d sessions of rooms that are nobody's", len(books))
+		t.Errorf("%d sessions of rooms that belong to no tenant", len(books))
 	}
 }
 
-func TestAnUnknownKindOfEventChangesNothingButTheRoomItNames(t *testing.T) {
+func TestAnUnknownKindOfEventChangesOnlyTheRoomItNames(t *testing.T) {
 	h := newHistory(3, aMorning)
 	before := folded(h.events)
 	odd := h.events[0]
@@ -152,7 +151,7 @@ func TestAnUnknownKindOfEventChangesNothingButTheRoomItNames(t *testing.T) {
 	}
 }
 
-func TestAMigrationEndsNothing(t *testing.T) {
+func TestAMigrationEndsNoSession(t *testing.T) {
 	joined := models.LiveKitEvent{ID: "EV_1", Event: models.EventParticipantJoined, ProjectID: testProject, RoomSID: "RM_1",
 		Participant: &models.EventParticipant{SID: "PA_1", Kind: "STANDARD", JoinedAt: aMorning}}
 	moved := joined
@@ -163,7 +162,7 @@ func TestAMigrationEndsNothing(t *testing.T) {
 	}
 }
 
-func TestWhatReconciliationClosedIsOpenAgainWhenItIsSeenAgain(t *testing.T) {
+func TestASessionThatReconciliationClosedReopensWhenListedAgain(t *testing.T) {
 	joined := models.LiveKitEvent{ID: "EV_1", Event: models.EventParticipantJoined, ProjectID: testProject, RoomSID: "RM_1",
 		Participant: &models.EventParticipant{SID: "PA_1", Kind: "STANDARD", JoinedAt: aMorning}}
 	gone := models.LiveKitEvent{ID: "EV_2", Event: models.EventFoundGone, ProjectID: testProject, RoomSID: "RM_1", SessionID: "PA_1",
@@ -185,7 +184,7 @@ func TestWhatReconciliationClosedIsOpenAgainWhenItIsSeenAgain(t *testing.T) {
 	}
 }
 
-func TestASessionIsSplitAtTheFullHours(t *testing.T) {
+func TestSessionsAreSplitAtFullHours(t *testing.T) {
 	s := &models.UsageSession{ID: "PA_1", Subject: models.SubjectParticipant, Kind: "STANDARD", ProjectID: testProject,
 		JoinedAt: aMorning.Add(50 * time.Minute), LeftAt: aMorning.Add(2*time.Hour + 15*time.Minute), EventIDs: []string{"EV_1"}}
 	meteredHours(s)
@@ -201,7 +200,7 @@ func TestASessionIsSplitAtTheFullHours(t *testing.T) {
 	if !reflect.DeepEqual(at, []time.Time{s.JoinedAt, aMorning.Add(time.Hour), aMorning.Add(2 * time.Hour)}) {
 		t.Errorf("times %v", at)
 	}
-	// An earlier end comes late: the hours it no longer covers become zero.
+	// An earlier end arrives late: hours that are no longer covered become zero.
 	s.LeftAt = aMorning.Add(55 * time.Minute)
 	meteredHours(s)
 	values = nil
@@ -213,23 +212,33 @@ func TestASessionIsSplitAtTheFullHours(t *testing.T) {
 	}
 }
 
-func TestOnlyPeopleAreMetered(t *testing.T) {
-	for _, kind := range []string{"EGRESS", "INGRESS", "SIP", "AGENT", "CONNECTOR", ""} {
-		s := models.UsageSession{Subject: models.SubjectParticipant, Kind: kind}
-		if m := s.Meter(); m != "" {
-			t.Errorf("%q is metered as %s", kind, m)
+func TestEachKindOfParticipantHasItsMeter(t *testing.T) {
+	for _, of := range []struct {
+		kind            string
+		recorder, agent bool
+		want            models.Meter
+	}{
+		{kind: "STANDARD", want: models.MeterParticipantSeconds},
+		{kind: "STANDARD", recorder: true, want: models.MeterRecorderSeconds},
+		{kind: "STANDARD", agent: true, want: models.MeterAgentSeconds},
+		{kind: "AGENT", want: models.MeterAgentSeconds},
+		{kind: "SIP", want: models.MeterSIPSeconds},
+		{kind: "CONNECTOR", want: models.MeterOtherSeconds},
+		{kind: "BRIDGE", want: models.MeterOtherSeconds},
+		{kind: "HOLOGRAM", want: models.MeterOtherSeconds}, // of a LiveKit that is newer
+		{kind: "EGRESS", recorder: true, want: ""},         // egress_seconds
+		{kind: "INGRESS", want: ""},                        // ingress_seconds
+	} {
+		body := fmt.Appendf(nil, `{"event":"participant_joined","id":"EV_1","createdAt":"%d","room":{"sid":"RM_1","name":"%s_daily","creationTimeMs":"%d"},
+			"participant":{"sid":"PA_1","identity":"ann","joinedAtMs":"%d","kind":%q,"permission":{"recorder":%t,"agent":%t}}}`,
+			aMorning.Unix(), testProject, aMorning.UnixMilli(), aMorning.UnixMilli(), of.kind, of.recorder, of.agent)
+		s := folded([]models.LiveKitEvent{readEvent(t, body, aMorning)})["PA_1"]
+		if m := s.Meter(); m != of.want || s.Kind != of.kind {
+			t.Errorf("%+v is metered as %q of kind %q", of, m, s.Kind)
 		}
 	}
-}
-
-func TestThePeakCountsWhoWasThereTogether(t *testing.T) {
-	at := func(m int) time.Time { return aMorning.Add(time.Duration(m) * time.Minute) }
-	var steps []step
-	for _, stay := range [][2]int{{0, 10}, {10, 20}, {5, 15}, {12, 13}, {-30, 3}, {50, 90}} {
-		s := models.UsageSession{JoinedAt: at(stay[0]), LeftAt: at(stay[1])}
-		steps = appendSteps(steps, &s, at(0), at(60), at(60))
-	}
-	if peak := peakOf(steps); peak != 3 { // 5–15, 10–20 and 12–13
-		t.Errorf("peak %v", peak)
+	s := models.UsageSession{Subject: models.SubjectParticipant, Kind: "STANDARD"}
+	if s.Meter() != models.MeterParticipantSeconds { // stored by an older binary
+		t.Errorf("an old session is metered as %q", s.Meter())
 	}
 }

@@ -12,29 +12,29 @@ import (
 
 const testProject = testkit.Project
 
-// stay is what really happened to one session of a made-up history.
-type stay struct {
+// visit is the truth of one session of a generated history.
+type visit struct {
 	id, room    string
 	subject     models.Subject
 	kind        string
 	joined      time.Time
-	left        time.Time // as its own event tells; zero where the room's end ends it
+	left        time.Time // as its own event says; zero if the end of the room ends it
 	roomEnded   time.Time
 	aborted     bool
-	events      []string // ids of the events that tell of its start or end
+	events      []string // ids of the events that contain its start or end
 	startEvent  string
 	leftEvent   string
 	finishEvent string
 }
 
-// history is a made-up course of events and the truth they tell of.
+// history is a generated sequence of events and the truth behind them.
 type history struct {
 	events []models.LiveKitEvent
-	stays  []stay
+	visits []visit
 }
 
-// newHistory makes rooms with participants of all kinds that come, go, fail to
-// connect or stay to the end, and a recording in each.
+// newHistory generates rooms with participants of all kinds that join, leave, fail
+// to connect or remain to the end, and a recording in each.
 func newHistory(seed uint64, begin time.Time) history {
 	r := rand.New(rand.NewPCG(seed, 7))
 	kinds := []string{"STANDARD", "STANDARD", "STANDARD", "EGRESS", "INGRESS", "SIP", "AGENT"}
@@ -54,10 +54,10 @@ func newHistory(seed uint64, begin time.Time) history {
 			return e
 		}
 		started := event(models.EventRoomStarted, made)
-		roomStay := stay{id: sid, room: sid, subject: models.SubjectRoom, joined: made, left: ended, startEvent: started.ID}
-		firstOfRoom := len(h.stays)
+		roomStay := visit{id: sid, room: sid, subject: models.SubjectRoom, joined: made, left: ended, startEvent: started.ID}
+		firstOfRoom := len(h.visits)
 		for n := range r.IntN(12) {
-			s := stay{id: fmt.Sprintf("PA_%d_%d_%d", seed, room, n), room: sid, subject: models.SubjectParticipant,
+			s := visit{id: fmt.Sprintf("PA_%d_%d_%d", seed, room, n), room: sid, subject: models.SubjectParticipant,
 				kind: kinds[r.IntN(len(kinds))], roomEnded: ended}
 			s.joined = made.Add(time.Duration(r.Int64N(int64(lasted) * 3 / 4))).Truncate(time.Millisecond)
 			p := &models.EventParticipant{SID: s.id, Identity: fmt.Sprintf("somebody-%d", n), Kind: s.kind, JoinedAt: s.joined}
@@ -81,25 +81,25 @@ func newHistory(seed uint64, begin time.Time) history {
 					last(models.EventParticipantLeft)
 				}
 			}
-			h.stays = append(h.stays, s)
+			h.visits = append(h.visits, s)
 		}
 		finished := event(models.EventRoomFinished, ended)
 		roomStay.leftEvent = finished.ID
-		for i := firstOfRoom; i < len(h.stays); i++ {
-			h.stays[i].finishEvent = finished.ID
+		for i := firstOfRoom; i < len(h.visits); i++ {
+			h.visits[i].finishEvent = finished.ID
 		}
-		h.stays = append(h.stays, roomStay)
+		h.visits = append(h.visits, roomStay)
 		h.record(r, seed, room, made, ended)
 	}
 	return h
 }
 
-// record adds a recording of a room; its events have no room of their own.
+// record adds a recording of a room; its events name no room.
 func (h *history) record(r *rand.Rand, seed uint64, room int, made, ended time.Time) {
 	id, sid := fmt.Sprintf("EG_%d_%d", seed, room), fmt.Sprintf("RM_%d_%d", seed, room)
 	from := made.Add(time.Second)
 	to := from.Add(time.Duration(r.Int64N(int64(ended.Sub(from))))).Truncate(time.Millisecond)
-	s := stay{id: id, room: sid, subject: models.SubjectEgress, joined: from, left: to}
+	s := visit{id: id, room: sid, subject: models.SubjectEgress, joined: from, left: to}
 	for _, kind := range []string{models.EventEgressStarted, models.EventEgressUpdated, models.EventEgressEnded} {
 		e := models.LiveKitEvent{ID: fmt.Sprintf("EV_%d_%04d", seed, len(h.events)), Event: kind, ProjectID: testProject,
 			RoomName: fmt.Sprintf("room-%d", room), RoomSID: sid, RoomKey: sid, CreatedAt: from.Truncate(time.Second), ReceivedAt: from,
@@ -111,11 +111,11 @@ func (h *history) record(r *rand.Rand, seed uint64, room int, made, ended time.T
 		h.events = append(h.events, e)
 		s.events = append(s.events, e.ID)
 	}
-	h.stays = append(h.stays, s)
+	h.visits = append(h.visits, s)
 }
 
-// disturbed gives the events in any order, some of them several times, and
-// without those that drop chooses.
+// disturbed returns the events in random order, some several times, without those
+// that drop selects.
 func (h *history) disturbed(r *rand.Rand, drop func() bool) (events []models.LiveKitEvent, arrived map[string]bool) {
 	arrived = map[string]bool{}
 	for _, e := range h.events {
@@ -131,7 +131,7 @@ func (h *history) disturbed(r *rand.Rand, drop func() bool) (events []models.Liv
 	return events, arrived
 }
 
-// known tells whether anything that arrived tells of a stay.
-func (s *stay) known(arrived map[string]bool) bool {
+// known reports whether an event that arrived mentions the visit.
+func (s *visit) known(arrived map[string]bool) bool {
 	return slices.ContainsFunc(s.events, func(id string) bool { return arrived[id] })
 }

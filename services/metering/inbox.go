@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"io"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -12,99 +14,121 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/utils/required"
 )
 
-// inboxShards is how many parts the inbox has. Each is worked on by one worker
-// at a time, and a room's events are all in one.
+// inboxShards is the number of parts of the inbox. One worker at a time processes
+// a shard, and all events of a room are in one shard.
 const inboxShards = 8
 
-// deadCounted bounds how far dead events are counted for /v1/status.
+// deadCounted bounds the count of pending and dead events.
 const deadCounted = 10_000
+
+// firstSequence is where the numbers of events begin that the database gives:
+// beyond the nanoseconds that older binaries number them by.
+const firstSequence = 1 << 61
 
 // Inbox takes LiveKit's events in: verified, stripped of secrets and on disk
 // before they are answered. What they mean is worked out later.
 type Inbox struct {
-	events   *database.LiveKitEvents
-	verifier livekit.EventVerifier
-	now      func() time.Time
-	lastSeq  atomic.Int64
-	// arrived wakes the worker of this process.
-	arrived chan struct{}
-	// pending and dead are what measure counted.
+	c       InboxConfig
+	now     func() time.Time
+	lastSeq atomic.Int64
+	// wakeShard wakes the worker of a shard in this process.
+	wakeShard atomic.Pointer[func(shard int64)]
+	// pending and dead are what Measure counted.
 	pending, dead atomic.Int64
 }
 
-// NewInbox takes events of these clusters.
-func NewInbox(events *database.LiveKitEvents, clusters []livekit.Cluster, now func() time.Time) *Inbox {
-	return &Inbox{events: events, verifier: livekit.NewEventVerifier(clusters), now: now, arrived: make(chan struct{}, 1)}
+// InboxConfig of NewInbox; every field is required.
+type InboxConfig struct {
+	Events    *database.LiveKitEvents
+	Sequences *database.Sequences
+	// Clusters sign the events.
+	Clusters *livekit.Clusters
+	// Exclusive tells that no other process stores events.
+	Exclusive bool
+	Now       func() time.Time
+}
+
+// NewInbox builds the inbox. It fails if a required field is missing.
+func NewInbox(c InboxConfig) (*Inbox, error) {
+	return &Inbox{c: c, now: c.Now}, required.Fields(c)
 }
 
 // Receive keeps one event; nil means that it is durable, now or since before.
-// unauthenticated for a bad signature; otherwise unavailable or internal, so
-// that LiveKit sends it again.
-func (s *Inbox) Receive(ctx context.Context, authorization string, body []byte) error {
-	cluster, err := s.verifier.Verify(authorization, body)
+// authorization is checked before the body is read. unauthenticated for a bad
+// signature; an error of reading the body as it is; otherwise unavailable or
+// internal, so that LiveKit sends it again. A signed body that cannot be read is
+// kept as a dead event, for somebody to look at.
+func (s *Inbox) Receive(ctx context.Context, authorization string, body io.Reader) error {
+	verifier := s.c.Clusters.Verifier()
+	signature, err := verifier.Authenticate(authorization)
 	if err != nil {
 		return err
 	}
-	now := s.now().UTC()
-	event, err := livekit.ReadEvent(cluster, body, now)
+	event, err := verifier.Read(signature, body, s.now().UTC())
 	if err != nil {
-		// It is from the cluster and says nothing to this version. Refusing it
-		// would lose it and storing it might store a secret: what is kept is
-		// that it came, for somebody to look at.
-		event = models.LiveKitEvent{ID: livekit.BodyID(body), Cluster: cluster, Event: "unreadable", CreatedAt: now,
-			RoomKey: cluster, State: models.EventDead, LastError: fmt.Sprintf("%d bytes that are no event: %v", len(body), err)}
+		return err
+	}
+	if member := s.c.Clusters.OfKey(event.Cluster); member != nil {
+		member.Heard(event.ReceivedAt)
 	}
 	return s.Keep(ctx, &event)
 }
 
 // Keep stores an event, received now, for the worker. One that is there
 // already stays as it is.
-func (s *Inbox) Keep(ctx context.Context, e *models.LiveKitEvent) error {
+func (s *Inbox) Keep(ctx context.Context, e *models.LiveKitEvent) (err error) {
 	now := s.now().UTC()
-	e.ReceivedAt, e.DueAt, e.Seq, e.Shard = now, now, s.nextSeq(now), shardOf(e.RoomKey)
+	e.ReceivedAt, e.Shard = now, shardOf(e.RoomKey)
+	// It may be tried at once. DueAt is only ever compared by the process that
+	// wrote it, so that no clock of another delays an event.
+	e.DueAt = models.DueAtOnce()
+	if e.Seq, err = s.nextSeq(ctx, e.Shard, now); err != nil {
+		return err
+	}
 	if e.State == "" {
 		e.State = models.EventPending
 	}
-	err := s.events.Insert(ctx, e)
-	if err != nil && !models.IsKind(err, models.KindConflict) {
+	if err = s.c.Events.Insert(ctx, e); err != nil && !models.IsKind(err, models.KindConflict) {
 		return err
 	}
-	s.wake()
+	if wake := s.wakeShard.Load(); wake != nil {
+		(*wake)(e.Shard)
+	}
 	return nil
 }
 
-// nextSeq is the nanosecond of arrival, or the next that is free.
-func (s *Inbox) nextSeq(now time.Time) int64 {
+// nextSeq numbers events in order of arrival: LiveKit sends the next one of a
+// room when the one before was answered. One process alone goes by its clock,
+// the nanosecond or the next that is free; several let the database count.
+func (s *Inbox) nextSeq(ctx context.Context, shard int64, now time.Time) (int64, error) {
+	if !s.c.Exclusive {
+		n, err := s.c.Sequences.Next(ctx, "livekit_events|"+strconv.FormatInt(shard, 10))
+		return firstSequence + n, err
+	}
 	for {
 		last := s.lastSeq.Load()
 		next := max(now.UnixNano(), last+1)
 		if s.lastSeq.CompareAndSwap(last, next) {
-			return next
+			return next, nil
 		}
 	}
 }
 
-func (s *Inbox) wake() {
-	select {
-	case s.arrived <- struct{}{}:
-	default:
-	}
-}
-
-// Dead counts the events that nobody could make sense of, up to 10,000.
+// Dead counts the events that could not be processed, up to 10,000.
 func (s *Inbox) Dead(ctx context.Context) (int64, error) {
-	return s.events.CountIn(ctx, models.EventDead, deadCounted)
+	return s.c.Events.CountIn(ctx, models.EventDead, deadCounted)
 }
 
-// Backlog counts the events that wait, up to 10,000.
+// Backlog counts the pending events, up to 10,000.
 func (s *Inbox) Backlog(ctx context.Context) (int64, error) {
-	return s.events.CountIn(ctx, models.EventPending, deadCounted)
+	return s.c.Events.CountIn(ctx, models.EventPending, deadCounted)
 }
 
-// Check is the probe of the inbox for /v1/status: an error while there are
-// dead events.
+// Check is the probe of the inbox for /v1/status: an error if there are dead
+// events.
 func (s *Inbox) Check(ctx context.Context) error {
 	dead, err := s.Dead(ctx)
 	if err != nil {
@@ -116,19 +140,19 @@ func (s *Inbox) Check(ctx context.Context) error {
 	return nil
 }
 
-// Register offers the numbers of waiting and dead events as metrics, as the
-// worker of this process last counted them.
+// Register offers the numbers of waiting and dead events as metrics, as Measure
+// last counted them.
 func (s *Inbox) Register(registry prometheus.Registerer) {
 	gauge := func(name, help string, n *atomic.Int64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(n.Load()) })
 	}
 	registry.MustRegister(
-		gauge("pulse_inbox_pending_events", "LiveKit events that wait to be worked on, counted up to 10000.", &s.pending),
-		gauge("pulse_inbox_dead_events", "LiveKit events that nobody could make sense of, counted up to 10000.", &s.dead))
+		gauge("pulse_inbox_pending_events", "LiveKit events that wait to be processed, counted up to 10000.", &s.pending),
+		gauge("pulse_inbox_dead_events", "LiveKit events that could not be processed, counted up to 10000.", &s.dead))
 }
 
-// measure counts for the metrics.
-func (s *Inbox) measure(ctx context.Context) error {
+// Measure counts for the metrics.
+func (s *Inbox) Measure(ctx context.Context) error {
 	pending, err := s.Backlog(ctx)
 	if err != nil {
 		return err

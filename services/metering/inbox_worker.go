@@ -2,9 +2,9 @@ package metering
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
-	"strconv"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -12,252 +12,169 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/worker"
 )
 
 const (
-	// inboxBatch is how many events are worked on together; each concerns two
-	// sessions at most, and one look-up takes database.MaxBatch.
-	inboxBatch = database.MaxBatch / 2
-	// inboxLease is how long a shard stays with a worker that does not answer
-	// any more.
-	inboxLease = 10 * time.Second
-	// inboxPoll is how often events of other processes are looked for.
-	inboxPoll = 200 * time.Millisecond
-	// maxAttempts at an event before it is dead.
-	maxAttempts = 10
-	// firstRetry and lastRetry bound the wait between attempts, which doubles.
-	firstRetry = 200 * time.Millisecond
-	lastRetry  = time.Minute
-	// outagePause is how long a worker waits when the database is away.
-	outagePause = time.Second
+	// parallelShards is how many shards a process works on at a time: half, so
+	// that a second one doubles what is done.
+	parallelShards = inboxShards / 2
+	// inboxPoll is how often events that other processes took in, or that are
+	// due again, are looked for; ownInboxPoll where there are no others.
+	inboxPoll    = 500 * time.Millisecond
+	ownInboxPoll = 100 * time.Millisecond
+	// inboxDeadline bounds one batch.
+	inboxDeadline = 30 * time.Second
 	// measureEvery is how often waiting and dead events are counted.
 	measureEvery = 5 * time.Second
+	// leaveTimeout bounds giving the shards back at the end.
+	leaveTimeout = time.Second
 )
 
-// Consumer derives something from events. Events of one room come in
-// order of arrival; the same ones may come again, alone or with others, until
-// all consumers have returned nil: what it derives must be a function of the
-// event's id.
-type Consumer interface {
-	Consume(ctx context.Context, events []models.LiveKitEvent) error
-}
-
-// InboxWorker works on the events of the shards it holds a lease of.
+// InboxWorker works on the events of the shards that are this process's share.
 type InboxWorker struct {
-	c InboxWorkerConfig
-
-	heldUntil [inboxShards]time.Time
-	renewAt   [inboxShards]time.Time
-	// parked rooms wait for their first event to be tried again.
-	parked map[string]time.Time
-	// measureAt is when events are counted next.
-	measureAt time.Time
+	c      InboxWorkerConfig
+	steps  []Step
+	shares *shares
+	shards [inboxShards]*shard
+	// parallel holds a token for each shard that is being worked on.
+	parallel chan struct{}
+	workers  []*worker.Worker
+	// ofShard wakes the worker of each shard.
+	ofShard [inboxShards]*worker.Worker
 }
 
-// InboxWorkerConfig of NewInboxWorker; every field but Log is required.
+// InboxWorkerConfig of NewInboxWorker; every field but Log is required, save
+// Observer.
 type InboxWorkerConfig struct {
 	Inbox  *Inbox
 	Events *database.LiveKitEvents
 	Leases *database.Leases
 	// Holder names this process among replicas.
 	Holder string
-	// Consumers see every event, in this order.
-	Consumers []Consumer
-	Log       zerolog.Logger
+	// Recorder sees every event first; the steps get what it derived, in order
+	// of their turns.
+	Recorder *Recorder
+	Steps    []Step
+	// Observer hears of every pass; optional.
+	Observer worker.Observer `optional:"true"`
+	Log      zerolog.Logger
 }
 
-// NewInboxWorker builds a worker. It fails if a required field is missing.
+// NewInboxWorker builds a worker. It fails if a required field is missing or two
+// steps have the same turn.
 func NewInboxWorker(c InboxWorkerConfig) (*InboxWorker, error) {
-	return &InboxWorker{c: c, parked: map[string]time.Time{}}, required.Fields(c)
+	if err := required.Fields(c); err != nil {
+		return nil, err
+	}
+	steps, err := inTurn(c.Steps)
+	if err != nil {
+		return nil, err
+	}
+	w := &InboxWorker{c: c, steps: steps, parallel: make(chan struct{}, parallelShards)}
+	w.shares = newShares(c.Leases, c.Holder, c.Inbox.now, func(ctx context.Context, n int64) error { return w.shards[n].gained(ctx) })
+	poll := inboxPoll
+	if c.Inbox.c.Exclusive {
+		poll = ownInboxPoll
+	}
+	passes := []worker.Config{
+		{Name: "inbox_shares", Pass: worker.Simple(w.share), Every: sharePass, Deadline: shareTTL},
+		{Name: "inbox_poll", Pass: worker.Simple(w.poll), Every: poll, Deadline: inboxDeadline},
+		{Name: "inbox_measure", Pass: worker.Simple(c.Inbox.Measure), Every: measureEvery, Deadline: inboxDeadline},
+	}
+	for n := range int64(inboxShards) {
+		w.shards[n] = &shard{w: w, number: n, parked: map[string]time.Time{}}
+		passes = append(passes, worker.Config{Name: fmt.Sprintf("inbox_shard_%d", n), Every: time.Minute, Deadline: inboxDeadline,
+			Pass: func(ctx context.Context) (int, error) { return w.workOn(ctx, n) }})
+	}
+	for i, pass := range passes {
+		running, err := worker.New(pass, worker.Options{Log: c.Log, Observer: c.Observer,
+			Backoff: worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}})
+		if err != nil {
+			return nil, err
+		}
+		w.workers = append(w.workers, running)
+		if n := i - (len(passes) - inboxShards); n >= 0 {
+			w.ofShard[n] = running
+		}
+	}
+	wake := func(n int64) { w.ofShard[n].Wake() }
+	c.Inbox.wakeShard.Store(&wake)
+	return w, nil
 }
 
-// Run works until ctx ends, then gives its leases back.
+// Run works until ctx ends, then gives its shards back.
 func (w *InboxWorker) Run(ctx context.Context) error {
-	defer w.release(ctx)
-	return KeepWorking(ctx, inboxPoll, w.c.Inbox.arrived, w.Work, func(err error) {
-		w.c.Log.Error().Err(err).Msg("inbox: the database is away")
-	})
-}
-
-// KeepWorking calls work until ctx ends: again at once while it finds
-// something to do, after a pause when the database is away, which is told, and
-// otherwise when somebody wakes it or so often.
-func KeepWorking(ctx context.Context, poll time.Duration, woken <-chan struct{}, work func(context.Context) (int, error), away func(error)) error {
-	ticker := time.NewTicker(poll)
-	defer ticker.Stop()
-	for ctx.Err() == nil {
-		worked, err := work(ctx)
-		if err != nil && ctx.Err() == nil {
-			away(err)
-			Sleep(ctx, outagePause)
-			continue
-		}
-		if worked > 0 {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-woken:
-		case <-ticker.C:
-		}
+	var running sync.WaitGroup
+	for _, one := range w.workers {
+		running.Go(func() { _ = one.Run(ctx) }) // it logs what goes wrong
+	}
+	running.Wait()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	if err := w.shares.leave(ctx); err != nil {
+		w.c.Log.Warn().Err(err).Msg("inbox: shards are left to the others to take over")
 	}
 	return nil
 }
 
-// Work takes one batch from each shard and tells how many events it finished.
+// share keeps this process's shards and wakes the workers of new ones.
+func (w *InboxWorker) share(ctx context.Context) error {
+	taken, err := w.shares.pass(ctx)
+	for _, n := range taken {
+		w.ofShard[n].Wake()
+	}
+	return err
+}
+
+// poll wakes the workers of shards that have something due.
+func (w *InboxWorker) poll(ctx context.Context) error {
+	idle := w.shares.idle()
+	if len(idle) == 0 {
+		return nil
+	}
+	ready, err := w.c.Events.Ready(ctx, idle, w.c.Inbox.now())
+	for _, n := range ready {
+		if n >= 0 && n < inboxShards {
+			w.ofShard[n].Wake()
+		}
+	}
+	return err
+}
+
+// workOn works on a batch of a shard, if it is this process's, and tells how
+// many events were finished.
+func (w *InboxWorker) workOn(ctx context.Context, n int64) (int, error) {
+	select {
+	case w.parallel <- struct{}{}:
+		defer func() { <-w.parallel }()
+	case <-ctx.Done():
+		return 0, models.Unavailable(ctx.Err())
+	}
+	if !w.shares.begin(n) {
+		return 0, nil
+	}
+	defer w.shares.end(n)
+	return w.shards[n].work(ctx)
+}
+
+// Work does once, in turn, what Run does at the same time: it renews the shares
+// and takes one batch from each shard. It tells how many events it finished.
 func (w *InboxWorker) Work(ctx context.Context) (int, error) {
-	done := 0
-	if now := w.c.Inbox.now(); !now.Before(w.measureAt) {
-		if err := w.c.Inbox.measure(ctx); err != nil {
-			return 0, err
-		}
-		w.measureAt = now.Add(measureEvery)
-	}
-	for shard := range int64(inboxShards) {
-		held, err := w.hold(ctx, shard)
-		if err != nil {
-			return done, err
-		}
-		if !held {
-			continue
-		}
-		n, err := w.shard(ctx, shard)
-		done += n
-		if err != nil {
-			return done, err
-		}
-	}
-	return done, nil
-}
-
-// hold takes or renews the lease of a shard.
-func (w *InboxWorker) hold(ctx context.Context, shard int64) (bool, error) {
-	now := w.c.Inbox.now()
-	if now.Before(w.renewAt[shard]) {
-		return now.Before(w.heldUntil[shard]), nil
-	}
-	until := now.Add(inboxLease)
-	held, err := w.c.Leases.Acquire(ctx, leaseOfShard(shard), w.c.Holder, now, until)
-	if err != nil {
-		return false, err
-	}
-	w.renewAt[shard] = now.Add(inboxLease / 4)
-	if !held {
-		w.heldUntil[shard] = time.Time{}
-		return false, nil
-	}
-	if w.heldUntil[shard].Before(now) { // newly ours: learn what waits in it
-		waiting, err := w.c.Events.Waiting(ctx, shard, now, database.MaxBatch)
-		if err != nil {
-			return false, err
-		}
-		for i := range waiting {
-			w.park(waiting[i].RoomKey, waiting[i].DueAt)
-		}
-	}
-	w.heldUntil[shard] = until
-	return true, nil
-}
-
-func leaseOfShard(shard int64) string { return "inbox|" + strconv.FormatInt(shard, 10) }
-
-func (w *InboxWorker) release(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outagePause)
-	defer cancel()
-	for shard := range int64(inboxShards) {
-		if w.heldUntil[shard].IsZero() {
-			continue
-		}
-		if err := w.c.Leases.Release(ctx, leaseOfShard(shard), w.c.Holder); err != nil {
-			w.c.Log.Warn().Err(err).Msg("inbox: a lease is left to expire")
-			return
-		}
-	}
-}
-
-func (w *InboxWorker) shard(ctx context.Context, shard int64) (int, error) {
-	now := w.c.Inbox.now()
-	due, err := w.c.Events.Due(ctx, shard, now, inboxBatch)
-	if err != nil || len(due) == 0 {
+	if err := w.share(ctx); err != nil {
 		return 0, err
 	}
-	if len(w.parked) > 0 {
-		if due, err = w.withoutParked(ctx, shard, due, now); err != nil {
-			return 0, err
-		}
+	done, failures := 0, []error{w.c.Inbox.Measure(ctx)}
+	for n := range int64(inboxShards) {
+		worked, err := w.workOn(ctx, n)
+		done += worked
+		failures = append(failures, err)
 	}
-	switch err := w.consume(ctx, due); {
-	case err == nil:
-		return len(due), w.c.Events.Done(ctx, idsOf(due))
-	case isOutage(ctx, err):
-		return 0, err
-	}
-	// Somebody in the batch is not to be understood: find out who.
-	finished := 0
-	for _, room := range byRoom(due) {
-		n, err := w.oneByOne(ctx, shard, room)
-		finished += n
-		if err != nil {
-			return finished, err
-		}
-	}
-	return finished, nil
+	return done, errors.Join(failures...)
 }
 
-// withoutParked makes events wait that arrived behind one that waits.
-func (w *InboxWorker) withoutParked(ctx context.Context, shard int64, due []models.LiveKitEvent, now time.Time) ([]models.LiveKitEvent, error) {
-	postponed := map[string]bool{}
-	for i := range due {
-		key := due[i].RoomKey
-		until, parked := w.parked[key]
-		switch {
-		case parked && !now.Before(until):
-			delete(w.parked, key)
-		case parked && !postponed[key]:
-			if err := w.c.Events.Postpone(ctx, shard, key, until); err != nil {
-				return nil, err
-			}
-			postponed[key] = true
-		}
-	}
-	return slices.DeleteFunc(due, func(e models.LiveKitEvent) bool { return postponed[e.RoomKey] }), nil
-}
-
-// oneByOne works through the events of a room up to the first that fails.
-func (w *InboxWorker) oneByOne(ctx context.Context, shard int64, events []models.LiveKitEvent) (finished int, err error) {
-	for i := range events {
-		e := &events[i]
-		reason := w.consume(ctx, events[i:i+1])
-		if reason == nil {
-			if err := w.c.Events.Done(ctx, []string{e.ID}); err != nil {
-				return finished, err
-			}
-			finished++
-			continue
-		}
-		if isOutage(ctx, reason) {
-			return finished, reason
-		}
-		state := models.EventPending
-		if e.Attempts+1 >= maxAttempts {
-			state = models.EventDead
-		}
-		w.c.Log.Error().Err(reason).Str("event_id", e.ID).Str("event", e.Event).Str("state", string(state)).
-			Int64("attempts", e.Attempts+1).Msg("inbox: an event failed")
-		if _, err := w.c.Events.Failed(ctx, e.ID, state, reason.Error()); err != nil {
-			return finished, err
-		}
-		if state == models.EventDead {
-			continue
-		}
-		until := w.c.Inbox.now().Add(retryAfter(e.Attempts))
-		w.park(e.RoomKey, until)
-		return finished, w.c.Events.Postpone(ctx, shard, e.RoomKey, until)
-	}
-	return finished, nil
-}
-
-// consume shows events to every consumer; a panic of one is an error.
+// consume shows events to the recorder and what it derived to every step; a
+// panic of one is an error.
 func (w *InboxWorker) consume(ctx context.Context, events []models.LiveKitEvent) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -267,59 +184,15 @@ func (w *InboxWorker) consume(ctx context.Context, events []models.LiveKitEvent)
 	if len(events) == 0 {
 		return nil
 	}
-	for _, c := range w.c.Consumers {
-		if err := c.Consume(ctx, events); err != nil {
+	changes, err := w.c.Recorder.Record(ctx, events)
+	if err != nil {
+		return err
+	}
+	batch := Batch{Events: events, Changes: changes}
+	for _, step := range w.steps {
+		if err := step.Consumer.Consume(ctx, &batch); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (w *InboxWorker) park(roomKey string, until time.Time) { w.parked[roomKey] = until }
-
-// isOutage tells an error that no event is to blame for.
-func isOutage(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || models.IsKind(err, models.KindUnavailable)
-}
-
-func retryAfter(attempts int64) time.Duration {
-	wait := firstRetry
-	for range attempts {
-		wait = min(2*wait, lastRetry)
-	}
-	return wait
-}
-
-func idsOf(events []models.LiveKitEvent) []string {
-	out := make([]string, len(events))
-	for i := range events {
-		out[i] = events[i].ID
-	}
-	return out
-}
-
-// byRoom divides events by their room, keeping their order.
-func byRoom(events []models.LiveKitEvent) [][]models.LiveKitEvent {
-	at := map[string]int{}
-	var out [][]models.LiveKitEvent
-	for i := range events {
-		n, known := at[events[i].RoomKey]
-		if !known {
-			n = len(out)
-			at[events[i].RoomKey] = n
-			out = append(out, nil)
-		}
-		out[n] = append(out[n], events[i])
-	}
-	return out
-}
-
-// Sleep waits for d or until ctx ends.
-func Sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

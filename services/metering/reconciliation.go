@@ -3,6 +3,7 @@ package metering
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -16,38 +17,39 @@ import (
 )
 
 const (
-	// listedAtOnce is how many rooms are asked for their participants at a time.
+	// listedAtOnce is how many rooms' participants are listed at a time.
 	listedAtOnce = 8
-	// settling is how long what has just begun is left alone: its own event is
-	// on its way, and clocks differ.
+	// settling is the age below which a session is not corrected: its own event
+	// may be on its way, and clocks differ.
 	settling = 2 * time.Second
 )
 
-// Names of the sightings of whole lists.
+// Names of the sightings of complete lists.
 const (
 	allRooms     = "rooms"
 	allEgresses  = "egresses"
 	allIngresses = "ingresses"
 )
 
-// Lists is what reconciliation asks a cluster. An error is that it
-// could not be asked; who is not in a list that was read is gone.
+// Lists is what reconciliation reads from a cluster. On an error the list is
+// unknown; whatever is missing in a list that was read is gone.
 type Lists interface {
 	Rooms(ctx context.Context) ([]livekit.Room, error)
-	// Participants gives who is in a room, and the sids of those on their way in.
+	// Participants returns the participants of a room, and the sids of those that
+	// are still joining.
 	Participants(ctx context.Context, room string) (active []models.EventParticipant, joining []string, err error)
 	Egresses(ctx context.Context) ([]livekit.Media, error)
 	Ingresses(ctx context.Context) ([]livekit.Media, error)
 }
 
-// Reconciliation compares what is open with what the cluster lists, since
-// LiveKit drops events that it cannot deliver. What it finds it writes into
-// the record as events of its own, and the inbox does the rest.
+// Reconciliation compares open usage sessions with what the cluster lists, because
+// LiveKit drops events that it can't deliver. Differences become corrections:
+// events in the inbox, which processes them like LiveKit's.
 type Reconciliation struct{ c ReconciliationConfig }
 
-// ReconciliationConfig of NewReconciliation; every field but Log is required.
+// ReconciliationConfig of NewReconciliation. Every field except Log is required.
 type ReconciliationConfig struct {
-	// Cluster lists what is on the cluster; Name is that of its API key.
+	// Cluster lists the cluster; Name is its API key.
 	Cluster   Lists
 	Name      string
 	Inbox     *Inbox
@@ -61,9 +63,9 @@ func NewReconciliation(c ReconciliationConfig) (*Reconciliation, error) {
 	return &Reconciliation{c}, required.Fields(c)
 }
 
-// Compare reads the cluster's lists and corrects what differs. unavailable if
-// the rooms cannot be listed: then nothing is closed; a room whose
-// participants cannot be listed keeps them all.
+// Compare reads the cluster's lists and stores corrections. If the rooms can't be
+// listed, it closes nothing and returns unavailable; if the participants of a room
+// can't be listed, it closes none of them.
 func (r *Reconciliation) Compare(ctx context.Context) error {
 	l, err := r.list(ctx)
 	if err != nil {
@@ -92,7 +94,7 @@ func (r *Reconciliation) Compare(ctx context.Context) error {
 	}
 	if len(corrections) > 0 {
 		r.c.Log.Warn().Int("corrections", len(corrections)).
-			Msg("reconciliation: events of LiveKit's were missed; should that go on, look at webhook.urls in its configuration")
+			Msg("reconciliation: LiveKit's events are missing; if this repeats, check webhook.urls in LiveKit's configuration")
 	}
 	names := make([]string, 0, len(l.read))
 	for name := range l.read {
@@ -101,7 +103,8 @@ func (r *Reconciliation) Compare(ctx context.Context) error {
 	return r.c.Sightings.Saw(ctx, names, l.at)
 }
 
-// missing gives what is open and not listed, and the ids of all that is open.
+// missing returns the open sessions that are not listed, and the ids of all open
+// sessions.
 func (r *Reconciliation) missing(ctx context.Context, l *listing) (gone []models.UsageSession, known map[string]bool, err error) {
 	known = map[string]bool{}
 	for after := ""; ; {
@@ -111,8 +114,8 @@ func (r *Reconciliation) missing(ctx context.Context, l *listing) (gone []models
 		}
 		for i := range open {
 			s := &open[i]
-			known[s.ID] = true
-			if _, read := l.listOf(s); read && !l.present[s.ID] && s.JoinedAt.Before(l.at.Add(-settling)) {
+			known[listedSession(s)] = true
+			if _, read := l.listOf(s); read && !l.present[listedSession(s)] && s.JoinedAt.Before(l.at.Add(-settling)) {
 				gone = append(gone, *s)
 			}
 		}
@@ -123,18 +126,21 @@ func (r *Reconciliation) missing(ctx context.Context, l *listing) (gone []models
 	}
 }
 
-// unannounced gives corrections for what is listed and not open: what no event
-// told of, or what was taken for gone. What an event of its own has ended just
-// now, after the list was read, stays so.
+// unannounced returns corrections for listed sessions that are not open: those
+// without an event, and those that an earlier correction closed. A session that
+// its own event ended after the list was read is not corrected.
 func (r *Reconciliation) unannounced(ctx context.Context, l *listing, open map[string]bool) ([]models.LiveKitEvent, error) {
 	var out []models.LiveKitEvent
-	for rest := l.found; len(rest) > 0; {
-		batch := rest[:min(len(rest), database.MaxBatch)]
-		rest = rest[len(batch):]
+	for batch := range slices.Chunk(l.found, database.MaxBatch/2) {
 		var ids []string
 		for i := range batch {
-			if !open[batch[i].SessionID] {
-				ids = append(ids, batch[i].SessionID)
+			e := &batch[i]
+			if open[listedEvent(e)] {
+				continue
+			}
+			ids = append(ids, e.SessionID)
+			if e.Subject == models.SubjectParticipant {
+				ids = append(ids, elsewhere(e.SessionID, e.RoomSID))
 			}
 		}
 		if len(ids) == 0 {
@@ -146,12 +152,14 @@ func (r *Reconciliation) unannounced(ctx context.Context, l *listing, open map[s
 		}
 		ended, gone := map[string]bool{}, map[string]time.Time{}
 		for i := range closed {
-			ended[closed[i].ID] = closed[i].Open || closed[i].EndReason != models.EndedByReconciliation
-			gone[closed[i].ID] = closed[i].Observed.GoneFoundAt
+			key := listedSession(&closed[i])
+			ended[key] = closed[i].Open || closed[i].EndReason != models.EndedByReconciliation
+			gone[key] = closed[i].Observed.GoneFoundAt
 		}
 		for _, e := range batch {
-			if !open[e.SessionID] && !ended[e.SessionID] && beganOf(&e).Before(l.at.Add(-settling)) {
-				e.ID, e.CreatedAt = correctionID("present", e.SessionID, gone[e.SessionID]), l.at
+			key := listedEvent(&e)
+			if !open[key] && !ended[key] && beganOf(&e).Before(l.at.Add(-settling)) {
+				e.ID, e.CreatedAt = correctionID("present", key, gone[key]), l.at
 				e.Cluster = r.c.Name
 				out = append(out, e)
 			}
@@ -170,10 +178,9 @@ func beganOf(e *models.LiveKitEvent) time.Time {
 	return e.RoomCreatedAt
 }
 
-// closing gives corrections for what is gone: it was last seen when its list
-// was read before, when it began, or when a comparison found it there of which
-// no event had told. A list that was read before the session was known did not
-// have it, or it would have been known by that.
+// closing returns corrections for sessions that are gone. A session was last seen
+// at the latest of: the previous read of its list, its start, and a correction that
+// found it. A list that was read before the session was known did not contain it.
 func (r *Reconciliation) closing(ctx context.Context, l *listing, gone []models.UsageSession) ([]models.LiveKitEvent, error) {
 	out := make([]models.LiveKitEvent, 0, len(gone))
 	for rest := gone; len(rest) > 0; {
@@ -207,10 +214,9 @@ func (r *Reconciliation) closing(ctx context.Context, l *listing, gone []models.
 	return out, nil
 }
 
-// correctionID names a correction by what it corrects: the session, and the
-// opposite correction before it. While one waits to be worked on, the next
-// comparison finds the same once more and gives it the same id, and the first
-// stays.
+// correctionID names a correction by the session and the opposite correction before
+// it. While a correction waits to be processed, the next comparison finds the same
+// difference and produces the same id, so nothing is stored twice.
 func correctionID(what, session string, before time.Time) string {
 	id := "EVP_" + what + "_" + session
 	if !before.IsZero() {

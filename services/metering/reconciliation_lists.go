@@ -2,6 +2,7 @@ package metering
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -10,14 +11,14 @@ import (
 	"pulse-control-plane/services/livekit"
 )
 
-// listing is what the cluster said at one time.
+// listing is the cluster's lists at one time.
 type listing struct {
 	at time.Time
 	// read names the lists that were read: sids of rooms, allRooms, ….
 	read map[string]bool
-	// present are the ids of all that was listed.
+	// present are the ids of everything listed.
 	present map[string]bool
-	// found says of each what a correction would have to say.
+	// found has one event per listed object, as a correction would say it.
 	found []models.LiveKitEvent
 }
 
@@ -65,7 +66,7 @@ func (r *Reconciliation) list(ctx context.Context) (*listing, error) {
 			l.add(e, p.SID, models.SubjectParticipant)
 		}
 		for _, sid := range of[i].joining {
-			l.present[sid] = true
+			l.present[elsewhere(sid, rooms[i].SID)] = true
 		}
 	}
 	l.addMedia(ctx, allEgresses, models.SubjectEgress, r.c.Cluster.Egresses)
@@ -73,8 +74,8 @@ func (r *Reconciliation) list(ctx context.Context) (*listing, error) {
 	return l, nil
 }
 
-// addMedia adds a list of egresses or ingresses. A cluster without them
-// answers with an error, and then there are none to compare.
+// addMedia adds a list of egresses or ingresses. A cluster without these services
+// returns an error; then there is nothing to compare.
 func (l *listing) addMedia(ctx context.Context, name string, subject models.Subject, list func(context.Context) ([]livekit.Media, error)) {
 	media, err := list(ctx)
 	if err != nil {
@@ -93,9 +94,23 @@ func (l *listing) addMedia(ctx context.Context, name string, subject models.Subj
 
 func (l *listing) add(e models.LiveKitEvent, id string, subject models.Subject) {
 	e.SessionID, e.Subject, e.Event = id, subject, models.EventFoundPresent
-	l.present[id] = true
+	l.present[listed(subject, id, e.RoomSID)] = true
 	l.found = append(l.found, e)
 }
+
+// listed is what a session is known by in a list: a participant may be in several
+// rooms under one sid.
+func listed(subject models.Subject, id, roomSID string) string {
+	if subject != models.SubjectParticipant {
+		return id
+	}
+	sid, _, _ := strings.Cut(id, "@")
+	return elsewhere(sid, roomSID)
+}
+
+func listedSession(s *models.UsageSession) string { return listed(s.Subject, s.ID, s.RoomSID) }
+
+func listedEvent(e *models.LiveKitEvent) string { return listed(e.Subject, e.SessionID, e.RoomSID) }
 
 // listOf names the list that a session must be in, and whether it was read.
 func (l *listing) listOf(s *models.UsageSession) (name string, read bool) {
@@ -108,6 +123,6 @@ func (l *listing) listOf(s *models.UsageSession) (name string, read bool) {
 		return allIngresses, l.read[allIngresses]
 	case models.SubjectParticipant:
 	}
-	// Without its room nobody can be in it.
+	// A participant can't be in a room that is gone.
 	return s.RoomSID, l.read[s.RoomSID] || l.read[allRooms] && !l.present[s.RoomSID]
 }

@@ -12,7 +12,7 @@ import (
 	"pulse-control-plane/services/testkit"
 )
 
-// fakeCluster lists what a test says is there.
+// fakeCluster lists what a test sets.
 type fakeCluster struct {
 	rooms        []livekit.Room
 	people       map[string][]models.EventParticipant
@@ -48,8 +48,8 @@ func (c *fakeCluster) Egresses(context.Context) ([]livekit.Media, error) {
 
 func (c *fakeCluster) Ingresses(context.Context) ([]livekit.Media, error) { return nil, nil }
 
-// compared is a rig with a room, ann in it and a recording, on the cluster and
-// in the record alike.
+// compared is a rig with a room, participant ann and a recording, both on the
+// cluster and as usage sessions.
 func compared(t *testing.T) (*rig, *fakeCluster, func()) {
 	t.Helper()
 	r := newRig(t)
@@ -93,7 +93,7 @@ func (r *rig) session(id string) *models.UsageSession {
 	return &s
 }
 
-func TestWhatTheClusterListsStaysOpen(t *testing.T) {
+func TestListedSessionsRemainOpen(t *testing.T) {
 	r, _, compare := compared(t)
 	compare()
 	compare()
@@ -104,7 +104,7 @@ func TestWhatTheClusterListsStaysOpen(t *testing.T) {
 	}
 }
 
-func TestWhoIsGoneIsClosedWhenLastSeenAndTheRecordSaysSo(t *testing.T) {
+func TestAMissingParticipantIsClosedAtTheLastSightingByACorrection(t *testing.T) {
 	r, c, compare := compared(t)
 	compare()
 	lastSeen := r.now
@@ -120,18 +120,18 @@ func TestWhoIsGoneIsClosedWhenLastSeenAndTheRecordSaysSo(t *testing.T) {
 		t.Errorf("proved by %v (%v)", s.EventIDs, err)
 	}
 	if !r.session("RM_1").Open || !r.session("EG_1").Open {
-		t.Error("more was closed than is gone")
+		t.Error("listed sessions were closed too")
 	}
 }
 
-func TestWhoWasFoundGoneIsNotSeenLaterWhileTheFindingWaits(t *testing.T) {
+func TestAPendingCorrectionKeepsItsLastSighting(t *testing.T) {
 	r, c, compare := compared(t)
 	compare()
 	lastSeen := r.now
 	compare()
 	c.people = nil
 	reconciliation := r.reconciliation(c)
-	for range 3 { // nobody works on what it finds
+	for range 3 { // no worker processes the corrections
 		if err := reconciliation.Compare(context.Background()); err != nil {
 			t.Fatal(err)
 		}
@@ -143,11 +143,11 @@ func TestWhoWasFoundGoneIsNotSeenLaterWhileTheFindingWaits(t *testing.T) {
 	}
 }
 
-func TestWhoseJoinCameTooLateWasNotSeenByEarlierComparisons(t *testing.T) {
+func TestALateJoinEventIsNotExtendedToEarlierSightings(t *testing.T) {
 	r, c, compare := compared(t)
 	compare()
 	compare()
-	joined := r.now.Add(-50 * time.Second) // and left before the last comparison; that event is lost
+	joined := r.now.Add(-50 * time.Second) // and left before the last comparison; the leave event is lost
 	r.keep([]models.LiveKitEvent{{ID: "EV_late", Event: models.EventParticipantJoined, ProjectID: testProject, RoomName: "daily",
 		RoomSID: "RM_1", RoomKey: c.rooms[0].Name, CreatedAt: joined, ReceivedAt: joined,
 		Participant: &models.EventParticipant{SID: "PA_eve", Identity: "eve", Kind: "STANDARD", JoinedAt: joined}}})
@@ -157,7 +157,7 @@ func TestWhoseJoinCameTooLateWasNotSeenByEarlierComparisons(t *testing.T) {
 	}
 }
 
-func TestARoomThatVanishedTakesEverybodyWithIt(t *testing.T) {
+func TestAMissingRoomClosesItsParticipants(t *testing.T) {
 	r, c, compare := compared(t)
 	compare()
 	c.rooms, c.people, c.egresses = nil, nil, nil
@@ -169,7 +169,7 @@ func TestARoomThatVanishedTakesEverybodyWithIt(t *testing.T) {
 	}
 }
 
-func TestAClusterThatCannotBeReachedClosesNothing(t *testing.T) {
+func TestAnUnreachableClusterClosesNothing(t *testing.T) {
 	r, c, compare := compared(t)
 	compare()
 	room := c.rooms[0].Name
@@ -180,7 +180,7 @@ func TestAClusterThatCannotBeReachedClosesNothing(t *testing.T) {
 	compare()
 	for _, id := range []string{"PA_ann", "RM_1", "EG_1"} {
 		if s := r.session(id); !s.Open {
-			t.Errorf("%s was closed by a list nobody could read", id)
+			t.Errorf("%s was closed by an unreadable list", id)
 		}
 	}
 	c.away, c.roomsAway[room] = false, false
@@ -190,7 +190,7 @@ func TestAClusterThatCannotBeReachedClosesNothing(t *testing.T) {
 	}
 }
 
-func TestWhoWasNeverAnnouncedIsOpenedFromWhenTheyJoined(t *testing.T) {
+func TestAListedParticipantWithoutAnEventIsOpenedFromItsJoinTime(t *testing.T) {
 	r, c, compare := compared(t)
 	compare()
 	room := c.rooms[0].Name
@@ -201,13 +201,13 @@ func TestWhoWasNeverAnnouncedIsOpenedFromWhenTheyJoined(t *testing.T) {
 	if s := r.session("PA_bob"); !s.Open || !s.JoinedAt.Equal(joined) || s.Identity != "bob" || len(s.EventIDs) != 1 {
 		t.Fatalf("%+v", s)
 	}
-	compare() // and once is enough
+	compare() // a second comparison adds nothing
 	if s := r.session("PA_bob"); len(s.EventIDs) != 1 {
 		t.Errorf("corrected by %v", s.EventIDs)
 	}
 }
 
-func TestWhoWasFoundOnceWasThereUntilThen(t *testing.T) {
+func TestAParticipantFoundOnceIsMeteredUpToThatSighting(t *testing.T) {
 	r, c, compare := compared(t)
 	compare()
 	room := c.rooms[0].Name
@@ -218,7 +218,7 @@ func TestWhoWasFoundOnceWasThereUntilThen(t *testing.T) {
 	if err := reconciliation.Compare(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	r.now = r.now.Add(2 * time.Millisecond) // the finding is worked on after the list was read
+	r.now = r.now.Add(2 * time.Millisecond) // the correction is processed after the list was read
 	c.people[room] = before
 	compare()
 	if s := r.session("PA_bob"); s.Open || !s.JoinedAt.Equal(joined) || !s.LeftAt.Equal(found) {
@@ -226,7 +226,7 @@ func TestWhoWasFoundOnceWasThereUntilThen(t *testing.T) {
 	}
 }
 
-func TestWhoIsOnTheirWayInIsNotGone(t *testing.T) {
+func TestAJoiningParticipantIsNotClosed(t *testing.T) {
 	r, c, compare := compared(t)
 	compare()
 	room := c.rooms[0].Name
@@ -237,7 +237,7 @@ func TestWhoIsOnTheirWayInIsNotGone(t *testing.T) {
 	}
 }
 
-func TestWhoWasTakenForGoneIsOpenAgainWhenListedAgain(t *testing.T) {
+func TestAWronglyClosedParticipantReopensWhenListedAgain(t *testing.T) {
 	r, c, compare := compared(t)
 	compare()
 	people := c.people
@@ -253,4 +253,8 @@ func TestWhoWasTakenForGoneIsOpenAgainWhenListedAgain(t *testing.T) {
 func (r *rig) reconciliation(c Lists) *Reconciliation {
 	return testkit.Must[*Reconciliation](r.t)(NewReconciliation(ReconciliationConfig{
 		Cluster: c, Name: "devkey", Inbox: r.inbox, Sessions: r.sessions, Sightings: database.NewSightings(r.engine)}))
+}
+
+func livekitRoom(name, sid string, created time.Time) livekit.Room {
+	return livekit.Room{Name: name, SID: sid, CreatedAt: created}
 }

@@ -2,7 +2,9 @@ package metering
 
 import (
 	"context"
+	"maps"
 	"reflect"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -12,17 +14,17 @@ import (
 )
 
 const (
-	// parallelWrites is how many sessions are written at a time, so that the
-	// engine commits them together.
+	// parallelWrites is how many sessions are written at a time, so that the engine
+	// can commit them together.
 	parallelWrites = 64
-	// meterRaces bounds how often a batch is begun again because another
-	// worker changed the same sessions: one that lost its lease unawares.
+	// meterRaces bounds the repetitions of a batch because another worker, which
+	// lost its lease without noticing, changed the same sessions.
 	meterRaces = 5
 )
 
-// Recorder turns events into sessions, facts and the marks of totals. Each
-// step may be done again without harm, in this order: sessions, facts, marks;
-// the inbox forgets the events last.
+// Recorder derives sessions, facts and marks on totals from events. Each step can
+// be repeated without harm, in this order: sessions, facts, marks; the inbox marks
+// the events as done last.
 type Recorder struct {
 	sessions *database.UsageSessions
 	facts    *database.UsageMetrics
@@ -30,40 +32,48 @@ type Recorder struct {
 	now      func() time.Time
 }
 
-// NewRecorder writes into these repositories.
+// NewRecorder writes to the given repositories.
 func NewRecorder(sessions *database.UsageSessions, facts *database.UsageMetrics, totals *database.UsageTotals, now func() time.Time) *Recorder {
 	return &Recorder{sessions: sessions, facts: facts, totals: totals, now: now}
 }
 
-var _ Consumer = (*Recorder)(nil)
-
-// Consume implements EventConsumer for up to database.MaxBatch/2 events.
-func (m *Recorder) Consume(ctx context.Context, events []models.LiveKitEvent) error {
-	var err error
+// Record stores what up to inboxBatch events say, and gives what changed. A
+// change that another worker made at the same time is met by reading again;
+// conflict if that happens too often.
+func (m *Recorder) Record(ctx context.Context, events []models.LiveKitEvent) (changes []Change, err error) {
 	for range meterRaces {
-		err = m.consume(ctx, events)
+		changes, err = m.record(ctx, events)
 		if !models.IsKind(err, models.KindConflict) {
-			return err
+			return changes, err
 		}
 	}
-	return models.Unavailable(err)
+	return nil, err
 }
 
-func (m *Recorder) consume(ctx context.Context, events []models.LiveKitEvent) error {
+func (m *Recorder) record(ctx context.Context, events []models.LiveKitEvent) ([]Change, error) {
 	books, before, err := m.load(ctx, events)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i := range events {
 		books.fold(&events[i])
 	}
-	if err := m.closeRooms(ctx, books, before, events); err != nil {
-		return err
+	touched := maps.Clone(books)
+	if err := m.loadNamed(ctx, books, before, events); err != nil {
+		return nil, err
+	}
+	also := books.succeed()
+	inside, err := m.loadInside(ctx, books, before)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range append(also, inside...) {
+		touched[s.ID] = s
 	}
 	var facts []models.UsageFact
 	marks := map[string]models.UsageTotal{}
 	now := m.now()
-	for _, s := range books {
+	for _, s := range touched {
 		closeWith(s, books[s.RoomSID])
 		s.Settle()
 		meteredHours(s)
@@ -73,25 +83,24 @@ func (m *Recorder) consume(ctx context.Context, events []models.LiveKitEvent) er
 			marks[t.ID] = t
 		}
 	}
-	if err := m.store(ctx, books, before); err != nil {
-		return err
+	if err := m.store(ctx, touched, before); err != nil {
+		return nil, err
 	}
 	if err := m.facts.Put(ctx, facts); err != nil {
-		return err
+		return nil, err
 	}
-	touched := make([]models.UsageTotal, 0, len(marks))
-	for _, t := range marks {
-		touched = append(touched, t)
+	if err := m.totals.Touch(ctx, slices.Collect(maps.Values(marks))); err != nil {
+		return nil, err
 	}
-	return m.totals.Touch(ctx, touched)
+	return books.changes(events, also), nil
 }
 
-// load reads the sessions that events concern: as they are to be changed, and
-// as they were.
+// load reads the sessions that events concern, twice: to be changed, and as they
+// were.
 func (m *Recorder) load(ctx context.Context, events []models.LiveKitEvent) (books ledger, before map[string]models.UsageSession, err error) {
 	names := map[string]bool{}
 	for i := range events {
-		for _, id := range Touches(&events[i]) {
+		for _, id := range touches(&events[i]) {
 			names[id] = true
 		}
 	}
@@ -103,46 +112,93 @@ func (m *Recorder) load(ctx context.Context, events []models.LiveKitEvent) (book
 	if len(ids) == 0 {
 		return books, before, nil
 	}
-	known, err := m.sessions.Named(ctx, ids)
-	if err != nil {
-		return nil, nil, err
-	}
-	for i := range known {
-		before[known[i].ID] = known[i]
-		books[known[i].ID] = &known[i]
+	for batch := range slices.Chunk(ids, database.MaxBatch) {
+		known, err := m.sessions.Named(ctx, batch)
+		if err != nil {
+			return nil, nil, err
+		}
+		books.add(before, known)
 	}
 	return books, before, nil
 }
 
-// closeRooms adds to the books whoever is still in a room that finished.
-func (m *Recorder) closeRooms(ctx context.Context, books ledger, before map[string]models.UsageSession, events []models.LiveKitEvent) error {
+// add enters stored sessions that are not in the books yet.
+func (l ledger) add(before map[string]models.UsageSession, stored []models.UsageSession) {
+	for i := range stored {
+		if s := &stored[i]; l[s.ID] == nil {
+			before[s.ID] = *s
+			l[s.ID] = s
+		}
+	}
+}
+
+// loadNamed enters the sessions with the names of those that events announce, or
+// that begin otherwise than was known, as far as they were there since.
+func (m *Recorder) loadNamed(ctx context.Context, books ledger, before map[string]models.UsageSession, events []models.LiveKitEvent) error {
+	announced := map[string]bool{}
 	for i := range events {
-		e := &events[i]
-		if e.Event != models.EventRoomFinished || e.ProjectID == "" || e.RoomSID == "" {
+		if id, _ := books.announces(&events[i]); id != "" {
+			announced[id] = true
+		}
+	}
+	var names []string
+	var since time.Time
+	for id, s := range books {
+		old, known := before[id]
+		began := s.Observed.StartedAt
+		if s.Name == "" || began.IsZero() || !announced[id] && known && old.Observed.StartedAt.Equal(began) {
 			continue
 		}
+		names = append(names, s.Name)
+		if since.IsZero() || began.Before(since) {
+			since = began
+		}
+	}
+	for batch := range slices.Chunk(names, database.MaxBatch) {
 		for after := ""; ; {
-			open, err := m.sessions.OpenIn(ctx, e.RoomSID, after, database.MaxBatch)
+			page, err := m.sessions.WithNames(ctx, batch, since, after, database.MaxBatch)
 			if err != nil {
 				return err
 			}
-			for j := range open {
-				if s := &open[j]; books[s.ID] == nil {
-					before[s.ID] = *s
-					books[s.ID] = s
-				}
-			}
-			if len(open) < database.MaxBatch {
+			books.add(before, page)
+			if len(page) < database.MaxBatch {
 				break
 			}
-			after = open[len(open)-1].ID
+			after = page[len(page)-1].ID
 		}
 	}
 	return nil
 }
 
-// store writes the sessions that changed: new ones together, others each over
-// the version it was read at.
+// loadInside enters who was in a room when it ended, and gives them.
+func (m *Recorder) loadInside(ctx context.Context, books ledger, before map[string]models.UsageSession) ([]*models.UsageSession, error) {
+	var inside []*models.UsageSession
+	for _, room := range slices.Collect(maps.Values(books)) {
+		ended := earliest(room.Observed.EndedAt, room.Observed.ReplacedAt)
+		if room.Subject != models.SubjectRoom || ended.IsZero() {
+			continue
+		}
+		for after := ""; ; {
+			page, err := m.sessions.InRoomAt(ctx, room.ID, ended, after, database.MaxBatch)
+			if err != nil {
+				return nil, err
+			}
+			books.add(before, page)
+			for i := range page {
+				inside = append(inside, books[page[i].ID])
+			}
+			if len(page) < database.MaxBatch {
+				break
+			}
+			after = page[len(page)-1].ID
+		}
+	}
+	return inside, nil
+}
+
+// store writes the sessions that changed: those that were known each over the
+// version it was read at, then the new ones together. Whatever a new session
+// ends has ended by then, should the process die in between.
 func (m *Recorder) store(ctx context.Context, books ledger, before map[string]models.UsageSession) error {
 	var fresh []*models.UsageSession
 	changed, writing := errgroup.WithContext(ctx)
@@ -157,16 +213,17 @@ func (m *Recorder) store(ctx context.Context, books ledger, before map[string]mo
 			changed.Go(func() error { return m.sessions.Replace(writing, s) })
 		}
 	}
-	for len(fresh) > 0 {
-		batch := fresh[:min(len(fresh), database.MaxBatch)]
-		fresh = fresh[len(batch):]
-		changed.Go(func() error {
-			present, err := m.sessions.InsertMany(writing, batch)
-			if err == nil && len(present) > 0 {
-				err = models.Conflict("concurrent_change", "The session was made at the same time.")
-			}
-			return err
-		})
+	if err := changed.Wait(); err != nil {
+		return err
 	}
-	return changed.Wait()
+	for batch := range slices.Chunk(fresh, database.MaxBatch) {
+		present, err := m.sessions.InsertMany(ctx, batch)
+		if err == nil && len(present) > 0 {
+			err = models.Conflict("concurrent_change", "The session was made at the same time.")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,13 +1,12 @@
 package metering
 
 import (
-	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
 	"pulse-control-plane/utils/required"
-	"pulse-control-plane/utils/times"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,16 +15,14 @@ import (
 )
 
 const (
-	// settleBatch is how many totals a pass takes of each window.
+	// settleBatch is how many totals of each window one pass computes.
 	settleBatch = 500
 	// settleParallel is how many of them are computed at a time.
 	settleParallel = 4
-	// overlapping bounds the participants one peak is computed from.
-	overlapping = 2_000_000
 )
 
-// Totals keeps the hourly and daily totals: each is computed from the facts of
-// its hour, or the hours of its day, whenever something touched it.
+// Totals computes the hourly and daily totals: each from the facts of its hour, or
+// the hours of its day, whenever it was marked.
 type Totals struct {
 	c TotalsConfig
 }
@@ -38,7 +35,7 @@ type TotalsConfig struct {
 	Now      func() time.Time
 }
 
-// NewTotals builds the keeper of totals. It fails if a required field is missing.
+// NewTotals builds the service. It fails if a required field is missing.
 func NewTotals(c TotalsConfig) (*Totals, error) {
 	return &Totals{c: c}, required.Fields(c)
 }
@@ -49,8 +46,8 @@ func (t *Totals) CatchUp(ctx context.Context) error {
 	return t.c.Totals.TouchSince(ctx, models.WindowHour.Start(t.c.Now().Add(-time.Hour)))
 }
 
-// Settle computes what was touched, for all projects: a bounded number of
-// hours, then of days.
+// Settle computes marked totals of all projects: a bounded number of hours, then
+// of days.
 func (t *Totals) Settle(ctx context.Context) error {
 	hours, err := t.c.Totals.Dirty(ctx, models.WindowHour, settleBatch)
 	if err != nil {
@@ -66,25 +63,61 @@ func (t *Totals) Settle(ctx context.Context) error {
 	return t.each(ctx, days, t.day)
 }
 
-// SettleProject does so for one project, so that whoever asks for its usage
-// sees every event that was worked on before.
-func (t *Totals) SettleProject(ctx context.Context, p models.ProjectID) error {
-	hours, err := t.c.Totals.DirtyOf(ctx, p, models.WindowHour, settleBatch)
+// Current gives a project's totals of a window that begin in [start, end), in
+// order of time, as they are now: what was touched since it was settled is
+// computed in memory, up to settleBatch hours, and nothing is stored.
+func (t *Totals) Current(ctx context.Context, p models.ProjectID, w models.Window, start, end time.Time) ([]models.UsageTotal, error) {
+	totals, err := t.c.Totals.Of(ctx, p, w, start, end, totalsRead)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := t.settleHours(ctx, hours); err != nil {
-		return err
-	}
-	days, err := t.c.Totals.DirtyOf(ctx, p, models.WindowDay, settleBatch)
+	hours, err := t.c.Totals.DirtyOf(ctx, p, models.WindowHour, start, end, settleBatch)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return t.each(ctx, days, t.day)
+	if err := t.compute(ctx, hours, t.hour); err != nil {
+		return nil, err
+	}
+	values := map[string]float64{}
+	for i := range hours {
+		values[hours[i].ID] = hours[i].Value
+	}
+	if w == models.WindowHour {
+		for i := range totals {
+			if value, computed := values[totals[i].ID]; computed {
+				totals[i].Value = value
+			}
+		}
+		return totals, nil
+	}
+	return t.withDays(ctx, totals, hours, values)
 }
 
-// settleHours marks the days before it settles their hours: were it to die in
-// between, the hours would still be dirty and mark them again.
+// withDays computes the days of hours that were touched, and those that were
+// touched themselves.
+func (t *Totals) withDays(ctx context.Context, totals, hours []models.UsageTotal, values map[string]float64) ([]models.UsageTotal, error) {
+	days := map[string]models.UsageTotal{}
+	for i := range hours {
+		day := totalOf(hours[i].ProjectID, hours[i].Meter, models.WindowDay, hours[i].Start)
+		days[day.ID] = day
+	}
+	for i := range totals {
+		if totals[i].Dirty {
+			days[totals[i].ID] = totals[i]
+		}
+	}
+	changed := slices.Collect(maps.Values(days))
+	if err := t.compute(ctx, changed, func(ctx context.Context, day *models.UsageTotal) error { return t.dayOf(ctx, day, values) }); err != nil {
+		return nil, err
+	}
+	totals = slices.DeleteFunc(totals, func(total models.UsageTotal) bool { _, again := days[total.ID]; return again })
+	totals = append(totals, changed...)
+	slices.SortFunc(totals, func(a, b models.UsageTotal) int { return a.Start.Compare(b.Start) })
+	return totals, nil
+}
+
+// settleHours marks the days before it computes their hours: after a crash in
+// between the hours are still dirty and mark the days again.
 func (t *Totals) settleHours(ctx context.Context, hours []models.UsageTotal) error {
 	days := map[string]models.UsageTotal{}
 	for i := range hours {
@@ -101,17 +134,21 @@ func (t *Totals) settleHours(ctx context.Context, hours []models.UsageTotal) err
 	return t.each(ctx, hours, t.hour)
 }
 
+// each computes totals and stores them.
 func (t *Totals) each(ctx context.Context, totals []models.UsageTotal, compute func(context.Context, *models.UsageTotal) error) error {
+	return t.compute(ctx, totals, func(ctx context.Context, total *models.UsageTotal) error {
+		if err := compute(ctx, total); err != nil {
+			return err
+		}
+		return t.c.Totals.Settle(ctx, total)
+	})
+}
+
+func (t *Totals) compute(ctx context.Context, totals []models.UsageTotal, compute func(context.Context, *models.UsageTotal) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(settleParallel)
 	for i := range totals {
-		total := &totals[i]
-		group.Go(func() error {
-			if err := compute(ctx, total); err != nil {
-				return err
-			}
-			return t.c.Totals.Settle(ctx, total)
-		})
+		group.Go(func() error { return compute(ctx, &totals[i]) })
 	}
 	return group.Wait()
 }
@@ -127,79 +164,34 @@ func (t *Totals) hour(ctx context.Context, total *models.UsageTotal) (err error)
 }
 
 func (t *Totals) day(ctx context.Context, total *models.UsageTotal) error {
+	return t.dayOf(ctx, total, nil)
+}
+
+// dayOf adds up the hours of a day, some of which have later values than those
+// that are stored.
+func (t *Totals) dayOf(ctx context.Context, total *models.UsageTotal, later map[string]float64) error {
 	hours, err := t.c.Totals.Of(ctx, total.ProjectID, models.WindowHour, total.Start, models.WindowDay.Next(total.Start), database.MaxBatch)
 	if err != nil {
 		return err
 	}
 	total.Value = 0
 	for i := range hours {
-		if hours[i].Meter == total.Meter {
-			total.Value = combine(total.Meter, total.Value, hours[i].Value)
+		if hours[i].Meter != total.Meter {
+			continue
 		}
+		value, computed := later[hours[i].ID]
+		if !computed {
+			value = hours[i].Value
+		}
+		total.Value = combine(total.Meter, total.Value, value)
 	}
 	return nil
 }
 
-// combine puts the values of two windows together: what was counted adds up,
-// and of two peaks the higher is the peak of both.
+// combine combines the values of two windows: the sum, or the higher of two peaks.
 func combine(m models.Meter, a, b float64) float64 {
 	if m == models.MeterPeak {
 		return max(a, b)
 	}
 	return a + b
-}
-
-// peak is the most STANDARD participants at one time in [start, end).
-func (t *Totals) peak(ctx context.Context, p models.ProjectID, start, end time.Time) (float64, error) {
-	var steps []step
-	add := func(s models.UsageSession) error {
-		if s.Meter() == models.MeterParticipantSeconds {
-			steps = appendSteps(steps, &s, start, end, t.c.Now())
-		}
-		return nil
-	}
-	if err := t.c.Sessions.EachEnded(ctx, p, start, end, overlapping, add); err != nil {
-		return 0, err
-	}
-	if err := t.c.Sessions.EachOpen(ctx, p, overlapping, add); err != nil {
-		return 0, err
-	}
-	return peakOf(steps), nil
-}
-
-// step is a step up or down in how many are there.
-type step struct {
-	at time.Time
-	by int
-}
-
-func appendSteps(steps []step, s *models.UsageSession, start, end, now time.Time) []step {
-	from, until := s.JoinedAt, s.Until(now)
-	if s.Open {
-		until = times.Latest(until, end) // open is open beyond what is asked for
-	}
-	if from.Before(start) {
-		from = start
-	}
-	if until.After(end) {
-		until = end
-	}
-	if !until.After(from) {
-		return steps
-	}
-	return append(steps, step{from, 1}, step{until, -1})
-}
-
-// peakOf gives the highest sum of steps in order of time. Who leaves at the
-// moment another joins was not there with them.
-func peakOf(steps []step) float64 {
-	slices.SortFunc(steps, func(a, b step) int {
-		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.by, b.by))
-	})
-	there, most := 0, 0
-	for _, s := range steps {
-		there += s.by
-		most = max(most, there)
-	}
-	return float64(most)
 }

@@ -13,17 +13,17 @@ import (
 	"pulse-control-plane/utils/required"
 )
 
-// What may be asked for at once: the windows one answer has rows of.
 const (
+	// maxUsageRows is the maximum number of windows in one report.
 	maxUsageRows = 1000
-	// openSessions bounds the open sessions one answer counts in.
+	// openSessions bounds the open sessions of one report.
 	openSessions = 200_000
 	// totalsRead bounds the totals one answer is made of: those of all meters
 	// for each row, or each day of a month's row.
-	totalsRead = maxUsageRows * 31 * 7
+	totalsRead = maxUsageRows * 31 * 11
 )
 
-// Usage answers what a project used, and how that is known.
+// Usage reads a project's usage and its evidence.
 type Usage struct{ c UsageConfig }
 
 // UsageConfig of NewUsage; every field is required.
@@ -32,7 +32,6 @@ type UsageConfig struct {
 	Sessions *database.UsageSessions
 	Facts    *database.UsageMetrics
 	Events   *database.LiveKitEvents
-	Stored   *database.UsageTotals
 	Totals   *Totals
 	Cursors  *cursor.Codec
 	Now      func() time.Time
@@ -43,22 +42,22 @@ func NewUsage(c UsageConfig) (*Usage, error) {
 	return &Usage{c}, required.Fields(c)
 }
 
-// UsageQuery asks for the usage of a project in [Start, End). Zero values are
-// the caller's own project, the last 24 hours, and hours.
+// UsageQuery asks for the usage of a project in [Start, End). Zero values mean the
+// caller's own project, the last 24 hours, and hourly rows.
 type UsageQuery struct {
 	ProjectID  models.ProjectID
 	Start, End time.Time
 	Window     models.Window
 }
 
-// UsageRow is what was used in [Start, End).
+// UsageRow is the usage in [Start, End).
 type UsageRow struct {
 	Start, End time.Time
 	Values     map[models.Meter]float64
 }
 
-// UsageReport is the usage of a project in whole windows: Start and End are
-// those asked for, widened to them.
+// UsageReport is the usage of a project in whole windows: Start and End are the
+// requested ones, widened to window boundaries.
 type UsageReport struct {
 	ProjectID  models.ProjectID
 	Start, End time.Time
@@ -67,9 +66,8 @@ type UsageReport struct {
 	Items      []UsageRow
 }
 
-// Get adds up what a project used: sessions that ended and, up to now, those
-// that are open. invalid for a range that is empty or has more than 1000
-// windows.
+// Get reports a project's usage: ended sessions and, up to now, open ones. invalid
+// for a range that is empty or has more than 1000 windows.
 func (s *Usage) Get(ctx context.Context, actor *models.Principal, q UsageQuery) (UsageReport, error) {
 	project, err := s.Project(ctx, actor, q.ProjectID)
 	if err != nil {
@@ -78,21 +76,18 @@ func (s *Usage) Get(ctx context.Context, actor *models.Principal, q UsageQuery) 
 	return s.Report(ctx, project, q)
 }
 
-// Report is Get for a project somebody may see.
+// Report is Get without a permission check.
 func (s *Usage) Report(ctx context.Context, project models.ProjectID, q UsageQuery) (UsageReport, error) {
 	now := s.c.Now().UTC()
 	report, err := newReport(project, q, now)
 	if err != nil {
 		return UsageReport{}, err
 	}
-	if err := s.c.Totals.SettleProject(ctx, project); err != nil {
-		return UsageReport{}, err
-	}
 	stored := models.WindowDay
 	if report.Window == models.WindowHour {
 		stored = models.WindowHour
 	}
-	totals, err := s.c.Stored.Of(ctx, project, stored, report.Start, report.End, totalsRead)
+	totals, err := s.c.Totals.Current(ctx, project, stored, report.Start, report.End)
 	if err != nil {
 		return UsageReport{}, err
 	}
@@ -130,7 +125,7 @@ func newReport(project models.ProjectID, q UsageQuery, now time.Time) (UsageRepo
 	for at.Before(end) {
 		if len(r.Items) == maxUsageRows {
 			return r, models.Invalid(models.FieldError{Location: "end",
-				Message: fmt.Sprintf("is more than %d windows after start; ask for less or for a wider window", maxUsageRows)})
+				Message: fmt.Sprintf("is more than %d windows after start; use a shorter range or a longer window", maxUsageRows)})
 		}
 		next := r.Window.Next(at)
 		r.Items = append(r.Items, UsageRow{Start: at, End: next, Values: zeroes()})
@@ -140,8 +135,8 @@ func newReport(project models.ProjectID, q UsageQuery, now time.Time) (UsageRepo
 	return r, nil
 }
 
-// usageRange completes a range: to the end of this hour, and for the 24 hours
-// before.
+// usageRange applies the defaults of a range: the end of this hour, and 24 hours
+// before the end.
 func usageRange(start, end, now time.Time) (time.Time, time.Time, error) {
 	if end.IsZero() {
 		end = models.WindowHour.Next(models.WindowHour.Start(now))
@@ -163,9 +158,8 @@ func zeroes() map[models.Meter]float64 {
 	return out
 }
 
-// addOpen adds the sessions that are open. For the peak of a window those who
-// are still there were there together at its end; everybody who left is in the
-// stored peaks.
+// addOpen adds open sessions. Open participants count together at the end of a
+// window for its peak; ended ones are in the stored peaks.
 func (s *Usage) addOpen(ctx context.Context, project models.ProjectID, r *UsageReport, now time.Time) error {
 	present := make([]float64, len(r.Items))
 	err := s.c.Sessions.EachOpen(ctx, project, openSessions, func(open models.UsageSession) error {
@@ -192,8 +186,8 @@ func (s *Usage) addOpen(ctx context.Context, project models.ProjectID, r *UsageR
 	return err
 }
 
-// Project gives the project a caller asks about: a key its own, a person one
-// of theirs by name.
+// Project returns the project that a caller asks about: a key's own, or the one a
+// person or the operator names.
 func (s *Usage) Project(ctx context.Context, actor *models.Principal, asked models.ProjectID) (models.ProjectID, error) {
 	if err := actor.May(models.ActionUsageRead); err != nil {
 		return "", err
@@ -205,27 +199,33 @@ func (s *Usage) Project(ctx context.Context, actor *models.Principal, asked mode
 		return actor.Project.ID, nil
 	}
 	if asked == "" {
-		return "", models.Invalid(models.FieldError{Location: "project_id", Message: "is required: a person or the operator names the project"})
+		return "", models.Invalid(models.FieldError{Location: "project_id", Message: "is required for a person or the operator"})
 	}
 	project, err := s.c.Projects.Get(ctx, actor.Tenant(), asked)
 	return project.ID, err
 }
 
-// UsageSessionQuery narrows a list of participants; empty fields narrow
-// nothing.
+// UsageSessionQuery narrows a list of usage sessions; empty fields narrow
+// nothing, but that no subject is participants.
 type UsageSessionQuery struct {
-	ProjectID          models.ProjectID
-	RoomName, Identity string
+	ProjectID                         models.ProjectID
+	RoomName, Identity, RoomSID, Kind string
+	Subject                           models.Subject
+	// Open leaves those that have not ended, or (false) those that have.
+	Open *bool
+	// Start and End leave those that joined in [Start, End).
+	Start, End time.Time
 }
 
-// Sessions lists who was in a project's rooms, the latest to join first.
+// Sessions lists the usage sessions of a project, the latest to join first.
 func (s *Usage) Sessions(ctx context.Context, actor *models.Principal, q UsageSessionQuery, p paging.Request) (paging.Page[models.UsageSession], error) {
 	project, err := s.Project(ctx, actor, q.ProjectID)
 	if err != nil {
 		return paging.Page[models.UsageSession]{}, err
 	}
 	scope := "usage_sessions|" + string(project)
-	filter := database.UsageSessionFilter{RoomName: q.RoomName, Identity: q.Identity}
+	filter := database.UsageSessionFilter{RoomName: q.RoomName, Identity: q.Identity, RoomSID: q.RoomSID, Kind: q.Kind,
+		Subject: q.Subject, Open: q.Open, Start: q.Start, End: q.End}
 	if filter.JoinedBefore, filter.AfterID, err = s.position(scope, p.Cursor); err != nil {
 		return paging.Page[models.UsageSession]{}, err
 	}
@@ -242,7 +242,7 @@ func (s *Usage) Sessions(ctx context.Context, actor *models.Principal, q UsageSe
 	return out, nil
 }
 
-// Session reads one session of a project, of whatever subject.
+// Session reads one usage session of a project, of any subject.
 func (s *Usage) Session(ctx context.Context, actor *models.Principal, project models.ProjectID, id string) (models.UsageSession, error) {
 	project, err := s.Project(ctx, actor, project)
 	if err != nil {
@@ -251,12 +251,12 @@ func (s *Usage) Session(ctx context.Context, actor *models.Principal, project mo
 	return s.c.Sessions.Get(ctx, project, id)
 }
 
-// cursor names a place in a list that is sorted by a time and an id.
+// cursor encodes a position in a list that is sorted by a time and an id.
 func (s *Usage) cursor(scope string, at time.Time, id string) string {
 	return s.c.Cursors.Encode(scope, strconv.FormatInt(at.UnixMilli(), 36), id)
 }
 
-// position reads such a cursor; the zero time and "" without one.
+// position decodes such a cursor; the zero time and "" without one.
 func (s *Usage) position(scope, text string) (time.Time, string, error) {
 	if text == "" {
 		return time.Time{}, "", nil
@@ -268,8 +268,8 @@ func (s *Usage) position(scope, text string) (time.Time, string, error) {
 		}
 	}
 	return time.Time{}, "", models.Invalid(models.FieldError{Location: "cursor",
-		Message: "is not a cursor of this list; use next_cursor as it was given"})
+		Message: "is not a cursor of this list; send next_cursor unchanged"})
 }
 
-// Now is the time by which open sessions are measured.
+// Now is the time up to which open sessions count.
 func (s *Usage) Now() time.Time { return s.c.Now().UTC() }

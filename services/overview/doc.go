@@ -3,7 +3,7 @@
 // and how far its set-up is.
 //
 // It stores nothing and decides nothing. Invariants: an answer is at most
-// freshFor old; a project costs a bounded number of queries; whoever may read
+// freshFor old; a project costs a bounded number of queries; a caller that may read
 // projects may read it, of their own organization.
 //
 // Called by handlers.

@@ -19,8 +19,8 @@ const (
 	// freshFor is how old an answer may be: pages ask every few seconds, and
 	// each of several tabs does.
 	freshFor = 3 * time.Second
-	// kept is how many organizations' answers are remembered.
-	kept = 1000
+	// kept is how many projects' answers are remembered.
+	kept = 10_000
 	// atOnce bounds the projects that are read at the same time.
 	atOnce = 8
 	// NearPercent is how much of a limit must be used to be mentioned.
@@ -50,12 +50,12 @@ type Project struct {
 // Service answers for organizations.
 type Service struct {
 	c    Config
-	kept *lru.Cache[models.OrganizationID, answer]
+	kept *lru.Cache[models.ProjectID, answer]
 }
 
 type answer struct {
-	at    time.Time
-	items []Project
+	at      time.Time
+	project Project
 }
 
 // Config of New; every field is required.
@@ -74,7 +74,7 @@ func New(c Config) (*Service, error) {
 	if err := required.Fields(c); err != nil {
 		return nil, err
 	}
-	remembered, err := lru.New[models.OrganizationID, answer](kept)
+	remembered, err := lru.New[models.ProjectID, answer](kept)
 	return &Service{c: c, kept: remembered}, err
 }
 
@@ -95,9 +95,7 @@ func (s *Service) Get(ctx context.Context, actor *models.Principal, asked models
 		return nil, err
 	}
 	now := s.c.Now()
-	if known, ok := s.kept.Get(org); ok && now.Sub(known.at) < freshFor && now.After(known.at.Add(-freshFor)) {
-		return known.items, nil
-	}
+	// Which projects there are is read anew: one that was just made is there.
 	projects, err := s.c.Projects.List(ctx, models.TenantOf(org), database.ProjectFilter{}, database.Page{Limit: MaxProjects})
 	if err != nil {
 		return nil, err
@@ -107,19 +105,22 @@ func (s *Service) Get(ctx context.Context, actor *models.Principal, asked models
 	group.SetLimit(atOnce)
 	for i := range projects {
 		group.Go(func() (err error) {
-			items[i], err = s.project(ctx, &projects[i], now)
-			return err
+			p := &projects[i]
+			known, ok := s.kept.Get(p.ID)
+			if !ok || now.Sub(known.at).Abs() >= freshFor {
+				if known.project, err = s.project(ctx, p, now); err != nil {
+					return err
+				}
+				known.at = now
+				s.kept.Add(p.ID, known)
+			}
+			known.project.Name, known.project.Region = p.Name, p.Region
+			items[i] = known.project
+			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	s.kept.Add(org, answer{now, items})
-	return items, nil
+	return items, group.Wait()
 }
-
-// Forget makes the next answer for an organization a new one.
-func (s *Service) Forget(org models.OrganizationID) { s.kept.Remove(org) }
 
 func (s *Service) project(ctx context.Context, p *models.Project, now time.Time) (Project, error) {
 	out := Project{ID: p.ID, Name: p.Name, Region: p.Region}

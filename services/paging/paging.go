@@ -6,14 +6,14 @@ import (
 	"pulse-control-plane/utils/cursor"
 )
 
-// Request asks for a part of a list: 1 to 100 items from an opaque cursor
-// ("" for the newest).
+// Request asks for a page of a list: 1 to 100 items from an opaque cursor ("" for
+// the newest).
 type Request struct {
 	Limit  int
 	Cursor string
 }
 
-// Page is a part of a list, newest first. NextCursor is "" on the last one.
+// Page is a page of a list, newest first. NextCursor is "" on the last one.
 type Page[T any] struct {
 	Items      []T
 	NextCursor string
@@ -24,12 +24,12 @@ type Page[T any] struct {
 func ByID[T any](codec *cursor.Codec, actor *models.Principal, list string, p Request,
 	read func(database.Page) ([]T, error), id func(T) string) (Page[T], error) {
 	scope := list + "|" + actor.Tenant().Key()
-	at := database.Page{Limit: p.Limit + 1} // one more tells whether there is more
+	at := database.Page{Limit: p.Limit + 1} // one more item shows whether there is a next page
 	if p.Cursor != "" {
 		parts, err := codec.Decode(scope, p.Cursor)
 		if err != nil || len(parts) != 1 {
 			return Page[T]{}, models.Invalid(models.FieldError{Location: "cursor",
-				Message: "is not a cursor of this list; use next_cursor as it was given"})
+				Message: "is not a cursor of this list; send next_cursor unchanged"})
 		}
 		at.After = parts[0]
 	}

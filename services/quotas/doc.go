@@ -1,6 +1,6 @@
-// Package quotas owns what a project may use at a time and in a month: Limits
-// refuse what is beyond them, Slots hand out the numbered slots of concurrent
-// participants, rooms and projects, the Enforcer evicts what is beyond a limit.
+// Package quotas owns what a project may use concurrently and per month: Limits
+// refuses requests over a limit, Slots hands out the numbered slots of concurrent
+// participants, rooms and projects, Enforcer evicts sessions over a limit.
 //
 // It does not carry out evictions. Invariants: two replicas never hand out one
 // slot twice, because a slot is a document named by its number; lowering a limit

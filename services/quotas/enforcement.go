@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	// enforceParallel is how many projects are held to their quotas at a time.
+	// enforceParallel is how many projects are enforced at a time.
 	enforceParallel = 8
-	// endedAtOnce bounds what of one project is to be ended in one pass; the
-	// next one goes on.
+	// endedAtOnce bounds the evictions of one project in one pass; the next pass
+	// continues.
 	endedAtOnce = 1000
 )
 
-// Enforcer evicts what is beyond a limit: participants without a slot, and what
-// goes on after the grace of a month that is used up.
+// Enforcer evicts usage sessions over a limit: participants and rooms without a
+// slot, and those that continue after the grace period of an exhausted month.
 type Enforcer struct {
 	c      EnforcerConfig
 	limits *Limits
@@ -35,7 +35,7 @@ type Enforcer struct {
 type EnforcerConfig struct {
 	Limits    *Limits
 	Evictions *evictions.Queue
-	// Grace is how long what goes on may go on once a month is used up.
+	// Grace is how long open sessions may continue after a month is exhausted.
 	Grace time.Duration
 }
 
@@ -46,23 +46,20 @@ func NewEnforcer(c EnforcerConfig) (*Enforcer, error) {
 
 var _ metering.Consumer = (*Enforcer)(nil)
 
-// Consume takes slots for who and what is there now and gives back those of
-// what has ended; what is there beyond a limit it has removed. It comes after
-// Metering, which knows what is open.
-func (s *Enforcer) Consume(ctx context.Context, events []models.LiveKitEvent) error {
-	pendingAdmissions, err := s.pendingAdmissions(ctx, events)
-	if err != nil || len(pendingAdmissions) == 0 {
+// Consume assigns slots to sessions that are open and gives back those of
+// sessions that ended; sessions beyond a limit are evicted.
+func (s *Enforcer) Consume(ctx context.Context, b *metering.Batch) error {
+	pending, err := s.pendingAdmissions(ctx, b.Changes)
+	if err != nil || len(pending) == 0 {
 		return err
 	}
-	ids := make([]string, 0, len(pendingAdmissions))
-	for id := range pendingAdmissions {
-		ids = append(ids, id)
+	sessions := make([]models.UsageSession, 0, len(pending))
+	for i := range b.Changes {
+		if session := &b.Changes[i].Session; pending[session.ID] != nil {
+			sessions = append(sessions, *session)
+		}
 	}
-	sessions, err := s.limits.c.Sessions.Named(ctx, ids)
-	if err != nil {
-		return err
-	}
-	// Who left makes room for who came, and of those the first.
+	// Ended sessions release their slots first; then the earliest join wins.
 	slices.SortFunc(sessions, func(a, b models.UsageSession) int {
 		return cmp.Or(cmp.Compare(rank(a.Open), rank(b.Open)), a.JoinedAt.Compare(b.JoinedAt),
 			cmp.Compare(a.RoomName, b.RoomName), cmp.Compare(a.Identity, b.Identity))
@@ -76,7 +73,7 @@ func (s *Enforcer) Consume(ctx context.Context, events []models.LiveKitEvent) er
 	byProject := map[models.ProjectID][]models.UsageSession{}
 	for i := range sessions {
 		if !sessions[i].Open && back[holderOf(&sessions[i])] {
-			continue // whoever came back keeps the slot
+			continue // a holder that came back keeps the slot
 		}
 		p := sessions[i].ProjectID
 		byProject[p] = append(byProject[p], sessions[i])
@@ -86,7 +83,7 @@ func (s *Enforcer) Consume(ctx context.Context, events []models.LiveKitEvent) er
 	for _, of := range byProject {
 		group.Go(func() error {
 			for i := range of {
-				if err := s.assign(working, &of[i], pendingAdmissions[of[i].ID]); err != nil {
+				if err := s.assign(working, &of[i], pending[of[i].ID]); err != nil {
 					return err
 				}
 			}
@@ -96,7 +93,8 @@ func (s *Enforcer) Consume(ctx context.Context, events []models.LiveKitEvent) er
 	return group.Wait()
 }
 
-// slotHolder is who or what a session is of, which is there once at a time.
+// slotHolder is the participant or room of a usage session; it has at most one open
+// session.
 type slotHolder struct {
 	project        models.ProjectID
 	meter          models.Meter
@@ -114,80 +112,57 @@ func rank(open bool) int {
 	return 0
 }
 
-// pendingAdmission is what events say of a session that quotas care for.
+// pendingAdmission is a session whose slot events may change.
 type pendingAdmission struct {
 	quotas *models.Quotas
-	// begins tells that one of them announces it; heard is when the last one
-	// came that would, had the announcement been missed.
-	begins bool
-	heard  time.Time
+	change *metering.Change
 }
 
-// new tells whether a session has only just become known.
-func (c *pendingAdmission) new(s *models.UsageSession) bool {
-	return c.begins || !c.heard.IsZero() && !s.RecordedAt.Before(c.heard.Truncate(time.Millisecond))
+// new tells whether the session has only just become known: an event announces
+// it, or would have, had the announcement not been missed.
+func (a *pendingAdmission) new() bool {
+	c := a.change
+	return c.Announced || !c.HeardAt.IsZero() && !c.Session.RecordedAt.Before(c.HeardAt.Truncate(time.Millisecond))
 }
 
-// pendingAdmissions gives the sessions that events begin or end, as far as their
-// projects have quotas of what is there at the same time.
-func (s *Enforcer) pendingAdmissions(ctx context.Context, events []models.LiveKitEvent) (map[string]*pendingAdmission, error) {
+// pendingAdmissions gives the sessions whose projects have quotas of what is
+// there at the same time.
+func (s *Enforcer) pendingAdmissions(ctx context.Context, changes []metering.Change) (map[string]*pendingAdmission, error) {
 	out := map[string]*pendingAdmission{}
-	for i := range events {
-		e := &events[i]
-		if e.ProjectID == "" {
-			continue
-		}
-		announced := ""
-		switch e.Event {
-		case models.EventRoomStarted:
-			announced = e.RoomSID
-		case models.EventParticipantJoined:
-			if e.Participant != nil {
-				announced = e.Participant.SID
-			}
-		case models.EventFoundPresent:
-			announced = e.SessionID
-		case models.EventRoomFinished, models.EventParticipantLeft, models.EventParticipantAborted, models.EventFoundGone:
-		default:
-			continue
-		}
-		limits, err := s.limits.limitsOf(ctx, e.ProjectID)
+	for i := range changes {
+		project := changes[i].Session.ProjectID
+		limits, err := s.limits.limitsOf(ctx, project)
 		if err != nil {
 			return nil, err
 		}
-		unlimited := 0
-		for _, q := range [...]models.Quota{models.QuotaConcurrentParticipants, models.QuotaRooms} {
-			if limits.quotas.Of(q) == 0 {
-				// Nobody keeps count from here on: should there be a limit again, it begins anew.
-				s.limits.slots.Forget(string(e.ProjectID), q)
-				unlimited++
+		limited := false
+		for _, q := range models.SimultaneousQuotas() {
+			if limits.quotas.Of(q) > 0 {
+				limited = true
+				continue
 			}
+			// Nobody counts from here on: a later limit begins anew.
+			s.limits.slots.Forget(string(project), q)
 		}
-		if unlimited == 2 {
-			continue
-		}
-		for _, id := range metering.Touches(e) {
-			c := out[id]
-			if c == nil {
-				c = &pendingAdmission{quotas: &limits.quotas}
-				out[id] = c
-			}
-			c.begins = c.begins || id == announced
-			if announced != "" {
-				c.heard = times.Latest(c.heard, e.ReceivedAt)
-			}
+		if limited {
+			out[changes[i].Session.ID] = &pendingAdmission{quotas: &limits.quotas, change: &changes[i]}
 		}
 	}
 	return out, nil
 }
 
-// assign gives a session that is open its slot, or has it ended if it is new
-// and there is none, and takes the slot of one that has ended. What was there
-// before there was a limit stays.
+// assign gives an open session its slot, or evicts it if it is new and no slot is
+// free, and releases the slot of an ended one. Sessions from before the limit was
+// set may continue.
 func (s *Enforcer) assign(ctx context.Context, session *models.UsageSession, of *pendingAdmission) error {
-	if session.Subject == models.SubjectRoom && !session.Open && of.quotas.ConcurrentParticipants > 0 {
-		if err := s.limits.slots.RoomEnded(ctx, session.ProjectID, session.RoomName); err != nil {
-			return err
+	if session.Subject == models.SubjectRoom && !session.Open {
+		for _, q := range [...]models.Quota{models.QuotaConcurrentParticipants, models.QuotaConcurrentAgents} {
+			if of.quotas.Of(q) == 0 {
+				continue
+			}
+			if err := s.limits.slots.RoomEnded(ctx, session.ProjectID, q, session.RoomName); err != nil {
+				return err
+			}
 		}
 	}
 	c, limited := s.limits.claimOf(session, of.quotas)
@@ -206,28 +181,28 @@ func (s *Enforcer) assign(ctx context.Context, session *models.UsageSession, of 
 		return err
 	}
 	s.limits.tell(ctx, c.owner, c.quota, c.limit, float64(used.used), s.limits.c.Now())
-	if err == nil || !of.new(session) {
+	if err == nil || !of.new() {
 		return nil
 	}
-	return s.remove(ctx, session, c.quota)
+	return s.evict(ctx, session, c.quota)
 }
 
-// remove has a session ended that a quota does not allow.
-func (s *Enforcer) remove(ctx context.Context, session *models.UsageSession, q models.Quota) error {
+// evict stores the eviction of a session that a quota does not allow.
+func (s *Enforcer) evict(ctx context.Context, session *models.UsageSession, q models.Quota) error {
 	v := models.EvictionOf(session, models.EvictedByQuota, s.limits.c.Now())
 	v.Quota = q
 	return s.c.Evictions.Add(ctx, v)
 }
 
-// Enforce looks at every project that has something open: it tells of the
-// thresholds of its month, has its rooms or egresses ended once that was used
-// up for longer than the grace, and everything if the project was deleted.
+// Enforce checks every project with open sessions: it records reached thresholds
+// of the month, evicts rooms or egresses once the month has been exhausted for
+// longer than the grace period, and evicts everything of a deleted project.
 func (s *Enforcer) Enforce(ctx context.Context) error {
 	projects, err := s.limits.c.Sessions.OpenProjects(ctx)
 	if err != nil {
 		return err
 	}
-	var group errgroup.Group // one that fails keeps nobody else from being looked at
+	var group errgroup.Group // without a context: a failed project must not cancel others
 	group.SetLimit(enforceParallel)
 	for _, p := range projects {
 		group.Go(func() error { return s.enforce(ctx, p) })
@@ -258,10 +233,10 @@ func (s *Enforcer) enforce(ctx context.Context, p models.ProjectID) error {
 		s.enforceMonth(ctx, limits, models.QuotaEgressMinutes, models.SubjectEgress, month, now))
 }
 
-// enforceMonth has what of a subject is open ended once a month's limit was
-// reached, or set, longer ago than the grace.
+// enforceMonth evicts the open sessions of a subject once a month's limit was
+// reached, or set, longer ago than the grace period.
 func (s *Enforcer) enforceMonth(ctx context.Context, l *projectQuotas, name models.Quota, subject models.Subject, month *monthUse, now time.Time) error {
-	limit, used := l.quotas.Of(name), month.of(name)
+	limit, used := l.quotas.Of(name), month.of(name, &l.quotas)
 	if limit == 0 {
 		return nil
 	}
@@ -279,7 +254,7 @@ func (s *Enforcer) enforceMonth(ctx context.Context, l *projectQuotas, name mode
 	return s.endAll(ctx, l.project, subject, models.EvictedByQuota, name)
 }
 
-// endAll has everything of a subject ended that a project has open.
+// endAll evicts the open sessions of a subject of a project.
 func (s *Enforcer) endAll(ctx context.Context, p models.ProjectID, subject models.Subject, cause models.EvictionCause, q models.Quota) error {
 	open, err := s.limits.c.Sessions.OpenSubject(ctx, p, subject, endedAtOnce)
 	if err != nil {

@@ -21,40 +21,40 @@ import (
 )
 
 const (
-	// quotasKept is how many projects' quotas, months and told thresholds are
-	// remembered.
+	// quotasKept is how many projects' quotas, months and recorded thresholds are
+	// cached.
 	quotasKept = 10_000
 	// monthFresh is how old the use of a month may be.
 	monthFresh = 5 * time.Second
 	// DefaultReservationTTL is the longest that a token reserves its slots.
 	DefaultReservationTTL = time.Minute
-	// newsOfJoin is how long after a token expired its slot is held, for the
-	// news of somebody who joined with it at the last moment to arrive.
-	newsOfJoin = 5 * time.Second
+	// joinEventLag is how long a slot is held after its token expired, because the
+	// event of a join at the last moment arrives later.
+	joinEventLag = 5 * time.Second
 	// projectSlotFor is how long a slot is held for a project that is being
-	// made; once it is there it counts by itself.
+	// created; after that the project itself counts.
 	projectSlotFor = time.Minute
-	// undoTimeout bounds giving a slot back after the caller may have hung up.
+	// undoTimeout bounds releasing a slot after the caller may have disconnected.
 	undoTimeout = 5 * time.Second
 )
 
-// Limits know what each project may use: they refuse tokens and projects beyond
-// a limit, and tell which evictions a limit no longer asks for. They evict
-// nobody; that is the Enforcer's.
+// Limits knows what each project may use: it refuses tokens and projects over a
+// limit and spares evictions that a limit no longer requires. It evicts nothing;
+// the Enforcer does.
 type Limits struct {
 	c     Config
 	slots *Slots
 
-	// limits are by project, months by project and month.
+	// limits has one entry per project, months one per project and month.
 	limits *lookup.Cache[*projectQuotas]
 	months *lookup.Cache[*monthUse]
-	// told are the ids of thresholds known to be in the record.
+	// told are the ids of thresholds that are known to be recorded.
 	told *lru.Cache[string, struct{}]
 
 	refused *prometheus.CounterVec
 }
 
-// Config of NewLimits; every field but Plans and Log is required.
+// Config of NewLimits. Every field except Plans and Log is required.
 type Config struct {
 	Projects      *database.Projects
 	Organizations *database.Organizations
@@ -62,9 +62,9 @@ type Config struct {
 	Events        *database.QuotaEvents
 	Slots         *database.Slots
 	Usage         *metering.Usage
-	// Changes drop what is remembered of what changed.
+	// Changes invalidates cached limits.
 	Changes *lookup.Changes
-	// Exclusive tells that no other process changes the database.
+	// Exclusive says that no other process changes the database.
 	Exclusive bool
 	// Plans are the quotas of each plan.
 	Plans models.PlanQuotas `optional:"true"`
@@ -75,25 +75,30 @@ type Config struct {
 	Now            func() time.Time
 }
 
-// projectQuotas are those of one project, as they were read.
+// projectQuotas are the quotas of one project.
 type projectQuotas struct {
 	project models.ProjectID
 	org     models.OrganizationID
 	quotas  models.Quotas
 	// since is when they were last changed.
 	since time.Time
-	// gone tells that the project was deleted: nothing of it may be open.
+	// gone is true for a deleted project: nothing of it may be open.
 	gone bool
 }
 
 // monthUse is what a project used of a calendar month up to when it was read.
-type monthUse struct{ participantMinutes, egressMinutes float64 }
+// Agents are apart from other participants.
+type monthUse struct{ otherSeconds, agentSeconds, egressSeconds float64 }
 
-func (m *monthUse) of(q models.Quota) float64 {
-	if q == models.QuotaEgressMinutes {
-		return m.egressMinutes
+// of gives the minutes that count in a monthly quota of a project with quotas.
+func (m *monthUse) of(name models.Quota, q *models.Quotas) float64 {
+	switch {
+	case name == models.QuotaEgressMinutes:
+		return minutes(m.egressSeconds)
+	case q.InMonth(models.MeterAgentSeconds):
+		return minutes(m.otherSeconds + m.agentSeconds)
 	}
-	return m.participantMinutes
+	return minutes(m.otherSeconds)
 }
 
 // NewLimits builds the service. It fails if a required field is missing.
@@ -107,7 +112,7 @@ func NewLimits(c Config) (*Limits, error) {
 	s := &Limits{
 		c: c,
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_quota_refused_total",
-			Help: "Requests refused because a quota was used up."}, []string{"quota"}),
+			Help: "Requests refused because a quota was exhausted."}, []string{"quota"}),
 	}
 	var err, wrong error
 	s.slots, wrong = NewSlots(c.Slots, c.Exclusive, c.Now)
@@ -123,10 +128,10 @@ func NewLimits(c Config) (*Limits, error) {
 	return s, err
 }
 
-// Slots are those that participants, rooms and projects take.
+// Slots returns the slots of participants, rooms and projects.
 func (s *Limits) Slots() *Slots { return s.slots }
 
-// Register offers the number of refusals as a metric.
+// Register registers the number of refusals as a metric.
 func (s *Limits) Register(registry prometheus.Registerer) { registry.MustRegister(s.refused) }
 
 // changed drops the limits that a change affects.
@@ -155,8 +160,8 @@ func (s *Limits) readLimits(ctx context.Context, id string) (*projectQuotas, err
 		since: times.Latest(project.LimitsChangedAt, org.PlanChangedAt)}, nil
 }
 
-// limitsOf gives the quotas of a project. One that is not in this database has
-// none: another installation may share the cluster.
+// limitsOf returns the quotas of a project. A project that is not in this database
+// has none: another installation may share the cluster.
 func (s *Limits) limitsOf(ctx context.Context, p models.ProjectID) (*projectQuotas, error) {
 	limits, err := s.limits.Get(ctx, string(p))
 	if models.IsKind(err, models.KindNotFound) {
@@ -174,8 +179,7 @@ func (s *Limits) QuotasOf(ctx context.Context, p models.ProjectID) (models.Quota
 	return limits.quotas, nil
 }
 
-// month gives what a project used of the month of a time, up to some seconds
-// ago.
+// month returns a project's usage in the month of a time, a few seconds old.
 func (s *Limits) month(ctx context.Context, p models.ProjectID, at time.Time) (*monthUse, error) {
 	return s.months.Get(ctx, string(p)+"|"+models.WindowMonth.Start(at).Format(time.DateOnly))
 }
@@ -196,13 +200,16 @@ func (s *Limits) readMonth(ctx context.Context, p models.ProjectID, start time.T
 	if err != nil {
 		return nil, err
 	}
-	return &monthUse{
-		participantMinutes: minutes(report.Totals[models.MeterParticipantSeconds]),
-		egressMinutes:      minutes(report.Totals[models.MeterEgressSeconds]),
-	}, nil
+	use := &monthUse{agentSeconds: report.Totals[models.MeterAgentSeconds], egressSeconds: report.Totals[models.MeterEgressSeconds]}
+	for _, m := range models.ParticipantMeters() {
+		if m != models.MeterAgentSeconds {
+			use.otherSeconds += report.Totals[m]
+		}
+	}
+	return use, nil
 }
 
-// minutes of seconds, to the thousandth that is full.
+// minutes converts seconds to minutes, truncated to thousandths.
 func minutes(seconds float64) float64 { return math.Floor(seconds/60*1000) / 1000 }
 
 // Plan is what one plan allows each project, and an organization in projects.
@@ -221,10 +228,10 @@ func (s *Limits) Plans() []Plan {
 }
 
 // TokenRequest is a token that would be minted: for a room of a project, until a
-// time. Person tells that it is for somebody who counts as one.
+// time. Agent tells that its bearer is one.
 type TokenRequest struct {
 	RoomName, Identity string
-	Person             bool
+	Agent              bool
 	Until              time.Time
 }
 
@@ -237,25 +244,30 @@ func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 	if !q.Bound() {
 		return nil
 	}
-	project, now, until := actor.Project.ID, s.c.Now(), ask.Until.Add(newsOfJoin)
+	project, now, until := actor.Project.ID, s.c.Now(), ask.Until.Add(joinEventLag)
+	meter := models.MeterParticipantSeconds // or another that counts in the same quotas
+	if ask.Agent {
+		meter = models.MeterAgentSeconds
+	}
 	if latest := now.Add(s.c.ReservationTTL); latest.Before(until) {
 		until = latest
 	}
-	if limit := q.ParticipantMinutes; limit > 0 && ask.Person {
+	if limit := q.ParticipantMinutes; limit > 0 && q.InMonth(meter) {
 		month, err := s.month(ctx, project, now)
 		if err != nil {
 			return err
 		}
-		if month.participantMinutes >= float64(limit) {
+		used := month.of(models.QuotaParticipantMinutes, q)
+		if used >= float64(limit) {
 			return s.exceeded(ctx, string(project), models.QuotaUse{Quota: models.QuotaParticipantMinutes, Limit: limit,
-				Used: month.participantMinutes, Reset: models.WindowMonth.Next(models.WindowMonth.Start(now))}, now)
+				Used: used, Reset: models.WindowMonth.Next(models.WindowMonth.Start(now))}, now)
 		}
 	}
-	room, person := s.room(project, q.Rooms, ask.RoomName, ask.Identity), s.participant(project, q.ConcurrentParticipants, ask.RoomName, ask.Identity)
+	room, person := s.room(project, q.Rooms, ask.RoomName, ask.Identity), s.participant(project, q, meter, ask.RoomName, ask.Identity)
 	room.client, person.client = actor.Kind == models.CallerClientKey, actor.Kind == models.CallerClientKey
-	counted := q.ConcurrentParticipants > 0 && ask.Person
+	counted := person.limit > 0
 	if counted && q.Rooms > 0 {
-		// So that a room that is not to be had costs no slot.
+		// A refused room must not cost a participant slot.
 		if used, err := s.slots.Open(ctx, room); err != nil {
 			return s.refusal(ctx, room, used, err, now)
 		}
@@ -283,9 +295,27 @@ func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 	return nil
 }
 
-// AdmitProject holds a slot for a project of an organization that is about
-// to be made; settled must be called when it is, or is not. quota_exceeded if
-// the plan does not allow another.
+// AdmitRoom reserves a slot for a room that is created without a participant,
+// until it is known to be open, at most for the ReservationTTL. quota_exceeded if no
+// other room is allowed.
+func (s *Limits) AdmitRoom(ctx context.Context, project models.ProjectID, room string) error {
+	limits, err := s.limitsOf(ctx, project)
+	if err != nil || limits.quotas.Rooms == 0 {
+		return err
+	}
+	now := s.c.Now()
+	c := s.room(project, limits.quotas.Rooms, room, "")
+	_, used, err := s.slots.Reserve(ctx, c, now.Add(s.c.ReservationTTL))
+	if err != nil {
+		return s.refusal(ctx, c, used, err, now)
+	}
+	s.tell(ctx, c.owner, c.quota, c.limit, float64(used.used), now)
+	return nil
+}
+
+// AdmitProject reserves a slot for a project that is about to be created; the
+// caller must call settled with the result. quota_exceeded if the plan does not
+// allow another project.
 func (s *Limits) AdmitProject(ctx context.Context, org models.OrganizationID, id models.ProjectID) (settled func(error), err error) {
 	settled = func(error) {}
 	if !s.c.Plans.LimitProjects() {
@@ -306,8 +336,8 @@ func (s *Limits) AdmitProject(ctx context.Context, org models.OrganizationID, id
 	}
 	s.tell(ctx, c.owner, c.quota, c.limit, float64(used.used), now)
 	return func(failed error) {
-		// Alone with the database one counts the projects themselves; others go
-		// by the numbers that are taken.
+		// A process that uses the database alone counts the projects themselves;
+		// replicas count the taken numbers.
 		if failed != nil || s.c.Exclusive {
 			s.drop(ctx, c)
 			return
@@ -315,83 +345,29 @@ func (s *Limits) AdmitProject(ctx context.Context, org models.OrganizationID, id
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 		defer cancel()
 		if _, err := s.slots.Assign(ctx, c, c.holder); err != nil {
-			s.c.Log.Warn().Err(err).Str("owner", c.owner).Msg("quotas: a project's slot is left to the next reading")
+			s.c.Log.Warn().Err(err).Str("owner", c.owner).Msg("quotas: could not release a project's slot; the next read will")
 		}
 	}, nil
 }
 
-// ProjectGone gives back the slot of a project that was deleted.
+// ProjectGone releases the slot of a deleted project.
 func (s *Limits) ProjectGone(ctx context.Context, org models.OrganizationID, id models.ProjectID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	if s.c.Exclusive || !s.c.Plans.LimitProjects() {
-		return // there is none
+		return // projects have no slots
 	}
 	c := s.project(org, 0, id)
 	if err := errors.Join(s.slots.Vacate(ctx, c, c.holder, time.Time{}), s.slots.Drop(ctx, c.owner, c.quota, c.holder, "")); err != nil {
-		s.c.Log.Warn().Err(err).Str("owner", c.owner).Msg("quotas: a project's slot is left to the next reading")
+		s.c.Log.Warn().Err(err).Str("owner", c.owner).Msg("quotas: could not release a project's slot; the next read will")
 	}
 }
 
-// drop gives a reservation back that came to nothing; otherwise it expires.
+// drop releases an unused reservation; if that fails, it expires.
 func (s *Limits) drop(ctx context.Context, c claim) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	if err := s.slots.Drop(ctx, c.owner, c.quota, c.holder, ""); err != nil {
-		s.c.Log.Warn().Err(err).Str("owner", c.owner).Str("quota", string(c.quota)).Msg("quotas: a slot is left to expire")
-	}
-}
-
-// participant is the claim of somebody to a slot in a project's rooms.
-func (s *Limits) participant(p models.ProjectID, limit int64, room, identity string) claim {
-	return claim{
-		owner: string(p), quota: models.QuotaConcurrentParticipants, limit: limit,
-		holder: participantHolder(room, identity), identity: identity,
-		present: s.openOf(p, func(session *models.UsageSession) string {
-			if session.Meter() != models.MeterParticipantSeconds {
-				return ""
-			}
-			return participantHolder(session.RoomName, session.Identity)
-		}),
-	}
-}
-
-// room is the claim of a room to be open, for somebody who would join it.
-func (s *Limits) room(p models.ProjectID, limit int64, name, identity string) claim {
-	return claim{
-		owner: string(p), quota: models.QuotaRooms, limit: limit, holder: name, identity: identity,
-		present: s.openOf(p, func(session *models.UsageSession) string {
-			if session.Subject != models.SubjectRoom {
-				return ""
-			}
-			return session.RoomName
-		}),
-	}
-}
-
-// project is the claim of a project to be one of its organization's.
-func (s *Limits) project(org models.OrganizationID, limit int64, id models.ProjectID) claim {
-	return claim{
-		owner: string(org), quota: models.QuotaProjects, limit: limit, holder: string(id), reread: true,
-		present: func(ctx context.Context) (map[string]holding, error) {
-			there := map[string]holding{}
-			err := s.c.Projects.OfOrganization(ctx, org, slotsRead, func(id models.ProjectID) { there[string(id)] = holding{session: string(id)} })
-			return there, err
-		},
-	}
-}
-
-// openOf gives what reads the open sessions of a project by their holder; ""
-// holds nothing.
-func (s *Limits) openOf(p models.ProjectID, holder func(*models.UsageSession) string) func(context.Context) (map[string]holding, error) {
-	return func(ctx context.Context) (map[string]holding, error) {
-		there := map[string]holding{}
-		err := s.c.Sessions.EachOpen(ctx, p, slotsRead, func(session models.UsageSession) error {
-			if name := holder(&session); name != "" {
-				there[name] = holding{session.ID, session.JoinedAt}
-			}
-			return nil
-		})
-		return there, err
+		s.c.Log.Warn().Err(err).Str("owner", c.owner).Str("quota", string(c.quota)).Msg("quotas: could not release a slot; it will expire")
 	}
 }

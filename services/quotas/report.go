@@ -21,9 +21,8 @@ type Report struct {
 	Events []models.QuotaEvent
 }
 
-// Report tells what a project may use and has used. Rooms and people are
-// counted as they are there now; with a limit, those who have a token and have
-// not joined count too.
+// Report returns what a project may use and has used. Rooms and participants count
+// if they are open now and, under a limit, if a slot is reserved for them.
 func (s *Limits) Report(ctx context.Context, actor *models.Principal, asked models.ProjectID) (Report, error) {
 	id, err := s.c.Usage.Project(ctx, actor, asked)
 	if err != nil {
@@ -56,9 +55,13 @@ func (s *Limits) ReportOf(ctx context.Context, project *models.Project) (Report,
 		var c claim
 		switch name {
 		case models.QuotaParticipantMinutes, models.QuotaEgressMinutes:
-			use.Used, use.Reset = month.of(name), report.End
+			use.Used, use.Reset = month.of(name, &limits), report.End
 		case models.QuotaConcurrentParticipants:
-			c = s.participant(id, use.Limit, "", "")
+			c = s.participant(id, &limits, models.MeterParticipantSeconds, "", "")
+		case models.QuotaConcurrentAgents:
+			if use.Limit > 0 { // else they count as participants
+				c = s.participant(id, &limits, models.MeterAgentSeconds, "", "")
+			}
 		case models.QuotaRooms:
 			c = s.room(id, use.Limit, "", "")
 		case models.QuotaProjects:
@@ -75,8 +78,8 @@ func (s *Limits) ReportOf(ctx context.Context, project *models.Project) (Report,
 	return report, err
 }
 
-// count fills in how many are there or promised a slot. Without a limit
-// there are no slots, and who is there is all there is to count.
+// count fills in how many sessions are open and slots reserved. Without a limit
+// there are no slots, so only open sessions count.
 func (s *Limits) count(ctx context.Context, c claim, use *models.QuotaUse) error {
 	if c.limit == 0 {
 		there, err := c.present(ctx)

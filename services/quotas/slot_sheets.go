@@ -13,42 +13,42 @@ type sheetKey struct {
 	quota models.Quota
 }
 
-// sheet is what is known of one quota's slots. Its lock is held while a slot
-// is taken, so that one process has one number tried at a time.
+// sheet is the cache of one quota's slots. Its lock is held while a slot is taken,
+// so that one process tries one number at a time.
 type sheet struct {
 	locked chan struct{}
-	// readAt and readEnd are when the slots were read, from and to; limit is
-	// the one that was in force.
+	// readAt and readEnd are the start and end of the last read; limit is the
+	// limit at that time.
 	readAt, readEnd time.Time
 	limit           int64
 	byHolder        map[string]*models.Slot
 	byNumber        map[int64]*models.Slot
-	// waiting are there without a slot, by holder: they came before there
-	// was a limit, or beyond it and are about to go. They count.
+	// waiting are open usage sessions without a slot, by holder: they started
+	// before the limit was set, or over it and will be evicted. They count.
 	waiting map[string]holding
-	// lowest is the least number that may be free, greatest the greatest that
-	// was ever seen.
+	// lowest is the lowest number that may be free, greatest the highest number
+	// seen.
 	lowest, greatest int64
-	// ends is the first end of a reservation.
+	// ends is the earliest expiry of a reservation.
 	ends time.Time
 	// reserved is how many of the slots are not taken yet, clients how many of
 	// those a key alone reserved.
 	reserved, clients int64
 }
 
-// usage is how many slots of a quota are used, and how many of those are
-// reserved only.
+// usage is how many slots of a quota are used, and how many of those are only
+// reserved.
 type usage struct{ used, reserved int64 }
 
 func (sh *sheet) usage() usage { return usage{sh.used(), sh.reserved} }
 
-// holding is a session that is there, since a time.
+// holding is an open usage session and its start.
 type holding struct {
 	session string
 	joined  time.Time
 }
 
-// lock waits for the sheet, no longer than ctx.
+// lock waits for the sheet until ctx ends.
 func (sh *sheet) lock(ctx context.Context) error {
 	select {
 	case sh.locked <- struct{}{}:
@@ -72,15 +72,15 @@ func (p *Slots) sheet(owner string, q models.Quota) *sheet {
 	return sh
 }
 
-// Forget makes the slots of a quota be read anew when one is wanted next.
+// Forget drops the cached slots of a quota; the next claim reads them.
 func (p *Slots) Forget(owner string, q models.Quota) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sheets.Remove(sheetKey{owner, q})
 }
 
-// refresh reads the slots if what is known of them is too old, or was under
-// another limit, or in any case, and lets go of reservations that ended.
+// refresh reads the slots if the sheet is too old or of another limit, or if
+// reread is set; otherwise it drops expired reservations.
 func (p *Slots) refresh(ctx context.Context, sh *sheet, c claim, now time.Time, reread bool) error {
 	if err := ctx.Err(); err != nil {
 		return models.Unavailable(err)
@@ -97,9 +97,9 @@ func (p *Slots) refresh(ctx context.Context, sh *sheet, c claim, now time.Time, 
 	return nil
 }
 
-// load reads the slots of a quota and who is there, in this order: whoever
-// has a slot was there before they got it. What a session that ended still
-// holds is given back, and who is there has what they reserved.
+// load reads the slots of a quota and then the open usage sessions; in this order,
+// because a session opens before it takes a slot. It releases slots of sessions
+// that ended and assigns reserved slots whose holder has joined.
 func (p *Slots) load(ctx context.Context, sh *sheet, c claim, now time.Time) error {
 	var live []*models.Slot
 	err := p.store.Each(ctx, c.owner, c.quota, slotsRead, func(slot models.Slot) error {
@@ -126,14 +126,14 @@ func (p *Slots) load(ctx context.Context, sh *sheet, c claim, now time.Time) err
 			}
 			continue
 		case slot.Session == "" && session != "":
-			occupied, err := p.store.Assign(ctx, c.owner, c.quota, slot.Holder, session, present[slot.Holder].joined)
+			assigned, err := p.store.Assign(ctx, c.owner, c.quota, slot.Holder, session, present[slot.Holder].joined)
 			if models.IsKind(err, models.KindNotFound) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			slot = &occupied
+			slot = &assigned
 		}
 		sh.remember(slot)
 	}
@@ -146,16 +146,16 @@ func (p *Slots) load(ctx context.Context, sh *sheet, c claim, now time.Time) err
 	return nil
 }
 
-// has tells whether a holder is there or has a slot reserved.
+// has reports whether a holder has a slot or an open usage session.
 func (sh *sheet) has(holder string) bool {
 	return sh.byHolder[holder] != nil || sh.there(holder)
 }
 
-// there tells whether a holder is there without a slot.
+// there reports whether a holder has an open usage session without a slot.
 func (sh *sheet) there(holder string) bool { return sh.waiting[holder].session != "" }
 
-// ahead is how many go before a claim: everybody with a slot, and of those
-// without one whoever came before; all of them, if it has not come.
+// ahead is how many precede a claim: all with a slot, and those without one that
+// joined earlier; all of them if the claim's holder has not joined.
 func (sh *sheet) ahead(c claim) int64 {
 	if c.joined.IsZero() {
 		return sh.used()
@@ -182,8 +182,8 @@ func (sh *sheet) full(c claim) error {
 
 func (sh *sheet) used() int64 { return int64(len(sh.byNumber) + len(sh.waiting)) }
 
-// free is a number that nobody is known to have: the least, or with others
-// about who would try that too, any of those that may be given out.
+// free is a number without a known holder: the lowest, or a random one if other
+// processes would try the lowest too.
 func (sh *sheet) free(limit int64, shared bool) int64 {
 	if shared {
 		most := sh.open(limit)
@@ -199,9 +199,9 @@ func (sh *sheet) free(limit int64, shared bool) int64 {
 	return sh.lowest
 }
 
-// open is the greatest number that may be given out. Who is there without a
-// number, or has a greater one (from before a limit was lowered), leaves fewer
-// for the rest: processes that keep to them can't give out too many together.
+// open is the highest number that may be given out. Sessions without a number, or
+// with a higher one (from before a limit was lowered), reduce it, so that several
+// processes together can't give out too many.
 func (sh *sheet) open(limit int64) int64 {
 	most := limit - int64(len(sh.waiting))
 	if most == limit && sh.greatest <= limit {
@@ -255,7 +255,7 @@ func (sh *sheet) forget(holder string) {
 	}
 }
 
-// expire lets go of the reservations that ended.
+// expire drops expired reservations.
 func (sh *sheet) expire(now time.Time) {
 	if sh.ends.IsZero() || now.Before(sh.ends) {
 		return

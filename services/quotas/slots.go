@@ -14,64 +14,63 @@ import (
 )
 
 const (
-	// sheetsKept is how many quotas' slots are remembered.
+	// sheetsKept is how many quotas' slots are cached.
 	sheetsKept = 10_000
-	// sheetFor is how long what is remembered is believed where this process
-	// is alone with the database, sharedSheetFor where others take slots too:
-	// then it is read anew, and what a crash left behind is put right.
+	// sheetFor is how long a cached sheet is valid if only this process uses the
+	// database, sharedSheetFor if others take slots too. Rereading it also repairs
+	// what a crash left.
 	sheetFor       = time.Minute
 	sharedSheetFor = 10 * time.Second
-	// fullFor is the least time a quota stays full in memory where other
-	// processes give slots back too; fullRest times as long as reading takes
-	// is the other bound, so that refusing does not become reading.
+	// A quota that other processes release slots of counts as full, without
+	// rereading, for fullFor and at least fullRest times the duration of a read,
+	// so that refusals do not cost a read each.
 	fullFor  = 250 * time.Millisecond
 	fullRest = 4
-	// slotsRead bounds the slots, and what is there, of one quota.
+	// slotsRead bounds the slots and open sessions of one quota.
 	slotsRead = 2_000_000
-	// slotTries bounds how often a slot is looked for that somebody else
-	// takes first.
+	// slotTries bounds the attempts to take a slot that another process takes
+	// first.
 	slotTries = 50
 	// slotsReleased is how many reservations a revocation reads at a time.
 	slotsReleased = 1000
-	// clusterLag is how much earlier than here the cluster's clock may say that
-	// somebody joined.
+	// clusterLag is how far the cluster's clock may be behind this one's.
 	clusterLag = 5 * time.Second
 )
 
-// Slots lets as many in as a quota has slots. A slot is a document named by
-// its number, so the database refuses the one who comes too late, whichever
-// replica let them ask; memory only knows which number to try.
+// Slots admits as many holders as a quota has slots. A slot is a document whose id
+// contains its number, so the database refuses a second holder, whichever replica
+// asks; memory only knows which number to try.
 type Slots struct {
 	store *database.Slots
-	// exact tells that no other process takes slots.
+	// exact is true if no other process takes slots.
 	exact  bool
 	now    func() time.Time
 	sheets *lru.Cache[sheetKey, *sheet]
 	mu     sync.Mutex
 }
 
-// claim says who wants a slot of what.
+// claim names a quota and the holder that wants a slot of it.
 type claim struct {
 	owner  string
 	quota  models.Quota
 	limit  int64
 	holder string
-	// identity is of the participant it is reserved for.
+	// identity is the participant's that the slot is reserved for.
 	identity string
 	// client tells that a key alone asks for the slot.
 	client bool
-	// joined is when the holder's session began; zero for one that has not.
+	// joined is the start of the holder's usage session; zero before it starts.
 	joined time.Time
-	// present gives the sessions that are there, by holder.
+	// present returns the open usage sessions by holder.
 	present func(context.Context) (map[string]holding, error)
-	// reread asks the database in any case, for what is claimed seldom.
+	// reread forces a read of the database, for quotas that are claimed seldom.
 	reread bool
-	// asked is when the slot was asked for.
+	// asked is the time of the request.
 	asked time.Time
 }
 
-// NewSlots remembers the slots in a repository; exact tells that no other
-// process changes it.
+// NewSlots caches the slots in a repository; exact says that no other process
+// changes them.
 func NewSlots(store *database.Slots, exact bool, now func() time.Time) (*Slots, error) {
 	sheets, err := lru.New[sheetKey, *sheet](sheetsKept)
 	if err != nil {
@@ -135,19 +134,19 @@ func (p *Slots) Open(ctx context.Context, c claim) (used usage, err error) {
 	})
 }
 
-// Count tells how many slots are used, as the database says.
+// Count reads from the database how many slots are used.
 func (p *Slots) Count(ctx context.Context, c claim) (used usage, err error) {
 	c.reread = true
 	return p.attempt(ctx, c, func(*sheet, claim, time.Time) (bool, error) { return true, nil })
 }
 
-// Assign gives a session the slot its holder reserved, or one that is free.
+// Assign gives a usage session the slot that its holder reserved, or a free one.
 // errFull if there is none.
 func (p *Slots) Assign(ctx context.Context, c claim, session string) (used usage, err error) {
 	return p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
 		held := sh.byHolder[c.holder]
 		if held != nil && held.Session != "" && (held.Session == session || held.JoinedAt.After(c.joined)) {
-			return true, nil // or somebody's who came back since
+			return true, nil // a later usage session of the holder may have it
 		}
 		if held != nil || !p.exact {
 			slot, err := p.store.Assign(ctx, c.owner, c.quota, c.holder, session, c.joined)
@@ -161,7 +160,7 @@ func (p *Slots) Assign(ctx context.Context, c claim, session string) (used usage
 			}
 			sh.forget(c.holder)
 		}
-		delete(sh.waiting, c.holder) // they do not stand in their own way
+		delete(sh.waiting, c.holder) // a holder does not count against its own claim
 		taken, err := p.take(ctx, sh, c, models.Slot{Session: session, JoinedAt: c.joined}, now)
 		if errors.Is(err, errFull) {
 			sh.waiting[c.holder] = holding{session, c.joined}
@@ -170,10 +169,10 @@ func (p *Slots) Assign(ctx context.Context, c claim, session string) (used usage
 	})
 }
 
-// attempt tries with what is known of a claim's quota until it is done, and
-// gives how many slots are used then.
+// attempt calls try with the sheet of a claim's quota until it is done, and
+// returns how many slots are used then.
 func (p *Slots) attempt(ctx context.Context, c claim, try func(*sheet, claim, time.Time) (done bool, err error)) (used usage, err error) {
-	c.asked = p.now() // before the wait: one reading answers all who wait
+	c.asked = p.now() // before the wait: one read serves all waiting claims
 	sh := p.sheet(c.owner, c.quota)
 	if err := sh.lock(ctx); err != nil {
 		return usage{}, err
@@ -188,13 +187,12 @@ func (p *Slots) attempt(ctx context.Context, c claim, try func(*sheet, claim, ti
 			return sh.usage(), err
 		}
 	}
-	return usage{}, models.Unavailable(errors.New("slots: others were first every time"))
+	return usage{}, models.Unavailable(errors.New("slots: other processes took every slot that was tried"))
 }
 
-// Vacate gives back the slot of a session that ended. If it ended before it
-// was heard of that it began, its slot is reserved still; joined is when it
-// began, zero if it never did: what was reserved after that is for another
-// token.
+// Vacate releases the slot of a usage session that ended. If the end arrived
+// before the start, the slot is still reserved. joined is the start, zero if it
+// never started; a reservation made after it belongs to another token.
 func (p *Slots) Vacate(ctx context.Context, c claim, session string, joined time.Time) error {
 	sh := p.sheet(c.owner, c.quota)
 	if err := sh.lock(ctx); err != nil {
@@ -224,8 +222,7 @@ func (p *Slots) Vacate(ctx context.Context, c claim, session string, joined time
 	return nil
 }
 
-// Drop gives a reservation back, if it is for that identity alone ("" for
-// whomever).
+// Drop releases a reservation, if it is for that identity only ("" for any).
 func (p *Slots) Drop(ctx context.Context, owner string, q models.Quota, holder, identity string) error {
 	sh := p.sheet(owner, q)
 	if err := sh.lock(ctx); err != nil {
@@ -241,12 +238,13 @@ func (p *Slots) Drop(ctx context.Context, owner string, q models.Quota, holder, 
 	return nil
 }
 
-// Release gives back what is reserved for an identity of a project alone, in
-// one room or ("") all.
+// Release releases the reservations for one identity of a project, in one room or
+// ("") all.
 func (p *Slots) Release(ctx context.Context, project models.ProjectID, identity, room string) error {
 	owner := string(project)
 	if room != "" {
 		return errors.Join(p.Drop(ctx, owner, models.QuotaConcurrentParticipants, participantHolder(room, identity), identity),
+			p.Drop(ctx, owner, models.QuotaConcurrentAgents, participantHolder(room, identity), identity),
 			p.Drop(ctx, owner, models.QuotaRooms, room, identity))
 	}
 	for {
@@ -267,8 +265,8 @@ func (p *Slots) Release(ctx context.Context, project models.ProjectID, identity,
 
 // RoomEnded makes the slots of a room's participants be read anew, if
 // somebody in it has one still.
-func (p *Slots) RoomEnded(ctx context.Context, project models.ProjectID, room string) error {
-	sh := p.sheet(string(project), models.QuotaConcurrentParticipants)
+func (p *Slots) RoomEnded(ctx context.Context, project models.ProjectID, q models.Quota, room string) error {
+	sh := p.sheet(string(project), q)
 	if err := sh.lock(ctx); err != nil {
 		return err
 	}
@@ -289,12 +287,11 @@ func (p *Slots) RoomEnded(ctx context.Context, project models.ProjectID, room st
 	return nil
 }
 
-// participantHolder names a participant among a project's: no room's name has
-// a slash, and an identity is in a room once.
+// participantHolder names a participant within a project. A room name has no
+// slash, and an identity is in a room only once.
 func participantHolder(room, identity string) string { return room + "/" + identity }
 
-// extend makes a holder's reservation last longer; still tells that they have
-// a slot.
+// extend extends a holder's reservation; still is true if the holder has a slot.
 func (p *Slots) extend(ctx context.Context, sh *sheet, c claim, now, until time.Time, shared bool) (still bool, err error) {
 	slot, err := p.store.Extend(ctx, c.owner, c.quota, c.holder, now, until, shared, !c.client)
 	if models.IsKind(err, models.KindNotFound) {
@@ -329,15 +326,15 @@ func (p *Slots) full(ctx context.Context, sh *sheet, c claim, now time.Time) err
 
 func isFull(err error) bool { return errors.Is(err, errFull) || errors.Is(err, errClientShare) }
 
-// take tries one free number. It was not taken, without an error, if somebody
-// else was first: then the sheet knows more than before.
+// take tries one free number. If another process was first, it returns false
+// without an error and the sheet has learned that slot.
 func (p *Slots) take(ctx context.Context, sh *sheet, c claim, slot models.Slot, now time.Time) (taken bool, err error) {
 	err = p.full(ctx, sh, c, now)
 	switch {
 	case err != nil && !isFull(err):
 		return false, err
 	case sh.has(c.holder):
-		return false, nil // as the reading found out
+		return false, nil // the read found one
 	case err != nil:
 		return false, err
 	}
@@ -352,13 +349,13 @@ func (p *Slots) take(ctx context.Context, sh *sheet, c claim, slot models.Slot, 
 	if !models.IsKind(err, models.KindConflict) {
 		return false, err
 	}
-	// Either the holder has a slot or the number has a holder.
+	// Either the holder already has a slot or the number already has a holder.
 	return false, errors.Join(
 		p.learn(ctx, sh, now, func() (models.Slot, error) { return p.store.Held(ctx, c.owner, c.quota, c.holder) }),
 		p.learn(ctx, sh, now, func() (models.Slot, error) { return p.store.Numbered(ctx, slot.ID) }))
 }
 
-// learn remembers a slot that was met, unless it has gone or ended.
+// learn caches a conflicting slot, unless it is gone or expired.
 func (p *Slots) learn(ctx context.Context, sh *sheet, now time.Time, met func() (models.Slot, error)) error {
 	slot, err := met()
 	switch {

@@ -13,14 +13,14 @@ import (
 	"pulse-control-plane/services/testkit"
 )
 
-// slotRig is a quota's slots, seen by several processes over one database.
+// slotRig is the slots of a quota in several processes over one database.
 type slotRig struct {
 	t         *testing.T
 	engine    *testkit.Engine
 	now       time.Time
 	processes []*Slots
 	limit     int64
-	// there is who is in the room, by holder.
+	// there are the open usage sessions by holder.
 	there map[string]string
 }
 
@@ -48,7 +48,7 @@ func (s *slotRig) claim(holder string) claim {
 		}}
 }
 
-// held counts the slots that are taken or reserved, as the database says.
+// held counts in the database the slots that are taken or reserved.
 func (s *slotRig) held() int64 {
 	s.t.Helper()
 	n := int64(0)
@@ -64,10 +64,9 @@ func (s *slotRig) held() int64 {
 	return n
 }
 
-// TestPlacesAreNeverMoreThanThereAreAndNoneIsLost lets processes reserve, take,
-// give back and die at random, over a clock that goes on, and compares with a
-// count of who holds what.
-func TestPlacesAreNeverMoreThanThereAreAndNoneIsLost(t *testing.T) {
+// TestProcessesTakeEverySlotAndNeverMore lets processes reserve, take, release and
+// die at random while the clock advances, and compares them with a model.
+func TestProcessesTakeEverySlotAndNeverMore(t *testing.T) {
 	for _, processes := range []int{1, 3} {
 		t.Run(fmt.Sprint(processes, " processes"), func(t *testing.T) {
 			for seed := range uint64(30) {
@@ -100,9 +99,9 @@ func TestPlacesAreNeverMoreThanThereAreAndNoneIsLost(t *testing.T) {
 							if s.there[holder] == "" && until.After(reserved[holder]) {
 								reserved[holder] = until
 							}
-							// What others hold a process learns when it matters.
+							// A process learns other processes' slots when it needs to.
 							if processes == 1 && used.used != live() {
-								t.Fatalf("seed %d, step %d: %d are used, it says %d", seed, step, live(), used.used)
+								t.Fatalf("seed %d, step %d: %d are used, got %d", seed, step, live(), used.used)
 							}
 						}
 					case 2:
@@ -118,7 +117,7 @@ func TestPlacesAreNeverMoreThanThereAreAndNoneIsLost(t *testing.T) {
 						case !full:
 							s.there[holder] = session
 							delete(reserved, holder)
-						default: // they are removed, and their leaving is heard of
+						default: // they are evicted, and the leave event arrives
 							if err := p.Vacate(ctx, c, session, joined[holder]); err != nil {
 								t.Fatal(err)
 							}
@@ -127,7 +126,7 @@ func TestPlacesAreNeverMoreThanThereAreAndNoneIsLost(t *testing.T) {
 						if session := s.there[holder]; session != "" {
 							delete(s.there, holder)
 							if random.IntN(4) == 0 {
-								// Nobody heard of it; who reads the slots anew finds out.
+								// The leave event is lost; rereading the slots finds it.
 								for i := range s.processes {
 									s.processes[i] = s.process(processes == 1)
 								}
@@ -138,14 +137,14 @@ func TestPlacesAreNeverMoreThanThereAreAndNoneIsLost(t *testing.T) {
 					case 4:
 						s.now = s.now.Add(time.Duration(random.IntN(40)) * time.Second)
 					case 5:
-						if random.IntN(10) == 0 { // it dies, and another takes over
+						if random.IntN(10) == 0 { // a process dies and another takes over
 							s.processes[random.IntN(processes)] = s.process(processes == 1)
 						}
 					}
 					if processes == 1 {
 						continue
 					}
-					// What another process knew may be a moment old.
+					// Another process's cache may be this old.
 					s.now = s.now.Add(fullFor)
 				}
 				if held := s.held(); held > s.limit {
@@ -156,9 +155,9 @@ func TestPlacesAreNeverMoreThanThereAreAndNoneIsLost(t *testing.T) {
 	}
 }
 
-// TestAProcessThatDiesAtAnyWriteLeavesNoPlaceTooMany dies at each write of a
-// reservation that takes over one that has ended.
-func TestAProcessThatDiesAtAnyWriteLeavesNoPlaceTooMany(t *testing.T) {
+// TestAProcessThatDiesAtAnyWriteLosesNoSlot dies at each write of a reservation
+// that takes over an expired one.
+func TestAProcessThatDiesAtAnyWriteLosesNoSlot(t *testing.T) {
 	for fatal := int64(1); ; fatal++ {
 		s := newSlotRig(t, 1, 1)
 		ctx := t.Context()
@@ -172,7 +171,7 @@ func TestAProcessThatDiesAtAnyWriteLeavesNoPlaceTooMany(t *testing.T) {
 		s.engine.Fatal = 0
 		next := s.process(true)
 		if _, _, err := next.Reserve(ctx, s.claim("room/cyd"), s.now.Add(time.Minute)); died != (err == nil) {
-			t.Fatalf("after a death at write %d (%v) another is answered %v", fatal, died, err)
+			t.Fatalf("after a death at write %d (%v) another reservation: %v", fatal, died, err)
 		}
 		if held := s.held(); held != 1 {
 			t.Fatalf("%d slots are held", held)
@@ -183,7 +182,7 @@ func TestAProcessThatDiesAtAnyWriteLeavesNoPlaceTooMany(t *testing.T) {
 	}
 }
 
-func TestAClockThatIsSetBackTakesNoPlaceAway(t *testing.T) {
+func TestAClockSetBackFreesNoReservedSlot(t *testing.T) {
 	s := newSlotRig(t, 1, 2)
 	ctx := t.Context()
 	for _, holder := range []string{"room/ann", "room/bob"} {
@@ -193,11 +192,11 @@ func TestAClockThatIsSetBackTakesNoPlaceAway(t *testing.T) {
 	}
 	s.now = s.now.Add(-time.Hour)
 	if _, _, err := s.processes[0].Reserve(ctx, s.claim("room/cyd"), s.now.Add(time.Minute)); !errors.Is(err, errFull) {
-		t.Errorf("a third is answered %v", err)
+		t.Errorf("a third reservation: %v", err)
 	}
 }
 
-func TestNewsOfAnEarlierStayTakesNoPlaceFromALaterOne(t *testing.T) {
+func TestALateEventOfAnEarlierSessionTakesNoSlotFromTheLaterOne(t *testing.T) {
 	s := newSlotRig(t, 1, 1)
 	ctx, c := t.Context(), s.claim("room/ann")
 	s.there["room/ann"] = "PA_2"
@@ -205,7 +204,7 @@ func TestNewsOfAnEarlierStayTakesNoPlaceFromALaterOne(t *testing.T) {
 	if _, err := s.processes[0].Assign(ctx, c, "PA_2"); err != nil {
 		t.Fatal(err)
 	}
-	c.joined = s.now // of PA_1, which comes late
+	c.joined = s.now // of PA_1, which arrives late
 	if _, err := s.processes[0].Assign(ctx, c, "PA_1"); err != nil {
 		t.Fatal(err)
 	}
@@ -213,6 +212,6 @@ func TestNewsOfAnEarlierStayTakesNoPlaceFromALaterOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := s.processes[0].Reserve(ctx, s.claim("room/bob"), s.now.Add(time.Minute)); !errors.Is(err, errFull) {
-		t.Errorf("another is answered %v", err)
+		t.Errorf("another reservation: %v", err)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"pulse-control-plane/models"
 )
 
-// Spare tells whether a session that a quota did not allow may go on: a slot is
-// free by now, or the limit has changed. It implements evictions.Spare.
+// Spare reports whether a session to be evicted for a quota may continue, because a
+// slot is free by now or the limit changed. It implements evictions.Spare.
 func (s *Limits) Spare(ctx context.Context, session *models.UsageSession, v *models.Eviction) (bool, error) {
 	if v.Cause != models.EvictedByQuota {
 		return false, nil
@@ -26,7 +26,7 @@ func (s *Limits) Spare(ctx context.Context, session *models.UsageSession, v *mod
 		return true, nil
 	case v.Quota.Monthly():
 		month, err := s.month(ctx, v.ProjectID, s.c.Now())
-		return err == nil && month.of(v.Quota) < float64(limit), err
+		return err == nil && month.of(v.Quota, &limits.quotas) < float64(limit), err
 	}
 	c, limited := s.claimOf(session, &limits.quotas)
 	if !limited {
@@ -38,7 +38,7 @@ func (s *Limits) Spare(ctx context.Context, session *models.UsageSession, v *mod
 	if err != nil {
 		return false, err
 	}
-	// They may have left meanwhile, and then nobody else would give it back.
+	// If the session ended meanwhile, nothing else would release the slot.
 	now, err := s.c.Sessions.Get(ctx, v.ProjectID, v.ID)
 	if err != nil || now.Open {
 		return err == nil, err
@@ -46,11 +46,11 @@ func (s *Limits) Spare(ctx context.Context, session *models.UsageSession, v *mod
 	return true, s.slots.Vacate(ctx, c, session.ID, time.Time{})
 }
 
-// claimOf is the claim of a session to be there at the same time as others.
+// claimOf is the claim of a usage session to a slot.
 func (s *Limits) claimOf(session *models.UsageSession, q *models.Quotas) (c claim, limited bool) {
 	switch {
-	case session.Meter() == models.MeterParticipantSeconds:
-		c = s.participant(session.ProjectID, q.ConcurrentParticipants, session.RoomName, session.Identity)
+	case session.Meter().OfParticipants():
+		c = s.participant(session.ProjectID, q, session.Meter(), session.RoomName, session.Identity)
 	case session.Subject == models.SubjectRoom:
 		c = s.room(session.ProjectID, q.Rooms, session.RoomName, "")
 	}

@@ -10,8 +10,7 @@ import (
 	"pulse-control-plane/utils/ids"
 )
 
-// refusal is the error of a claim that got no slot; used is how many are
-// taken.
+// refusal is the error of a claim that got no slot; taken is how many are used.
 func (s *Limits) refusal(ctx context.Context, c claim, taken usage, err error, now time.Time) error {
 	if !isFull(err) {
 		return err
@@ -25,15 +24,15 @@ func (s *Limits) refusal(ctx context.Context, c claim, taken usage, err error, n
 	return refused
 }
 
-// exceeded counts and tells of a refusal and gives its error.
+// exceeded counts a refusal, records reached thresholds and returns the error.
 func (s *Limits) exceeded(ctx context.Context, owner string, use models.QuotaUse, now time.Time) *models.Error {
 	s.refused.WithLabelValues(string(use.Quota)).Inc()
 	s.tell(ctx, owner, use.Quota, use.Limit, use.Used, now)
 	return models.QuotaExceeded(use)
 }
 
-// tell writes an event for each threshold that is reached, once for each
-// period. What can't be written now is told the next time.
+// tell records an event for each reached threshold, once per period. If a write
+// fails, the next call repeats it.
 func (s *Limits) tell(ctx context.Context, owner string, q models.Quota, limit int64, used float64, now time.Time) {
 	for _, percent := range []int64{models.QuotaWarningPercent, models.QuotaReachedPercent} {
 		if used*100 < float64(limit*percent) {
@@ -49,15 +48,15 @@ func (s *Limits) tell(ctx context.Context, owner string, q models.Quota, limit i
 			s.c.Log.Warn().Str("event_id", e.EventID).Str("owner", owner).Str("quota", string(q)).Int64("limit", limit).
 				Float64("used", used).Msg(e.Type())
 		case !models.IsKind(err, models.KindConflict):
-			s.c.Log.Error().Err(err).Str("owner", owner).Str("quota", string(q)).Msg("quotas: a threshold could not be told of")
+			s.c.Log.Error().Err(err).Str("owner", owner).Str("quota", string(q)).Msg("quotas: could not record a threshold")
 			return
 		}
 		s.told.Add(e.ID, struct{}{})
 	}
 }
 
-// threshold is the event of a threshold in the period of a time, as far as its
-// id goes.
+// threshold is the event of a threshold in the period of a time, with its id but
+// without the usage.
 func threshold(owner string, q models.Quota, limit, percent int64, at time.Time) models.QuotaEvent {
 	period := q.Period().Start(at)
 	return models.QuotaEvent{

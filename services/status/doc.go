@@ -1,5 +1,5 @@
-// Package status measures the components Pulse depends on, at most every two
-// seconds each, and sums them up.
+// Package status measures the dependencies of Pulse, each at most every two seconds,
+// and summarizes them.
 //
 // It does not know what it probes. Called by handlers.
 package status

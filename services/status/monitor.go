@@ -9,27 +9,26 @@ import (
 const (
 	// probeTimeout bounds the check of one component.
 	probeTimeout = 2 * time.Second
-	// probeFor is how long a measurement answers for: a page that polls, or
-	// many pages, do not become load on what they watch.
+	// probeFor is how long a measurement is valid, so that polling clients put no
+	// load on dependencies.
 	probeFor = 2 * time.Second
-	// patience is how long a report waits for the new measurement of a
-	// component that is not essential before it repeats the last one: one that
-	// hangs must not make readiness too slow for those who poll it.
+	// patience is how long a report waits for a non-essential component before it
+	// repeats the last measurement: a component that hangs must not delay readiness.
 	patience = 100 * time.Millisecond
 )
 
-// Probe measures one thing Pulse depends on.
+// Probe measures one dependency of Pulse.
 type Probe struct {
 	Name  string
 	Check func(context.Context) error
-	// Essential: without it Pulse serves nothing new, so it is not ready.
+	// Essential: without it Pulse is not ready.
 	Essential bool
 }
 
-// State is how a component, or all of them together, is.
+// State is the state of a component or of the installation.
 type State string
 
-// The states, as status pages call them.
+// The states, by the words of status pages.
 const (
 	Operational State = "operational"
 	Degraded    State = "degraded"
@@ -46,13 +45,13 @@ type Component struct {
 
 // Report is the measured state of the installation.
 type Report struct {
-	// State is down without an essential component, degraded without another.
+	// State is down if an essential component is down, degraded if another is.
 	State      State
 	Components []Component
 	Uptime     time.Duration
 }
 
-// Monitor measures the components when asked, each at most every probeFor.
+// Monitor measures components on request, each at most every probeFor.
 type Monitor struct {
 	probes  []*watched
 	now     func() time.Time
@@ -65,8 +64,7 @@ type watched struct {
 	mu sync.Mutex
 	// last is nil before the first measurement.
 	last *Component
-	// running is closed when the measurement in progress ends; nil: there is
-	// none.
+	// running is closed when the current measurement ends; nil without one.
 	running chan struct{}
 }
 
@@ -79,9 +77,9 @@ func New(now func() time.Time, probes ...Probe) *Monitor {
 	return s
 }
 
-// Report measures what was not measured lately, all at once. It waits for the
-// essential components and for those never measured before; for the others
-// only as long as its patience.
+// Report measures components without a valid measurement, concurrently. It waits
+// for essential components and for those never measured before, and for the others
+// only until patience ends.
 func (s *Monitor) Report(ctx context.Context) Report {
 	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -104,10 +102,9 @@ func (s *Monitor) Report(ctx context.Context) Report {
 	return report
 }
 
-// renew measures a component again unless its last measurement is fresh, and
-// gives what is closed when that is done; nil where there is nothing to wait
-// for. A measurement does not stop when the asker hangs up: others wait for the
-// same one.
+// renew measures a component unless its last measurement is valid, and returns a
+// channel that is closed when it is done; nil if there is nothing to wait for. A
+// measurement continues when its caller disconnects, because others wait for it.
 func (s *Monitor) renew(ctx context.Context, w *watched) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -140,8 +137,8 @@ func (s *Monitor) measure(ctx context.Context, p Probe) Component {
 	return c
 }
 
-// wait gives the measurement that is running when it is done, or the last one
-// when patience ends before that.
+// wait returns the running measurement when it is done, or the last one if patience
+// ends first.
 func (w *watched) wait(running <-chan struct{}, patient context.Context) Component {
 	w.mu.Lock()
 	last := w.last

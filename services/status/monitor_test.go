@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// A LiveKit that accepts connections and says nothing must not make the
-// process look as if it were not ready: who polls readiness waits for a second
-// or less.
-func TestAComponentThatHangsDoesNotHoldUpTheReport(t *testing.T) {
+// A LiveKit that accepts connections and never answers must not delay readiness,
+// whose clients wait for a second or less.
+func TestAHangingComponentDoesNotDelayTheReport(t *testing.T) {
 	now := time.Now()
 	var hangs atomic.Bool
 	release := make(chan struct{})
@@ -38,12 +37,12 @@ func TestAComponentThatHangsDoesNotHoldUpTheReport(t *testing.T) {
 	deadline := time.Now().Add(10 * time.Second)
 	for got = s.Report(t.Context()); got.State != Degraded; got = s.Report(t.Context()) {
 		if time.Now().After(deadline) {
-			t.Fatalf("the hang is never told: %+v", got)
+			t.Fatalf("the report never shows the hanging component: %+v", got)
 		}
 	}
 }
 
-func TestAReportWaitsForWhatIsEssential(t *testing.T) {
+func TestAReportWaitsForEssentialComponents(t *testing.T) {
 	now := time.Now()
 	answers := make(chan error)
 	s := New(func() time.Time { return now },
@@ -59,14 +58,14 @@ func TestAReportWaitsForWhatIsEssential(t *testing.T) {
 		if got := <-reported; got.State != want {
 			t.Errorf("got %+v, want %s", got, want)
 		}
-		if got := s.Report(t.Context()); got.State != want { // fresh: nobody is asked
+		if got := s.Report(t.Context()); got.State != want { // valid: no probe runs
 			t.Errorf("then %+v", got)
 		}
 		now = now.Add(probeFor)
 	}
 }
 
-func TestManyWhoAskAtOnceShareOneMeasurement(t *testing.T) {
+func TestConcurrentReportsShareOneMeasurement(t *testing.T) {
 	var asked atomic.Int64
 	release := make(chan struct{})
 	s := New(time.Now, Probe{Name: "database", Essential: true, Check: func(context.Context) error {

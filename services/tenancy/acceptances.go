@@ -7,11 +7,13 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/utils/clientip"
+	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/secret"
 )
 
-// AcceptInput accepts an invitation, from somewhere.
+// AcceptInput accepts an invitation; Origin is where the request came from.
 type AcceptInput struct {
 	Token    secret.Value
 	Name     string
@@ -19,11 +21,11 @@ type AcceptInput struct {
 	Origin   models.Origin
 }
 
-// Accept makes whoever was invited a member, logged in. invalid
-// (invalid_invitation) for a token that is unknown, used, replaced, revoked or
-// expired, or whose inviter could not give it out any more; conflict email_taken
-// when the address has an account; forbidden organization_suspended. The audit trail hears only of tokens that are good:
-// those made up must not make a tenant's chain grow.
+// Accept creates the invited person as a member and logs them in. Errors: invalid
+// (invalid_invitation) for an unknown, used, replaced, revoked or expired token, or
+// if the inviter no longer has the right to invite; conflict email_taken if the
+// address has an account; forbidden organization_suspended. Only valid tokens write
+// audit entries: guessed ones must not grow a tenant's trail.
 func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp, err error) {
 	now := s.c.Now()
 	invitation, err := s.c.Invitations.ByToken(ctx, secret.Digest(in.Token.Reveal()), now)
@@ -40,7 +42,7 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 	if err := s.vouched(ctx, &invitation); err != nil {
 		return SignedUp{}, err
 	}
-	hash, err := s.c.Hasher.HashPassword(ctx, in.Password)
+	hash, err := s.c.Hasher.HashPassword(hashing.WithShare(ctx, clientip.BucketOf(in.Origin.IP)), in.Password)
 	if err != nil {
 		return SignedUp{}, err
 	}
@@ -58,13 +60,13 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 		return SignedUp{}, err
 	}
 	defer entry.End(ctx, &err)
-	// Closed first, so that it works once whatever happens: a crash here costs
-	// a new invitation.
+	// Closed first, so that it is accepted at most once: a crash after this costs a
+	// new invitation.
 	if _, err := s.c.Invitations.Accept(ctx, invitation.ID, now); err != nil {
 		return SignedUp{}, orInvalidInvitation(err)
 	}
-	// Once more now that it is closed: whoever took the inviter's rights since the
-	// first look found it open no longer, so it would not have been revoked.
+	// Checked again after closing it: a change of the inviter's rights between the
+	// two checks found no open invitation to revoke.
 	switch err := s.vouched(ctx, &invitation); {
 	case models.IsKind(err, models.KindInvalid):
 		return SignedUp{}, err
@@ -72,11 +74,11 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 		return SignedUp{}, s.reopen(ctx, &invitation, err)
 	}
 	if err := s.c.Users.Insert(ctx, &user); err != nil {
-		// The address may be free later, and the database back.
+		// The address may become free, or the database may recover.
 		return SignedUp{}, s.reopen(ctx, &invitation, err)
 	}
-	// Closing an organization sets the addresses free that it finds; one that
-	// came in after that would stay taken for good.
+	// Deleting an organization releases the addresses that it finds; this one may
+	// have been added after that and would never be released.
 	if org, err = s.c.Organizations.Get(ctx, models.TenantOf(org.ID), org.ID); err != nil {
 		if models.IsKind(err, models.KindNotFound) {
 			if err := s.c.Users.ReleaseOf(ctx, invitation.OrgID); err != nil {
@@ -101,7 +103,7 @@ func (s *Invitations) vouched(ctx context.Context, i *models.Invitation) error {
 	if i.InvitedBy == "" {
 		return nil
 	}
-	// The organization is read first, as by whoever changes its members.
+	// The organization is read first, as in every change of its members.
 	org, inviter, err := s.c.Members.find(ctx, models.TenantOf(i.OrgID), i.OrgID, i.InvitedBy)
 	if err != nil {
 		return orInvalidInvitation(err)
@@ -137,13 +139,13 @@ func (s *Members) join(ctx context.Context, id models.OrganizationID, user model
 	return org, err
 }
 
-// orInvalidInvitation says of what is not there that the token is no good.
+// orInvalidInvitation turns not_found into invalid_invitation.
 func orInvalidInvitation(err error) error {
 	if !models.IsKind(err, models.KindNotFound) {
 		return err
 	}
 	refused := models.NewError(models.KindInvalid, "invalid_invitation",
-		"This invitation is not valid: it may have been used, replaced, revoked, or have expired.")
+		"This invitation is invalid: it may have been used, replaced or revoked, or it has expired.")
 	refused.Fields = []models.FieldError{{Location: "token", Message: "is not an open invitation"}}
 	return refused
 }

@@ -25,18 +25,20 @@ import (
 //go:embed invitation.txt
 var invitationText string
 
-// Mail is a plain text for one address.
+// Mail is a plain-text mail to one address.
 type Mail struct {
 	To, Subject, Text string
+	// From is the organization on whose behalf it is sent, "" for none.
+	From models.OrganizationID
 }
 
-// Mailer sends mails. Send returns nil when a server has taken the mail,
+// Mailer sends mails. Send returns nil once a server has accepted the mail,
 // otherwise unavailable.
 type Mailer interface {
 	Send(ctx context.Context, m Mail) error
 }
 
-// Invitations bring people into organizations.
+// Invitations invites people to organizations.
 type Invitations struct {
 	c    InvitationsConfig
 	text *template.Template
@@ -57,8 +59,8 @@ type InvitationsConfig struct {
 	Now   func() time.Time
 	// Mailer sends the invitations; nil returns their tokens to the inviter.
 	Mailer Mailer `optional:"true"`
-	// AcceptURL is the page mails link to, with "#token=" and the token after
-	// it, where no server logs it; "" puts the token itself into mails.
+	// AcceptURL is the page that mails link to, with "#token=" and the token
+	// appended, so that no server logs it; "" puts the token itself into mails.
 	AcceptURL string
 }
 
@@ -68,7 +70,7 @@ func NewInvitations(c InvitationsConfig) (*Invitations, error) {
 	return &Invitations{c: c, text: text}, errors.Join(err, required.Fields(c))
 }
 
-// InvitationInput asks an address into an organization.
+// InvitationInput is an invitation to be created.
 type InvitationInput struct {
 	Email string
 	Role  models.Role
@@ -80,12 +82,12 @@ type Invited struct {
 	Token      secret.Value
 }
 
-// Create invites an address; an open invitation of the same address ends. Only
-// owners invite owners. conflict already_member, too_many_invitations.
+// Create invites an email address and replaces an open invitation to it. Inviting
+// an owner requires the role owner. conflict already_member, too_many_invitations.
 //
-// The mail goes out before anything is stored, while the caller waits: when it
-// can not be sent the answer is unavailable (mail_not_sent), an earlier
-// invitation still works, and the caller simply tries again.
+// The mail is sent before anything is stored: if sending fails, the error is
+// unavailable (mail_not_sent), an earlier invitation still works, and the caller
+// can retry.
 func (s *Invitations) Create(ctx context.Context, actor *models.Principal, id models.OrganizationID, in InvitationInput) (out Invited, err error) {
 	if err := actor.May(models.ActionInvitationsWrite); err != nil {
 		return Invited{}, err
@@ -135,11 +137,11 @@ func (s *Invitations) Create(ctx context.Context, actor *models.Principal, id mo
 	return out, err
 }
 
-// mayInvite refuses who is in already, and more invitations than are bounded.
+// mayInvite refuses existing members and more invitations than the bound.
 func (s *Invitations) mayInvite(ctx context.Context, id models.OrganizationID, email string, now time.Time) error {
-	// That an address belongs to somebody elsewhere is not told to the inviter.
+	// An account of the address in another organization is not disclosed.
 	if user, err := s.c.Users.ByEmail(ctx, email); err == nil && user.OrgID == id {
-		return models.Conflict("already_member", "This person is a member already.")
+		return models.Conflict("already_member", "This person is already a member.")
 	} else if err != nil && !models.IsKind(err, models.KindNotFound) {
 		return err
 	}
@@ -165,17 +167,17 @@ func (s *Invitations) send(ctx context.Context, actor *models.Principal, org *mo
 	}
 	var text strings.Builder
 	if err := s.text.Execute(&text, map[string]any{
-		"Inviter": inviter, "Organization": org.Name, "Role": string(i.Invitation.Role), "Link": link,
+		"Inviter": inviter, "Organization": inMail(org.Name), "Role": string(i.Invitation.Role), "Link": link,
 		"Token": i.Token.Reveal(), "Email": i.Invitation.Email, "ExpiresAt": i.Invitation.ExpiresAt,
 	}); err != nil {
 		return models.Internal(err)
 	}
 	err := s.c.Mailer.Send(ctx, Mail{
-		To: i.Invitation.Email, Subject: "You are invited to " + org.Name + " on Pulse", Text: text.String(),
+		To: i.Invitation.Email, Subject: "You are invited to " + inMail(org.Name) + " on Pulse", Text: text.String(), From: org.ID,
 	})
 	if models.IsKind(err, models.KindUnavailable) {
 		return models.NewError(models.KindUnavailable, "mail_not_sent",
-			"The invitation could not be mailed, so nobody was invited; try again.").Because(err)
+			"The mail could not be sent, so no invitation was created; try again.").Because(err)
 	}
 	return err
 }
@@ -211,7 +213,7 @@ func (s *Invitations) Revoke(ctx context.Context, actor *models.Principal, org m
 	return s.c.Invitations.Revoke(ctx, org, id, s.c.Now())
 }
 
-// newAcceptToken makes a token of 256 random bits.
+// newAcceptToken is a token of 256 random bits.
 func newAcceptToken() secret.Value {
 	var random [32]byte
 	rand.Read(random[:]) //nolint:errcheck // documented never to fail

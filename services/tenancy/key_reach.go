@@ -9,11 +9,11 @@ import (
 	"pulse-control-plane/services/auth"
 )
 
-// withinReach refuses pairs that may do more, work longer or from more places
-// than the key that calls: else the end and the addresses a pair was given
-// would hold only until its holder lifted them, and a pair in its grace period
-// could give itself a successor. People and the operator reach everything.
-// forbidden insufficient_scope; unauthenticated if the calling key has gone.
+// withinReach refuses keys with more scopes, a later expiry or more networks than
+// the calling key. Otherwise the holder of a key could lift its restrictions, and a
+// key in its grace period could create its own successor. People and the operator
+// are not restricted. forbidden insufficient_scope; unauthenticated if the calling
+// key was deleted.
 func withinReach(ctx context.Context, keys *database.APIKeys, actor *models.Principal, pairs ...*models.APIKey) error {
 	if actor.KeyID == "" {
 		return nil
@@ -34,8 +34,8 @@ func withinReach(ctx context.Context, keys *database.APIKeys, actor *models.Prin
 	return nil
 }
 
-// inside tells whether every one of the inner networks lies in one of the
-// outer ones; none are all addresses. What is no network lies nowhere.
+// inside reports whether every inner network is within an outer one; no networks
+// mean all addresses. A malformed network is within none.
 func inside(outer, inner []string) bool {
 	if len(outer) == 0 {
 		return true

@@ -21,15 +21,14 @@ import (
 )
 
 const (
-	// leavingFor is how long a removal may take before a pair that was about to
-	// be removed counts again: a process that died in between left it behind.
+	// leavingFor is how long a deletion may take; after that the key counts as
+	// usable again, because the deleting process died.
 	leavingFor = time.Minute
-	// removalTries bounds how often a removal is tried that meets another one.
-	removalTries = 10
+	// deletionTries bounds the retries of a deletion that conflicts with another.
+	deletionTries = 10
 )
 
-// Keys are a project's key pairs: further ones beside the first, what they
-// may do, and their end.
+// Keys manages a project's API keys beyond the first: scopes, networks, expiry.
 type Keys struct{ c KeysConfig }
 
 // KeysConfig of NewKeys; every field is required.
@@ -39,7 +38,7 @@ type KeysConfig struct {
 	KeyAuth  *auth.Keys
 	Hasher   *hashing.Hasher
 	Cursors  *cursor.Codec
-	// Changes hears what every write changed.
+	// Changes is told what every write changed.
 	Changes *lookup.Changes
 	// Trail records every change.
 	Trail *audit.Trail
@@ -51,14 +50,14 @@ func NewKeys(c KeysConfig) (*Keys, error) {
 	return &Keys{c}, required.Fields(c)
 }
 
-// NewKeyPair is a pair as it is handed out, this once.
+// NewKeyPair is a new API key with its secret, which is shown once.
 type NewKeyPair struct {
 	Key    models.APIKey
 	Secret secret.Value
 }
 
-// mintPair makes the two halves of a pair and fills in what follows from them;
-// nothing is stored yet.
+// mintPair generates the two halves of an API key and fills in the derived fields;
+// it stores nothing.
 func mintPair(ctx context.Context, hasher *hashing.Hasher, pair models.APIKey) (NewKeyPair, error) {
 	key, value, err := apikey.Generate()
 	if err != nil {
@@ -73,8 +72,9 @@ func mintPair(ctx context.Context, hasher *hashing.Hasher, pair models.APIKey) (
 	return NewKeyPair{Key: pair, Secret: value}, nil
 }
 
-// KeyPairInput makes a pair. No Scopes means all of them, no AllowedIPs from
-// anywhere, no ExpiresAt for good.
+// KeyPairInput is an API key to be created. Without Scopes it has all of them,
+// without AllowedIPs it works from any address, without ExpiresAt it does not
+// expire.
 type KeyPairInput struct {
 	Name       string
 	Scopes     []models.Scope
@@ -82,9 +82,9 @@ type KeyPairInput struct {
 	ExpiresAt  *time.Time
 }
 
-// Create makes a further pair of a project. forbidden insufficient_scope when
-// a key asks for one that may do more, works longer or from more places than
-// itself; invalid for an end in the past or an address that is none.
+// Create creates an API key of a project. Errors: forbidden insufficient_scope if
+// the calling key has fewer scopes, an earlier expiry or fewer networks; invalid
+// for an expiry in the past or a malformed network.
 func (s *Keys) Create(ctx context.Context, actor *models.Principal, id models.ProjectID, in KeyPairInput) (out NewKeyPair, err error) {
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return NewKeyPair{}, err
@@ -129,7 +129,7 @@ func (s *Keys) Create(ctx context.Context, actor *models.Principal, id models.Pr
 	return pair, nil
 }
 
-// Get reads one pair of a project.
+// Get reads one API key of a project.
 func (s *Keys) Get(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID) (models.APIKey, error) {
 	if err := actor.May(models.ActionKeysRead); err != nil {
 		return models.APIKey{}, err
@@ -137,7 +137,7 @@ func (s *Keys) Get(ctx context.Context, actor *models.Principal, project models.
 	return s.read(ctx, actor, project, id)
 }
 
-// read gives one pair of a project that is still there.
+// read returns one API key of a project that is not deleted.
 func (s *Keys) read(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID) (models.APIKey, error) {
 	if _, err := s.c.Projects.Get(ctx, actor.Tenant(), project); err != nil {
 		return models.APIKey{}, err
@@ -145,7 +145,7 @@ func (s *Keys) read(ctx context.Context, actor *models.Principal, project models
 	return s.c.APIKeys.Get(ctx, actor.Tenant(), project, id)
 }
 
-// List reads a page of a project's pairs, ended ones among them.
+// List reads a page of a project's API keys, including expired ones.
 func (s *Keys) List(ctx context.Context, actor *models.Principal, project models.ProjectID, p paging.Request) (paging.Page[models.APIKey], error) {
 	if err := actor.May(models.ActionKeysRead); err != nil {
 		return paging.Page[models.APIKey]{}, err
@@ -158,20 +158,20 @@ func (s *Keys) List(ctx context.Context, actor *models.Principal, project models
 	}, func(k models.APIKey) string { return string(k.ID) })
 }
 
-// KeyPairChange is a partial update; nil leaves a field as it is.
+// KeyPairChange is a partial update; nil keeps a field.
 type KeyPairChange struct {
 	Name       *string
 	Scopes     *[]models.Scope
 	AllowedIPs *[]string
-	// ExpiresAt is the new end; NoExpiry takes the end away.
+	// ExpiresAt is the new expiry; NoExpiry removes the expiry.
 	ExpiresAt *time.Time
 	NoExpiry  bool
 }
 
-// Update changes a pair, at once in this process and within freshFor in
-// others. A key changes no key that may do more, works longer or from more
-// places than itself, and makes none of one: forbidden insufficient_scope. conflict key_rotated for another end of a pair that was
-// replaced.
+// Update changes an API key, at once in this process and within freshFor in others.
+// Errors: forbidden insufficient_scope if the key, before or after the change, has
+// more scopes, a later expiry or more networks than the calling key; conflict
+// key_rotated for a new expiry of a rotated key.
 func (s *Keys) Update(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID, c KeyPairChange) (after models.APIKey, err error) {
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return models.APIKey{}, err
@@ -223,14 +223,14 @@ func (s *Keys) Update(ctx context.Context, actor *models.Principal, project mode
 		if _, gone := s.read(ctx, actor, project, id); gone != nil {
 			return models.APIKey{}, gone
 		}
-		return models.APIKey{}, auth.ErrKeyRotated() // since it was read
+		return models.APIKey{}, auth.ErrKeyRotated() // rotated since the read
 	}
 	return after, err
 }
 
-// Delete ends a pair, at once in this process and within freshFor in others.
-// conflict last_usable_key for the only one that works, unless force is set:
-// of several removals at the same time one finds itself the last.
+// Delete deletes an API key, at once in this process and within freshFor in others.
+// conflict last_usable_key for the last usable key, unless force is set; of several
+// concurrent deletions one fails with it.
 func (s *Keys) Delete(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID, force bool) (err error) {
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return err
@@ -239,7 +239,7 @@ func (s *Keys) Delete(ctx context.Context, actor *models.Principal, project mode
 	if err != nil {
 		return err
 	}
-	if id != actor.KeyID { // itself it may always end
+	if id != actor.KeyID { // a key may always delete itself
 		if err := withinReach(ctx, s.c.APIKeys, actor, &pair); err != nil {
 			return err
 		}
@@ -253,7 +253,7 @@ func (s *Keys) Delete(ctx context.Context, actor *models.Principal, project mode
 	}
 	defer entry.End(ctx, &err)
 	if !force {
-		if err := s.claimRemoval(ctx, actor, &pair); err != nil {
+		if err := s.claimDeletion(ctx, actor, &pair); err != nil {
 			return err
 		}
 	}
@@ -262,11 +262,11 @@ func (s *Keys) Delete(ctx context.Context, actor *models.Principal, project mode
 	return err
 }
 
-// claimRemoval writes into the project that a pair is about to be removed, if
-// one that works then remains. Pairs that others are about to remove do not
-// count, and the project's version lets one claim in at a time.
-func (s *Keys) claimRemoval(ctx context.Context, actor *models.Principal, pair *models.APIKey) error {
-	for range removalTries {
+// claimDeletion records in the project that a key is about to be deleted, if a
+// usable key remains. Keys that others are about to delete do not count, and the
+// project's version serializes claims.
+func (s *Keys) claimDeletion(ctx context.Context, actor *models.Principal, pair *models.APIKey) error {
+	for range deletionTries {
 		project, err := s.c.Projects.Get(ctx, actor.Tenant(), pair.ProjectID)
 		if err != nil {
 			return err
@@ -276,7 +276,7 @@ func (s *Keys) claimRemoval(ctx context.Context, actor *models.Principal, pair *
 			return k.ID == pair.ID || now.Sub(k.At) >= leavingFor
 		})
 		if pair.Usable(now) {
-			// One more than could be left out tells whether one remains.
+			// One key more than may be excluded shows whether one remains.
 			usable, err := s.c.APIKeys.Usable(ctx, actor.Tenant(), pair.ProjectID, now, int64(len(leaving))+2)
 			if err != nil {
 				return err
@@ -285,7 +285,7 @@ func (s *Keys) claimRemoval(ctx context.Context, actor *models.Principal, pair *
 				return k.ID != pair.ID && !slices.ContainsFunc(leaving, func(l models.LeavingKey) bool { return l.ID == k.ID })
 			}) {
 				return models.Conflict("last_usable_key",
-					"Without this pair nothing of the project's could call any more; repeat with ?force=true if that is what you want.")
+					"This is the last usable key of the project; repeat with ?force=true to delete it.")
 			}
 		}
 		err = s.c.Projects.SetLeavingKeys(ctx, actor.Tenant(), pair.ProjectID, project.KeysVersion,
@@ -294,11 +294,11 @@ func (s *Keys) claimRemoval(ctx context.Context, actor *models.Principal, pair *
 			return err
 		}
 	}
-	return models.Conflict("concurrent_change", "The project's keys were changed at the same time; read them and try again.")
+	return models.Conflict("concurrent_change", "The project's keys were changed at the same time; read them again and retry.")
 }
 
-// checkKeyPair gives the allowed addresses as networks, and refuses what is
-// none and an end in the past.
+// checkKeyPair returns the allowed addresses as networks. It refuses malformed ones
+// and an expiry in the past.
 func checkKeyPair(now time.Time, allowed []string, end *time.Time) ([]string, error) {
 	var wrong []models.FieldError
 	networks := make([]string, 0, len(allowed))
@@ -314,9 +314,9 @@ func checkKeyPair(now time.Time, allowed []string, end *time.Time) ([]string, er
 	switch {
 	case end == nil:
 	case !now.Before(*end):
-		wrong = append(wrong, models.FieldError{Location: "expires_at", Message: "must lie in the future"})
-	case end.UTC().Year() > 9999: // no answer could hold it: RFC 3339 writes years of four digits
-		wrong = append(wrong, models.FieldError{Location: "expires_at", Message: "must lie before the year 10000 in UTC"})
+		wrong = append(wrong, models.FieldError{Location: "expires_at", Message: "must be in the future"})
+	case end.UTC().Year() > 9999: // RFC 3339 has years of four digits
+		wrong = append(wrong, models.FieldError{Location: "expires_at", Message: "must be before the year 10000 in UTC"})
 	}
 	if len(wrong) > 0 {
 		return nil, models.Invalid(wrong...)
@@ -324,7 +324,7 @@ func checkKeyPair(now time.Time, allowed []string, end *time.Time) ([]string, er
 	return unique(networks), nil
 }
 
-// unique drops repetitions and keeps the order.
+// unique drops duplicates and keeps the order.
 func unique[T comparable](items []T) []T {
 	out := make([]T, 0, len(items))
 	for _, item := range items {

@@ -14,7 +14,7 @@ import (
 	"pulse-control-plane/utils/required"
 )
 
-// Members are the people of the organizations: who is in, as what.
+// Members manages the members of organizations and their roles.
 type Members struct{ c MembersConfig }
 
 // MembersConfig of NewMembers; every field is required.
@@ -39,7 +39,7 @@ func NewMembers(c MembersConfig) (*Members, error) {
 	return &Members{c}, required.Fields(c)
 }
 
-// List reads a page of the people of an organization.
+// List reads a page of the members of an organization.
 func (s *Members) List(ctx context.Context, actor *models.Principal, id models.OrganizationID, p paging.Request) (paging.Page[models.User], error) {
 	if err := actor.May(models.ActionMembersRead); err != nil {
 		return paging.Page[models.User]{}, err
@@ -57,7 +57,7 @@ func (s *Members) List(ctx context.Context, actor *models.Principal, id models.O
 	return page, err
 }
 
-// Get reads one person of an organization.
+// Get reads one member of an organization.
 func (s *Members) Get(ctx context.Context, actor *models.Principal, id models.OrganizationID, user models.UserID) (models.User, error) {
 	if err := actor.May(models.ActionMembersRead); err != nil {
 		return models.User{}, err
@@ -66,8 +66,8 @@ func (s *Members) Get(ctx context.Context, actor *models.Principal, id models.Or
 	return member, err
 }
 
-// read gives an organization and one person of it. The organization comes
-// first: its MembersVersion then vouches for the person, see SetMembers.
+// read returns an organization and one of its members. It reads the organization
+// first, so that its MembersVersion covers the member, see SetMembers.
 func (s *Members) read(ctx context.Context, actor *models.Principal, id models.OrganizationID, user models.UserID) (models.Organization, models.User, error) {
 	return s.find(ctx, actor.Tenant(), id, user)
 }
@@ -82,9 +82,8 @@ func (s *Members) find(ctx context.Context, t models.Tenant, id models.Organizat
 	return org, member, err
 }
 
-// ChangeRole makes a person something else in their organization. Only owners
-// make owners of people and people of owners; conflict last_owner for the only
-// one.
+// ChangeRole changes a member's role. Granting and revoking the role owner requires
+// the role owner; conflict last_owner for the last owner.
 func (s *Members) ChangeRole(ctx context.Context, actor *models.Principal, id models.OrganizationID, user models.UserID, role models.Role) (member models.User, err error) {
 	if err := actor.May(models.ActionMembersWrite); err != nil {
 		return models.User{}, err
@@ -119,7 +118,7 @@ func (s *Members) ChangeRole(ctx context.Context, actor *models.Principal, id mo
 		if was == models.RoleOwner && lastOwner(&org, user) {
 			return errLastOwner()
 		}
-		// While the organization lists them as an owner, this says nothing yet.
+		// Until the organization's list of owners changes, this has no effect.
 		if _, err := s.c.Users.SetRole(ctx, actor.Tenant(), id, user, role, s.c.Now()); err != nil {
 			return err
 		}
@@ -135,17 +134,17 @@ func (s *Members) ChangeRole(ctx context.Context, actor *models.Principal, id mo
 	return member, s.revokeInvitations(ctx, id, user, member.Role)
 }
 
-// RemoveInput is a person to remove from an organization.
+// RemoveInput is a member to remove from an organization.
 type RemoveInput struct {
 	OrgID  models.OrganizationID
 	UserID models.UserID
-	// RevokeKeys also ends the key pairs the person made.
+	// RevokeKeys also deletes the API keys that the person created.
 	RevokeKeys bool
 }
 
-// Remove puts a person out of an organization, or lets the caller leave it:
-// their sessions end and their address is free. Only owners remove owners;
-// conflict last_owner for the only one.
+// Remove removes a member, or lets the caller leave: their login sessions end and
+// their email address can be used again. Removing an owner requires the role owner;
+// conflict last_owner for the last owner.
 func (s *Members) Remove(ctx context.Context, actor *models.Principal, in RemoveInput) (err error) {
 	action := models.ActionMembersWrite
 	if actor.UserID == in.UserID {
@@ -171,8 +170,8 @@ func (s *Members) Remove(ctx context.Context, actor *models.Principal, in Remove
 	}
 	defer entry.End(ctx, &err)
 	var member models.User
-	// From here on the person can not become an owner any more, so that the
-	// owners counted now are still there when the person is gone.
+	// From here on the person can't become an owner, so the owners counted now
+	// remain after the person is removed.
 	err = retry(func() error {
 		org, found, err := s.read(ctx, actor, in.OrgID, in.UserID)
 		if err != nil {
@@ -201,7 +200,7 @@ func (s *Members) Remove(ctx context.Context, actor *models.Principal, in Remove
 	if err != nil {
 		return err
 	}
-	// A key made while the first sweep ran.
+	// For keys created during the first sweep.
 	if err := s.revokeKeys(ctx, in); err != nil {
 		return err
 	}

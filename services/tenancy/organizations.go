@@ -12,6 +12,7 @@ import (
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -19,12 +20,12 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// signUpRepairAge is how old an organization without anybody in it must be
-// before its address is given to the next who asks: a sign-up that died
-// between its two writes left it behind.
+// signUpRepairAge is the age after which an organization without members, left by a
+// sign-up that died between its two writes, no longer blocks its email address.
 const signUpRepairAge = time.Minute
 
-// Organizations are the tenants: signing up, reading, changing, closing.
+// Organizations manages organizations: sign-up, reads, updates, suspension,
+// deletion.
 type Organizations struct{ c OrganizationsConfig }
 
 // OrganizationsConfig of NewOrganizations; every field is required.
@@ -37,13 +38,14 @@ type OrganizationsConfig struct {
 	KeyAuth       *auth.Keys
 	Hasher        *hashing.Hasher
 	Cursors       *cursor.Codec
-	// Changes hears what every write changed.
+	// Changes is told what every write changed.
 	Changes *lookup.Changes
 	// Trail records every change.
 	Trail *audit.Trail
 	// Quotas follow the plan.
 	Quotas *quotas.Limits
-	// SignUp lets anybody found an organization; otherwise only the operator may.
+	// SignUp allows sign-up without credentials; otherwise only the operator may
+	// create organizations.
 	SignUp bool
 	Now    func() time.Time
 }
@@ -53,13 +55,13 @@ func NewOrganizations(c OrganizationsConfig) (*Organizations, error) {
 	return &Organizations{c}, required.Fields(c)
 }
 
-// SignUpInput founds an organization.
+// SignUpInput is an organization to be created.
 type SignUpInput struct {
 	Name, AdminEmail string
 	Password         secret.Value
 }
 
-// SignedUp is a founded organization with its owner, logged in.
+// SignedUp is a new organization with its owner, logged in.
 type SignedUp struct {
 	Organization models.Organization
 	User         models.User
@@ -78,10 +80,10 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 		return SignedUp{}, models.Forbidden("not_allowed", "This kind of credential may not do this.")
 	}
 	if actor.Kind != models.CallerOperator && !s.c.SignUp {
-		return SignedUp{}, models.Forbidden("signup_disabled", "Only the operator of this installation founds organizations.")
+		return SignedUp{}, models.Forbidden("signup_disabled", "Sign-up is disabled: only the operator of this installation creates organizations.")
 	}
 	now, email := s.c.Now(), models.FoldEmail(in.AdminEmail)
-	hash, err := s.c.Hasher.HashPassword(ctx, in.Password)
+	hash, err := s.c.Hasher.HashPassword(hashing.WithShare(ctx, clientip.BucketOf(actor.Origin.IP)), in.Password)
 	if err != nil {
 		return SignedUp{}, err
 	}
@@ -102,7 +104,7 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 		Role: models.RoleOwner, PasswordHash: hash, CreatedAt: now, UpdatedAt: now,
 	}
 	founder := *actor
-	if founder.Kind == models.CallerNobody { // who signs up becomes the owner
+	if founder.Kind == models.CallerNobody { // the caller who signs up is the owner
 		founder.Kind, founder.UserID = models.CallerPerson, owner.ID
 	}
 	entry, err := s.c.Trail.Begin(ctx, &founder, audit.Event{
@@ -159,8 +161,8 @@ func (s *Organizations) abandoned(ctx context.Context, org *models.Organization,
 	return err == nil && people == 0
 }
 
-// insertRepairing inserts an organization; if its address is held by one that
-// never got its owner, that one is removed first.
+// insertRepairing inserts an organization. If an incomplete sign-up holds its email
+// address, it deletes that first.
 func (s *Organizations) insertRepairing(ctx context.Context, org *models.Organization, now time.Time) error {
 	err := s.c.Organizations.Insert(ctx, org)
 	if !models.HasCode(err, "email_taken") {
@@ -184,13 +186,13 @@ func (s *Organizations) Get(ctx context.Context, actor *models.Principal, id mod
 	return s.c.Organizations.Get(ctx, actor.Tenant(), id)
 }
 
-// OrganizationQuery narrows List; Query is the start of a name or e-mail.
+// OrganizationQuery filters List; Query is a prefix of the name or email address.
 type OrganizationQuery struct {
 	Query string
 	Plan  models.Plan
 }
 
-// List reads a page of the organizations the caller may see.
+// List reads a page of the organizations that the caller may see.
 func (s *Organizations) List(ctx context.Context, actor *models.Principal, q OrganizationQuery, p paging.Request) (paging.Page[models.Organization], error) {
 	if err := actor.May(models.ActionOrganizationRead); err != nil {
 		return paging.Page[models.Organization]{}, err
@@ -200,10 +202,10 @@ func (s *Organizations) List(ctx context.Context, actor *models.Principal, q Org
 	}, func(o models.Organization) string { return string(o.ID) })
 }
 
-// OrganizationChange is a partial update; nil leaves a field as it is.
+// OrganizationChange is a partial update; nil keeps a field.
 type OrganizationChange struct {
 	Name *string
-	// Plan is the operator's to change.
+	// Plan may be changed by the operator only.
 	Plan *models.Plan
 }
 
@@ -241,14 +243,14 @@ func (s *Organizations) Update(ctx context.Context, actor *models.Principal, id 
 	return org, nil
 }
 
-// Suspend keeps an organization's people and keys out, at once in this process
-// and within freshFor in others, until Unsuspend.
+// Suspend refuses requests of an organization's people and keys, at once in this
+// process and within freshFor in others, until Unsuspend.
 func (s *Organizations) Suspend(ctx context.Context, actor *models.Principal, id models.OrganizationID) (models.Organization, error) {
 	now := s.c.Now()
 	return s.suspend(ctx, actor, id, &now)
 }
 
-// Unsuspend lets them in again.
+// Unsuspend ends a suspension.
 func (s *Organizations) Unsuspend(ctx context.Context, actor *models.Principal, id models.OrganizationID) (models.Organization, error) {
 	return s.suspend(ctx, actor, id, nil)
 }
@@ -278,8 +280,8 @@ func (s *Organizations) suspend(ctx context.Context, actor *models.Principal, id
 	return org, err
 }
 
-// Delete closes an organization: its projects, keys and sessions stop at
-// once; the documents stay.
+// Delete deletes an organization: its projects, keys and login sessions stop at
+// once; the documents remain.
 func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id models.OrganizationID) (err error) {
 	if err := actor.May(models.ActionOrganizationDelete); err != nil {
 		return err
@@ -295,8 +297,8 @@ func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id 
 		return err
 	}
 	defer entry.End(ctx, &err)
-	// The organization goes last: were the process to die half-way, the same
-	// request made again would finish the work.
+	// The organization itself comes last: after a crash, repeating the request
+	// completes the deletion.
 	now := s.c.Now()
 	if err := s.c.Projects.SoftDeleteOf(ctx, id, now); err != nil {
 		return err
@@ -313,12 +315,12 @@ func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id 
 	if err != nil {
 		return err
 	}
-	// Whoever accepted an invitation meanwhile; who does from here on finds the
-	// organization gone, see Accept.
+	// Release those who accepted an invitation meanwhile; later acceptances find the
+	// organization deleted, see Accept.
 	return s.c.Users.ReleaseOf(ctx, id)
 }
 
-// foldName is the form in which names are searched.
+// foldName is the form of a name that searches compare.
 func foldName(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
 
 func foldNameIf(name *string) *string {

@@ -7,12 +7,12 @@ import (
 	"pulse-control-plane/models"
 )
 
-// membersRetries bounds how often a change of an organization's owners starts
-// over because another came between.
+// membersRetries bounds the retries of a change of an organization's owners that
+// conflicts with another.
 const membersRetries = 8
 
-// retry repeats a change until nothing came between what it read and what it
-// wrote; conflict concurrent_change if something always does.
+// retry repeats a change while it conflicts with others; conflict
+// concurrent_change after the last attempt.
 func retry(change func() error) error {
 	for range membersRetries {
 		if err := change(); !models.HasCode(err, concurrentChange) {
@@ -22,8 +22,8 @@ func retry(change func() error) error {
 	return errConcurrentChange()
 }
 
-// setMembers writes the owners and the leaving of an organization as it was
-// read; conflict concurrent_change if they have changed since.
+// setMembers writes the owners and the leaving members of an organization;
+// conflict concurrent_change if they changed since the read.
 func (s *Members) setMembers(ctx context.Context, org *models.Organization, owners, leaving []models.UserID) error {
 	_, err := s.c.Organizations.SetMembers(ctx, org.ID, org.MembersVersion, owners, leaving)
 	if models.IsKind(err, models.KindNotFound) {
@@ -32,7 +32,7 @@ func (s *Members) setMembers(ctx context.Context, org *models.Organization, owne
 	return err
 }
 
-// addOwner lists a person, read after the organization, as one of its owners.
+// addOwner adds a person, read after the organization, to its owners.
 func (s *Members) addOwner(ctx context.Context, org *models.Organization, user models.UserID) error {
 	switch {
 	case slices.Contains(org.LeavingIDs, user):
@@ -43,7 +43,7 @@ func (s *Members) addOwner(ctx context.Context, org *models.Organization, user m
 	return s.setMembers(ctx, org, with(org.OwnerIDs, user), org.LeavingIDs)
 }
 
-// lastOwner tells whether nobody else owns the organization.
+// lastOwner reports whether a person is the only owner.
 func lastOwner(org *models.Organization, user models.UserID) bool {
 	return len(without(org.OwnerIDs, user)) == 0
 }
@@ -57,11 +57,11 @@ func with(users []models.UserID, user models.UserID) []models.UserID {
 }
 
 func errLastOwner() *models.Error {
-	return models.Conflict("last_owner", "An organization has an owner: make somebody else one first.")
+	return models.Conflict("last_owner", "This is the last owner of the organization; give another member the role owner first.")
 }
 
 const concurrentChange = "concurrent_change"
 
 func errConcurrentChange() *models.Error {
-	return models.Conflict(concurrentChange, "This was changed at the same time; read it and try again.")
+	return models.Conflict(concurrentChange, "This was changed at the same time; read it again and retry.")
 }

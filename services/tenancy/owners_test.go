@@ -8,7 +8,7 @@ import (
 	"pulse-control-plane/services/testkit"
 )
 
-func TestOwnersAreNotWrittenOverAChangeThatCameBetween(t *testing.T) {
+func TestConcurrentOwnerChangesDoNotOverwriteEachOther(t *testing.T) {
 	orgs := database.NewOrganizations(testkit.NewEngine(t))
 	org := models.Organization{ID: "org_1", AdminEmail: "ada@example.com", OwnerIDs: []models.UserID{"usr_ada"}}
 	if err := orgs.Insert(t.Context(), &org); err != nil {

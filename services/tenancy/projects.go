@@ -19,13 +19,13 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// MaxGracePeriod is the longest an old key pair works after its rotation.
+// MaxGracePeriod is how long an old API key can work after its rotation at most.
 const MaxGracePeriod = 7 * 24 * time.Hour
 
-// firstPairName is what the pair of a new project is called.
+// firstPairName is the name of a new project's first API key.
 const firstPairName = "default"
 
-// Projects are the tenants' projects and the first key pair of each.
+// Projects manages projects and the first API key of each.
 type Projects struct{ c ProjectsConfig }
 
 // ProjectsConfig of NewProjects; every field is required.
@@ -36,11 +36,11 @@ type ProjectsConfig struct {
 	KeyAuth       *auth.Keys
 	Hasher        *hashing.Hasher
 	Cursors       *cursor.Codec
-	// Changes hears what every write changed.
+	// Changes is told what every write changed.
 	Changes *lookup.Changes
 	// Trail records every change.
 	Trail *audit.Trail
-	// Quotas say how many projects an organization may have.
+	// Quotas limits the number of projects of an organization.
 	Quotas *quotas.Limits
 	// Agents are the agents that projects without a setting of their own may
 	// dispatch (AGENTS_DEFAULT).
@@ -53,21 +53,21 @@ func NewProjects(c ProjectsConfig) (*Projects, error) {
 	return &Projects{c}, required.Fields(c)
 }
 
-// ProjectInput makes a project. OrgID is for the operator, who has none.
+// ProjectInput is a project to be created. OrgID is for the operator.
 type ProjectInput struct {
 	Name, Region string
 	OrgID        models.OrganizationID
 }
 
-// KeyedProject is a project with a new key pair, whose secret is shown once.
+// KeyedProject is a project with a new API key, whose secret is shown once.
 type KeyedProject struct {
 	Project models.Project
 	Key     string
 	Secret  secret.Value
 }
 
-// Create makes a project with its first key pair. quota_exceeded if the
-// organization's plan does not allow another.
+// Create creates a project with its first API key. quota_exceeded if the
+// organization's plan does not allow another project.
 func (s *Projects) Create(ctx context.Context, actor *models.Principal, in ProjectInput) (out KeyedProject, err error) {
 	if err := actor.May(models.ActionProjectCreate); err != nil {
 		return KeyedProject{}, err
@@ -86,7 +86,7 @@ func (s *Projects) Create(ctx context.Context, actor *models.Principal, in Proje
 		return KeyedProject{}, err
 	}
 	defer func() { settled(err) }()
-	// The key goes first: until its project is there it opens nothing.
+	// The key comes first: without its project it grants nothing.
 	pair, err := mintPair(ctx, s.c.Hasher, models.APIKey{
 		ProjectID: project.ID, OrgID: org, Name: firstPairName, Scopes: []models.Scope{models.ScopeAll},
 		CreatedBy: actor.UserID, CreatedAt: now,
@@ -121,7 +121,7 @@ func (s *Projects) organizationFor(ctx context.Context, actor *models.Principal,
 		return actor.OrgID, nil
 	}
 	if asked == "" {
-		return "", models.Invalid(models.FieldError{Location: "org_id", Message: "is required of the operator"})
+		return "", models.Invalid(models.FieldError{Location: "org_id", Message: "is required for the operator"})
 	}
 	org, err := s.c.Organizations.Get(ctx, actor.Tenant(), asked)
 	return org.ID, err
@@ -146,13 +146,13 @@ func (s *Projects) complete(p models.Project) models.Project {
 	return p
 }
 
-// ProjectQuery narrows List; Query is the start of a name.
+// ProjectQuery filters List; Query is a prefix of the name.
 type ProjectQuery struct {
 	OrgID models.OrganizationID
 	Query string
 }
 
-// List reads a page of the projects the caller may see.
+// List reads a page of the projects that the caller may see.
 func (s *Projects) List(ctx context.Context, actor *models.Principal, q ProjectQuery, p paging.Request) (paging.Page[models.Project], error) {
 	if err := actor.May(models.ActionProjectRead); err != nil {
 		return paging.Page[models.Project]{}, err
@@ -166,7 +166,7 @@ func (s *Projects) List(ctx context.Context, actor *models.Principal, q ProjectQ
 	return page, err
 }
 
-// ProjectChange is a partial update; nil leaves a field as it is.
+// ProjectChange is a partial update; nil keeps a field.
 type ProjectChange struct {
 	Name         *string
 	Region       *string
@@ -206,7 +206,7 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 	return s.complete(project), nil
 }
 
-// Delete closes a project: its keys stop at once; the document stays.
+// Delete deletes a project: its keys stop at once; the document remains.
 func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id models.ProjectID) (err error) {
 	if err := actor.May(models.ActionProjectDelete); err != nil {
 		return err
@@ -231,11 +231,11 @@ func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id model
 	return nil
 }
 
-// RegenerateKeys gives a project a new first pair, which may do what the old
-// one may; the old one works until the grace period ends (0 to
-// MaxGracePeriod). Of two at the same time one gets a conflict. A key that may
-// do less than the first pair, or does not work as long, is forbidden,
-// insufficient_scope: so is a pair in its grace period.
+// RegenerateKeys rotates a project's first API key. The new key has the rights of
+// the old one, which works until the grace period ends (0 to MaxGracePeriod). Of
+// two concurrent rotations one gets a conflict. forbidden insufficient_scope if the
+// calling key has fewer rights than the first key, expires earlier, or is in its
+// grace period.
 func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, id models.ProjectID, grace time.Duration) (out KeyedProject, err error) {
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return KeyedProject{}, err
@@ -270,8 +270,8 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 	if err := s.c.APIKeys.Insert(ctx, &pair.Key); err != nil {
 		return KeyedProject{}, err
 	}
-	// The old pair's end is written before the new one is shown: a crash in
-	// between can cost a rotation, never leave a key alive that was to end.
+	// The expiry of the old key is written before the new key is returned: a crash in
+	// between can lose a rotation, never keep a key alive that should end.
 	old, err := s.c.APIKeys.Rotate(ctx, id, project.PulseAPIKey, now, now.Add(grace))
 	if err != nil && !models.IsKind(err, models.KindNotFound) {
 		return KeyedProject{}, err
@@ -283,7 +283,7 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 		if err := s.c.APIKeys.Discard(ctx, id, pair.Key.ID); err != nil {
 			return KeyedProject{}, err
 		}
-		return KeyedProject{}, models.Conflict("concurrent_change", "The project's keys were changed at the same time; read it and try again.")
+		return KeyedProject{}, models.Conflict("concurrent_change", "The project's keys were changed at the same time; read it again and retry.")
 	}
 	if err != nil {
 		return KeyedProject{}, err
@@ -307,12 +307,12 @@ func (s *Projects) successor(ctx context.Context, actor *models.Principal, proje
 	}
 	next.Name, next.Scopes, next.AllowedIPs = old.Name, old.Scopes, old.AllowedIPs
 	if actor.KeyID != "" && old.RotatedAt == nil {
-		next.ExpiresAt = old.ExpiresAt // a person's to lift
+		next.ExpiresAt = old.ExpiresAt // only a person may remove it
 	}
 	return next, old, nil
 }
 
-// projectUpdated is the audit event of a change to a project.
+// projectUpdated is the audit event of an updated project.
 func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
 	var fields audit.Changes
 	audit.Changed(&fields, "name", p.Name, c.Name)
@@ -327,6 +327,7 @@ func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
 	audit.Changed(&fields, "agents", p.Agents, c.Agents)
 	audit.Changed(&fields, "limits.requests_per_minute", p.Limits.RequestsPerMinute, c.Limits.RequestsPerMinute)
 	audit.Changed(&fields, "limits.concurrent_participants", p.Limits.ConcurrentParticipants, c.Limits.ConcurrentParticipants)
+	audit.Changed(&fields, "limits.concurrent_agents", p.Limits.ConcurrentAgents, c.Limits.ConcurrentAgents)
 	audit.Changed(&fields, "limits.rooms", p.Limits.Rooms, c.Limits.Rooms)
 	audit.Changed(&fields, "limits.participant_minutes_per_month", p.Limits.ParticipantMinutes, c.Limits.ParticipantMinutes)
 	audit.Changed(&fields, "limits.egress_minutes_per_month", p.Limits.EgressMinutes, c.Limits.EgressMinutes)

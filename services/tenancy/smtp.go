@@ -11,18 +11,18 @@ import (
 	"pulse-control-plane/utils/smtpurl"
 )
 
-// mailTimeout bounds the sending of one mail, from the dial to the server's
-// last word; it leaves a request time to say that it failed.
+// mailTimeout bounds sending one mail, including the dial. It leaves the request
+// enough time to report a failure.
 const mailTimeout = 8 * time.Second
 
-// SMTP sends mails through a server, one connection a mail: they are few, and
-// a connection kept open is one more thing that has gone stale when it counts.
+// SMTP sends mails through a server, with one connection per mail: mails are rare,
+// and an idle connection may be stale when it is needed.
 type SMTP struct {
 	server  smtpurl.Server
 	options []gomail.Option
 }
 
-// NewSMTP makes a sender; it connects when it is used.
+// NewSMTP returns a sender that connects for each mail.
 func NewSMTP(server smtpurl.Server, more ...gomail.Option) *SMTP {
 	options := []gomail.Option{gomail.WithPort(server.Port)}
 	switch server.Encryption {
@@ -42,21 +42,21 @@ func NewSMTP(server smtpurl.Server, more ...gomail.Option) *SMTP {
 	return &SMTP{server: server, options: append(options, more...)}
 }
 
-// Send hands one mail to the server. unavailable when it did not take it.
+// Send sends one mail. unavailable if the server did not accept it.
 func (s *SMTP) Send(ctx context.Context, m Mail) error {
 	ctx, cancel := context.WithTimeout(ctx, mailTimeout)
 	defer cancel()
 	message := gomail.NewMsg()
 	message.FromMailAddress(&s.server.From)
 	if err := message.To(m.To); err != nil {
-		return models.Invalid(models.FieldError{Location: "email", Message: "is not an address mail can be sent to"})
+		return models.Invalid(models.FieldError{Location: "email", Message: "is not a valid mail address"})
 	}
 	message.Subject(m.Subject)
 	message.SetMessageID()
 	message.SetDate()
 	message.SetBodyString(gomail.TypeTextPlain, m.Text)
-	// The library grants its timeout once for coming in and once for the mail,
-	// and hears of ctx in the first alone.
+	// The library applies its timeout once to the connection and once to the mail,
+	// and ctx to the first only.
 	deadline, _ := ctx.Deadline()
 	half := max(time.Millisecond, time.Until(deadline)/2)
 	client, err := gomail.NewClient(s.server.Host, append(slices.Clone(s.options), gomail.WithTimeout(half))...)

@@ -1,4 +1,4 @@
-// Package testkit is what the tests of the services share: an embedded database
-// whose writes can be made to fail, a clock, and small helpers. Product code
+// Package testkit has shared helpers of the services' tests: an embedded database
+// whose writes can be made to fail, a clock, assertions. Product code
 // does not import it.
 package testkit

@@ -14,8 +14,8 @@ import (
 	"pulse-control-plane/models"
 )
 
-// NewEngine opens an embedded database in a folder of the test's own and closes
-// it at the test's end.
+// NewEngine opens an embedded database in a temporary folder and closes it at the
+// end of the test.
 func NewEngine(t testing.TB) *Engine {
 	t.Helper()
 	e, err := embedded.Open(context.Background(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(), embedded.Options{})
@@ -30,7 +30,7 @@ func NewEngine(t testing.TB) *Engine {
 	return &Engine{Engine: e}
 }
 
-// Engine refuses every write from the Fatal one on, as a killed process does.
+// Engine refuses every write from number Fatal on, like a killed process.
 type Engine struct {
 	database.Engine
 	// Writes counts the writes so far.

@@ -8,7 +8,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-// Project is the project of tests that need just one.
+// Project is the project of tests that need only one.
 const Project = models.ProjectID("prj_01936d6e-1111-7abc-8def-0123456789ab")
 
 // Must returns v, or ends the test if err is not nil.
@@ -36,7 +36,7 @@ type Clock struct {
 	now time.Time
 }
 
-// NewClock starts at the present, to the millisecond, as databases keep it.
+// NewClock starts at the current time, truncated to the databases' millisecond.
 func NewClock() *Clock { return &Clock{now: time.Now().UTC().Truncate(time.Millisecond)} }
 
 // Now is the clock's time.

@@ -1,7 +1,7 @@
-// Package tokens owns the exchange of an API key for a LiveKit token, the check
-// of a token, and revocations.
+// Package tokens owns minting LiveKit tokens in exchange for an API key, validating
+// them, and revocations.
 //
-// It does not sign (livekit) nor count slots (quotas). Invariants: a client key
+// It does not sign (livekit) nor count slots (quotas). Invariants: client grade
 // gets no more than the project's client_tokens allow; server-wide grants are
 // never minted; a banned identity gets no token.
 //

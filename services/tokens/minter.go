@@ -3,7 +3,6 @@ package tokens
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"strings"
 	"time"
 
@@ -16,20 +15,20 @@ import (
 	"pulse-control-plane/utils/required"
 )
 
-// reservedAttributePrefix marks the attributes that only Pulse sets.
+// reservedAttributePrefix starts the names of attributes that only Pulse sets.
 const reservedAttributePrefix = "pulse."
 
-// Minter mints and checks LiveKit tokens for the tenants' rooms.
+// Minter mints and validates LiveKit tokens for tenants' rooms.
 type Minter struct {
-	c      MinterConfig
-	signer *livekit.Signer
+	c MinterConfig
 }
 
 // MinterConfig of NewMinter; every field is required.
 type MinterConfig struct {
-	// Cluster signs the tokens.
-	Cluster  livekit.Cluster
-	Counters *metering.Counters
+	// Clusters sign the tokens; Placements say which one a room is on.
+	Clusters   *livekit.Clusters
+	Placements *livekit.Placements
+	Counters   *metering.Counters
 	// Revoked identities get no token.
 	Revoked *Revocations
 	Quotas  *quotas.Limits
@@ -43,11 +42,11 @@ type MinterConfig struct {
 
 // NewMinter builds the service. It fails if a required field is missing.
 func NewMinter(c MinterConfig) (*Minter, error) {
-	return &Minter{c: c, signer: livekit.NewSigner(c.Cluster)}, required.Fields(c)
+	return &Minter{c: c}, required.Fields(c)
 }
 
-// Input asks for a token. Its fields were checked for their limits
-// (models.MaxIdentityBytes …); empty ones are not set.
+// Input is a request for a token. The caller has checked the limits of its fields
+// (models.MaxIdentityBytes …); empty fields are not set.
 type Input struct {
 	// Project is the one a person names; a key's caller may leave it empty.
 	Project                            models.ProjectID
@@ -58,8 +57,8 @@ type Input struct {
 	// TTLSeconds is nil for the default.
 	TTLSeconds *int64
 	Grants     models.VideoGrants
-	// ServerWide lists, by LiveKit's names, grants asked for that no tenant
-	// may hold.
+	// ServerWide lists the requested grants, by LiveKit's names, that no tenant may
+	// have.
 	ServerWide []string
 	// Origin is the browser origin of the request, if it had one.
 	Origin string
@@ -83,16 +82,13 @@ type Token struct {
 // client_tokens_disabled, participant_revoked), quota_exceeded, not_found for
 // another tenant's project, invalid.
 func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input) (Token, error) {
-	if err := actor.May(models.ActionTokensCreate); err != nil {
-		return Token{}, err
-	}
-	actor, err := inProject(ctx, s.c.Projects, s.c.Quotas, actor, in.Project)
+	actor, err := inProject(ctx, s.c.Projects, s.c.Quotas, actor, models.ActionTokensCreate, in.Project)
 	if err != nil {
 		return Token{}, err
 	}
 	now := s.c.Now()
 	token := Token{
-		ServerURL: s.signer.Cluster.URL, ID: models.TokenID(ids.New(models.TokenPrefix)), RoomName: in.RoomName,
+		ID: models.TokenID(ids.New(models.TokenPrefix)), RoomName: in.RoomName,
 		Identity: in.Identity, Name: in.Name,
 	}
 	if token.RoomName == "" {
@@ -122,29 +118,29 @@ func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input)
 	if err := s.c.Revoked.Refuse(ctx, actor.Project.ID, token.Identity, token.RoomName); err != nil {
 		return Token{}, err
 	}
-	mint := livekit.Mint{
-		ID: token.ID, Project: actor.Project.ID, Room: token.RoomName, Identity: token.Identity, Name: token.Name,
-		ExpiresAt: token.ExpiresAt, Grants: &grants, IssuedAt: now,
-		Metadata: in.Metadata, Attributes: in.Attributes, RoomConfig: config,
-	}
-	// Signed before the slot is reserved, which nothing refuses afterwards.
-	if token.JWT = s.signer.Sign(&mint); len(token.JWT) > models.MaxTokenBytes {
-		return Token{}, models.Invalid(models.FieldError{Location: "room_config",
-			Message: fmt.Sprintf("makes a token of more than %d bytes", models.MaxTokenBytes)})
-	}
-	if models.IsSet(grants.RoomJoin) { // a token that opens no room uses nothing
+	if models.IsSet(grants.RoomJoin) { // a token that can't join uses no quota
 		if err := s.c.Quotas.AdmitToken(ctx, actor, quotas.TokenRequest{
-			RoomName: token.RoomName, Identity: token.Identity, Person: !models.IsSet(grants.Agent), Until: token.ExpiresAt,
+			RoomName: token.RoomName, Identity: token.Identity, Agent: models.IsSet(grants.Agent), Until: token.ExpiresAt,
 		}); err != nil {
 			return Token{}, err
 		}
 	}
+	cluster, err := s.c.Placements.For(ctx, actor.Project, token.RoomName)
+	if err != nil {
+		return Token{}, err
+	}
+	token.ServerURL = cluster.URL
+	token.JWT = cluster.Signer.Sign(&livekit.Mint{
+		ID: token.ID, Project: actor.Project.ID, Room: token.RoomName, Identity: token.Identity, Name: token.Name,
+		ExpiresAt: token.ExpiresAt, Grants: &grants, IssuedAt: now,
+		Metadata: in.Metadata, Attributes: in.Attributes, RoomConfig: config,
+	})
 	s.c.Counters.Count(actor.Project.ID, models.MeterTokensIssued)
 	return token, nil
 }
 
-// Check is what a token says, if it is this project's and was signed by
-// Pulse. Of a token that is neither, only Reason is set.
+// Check is the content of a token that is for this project and signed by the
+// cluster's key; for any other token only Reason is set.
 type Check struct {
 	Valid bool
 	// Reason is empty for a valid token, else malformed, signature_invalid,
@@ -162,14 +158,11 @@ type Check struct {
 // Validate checks a token as LiveKit would, with its leeway of a minute, and
 // that it is for a room of the caller's project; a person names the project.
 func (s *Minter) Validate(ctx context.Context, actor *models.Principal, project models.ProjectID, token string) (Check, error) {
-	if err := actor.May(models.ActionTokensValidate); err != nil {
-		return Check{}, err
-	}
-	actor, err := inProject(ctx, s.c.Projects, s.c.Quotas, actor, project)
+	actor, err := inProject(ctx, s.c.Projects, s.c.Quotas, actor, models.ActionTokensValidate, project)
 	if err != nil {
 		return Check{}, err
 	}
-	claims, reason := s.signer.Parse(token, s.c.Now())
+	claims, reason := s.c.Clusters.Parse(token, s.c.Now())
 	if claims == nil {
 		return Check{Reason: reason}, nil
 	}
@@ -183,5 +176,5 @@ func (s *Minter) Validate(ctx context.Context, actor *models.Principal, project 
 	}, nil
 }
 
-// randomName is 12 characters of crypto/rand's base32 text: 60 random bits.
+// randomName is 12 base32 characters: 60 random bits.
 func randomName() string { return strings.ToLower(rand.Text()[:12]) }

@@ -6,23 +6,17 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/quotas"
 )
 
-// inProject gives the caller with the project they mean and its quotas: a key's
-// own, or the one a person names. invalid for a person who names none,
-// not_found for another tenant's, whoever asks.
-func inProject(ctx context.Context, projects *database.Projects, limits *quotas.Limits, actor *models.Principal, asked models.ProjectID) (*models.Principal, error) {
-	if actor.Project != nil {
-		if asked != "" && asked != actor.Project.ID {
-			return nil, models.NotFound()
-		}
-		return actor, nil
+// inProject gives the caller with the project they mean (lookup.Project) and its
+// quotas.
+func inProject(ctx context.Context, projects *database.Projects, limits *quotas.Limits, actor *models.Principal, action models.Action, named models.ProjectID) (*models.Principal, error) {
+	if actor.Project != nil && (named == "" || named == actor.Project.ID) {
+		return actor, actor.May(action)
 	}
-	if asked == "" {
-		return nil, models.Invalid(models.FieldError{Location: "project_id", Message: "is required: a person names the project"})
-	}
-	project, err := projects.Get(ctx, actor.Tenant(), asked)
+	project, err := lookup.Project(ctx, projects, actor, action, named)
 	if err != nil {
 		return nil, err
 	}
@@ -32,8 +26,8 @@ func inProject(ctx context.Context, projects *database.Projects, limits *quotas.
 	return &acting, err
 }
 
-// allowed gives the life in seconds and the grants of a token for a room, or
-// why the caller may not have it.
+// allowed returns the lifetime in seconds and the grants of a token for a room, or
+// the error that refuses it.
 func (s *Minter) allowed(actor *models.Principal, in *Input, room string) (ttl int64, grants models.VideoGrants, err error) {
 	if len(in.ServerWide) > 0 {
 		return 0, grants, models.GrantNotAllowed("grants.", in.ServerWide)
@@ -64,26 +58,26 @@ func (s *Minter) allowed(actor *models.Principal, in *Input, room string) (ttl i
 		if models.IsSet(in.Grants.RoomAdmin) {
 			return 0, grants, models.GrantNotAllowed("grants.", []string{"roomAdmin"})
 		}
-		grants.RoomAdmin = nil // the policy's, which holds as far as the project may
+		grants.RoomAdmin = nil // only the policy asked for it; the project may not have it
 	}
 	return ttl, grants, nil
 }
 
-// clientPolicy refuses what a project's client_tokens do not allow, grants
-// aside.
+// clientPolicy refuses a request that exceeds the project's client_tokens, except for
+// grants.
 func clientPolicy(p *models.ClientTokens, in *Input, ttl int64, room string) error {
 	switch {
 	case !p.Enabled:
 		return models.Forbidden("client_tokens_disabled",
-			"This project gives tokens to its servers only: send the key's secret too.")
+			"This project mints tokens for server grade only: send X-Pulse-Secret too.")
 	case in.Origin != "" && len(p.AllowedOrigins) > 0 && !slices.Contains(p.AllowedOrigins, in.Origin):
-		return models.Forbidden("origin_not_allowed", "This project gives no tokens to pages of this origin.")
+		return models.Forbidden("origin_not_allowed", "This project mints no tokens for pages of this origin.")
 	case ttl > p.MaxTTLSeconds:
-		return refusedField("ttl_not_allowed", "ttl_seconds is more than this project allows a key alone.", "ttl_seconds")
+		return refusedField("ttl_not_allowed", "ttl_seconds exceeds this project's client_tokens.max_ttl_seconds.", "ttl_seconds")
 	case in.Identity != "" && p.Identities == models.IdentitiesGenerated:
-		return refusedField("identity_not_allowed", "This project generates the identity of each token for a key alone.", "participant_identity")
+		return refusedField("identity_not_allowed", "This project generates the identity of client-grade tokens; omit participant_identity.", "participant_identity")
 	case !p.AllowsRoom(room):
-		return refusedField("room_not_allowed", "This project gives a key alone no tokens for this room.", "room_name")
+		return refusedField("room_not_allowed", "This room is not in this project's client_tokens.allowed_rooms.", "room_name")
 	}
 	return nil
 }
@@ -94,7 +88,7 @@ func refusedField(code, message, field string) *models.Error {
 	return e
 }
 
-// agentsOf are the agents a project's tokens may dispatch.
+// agentsOf are the agents that a project's tokens may dispatch.
 func (s *Minter) agentsOf(p *models.Project) []string {
 	if p.Agents == nil {
 		return s.c.Agents
@@ -102,8 +96,8 @@ func (s *Minter) agentsOf(p *models.Project) []string {
 	return p.Agents
 }
 
-// mayDispatch tells whether a caller's token may dispatch an agent: one of the
-// project's, and of its client_tokens' for a key alone.
+// mayDispatch reports whether a caller's token may dispatch an agent: one of the
+// project's and, for client grade, also one of its client_tokens'.
 func (s *Minter) mayDispatch(actor *models.Principal, name string) bool {
 	return models.MayDispatch(s.agentsOf(actor.Project), name) &&
 		(actor.Kind != models.CallerClientKey || models.MayDispatch(actor.Project.ClientTokens.Agents, name))

@@ -33,7 +33,7 @@ type Revocations struct {
 	known *revokedIndex
 }
 
-// RevocationsConfig of NewRevocations; every field but Log is required.
+// RevocationsConfig of NewRevocations. Every field except Log is required.
 type RevocationsConfig struct {
 	Store    *database.Revocations
 	Projects *database.Projects
@@ -52,12 +52,12 @@ func NewRevocations(c RevocationsConfig) (*Revocations, error) {
 	return &Revocations{c: c, known: newRevokedIndex(maxRevocationsKnown)}, required.Fields(c)
 }
 
-// RevokeInput takes back the tokens of an identity, for one room or all ("").
+// RevokeInput revokes the tokens of an identity, for one room or all ("").
 type RevokeInput struct {
 	// Project is the one a person names; a key's caller may leave it empty.
 	Project            models.ProjectID
 	Identity, RoomName string
-	// BanSeconds is how long new tokens are refused; 0 is not at all.
+	// BanSeconds is how long new tokens are refused; 0 means not at all.
 	BanSeconds int64
 }
 
@@ -65,10 +65,7 @@ type RevokeInput struct {
 // refuses new tokens while the ban lasts. It waits for no cluster: evictions are
 // retried until they are carried out. conflict too_many_revocations.
 func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in RevokeInput) (v models.Revocation, err error) {
-	if err := actor.May(models.ActionTokensRevoke); err != nil {
-		return models.Revocation{}, err
-	}
-	acting, err := inProject(ctx, s.c.Projects, s.c.Quotas, actor, in.Project)
+	acting, err := inProject(ctx, s.c.Projects, s.c.Quotas, actor, models.ActionTokensRevoke, in.Project)
 	if err != nil {
 		return models.Revocation{}, err
 	}
@@ -107,6 +104,11 @@ func (s *Revocations) evict(ctx context.Context, v *models.Revocation) error {
 	if err != nil {
 		return err
 	}
+	suffixed, err := s.c.Sessions.OpenOfSuffixed(ctx, v.ProjectID, v.Identity+"#", evictedAtOnce) // models.TokenIdentities
+	if err != nil {
+		return err
+	}
+	open = append(open, suffixed...)
 	for i := range open {
 		if v.RoomName != "" && open[i].RoomName != v.RoomName {
 			continue
@@ -120,10 +122,7 @@ func (s *Revocations) evict(ctx context.Context, v *models.Revocation) error {
 
 // List reads a page of the revocations of a project that are in force.
 func (s *Revocations) List(ctx context.Context, actor *models.Principal, project models.ProjectID, p paging.Request) (paging.Page[models.Revocation], error) {
-	if err := actor.May(models.ActionTokensRevoke); err != nil {
-		return paging.Page[models.Revocation]{}, err
-	}
-	acting, err := inProject(ctx, s.c.Projects, s.c.Quotas, actor, project)
+	acting, err := inProject(ctx, s.c.Projects, s.c.Quotas, actor, models.ActionTokensRevoke, project)
 	if err != nil {
 		return paging.Page[models.Revocation]{}, err
 	}
@@ -134,12 +133,9 @@ func (s *Revocations) List(ctx context.Context, actor *models.Principal, project
 }
 
 // Lift ends the ban of a revocation: new tokens are given again. Tokens from
-// before it stay revoked.
+// before it session revoked.
 func (s *Revocations) Lift(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.RevocationID) (err error) {
-	if err := actor.May(models.ActionTokensRevoke); err != nil {
-		return err
-	}
-	acting, err := inProject(ctx, s.c.Projects, s.c.Quotas, actor, project)
+	acting, err := inProject(ctx, s.c.Projects, s.c.Quotas, actor, models.ActionTokensRevoke, project)
 	if err != nil {
 		return err
 	}
@@ -206,32 +202,23 @@ func (s *Revocations) find(ctx context.Context, p models.ProjectID, identity, ro
 
 var _ metering.Consumer = (*Revocations)(nil)
 
-// Consume has participants evicted who joined with a revoked token. It comes
-// after Metering, which knows whether they are still there.
-func (s *Revocations) Consume(ctx context.Context, events []models.LiveKitEvent) error {
-	for i := range events {
-		e := &events[i]
-		p := e.Participant
-		if e.ProjectID == "" || p == nil || p.JoinedAt.IsZero() ||
-			e.Event != models.EventParticipantJoined && e.Event != models.EventFoundPresent {
+// Consume evicts participants who joined with a revoked token. One that does not
+// prove which token it joined with counts as having the oldest.
+func (s *Revocations) Consume(ctx context.Context, b *metering.Batch) error {
+	for i := range b.Changes {
+		session := &b.Changes[i].Session
+		if session.Subject != models.SubjectParticipant || !b.Changes[i].Announced || !session.Open {
 			continue
 		}
-		issued, _ := ids.Time(string(p.TokenID))
-		v, err := s.find(ctx, e.ProjectID, p.Identity, e.RoomName, func(v *models.Revocation) bool { return v.Covers(p.JoinedAt, issued) })
+		v, err := s.find(ctx, session.ProjectID, session.Identity, session.RoomName,
+			func(v *models.Revocation) bool { return v.Covers(session.JoinedAt, session.TokenIssuedAt) })
 		if err != nil {
 			return err
 		}
 		if v == nil {
 			continue
 		}
-		session, err := s.c.Sessions.Get(ctx, e.ProjectID, p.SID)
-		if err != nil && !models.IsKind(err, models.KindNotFound) {
-			return err
-		}
-		if err != nil || !session.Open {
-			continue // they have left
-		}
-		if err := s.c.Evictions.Add(ctx, models.EvictionOf(&session, models.EvictedByRevocation, s.c.Now())); err != nil {
+		if err := s.c.Evictions.Add(ctx, models.EvictionOf(session, models.EvictedByRevocation, s.c.Now())); err != nil {
 			return err
 		}
 	}

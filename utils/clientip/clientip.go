@@ -166,6 +166,37 @@ const WideFactor = 16
 // IPv6 one. The zero value for an invalid address.
 func Bucket(a netip.Addr) netip.Prefix { return counted(a, 64) }
 
+// BucketOf is Bucket for an address in text, which stands for itself if it is
+// none.
+func BucketOf(text string) string {
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return text
+	}
+	return Bucket(a).String()
+}
+
+// Counted is what an address is counted under, with how many times the limit of
+// one address that may do.
+type Counted struct {
+	Name   string
+	Factor int
+}
+
+// CountedUnder gives the Bucket of an address in text, and its Wide one if it
+// has one. What is no address stands for itself.
+func CountedUnder(text string) []Counted {
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return []Counted{{text, 1}}
+	}
+	out := []Counted{{Bucket(a).String(), 1}}
+	if wide, ok := Wide(a); ok {
+		out = append(out, Counted{wide.String(), WideFactor})
+	}
+	return out
+}
+
 // Wide is the /48 of an IPv6 address, which may do WideFactor times as much;
 // false for IPv4, which has none.
 func Wide(a netip.Addr) (netip.Prefix, bool) {

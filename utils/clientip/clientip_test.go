@@ -3,6 +3,7 @@ package clientip_test
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -138,5 +139,18 @@ func BenchmarkClient(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		p.Client("10.0.0.1:1234", h)
+	}
+}
+
+func TestAnAddressInTextIsCountedAsTheAddressIs(t *testing.T) {
+	for text, want := range map[string][]clientip.Counted{
+		"203.0.113.9":          {{Name: "203.0.113.9/32", Factor: 1}},
+		"2001:db8:1:2:3:4:5:6": {{Name: "2001:db8:1:2::/64", Factor: 1}, {Name: "2001:db8:1::/48", Factor: 16}},
+		"":                     {{Name: "", Factor: 1}},
+		"@":                    {{Name: "@", Factor: 1}},
+	} {
+		if got := clientip.CountedUnder(text); !slices.Equal(got, want) || clientip.BucketOf(text) != want[0].Name {
+			t.Errorf("%q: %v", text, got)
+		}
 	}
 }

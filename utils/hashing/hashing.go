@@ -11,15 +11,31 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
-	"golang.org/x/sync/semaphore"
 
+	"pulse-control-plane/utils/fair"
 	"pulse-control-plane/utils/secret"
 )
 
-// maxWait is how long a check may wait for its turn. Longer means that more is
-// asked than the machine can compute, and a quick "try again" serves callers
-// better than a queue.
-const maxWait = 3 * time.Second
+const (
+	// maxWait is how long a check may wait for its turn. Longer means that more
+	// is asked than the machine can compute, and a quick "try again" serves
+	// callers better than a queue.
+	maxWait = 3 * time.Second
+	// maxShareWaiting and maxWaiting bound how many wait, of one share and in all:
+	// what waits beyond that would not get its turn in time.
+	// Few are refused at once: one that waits does not ask again meanwhile.
+	maxShareWaiting, maxWaiting = 128, 1024
+)
+
+// shareKey is where a context keeps its share.
+type shareKey struct{}
+
+// WithShare counts the work of a context against a share, such as an IP address:
+// shares take turns, so that one that asks without end holds up no other for
+// longer than a turn. Work without one is a share together.
+func WithShare(ctx context.Context, share string) context.Context {
+	return context.WithValue(ctx, shareKey{}, share)
+}
 
 // passwordDomain keys the pre-hash of passwords. It is public: its purpose is
 // that the digest under bcrypt is found in no other site's leaked SHA-256
@@ -39,7 +55,7 @@ type Hasher struct {
 	pepper []byte
 	cost   int
 	dummy  string
-	slots  *semaphore.Weighted
+	turns  *fair.Queue
 }
 
 // NewHasher makes a Hasher. The pepper (API_KEY_PEPPER) goes into the hashes
@@ -55,7 +71,7 @@ func NewHasher(pepper secret.Value, cost int) (*Hasher, error) {
 		pepper: []byte(pepper.Reveal()),
 		cost:   cost,
 		dummy:  fmt.Sprintf("$2a$%02d$%s", cost, dummySalted),
-		slots:  semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
+		turns:  fair.New(fair.Config{Slots: runtime.GOMAXPROCS(0), Wait: maxWait, PerShare: maxShareWaiting, Most: maxWaiting}),
 	}, nil
 }
 
@@ -109,10 +125,11 @@ func prehash(key []byte, confidential secret.Value) []byte {
 }
 
 func (h *Hasher) hash(ctx context.Context, digest []byte) (string, error) {
-	if err := h.enter(ctx); err != nil {
+	leave, err := h.enter(ctx)
+	if err != nil {
 		return "", err
 	}
-	defer h.slots.Release(1)
+	defer leave()
 	hash, err := bcrypt.GenerateFromPassword(digest, h.cost)
 	if err != nil {
 		return "", fmt.Errorf("hashing: %w", err)
@@ -121,12 +138,12 @@ func (h *Hasher) hash(ctx context.Context, digest []byte) (string, error) {
 }
 
 func (h *Hasher) compare(ctx context.Context, hash string, digest []byte) error {
-	if err := h.enter(ctx); err != nil {
+	leave, err := h.enter(ctx)
+	if err != nil {
 		return err
 	}
-	defer h.slots.Release(1)
-	err := bcrypt.CompareHashAndPassword([]byte(hash), digest)
-	switch {
+	defer leave()
+	switch err = bcrypt.CompareHashAndPassword([]byte(hash), digest); {
 	case err == nil:
 		return nil
 	case errors.Is(err, bcrypt.ErrMismatchedHashAndPassword):
@@ -137,11 +154,14 @@ func (h *Hasher) compare(ctx context.Context, hash string, digest []byte) error 
 }
 
 // enter waits for one of the GOMAXPROCS turns.
-func (h *Hasher) enter(ctx context.Context) error {
-	waiting, cancel := context.WithTimeout(ctx, maxWait)
-	defer cancel()
-	if err := h.slots.Acquire(waiting, 1); err != nil {
-		return fmt.Errorf("hashing: waiting for a turn at bcrypt: %w", err)
+func (h *Hasher) enter(ctx context.Context) (leave func(), err error) {
+	share, _ := ctx.Value(shareKey{}).(string)
+	leave, err = h.turns.Enter(ctx, share)
+	if errors.Is(err, fair.ErrBusy) {
+		err = fmt.Errorf("%w: %w", err, context.DeadlineExceeded)
 	}
-	return nil
+	if err != nil {
+		return nil, fmt.Errorf("hashing: waiting for a turn at bcrypt: %w", err)
+	}
+	return leave, nil
 }

@@ -3,8 +3,10 @@ package hashing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -87,15 +89,58 @@ func TestTheDummyComparisonDoesTheSameWorkAndNeverSucceeds(t *testing.T) {
 	}
 }
 
+// occupy takes every slot for shares of this name, and leaves them all.
+func occupy(t *testing.T, h *Hasher, share string) (leave func()) {
+	t.Helper()
+	var all []func()
+	for n := range runtime.GOMAXPROCS(0) {
+		leave, err := h.enter(WithShare(t.Context(), fmt.Sprint(share, n)))
+		if err != nil {
+			t.Fatal("there are fewer turns than processors")
+		}
+		all = append(all, leave)
+	}
+	return func() {
+		for _, leave := range all {
+			leave()
+		}
+	}
+}
+
+func TestAShareThatAsksWithoutEndDoesNotHoldUpAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hasher(t, "pepper")
+		leave := occupy(t, h, "others")
+		var honest atomic.Bool
+		ctx, stop := context.WithCancel(t.Context())
+		wait := func(share string) {
+			go func() {
+				leave, err := h.enter(WithShare(ctx, share))
+				if err != nil {
+					return
+				}
+				honest.CompareAndSwap(false, share == "honest")
+				<-ctx.Done()
+				leave()
+			}()
+			synctest.Wait()
+		}
+		for range 50 {
+			wait("hostile")
+		}
+		wait("honest")
+		leave()
+		synctest.Wait()
+		if !honest.Load() {
+			t.Error("the honest turn was not among the first")
+		}
+		stop()
+	})
+}
+
 func TestAtMostGOMAXPROCSComputationsRunAndTheRestWaitNoLongerThanTheirContext(t *testing.T) {
 	h := hasher(t, "pepper")
-	turns := int64(runtime.GOMAXPROCS(0))
-	if !h.slots.TryAcquire(turns) {
-		t.Fatal("there are fewer turns than processors")
-	}
-	if h.slots.TryAcquire(1) {
-		t.Fatal("there are more turns than processors")
-	}
+	leave := occupy(t, h, "others")
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, call := range map[string]func(context.Context) error{
@@ -109,7 +154,7 @@ func TestAtMostGOMAXPROCSComputationsRunAndTheRestWaitNoLongerThanTheirContext(t
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	h.slots.Release(turns)
+	leave()
 	if err := h.CompareDummy(t.Context(), secret.New("s")); !errors.Is(err, ErrMismatch) {
 		t.Errorf("after the others: %v", err)
 	}
@@ -118,7 +163,7 @@ func TestAtMostGOMAXPROCSComputationsRunAndTheRestWaitNoLongerThanTheirContext(t
 func TestAWaitForATurnIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hasher(t, "pepper")
-		h.slots.TryAcquire(int64(runtime.GOMAXPROCS(0)))
+		occupy(t, h, "others")
 		if err := h.CompareDummy(t.Context(), secret.New("s")); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("got %v", err)
 		}

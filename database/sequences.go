@@ -1,0 +1,31 @@
+package database
+
+import (
+	"context"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+const sequences = "sequences"
+
+// sequencesCollection holds counters that number things across replicas.
+func sequencesCollection() Collection {
+	return Collection{Name: sequences, Fields: []Field{{Name: "n", Kind: Int}}}
+}
+
+// Sequences is the repository of sequences.
+type Sequences struct{ engine Engine }
+
+// NewSequences reads and writes sequences through an engine.
+func NewSequences(e Engine) *Sequences { return &Sequences{e} }
+
+// Next gives a sequence's next number, from 1. Who asks after another was
+// answered gets a greater one, whatever their clocks say.
+func (r *Sequences) Next(ctx context.Context, name string) (int64, error) {
+	var out struct {
+		N int64 `bson:"n"`
+	}
+	err := r.engine.FindOneAndUpdate(ctx, sequences, bson.D{{Key: "_id", Value: name}},
+		bson.D{{Key: "$inc", Value: bson.D{{Key: "n", Value: int64(1)}}}}, FindAndUpdateOptions{Upsert: true}, &out)
+	return out.N, err
+}

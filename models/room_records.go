@@ -1,0 +1,16 @@
+package models
+
+import "time"
+
+// RoomKept is how long what Pulse keeps of a room outlives its last change.
+const RoomKept = 30 * 24 * time.Hour
+
+// Room is what Pulse keeps of a room that was created through it: LiveKit does not
+// give tags back.
+type Room struct {
+	// ID is the room's qualified name, SID LiveKit's id of this opening of it.
+	ID        string            `bson:"_id"`
+	SID       string            `bson:"sid"`
+	Tags      map[string]string `bson:"tags,omitempty"`
+	ExpiresAt time.Time         `bson:"expires_at"`
+}

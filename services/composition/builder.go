@@ -1,0 +1,262 @@
+package composition
+
+import (
+	"context"
+	"errors"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/downloads"
+	"pulse-control-plane/services/evictions"
+	"pulse-control-plane/services/idempotency"
+	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/lookup"
+	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/overview"
+	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/services/rooms"
+	"pulse-control-plane/services/status"
+	"pulse-control-plane/services/tenancy"
+	"pulse-control-plane/services/tokens"
+	"pulse-control-plane/utils/bus"
+	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/utils/secret"
+	"pulse-control-plane/utils/worker"
+)
+
+// stores are the repositories over the engine.
+type stores struct {
+	organizations *database.Organizations
+	users         *database.Users
+	projects      *database.Projects
+	keys          *database.APIKeys
+	logins        *database.Sessions
+	auditLogs     *database.AuditLogs
+	sessions      *database.UsageSessions
+	facts         *database.UsageMetrics
+	totals        *database.UsageTotals
+	events        *database.LiveKitEvents
+	leases        *database.Leases
+}
+
+func newStores(engine database.Engine) stores {
+	return stores{
+		organizations: database.NewOrganizations(engine), users: database.NewUsers(engine),
+		projects: database.NewProjects(engine), keys: database.NewAPIKeys(engine), logins: database.NewSessions(engine),
+		auditLogs: database.NewAuditLogs(engine), sessions: database.NewUsageSessions(engine),
+		facts: database.NewUsageMetrics(engine), totals: database.NewUsageTotals(engine),
+		events: database.NewLiveKitEvents(engine), leases: database.NewLeases(engine),
+	}
+}
+
+// builder holds what the steps of New share.
+type builder struct {
+	Config
+	stores
+	engine database.Engine
+	// process names this start of the process; holder is its name for leases.
+	process, holder string
+
+	placements         *livekit.Placements
+	cursors            *cursor.Codec
+	passwords, secrets *hashing.Hasher
+	// evicting carries out evictions.
+	evicting *worker.Worker
+	// exchanging tells other replicas of changes, and hears of theirs.
+	exchanging *worker.Worker
+	out        Services
+}
+
+func (b *builder) foundations() (err error) {
+	var wrong error
+	b.out.Clusters, err = livekit.NewClusters(b.Config.Clusters, b.Fallback, b.Recorder, b.Log, b.Now)
+	wrong = errors.Join(wrong, err)
+	if b.Calls == nil {
+		b.Calls = livekit.NewCalls(b.out.Clusters)
+	}
+	b.placements, err = livekit.NewPlacements(b.out.Clusters, database.NewPlacements(b.engine), b.Now)
+	wrong = errors.Join(wrong, err)
+	var store lookup.ChangeStore
+	if !b.engine.Exclusive() {
+		store = database.NewChanges(b.engine)
+	}
+	b.out.Changes = lookup.NewChanges(bus.New[models.Change](busLog{b.Log}), store, b.process, func() { b.exchanging.Wake() })
+	b.cursors = cursor.New(secret.Derive([]byte(b.DataKey.Reveal()), "cursors"))
+	b.passwords, err = hashing.NewHasher(b.Pepper, b.BcryptCost)
+	wrong = errors.Join(wrong, err)
+	b.secrets, err = hashing.NewHasher(b.Pepper, b.SecretCost)
+	wrong = errors.Join(wrong, err)
+	b.out.Trail, err = audit.NewTrail(b.auditLogs, b.Now)
+	wrong = errors.Join(wrong, err)
+	b.out.AuditLogs = audit.NewLogs(b.auditLogs, b.cursors)
+	b.out.Idempotency, err = idempotency.NewStore(database.NewIdempotencyKeys(b.engine), database.NewIdempotencyStorage(b.engine), []byte(b.DataKey.Reveal()), b.Now)
+	return errors.Join(wrong, err)
+}
+
+func (b *builder) authentication() (err error) {
+	verified, err := hashing.NewVerified(keyCacheSize, b.Now)
+	if err != nil {
+		return err
+	}
+	b.out.KeyAuth, err = auth.NewKeys(auth.KeysConfig{
+		APIKeys: b.keys, Projects: b.projects, Organizations: b.organizations, Hasher: b.secrets, Verified: verified, Changes: b.out.Changes,
+		CacheSize: keyCacheSize, Exact: b.engine.Exclusive(), Plans: b.Plans, RequestsPerMinute: b.ProjectRequestsPerMinute, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.LoginSessions, err = auth.NewLoginSessions(auth.LoginSessionsConfig{
+		Users: b.users, Sessions: b.logins, Organizations: b.organizations, Hasher: b.passwords, Changes: b.out.Changes,
+		Keys: b.JWTKeys, CacheSize: sessionCacheSize, Exact: b.engine.Exclusive(),
+		RequestsPerMinute: b.PersonRequestsPerMinute, Trail: b.out.Trail, Cursors: b.cursors, Operator: b.Operator, Now: b.Now,
+	})
+	return err
+}
+
+func (b *builder) metering() (err error) {
+	b.out.Inbox, err = metering.NewInbox(metering.InboxConfig{
+		Events: b.events, Sequences: database.NewSequences(b.engine), Clusters: b.out.Clusters, Exclusive: b.engine.Exclusive(), Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Counters = metering.NewCounters(b.facts, b.totals, b.process, b.Log, b.Now)
+	b.out.Totals, err = metering.NewTotals(metering.TotalsConfig{
+		Totals: b.totals, Facts: b.facts, Sessions: b.sessions, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Usage, err = metering.NewUsage(metering.UsageConfig{
+		Projects: b.projects, Sessions: b.sessions, Facts: b.facts, Events: b.events,
+		Totals: b.out.Totals, Cursors: b.cursors, Now: b.Now,
+	})
+	return err
+}
+
+func (b *builder) quotas() (err error) {
+	b.out.Limits, err = quotas.NewLimits(quotas.Config{
+		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
+		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
+		Exclusive: b.engine.Exclusive(), Plans: b.Plans, ReservationTTL: b.ReservationTTL, Log: b.Log, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Evictions, err = evictions.NewQueue(evictions.Config{
+		Store: database.NewEvictions(b.engine), Sessions: b.sessions, Cluster: b.Calls, Spare: b.out.Limits.Spare, Wake: func() { b.evicting.Wake() },
+		Log: b.Log, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Enforcer, err = quotas.NewEnforcer(quotas.EnforcerConfig{
+		Limits: b.out.Limits, Evictions: b.out.Evictions, Grace: b.QuotaGrace,
+	})
+	return err
+}
+
+// pages builds what only pages for people ask for.
+func (b *builder) pages() (err error) {
+	b.out.Overview, err = overview.New(overview.Config{
+		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions, Totals: b.totals, Keys: b.keys, Limits: b.out.Limits, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	resets := auth.PasswordResetsConfig{Store: database.NewPasswordResets(b.engine), Sessions: b.out.LoginSessions, Keys: b.JWTKeys, URL: b.ResetURL, Now: b.Now}
+	if b.Mailer != nil {
+		resets.Mail = func(ctx context.Context, to, subject, text string) error {
+			return b.Mailer.Send(ctx, tenancy.Mail{To: to, Subject: subject, Text: text})
+		}
+	}
+	if b.out.PasswordResets, err = auth.NewPasswordResets(resets); err != nil {
+		return err
+	}
+	b.out.Downloads, err = downloads.New(downloads.Config{Store: database.NewDownloads(b.engine), Sessions: b.out.LoginSessions, Now: b.Now})
+	return err
+}
+
+func (b *builder) tenancy() (err error) {
+	var wrong error
+	invitations := database.NewInvitations(b.engine)
+	b.out.Organizations, err = tenancy.NewOrganizations(tenancy.OrganizationsConfig{
+		Organizations: b.organizations, Users: b.users, Projects: b.projects, Logins: b.logins, Sessions: b.out.LoginSessions,
+		KeyAuth: b.out.KeyAuth, Hasher: b.passwords, Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, SignUp: b.SignUp, Now: b.Now,
+	})
+	wrong = errors.Join(wrong, err)
+	b.out.Projects, err = tenancy.NewProjects(tenancy.ProjectsConfig{
+		Projects: b.projects, Organizations: b.organizations, APIKeys: b.keys, KeyAuth: b.out.KeyAuth, Hasher: b.secrets,
+		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Agents: b.Agents, Now: b.Now,
+	})
+	wrong = errors.Join(wrong, err)
+	b.out.Members, err = tenancy.NewMembers(tenancy.MembersConfig{
+		Organizations: b.organizations, Users: b.users, APIKeys: b.keys, Invitations: invitations, Sessions: b.out.LoginSessions, KeyAuth: b.out.KeyAuth,
+		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Now: b.Now,
+	})
+	wrong = errors.Join(wrong, err)
+	b.out.Invitations, err = tenancy.NewInvitations(tenancy.InvitationsConfig{
+		Invitations: invitations, Organizations: b.organizations, Users: b.users, Members: b.out.Members,
+		Hasher: b.passwords, Sessions: b.out.LoginSessions, Cursors: b.cursors, Trail: b.out.Trail, Now: b.Now,
+		Mailer: b.Mailer, AcceptURL: b.InvitationURL,
+	})
+	wrong = errors.Join(wrong, err)
+	b.out.Keys, err = tenancy.NewKeys(tenancy.KeysConfig{
+		APIKeys: b.keys, Projects: b.projects, KeyAuth: b.out.KeyAuth, Hasher: b.secrets, Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Now: b.Now,
+	})
+	return errors.Join(wrong, err)
+}
+
+func (b *builder) tokens() (err error) {
+	b.out.Revocations, err = tokens.NewRevocations(tokens.RevocationsConfig{
+		Store: database.NewRevocations(b.engine), Projects: b.projects, Sessions: b.sessions, Quotas: b.out.Limits,
+		Evictions: b.out.Evictions, Cursors: b.cursors, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Rooms, err = rooms.New(rooms.Config{
+		Projects: b.projects, Store: database.NewRooms(b.engine), Clusters: b.out.Clusters, Placements: b.placements,
+		Quotas: b.out.Limits, Cursors: b.cursors, Trail: b.out.Trail, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Tokens, err = tokens.NewMinter(tokens.MinterConfig{
+		Clusters: b.out.Clusters, Placements: b.placements, Counters: b.out.Counters, Revoked: b.out.Revocations, Quotas: b.out.Limits,
+		Projects: b.projects, Agents: b.Agents, Now: b.Now,
+	})
+	return err
+}
+
+func (b *builder) inbox() (err error) {
+	b.out.InboxWorker, err = metering.NewInboxWorker(metering.InboxWorkerConfig{
+		Inbox: b.out.Inbox, Events: b.events, Leases: b.leases, Holder: b.holder, Observer: b.Observer, Log: b.Log,
+		Recorder: metering.NewRecorder(b.sessions, b.facts, b.totals, b.Now),
+		Steps: []metering.Step{
+			{Turn: metering.TurnRevocations, Consumer: b.out.Revocations},
+			{Turn: metering.TurnQuotas, Consumer: b.out.Enforcer},
+			{Turn: metering.TurnPlacements, Consumer: b.out.Rooms},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	b.out.Reconciliation, err = metering.NewReconciliation(metering.ReconciliationConfig{
+		Cluster: b.Calls, Name: b.Config.Clusters[0].APIKey, Inbox: b.out.Inbox, Sessions: b.sessions,
+		Sightings: database.NewSightings(b.engine), Log: b.Log,
+	})
+	probes := []status.Probe{
+		{Name: "database", Check: b.engine.Ping, Essential: true},
+		{Name: "livekit", Check: b.Calls.Ping},
+		{Name: "events", Check: b.out.Inbox.Check},
+	}
+	for _, m := range b.out.Clusters.All()[1:] {
+		probes = append(probes, status.Probe{Name: "livekit/" + m.Name, Check: m.Check})
+	}
+	b.out.Status = status.New(b.Now, append(probes, b.Probes...)...)
+	return err
+}

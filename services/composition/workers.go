@@ -1,0 +1,71 @@
+package composition
+
+import (
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/utils/worker"
+)
+
+// workers declares the background tasks: what a pass does, how often it runs, how
+// long it may take and, for tasks of one replica at a time, how long the others
+// wait after it died.
+func (b *builder) workers() error {
+	s := &b.out
+	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer()}
+	flush := func(last time.Duration) worker.Options {
+		o := site.Options()
+		o.Last = last // what is in memory when the process stops
+		o.Rest = 4
+		return o
+	}
+	settle := site.Led(15*time.Second, s.Totals.CatchUp)
+	settle.Rest = 4 // after a long pass the database serves others first
+	changes := site.Options()
+	changes.Backoff = worker.Backoff{First: 200 * time.Millisecond, Most: time.Second}
+	s.workers = append(s.workers, Worker{"inbox", s.InboxWorker.Run})
+	for _, w := range []struct {
+		config  worker.Config
+		options worker.Options
+	}{
+		{worker.Config{Name: "key_uses", Pass: worker.Simple(s.KeyAuth.Uses().Flush), Every: 10 * time.Second, Deadline: 10 * time.Second}, flush(5 * time.Second)},
+		{worker.Config{Name: "usage_counters", Pass: worker.Simple(s.Counters.Flush), Every: time.Second, Deadline: 10 * time.Second}, flush(5 * time.Second)},
+		{worker.Config{Name: "usage_totals", Pass: worker.Simple(s.Totals.Settle), Every: time.Second, Deadline: time.Minute}, settle},
+		{worker.Config{Name: "reconciliation", Pass: worker.Simple(s.Reconciliation.Compare), Every: b.ReconcileInterval, Deadline: time.Minute}, site.Led(30*time.Second, nil)},
+		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, site.Options()},
+		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
+		{worker.Config{Name: "clusters", Pass: worker.Simple(s.Clusters.Probe), Every: 10 * time.Second, Deadline: 10 * time.Second}, site.Options()},
+		{worker.Config{Name: "changes", Pass: worker.Simple(s.Changes.Exchange), Every: 500 * time.Millisecond, Deadline: 5 * time.Second}, changes},
+		{worker.Config{Name: "password_resets", Pass: worker.Simple(s.PasswordResets.Send), Every: 2 * time.Second, Deadline: time.Minute}, site.Options()},
+		{worker.Config{Name: "evictions", Pass: s.Evictions.Work, Every: time.Second, Deadline: time.Minute}, site.Options()},
+	} {
+		running, err := worker.New(w.config, w.options)
+		if err != nil {
+			return err
+		}
+		switch w.config.Name {
+		case "evictions":
+			b.evicting = running
+		case "changes":
+			b.exchanging = running
+			if b.engine.Exclusive() {
+				continue
+			}
+		}
+		s.workers = append(s.workers, Worker{running.Name(), running.Run})
+	}
+	return nil
+}
+
+// busLog logs faults of the bus of changes.
+type busLog struct{ log zerolog.Logger }
+
+func (busLog) Delivered(int, bool) {}
+
+func (l busLog) WasReset() { l.log.Info().Msg("caches: dropped, because changes may have been missed") }
+
+func (l busLog) Panicked(value any, stack []byte) {
+	l.log.Error().Interface("panic", value).Bytes("stack", stack).Msg("caches: a subscriber panicked")
+}

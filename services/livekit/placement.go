@@ -1,0 +1,127 @@
+package livekit
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/lookup"
+)
+
+const (
+	// placementsKnown bounds the placements in memory.
+	placementsKnown = 100_000
+	// placementFresh is how old a placement in memory may be: another replica may
+	// have moved the room off a cluster that is down.
+	placementFresh = 3 * time.Second
+	// placementTries bounds how often a room is tried that other replicas assign at
+	// the same time.
+	placementTries = 5
+)
+
+// Placements say which cluster each room is on. A new room goes where
+// Clusters.Choose says and stays there while the cluster is usable; the database
+// makes all replicas agree, also when two assign a room at once. With one cluster
+// nothing is stored.
+type Placements struct {
+	clusters *Clusters
+	store    *database.Placements
+	known    *lookup.Cache[models.RoomPlacement]
+	now      func() time.Time
+}
+
+// NewPlacements assigns rooms to clusters.
+func NewPlacements(clusters *Clusters, store *database.Placements, now func() time.Time) (*Placements, error) {
+	known, err := lookup.New(lookup.Config[models.RoomPlacement]{Size: placementsKnown, Fresh: placementFresh, Wait: true, Now: now, Load: store.Get})
+	return &Placements{clusters: clusters, store: store, known: known, now: now}, err
+}
+
+// For returns the cluster of a project's room and assigns one if it is new.
+// unavailable if the database cannot say.
+func (p *Placements) For(ctx context.Context, project *models.Project, name string) (*Member, error) {
+	if all := p.clusters.All(); len(all) == 1 {
+		return all[0], nil
+	}
+	region, room := project.Region, models.QualifyRoom(project.ID, name)
+	for range placementTries {
+		placed, err := p.known.Get(ctx, room)
+		if models.IsKind(err, models.KindNotFound) {
+			if placed, err = p.assign(ctx, region, room); models.IsKind(err, models.KindConflict) {
+				p.known.Drop(room)
+				continue
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		member := p.clusters.Named(placed.Cluster)
+		if member != nil && member.Usable() {
+			return member, p.extend(ctx, &placed)
+		}
+		other := p.clusters.Choose(region)
+		if other == member || member != nil && !other.Usable() {
+			return member, nil // nothing better is there
+		}
+		_, err = p.store.Move(ctx, room, placed.Cluster, other.Name, p.time())
+		p.known.Drop(room)
+		switch {
+		case err == nil:
+			return other, nil
+		case !models.IsKind(err, models.KindNotFound):
+			return nil, err
+		}
+	}
+	return nil, models.Unavailable(errors.New("livekit: other replicas assign the room at the same time"))
+}
+
+// Of returns the cluster a project's room is on, or the one it would be placed on;
+// nothing is stored.
+func (p *Placements) Of(ctx context.Context, project *models.Project, name string) (*Member, error) {
+	if all := p.clusters.All(); len(all) == 1 {
+		return all[0], nil
+	}
+	placed, err := p.known.Get(ctx, models.QualifyRoom(project.ID, name))
+	if err == nil {
+		if member := p.clusters.Named(placed.Cluster); member != nil {
+			return member, nil
+		}
+	} else if !models.IsKind(err, models.KindNotFound) {
+		return nil, err
+	}
+	return p.clusters.Choose(project.Region), nil
+}
+
+func (p *Placements) assign(ctx context.Context, region, room string) (models.RoomPlacement, error) {
+	now := p.time()
+	placed := models.RoomPlacement{ID: room, Cluster: p.clusters.Choose(region).Name, PlacedAt: now, ExpiresAt: now.Add(models.PlacementKept)}
+	err := p.store.Insert(ctx, &placed)
+	p.known.Drop(room)
+	return placed, err
+}
+
+// extend keeps a placement that is used, at most once a day.
+func (p *Placements) extend(ctx context.Context, placed *models.RoomPlacement) error {
+	until := p.time().Add(models.PlacementKept)
+	if until.Sub(placed.ExpiresAt) < 24*time.Hour {
+		return nil
+	}
+	p.known.Drop(placed.ID)
+	return p.store.Extend(ctx, placed.ID, until)
+}
+
+// Ended forgets the placement of a room that ended on the cluster of an API key.
+func (p *Placements) Ended(ctx context.Context, key, room string, at time.Time) error {
+	if len(p.clusters.All()) == 1 {
+		return nil
+	}
+	member := p.clusters.OfKey(key)
+	if member == nil {
+		return nil
+	}
+	defer p.known.Drop(room)
+	return p.store.Release(ctx, room, member.Name, at)
+}
+
+func (p *Placements) time() time.Time { return p.now().UTC().Truncate(time.Millisecond) }

@@ -1,0 +1,86 @@
+package livekit
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"hash"
+	"strconv"
+	"strings"
+	"time"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/secret"
+)
+
+// tokenAttribute is the participant attribute that names the token a
+// participant joined with: its id, the Unix milliseconds at which it was issued,
+// and a MAC, with dots between. Participants may set their own attributes, so that
+// without the MAC they could claim a later token than theirs.
+const tokenAttribute = "pulse.token"
+
+// tokenMACBytes of HMAC-SHA256 are written (RFC 2104, section 5, allows half).
+const tokenMACBytes = sha256.Size / 2
+
+// tokenMACKey derives the key of the MAC from the secret that signs the token.
+func tokenMACKey(signs secret.Value) []byte {
+	return secret.Derive([]byte(signs.Reveal()), "the participant attribute "+tokenAttribute)
+}
+
+// appendTokenClaim appends what the MAC is of.
+func appendTokenClaim(b []byte, id models.TokenID, issued time.Time) []byte {
+	return strconv.AppendInt(append(append(b, id...), '.'), issued.UnixMilli(), 10)
+}
+
+// appendTokenMAC appends the MAC, in base64, of what is claimed of a token for an
+// identity of a project. Neither project nor claim holds a zero, so no two inputs
+// are alike.
+func appendTokenMAC(b []byte, mac hash.Hash, project models.ProjectID, claim []byte, identity string) []byte {
+	var input, sum [sha256.Size * 4]byte
+	in := append(append(append(input[:0], project...), 0), claim...)
+	in = append(append(in, 0), identity...)
+	mac.Reset()
+	mac.Write(in)
+	return base64.RawURLEncoding.AppendEncode(b, mac.Sum(sum[:0])[:tokenMACBytes])
+}
+
+// TokenAttributes authenticates what participants' attributes say of tokens.
+type TokenAttributes struct{ keys [][]byte }
+
+// NewTokenAttributes knows the tokens that the keys of these clusters signed.
+func NewTokenAttributes(clusters []Cluster) TokenAttributes {
+	var t TokenAttributes
+	for i := range clusters {
+		for _, pair := range clusters[i].pairs() {
+			t.keys = append(t.keys, tokenMACKey(pair.Secret))
+		}
+	}
+	return t
+}
+
+// Authenticate fills in which token a participant of a project joined with and
+// when it was issued. Both stay empty without an attribute, or with one that
+// no key of the clusters made for that participant.
+// The token may have been issued for any of the models.TokenIdentities.
+func (t TokenAttributes) Authenticate(p *models.EventParticipant, project models.ProjectID, attribute string) {
+	dot := strings.LastIndexByte(attribute, '.')
+	if dot < 0 || len(attribute) > maxEventName {
+		return
+	}
+	claim, sent := attribute[:dot], []byte(attribute[dot+1:])
+	id, at, _ := strings.Cut(claim, ".")
+	issued, err := strconv.ParseInt(at, 10, 64)
+	if err != nil {
+		return
+	}
+	for _, key := range t.keys {
+		mac := hmac.New(sha256.New, key)
+		for identity := range models.TokenIdentities(p.Identity) {
+			var sum [2 * sha256.Size]byte
+			if hmac.Equal(appendTokenMAC(sum[:0], mac, project, []byte(claim), identity), sent) {
+				p.TokenID, p.TokenIssuedAt = models.TokenID(id), time.UnixMilli(issued).UTC()
+				return
+			}
+		}
+	}
+}

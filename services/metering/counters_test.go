@@ -1,0 +1,62 @@
+package metering
+
+import (
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+)
+
+func TestCountsAreOneFactAMinuteAndACrashLosesNothingFlushed(t *testing.T) {
+	r := newRig(t)
+	r.now = aMorning
+	counters := func(process string) *Counters {
+		return NewCounters(r.facts, r.stored, process, zerolog.Nop(), func() time.Time { return r.now })
+	}
+	facts := func() []models.UsageFact {
+		t.Helper()
+		list, err := r.facts.List(t.Context(), testProject, database.FactFilter{Start: aMorning, End: aMorning.Add(time.Hour)}, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	counted := 0.0
+	one := counters("one")
+	for second := range 150 {
+		for range 1 + second%3 {
+			one.Count(testProject, models.MeterTokensIssued)
+			counted++
+		}
+		err := one.Flush(t.Context())
+		if failing := second%10 == 4; failing != (err != nil) {
+			t.Fatalf("second %d: %v", second, err)
+		}
+		r.engine.Fatal = 0
+		if second%10 == 3 { // each write of the next flush fails once, also when the minute ends
+			r.engine.Writes.Store(0)
+			r.engine.Fatal = 1 + int64(second/10)%2
+		}
+		r.now = r.now.Add(time.Second)
+	}
+	one.Count(testProject, models.MeterTokensIssued) // and it crashes
+	two := counters("two")
+	two.Count(testProject, models.MeterTokensIssued)
+	counted++
+	if err := two.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stored, sum := facts(), 0.0
+	for _, f := range stored {
+		sum += f.Value
+	}
+	if len(stored) != 4 || sum != counted {
+		t.Errorf("%d facts of %v in all; three minutes of one process and one of another counted %v", len(stored), sum, counted)
+	}
+	if total := r.report(models.WindowHour).Totals[models.MeterTokensIssued]; total != counted {
+		t.Errorf("the total is %v, not %v", total, counted)
+	}
+}

@@ -1,0 +1,122 @@
+package tenancy
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/secret"
+)
+
+// postageTries bounds how often a free slot is looked for that others take at
+// the same time.
+const postageTries = 5
+
+// Postage is a Mailer that limits how many mails go to one address and come from
+// one organization, on all replicas together: nobody can have Pulse write to a
+// stranger without end. The limits slide: each mail counts for a window.
+type Postage struct {
+	mailer Mailer
+	slots  *database.MailSlots
+	now    func() time.Time
+}
+
+// NewPostage limits a mailer.
+func NewPostage(m Mailer, slots *database.MailSlots, now func() time.Time) *Postage {
+	return &Postage{mailer: m, slots: slots, now: now}
+}
+
+// mailLimit bounds the mails that are counted under a name within a window.
+type mailLimit struct {
+	name   string
+	most   int
+	window time.Duration
+}
+
+// Send sends a mail. rate_limited too_many_mails beyond a limit; otherwise as
+// the mailer, and a mail it does not take is not counted.
+func (p *Postage) Send(ctx context.Context, m Mail) error {
+	limits := []mailLimit{{"to|" + models.FoldEmail(m.To), models.MailsPerAddress, models.MailAddressWindow}}
+	if m.From != "" {
+		limits = append(limits, mailLimit{"from|" + string(m.From), models.MailsPerOrganization, models.MailOrganizationWindow})
+	}
+	var taken []string
+	var err error
+	for _, l := range limits {
+		var id string
+		if id, err = p.take(ctx, l); err != nil {
+			break
+		}
+		taken = append(taken, id)
+	}
+	if err == nil {
+		err = p.mailer.Send(ctx, m)
+	}
+	if err != nil && len(taken) > 0 {
+		_ = p.slots.Free(context.WithoutCancel(ctx), taken) // otherwise it counts although it was not sent
+	}
+	return err
+}
+
+// take takes a slot of a limit.
+func (p *Postage) take(ctx context.Context, l mailLimit) (id string, err error) {
+	ids := make([]string, l.most)
+	for n := range ids {
+		ids[n] = secret.Digest(l.name + "|" + strconv.Itoa(n))
+	}
+	for range postageTries {
+		now := p.now()
+		held, err := p.slots.Of(ctx, ids)
+		if err != nil {
+			return "", err
+		}
+		held = slices.DeleteFunc(held, func(s models.MailSlot) bool { return !now.Before(s.ExpiresAt) })
+		if len(held) >= l.most {
+			first := slices.MinFunc(held, func(a, b models.MailSlot) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
+			refused := models.NewError(models.KindRateLimited, "too_many_mails", "Too many mails to this address, or from this organization; try again later.")
+			refused.RetryAfter = first.ExpiresAt.Sub(now)
+			return "", refused
+		}
+		for _, id := range ids {
+			if slices.ContainsFunc(held, func(s models.MailSlot) bool { return s.ID == id }) {
+				continue
+			}
+			err := p.slots.Take(ctx, models.MailSlot{ID: id, ExpiresAt: now.Add(l.window)}, now)
+			if !models.IsKind(err, models.KindConflict) {
+				return id, err
+			}
+			break // somebody else took it: look again
+		}
+	}
+	return "", errConcurrentChange()
+}
+
+// maxNameInMail bounds a name in a mail, in characters.
+const maxNameInMail = 80
+
+// inMail gives a name that strangers chose as it may stand in a mail: one line
+// of visible characters in which no program for mail finds a link.
+func inMail(name string) string {
+	var out strings.Builder
+	for _, r := range name {
+		switch {
+		case unicode.IsSpace(r), !unicode.IsGraphic(r), strings.ContainsRune(linking, r):
+			r = ' '
+		}
+		out.WriteRune(r)
+	}
+	words := []rune(strings.Join(strings.Fields(out.String()), " "))
+	if len(words) == 0 {
+		return "an organization"
+	}
+	return string(words[:min(len(words), maxNameInMail)])
+}
+
+// linking are the characters without which no text is a URL, a domain or an
+// address: dots in every script's form, colons, slashes and at signs.
+const linking = ".:/\\@\u2024\u3002\ufe52\uff0e\uff61\ufe55\uff1a\u2044\u2215\uff0f\uff3c\ufe6b\uff20"
