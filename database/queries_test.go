@@ -24,12 +24,14 @@ import (
 // against the declared indexes.
 func repositories(e Engine) map[string]any {
 	return map[string]any{
-		"NewAPIKeys": NewAPIKeys(e), "NewAuditLogs": NewAuditLogs(e), "NewChanges": NewChanges(e), "NewDownloads": NewDownloads(e), "NewElections": NewElections(e),
+		"NewAPIKeys": NewAPIKeys(e), "NewAuditLogs": NewAuditLogs(e), "NewChanges": NewChanges(e), "NewElections": NewElections(e),
 		"NewEvictions": NewEvictions(e), "NewIdempotencyKeys": NewIdempotencyKeys(e), "NewInvitations": NewInvitations(e),
 		"NewLeases": NewLeases(e), "NewLiveKitEvents": NewLiveKitEvents(e), "NewOrganizations": NewOrganizations(e),
 		"NewProjects": NewProjects(e), "NewQuotaEvents": NewQuotaEvents(e), "NewRevocations": NewRevocations(e),
 		"NewSessions": NewSessions(e), "NewSightings": NewSightings(e), "NewSlots": NewSlots(e), "NewUsageMetrics": NewUsageMetrics(e),
-		"NewDownloads": NewDownloads(e), "NewIdempotencyStorage": NewIdempotencyStorage(e), "NewMailSlots": NewMailSlots(e), "NewPasswordResets": NewPasswordResets(e), "NewPlacements": NewPlacements(e), "NewRooms": NewRooms(e), "NewSequences": NewSequences(e), "NewUsageSessions": NewUsageSessions(e), "NewUsageTotals": NewUsageTotals(e), "NewUsers": NewUsers(e),
+		"NewDownloads": NewDownloads(e), "NewIdempotencyStorage": NewIdempotencyStorage(e), "NewMailSlots": NewMailSlots(e), "NewPasswordResets": NewPasswordResets(e),
+		"NewPlacements": NewPlacements(e), "NewRooms": NewRooms(e), "NewSequences": NewSequences(e), "NewUsageSessions": NewUsageSessions(e), "NewUsageTotals": NewUsageTotals(e),
+		"NewUsers": NewUsers(e),
 	}
 }
 

@@ -22,7 +22,6 @@ func sessionsCollection() Collection {
 			{Name: "ended", Kind: Bool}, {Name: "expires_at", Kind: Time},
 		},
 		Indexes: []Index{
-			{Keys: []string{"user_id", "_id"}},
 			{Keys: []string{"org_id"}},
 			{Keys: []string{"user_id", "_id"}},
 			{Keys: []string{"expires_at"}, ExpireAfter: &at},
