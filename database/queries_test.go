@@ -29,7 +29,9 @@ func repositories(e Engine) map[string]any {
 		"NewLeases": NewLeases(e), "NewLiveKitEvents": NewLiveKitEvents(e), "NewOrganizations": NewOrganizations(e),
 		"NewProjects": NewProjects(e), "NewQuotaEvents": NewQuotaEvents(e), "NewRevocations": NewRevocations(e),
 		"NewSessions": NewSessions(e), "NewSightings": NewSightings(e), "NewSlots": NewSlots(e), "NewUsageMetrics": NewUsageMetrics(e),
-		"NewDownloads": NewDownloads(e), "NewIdempotencyStorage": NewIdempotencyStorage(e), "NewMailSlots": NewMailSlots(e), "NewPasswordResets": NewPasswordResets(e), "NewPlacements": NewPlacements(e), "NewRooms": NewRooms(e), "NewSequences": NewSequences(e), "NewUsageSessions": NewUsageSessions(e), "NewUsageTotals": NewUsageTotals(e), "NewUsers": NewUsers(e),
+		"NewDownloads": NewDownloads(e), "NewIdempotencyStorage": NewIdempotencyStorage(e), "NewMailSlots": NewMailSlots(e), "NewPasswordResets": NewPasswordResets(e),
+		"NewPlacements": NewPlacements(e), "NewRooms": NewRooms(e), "NewSequences": NewSequences(e), "NewUsageSessions": NewUsageSessions(e), "NewUsageTotals": NewUsageTotals(e),
+		"NewUsers": NewUsers(e),
 	}
 }
 
@@ -350,13 +352,16 @@ func serves(ix Index, a asked) bool {
 	if equal > 0 || len(a.filter) == 0 {
 		return true
 	}
-	return has(a, rest[0]) || len(a.sort) > 0 && a.filter[0].Key == "$or"
+	return bounded(a, strings.TrimPrefix(rest[0], "-")) || len(a.sort) > 0 && a.filter[0].Key == "$or"
 }
 
-func has(a asked, field string) bool {
+// bounded reports whether a filter limits a field to a part of an index; $ne
+// and $exists do not.
+func bounded(a asked, field string) bool {
 	for _, e := range a.filter {
 		if e.Key == field {
-			return true
+			comparisons, ok := e.Value.(bson.D)
+			return !ok || comparisons[0].Key != "$ne" && comparisons[0].Key != "$exists"
 		}
 	}
 	return false
