@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/testkit"
 	"pulse-control-plane/utils/secret"
 )
 

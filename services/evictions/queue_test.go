@@ -11,8 +11,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/testkit"
 )
 
 // rig is a queue over usage sessions of the test and a cluster that fails for

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/testkit"
 )
 
 // hall's project is in the region of the tests' clusters.

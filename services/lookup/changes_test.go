@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/testkit"
 	"pulse-control-plane/utils/bus"
 )
 

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/testkit"
 )
 
 const testProject = testkit.Project

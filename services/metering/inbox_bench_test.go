@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"pulse-control-plane/services/testkit"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/utils/worker"
 )
 

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
-	"pulse-control-plane/services/testkit"
 )
 
 // fakeCluster lists what a test sets.

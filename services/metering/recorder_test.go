@@ -10,9 +10,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
-	"pulse-control-plane/services/testkit"
 	"pulse-control-plane/utils/cursor"
 )
 

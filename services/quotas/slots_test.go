@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/testkit"
 )
 
 // slotRig is the slots of a quota in several processes over one database.

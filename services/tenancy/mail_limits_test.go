@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/testkit"
 )
 
 // sent counts mails, or refuses them.

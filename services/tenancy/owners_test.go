@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/testkit"
 )
 
 func TestConcurrentOwnerChangesDoNotOverwriteEachOther(t *testing.T) {

@@ -39,7 +39,7 @@ func importRules() architecture.Rules {
 		},
 		OnlyIn: map[string][]string{
 			"github.com/gin-gonic/gin":            {"routes", "handlers", "middleware"},
-			"go.mongodb.org/mongo-driver/v2/bson": {"database", "services/testkit"},
+			"go.mongodb.org/mongo-driver/v2/bson": {"database"},
 			"go.mongodb.org/mongo-driver":         {"database/mongo"},
 			"modernc.org/sqlite":                  {"database/embedded"},
 			"github.com/livekit/protocol":         {"services"},

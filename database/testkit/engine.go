@@ -18,12 +18,12 @@ import (
 // end of the test.
 func NewEngine(t testing.TB) *Engine {
 	t.Helper()
-	e, err := embedded.Open(context.Background(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(), embedded.Options{})
+	e, err := embedded.Open(t.Context(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(), embedded.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := e.Close(context.Background()); err != nil {
+		if err := e.Close(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})

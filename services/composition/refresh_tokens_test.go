@@ -1,4 +1,4 @@
-package services_test
+package composition_test
 
 import (
 	"errors"

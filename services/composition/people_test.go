@@ -1,4 +1,4 @@
-package services_test
+package composition_test
 
 import (
 	"context"
@@ -10,12 +10,12 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/embedded"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/tenancy"
-	"pulse-control-plane/services/testkit"
 	"pulse-control-plane/utils/secret"
 )
 

@@ -1,4 +1,4 @@
-package services_test
+package composition_test
 
 import (
 	"context"
@@ -9,9 +9,9 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/services"
 	"pulse-control-plane/services/livekit"
-	"pulse-control-plane/services/testkit"
 	"pulse-control-plane/utils/secret"
 )
 
