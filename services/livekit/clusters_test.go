@@ -57,7 +57,7 @@ func startCluster(t *testing.T, name, region string) (*roomsOnly, Cluster) {
 
 func newClusters(t *testing.T, log *strings.Builder, fallback map[string][]string, list ...Cluster) *Clusters {
 	t.Helper()
-	c, err := NewClusters(list, fallback, nil, zerolog.New(log), time.Now)
+	c, err := NewClusters(list, fallback, nil, zerolog.New(zerolog.SyncWriter(log)), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
