@@ -88,7 +88,7 @@ func TestNoSecretIsInTheEnvironmentOfAContainerAndEachIsMade(t *testing.T) {
 	project := installation(t)
 	for name, service := range project.Services {
 		for variable, value := range service.Environment {
-			if value == nil || !strings.HasSuffix(variable, "_FILE") {
+			if value == nil || *value == "" || !strings.HasSuffix(variable, "_FILE") {
 				continue
 			}
 			secret := filepath.Base(*value)
