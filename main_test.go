@@ -71,35 +71,12 @@ func command(t *testing.T, environ []string, args ...string) (code int, stdout, 
 
 func post(t *testing.T, url, body string, header ...string) (int, string) {
 	t.Helper()
-	return ask(t, http.MethodPost, url, strings.NewReader(body), header...)
+	return subprocess.Ask(t, http.MethodPost, url, strings.NewReader(body), header...)
 }
 
 func get(t *testing.T, url string, header ...string) (int, string) {
 	t.Helper()
-	return ask(t, http.MethodGet, url, http.NoBody, header...)
-}
-
-// ask sends a request, whose header is names and values in turn.
-func ask(t *testing.T, method, url string, body io.Reader, header ...string) (int, string) {
-	t.Helper()
-	request, err := http.NewRequest(method, url, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	for i := 0; i < len(header); i += 2 {
-		request.Header.Set(header[i], header[i+1])
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(text)
+	return subprocess.Ask(t, http.MethodGet, url, http.NoBody, header...)
 }
 
 func signUp(t *testing.T, url, email string) {
@@ -145,7 +122,7 @@ func halfSent(t *testing.T, s *server, email string) (conn net.Conn, rest string
 func (s *server) notReady(t *testing.T) {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	eventually(t, "readiness is off", func() bool {
+	subprocess.Eventually(t, "readiness is off", func() bool {
 		response, err := client.Get(s.URL + "/health/ready")
 		if err != nil {
 			t.Fatalf("it does not listen any more: %v", err)
@@ -400,20 +377,5 @@ func TestAuditVerifyTellsAnIntactExportFromOneThatWasChangedOrCutOff(t *testing.
 	}
 	if code, _, errs := command(t, nil, "audit", "verify", filepath.Join(t.TempDir(), "none")); code != 66 || errs == "" {
 		t.Errorf("no file: exit code %d: %s", code, errs)
-	}
-}
-
-// eventually polls until what holds, for at most ten seconds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%s: timed out", what)
-		}
 	}
 }

@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"os"
@@ -45,7 +47,13 @@ func TestSupervisordRestartsAKilledServer(t *testing.T) {
 	main := fmt.Sprintf("[supervisord]\nnodaemon=true\nuser=%s\nlogfile=%s/supervisord.log\npidfile=%s/supervisord.pid\n\n%s",
 		me.Username, home, home, program)
 	write(t, filepath.Join(home, "supervisord.conf"), main)
-	write(t, filepath.Join(home, ".env"), fmt.Sprintf("PORT=%d\nDATA_DIR=%s/data\nLOG_FORMAT=json\n", port, home))
+	// The configuration says ENVIRONMENT=production, which requires strong secrets.
+	key := make([]byte, 32)
+	_, _ = rand.Read(key)
+	dataKey := base64.StdEncoding.EncodeToString(key)
+	write(t, filepath.Join(home, ".env"), fmt.Sprintf("PORT=%d\nHOST=127.0.0.1\nDATA_DIR=%s/data\nLOG_FORMAT=json\n"+
+		"LIVEKIT_HOST=ws://127.0.0.1:7880\nLIVEKIT_API_KEY=APIsupervised\nLIVEKIT_API_SECRET=%s\nJWT_SECRET=%s\nAPI_KEY_PEPPER=%s\nDATA_KEY=%s\n",
+		port, home, rand.Text()+rand.Text(), rand.Text()+rand.Text(), rand.Text()+rand.Text(), dataKey))
 
 	cmd := exec.Command(supervisord, "-c", filepath.Join(home, "supervisord.conf"))
 	cmd.Dir, cmd.Env = home, []string{"PATH=" + os.Getenv("PATH")}

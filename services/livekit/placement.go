@@ -13,8 +13,9 @@ import (
 const (
 	// placementsKnown bounds the placements in memory.
 	placementsKnown = 100_000
-	// placementFresh is how old a placement in memory may be: another replica may
-	// have moved the room off a cluster that is down.
+	// placementFresh is how old a placement in memory may be before it is read
+	// again in the background: another replica may have moved the room off a cluster
+	// that is down.
 	placementFresh = 3 * time.Second
 	// placementTries bounds how often a room is tried that other replicas assign at
 	// the same time.
@@ -34,7 +35,7 @@ type Placements struct {
 
 // NewPlacements assigns rooms to clusters.
 func NewPlacements(clusters *Clusters, store *database.Placements, now func() time.Time) (*Placements, error) {
-	known, err := lookup.New(lookup.Config[models.RoomPlacement]{Size: placementsKnown, Fresh: placementFresh, Wait: true, Now: now, Load: store.Get})
+	known, err := lookup.New(lookup.Config[models.RoomPlacement]{Size: placementsKnown, Fresh: placementFresh, Now: now, Load: store.Get})
 	return &Placements{clusters: clusters, store: store, known: known, now: now}, err
 }
 
@@ -58,7 +59,8 @@ func (p *Placements) For(ctx context.Context, project *models.Project, name stri
 		}
 		member := p.clusters.Named(placed.Cluster)
 		if member != nil && member.Usable() {
-			return member, p.extend(ctx, &placed)
+			p.extend(ctx, &placed)
+			return member, nil
 		}
 		other := p.clusters.Choose(region)
 		if other == member || member != nil && !other.Usable() {
@@ -101,14 +103,16 @@ func (p *Placements) assign(ctx context.Context, region, room string) (models.Ro
 	return placed, err
 }
 
-// extend keeps a placement that is used, at most once a day.
-func (p *Placements) extend(ctx context.Context, placed *models.RoomPlacement) error {
+// extend keeps a placement that is used, at most once a day. The next use tries
+// again if it fails: there are weeks left.
+func (p *Placements) extend(ctx context.Context, placed *models.RoomPlacement) {
 	until := p.time().Add(models.PlacementKept)
 	if until.Sub(placed.ExpiresAt) < 24*time.Hour {
-		return nil
+		return
 	}
-	p.known.Drop(placed.ID)
-	return p.store.Extend(ctx, placed.ID, until)
+	if p.store.Extend(ctx, placed.ID, until) == nil {
+		p.known.Drop(placed.ID)
+	}
 }
 
 // Ended forgets the placement of a room that ended on the cluster of an API key.

@@ -86,7 +86,9 @@ func (l *roomLists) read(ctx context.Context, m *livekit.Member, list *roomList)
 	}
 }
 
-// List reads a page of a project's open rooms on all clusters, newest first.
+// List reads a page of a project's open rooms on all clusters, newest first. Rooms
+// on a cluster that is down are left out while another one answers; unavailable if
+// none does.
 func (s *Rooms) List(ctx context.Context, actor *models.Principal, named models.ProjectID, p paging.Request) (paging.Page[Room], error) {
 	project, err := lookup.Project(ctx, s.c.Projects, actor, models.ActionRoomsRead, named)
 	if err != nil {
@@ -97,7 +99,11 @@ func (s *Rooms) List(ctx context.Context, actor *models.Principal, named models.
 		member *livekit.Member
 	}
 	var all []placed
-	for _, m := range s.c.Clusters.All() {
+	clusters := s.c.Clusters.All()
+	if usable := slices.DeleteFunc(slices.Clone(clusters), func(m *livekit.Member) bool { return !m.Usable() }); len(usable) > 0 {
+		clusters = usable
+	}
+	for _, m := range clusters {
 		open, err := s.lists.rooms(ctx, m, project.ID)
 		if err != nil {
 			return paging.Page[Room]{}, err
