@@ -38,11 +38,11 @@ func (r *Placements) Insert(ctx context.Context, p *models.RoomPlacement) error 
 	return r.engine.Insert(ctx, placements, p)
 }
 
-// Move puts a room on another cluster; not_found if it is no longer on from.
-func (r *Placements) Move(ctx context.Context, room, from, to string, at time.Time) (models.RoomPlacement, error) {
+// Move puts a room on another cluster until a time; not_found if it is no longer on from.
+func (r *Placements) Move(ctx context.Context, room, from, to string, at, until time.Time) (models.RoomPlacement, error) {
 	return changed[models.RoomPlacement](ctx, r.engine, placements,
 		bson.D{{Key: "_id", Value: room}, {Key: "cluster", Value: from}},
-		fields{{Key: "cluster", Value: to}, {Key: "placed_at", Value: at}, {Key: "expires_at", Value: at.Add(models.PlacementKept)}}.update())
+		fields{{Key: "cluster", Value: to}, {Key: "placed_at", Value: at}, {Key: "expires_at", Value: until}}.update())
 }
 
 // Extend keeps a placement until a time.

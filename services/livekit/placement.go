@@ -39,17 +39,19 @@ func NewPlacements(clusters *Clusters, store *database.Placements, now func() ti
 	return &Placements{clusters: clusters, store: store, known: known, now: now}, err
 }
 
-// For returns the cluster of a project's room and assigns one if it is new.
+// For returns the cluster of a project's room and assigns one if it is new. until is
+// when the token expires that it is for.
 // unavailable if the database cannot say.
-func (p *Placements) For(ctx context.Context, project *models.Project, name string) (*Member, error) {
+func (p *Placements) For(ctx context.Context, project *models.Project, name string, until time.Time) (*Member, error) {
 	if all := p.clusters.All(); len(all) == 1 {
 		return all[0], nil
 	}
 	region, room := project.Region, models.QualifyRoom(project.ID, name)
+	until = until.Add(models.PlacementSpare)
 	for range placementTries {
 		placed, err := p.known.Get(ctx, room)
 		if models.IsKind(err, models.KindNotFound) {
-			if placed, err = p.assign(ctx, region, room); models.IsKind(err, models.KindConflict) {
+			if placed, err = p.assign(ctx, region, room, until); models.IsKind(err, models.KindConflict) {
 				p.known.Drop(room)
 				continue
 			}
@@ -59,14 +61,14 @@ func (p *Placements) For(ctx context.Context, project *models.Project, name stri
 		}
 		member := p.clusters.Named(placed.Cluster)
 		if member != nil && member.Usable() {
-			p.extend(ctx, &placed)
+			p.extend(ctx, &placed, until)
 			return member, nil
 		}
 		other := p.clusters.Choose(region)
 		if other == member || member != nil && !other.Usable() {
 			return member, nil // nothing better is there
 		}
-		_, err = p.store.Move(ctx, room, placed.Cluster, other.Name, p.time())
+		_, err = p.store.Move(ctx, room, placed.Cluster, other.Name, p.time(), until)
 		p.known.Drop(room)
 		switch {
 		case err == nil:
@@ -95,24 +97,39 @@ func (p *Placements) Of(ctx context.Context, project *models.Project, name strin
 	return p.clusters.Choose(project.Region), nil
 }
 
-func (p *Placements) assign(ctx context.Context, region, room string) (models.RoomPlacement, error) {
+func (p *Placements) assign(ctx context.Context, region, room string, until time.Time) (models.RoomPlacement, error) {
 	now := p.time()
-	placed := models.RoomPlacement{ID: room, Cluster: p.clusters.Choose(region).Name, PlacedAt: now, ExpiresAt: now.Add(models.PlacementKept)}
+	placed := models.RoomPlacement{ID: room, Cluster: p.clusters.Choose(region).Name, PlacedAt: now, ExpiresAt: until}
 	err := p.store.Insert(ctx, &placed)
 	p.known.Drop(room)
 	return placed, err
 }
 
-// extend keeps a placement that is used, at most once a day. The next use tries
-// again if it fails: there are weeks left.
-func (p *Placements) extend(ctx context.Context, placed *models.RoomPlacement) {
-	until := p.time().Add(models.PlacementKept)
-	if until.Sub(placed.ExpiresAt) < 24*time.Hour {
+// extend keeps a placement until a time, unless it lasts about as long anyway. The
+// next use tries again if it fails.
+func (p *Placements) extend(ctx context.Context, placed *models.RoomPlacement, until time.Time) {
+	if until.Sub(placed.ExpiresAt) < models.PlacementSpare/2 {
 		return
 	}
 	if p.store.Extend(ctx, placed.ID, until) == nil {
 		p.known.Drop(placed.ID)
 	}
+}
+
+// Joined keeps the placement of a room, by its qualified name, that a participant
+// joined at a time.
+func (p *Placements) Joined(ctx context.Context, room string, at time.Time) error {
+	if len(p.clusters.All()) == 1 {
+		return nil
+	}
+	placed, err := p.known.Get(ctx, room)
+	if models.IsKind(err, models.KindNotFound) {
+		return nil
+	}
+	if err == nil {
+		p.extend(ctx, &placed, at.Add(models.PlacementJoined))
+	}
+	return err
 }
 
 // Ended forgets the placement of a room that ended on the cluster of an API key.

@@ -29,7 +29,7 @@ func TestReplicasThatAssignARoomAtOnceAgree(t *testing.T) {
 	var all sync.WaitGroup
 	for n, p := range replicas {
 		all.Go(func() {
-			m, err := p.For(t.Context(), hall(), "hall")
+			m, err := p.For(t.Context(), hall(), "hall", time.Now().Add(time.Hour))
 			if err != nil {
 				t.Error(err)
 				return
@@ -54,7 +54,7 @@ func TestARoomStaysOnItsClusterUntilThatIsDownAndIsPlacedAnewWhenItEnded(t *test
 	on := func(want string) {
 		t.Helper()
 		clock.Advance(placementFresh)
-		m, err := p.For(t.Context(), hall(), "hall")
+		m, err := p.For(t.Context(), hall(), "hall", time.Now().Add(time.Hour))
 		if err != nil || m.Name != want {
 			t.Fatalf("the room is on %v, %v; want %s", m, err, want)
 		}
@@ -86,11 +86,36 @@ func TestTheEndOfAnEarlierRoomReleasesNoLaterOne(t *testing.T) {
 	p := testkit.Must[*Placements](t)(NewPlacements(c, store, clock.Now))
 	ended := clock.Now()
 	clock.Advance(time.Second)
-	m := testkit.Must[*Member](t)(p.For(t.Context(), hall(), "hall"))
+	m := testkit.Must[*Member](t)(p.For(t.Context(), hall(), "hall", time.Now().Add(time.Hour)))
 	if err := p.Ended(t.Context(), m.APIKey, "prj_1_hall", ended); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := store.Get(t.Context(), "prj_1_hall"); err != nil {
 		t.Errorf("the later room lost its placement: %v", err)
 	}
+}
+
+func TestARoomThatNobodyJoinsIsForgottenSoonAfterItsTokenExpired(t *testing.T) {
+	_, one := startCluster(t, "one", "eu")
+	_, two := startCluster(t, "two", "eu")
+	c := newClusters(t, new(strings.Builder), nil, one, two).probed(t)
+	store := database.NewPlacements(testkit.NewEngine(t))
+	p := testkit.Must[*Placements](t)(NewPlacements(c, store, time.Now))
+	until := time.Now().Add(15 * time.Minute).UTC().Truncate(time.Millisecond)
+	kept := func(want time.Time) {
+		t.Helper()
+		placed := testkit.Must[models.RoomPlacement](t)(store.Get(t.Context(), "prj_1_hall"))
+		if !placed.ExpiresAt.Equal(want) {
+			t.Errorf("kept until %s, want %s", placed.ExpiresAt, want)
+		}
+	}
+	testkit.Must[*Member](t)(p.For(t.Context(), hall(), "hall", until))
+	kept(until.Add(models.PlacementSpare))
+	later := until.Add(2 * time.Hour)
+	testkit.Must[*Member](t)(p.For(t.Context(), hall(), "hall", later))
+	kept(later.Add(models.PlacementSpare))
+	if err := p.Joined(t.Context(), "prj_1_hall", until); err != nil {
+		t.Fatal(err)
+	}
+	kept(until.Add(models.PlacementJoined))
 }

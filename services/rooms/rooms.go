@@ -94,7 +94,7 @@ func (s *Rooms) Create(ctx context.Context, actor *models.Principal, in Input) (
 		return Room{}, false, models.Invalid(models.FieldError{Location: "max_participants",
 			Message: fmt.Sprintf("must be at most %d, the project's quota of concurrent participants", most)})
 	}
-	member, err := s.c.Placements.For(ctx, &project, in.RoomName)
+	member, err := s.c.Placements.For(ctx, &project, in.RoomName, s.c.Now().Add(models.MaxTokenTTLSeconds*time.Second))
 	if err != nil {
 		return Room{}, false, err
 	}

@@ -118,16 +118,17 @@ func (s *Minter) Create(ctx context.Context, actor *models.Principal, in *Input)
 	if err := s.c.Revoked.Refuse(ctx, actor.Project.ID, token.Identity, token.RoomName); err != nil {
 		return Token{}, err
 	}
+	// Before a slot is reserved, which would be held for nothing if this failed.
+	cluster, err := s.c.Placements.For(ctx, actor.Project, token.RoomName, token.ExpiresAt)
+	if err != nil {
+		return Token{}, err
+	}
 	if models.IsSet(grants.RoomJoin) { // a token that can't join uses no quota
 		if err := s.c.Quotas.AdmitToken(ctx, actor, quotas.TokenRequest{
 			RoomName: token.RoomName, Identity: token.Identity, Agent: models.IsSet(grants.Agent), Until: token.ExpiresAt,
 		}); err != nil {
 			return Token{}, err
 		}
-	}
-	cluster, err := s.c.Placements.For(ctx, actor.Project, token.RoomName)
-	if err != nil {
-		return Token{}, err
 	}
 	token.ServerURL = cluster.URL
 	token.JWT = cluster.Signer.Sign(&livekit.Mint{

@@ -133,7 +133,7 @@ func (s *Revocations) List(ctx context.Context, actor *models.Principal, project
 }
 
 // Lift ends the ban of a revocation: new tokens are given again. Tokens from
-// before it session revoked.
+// before it stay revoked.
 func (s *Revocations) Lift(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.RevocationID) (err error) {
 	acting, err := inProject(ctx, s.c.Projects, s.c.Quotas, actor, models.ActionTokensRevoke, project)
 	if err != nil {
