@@ -31,5 +31,8 @@ func Schema() []Collection {
 		downloadsCollection(),
 		passwordResetsCollection(),
 		mailSlotsCollection(),
+		eventsCollection(),
+		endpointsCollection(),
+		deliveriesCollection(),
 	}
 }

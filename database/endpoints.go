@@ -1,0 +1,164 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const endpoints = "webhook_endpoints"
+
+// endpointsCollection holds the URLs that events are sent to.
+func endpointsCollection() Collection {
+	return Collection{
+		Name: endpoints,
+		Fields: []Field{
+			{Name: "owner", Kind: String}, {Name: "org_id", Kind: String}, {Name: "project_id", Kind: String},
+			{Name: "is_deleted", Kind: Bool}, {Name: "enabled", Kind: Bool}, {Name: "recovering", Kind: Bool}, {Name: "updated_at", Kind: Time},
+			{Name: "recover_from", Kind: Int},
+		},
+		Indexes: []Index{{Keys: []string{"owner", "is_deleted"}}, {Keys: []string{"recovering"}}},
+	}
+}
+
+// Endpoints is the repository of endpoints.
+type Endpoints struct{ engine Engine }
+
+// NewEndpoints returns the repository over an engine.
+func NewEndpoints(e Engine) *Endpoints { return &Endpoints{e} }
+
+// own finds an endpoint of a tenant.
+func (r *Endpoints) own(t models.Tenant, id models.EndpointID) (bson.D, error) {
+	filter, err := ofOrganization(t)
+	if err != nil {
+		return nil, err
+	}
+	if project := t.Project(); project != "" {
+		filter = append(filter, bson.E{Key: "project_id", Value: string(project)})
+	}
+	return append(filter, bson.E{Key: "_id", Value: string(id)}, alive()), nil
+}
+
+// Insert stores a new endpoint.
+func (r *Endpoints) Insert(ctx context.Context, e *models.Endpoint) error {
+	return r.engine.Insert(ctx, endpoints, e)
+}
+
+// Get reads one endpoint of a tenant, or not_found.
+func (r *Endpoints) Get(ctx context.Context, t models.Tenant, id models.EndpointID) (models.Endpoint, error) {
+	filter, err := r.own(t, id)
+	if err != nil {
+		return models.Endpoint{}, err
+	}
+	return one[models.Endpoint](ctx, r.engine, endpoints, Query{Filter: filter})
+}
+
+// Named reads one endpoint of any tenant, for the worker, or not_found if it is
+// deleted.
+func (r *Endpoints) Named(ctx context.Context, id models.EndpointID) (models.Endpoint, error) {
+	return one[models.Endpoint](ctx, r.engine, endpoints, Query{Filter: bson.D{{Key: "_id", Value: string(id)}, alive()}})
+}
+
+// Of reads the endpoints of projects and organizations, for the fan-out. Owners
+// times models.MaxEndpoints must not be more than MaxBatch.
+func (r *Endpoints) Of(ctx context.Context, owners []string) ([]models.Endpoint, error) {
+	return many[models.Endpoint](ctx, r.engine, endpoints, Query{
+		Filter: bson.D{{Key: "owner", Value: bson.D{{Key: "$in", Value: owners}}}, alive()}, Limit: MaxBatch,
+	})
+}
+
+// EndpointChange is a partial update; nil keeps a field. Enabling forgets why it
+// was disabled and since when it failed.
+type EndpointChange struct {
+	URL, Description *string
+	Events           *[]string
+	Ordered, Enabled *bool
+}
+
+// Update changes an endpoint of a tenant, or not_found.
+func (r *Endpoints) Update(ctx context.Context, t models.Tenant, id models.EndpointID, c EndpointChange, now time.Time) (models.Endpoint, error) {
+	filter, err := r.own(t, id)
+	if err != nil {
+		return models.Endpoint{}, err
+	}
+	set := fields{{Key: "updated_at", Value: now}}
+	setIf(&set, "url", c.URL)
+	setIf(&set, "description", c.Description)
+	setIf(&set, "events", c.Events)
+	setIf(&set, "ordered", c.Ordered)
+	setIf(&set, "enabled", c.Enabled)
+	update := set.update()
+	if c.Enabled != nil && *c.Enabled {
+		update = append(update, bson.E{Key: "$unset", Value: bson.D{
+			{Key: "disabled_reason", Value: ""}, {Key: "disabled_at", Value: ""}, {Key: "failing_since", Value: ""}}})
+	}
+	return changed[models.Endpoint](ctx, r.engine, endpoints, filter, update)
+}
+
+// SetSecrets replaces the secrets of an endpoint of a tenant, or not_found.
+func (r *Endpoints) SetSecrets(ctx context.Context, t models.Tenant, id models.EndpointID, fresh, previous string, until, now time.Time) (models.Endpoint, error) {
+	filter, err := r.own(t, id)
+	if err != nil {
+		return models.Endpoint{}, err
+	}
+	return changed[models.Endpoint](ctx, r.engine, endpoints, filter, fields{
+		{Key: "secret", Value: fresh}, {Key: "previous_secret", Value: previous}, {Key: "previous_until", Value: until}, {Key: "updated_at", Value: now},
+	}.update())
+}
+
+// Remove deletes an endpoint of a tenant, or not_found.
+func (r *Endpoints) Remove(ctx context.Context, t models.Tenant, id models.EndpointID, now time.Time) error {
+	filter, err := r.own(t, id)
+	if err != nil {
+		return err
+	}
+	_, err = changed[models.Endpoint](ctx, r.engine, endpoints, filter,
+		fields{{Key: "is_deleted", Value: true}, {Key: "enabled", Value: false}, {Key: "recovering", Value: false}, {Key: "updated_at", Value: now}}.update())
+	return err
+}
+
+// Failing notes when an endpoint began to fail, or with nil that it works.
+func (r *Endpoints) Failing(ctx context.Context, id models.EndpointID, since *time.Time) error {
+	update := bson.D{{Key: "$unset", Value: bson.D{{Key: "failing_since", Value: ""}}}}
+	if since != nil {
+		update = fields{{Key: "failing_since", Value: *since}}.update()
+	}
+	_, err := r.engine.Update(ctx, endpoints, bson.D{{Key: "_id", Value: string(id)}}, update, UpdateOptions{})
+	return err
+}
+
+// Disable disables an endpoint as it was read; false if it has been changed or
+// disabled since.
+func (r *Endpoints) Disable(ctx context.Context, read *models.Endpoint, reason string, now time.Time) (bool, error) {
+	matched, err := r.engine.Update(ctx, endpoints, bson.D{
+		{Key: "_id", Value: string(read.ID)}, {Key: "enabled", Value: true}, {Key: "updated_at", Value: read.UpdatedAt},
+	}, fields{{Key: "enabled", Value: false}, {Key: "disabled_reason", Value: reason}, {Key: "disabled_at", Value: now}, {Key: "updated_at", Value: now}}.update(), UpdateOptions{})
+	return matched > 0, err
+}
+
+// Recover has what an endpoint of a tenant missed since a time delivered.
+func (r *Endpoints) Recover(ctx context.Context, t models.Tenant, id models.EndpointID, since time.Time) (models.Endpoint, error) {
+	filter, err := r.own(t, id)
+	if err != nil {
+		return models.Endpoint{}, err
+	}
+	return changed[models.Endpoint](ctx, r.engine, endpoints, filter,
+		fields{{Key: "recovering", Value: true}, {Key: "recover_since", Value: since}, {Key: "recover_from", Value: int64(0)}}.update())
+}
+
+// Recovering reads up to limit endpoints for which something is recovered.
+func (r *Endpoints) Recovering(ctx context.Context, limit int64) ([]models.Endpoint, error) {
+	return many[models.Endpoint](ctx, r.engine, endpoints, Query{Filter: bson.D{{Key: "recovering", Value: true}}, Limit: limit})
+}
+
+// Recovered notes up to which number of event an endpoint, as it was read, was
+// recovered, and whether that is all.
+func (r *Endpoints) Recovered(ctx context.Context, read *models.Endpoint, upTo int64, all bool) error {
+	_, err := r.engine.Update(ctx, endpoints, bson.D{
+		{Key: "_id", Value: string(read.ID)}, {Key: "recovering", Value: true}, {Key: "recover_from", Value: read.RecoverFrom},
+	}, fields{{Key: "recover_from", Value: upTo}, {Key: "recovering", Value: !all}}.update(), UpdateOptions{})
+	return err
+}

@@ -1,0 +1,142 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const events = "events"
+
+// eventsCollection holds what happened, in order of arrival. A number is given
+// to one event only.
+func eventsCollection() Collection {
+	kept := models.EventsKept
+	return Collection{
+		Name: events,
+		Fields: []Field{
+			{Name: "seq", Kind: Int}, {Name: "type", Kind: String}, {Name: "family", Kind: String}, {Name: "org_id", Kind: String},
+			{Name: "project_id", Kind: String}, {Name: "at", Kind: Time}, {Name: "received_at", Kind: Time},
+		},
+		Indexes: []Index{
+			{Keys: []string{"seq"}, Unique: true},
+			{Keys: []string{"received_at"}, ExpireAfter: &kept},
+			{Keys: []string{"project_id", "seq"}}, {Keys: []string{"project_id", "family", "seq"}}, {Keys: []string{"project_id", "type", "seq"}},
+			{Keys: []string{"org_id", "seq"}}, {Keys: []string{"org_id", "family", "seq"}}, {Keys: []string{"org_id", "type", "seq"}},
+		},
+	}
+}
+
+// Events is the repository of events.
+type Events struct{ engine Engine }
+
+// NewEvents returns the repository over an engine.
+func NewEvents(e Engine) *Events { return &Events{e} }
+
+// InsertMany stores up to MaxBatch events. It gives the indexes of those whose
+// id or number is taken.
+func (r *Events) InsertMany(ctx context.Context, list []models.Event) ([]int, error) {
+	docs := make([]any, len(list))
+	for i := range list {
+		docs[i] = &list[i]
+	}
+	return r.engine.InsertMany(ctx, events, docs)
+}
+
+// Stored gives those of up to MaxBatch ids that are stored, for the process that
+// stores events of all tenants.
+func (r *Events) Stored(ctx context.Context, ids []string) ([]models.Event, error) {
+	return many[models.Event](ctx, r.engine, events, Query{
+		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, Limit: MaxBatch,
+	})
+}
+
+// After reads up to limit events of all tenants, gaps included, with numbers
+// above seq, in order of arrival.
+func (r *Events) After(ctx context.Context, seq, limit int64) ([]models.Event, error) {
+	return many[models.Event](ctx, r.engine, events, Query{
+		Filter: bson.D{{Key: "seq", Value: bson.D{{Key: "$gt", Value: seq}}}}, Sort: bson.D{{Key: "seq", Value: 1}}, Limit: limit,
+	})
+}
+
+// EventsOf says whose events are meant: a project's, or else an organization's,
+// or everybody's.
+type EventsOf struct {
+	Project models.ProjectID
+	Org     models.OrganizationID
+}
+
+func (o EventsOf) filter() bson.D {
+	switch {
+	case o.Project != "":
+		return bson.D{{Key: "project_id", Value: string(o.Project)}}
+	case o.Org != "":
+		return bson.D{{Key: "org_id", Value: string(o.Org)}}
+	}
+	return bson.D{}
+}
+
+// Get reads one event of a tenant, or not_found.
+func (r *Events) Get(ctx context.Context, t models.Tenant, id string) (models.Event, error) {
+	org, all := t.Organization()
+	filter := bson.D{{Key: "_id", Value: id}}
+	switch project := t.Project(); {
+	case project != "":
+		filter = append(filter, bson.E{Key: "project_id", Value: string(project)})
+	case all:
+		filter = append(filter, bson.E{Key: "type", Value: bson.D{{Key: "$ne", Value: models.EventGap}}})
+	case org == "":
+		return models.Event{}, models.NotFound()
+	default:
+		filter = append(filter, bson.E{Key: "org_id", Value: string(org)})
+	}
+	return one[models.Event](ctx, r.engine, events, Query{Filter: filter})
+}
+
+// Following reads up to limit events of a tenant with numbers in (after, upTo],
+// in order of arrival.
+func (r *Events) Following(ctx context.Context, of EventsOf, after, upTo, limit int64) ([]models.Event, error) {
+	return many[models.Event](ctx, r.engine, events, Query{
+		Filter: append(of.filter(), bson.E{Key: "seq", Value: bson.D{{Key: "$gt", Value: after}, {Key: "$lte", Value: upTo}}}),
+		Sort:   bson.D{{Key: "seq", Value: 1}}, Limit: limit,
+	})
+}
+
+// EventFilter narrows a list of events: a type or family, and [Start, End) of
+// when they happened. Zero fields narrow nothing.
+type EventFilter struct {
+	Type, Family string
+	Start, End   time.Time
+}
+
+// List reads up to limit events of a project or organization with numbers below
+// before (from the latest if 0), latest arrival first.
+func (r *Events) List(ctx context.Context, of EventsOf, f EventFilter, before, limit int64) ([]models.Event, error) {
+	filter := of.filter()
+	if len(filter) == 0 {
+		filter = bson.D{{Key: "org_id", Value: ""}}
+	}
+	switch {
+	case f.Type != "":
+		filter = append(filter, bson.E{Key: "type", Value: f.Type})
+	case f.Family != "":
+		filter = append(filter, bson.E{Key: "family", Value: f.Family})
+	}
+	var at bson.D
+	if !f.Start.IsZero() {
+		at = append(at, bson.E{Key: "$gte", Value: f.Start})
+	}
+	if !f.End.IsZero() {
+		at = append(at, bson.E{Key: "$lt", Value: f.End})
+	}
+	if at != nil {
+		filter = append(filter, bson.E{Key: "at", Value: at})
+	}
+	if before > 0 {
+		filter = append(filter, bson.E{Key: "seq", Value: bson.D{{Key: "$lt", Value: before}}})
+	}
+	return many[models.Event](ctx, r.engine, events, Query{Filter: filter, Sort: bson.D{{Key: "seq", Value: -1}}, Limit: limit})
+}

@@ -1,0 +1,110 @@
+package models
+
+import "time"
+
+type (
+	// EndpointID names an endpoint: "whe_…".
+	EndpointID string
+	// DeliveryID names a delivery: "dlv_…", a function of event and endpoint.
+	DeliveryID string
+)
+
+// Prefixes of the ids.
+const (
+	EndpointPrefix = "whe_"
+	DeliveryPrefix = "dlv_"
+)
+
+// MaxEndpoints is how many endpoints a project, or an organization for all its
+// projects, may have.
+const MaxEndpoints = 20
+
+// Endpoint is a tenant's URL that events are sent to.
+type Endpoint struct {
+	ID    EndpointID     `bson:"_id"`
+	OrgID OrganizationID `bson:"org_id"`
+	// ProjectID is empty for an endpoint that hears of the whole organization.
+	ProjectID ProjectID `bson:"project_id,omitempty"`
+	// Owner is the project, or else the organization.
+	Owner       string   `bson:"owner"`
+	URL         string   `bson:"url"`
+	Description string   `bson:"description,omitempty"`
+	Events      []string `bson:"events"`
+	// Ordered keeps the order of the events of each room.
+	Ordered bool `bson:"ordered"`
+	Enabled bool `bson:"enabled"`
+	// DisabledReason says why Pulse disabled it: EndpointGone or EndpointFailing.
+	DisabledReason string     `bson:"disabled_reason,omitempty"`
+	DisabledAt     *time.Time `bson:"disabled_at,omitempty"`
+	// FailingSince is when the first attempt failed after the last success.
+	FailingSince *time.Time `bson:"failing_since,omitempty"`
+	// Secret is sealed. PreviousSecret signs too until PreviousUntil.
+	Secret         string     `bson:"secret"`
+	PreviousSecret string     `bson:"previous_secret,omitempty"`
+	PreviousUntil  *time.Time `bson:"previous_until,omitempty"`
+	// RecoverSince, while it is set, has the events received since then
+	// delivered that were not; RecoverFrom is the number of the last one seen to.
+	RecoverSince *time.Time `bson:"recover_since,omitempty"`
+	RecoverFrom  int64      `bson:"recover_from"`
+	Recovering   bool       `bson:"recovering"`
+	CreatedAt    time.Time  `bson:"created_at"`
+	UpdatedAt    time.Time  `bson:"updated_at"`
+	IsDeleted    bool       `bson:"is_deleted"`
+}
+
+// Why Pulse disables an endpoint.
+const (
+	EndpointGone    = "gone"
+	EndpointFailing = "failing"
+)
+
+// DeliveryState is how far a delivery has come.
+type DeliveryState string
+
+// The states of a delivery.
+const (
+	DeliveryPending   DeliveryState = "pending"
+	DeliveryDelivered DeliveryState = "delivered"
+	DeliveryFailed    DeliveryState = "failed"
+)
+
+// MaxAttemptsKept bounds the attempts that a delivery remembers: the latest.
+const MaxAttemptsKept = 20
+
+// Delivery is one event sent to one endpoint.
+type Delivery struct {
+	ID         DeliveryID     `bson:"_id"`
+	EndpointID EndpointID     `bson:"endpoint_id"`
+	OrgID      OrganizationID `bson:"org_id"`
+	// Owner is the endpoint's.
+	Owner     string `bson:"owner"`
+	EventID   string `bson:"event_id"`
+	EventType string `bson:"event_type"`
+	// Seq and Order are the event's.
+	Seq   int64  `bson:"seq"`
+	Order string `bson:"order,omitempty"`
+	// Shard is that of the endpoint; one process at a time sends for a shard.
+	Shard int64         `bson:"shard"`
+	State DeliveryState `bson:"state"`
+	// DueAt is when it is tried again, by the clock of the process that tried it;
+	// DueAtOnce for a new one.
+	DueAt time.Time `bson:"due_at"`
+	// Tries counts the attempts since it was last made pending; it says which
+	// line of the table of retries is next.
+	Tries     int64     `bson:"tries"`
+	Attempts  []Attempt `bson:"attempts,omitempty"`
+	CreatedAt time.Time `bson:"created_at"`
+	UpdatedAt time.Time `bson:"updated_at"`
+}
+
+// Attempt is one request of a delivery.
+type Attempt struct {
+	At time.Time `bson:"at"`
+	// Status is that of the answer; 0 without one.
+	Status int   `bson:"status"`
+	Millis int64 `bson:"ms"`
+	// Error is a code of why there was no usable answer, or "".
+	Error string `bson:"error,omitempty"`
+	// Answer is the first KiB of the body.
+	Answer string `bson:"answer,omitempty"`
+}
