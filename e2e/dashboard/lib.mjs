@@ -36,6 +36,8 @@ export async function open(options = {}) {
 /** What axe finds against WCAG 2.2 AA. The page's policy forbids scripts of others, so axe goes in through the protocol. */
 export async function axe(page) {
   await page.evaluate(axeSource);
+  // A colour between two is neither; what never ends (a skeleton) is not waited for.
+  await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect.getComputedTiming().endTime !== Infinity).map((a) => a.finished.catch(() => null))));
   const found = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }));
   return found.violations.map((v) => `${v.id}: ${v.help}\n` + v.nodes.slice(0, 4).map((n) => `    ${n.target.join(' ')}  ${n.failureSummary?.split('\n')[1] ?? ''}`).join('\n'));
 }

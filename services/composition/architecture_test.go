@@ -26,9 +26,10 @@ var (
 		"status":      {},
 		"paging":      {},
 		"lookup":      {},
+		"shards":      {},
 	}
 	// tools are imported by every package of the chain that needs them.
-	tools = []string{"audit", "paging", "lookup"}
+	tools = []string{"audit", "paging", "lookup", "shards"}
 )
 
 func mayImport(pkg string) (allowed []string, known bool) {

@@ -19,6 +19,7 @@ import (
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/shards"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -267,7 +268,7 @@ func TestAShardHasOneWorkerAndAnotherTakesOverWhenItDies(t *testing.T) {
 	if n, err := w2.Work(ctx); n != 0 || err != nil {
 		t.Fatalf("the second did %d beside the first (%v)", n, err)
 	}
-	r.now = r.now.Add(shareTTL)
+	r.now = r.now.Add(shards.TTL)
 	if err := r.drain(w2); err != nil || !slices.Equal(second.seen, []string{"EV_a_0", "EV_a_1"}) {
 		t.Fatalf("the second did %v after the first died (%v)", second.seen, err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/shards"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/worker"
 )
@@ -35,7 +36,7 @@ const (
 type InboxWorker struct {
 	c      InboxWorkerConfig
 	steps  []Step
-	shares *shares
+	shares *shards.Shares
 	shards [inboxShards]*shard
 	// parallel holds a token for each shard that is being worked on.
 	parallel chan struct{}
@@ -72,13 +73,18 @@ func NewInboxWorker(c InboxWorkerConfig) (*InboxWorker, error) {
 		return nil, err
 	}
 	w := &InboxWorker{c: c, steps: steps, parallel: make(chan struct{}, parallelShards)}
-	w.shares = newShares(c.Leases, c.Holder, c.Inbox.now, func(ctx context.Context, n int64) error { return w.shards[n].gained(ctx) })
+	w.shares, err = shards.New(shards.Config{Name: "inbox", Count: inboxShards, Leases: c.Leases, Holder: c.Holder,
+		Now:    func() time.Time { return c.Inbox.now() },
+		Gained: func(ctx context.Context, n int64) error { return w.shards[n].gained(ctx) }})
+	if err != nil {
+		return nil, err
+	}
 	poll := inboxPoll
 	if c.Inbox.c.Exclusive {
 		poll = ownInboxPoll
 	}
 	passes := []worker.Config{
-		{Name: "inbox_shares", Pass: worker.Simple(w.share), Every: sharePass, Deadline: shareTTL},
+		{Name: "inbox_shares", Pass: worker.Simple(w.share), Every: shards.PassInterval, Deadline: shards.TTL},
 		{Name: "inbox_poll", Pass: worker.Simple(w.poll), Every: poll, Deadline: inboxDeadline},
 		{Name: "inbox_measure", Pass: worker.Simple(c.Inbox.Measure), Every: measureEvery, Deadline: inboxDeadline},
 	}
@@ -112,7 +118,7 @@ func (w *InboxWorker) Run(ctx context.Context) error {
 	running.Wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
-	if err := w.shares.leave(ctx); err != nil {
+	if err := w.shares.Leave(ctx); err != nil {
 		w.c.Log.Warn().Err(err).Msg("inbox: shards are left to the others to take over")
 	}
 	return nil
@@ -120,7 +126,7 @@ func (w *InboxWorker) Run(ctx context.Context) error {
 
 // share keeps this process's shards and wakes the workers of new ones.
 func (w *InboxWorker) share(ctx context.Context) error {
-	taken, err := w.shares.pass(ctx)
+	taken, err := w.shares.Pass(ctx)
 	for _, n := range taken {
 		w.ofShard[n].Wake()
 	}
@@ -129,7 +135,7 @@ func (w *InboxWorker) share(ctx context.Context) error {
 
 // poll wakes the workers of shards that have something due.
 func (w *InboxWorker) poll(ctx context.Context) error {
-	idle := w.shares.idle()
+	idle := w.shares.Idle()
 	if len(idle) == 0 {
 		return nil
 	}
@@ -151,10 +157,10 @@ func (w *InboxWorker) workOn(ctx context.Context, n int64) (int, error) {
 	case <-ctx.Done():
 		return 0, models.Unavailable(ctx.Err())
 	}
-	if !w.shares.begin(n) {
+	if !w.shares.Begin(n) {
 		return 0, nil
 	}
-	defer w.shares.end(n)
+	defer w.shares.End(n)
 	return w.shards[n].work(ctx)
 }
 

@@ -13,6 +13,7 @@ import (
 	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/shards"
 	"pulse-control-plane/utils/cursor"
 )
 
@@ -218,7 +219,7 @@ func TestAWorkerKilledAtAnyWriteLosesAndRepeatsNothing(t *testing.T) {
 		if _, err := successor.Work(context.Background()); err != nil { // sees the dead one's leases
 			t.Fatal(err)
 		}
-		next.now = next.now.Add(shareTTL) // and that they stand still
+		next.now = next.now.Add(shards.TTL) // and that they stand still
 		if err := next.drain(successor); err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/shards"
 )
 
 // process is one of several that share a database and its inbox, with a clock of
@@ -48,7 +49,7 @@ func (p *process) pass(t *testing.T) int {
 }
 
 // holds is how many shards a process may work on.
-func (p *process) holds() int { return len(p.shares.idle()) }
+func (p *process) holds() int { return len(p.shares.Idle()) }
 
 func TestShardsAreSharedFairlyAndTakenOverWhateverTheClocksSay(t *testing.T) {
 	for _, ahead := range []time.Duration{0, 10 * time.Second, -time.Hour} {
@@ -59,7 +60,7 @@ func TestShardsAreSharedFairlyAndTakenOverWhateverTheClocksSay(t *testing.T) {
 			for _, p := range processes {
 				p.pass(t)
 			}
-			now = now.Add(sharePass)
+			now = now.Add(shards.PassInterval)
 		}
 		step(one)
 		if one.holds() != inboxShards {
@@ -86,7 +87,7 @@ func TestShardsAreSharedFairlyAndTakenOverWhateverTheClocksSay(t *testing.T) {
 				t.Fatalf("ahead %v: after %v the others have %d and %d", ahead, now.Sub(killed), one.holds(), two.holds())
 			}
 		}
-		if err := two.shares.leave(t.Context()); err != nil { // it stops
+		if err := two.shares.Leave(t.Context()); err != nil { // it stops
 			t.Fatal(err)
 		}
 		step(one)
@@ -228,7 +229,7 @@ func drained(t testing.TB, processes, events int) time.Duration {
 		epoch := time.Time{}
 		p := newProcess(t, distant{e, 10 * time.Millisecond}, fmt.Sprint("process-", n), &epoch, 0)
 		clock := func() time.Time { return time.Now() }
-		p.inbox.now, p.shares.now = clock, clock
+		p.inbox.now = clock
 		all = append(all, p)
 	}
 	for range 3 { // until each has its share
