@@ -148,6 +148,7 @@ func (r *Projects) Update(ctx context.Context, t models.Tenant, id models.Projec
 	setIf(&set, "limits.rooms", c.Limits.Rooms)
 	setIf(&set, "limits.participant_minutes_per_month", c.Limits.ParticipantMinutes)
 	setIf(&set, "limits.egress_minutes_per_month", c.Limits.EgressMinutes)
+	setIf(&set, "limits.concurrent_egresses", c.Limits.ConcurrentEgresses)
 	return changed[models.Project](ctx, r.engine, projects, filter, set.update())
 }
 

@@ -48,6 +48,8 @@ const (
 	TurnRevocations Turn = 10
 	TurnQuotas      Turn = 20
 	TurnPlacements  Turn = 30
+	TurnEgress      Turn = 40
+	TurnIngress     Turn = 41
 )
 
 // Step is a consumer and its turn.

@@ -331,5 +331,6 @@ func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
 	audit.Changed(&fields, "limits.rooms", p.Limits.Rooms, c.Limits.Rooms)
 	audit.Changed(&fields, "limits.participant_minutes_per_month", p.Limits.ParticipantMinutes, c.Limits.ParticipantMinutes)
 	audit.Changed(&fields, "limits.egress_minutes_per_month", p.Limits.EgressMinutes, c.Limits.EgressMinutes)
+	audit.Changed(&fields, "limits.concurrent_egresses", p.Limits.ConcurrentEgresses, c.Limits.ConcurrentEgresses)
 	return audit.Event{OrgID: p.OrgID, Action: "project.updated", Type: "project", ID: string(p.ID), Before: fields.Before, After: fields.After}
 }
