@@ -141,3 +141,9 @@ func (r *Egresses) Update(ctx context.Context, was *models.Egress, c EgressChang
 		bson.D{{Key: "_id", Value: string(was.ID)}, {Key: "project_id", Value: string(was.ProjectID)}, {Key: "version", Value: was.Version}},
 		append(set.update(), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}}))
 }
+
+// Discard deletes the record of a start that was refused.
+func (r *Egresses) Discard(ctx context.Context, p models.ProjectID, id models.EgressID) error {
+	_, err := r.engine.Delete(ctx, egresses, bson.D{{Key: "_id", Value: string(id)}, {Key: "project_id", Value: string(p)}}, 1)
+	return err
+}

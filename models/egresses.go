@@ -138,8 +138,8 @@ type Egress struct {
 	CDNBaseURL string `bson:"cdn_base_url,omitempty"`
 	// Version counts the changes of the record.
 	Version   int64     `bson:"version"`
-	CreatedAt  time.Time `bson:"created_at"`
-	UpdatedAt  time.Time `bson:"updated_at"`
+	CreatedAt time.Time `bson:"created_at"`
+	UpdatedAt time.Time `bson:"updated_at"`
 }
 
 // PublicID is what the egress is called outside: LiveKit's id once there is one.

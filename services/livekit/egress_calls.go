@@ -60,8 +60,8 @@ type EgressState struct {
 	Results                  []models.EgressResult
 	// Files are what it was asked to write, Targets where it was asked to stream to,
 	// redacted.
-	Files   []models.EgressOutput
-	Targets []string
+	Files                                  []models.EgressOutput
+	Targets                                []string
 	Layout, Identity, URL                  string
 	TrackSID, AudioTrackSID, VideoTrackSID string
 }

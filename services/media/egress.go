@@ -107,9 +107,6 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 	if err != nil {
 		return models.Egress{}, err
 	}
-	if err := s.admit(ctx, &project); err != nil {
-		return models.Egress{}, err
-	}
 	member, err := s.c.Placements.Of(ctx, &project, in.RoomName)
 	if err != nil {
 		return models.Egress{}, err
@@ -124,6 +121,9 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 	}
 	defer entry.End(ctx, &err)
 	if err := s.c.Store.Insert(ctx, &record); err != nil {
+		return models.Egress{}, err
+	}
+	if err := s.admit(ctx, &record); err != nil {
 		return models.Egress{}, err
 	}
 	state, failed := member.Client.StartEgress(ctx, ask)
@@ -179,9 +179,20 @@ func (s *Egresses) confirmed(ctx context.Context, record models.Egress, state *l
 	return s.apply(ctx, updated, state)
 }
 
-// admit refuses an egress beyond the project's quotas.
-func (s *Egresses) admit(ctx context.Context, p *models.Project) error {
-	return s.c.Quotas.AdmitEgress(ctx, p.ID, func(limit int64) (int64, error) { return s.c.Store.CountOpen(ctx, p.ID, limit) })
+// admit refuses an egress beyond the project's quotas and takes its record away.
+func (s *Egresses) admit(ctx context.Context, record *models.Egress) error {
+	refused := s.c.Quotas.AdmitEgress(ctx, record.ProjectID, func(limit int64) (int64, error) {
+		return s.c.Store.CountOpen(ctx, record.ProjectID, limit)
+	})
+	if refused == nil {
+		return nil
+	}
+	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	if err := s.c.Store.Discard(settling, record.ProjectID, record.ID); err != nil {
+		s.c.Log.Error().Err(err).Str("egress_id", string(record.ID)).Msg("egress: could not take the record of a refused start away")
+	}
+	return refused
 }
 
 // Get reads an egress by either of its ids, or not_found.

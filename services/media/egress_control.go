@@ -144,7 +144,9 @@ func gone(err error) error {
 // checkUpdate gives the outputs of an egress after an update.
 func (s *Egresses) checkUpdate(ctx context.Context, record *models.Egress, u EgressUpdate) ([]models.EgressOutput, error) {
 	var wrong []models.FieldError
-	say := func(field, message string) { wrong = append(wrong, models.FieldError{Location: field, Message: message}) }
+	say := func(field, message string) {
+		wrong = append(wrong, models.FieldError{Location: field, Message: message})
+	}
 	if u.Layout == nil && len(u.AddTargets)+len(u.RemovedTargets) == 0 {
 		say("layout", "or add_urls or remove_urls is required")
 	}

@@ -19,7 +19,9 @@ const (
 // check reports every field that is wrong.
 func (s *Egresses) check(ctx context.Context, in *EgressInput) error {
 	var wrong []models.FieldError
-	say := func(field, message string) { wrong = append(wrong, models.FieldError{Location: field, Message: message}) }
+	say := func(field, message string) {
+		wrong = append(wrong, models.FieldError{Location: field, Message: message})
+	}
 	takes := func(field string, given, allowed, needed bool) {
 		switch {
 		case given && !allowed:
@@ -73,7 +75,9 @@ func (s *Egresses) checkOutputs(ctx context.Context, in *EgressInput) (wrong []m
 	for i := range in.Outputs {
 		o := &in.Outputs[i]
 		at := fmt.Sprintf("outputs[%d].", i)
-		say := func(field, message string) { wrong = append(wrong, models.FieldError{Location: at + field, Message: message}) }
+		say := func(field, message string) {
+			wrong = append(wrong, models.FieldError{Location: at + field, Message: message})
+		}
 		only := func(field string, given bool, kind models.OutputKind) {
 			if given && o.Kind != kind {
 				say(field, "is not a field of the kind "+string(o.Kind))

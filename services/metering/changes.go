@@ -48,8 +48,9 @@ const (
 	TurnRevocations Turn = 10
 	TurnQuotas      Turn = 20
 	TurnPlacements  Turn = 30
-	TurnEgress      Turn = 40
-	TurnIngress     Turn = 41
+	TurnEgress      Turn = 50
+	TurnIngress     Turn = 51
+	TurnEvents      Turn = 40
 )
 
 // Step is a consumer and its turn.
