@@ -9,6 +9,7 @@ import (
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/downloads"
+	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/idempotency"
 	"pulse-control-plane/services/livekit"
@@ -65,6 +66,9 @@ type builder struct {
 	passwords, secrets *hashing.Hasher
 	// evicting carries out evictions.
 	evicting *worker.Worker
+	// sources make the events that tenants hear of; tailing reads them.
+	sources *events.Sources
+	tailing *worker.Worker
 	// exchanging tells other replicas of changes, and hears of theirs.
 	exchanging *worker.Worker
 	out        Services
@@ -240,6 +244,7 @@ func (b *builder) inbox() (err error) {
 			{Turn: metering.TurnRevocations, Consumer: b.out.Revocations},
 			{Turn: metering.TurnQuotas, Consumer: b.out.Enforcer},
 			{Turn: metering.TurnPlacements, Consumer: b.out.Rooms},
+			{Turn: metering.TurnEvents, Consumer: telling{b.sources}},
 		},
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/downloads"
+	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/idempotency"
 	"pulse-control-plane/services/livekit"
@@ -137,6 +138,8 @@ type Services struct {
 	Totals         *metering.Totals
 	Usage          *metering.Usage
 	Reconciliation *metering.Reconciliation
+	EventLog       *events.Log
+	EventTail      *events.Tail
 	Idempotency    *idempotency.Store
 	Overview       *overview.Service
 	Downloads      *downloads.Service
@@ -167,7 +170,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	if b.Mailer != nil {
 		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(engine), b.Now)
 	}
-	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
+	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
 		if err := step(); err != nil {
 			return nil, err
 		}

@@ -48,6 +48,7 @@ const (
 	TurnRevocations Turn = 10
 	TurnQuotas      Turn = 20
 	TurnPlacements  Turn = 30
+	TurnEvents      Turn = 40
 )
 
 // Step is a consumer and its turn.

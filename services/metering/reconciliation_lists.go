@@ -104,8 +104,13 @@ func listed(subject models.Subject, id, roomSID string) string {
 	if subject != models.SubjectParticipant {
 		return id
 	}
-	sid, _, _ := strings.Cut(id, "@")
-	return elsewhere(sid, roomSID)
+	return elsewhere(participantOf(id), roomSID)
+}
+
+// participantOf gives the sid of the participant of a session.
+func participantOf(session string) string {
+	sid, _, _ := strings.Cut(session, "@")
+	return sid
 }
 
 func listedSession(s *models.UsageSession) string { return listed(s.Subject, s.ID, s.RoomSID) }
