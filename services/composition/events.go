@@ -14,7 +14,9 @@ import (
 type telling struct{ sources *events.Sources }
 
 // Consume stores what a batch tells.
-func (t telling) Consume(ctx context.Context, b *metering.Batch) error { return t.sources.Take(ctx, b.Events) }
+func (t telling) Consume(ctx context.Context, b *metering.Batch) error {
+	return t.sources.Take(ctx, b.Events)
+}
 
 // tenantEvents builds the log of events, what writes to it and what reads it.
 func (b *builder) tenantEvents() (err error) {

@@ -8,6 +8,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/events"
 )
 
 // statuses gives the states and tries of an endpoint's one delivery.
@@ -312,7 +313,7 @@ func TestATestEventReachesItsEndpointAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.work()
-	if len(server.got) != 1 || len(other.got) != 0 || r.only(e).ID != d.ID || d.EventType != models.EventTest || !verifies(t, secret, server.got[0]) {
+	if len(server.got) != 1 || len(other.got) != 0 || r.only(e).ID != d.ID || d.EventType != events.EndpointTest || !verifies(t, secret, server.got[0]) {
 		t.Errorf("%d and %d requests, %+v", len(server.got), len(other.got), d)
 	}
 }

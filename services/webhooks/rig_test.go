@@ -17,6 +17,7 @@ import (
 	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/events"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/safedial"
 	"pulse-control-plane/utils/secret"
@@ -28,34 +29,13 @@ const (
 	otherProj = models.ProjectID("prj_01936d6e-2222-7abc-8def-0123456789ab")
 )
 
-// arrivals is a log whose events are stored as soon as they are numbered.
-type arrivals struct {
-	events    *database.Events
-	sequences *database.Sequences
-	now       func() time.Time
-}
-
-func (l arrivals) After(ctx context.Context, seq, limit int64) ([]models.Event, error) {
-	return l.events.After(ctx, seq, limit)
-}
-
-func (l arrivals) Record(ctx context.Context, e *models.Event) (err error) {
-	stored := *e
-	if stored.Seq, err = l.sequences.Next(ctx, "events"); err != nil {
-		return err
-	}
-	stored.Family, stored.ReceivedAt = models.FamilyOf(e.Type), l.now()
-	_, err = l.events.InsertMany(ctx, []models.Event{stored})
-	return err
-}
-
 // rig is one process that makes and sends deliveries.
 type rig struct {
 	*Endpoints
 	t          testing.TB
 	engine     *testkit.Engine
 	clock      *testkit.Clock
-	log        arrivals
+	log        *events.Log
 	fanout     *Fanout
 	worker     *Worker
 	recovery   *Recovery
@@ -95,24 +75,24 @@ func rigOn(t testing.TB, engine *testkit.Engine, clock *testkit.Clock, o rigOpti
 	}
 	t.Cleanup(o.client.CloseIdleConnections)
 	box := testkit.Must[*secret.Box](t)(secret.NewBox(make([]byte, secret.KeySize)))
-	events, endpoints, sequences := database.NewEvents(engine), database.NewEndpoints(engine), database.NewSequences(engine)
+	stored, endpoints, sequences := database.NewEvents(engine), database.NewEndpoints(engine), database.NewSequences(engine)
 	projects, organizations := database.NewProjects(engine), database.NewOrganizations(engine)
-	r.log = arrivals{events, sequences, o.now}
+	r.log = testkit.Must[*events.Log](t)(events.NewLog(events.LogConfig{Events: stored, Sequences: sequences, Now: o.now}))
 	r.worker = testkit.Must[*Worker](t)(NewWorker(WorkerConfig{
-		Endpoints: endpoints, Deliveries: r.deliveries, Events: events, Sequences: sequences, Leases: database.NewLeases(engine), Holder: o.holder, Exclusive: true,
+		Endpoints: endpoints, Deliveries: r.deliveries, Events: stored, Sequences: sequences, Leases: database.NewLeases(engine), Holder: o.holder, Exclusive: true,
 		Box: box, Client: o.client, Log: zerolog.Nop(), Now: o.now, Random: func() float64 { return 0.5 },
 	}))
 	r.fanout = testkit.Must[*Fanout](t)(NewFanout(FanoutConfig{
 		Log: r.log, Endpoints: endpoints, Deliveries: r.deliveries, Sequences: sequences, Wake: r.worker.Wake, Now: o.now}))
 	r.recovery = testkit.Must[*Recovery](t)(NewRecovery(RecoveryConfig{
-		Events: events, Endpoints: endpoints, Deliveries: r.deliveries, Sequences: sequences, Wake: r.worker.Wake, Now: o.now}))
+		Events: stored, Endpoints: endpoints, Deliveries: r.deliveries, Sequences: sequences, Wake: r.worker.Wake, Now: o.now}))
 	r.notices = testkit.Must[*Notices](t)(NewNotices(NoticesConfig{
 		Log: r.log, Endpoints: endpoints, Organizations: organizations, Users: database.NewUsers(engine), Now: o.now,
 		Mail: func(_ context.Context, to, _, text string) error { r.mails = append(r.mails, to+"\n"+text); return nil }}))
 	trail := testkit.Must[*audit.Trail](t)(audit.NewTrail(database.NewAuditLogs(engine), o.now))
 	r.Endpoints = testkit.Must[*Endpoints](t)(NewEndpoints(EndpointsConfig{
-		Endpoints: endpoints, Deliveries: r.deliveries, Events: events, Projects: projects, Organizations: organizations, Log: r.log,
-		Known: func(string) bool { return true }, Guard: safedial.New(o.guard), Box: box, Cursors: cursor.New([]byte("cursors")), Trail: trail,
+		Endpoints: endpoints, Deliveries: r.deliveries, Events: stored, Projects: projects, Organizations: organizations, Log: r.log,
+		Guard: safedial.New(o.guard), Box: box, Cursors: cursor.New([]byte("cursors")), Trail: trail,
 		Wake: r.worker.Wake, Recover: func() {}, Now: o.now,
 	}))
 	for org, project := range map[models.OrganizationID]models.ProjectID{testOrg: testkit.Project, otherOrg: otherProj} {
