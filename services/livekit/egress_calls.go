@@ -58,10 +58,10 @@ type EgressState struct {
 	Status                   models.EgressStatus
 	StartedAt, EndedAt       time.Time
 	Results                  []models.EgressResult
-	// Files are what it was asked to write, Targets where it was asked to stream to,
-	// redacted.
-	Files                                  []models.EgressOutput
-	Targets                                []string
+	// Outputs are what it was asked to make, their targets redacted; Paths are those
+	// of its files.
+	Outputs                                []models.EgressOutput
+	Paths                                  []string
 	Layout, Identity, URL                  string
 	TrackSID, AudioTrackSID, VideoTrackSID string
 }

@@ -27,19 +27,7 @@ func (s *Limits) AdmitEgress(ctx context.Context, project models.ProjectID, coun
 				Reset: models.WindowMonth.Next(models.WindowMonth.Start(now))}, now)
 		}
 	}
-	return s.admitOne(ctx, project, models.QuotaConcurrentEgresses, limits.quotas.ConcurrentEgresses, count)
-}
-
-// AdmitIngress refuses an ingress beyond a project's quota, as AdmitEgress does.
-func (s *Limits) AdmitIngress(ctx context.Context, project models.ProjectID, count func(limit int64) (int64, error)) error {
-	limits, err := s.limitsOf(ctx, project)
-	if err != nil {
-		return err
-	}
-	return s.admitOne(ctx, project, models.QuotaIngresses, limits.quotas.Ingresses, count)
-}
-
-func (s *Limits) admitOne(ctx context.Context, project models.ProjectID, q models.Quota, limit int64, count func(limit int64) (int64, error)) error {
+	limit := limits.quotas.ConcurrentEgresses
 	if limit == 0 {
 		return nil
 	}
@@ -47,10 +35,9 @@ func (s *Limits) admitOne(ctx context.Context, project models.ProjectID, q model
 	if err != nil {
 		return err
 	}
-	now := s.c.Now()
 	if n > limit {
-		return s.exceeded(ctx, string(project), models.QuotaUse{Quota: q, Limit: limit, Used: float64(limit)}, now)
+		return s.exceeded(ctx, string(project), models.QuotaUse{Quota: models.QuotaConcurrentEgresses, Limit: limit, Used: float64(limit)}, now)
 	}
-	s.tell(ctx, string(project), q, limit, float64(n), now)
+	s.tell(ctx, string(project), models.QuotaConcurrentEgresses, limit, float64(n), now)
 	return nil
 }
