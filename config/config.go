@@ -108,6 +108,9 @@ type Config struct {
 	ResetURL string
 	// AllowPrivate lets URLs that tenants name lead to private networks.
 	AllowPrivate bool
+	// EgressWeb allows egress of web pages, EgressLocal recordings on the disk of
+	// the egress workers.
+	EgressWeb, EgressLocal bool
 	// PublicURL is where browsers reach the installation, without a slash at its
 	// end, or "".
 	PublicURL string

@@ -194,6 +194,12 @@ func variables() []variable {
 		{Variable: Variable{Name: "WEBHOOK_ALLOW_PRIVATE", Group: network, Default: "false",
 			Description: "Whether URLs that tenants name may lead to loopback and private networks. Link-local and metadata addresses are refused even then."},
 			parse: func(c *Config, text string) error { return boolean(&c.AllowPrivate, text) }},
+		{Variable: Variable{Name: "EGRESS_WEB", Group: network, Default: "false",
+			Description: "Whether egress may record web pages. A recorded page sees the network of the egress workers; fence them first (docs/RECORDING.md)."},
+			parse: func(c *Config, text string) error { return boolean(&c.EgressWeb, text) }},
+		{Variable: Variable{Name: "EGRESS_LOCAL", Group: network, Default: "false",
+			Description: "Whether projects without a storage record to the disk of the egress workers."},
+			parse: func(c *Config, text string) error { return boolean(&c.EgressLocal, text) }},
 		{Variable: Variable{Name: "PUBLIC_URL", Group: network,
 			Description: "URL at which browsers reach this installation, such as https://pulse.example.com; mails link to its dashboard. Empty: mails hold tokens instead of links."},
 			parse: func(c *Config, text string) error {

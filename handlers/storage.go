@@ -5,7 +5,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/storage"
 	"pulse-control-plane/services/tenancy"
@@ -52,11 +51,11 @@ type Recording struct {
 // storageRequest is a storage with its credential: secret, credentials or
 // account_key, by its kind.
 type storageRequest struct {
-	Kind           string       `json:"kind" validate:"required,oneof=s3 gcs azure"`
+	Kind           string       `json:"kind"`
 	Bucket         string       `json:"bucket"`
-	Region         string       `json:"region" validate:"omitempty,max=64,region"`
+	Region         string       `json:"region" `
 	Endpoint       string       `json:"endpoint"`
-	AccessKey      string       `json:"access_key" validate:"omitempty,line"`
+	AccessKey      string       `json:"access_key"`
 	Secret         secret.Value `json:"secret"`
 	ForcePathStyle bool         `json:"force_path_style"`
 	Credentials    secret.Value `json:"credentials"`
@@ -74,15 +73,18 @@ type recordingRequest struct {
 	AudioOnly *bool   `json:"audio_only"`
 }
 
-// storageChange is nil where the field was not sent; null takes the storage away.
-func storageChange(c request.Clearable[storageRequest]) (*tenancy.StorageChange, error) {
-	switch {
-	case c.Null:
-		return &tenancy.StorageChange{}, nil
-	case c.Value == nil:
+func (r *recordingRequest) change() *models.RecordingChange {
+	if r == nil {
+		return nil
+	}
+	return &models.RecordingChange{Enabled: r.Enabled, Layout: r.Layout, Encoding: r.Encoding, AudioOnly: r.AudioOnly}
+}
+
+// storageChange is nil where the field was not sent.
+func storageChange(in *storageRequest) (*tenancy.StorageChange, error) {
+	if in == nil {
 		return nil, nil
 	}
-	in := c.Value
 	out := &tenancy.StorageChange{To: &models.Storage{
 		Kind: models.StorageKind(in.Kind), Bucket: in.Bucket, Region: in.Region, Endpoint: in.Endpoint, AccessKey: in.AccessKey,
 		ForcePathStyle: in.ForcePathStyle, AccountName: in.AccountName, Container: in.Container, Prefix: in.Prefix, CDNBaseURL: in.CDNBaseURL,

@@ -23,6 +23,7 @@ import (
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/services/rooms"
 	"pulse-control-plane/services/status"
+	"pulse-control-plane/services/storage"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/tokens"
 	"pulse-control-plane/services/webhooks"
@@ -96,6 +97,9 @@ type Config struct {
 	PublicURL string
 	// Targets say which URLs of tenants may be reached.
 	Targets safedial.Options
+	// EgressWeb allows egress of web pages, EgressLocal recordings on the egress
+	// worker's own disk.
+	EgressWeb, EgressLocal bool
 	// ResetURL is the page that mails to set a new password link to; optional.
 	ResetURL string
 	// ReconcileInterval is the time between two reconciliations.
@@ -150,6 +154,7 @@ type Services struct {
 	Deliveries     *webhooks.Worker
 	Idempotency    *idempotency.Store
 	Overview       *overview.Service
+	Storage        *storage.Checker
 	Downloads      *downloads.Service
 	PasswordResets *auth.PasswordResets
 	Status         *status.Monitor
@@ -178,7 +183,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	if b.Mailer != nil {
 		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(engine), b.Now)
 	}
-	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
+	for _, step := range []func() error{b.foundations, b.storage, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
 		if err := step(); err != nil {
 			return nil, err
 		}
