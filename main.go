@@ -334,6 +334,7 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 		Clusters: clusters, Fallback: fallback,
 		DataKey: cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace, ReservationTTL: cfg.ReservationTTL, Agents: cfg.AgentsDefault,
+		Media:                    services.Media{EgressLocal: cfg.EgressLocal, EgressWeb: cfg.EgressWeb, AllowPrivate: cfg.MediaAllowPrivate},
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
 		Mailer: mailer, InvitationURL: cfg.InvitationURL, ResetURL: cfg.ResetURL, ReconcileInterval: cfg.ReconcileInterval,
 		Recorder: o.recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: o.log, Now: now,

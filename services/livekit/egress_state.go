@@ -92,13 +92,23 @@ func EgressOf(e *models.LiveKitEvent) (EgressState, bool) {
 		(protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(body.Egress, &info) != nil {
 		return EgressState{}, false
 	}
-	return egressState(&info), true
+	out := egressState(&info)
+	// What this version does not know, and times that cannot be, were seen to when the
+	// event came.
+	out.Status, out.StartedAt, out.EndedAt = statusOf(e.Media.Status), e.Media.StartedAt, e.Media.EndedAt
+	return out, true
 }
 
-// egressState reads an EgressInfo. Its error text is kept, its targets are not.
+// statusOf is a status of LiveKit's as models names it.
+func statusOf(name string) models.EgressStatus {
+	return models.EgressStatus(strings.ToLower(strings.TrimPrefix(name, "EGRESS_")))
+}
+
+// egressState reads an EgressInfo, without stream keys and credentials; its error
+// text names rooms as their tenant does.
 func egressState(info *livekit.EgressInfo) EgressState {
-	out := EgressState{ID: info.EgressId, Room: info.RoomName, RoomSID: info.RoomId, Error: redactText(info.Error),
-		Status:    models.EgressStatus(strings.ToLower(strings.TrimPrefix(info.Status.String(), "EGRESS_"))),
+	out := EgressState{ID: info.EgressId, Room: info.RoomName, RoomSID: info.RoomId, Error: publicText(info.Error, info.RoomName),
+		Status:    statusOf(info.Status.String()),
 		StartedAt: unixNanos(info.StartedAt), EndedAt: unixNanos(info.EndedAt)}
 	request(&out, info)
 	for _, f := range info.FileResults {
@@ -134,14 +144,18 @@ func request(out *EgressState, info *livekit.EgressInfo) {
 	switch r := info.Request.(type) {
 	case *livekit.EgressInfo_RoomComposite:
 		out.Type, ask = models.EgressRoomComposite, r.RoomComposite
+		out.Layout = r.RoomComposite.GetLayout()
 	case *livekit.EgressInfo_Participant:
 		out.Type, ask = models.EgressParticipant, r.Participant
+		out.Identity = r.Participant.GetIdentity()
 	case *livekit.EgressInfo_TrackComposite:
 		out.Type, ask = models.EgressTrackComposite, r.TrackComposite
+		out.AudioTrackSID, out.VideoTrackSID = r.TrackComposite.GetAudioTrackId(), r.TrackComposite.GetVideoTrackId()
 	case *livekit.EgressInfo_Web:
 		out.Type, ask = models.EgressWeb, r.Web
+		out.URL = r.Web.GetUrl()
 	case *livekit.EgressInfo_Track:
-		out.Type = models.EgressTrack
+		out.Type, out.TrackSID = models.EgressTrack, r.Track.GetTrackId()
 		if file := r.Track.GetFile(); file != nil {
 			out.add(models.EgressOutput{Kind: models.OutputFile, Path: file.Filepath})
 		}
@@ -149,16 +163,18 @@ func request(out *EgressState, info *livekit.EgressInfo) {
 	if ask == nil {
 		return
 	}
-	for _, s := range ask.GetStreamOutputs() {
-		for _, target := range s.GetUrls() {
-			out.Targets = append(out.Targets, RedactStreamURL(target))
-		}
-	}
 	for _, f := range ask.GetFileOutputs() {
 		out.add(models.EgressOutput{Kind: models.OutputFile, Path: f.GetFilepath(), FileType: fileType(f.GetFileType())})
 	}
 	for _, s := range ask.GetSegmentOutputs() {
 		out.add(models.EgressOutput{Kind: models.OutputHLS, Path: s.GetPlaylistName(), LivePlaylist: s.GetLivePlaylistName(), SegmentSeconds: int64(s.GetSegmentDuration())})
+	}
+	for _, s := range ask.GetStreamOutputs() {
+		target := models.EgressOutput{Kind: models.OutputRTMP}
+		for _, url := range s.GetUrls() {
+			target.URLs = append(target.URLs, RedactStreamURL(url))
+		}
+		out.add(target)
 	}
 	for _, i := range ask.GetImageOutputs() {
 		out.add(models.EgressOutput{Kind: models.OutputImages, Path: i.GetFilenamePrefix(), IntervalSeconds: int64(i.GetCaptureInterval()),
@@ -167,7 +183,10 @@ func request(out *EgressState, info *livekit.EgressInfo) {
 }
 
 func (s *EgressState) add(o models.EgressOutput) {
-	s.Outputs, s.Paths = append(s.Outputs, o), append(s.Paths, o.Path)
+	s.Outputs = append(s.Outputs, o)
+	if o.Path != "" {
+		s.Paths = append(s.Paths, o.Path)
+	}
 }
 
 func fileType(t livekit.EncodedFileType) string {
@@ -175,6 +194,15 @@ func fileType(t livekit.EncodedFileType) string {
 		return "ogg"
 	}
 	return "mp4"
+}
+
+// publicText is a text of LiveKit's as the tenant of a room may see it.
+func publicText(text, room string) string {
+	text = redactText(text)
+	if p, _, ours := models.SplitRoom(room); ours {
+		text = strings.ReplaceAll(text, models.QualifyRoom(p, ""), "")
+	}
+	return text
 }
 
 func seconds(nanos int64) float64 { return float64(nanos/int64(time.Millisecond)) / 1000 }
