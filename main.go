@@ -335,8 +335,9 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 		Clusters: clusters, Fallback: fallback,
 		DataKey: cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace, ReservationTTL: cfg.ReservationTTL, Agents: cfg.AgentsDefault,
+		Media:                    services.Media{EgressLocal: cfg.EgressLocal, EgressWeb: cfg.EgressWeb, AllowPrivate: cfg.MediaAllowPrivate},
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
-		Targets: safedial.Options{AllowHTTP: cfg.Environment == config.Development, AllowPrivate: cfg.AllowPrivate}, EgressWeb: cfg.EgressWeb, EgressLocal: cfg.EgressLocal, PublicURL: cfg.PublicURL,
+		Targets: safedial.Options{AllowHTTP: cfg.Environment == config.Development, AllowPrivate: cfg.AllowPrivate}, PublicURL: cfg.PublicURL,
 		Mailer: mailer, InvitationURL: cfg.InvitationURL, ResetURL: cfg.ResetURL, ReconcileInterval: cfg.ReconcileInterval,
 		Recorder: o.recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: o.log, Now: now,
 	})

@@ -87,17 +87,16 @@ func (r *Egresses) WithIDs(ctx context.Context, ids []string) ([]models.Egress, 
 		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, Limit: MaxBatch})
 }
 
-// EachOpen calls each for up to limit egresses of a project that have not ended.
-func (r *Egresses) EachOpen(ctx context.Context, p models.ProjectID, limit int64, each func(models.Egress) error) error {
-	return pages(ctx, r.engine, egresses, bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}}, "_id", limit,
-		func(e *models.Egress) string { return string(e.ID) }, each)
-}
-
 // ToStop reads up to limit egresses of all tenants that somebody asked to stop and
 // that have not ended.
 func (r *Egresses) ToStop(ctx context.Context, limit int64) ([]models.Egress, error) {
 	return many[models.Egress](ctx, r.engine, egresses, Query{
 		Filter: bson.D{{Key: "stop_asked", Value: true}, {Key: "open", Value: true}}, Sort: bson.D{{Key: "_id", Value: 1}}, Limit: limit})
+}
+
+// CountOpen counts the egresses of a project that have not ended, up to limit.
+func (r *Egresses) CountOpen(ctx context.Context, p models.ProjectID, limit int64) (int64, error) {
+	return r.engine.Count(ctx, egresses, bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}}, limit)
 }
 
 // Open reads up to limit egresses of all tenants that have not ended with ids after
@@ -119,6 +118,7 @@ type EgressChange struct {
 	EndedAt   *time.Time
 	Error     *string
 	Results   *[]models.EgressResult
+	Presumed  *bool
 }
 
 // Update changes an egress of a project, as it was read, and returns it; not_found
@@ -137,6 +137,7 @@ func (r *Egresses) Update(ctx context.Context, was *models.Egress, c EgressChang
 	setIf(&set, "ended_at", c.EndedAt)
 	setIf(&set, "error", c.Error)
 	setIf(&set, "results", c.Results)
+	setIf(&set, "presumed", c.Presumed)
 	return changed[models.Egress](ctx, r.engine, egresses,
 		bson.D{{Key: "_id", Value: string(was.ID)}, {Key: "project_id", Value: string(was.ProjectID)}, {Key: "version", Value: was.Version}},
 		append(set.update(), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}}))

@@ -155,6 +155,7 @@ type limitsRequest struct {
 	Rooms                  request.Clearable[int64] `json:"rooms" validate:"omitempty,min=0,max=100000000"`
 	ParticipantMinutes     request.Clearable[int64] `json:"participant_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
 	EgressMinutes          request.Clearable[int64] `json:"egress_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
+	ConcurrentEgresses     request.Clearable[int64] `json:"concurrent_egresses" validate:"omitempty,min=0,max=100000000"`
 }
 
 func (r limitsRequest) change() models.ProjectLimitsChange {
@@ -162,6 +163,7 @@ func (r limitsRequest) change() models.ProjectLimitsChange {
 		RequestsPerMinute: r.RequestsPerMinute.Value, ConcurrentParticipants: r.ConcurrentParticipants.Value,
 		ConcurrentAgents: r.ConcurrentAgents.Value, Rooms: r.Rooms.Value,
 		ParticipantMinutes: r.ParticipantMinutes.Value, EgressMinutes: r.EgressMinutes.Value,
+		ConcurrentEgresses: r.ConcurrentEgresses.Value,
 	}
 }
 

@@ -51,19 +51,19 @@ type Recording struct {
 // storageRequest is a storage with its credential: secret, credentials or
 // account_key, by its kind.
 type storageRequest struct {
-	Kind           string       `json:"kind"`
-	Bucket         string       `json:"bucket"`
-	Region         string       `json:"region" `
-	Endpoint       string       `json:"endpoint"`
-	AccessKey      string       `json:"access_key"`
-	Secret         secret.Value `json:"secret"`
+	Kind           string       `json:"kind" validate:"omitempty,oneof=s3 gcs azure"`
+	Bucket         string       `json:"bucket" validate:"max=222"`
+	Region         string       `json:"region" validate:"max=64"`
+	Endpoint       string       `json:"endpoint" validate:"max=1024"`
+	AccessKey      string       `json:"access_key" validate:"max=1024"`
+	Secret         secret.Value `json:"secret" validate:"max=16384"`
 	ForcePathStyle bool         `json:"force_path_style"`
-	Credentials    secret.Value `json:"credentials"`
-	AccountName    string       `json:"account_name"`
-	AccountKey     secret.Value `json:"account_key"`
-	Container      string       `json:"container"`
-	Prefix         string       `json:"prefix"`
-	CDNBaseURL     string       `json:"cdn_base_url"`
+	Credentials    secret.Value `json:"credentials" validate:"max=16384"`
+	AccountName    string       `json:"account_name" validate:"max=24"`
+	AccountKey     secret.Value `json:"account_key" validate:"max=16384"`
+	Container      string       `json:"container" validate:"max=222"`
+	Prefix         string       `json:"prefix" validate:"max=200"`
+	CDNBaseURL     string       `json:"cdn_base_url" validate:"max=1024"`
 }
 
 type recordingRequest struct {

@@ -24,6 +24,11 @@ const (
 	EgressWeb            EgressType = "web"
 )
 
+// EgressTypes lists the types.
+func EgressTypes() []EgressType {
+	return []EgressType{EgressRoomComposite, EgressParticipant, EgressTrack, EgressTrackComposite, EgressWeb}
+}
+
 // EgressStatus is LiveKit's EgressStatus in lower case.
 type EgressStatus string
 
@@ -72,6 +77,11 @@ const (
 	OutputRTMP   OutputKind = "rtmp"
 	OutputImages OutputKind = "images"
 )
+
+// OutputKinds lists the kinds.
+func OutputKinds() []OutputKind {
+	return []OutputKind{OutputFile, OutputHLS, OutputRTMP, OutputImages}
+}
 
 // EgressOutput is one output of an egress, without any secret.
 type EgressOutput struct {
@@ -136,10 +146,24 @@ type Egress struct {
 	Results   []EgressResult `bson:"results,omitempty"`
 	// CDNBaseURL is the storage's when it was started.
 	CDNBaseURL string `bson:"cdn_base_url,omitempty"`
+	// Presumed tells that LiveKit did not say that it ended, but seems not to know it.
+	Presumed bool `bson:"presumed,omitempty"`
 	// Version counts the changes of the record.
 	Version   int64     `bson:"version"`
 	CreatedAt time.Time `bson:"created_at"`
 	UpdatedAt time.Time `bson:"updated_at"`
+}
+
+// Duration is how long it has been recording or streaming, up to a time at which it
+// has not ended.
+func (e *Egress) Duration(now time.Time) time.Duration {
+	switch {
+	case e.StartedAt == nil:
+		return 0
+	case e.Open || e.EndedAt == nil:
+		return max(0, now.Sub(*e.StartedAt))
+	}
+	return max(0, e.EndedAt.Sub(*e.StartedAt))
 }
 
 // PublicID is what the egress is called outside: LiveKit's id once there is one.

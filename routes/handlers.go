@@ -25,6 +25,7 @@ type Handlers struct {
 	LiveKitEvents *handlers.LiveKitEvents
 	Clusters      *handlers.Clusters
 	Rooms         *handlers.Rooms
+	Egress        *handlers.Egress
 	Usage         *handlers.Usage
 	Quotas        *handlers.Quotas
 	Docs          *handlers.Docs
@@ -55,6 +56,7 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 		Revocations:   handlers.NewRevocations(requests, s.Revocations),
 		Clusters:      handlers.NewClusters(s.Clusters),
 		Rooms:         handlers.NewRooms(requests, s.Rooms),
+		Egress:        handlers.NewEgress(requests, s.Egresses),
 		LiveKitEvents: handlers.NewLiveKitEvents(s.Inbox),
 		Usage:         usage,
 		Quotas:        handlers.NewQuotas(s.Limits),

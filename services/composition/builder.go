@@ -75,7 +75,9 @@ type builder struct {
 	exchanging *worker.Worker
 	// vault seals the credentials of storages.
 	vault *storage.Vault
-	out   Services
+	// stopping stops egresses that were to stop before they were active.
+	stopping *worker.Worker
+	out      Services
 }
 
 func (b *builder) foundations() (err error) {
@@ -148,7 +150,7 @@ func (b *builder) metering() (err error) {
 func (b *builder) quotas() (err error) {
 	b.out.Limits, err = quotas.NewLimits(quotas.Config{
 		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
-		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
+		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Egresses: database.NewEgresses(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
 		Exclusive: b.engine.Exclusive(), Plans: b.Plans, ReservationTTL: b.ReservationTTL, Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
@@ -199,7 +201,7 @@ func (b *builder) tenancy() (err error) {
 	b.out.Projects, err = tenancy.NewProjects(tenancy.ProjectsConfig{
 		Projects: b.projects, Organizations: b.organizations, APIKeys: b.keys, KeyAuth: b.out.KeyAuth, Hasher: b.secrets,
 		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Agents: b.Agents,
-		Vault: b.vault, Targets: safedial.New(b.Targets), EgressLocal: b.EgressLocal, Now: b.Now,
+		Vault: b.vault, Targets: safedial.New(b.storageTargets()), EgressLocal: b.Media.EgressLocal, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Members, err = tenancy.NewMembers(tenancy.MembersConfig{
@@ -245,12 +247,12 @@ func (b *builder) inbox() (err error) {
 	b.out.InboxWorker, err = metering.NewInboxWorker(metering.InboxWorkerConfig{
 		Inbox: b.out.Inbox, Events: b.events, Leases: b.leases, Holder: b.holder, Observer: b.Observer, Log: b.Log,
 		Recorder: metering.NewRecorder(b.sessions, b.facts, b.totals, b.Now),
-		Steps: []metering.Step{
+		Steps: append(b.egressSteps(), []metering.Step{
 			{Turn: metering.TurnRevocations, Consumer: b.out.Revocations},
 			{Turn: metering.TurnQuotas, Consumer: b.out.Enforcer},
 			{Turn: metering.TurnPlacements, Consumer: b.out.Rooms},
 			{Turn: metering.TurnEvents, Consumer: telling{b.sources}},
-		},
+		}...),
 	})
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"pulse-control-plane/services/idempotency"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/lookup"
+	"pulse-control-plane/services/media"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/services/overview"
 	"pulse-control-plane/services/quotas"
@@ -84,6 +85,8 @@ type Config struct {
 	Agents []string
 	// ReservationTTL is the longest that a token reserves its slots; optional.
 	ReservationTTL time.Duration
+	// Media is what is allowed of egress and ingress; optional.
+	Media Media
 	// QuotaGrace is how long open sessions may continue after a month is exhausted.
 	QuotaGrace time.Duration
 	// ProjectRequestsPerMinute is the limit of a project on the free plan,
@@ -97,9 +100,6 @@ type Config struct {
 	PublicURL string
 	// Targets say which URLs of tenants may be reached.
 	Targets safedial.Options
-	// EgressWeb allows egress of web pages, EgressLocal recordings on the egress
-	// worker's own disk.
-	EgressWeb, EgressLocal bool
 	// ResetURL is the page that mails to set a new password link to; optional.
 	ResetURL string
 	// ReconcileInterval is the time between two reconciliations.
@@ -138,6 +138,7 @@ type Services struct {
 	Trail          *audit.Trail
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
+	Egresses       *media.Egresses
 	Revocations    *tokens.Revocations
 	Limits         *quotas.Limits
 	Enforcer       *quotas.Enforcer
@@ -183,7 +184,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	if b.Mailer != nil {
 		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(engine), b.Now)
 	}
-	for _, step := range []func() error{b.foundations, b.storage, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
+	for _, step := range []func() error{b.foundations, b.storage, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.egress, b.inbox, b.workers} {
 		if err := step(); err != nil {
 			return nil, err
 		}

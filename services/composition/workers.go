@@ -56,6 +56,9 @@ func (b *builder) workers() error {
 		}
 		s.workers = append(s.workers, Worker{running.Name(), running.Run})
 	}
+	if err := b.egressWorkers(site); err != nil {
+		return err
+	}
 	if err := b.eventWorkers(site); err != nil {
 		return err
 	}

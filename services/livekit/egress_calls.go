@@ -13,7 +13,7 @@ import (
 
 // EgressStartTimeout bounds the start of an egress. LiveKit waits about 10 s for a
 // worker and may try again; without one it answers unavailable after about 23 s.
-const EgressStartTimeout = 24 * time.Second
+const EgressStartTimeout = 23500 * time.Millisecond
 
 // EgressRequest asks for an egress. Room is qualified.
 type EgressRequest struct {
@@ -44,11 +44,15 @@ type Upload struct {
 // values are LiveKit's defaults. Bit rates are in kbit/s, KeyFrameInterval in
 // seconds.
 type Encoding struct {
-	Preset                     string
-	Width, Height, Framerate   int32
-	VideoBitrate, AudioBitrate int32
-	VideoCodec, AudioCodec     string
-	KeyFrameInterval           float64
+	Preset                   string
+	Width, Height, Framerate int64
+	VideoCodec               string
+	VideoBitrate             int64
+	AudioCodec               string
+	AudioBitrate             int64
+	// AudioFrequency is in Hz.
+	AudioFrequency   int64
+	KeyFrameInterval float64
 }
 
 // EgressState is an egress as LiveKit tells of it.
@@ -74,6 +78,12 @@ func EncodingPresets() []string {
 	}
 	return out
 }
+
+// VideoCodecs and AudioCodecs list the codecs of an Encoding.
+func VideoCodecs() []string { return []string{"h264_baseline", "h264_main", "h264_high"} }
+
+// AudioCodecs are as VideoCodecs.
+func AudioCodecs() []string { return []string{"opus", "aac"} }
 
 // StartEgress starts an egress on the cluster. Errors are those of called; that of
 // a cluster without a worker is unavailable.
@@ -220,8 +230,8 @@ func (e *Encoding) options() (*livekit.EncodingOptionsPreset, *livekit.EncodingO
 	if *e == (Encoding{}) {
 		return nil, nil
 	}
-	out := &livekit.EncodingOptions{Width: e.Width, Height: e.Height, Framerate: e.Framerate, VideoBitrate: e.VideoBitrate,
-		AudioBitrate: e.AudioBitrate, KeyFrameInterval: e.KeyFrameInterval}
+	out := &livekit.EncodingOptions{Width: int32(e.Width), Height: int32(e.Height), Framerate: int32(e.Framerate), VideoBitrate: int32(e.VideoBitrate),
+		AudioBitrate: int32(e.AudioBitrate), AudioFrequency: int32(e.AudioFrequency), KeyFrameInterval: e.KeyFrameInterval}
 	switch e.VideoCodec {
 	case "h264_baseline":
 		out.VideoCodec = livekit.VideoCodec_H264_BASELINE

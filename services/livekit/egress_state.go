@@ -92,14 +92,23 @@ func EgressOf(e *models.LiveKitEvent) (EgressState, bool) {
 		(protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(body.Egress, &info) != nil {
 		return EgressState{}, false
 	}
-	return egressState(&info), true
+	out := egressState(&info)
+	// What this version does not know, and times that cannot be, were seen to when the
+	// event came.
+	out.Status, out.StartedAt, out.EndedAt = statusOf(e.Media.Status), e.Media.StartedAt, e.Media.EndedAt
+	return out, true
+}
+
+// statusOf is a status of LiveKit's as models names it.
+func statusOf(name string) models.EgressStatus {
+	return models.EgressStatus(strings.ToLower(strings.TrimPrefix(name, "EGRESS_")))
 }
 
 // egressState reads an EgressInfo, without stream keys and credentials; its error
 // text names rooms as their tenant does.
 func egressState(info *livekit.EgressInfo) EgressState {
 	out := EgressState{ID: info.EgressId, Room: info.RoomName, RoomSID: info.RoomId, Error: publicText(info.Error, info.RoomName),
-		Status:    models.EgressStatus(strings.ToLower(strings.TrimPrefix(info.Status.String(), "EGRESS_"))),
+		Status:    statusOf(info.Status.String()),
 		StartedAt: unixNanos(info.StartedAt), EndedAt: unixNanos(info.EndedAt)}
 	request(&out, info)
 	for _, f := range info.FileResults {

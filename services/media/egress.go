@@ -14,41 +14,38 @@ import (
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
-	"pulse-control-plane/services/storage"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
 )
 
-const (
-	// settleTimeout bounds writing down how a start ended after the caller may have
-	// gone.
-	settleTimeout = 5 * time.Second
-	// stopWait is how long a stop waits for an egress to be active.
-	stopWait = 20 * time.Second
-	// stopRetry is the time between two attempts of a stop.
-	stopRetry = 250 * time.Millisecond
-	// MaxTargets is how many targets of rtmp an egress may have at a time.
-	MaxTargets = 10
-)
+// settleTimeout bounds writing down how a start ended after the caller may have
+// gone. With livekit.EgressStartTimeout it stays below 25 s.
+const settleTimeout = time.Second
 
-// Guard judges URLs that tenants name.
+// Guard judges URLs that tenants name; utils/safedial has one.
 type Guard interface {
 	CheckURL(ctx context.Context, raw string) error
+}
+
+// Storages gives the storage of a project with its credentials opened; nil is the
+// egress worker's own disk. conflict storage_not_configured if there is none.
+type Storages interface {
+	Of(p *models.Project) (*livekit.Upload, error)
 }
 
 // Egresses is the service of egress.
 type Egresses struct{ c EgressConfig }
 
-// EgressConfig of NewEgresses; every field but Web is required.
+// EgressConfig of NewEgresses; every field but Web, StopWait and Log is required.
 type EgressConfig struct {
 	Projects   *database.Projects
 	Store      *database.Egresses
 	Clusters   *livekit.Clusters
 	Placements *livekit.Placements
 	Quotas     *quotas.Limits
-	Vault      *storage.Vault
+	Storages   Storages
 	// Targets judges the targets of rtmp, Pages those of web egress.
 	Targets, Pages Guard
 	// Web allows web egress (EGRESS_WEB).
@@ -56,14 +53,23 @@ type EgressConfig struct {
 	Cursors *cursor.Codec
 	// Trail records every change.
 	Trail *audit.Trail
-	Log   zerolog.Logger
-	Now   func() time.Time
+	// Wake starts a pass of StopAsked in this process.
+	Wake func()
+	// StopWait is how long a stop waits for an egress to be active; 0 is 10 s.
+	StopWait time.Duration
+	Log      zerolog.Logger
+	Now      func() time.Time
 }
 
 // NewEgresses builds the service. It fails if a required field is missing.
-func NewEgresses(c EgressConfig) (*Egresses, error) { return &Egresses{c}, required.Fields(c) }
+func NewEgresses(c EgressConfig) (*Egresses, error) {
+	if c.StopWait == 0 {
+		c.StopWait = stopWait
+	}
+	return &Egresses{c}, required.Fields(c)
+}
 
-// EgressInput asks for an egress. Which fields a type takes, Start says.
+// EgressInput asks for an egress. Which fields a type takes, check says.
 type EgressInput struct {
 	Project                                models.ProjectID
 	Type                                   models.EgressType
@@ -76,7 +82,7 @@ type EgressInput struct {
 	Encoding                               livekit.Encoding
 }
 
-// OutputInput asks for an output. URLs are the targets of rtmp.
+// OutputInput asks for an output. Targets are the URLs of rtmp.
 type OutputInput struct {
 	models.EgressOutput
 	Targets []secret.Value
@@ -84,10 +90,11 @@ type OutputInput struct {
 	Live bool
 }
 
-// Start starts an egress and answers when LiveKit confirmed it. Errors: invalid for
-// fields that a type does not take or values it does not allow; conflict
-// storage_not_configured; quota_exceeded; not_found if the room is not open;
-// unavailable if no worker took it, whose record is failed.
+// Start starts an egress and answers when LiveKit confirmed it, at the latest after
+// 25 s. Errors: invalid with every field that a type does not take or whose value is
+// wrong; forbidden web_egress_disabled; conflict storage_not_configured;
+// quota_exceeded; not_found if the room is not open; unavailable egress_not_started
+// if no worker took it, whose record is failed.
 func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in EgressInput) (out models.Egress, err error) {
 	project, err := lookup.Project(ctx, s.c.Projects, actor, models.ActionEgressWrite, in.Project)
 	if err != nil {
@@ -96,13 +103,12 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 	if err := s.check(ctx, &in); err != nil {
 		return models.Egress{}, err
 	}
+	now := s.now()
 	record := models.Egress{
 		ID: models.EgressID(ids.New(models.EgressPrefix)), ProjectID: project.ID, OrgID: project.OrgID, Type: in.Type, RoomName: in.RoomName,
 		ParticipantIdentity: in.ParticipantIdentity, TrackSID: in.TrackSID, AudioTrackSID: in.AudioTrackSID, VideoTrackSID: in.VideoTrackSID,
-		URL: in.URL, Layout: in.Layout, Status: models.EgressStarting, Open: true,
+		URL: in.URL, Layout: in.Layout, Status: models.EgressStarting, Open: true, CreatedAt: now, UpdatedAt: now,
 	}
-	now := s.now()
-	record.CreatedAt, record.UpdatedAt = now, now
 	ask, err := s.request(&project, &record, &in)
 	if err != nil {
 		return models.Egress{}, err
@@ -130,69 +136,43 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	if failed != nil {
-		return s.notStarted(settling, &record, failed)
+		return models.Egress{}, s.notStarted(settling, &record, failed)
 	}
-	return s.confirmed(settling, record, &state)
+	return s.apply(settling, record, &state)
 }
 
-// notStarted writes down why LiveKit did not start an egress.
-func (s *Egresses) notStarted(ctx context.Context, record *models.Egress, failed error) (models.Egress, error) {
-	status, reason, now := models.EgressFailed, startFailure(failed), s.now()
-	_, err := s.c.Store.Update(ctx, record.ProjectID, record.ID, []models.EgressStatus{models.EgressStarting},
-		database.EgressChange{Status: &status, Error: &reason, EndedAt: &now}, now)
-	if err != nil && !models.IsKind(err, models.KindNotFound) {
-		s.c.Log.Error().Err(err).Str("egress_id", string(record.ID)).Msg("egress: could not write down that it did not start")
-	}
-	return models.Egress{}, asStartError(failed, record)
-}
-
-// startFailure is the reason of a failed start as its record tells it.
-func startFailure(err error) string {
-	switch {
-	case models.IsKind(err, models.KindUnavailable):
-		return "LiveKit did not confirm the start: no egress worker took it."
-	case models.IsKind(err, models.KindNotFound):
-		return "The room was not open."
-	}
-	return "LiveKit refused the start."
-}
-
-// asStartError names the record of a start that was not confirmed.
-func asStartError(err error, record *models.Egress) error {
-	if models.IsKind(err, models.KindUnavailable) {
-		e := models.NewError(models.KindUnavailable, "egress_not_started",
-			fmt.Sprintf("LiveKit did not confirm the start: no egress worker took it. The egress %s has failed.", record.ID))
-		return e.Because(err)
-	}
-	if models.IsKind(err, models.KindNotFound) {
-		return models.NewError(models.KindNotFound, "room_not_found", "The room is not open, or has no such participant or track.")
-	}
-	return err
-}
-
-// confirmed completes a record with what LiveKit answered.
-func (s *Egresses) confirmed(ctx context.Context, record models.Egress, state *livekit.EgressState) (models.Egress, error) {
-	updated, err := s.c.Store.Update(ctx, record.ProjectID, record.ID, nil, database.EgressChange{EgressID: &state.ID}, s.now())
-	if err != nil {
-		return models.Egress{}, err
-	}
-	return s.apply(ctx, updated, state)
-}
-
-// admit refuses an egress beyond the project's quotas and takes its record away.
+// admit refuses an egress beyond the project's quotas. Its record counts already,
+// so that of several at once no more are admitted than may be; a refused one's is
+// deleted.
 func (s *Egresses) admit(ctx context.Context, record *models.Egress) error {
-	refused := s.c.Quotas.AdmitEgress(ctx, record.ProjectID, func(limit int64) (int64, error) {
-		return s.c.Store.CountOpen(ctx, record.ProjectID, limit)
-	})
+	refused := s.c.Quotas.AdmitEgress(ctx, record.ProjectID)
 	if refused == nil {
 		return nil
 	}
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	if err := s.c.Store.Discard(settling, record.ProjectID, record.ID); err != nil {
-		s.c.Log.Error().Err(err).Str("egress_id", string(record.ID)).Msg("egress: could not take the record of a refused start away")
+		s.c.Log.Error().Err(err).Str("egress_id", string(record.ID)).Msg("egress: could not delete the record of a refused start")
 	}
 	return refused
+}
+
+// notStarted writes down why LiveKit did not start an egress, and gives the error
+// for the caller.
+func (s *Egresses) notStarted(ctx context.Context, record *models.Egress, failed error) error {
+	reason := "LiveKit refused the start."
+	switch {
+	case models.IsKind(failed, models.KindUnavailable):
+		reason = "LiveKit did not confirm the start: no egress worker took it."
+		failed = models.NewError(models.KindUnavailable, "egress_not_started", reason+" The egress "+string(record.ID)+" has failed.").Because(failed)
+	case models.IsKind(failed, models.KindNotFound):
+		reason = "The room is not open, or has no such participant or track."
+		failed = models.NewError(models.KindNotFound, "not_found", reason).Because(failed)
+	}
+	if err := s.presume(ctx, record, models.EgressFailed, reason); err != nil {
+		s.c.Log.Error().Err(err).Str("egress_id", string(record.ID)).Msg("egress: could not write down that it did not start")
+	}
+	return failed
 }
 
 // Get reads an egress by either of its ids, or not_found.
@@ -221,6 +201,9 @@ func (s *Egresses) List(ctx context.Context, actor *models.Principal, q EgressQu
 		return s.c.Store.List(ctx, project.ID, q.EgressFilter, at)
 	}, func(e models.Egress) string { return string(e.ID) })
 }
+
+// Now is the time by which the duration of an open egress is told.
+func (s *Egresses) Now() time.Time { return s.now() }
 
 func (s *Egresses) now() time.Time { return s.c.Now().UTC().Truncate(time.Millisecond) }
 

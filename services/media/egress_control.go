@@ -14,51 +14,87 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// owned finds an egress that a caller may change, and begins its audit entry.
-func (s *Egresses) owned(ctx context.Context, actor *models.Principal, named models.ProjectID, id string) (models.Egress, *livekit.Client, error) {
+const (
+	// stopWait is how long a stop waits for an egress to be active.
+	stopWait = 10 * time.Second
+	// stopRetry is the time between two looks at an egress that is to stop.
+	stopRetry = 250 * time.Millisecond
+	// changeRaces bounds the repetitions of a change that others make at the same
+	// time.
+	changeRaces = 5
+)
+
+// owned finds an egress that a caller may change.
+func (s *Egresses) owned(ctx context.Context, actor *models.Principal, named models.ProjectID, id string) (models.Egress, error) {
 	project, err := lookup.Project(ctx, s.c.Projects, actor, models.ActionEgressWrite, named)
 	if err != nil {
-		return models.Egress{}, nil, err
+		return models.Egress{}, err
 	}
-	record, err := s.c.Store.Get(ctx, project.ID, id)
-	if err != nil {
-		return models.Egress{}, nil, err
-	}
-	client, err := s.client(&record)
-	return record, client, err
+	return s.c.Store.Get(ctx, project.ID, id)
 }
 
 func (s *Egresses) begin(ctx context.Context, actor *models.Principal, record *models.Egress, action string, after map[string]any) (*audit.Entry, error) {
+	after["project_id"] = record.ProjectID
 	return s.c.Trail.Begin(ctx, actor, audit.Event{OrgID: record.OrgID, Action: action, Type: "egress", ID: record.PublicID(), After: after})
 }
 
-// Stop ends an egress. One that is not active yet is stopped as soon as it is: the
-// call waits for that, and if it takes too long the worker stops it. One that has
-// ended stays as it is.
-func (s *Egresses) Stop(ctx context.Context, actor *models.Principal, named models.ProjectID, id string) (record models.Egress, err error) {
-	record, client, err := s.owned(ctx, actor, named, id)
-	if err != nil || !record.Open {
-		return record, err
+// errEnded refuses a change of an egress that has ended.
+func errEnded() error { return models.Conflict("egress_ended", "The egress has ended.") }
+
+// change updates a record, again if others changed it meanwhile.
+func (s *Egresses) change(ctx context.Context, record models.Egress, to func(*models.Egress) (database.EgressChange, bool)) (models.Egress, error) {
+	for range changeRaces {
+		c, wanted := to(&record)
+		if !wanted {
+			return record, nil
+		}
+		updated, err := s.c.Store.Update(ctx, &record, c, s.now())
+		if !models.IsKind(err, models.KindNotFound) {
+			return updated, err
+		}
+		if record, err = s.c.Store.Get(ctx, record.ProjectID, string(record.ID)); err != nil {
+			return models.Egress{}, err
+		}
 	}
-	entry, err := s.begin(ctx, actor, &record, "egress.stopped", map[string]any{"project_id": record.ProjectID})
+	return models.Egress{}, models.Unavailable(fmt.Errorf("media: others change the egress %s at the same time", record.ID))
+}
+
+// Stop ends an egress. One that is not active yet is stopped as soon as it is: the
+// call waits for that, and after StopWait answers with the egress as it is, which
+// StopAsked stops later. conflict egress_ended if it has ended.
+func (s *Egresses) Stop(ctx context.Context, actor *models.Principal, named models.ProjectID, id string) (record models.Egress, err error) {
+	record, err = s.owned(ctx, actor, named, id)
+	if err != nil {
+		return models.Egress{}, err
+	}
+	if !record.Open {
+		return models.Egress{}, errEnded()
+	}
+	client, err := s.client(&record)
+	if err != nil {
+		return models.Egress{}, err
+	}
+	entry, err := s.begin(ctx, actor, &record, "egress.stopped", map[string]any{})
 	if err != nil {
 		return models.Egress{}, err
 	}
 	defer entry.End(ctx, &err)
 	asked := true
-	if record, err = s.c.Store.Update(ctx, record.ProjectID, record.ID, nil, database.EgressChange{StopAsked: &asked}, s.now()); err != nil {
+	record, err = s.change(ctx, record, func(r *models.Egress) (database.EgressChange, bool) {
+		return database.EgressChange{StopAsked: &asked}, r.Open && !r.StopAsked
+	})
+	if err != nil {
 		return models.Egress{}, err
 	}
-	waiting, cancel := context.WithTimeout(ctx, stopWait)
+	waiting, cancel := context.WithTimeout(ctx, s.c.StopWait)
 	defer cancel()
 	for {
-		stopped, err := s.stop(ctx, client, record)
-		if err != nil || stopped.Status != models.EgressStarting {
-			return stopped, err
+		if record, err = s.stop(ctx, client, record); err != nil || record.Status != models.EgressStarting {
+			return record, err
 		}
 		select {
 		case <-waiting.Done():
-			return stopped, nil // the worker stops it
+			return record, nil
 		case <-time.After(stopRetry):
 		}
 		if record, err = s.c.Store.Get(ctx, record.ProjectID, string(record.ID)); err != nil || !record.Open {
@@ -67,119 +103,169 @@ func (s *Egresses) Stop(ctx context.Context, actor *models.Principal, named mode
 	}
 }
 
-// stop asks LiveKit for the end of an egress. One that cannot be stopped yet stays
-// as it is; one that has ended gets its final state.
+// stop has LiveKit end an egress, unless it is not active yet: then LiveKit would
+// abort it, and nothing would be recorded.
 func (s *Egresses) stop(ctx context.Context, client *livekit.Client, record models.Egress) (models.Egress, error) {
 	if record.EgressID == "" {
 		return record, nil
 	}
-	state, err := client.StopSent(ctx, record.EgressID)
-	if models.IsKind(err, models.KindConflict) || models.IsKind(err, models.KindNotFound) {
-		if state, err = client.GetEgress(ctx, record.EgressID); models.IsKind(err, models.KindNotFound) {
-			return s.lost(ctx, record)
+	if record.Status == models.EgressStarting {
+		var err error
+		if record, err = s.refresh(ctx, client, record); err != nil || record.Status == models.EgressStarting {
+			return record, err
 		}
 	}
+	if record.Status != models.EgressActive {
+		return record, nil
+	}
+	state, err := client.StopSent(ctx, record.EgressID)
+	switch {
+	case err == nil:
+		return s.apply(ctx, record, &state)
+	case models.IsKind(err, models.KindConflict) || models.IsKind(err, models.KindNotFound):
+		refused := err
+		if record, err = s.refresh(ctx, client, record); err == nil && record.Status == models.EgressActive {
+			err = refused
+		}
+	}
+	return record, err
+}
+
+// refresh brings a record up to date with what LiveKit knows.
+func (s *Egresses) refresh(ctx context.Context, client *livekit.Client, record models.Egress) (models.Egress, error) {
+	state, err := client.GetEgress(ctx, record.EgressID)
+	if models.IsKind(err, models.KindNotFound) {
+		return record, s.presume(ctx, &record, models.EgressAborted, "LiveKit does not know the egress any more.")
+	}
 	if err != nil {
-		return models.Egress{}, err
+		return record, err
 	}
 	return s.apply(ctx, record, &state)
 }
 
 // EgressUpdate changes a running egress: its layout, or the targets of rtmp.
 type EgressUpdate struct {
-	Layout         *string
-	AddTargets     []secret.Value
-	RemovedTargets []secret.Value
+	Layout               *string
+	AddURLs, RemovedURLs []secret.Value
 }
 
-// Update changes a running egress. conflict egress_ended if it has ended; invalid
-// for a layout of what is not a room_composite, for targets of an egress without
-// rtmp, or too many.
+// Update changes a running egress. invalid for a layout of what is not a
+// room_composite, for targets of an egress without rtmp, too many of them, or those
+// it does not have; conflict egress_ended, or failed_precondition if it is not
+// active yet.
 func (s *Egresses) Update(ctx context.Context, actor *models.Principal, named models.ProjectID, id string, u EgressUpdate) (record models.Egress, err error) {
-	record, client, err := s.owned(ctx, actor, named, id)
+	record, err = s.owned(ctx, actor, named, id)
 	if err != nil {
 		return models.Egress{}, err
 	}
-	outputs, err := s.checkUpdate(ctx, &record, u)
+	if err := s.checkUpdate(ctx, &record, &u); err != nil {
+		return models.Egress{}, err
+	}
+	if !record.Open {
+		return models.Egress{}, errEnded()
+	}
+	if record.EgressID == "" {
+		return models.Egress{}, models.Conflict("failed_precondition", "The egress is not active yet.")
+	}
+	client, err := s.client(&record)
 	if err != nil {
 		return models.Egress{}, err
 	}
-	if !record.Open || record.EgressID == "" {
-		return models.Egress{}, models.Conflict("egress_ended", "The egress is not running.")
-	}
-	entry, err := s.begin(ctx, actor, &record, "egress.updated", map[string]any{"project_id": record.ProjectID, "layout": u.Layout,
-		"add_urls": len(u.AddTargets), "remove_urls": len(u.RemovedTargets)})
+	entry, err := s.begin(ctx, actor, &record, "egress.updated", map[string]any{"layout": u.Layout, "add_urls": len(u.AddURLs), "remove_urls": len(u.RemovedURLs)})
 	if err != nil {
 		return models.Egress{}, err
 	}
 	defer entry.End(ctx, &err)
 	var state livekit.EgressState
-	var change database.EgressChange
 	if u.Layout != nil {
-		if state, err = client.UpdateEgressLayout(ctx, record.EgressID, *u.Layout); err != nil {
-			return models.Egress{}, gone(err)
-		}
-		change.Layout = u.Layout
+		state, err = client.UpdateEgressLayout(ctx, record.EgressID, *u.Layout)
+	} else {
+		state, err = client.UpdateEgressTargets(ctx, record.EgressID, u.AddURLs, u.RemovedURLs)
 	}
-	if len(u.AddTargets)+len(u.RemovedTargets) > 0 {
-		if state, err = client.UpdateEgressTargets(ctx, record.EgressID, u.AddTargets, u.RemovedTargets); err != nil {
-			return models.Egress{}, gone(err)
-		}
-		change.Outputs = &outputs
+	if models.IsKind(err, models.KindNotFound) {
+		err = models.Conflict("egress_ended", "The egress is not running.").Because(err)
 	}
-	if record, err = s.c.Store.Update(ctx, record.ProjectID, record.ID, nil, change, s.now()); err != nil {
+	if err != nil {
+		return models.Egress{}, err
+	}
+	record, err = s.change(ctx, record, func(r *models.Egress) (database.EgressChange, bool) {
+		if u.Layout != nil {
+			return database.EgressChange{Layout: u.Layout}, true
+		}
+		outputs := u.outputs(r)
+		return database.EgressChange{Outputs: &outputs}, true
+	})
+	if err != nil {
 		return models.Egress{}, err
 	}
 	return s.apply(ctx, record, &state)
 }
 
-// gone turns LiveKit's not_found of an egress Pulse knows into a conflict.
-func gone(err error) error {
-	if models.IsKind(err, models.KindNotFound) {
-		return models.Conflict("egress_ended", "The egress is not running.").Because(err)
+// outputs gives the outputs of an egress after an update.
+func (u *EgressUpdate) outputs(record *models.Egress) []models.EgressOutput {
+	out := slices.Clone(record.Outputs)
+	at := rtmpOf(record)
+	if at < 0 {
+		return out
 	}
-	return err
+	urls := slices.Clone(out[at].URLs)
+	for _, target := range u.RemovedURLs {
+		if n := slices.Index(urls, livekit.RedactStreamURL(target.Reveal())); n >= 0 {
+			urls = slices.Delete(urls, n, n+1)
+		}
+	}
+	for _, target := range u.AddURLs {
+		urls = append(urls, livekit.RedactStreamURL(target.Reveal()))
+	}
+	out[at].URLs = urls
+	return out
 }
 
-// checkUpdate gives the outputs of an egress after an update.
-func (s *Egresses) checkUpdate(ctx context.Context, record *models.Egress, u EgressUpdate) ([]models.EgressOutput, error) {
-	var wrong []models.FieldError
-	say := func(field, message string) {
-		wrong = append(wrong, models.FieldError{Location: field, Message: message})
-	}
-	if u.Layout == nil && len(u.AddTargets)+len(u.RemovedTargets) == 0 {
-		say("layout", "or add_urls or remove_urls is required")
-	}
-	if u.Layout != nil && record.Type != models.EgressRoomComposite {
-		say("layout", "is not a field of the type "+string(record.Type))
-	}
-	outputs := slices.Clone(record.Outputs)
-	at := slices.IndexFunc(outputs, func(o models.EgressOutput) bool { return o.Kind == models.OutputRTMP })
-	for i, target := range u.AddTargets {
-		if err := s.c.Targets.CheckURL(ctx, target.Reveal()); err != nil {
-			say(fmt.Sprintf("add_urls[%d]", i), refusedURL(err))
-		}
-	}
+// rtmpOf finds the output of the kind rtmp; -1 if there is none.
+func rtmpOf(record *models.Egress) int {
+	return slices.IndexFunc(record.Outputs, func(o models.EgressOutput) bool { return o.Kind == models.OutputRTMP })
+}
+
+// checkUpdate reports every field that is wrong.
+func (s *Egresses) checkUpdate(ctx context.Context, record *models.Egress, u *EgressUpdate) error {
+	var wrong findings
+	targets, at := len(u.AddURLs)+len(u.RemovedURLs), rtmpOf(record)
 	switch {
-	case at >= 0:
-		urls := slices.Clone(outputs[at].URLs)
-		for _, target := range u.RemovedTargets {
-			if n := slices.Index(urls, livekit.RedactStreamURL(target.Reveal())); n >= 0 {
-				urls = slices.Delete(urls, n, n+1)
-			}
-		}
-		for _, target := range u.AddTargets {
-			urls = append(urls, livekit.RedactStreamURL(target.Reveal()))
-		}
-		if len(urls) > MaxTargets {
-			say("add_urls", fmt.Sprintf("an egress has at most %d targets", MaxTargets))
-		}
-		outputs[at].URLs = urls
-	case len(u.AddTargets)+len(u.RemovedTargets) > 0:
-		say("add_urls", "and remove_urls need an egress that was started with an output of the kind rtmp")
+	case u.Layout == nil && targets == 0:
+		wrong.say("layout", "is required, unless add_urls or remove_urls is given")
+	case u.Layout != nil && targets > 0:
+		wrong.say("layout", "must not be combined with add_urls and remove_urls")
 	}
-	if len(wrong) > 0 {
-		return nil, models.Invalid(wrong...)
+	if u.Layout != nil {
+		if record.Type != models.EgressRoomComposite {
+			wrong.say("layout", "is not a field of the type "+string(record.Type))
+		} else if !slices.Contains(Layouts(), *u.Layout) {
+			wrong.oneOf("layout", *u.Layout+" ", Layouts()) // also an empty one
+		}
 	}
-	return outputs, nil
+	for field, list := range map[string][]secret.Value{"add_urls": u.AddURLs, "remove_urls": u.RemovedURLs} {
+		switch {
+		case len(list) > MaxTargets:
+			wrong.say(field, fmt.Sprintf("must be at most %d items", MaxTargets))
+		case len(list) > 0 && at < 0:
+			wrong.say(field, "needs an egress that was started with an output of the kind rtmp")
+		}
+	}
+	if len(wrong) > 0 || targets == 0 {
+		return wrong.err()
+	}
+	s.judgeAll(ctx, "add_urls", u.AddURLs, &wrong)
+	had := slices.Clone(record.Outputs[at].URLs)
+	for i, target := range u.RemovedURLs {
+		n := slices.Index(had, livekit.RedactStreamURL(target.Reveal()))
+		if n < 0 {
+			wrong.say(fmt.Sprintf("remove_urls[%d]", i), "is not a target of this egress")
+			continue
+		}
+		had = slices.Delete(had, n, n+1)
+	}
+	if len(had)+len(u.AddURLs) > MaxTargets {
+		wrong.say("add_urls", fmt.Sprintf("would make more than %d targets", MaxTargets))
+	}
+	return wrong.err()
 }

@@ -2,10 +2,9 @@ package media
 
 import (
 	"context"
-	"errors"
+	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
@@ -15,39 +14,23 @@ import (
 )
 
 const (
-	// confirmWithin is how long after its record was made a start may be without
-	// LiveKit's id: the start's own deadline, and some.
-	confirmWithin = livekit.EgressStartTimeout + 36*time.Second
-	// followedAfter is the age below which a record is not compared: its own events
-	// are on their way.
-	followedAfter = 10 * time.Second
-	// MaxResults bounds the results of an egress that are kept.
-	MaxResults = 100
+	// maxResults bounds the results of an egress that are kept.
+	maxResults = 100
 	// maxError bounds the reason of a failure that is kept, in bytes.
 	maxError = 1 << 10
+	// candidates bounds the unnamed records that an event is compared with.
+	candidates = 20
 )
+
+var _ metering.Consumer = (*Egresses)(nil)
 
 // Consume keeps the records of egresses up to date with LiveKit's events.
 func (s *Egresses) Consume(ctx context.Context, b *metering.Batch) error {
-	about := map[string]bool{}
 	var asked []string
 	for i := range b.Events {
-		e := &b.Events[i]
-		switch e.Event {
-		case models.EventEgressStarted, models.EventEgressUpdated, models.EventEgressEnded:
-		default:
-			continue
+		if id := egressOf(&b.Events[i]); id != "" && !slices.Contains(asked, id) {
+			asked = append(asked, id)
 		}
-		if e.Media == nil {
-			continue
-		}
-		if !about[e.Media.ID] {
-			asked = append(asked, e.Media.ID)
-		}
-		about[e.Media.ID] = true
-	}
-	if len(asked) == 0 {
-		return nil
 	}
 	known := map[string]models.Egress{}
 	for chunk := range slices.Chunk(asked, database.MaxBatch) {
@@ -61,72 +44,94 @@ func (s *Egresses) Consume(ctx context.Context, b *metering.Batch) error {
 	}
 	for i := range b.Events {
 		e := &b.Events[i]
-		if e.Media == nil || !about[e.Media.ID] {
-			continue
-		}
 		state, readable := livekit.EgressOf(e)
-		if !readable {
+		if egressOf(e) == "" || !readable {
 			continue
 		}
 		record, found := known[state.ID]
+		var err error
 		if !found {
-			var err error
 			if record, found, err = s.adopt(ctx, e, &state); err != nil {
 				return err
 			}
-			if !found {
-				continue
-			}
 		}
-		updated, err := s.apply(ctx, record, &state)
-		if err != nil {
+		if !found || e.ProjectID != "" && record.ProjectID != e.ProjectID {
+			continue
+		}
+		if record, err = s.apply(ctx, record, &state); err != nil {
 			return err
 		}
-		known[state.ID] = updated
+		known[state.ID] = record
+		if record.StopAsked && record.Status == models.EgressActive {
+			s.c.Wake()
+		}
 	}
 	return nil
 }
 
-// adopt finds the record of an egress that its start has not named yet, by its
-// path, or makes one for an egress that a room's configuration started.
-func (s *Egresses) adopt(ctx context.Context, e *models.LiveKitEvent, state *livekit.EgressState) (record models.Egress, found bool, err error) {
-	if e.ProjectID == "" {
-		return models.Egress{}, false, nil // of the operator, or a web egress that its start will name
+// egressOf is LiveKit's id of the egress that an event is about; "" if it is about
+// none.
+func egressOf(e *models.LiveKitEvent) string {
+	switch e.Event {
+	case models.EventEgressStarted, models.EventEgressUpdated, models.EventEgressEnded:
+		if e.Media != nil {
+			return e.Media.ID
+		}
 	}
-	for _, path := range state.Paths {
-		id := recordOf(path)
-		if id == "" {
-			continue
-		}
-		record, err := s.c.Store.Update(ctx, e.ProjectID, id, nil, database.EgressChange{EgressID: &state.ID}, s.now())
-		if err == nil {
-			return record, true, nil
-		}
-		if !models.IsKind(err, models.KindNotFound) {
+	return ""
+}
+
+// adopt finds the record of an egress whose start has not named it yet: by its path
+// or, if it writes no file, because it is the only one of its room and type. For an
+// egress that was not started by a request (a room's own recording) it makes one.
+func (s *Egresses) adopt(ctx context.Context, e *models.LiveKitEvent, state *livekit.EgressState) (record models.Egress, found bool, err error) {
+	if id := recordOf(state); id != "" {
+		list, err := s.c.Store.WithIDs(ctx, []string{string(id)})
+		if err != nil || len(list) == 0 || list[0].EgressID != "" {
 			return models.Egress{}, false, err
 		}
+		return list[0], true, nil
 	}
+	if e.ProjectID == "" {
+		return models.Egress{}, false, nil // of the operator, or a page whose start will name it
+	}
+	if len(state.Paths) == 0 {
+		open, err := s.c.Store.List(ctx, e.ProjectID, database.EgressFilter{Status: models.EgressStarting, RoomName: e.RoomName}, database.Page{Limit: candidates})
+		if err != nil {
+			return models.Egress{}, false, err
+		}
+		open = slices.DeleteFunc(open, func(r models.Egress) bool { return r.EgressID != "" || r.Type != state.Type })
+		if len(open) == 1 {
+			return open[0], true, nil
+		}
+		if len(open) > 1 {
+			return models.Egress{}, false, nil // their starts will name them
+		}
+	}
+	return s.automatic(ctx, e, state)
+}
+
+// automatic makes the record of an egress that no request started.
+func (s *Egresses) automatic(ctx context.Context, e *models.LiveKitEvent, state *livekit.EgressState) (record models.Egress, found bool, err error) {
 	project, err := s.c.Projects.Named(ctx, e.ProjectID)
-	if models.IsKind(err, models.KindNotFound) {
-		return models.Egress{}, false, nil
+	member := s.c.Clusters.OfKey(e.Cluster)
+	if models.IsKind(err, models.KindNotFound) || member == nil {
+		return models.Egress{}, false, nil // another installation's
 	}
 	if err != nil {
 		return models.Egress{}, false, err
 	}
-	member := s.c.Clusters.OfKey(e.Cluster)
-	if member == nil {
-		return models.Egress{}, false, nil
-	}
 	record = models.Egress{
 		ID: models.EgressID(ids.Derived(models.EgressPrefix, e.CreatedAt, state.ID)), EgressID: state.ID, ProjectID: project.ID, OrgID: project.OrgID,
-		Cluster: member.Name, Type: state.Type, RoomName: e.RoomName, Automatic: true, Status: models.EgressStarting, Open: true,
-		Outputs: state.Outputs, CreatedAt: s.now(), UpdatedAt: s.now(),
+		Cluster: member.Name, Type: state.Type, RoomName: e.RoomName, ParticipantIdentity: state.Identity, TrackSID: state.TrackSID,
+		AudioTrackSID: state.AudioTrackSID, VideoTrackSID: state.VideoTrackSID, Layout: state.Layout, Outputs: state.Outputs,
+		Automatic: true, Status: models.EgressStarting, Open: true, CreatedAt: e.CreatedAt, UpdatedAt: s.now(),
 	}
 	if project.Storage != nil {
 		record.CDNBaseURL = project.Storage.CDNBaseURL
 	}
 	err = s.c.Store.Insert(ctx, &record)
-	if models.IsKind(err, models.KindConflict) { // made by another replica, or named meanwhile
+	if models.IsKind(err, models.KindConflict) { // the same event before, or another of the egress
 		list, err := s.c.Store.Named(ctx, []string{state.ID})
 		if err != nil || len(list) == 0 {
 			return models.Egress{}, false, err
@@ -136,156 +141,99 @@ func (s *Egresses) adopt(ctx context.Context, e *models.LiveKitEvent, state *liv
 	return record, err == nil, err
 }
 
-// recordOf finds the id of a record in a path that place built; "" if there is none.
-func recordOf(path string) models.EgressID {
-	at := strings.LastIndex(path, "-"+models.EgressPrefix)
-	if at < 0 {
-		return ""
+// recordOf finds the id of a record in the paths that place built; "" if there is
+// none.
+func recordOf(state *livekit.EgressState) models.EgressID {
+	const length = len(models.EgressPrefix) + 36 // of ids.New
+	for _, path := range state.Paths {
+		at := strings.LastIndex(path, "-"+models.EgressPrefix)
+		if at < 0 {
+			continue
+		}
+		if id := path[at+1:]; len(id) >= length && ids.Valid(models.EgressPrefix, id[:length]) {
+			return models.EgressID(id[:length])
+		}
 	}
-	id := path[at+1:]
-	const length = len(models.EgressPrefix) + 36
-	if len(id) < length || !ids.Valid(models.EgressPrefix, id[:length]) {
-		return ""
-	}
-	return models.EgressID(id[:length])
+	return ""
 }
 
-// apply brings a record forward to a state LiveKit told. It never goes back.
+// apply brings a record forward to a state that LiveKit told, in one write; nothing
+// is written if it tells nothing new.
 func (s *Egresses) apply(ctx context.Context, record models.Egress, state *livekit.EgressState) (models.Egress, error) {
-	if !record.Open || state.Status.Rank() < record.Status.Rank() {
-		return record, nil
-	}
-	from := []models.EgressStatus{}
-	for _, status := range models.EgressStatuses() {
-		if status.Rank() <= state.Status.Rank() && !status.Final() {
-			from = append(from, status)
-		}
-	}
-	var change database.EgressChange
-	if state.Status != record.Status {
-		change.Status = &state.Status
-	}
-	if !state.StartedAt.IsZero() && record.StartedAt == nil {
-		change.StartedAt = &state.StartedAt
-	}
-	if state.Status.Final() {
-		ended := state.EndedAt
-		if ended.IsZero() {
-			ended = s.now()
-		}
-		reason := state.Error[:min(len(state.Error), maxError)]
-		change.EndedAt, change.Error = &ended, &reason
-		results := results(&record, state)
-		change.Results = &results
-	}
-	if change == (database.EgressChange{}) {
-		return record, nil
-	}
-	updated, err := s.c.Store.Update(ctx, record.ProjectID, record.ID, from, change, s.now())
-	if models.IsKind(err, models.KindNotFound) { // another event brought it further
-		return s.c.Store.Get(ctx, record.ProjectID, string(record.ID))
+	updated, err := s.change(ctx, record, func(r *models.Egress) (database.EgressChange, bool) {
+		c := s.forward(r, state)
+		return c, c != (database.EgressChange{})
+	})
+	if models.IsKind(err, models.KindConflict) { // LiveKit's id: its event was first and made a record
+		s.c.Log.Error().Err(err).Str("egress_id", state.ID).Msg("egress: two records of one egress")
 	}
 	return updated, err
 }
 
-// results completes what LiveKit says an egress made with the URLs it is played
+// forward gives what a state changes in a record. States never go back. Only what
+// Pulse presumed is overruled: an egress that LiveKit starts after its start was
+// given up is one that nobody expects, so it is to stop.
+func (s *Egresses) forward(r *models.Egress, state *livekit.EgressState) (c database.EgressChange) {
+	yes, no := true, false
+	switch {
+	case r.Open:
+	case !r.Presumed:
+		return c
+	default:
+		c.Presumed = &no
+		if !state.Status.Final() {
+			c.StopAsked = &yes
+		}
+	}
+	if r.EgressID == "" && state.ID != "" {
+		c.EgressID = &state.ID
+	}
+	if !state.StartedAt.IsZero() && (r.StartedAt == nil || !r.StartedAt.Equal(state.StartedAt)) {
+		c.StartedAt = &state.StartedAt
+	}
+	if r.Open && state.Status.Rank() < r.Status.Rank() || state.Status.Rank() == 0 {
+		return database.EgressChange{EgressID: c.EgressID}
+	}
+	if state.Status != r.Status {
+		c.Status = &state.Status
+	}
+	if state.Status.Final() {
+		ended, reason, results := state.EndedAt, clip(state.Error, maxError), resultsOf(r, state)
+		if ended.IsZero() {
+			ended = s.now()
+		}
+		c.EndedAt, c.Error, c.Results = &ended, &reason, &results
+	}
+	return c
+}
+
+func clip(text string, most int) string {
+	return strings.ToValidUTF8(text[:min(len(text), most)], "")
+}
+
+// resultsOf completes what LiveKit says an egress made with the URLs it is played
 // back from.
-func results(record *models.Egress, state *livekit.EgressState) []models.EgressResult {
-	out := slices.Clone(state.Results[:min(len(state.Results), MaxResults)])
+func resultsOf(r *models.Egress, state *livekit.EgressState) []models.EgressResult {
+	out := slices.Clone(state.Results[:min(len(state.Results), maxResults)])
 	for i := range out {
-		if record.CDNBaseURL != "" && out[i].Path != "" {
-			out[i].URL = strings.TrimRight(record.CDNBaseURL, "/") + "/" + strings.TrimLeft(out[i].Path, "/")
+		if out[i].Kind == models.OutputRTMP || r.CDNBaseURL == "" || out[i].Path == "" {
+			continue
+		}
+		if base, err := url.Parse(r.CDNBaseURL); err == nil {
+			out[i].URL = base.JoinPath(strings.Split(strings.TrimPrefix(out[i].Path, "/"), "/")...).String()
 		}
 	}
 	return out
 }
 
-// lost ends an egress that LiveKit does not know any more.
-func (s *Egresses) lost(ctx context.Context, record models.Egress) (models.Egress, error) {
-	return s.apply(ctx, record, &livekit.EgressState{Status: models.EgressAborted, EndedAt: s.now(), Error: "LiveKit does not know the egress any more."})
-}
-
-// Compare brings the records of open egresses up to date with what LiveKit lists,
-// and stops those that were to stop as soon as they are active. A cluster that
-// cannot be asked changes nothing.
-func (s *Egresses) Compare(ctx context.Context) error {
-	running := map[string]map[string]livekit.EgressState{}
-	var failures []error
-	for _, member := range s.c.Clusters.All() {
-		list, err := member.Client.RunningEgresses(ctx)
-		if err != nil {
-			failures = append(failures, err)
-			continue
-		}
-		running[member.Name] = map[string]livekit.EgressState{}
-		for _, state := range list {
-			running[member.Name][state.ID] = state
-		}
-	}
-	for after := models.EgressID(""); ; {
-		open, err := s.c.Store.Open(ctx, after, database.MaxBatch)
-		if err != nil {
-			return err
-		}
-		for i := range open {
-			if listed, read := running[open[i].Cluster]; read {
-				failures = append(failures, s.compare(ctx, open[i], listed))
-			}
-		}
-		if len(open) < database.MaxBatch {
-			return errors.Join(failures...)
-		}
-		after = open[len(open)-1].ID
-	}
-}
-
-func (s *Egresses) compare(ctx context.Context, record models.Egress, listed map[string]livekit.EgressState) error {
-	age := s.now().Sub(record.CreatedAt)
-	if age < followedAfter && !record.StopAsked {
-		return nil
-	}
-	client, err := s.client(&record)
-	if err != nil {
-		return err
-	}
-	if record.EgressID == "" {
-		return s.unconfirmed(ctx, record, listed, age)
-	}
-	state, running := listed[record.EgressID]
-	if !running {
-		if state, err = client.GetEgress(ctx, record.EgressID); models.IsKind(err, models.KindNotFound) {
-			_, err = s.lost(ctx, record)
-			return err
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if record, err = s.apply(ctx, record, &state); err != nil {
-		return err
-	}
-	if record.StopAsked && record.Status == models.EgressActive {
-		_, err = s.stop(ctx, client, record)
-	}
-	return err
-}
-
-// unconfirmed is a start whose process did not come to write down how it ended.
-func (s *Egresses) unconfirmed(ctx context.Context, record models.Egress, listed map[string]livekit.EgressState, age time.Duration) error {
-	for _, state := range listed {
-		if slices.ContainsFunc(state.Paths, func(path string) bool { return recordOf(path) == record.ID }) {
-			_, err := s.confirmed(ctx, record, &state)
-			return err
-		}
-	}
-	if age < confirmWithin {
-		return nil
-	}
-	status, reason, now := models.EgressFailed, "LiveKit did not confirm the start.", s.now()
-	_, err := s.c.Store.Update(ctx, record.ProjectID, record.ID, []models.EgressStatus{models.EgressStarting},
-		database.EgressChange{Status: &status, Error: &reason, EndedAt: &now}, now)
-	if models.IsKind(err, models.KindNotFound) {
-		return nil
+// presume ends an egress of which LiveKit says nothing.
+func (s *Egresses) presume(ctx context.Context, record *models.Egress, status models.EgressStatus, reason string) error {
+	yes, now := true, s.now()
+	updated, err := s.change(ctx, *record, func(r *models.Egress) (database.EgressChange, bool) {
+		return database.EgressChange{Status: &status, Error: &reason, EndedAt: &now, Presumed: &yes}, r.Open
+	})
+	if err == nil {
+		*record = updated
 	}
 	return err
 }

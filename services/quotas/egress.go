@@ -8,10 +8,10 @@ import (
 
 // AdmitEgress refuses an egress beyond a project's quotas: of minutes in the month,
 // and of egresses at the same time. The caller stores the record first and calls
-// it then; count gives how many records there are, up to a limit, the new one
-// included. Of two at once at the limit both may be refused, but never both
-// admitted. Errors: quota_exceeded.
-func (s *Limits) AdmitEgress(ctx context.Context, project models.ProjectID, count func(limit int64) (int64, error)) error {
+// it then, so that the new one counts. Of two at once at the limit both may be
+// refused, but never both admitted. Errors: quota_exceeded. Without limits it costs
+// nothing.
+func (s *Limits) AdmitEgress(ctx context.Context, project models.ProjectID) error {
 	limits, err := s.limitsOf(ctx, project)
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func (s *Limits) AdmitEgress(ctx context.Context, project models.ProjectID, coun
 	if limit == 0 {
 		return nil
 	}
-	n, err := count(limit + 1)
+	n, err := s.c.Egresses.CountOpen(ctx, project, limit+1)
 	if err != nil {
 		return err
 	}
