@@ -31,7 +31,7 @@ type Project struct {
 	// Agents are the names of LiveKit agents its tokens may dispatch; "*" is all.
 	Agents []string      `json:"agents"`
 	Limits ProjectLimits `json:"limits"`
-	// Storage is null where recordings have no place to go.
+	// Storage is null where nothing can be recorded.
 	Storage   *ProjectStorage `json:"storage"`
 	Recording Recording       `json:"recording"`
 	CreatedAt time.Time       `json:"created_at"`

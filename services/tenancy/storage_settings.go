@@ -22,7 +22,7 @@ type TargetGuard interface {
 type StorageChange struct {
 	To *models.Storage
 	// Secret is the plain credential of To. Empty keeps the one that is stored, if
-	// kind, account and endpoint stay as they are: else whoever may change the
+	// kind, account and endpoint stay as they are: else anybody who may change the
 	// settings could have the secret sent elsewhere.
 	Secret secret.Value
 }
