@@ -24,6 +24,7 @@ type Handlers struct {
 	LiveKitEvents *handlers.LiveKitEvents
 	Clusters      *handlers.Clusters
 	Rooms         *handlers.Rooms
+	Events        *handlers.Events
 	Usage         *handlers.Usage
 	Quotas        *handlers.Quotas
 	Docs          *handlers.Docs
@@ -54,6 +55,7 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 		Clusters:      handlers.NewClusters(s.Clusters),
 		Rooms:         handlers.NewRooms(requests, s.Rooms),
 		LiveKitEvents: handlers.NewLiveKitEvents(s.Inbox),
+		Events:        handlers.NewEvents(s.Events),
 		Usage:         usage,
 		Quotas:        handlers.NewQuotas(s.Limits),
 		Docs:          handlers.NewDocs(OpenAPI()),

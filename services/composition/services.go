@@ -140,6 +140,7 @@ type Services struct {
 	Reconciliation *metering.Reconciliation
 	EventLog       *events.Log
 	EventTail      *events.Tail
+	Events         *events.Feed
 	Idempotency    *idempotency.Store
 	Overview       *overview.Service
 	Downloads      *downloads.Service
