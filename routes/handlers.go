@@ -24,6 +24,7 @@ type Handlers struct {
 	LiveKitEvents *handlers.LiveKitEvents
 	Clusters      *handlers.Clusters
 	Rooms         *handlers.Rooms
+	Endpoints     *handlers.Endpoints
 	Usage         *handlers.Usage
 	Quotas        *handlers.Quotas
 	Docs          *handlers.Docs
@@ -53,6 +54,7 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 		Revocations:   handlers.NewRevocations(requests, s.Revocations),
 		Clusters:      handlers.NewClusters(s.Clusters),
 		Rooms:         handlers.NewRooms(requests, s.Rooms),
+		Endpoints:     handlers.NewEndpoints(requests, s.Endpoints),
 		LiveKitEvents: handlers.NewLiveKitEvents(s.Inbox),
 		Usage:         usage,
 		Quotas:        handlers.NewQuotas(s.Limits),
