@@ -191,6 +191,9 @@ func variables() []variable {
 		{Variable: Variable{Name: "AGENTS_DEFAULT", Group: network, DevelopmentDefault: "*",
 			Description: "Names of LiveKit agents, separated by commas, that tokens of projects without a setting of their own may dispatch; * is all, none is none. Workers of every tenant register on the same cluster, so name those that all may use. Unset: none; in development all."},
 			parse: func(c *Config, text string) error { return agents(&c.AgentsDefault, text) }},
+		{Variable: Variable{Name: "WEBHOOK_ALLOW_PRIVATE", Group: network, Default: "false",
+			Description: "Whether URLs that tenants name may lead to loopback and private networks. Link-local and metadata addresses are refused even then."},
+			parse: func(c *Config, text string) error { return boolean(&c.AllowPrivate, text) }},
 		{Variable: Variable{Name: "PUBLIC_URL", Group: network,
 			Description: "URL at which browsers reach this installation, such as https://pulse.example.com; mails link to its dashboard. Empty: mails hold tokens instead of links."},
 			parse: func(c *Config, text string) error {

@@ -25,6 +25,7 @@ type Handlers struct {
 	Clusters      *handlers.Clusters
 	Rooms         *handlers.Rooms
 	Events        *handlers.Events
+	Endpoints     *handlers.Endpoints
 	Usage         *handlers.Usage
 	Quotas        *handlers.Quotas
 	Docs          *handlers.Docs
@@ -54,6 +55,7 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 		Revocations:   handlers.NewRevocations(requests, s.Revocations),
 		Clusters:      handlers.NewClusters(s.Clusters),
 		Rooms:         handlers.NewRooms(requests, s.Rooms),
+		Endpoints:     handlers.NewEndpoints(requests, s.Endpoints),
 		LiveKitEvents: handlers.NewLiveKitEvents(s.Inbox),
 		Events:        handlers.NewEvents(s.Events),
 		Usage:         usage,

@@ -17,7 +17,11 @@ func Parameters() request.Parameters {
 	trail := []string{"org_id", "actor", "action", "target", "start", "end"}
 	named := []string{"project_id"}
 	room, participant := "/v1/rooms/:room", "/v1/rooms/:room/participants/:identity"
+	owner := []string{"project_id", "org_id"}
 	return request.Parameters{
+		{Method: post, Pattern: "/v1/webhooks/endpoints"}:                   owner,
+		{Method: get, Pattern: "/v1/webhooks/endpoints"}:                    with(owner...),
+		{Method: get, Pattern: "/v1/webhooks/deliveries"}:                   with("project_id", "org_id", "endpoint_id", "status"),
 		{Method: post, Pattern: "/v1/rooms"}:                                named,
 		{Method: get, Pattern: "/v1/rooms"}:                                 with("project_id"),
 		{Method: get, Pattern: room}:                                        named,

@@ -195,6 +195,19 @@ func New(h Handlers, o Options) (http.Handler, error) {
 
 	cluster.POST("/webhooks/livekit", guard(auth.Signed(h.LiveKitEvents.Receive)))
 
+	server.POST("/webhooks/endpoints", once, wrap(h.Endpoints.Create))
+	server.GET("/webhooks/endpoints", wrap(h.Endpoints.List))
+	server.GET("/webhooks/endpoints/:id", wrap(h.Endpoints.Get))
+	server.PATCH("/webhooks/endpoints/:id", wrap(h.Endpoints.Patch))
+	server.DELETE("/webhooks/endpoints/:id", wrap(h.Endpoints.Delete))
+	server.POST("/webhooks/endpoints/:id/rotate-secret", once, wrap(h.Endpoints.RotateSecret))
+	server.POST("/webhooks/endpoints/:id/test", once, wrap(h.Endpoints.Test))
+	server.POST("/webhooks/endpoints/:id/recover", wrap(h.Endpoints.Recover))
+	server.GET("/webhooks/deliveries", wrap(h.Endpoints.Deliveries))
+	server.GET("/webhooks/deliveries/:id", wrap(h.Endpoints.Delivery))
+	server.POST("/webhooks/deliveries/:id/retry", wrap(h.Endpoints.Retry))
+	server.POST("/events/:id/resend", wrap(h.Endpoints.Resend))
+
 	server.POST("/rooms", once, wrap(h.Rooms.Create))
 	server.GET("/rooms", wrap(h.Rooms.List))
 	server.GET("/rooms/:room", wrap(h.Rooms.Get))

@@ -28,6 +28,7 @@ import (
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/ratelimit"
+	"pulse-control-plane/utils/safedial"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -66,6 +67,8 @@ type setup struct {
 	mailer     tenancy.Mailer
 	// bodyMemory bounds the bodies being read; 0 is no bound.
 	bodyMemory int64
+	// privateTargets lets endpoints be on this machine, and http.
+	privateTargets bool
 }
 
 // server is the whole stack in this process, over an embedded database in a
@@ -202,6 +205,7 @@ func (s *server) build() {
 		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost), Operator: secret.New(operatorToken), Mailer: o.mailer,
 		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace, Agents: o.agents,
 		ProjectRequestsPerMinute: int64(o.projectPerMinute), PersonRequestsPerMinute: int64(o.personPerMinute),
+		Targets:           safedial.Options{AllowHTTP: o.privateTargets, AllowPrivate: o.privateTargets, Resolver: testNames{}},
 		ReconcileInterval: time.Minute, Recorder: o.recorder(), Log: zerolog.New(s.log), Now: now,
 	})
 	must(err)

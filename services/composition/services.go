@@ -25,9 +25,11 @@ import (
 	"pulse-control-plane/services/status"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/tokens"
+	"pulse-control-plane/services/webhooks"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/safedial"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/worker"
 )
@@ -90,6 +92,10 @@ type Config struct {
 	Mailer tenancy.Mailer `optional:"true"`
 	// InvitationURL is the page that invitations link to; optional.
 	InvitationURL string
+	// PublicURL is where browsers reach the installation; optional.
+	PublicURL string
+	// Targets say which URLs of tenants may be reached.
+	Targets safedial.Options
 	// ResetURL is the page that mails to set a new password link to; optional.
 	ResetURL string
 	// ReconcileInterval is the time between two reconciliations.
@@ -141,6 +147,8 @@ type Services struct {
 	EventLog       *events.Log
 	EventTail      *events.Tail
 	Events         *events.Feed
+	Endpoints      *webhooks.Endpoints
+	Deliveries     *webhooks.Worker
 	Idempotency    *idempotency.Store
 	Overview       *overview.Service
 	Downloads      *downloads.Service

@@ -56,7 +56,10 @@ func (b *builder) workers() error {
 		}
 		s.workers = append(s.workers, Worker{running.Name(), running.Run})
 	}
-	return b.eventWorkers(site)
+	if err := b.eventWorkers(site); err != nil {
+		return err
+	}
+	return b.webhooks(site)
 }
 
 // busLog logs faults of the bus of changes.
