@@ -69,6 +69,8 @@ type setup struct {
 	bodyMemory int64
 	// media is what is allowed of egress and ingress, besides private targets.
 	media services.Media
+	// privateTargets lets endpoints be on this machine, and http.
+	privateTargets bool
 }
 
 // server is the whole stack in this process, over an embedded database in a
@@ -205,8 +207,8 @@ func (s *server) build() {
 		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost), Operator: secret.New(operatorToken), Mailer: o.mailer,
 		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace, Agents: o.agents,
 		ProjectRequestsPerMinute: int64(o.projectPerMinute), PersonRequestsPerMinute: int64(o.personPerMinute),
-		Targets:           safedial.Options{AllowPrivate: true, AllowHTTP: true},
 		Media:             services.Media{EgressLocal: o.media.EgressLocal, EgressWeb: o.media.EgressWeb, AllowPrivate: true, StopWait: o.media.StopWait},
+		Targets:           safedial.Options{AllowHTTP: o.privateTargets, AllowPrivate: o.privateTargets, Resolver: testNames{}},
 		ReconcileInterval: time.Minute, Recorder: o.recorder(), Log: zerolog.New(s.log), Now: now,
 	})
 	must(err)
