@@ -239,7 +239,7 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	if err != nil {
 		return errors.Join(err, life.Close(ctx))
 	}
-	life.OnDrain(func() { built.health.Draining.Store(true) })
+	life.OnDrain(func() { built.health.Draining.Store(true); built.endStreams() })
 	for _, w := range built.workers {
 		life.Worker(w.Name, w.Run)
 	}
@@ -308,6 +308,8 @@ type parts struct {
 	inflight *middleware.Inflight
 	workers  []services.Worker
 	clusters *livekit.Clusters
+	// endStreams ends the streams of events.
+	endStreams func()
 }
 
 // build puts the layers together over the engine and registers with life what
@@ -368,7 +370,7 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, ClientIPPerMinute: cfg.RateLimitClientIP, Now: now},
 		},
 	})
-	return parts{router: router, health: health, inflight: inflight, workers: s.Workers(), clusters: s.Clusters}, err
+	return parts{router: router, health: health, inflight: inflight, workers: s.Workers(), clusters: s.Clusters, endStreams: s.Events.Close}, err
 }
 
 // liveKitClusters are the cluster of LIVEKIT_HOST and those of

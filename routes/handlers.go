@@ -24,6 +24,7 @@ type Handlers struct {
 	LiveKitEvents *handlers.LiveKitEvents
 	Clusters      *handlers.Clusters
 	Rooms         *handlers.Rooms
+	Events        *handlers.Events
 	Endpoints     *handlers.Endpoints
 	Usage         *handlers.Usage
 	Quotas        *handlers.Quotas
@@ -56,6 +57,7 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 		Rooms:         handlers.NewRooms(requests, s.Rooms),
 		Endpoints:     handlers.NewEndpoints(requests, s.Endpoints),
 		LiveKitEvents: handlers.NewLiveKitEvents(s.Inbox),
+		Events:        handlers.NewEvents(s.Events),
 		Usage:         usage,
 		Quotas:        handlers.NewQuotas(s.Limits),
 		Docs:          handlers.NewDocs(OpenAPI()),

@@ -45,6 +45,8 @@ func Parameters() request.Parameters {
 		{Method: get, Pattern: "/v1/audit-logs"}:                            with(trail...),
 		{Method: get, Pattern: "/v1/audit-logs/export"}:                     append(trail, "format"),
 		{Method: get, Pattern: "/v1/audit-logs/verify"}:                     {"org_id"},
+		{Method: get, Pattern: "/v1/events"}:                                with("project_id", "org_id", "type", "start", "end"),
+		{Method: get, Pattern: "/v1/events/stream"}:                         {"project_id", "org_id", "type"},
 		{Method: get, Pattern: "/v1/usage"}:                                 append(span, "window", "org_id", "group_by"),
 		{Method: get, Pattern: "/v1/overview"}:                              {"org_id"},
 		{Method: get, Pattern: "/v1/auth/sessions"}:                         page,

@@ -116,6 +116,8 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	count := middleware.CountRequests(o.Requests)
 	v1 := root.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Identify), count)
 	export := root.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
+	// Without a deadline: the handler bounds each write.
+	lasting := root.Group("/v1", guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
 	cluster := root.Group("/v1", middleware.Timeout(requestTimeout), bodies.Share(25).Limit(maxEventBody))
 	limited := v1.Group("", bodies.Limit(maxBody))
 	person := limited.Group("", guard(middleware.RequireOrganization))
@@ -219,6 +221,10 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	server.POST("/rooms/:room/participants/:identity/mute", wrap(h.Rooms.Mute))
 	server.POST("/rooms/:room/participants/:identity/move", wrap(h.Rooms.Move))
 	server.POST("/rooms/:room/participants/:identity/forward", wrap(h.Rooms.Forward))
+
+	server.GET("/events", wrap(h.Events.List))
+	server.GET("/events/:id", wrap(h.Events.Get))
+	lasting.GET("/events/stream", wrap(h.Events.Stream(auth.Again)))
 
 	server.GET("/usage", wrap(h.Usage.Get))
 	server.GET("/usage/sessions", wrap(h.Usage.Sessions))

@@ -93,7 +93,7 @@ func (b *builder) foundations() (err error) {
 	wrong = errors.Join(wrong, err)
 	b.secrets, err = hashing.NewHasher(b.Pepper, b.SecretCost)
 	wrong = errors.Join(wrong, err)
-	b.out.Trail, err = audit.NewTrail(b.auditLogs, b.Now)
+	b.out.Trail, err = audit.NewTrail(b.auditLogs, b.made, b.Now)
 	wrong = errors.Join(wrong, err)
 	b.out.AuditLogs = audit.NewLogs(b.auditLogs, b.cursors)
 	b.out.Idempotency, err = idempotency.NewStore(database.NewIdempotencyKeys(b.engine), database.NewIdempotencyStorage(b.engine), []byte(b.DataKey.Reveal()), b.Now)
@@ -144,7 +144,7 @@ func (b *builder) metering() (err error) {
 func (b *builder) quotas() (err error) {
 	b.out.Limits, err = quotas.NewLimits(quotas.Config{
 		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
-		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
+		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage, Changes: b.out.Changes, Told: b.sources.Quota,
 		Exclusive: b.engine.Exclusive(), Plans: b.Plans, ReservationTTL: b.ReservationTTL, Log: b.Log, Now: b.Now,
 	})
 	if err != nil {

@@ -146,6 +146,7 @@ type Services struct {
 	Reconciliation *metering.Reconciliation
 	EventLog       *events.Log
 	EventTail      *events.Tail
+	Events         *events.Feed
 	Endpoints      *webhooks.Endpoints
 	Deliveries     *webhooks.Worker
 	Idempotency    *idempotency.Store

@@ -203,3 +203,22 @@ func (l *Log) forget(number int64) {
 	defer l.mu.Unlock()
 	delete(l.holes, number)
 }
+
+// Unknown gives those of some events that are not stored yet.
+func (l *Log) Unknown(ctx context.Context, list []models.Event) ([]models.Event, error) {
+	asked := make([]string, len(list))
+	for i := range list {
+		asked[i] = list[i].ID
+	}
+	known := map[string]bool{}
+	for chunk := range slices.Chunk(asked, database.MaxBatch) {
+		stored, err := l.c.Events.Stored(ctx, chunk)
+		if err != nil {
+			return nil, err
+		}
+		for i := range stored {
+			known[stored[i].ID] = true
+		}
+	}
+	return slices.DeleteFunc(list, func(e models.Event) bool { return known[e.ID] }), nil
+}

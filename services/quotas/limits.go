@@ -62,6 +62,8 @@ type Config struct {
 	Events        *database.QuotaEvents
 	Slots         *database.Slots
 	Usage         *metering.Usage
+	// Told is told of each threshold that was reached, maybe more than once.
+	Told func(ctx context.Context, e *models.QuotaEvent) error
 	// Changes invalidates cached limits.
 	Changes *lookup.Changes
 	// Exclusive says that no other process changes the database.

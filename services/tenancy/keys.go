@@ -113,7 +113,7 @@ func (s *Keys) Create(ctx context.Context, actor *models.Principal, id models.Pr
 		return NewKeyPair{}, err
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: project.OrgID, Action: "key.created", Type: "key", ID: string(pair.Key.ID),
+		OrgID: project.OrgID, ProjectID: id, Action: "key.created", Type: "key", ID: string(pair.Key.ID),
 		After: map[string]any{
 			"name": in.Name, "project_id": id, "scopes": pair.Key.Scopes, "allowed_ips": networks, "expires_at": in.ExpiresAt,
 		},
@@ -211,7 +211,7 @@ func (s *Keys) Update(ctx context.Context, actor *models.Principal, project mode
 		audit.Changed(&fields, "expires_at", before.ExpiresAt, &c.ExpiresAt)
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: before.OrgID, Action: "key.updated", Type: "key", ID: string(id), Before: fields.Before, After: fields.After,
+		OrgID: before.OrgID, ProjectID: before.ProjectID, Action: "key.updated", Type: "key", ID: string(id), Before: fields.Before, After: fields.After,
 	})
 	if err != nil {
 		return models.APIKey{}, err
@@ -245,7 +245,7 @@ func (s *Keys) Delete(ctx context.Context, actor *models.Principal, project mode
 		}
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: pair.OrgID, Action: "key.deleted", Type: "key", ID: string(id),
+		OrgID: pair.OrgID, ProjectID: project, Action: "key.deleted", Type: "key", ID: string(id),
 		Before: map[string]any{"name": pair.Name, "project_id": project},
 	})
 	if err != nil {

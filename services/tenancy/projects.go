@@ -95,7 +95,7 @@ func (s *Projects) Create(ctx context.Context, actor *models.Principal, in Proje
 		return KeyedProject{}, err
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: org, Action: "project.created", Type: "project", ID: string(project.ID),
+		OrgID: org, ProjectID: project.ID, Action: "project.created", Type: "project", ID: string(project.ID),
 		After: map[string]any{"name": in.Name, "region": in.Region, "key_id": pair.Key.ID},
 	})
 	if err != nil {
@@ -216,7 +216,7 @@ func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id model
 		return err
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: project.OrgID, Action: "project.deleted", Type: "project", ID: string(id),
+		OrgID: project.OrgID, ProjectID: id, Action: "project.deleted", Type: "project", ID: string(id),
 		Before: map[string]any{"name": project.Name},
 	})
 	if err != nil {
@@ -257,7 +257,7 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 		return KeyedProject{}, err
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: project.OrgID, Action: "key.rotated", Type: "project", ID: string(id),
+		OrgID: project.OrgID, ProjectID: id, Action: "key.rotated", Type: "project", ID: string(id),
 		Before: map[string]any{"key_id": replaced.ID, "secret_hint": replaced.SecretHint},
 		After: map[string]any{
 			"key_id": pair.Key.ID, "secret_hint": pair.Key.SecretHint, "grace_period_seconds": int64(grace / time.Second),
@@ -331,5 +331,5 @@ func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
 	audit.Changed(&fields, "limits.rooms", p.Limits.Rooms, c.Limits.Rooms)
 	audit.Changed(&fields, "limits.participant_minutes_per_month", p.Limits.ParticipantMinutes, c.Limits.ParticipantMinutes)
 	audit.Changed(&fields, "limits.egress_minutes_per_month", p.Limits.EgressMinutes, c.Limits.EgressMinutes)
-	return audit.Event{OrgID: p.OrgID, Action: "project.updated", Type: "project", ID: string(p.ID), Before: fields.Before, After: fields.After}
+	return audit.Event{OrgID: p.OrgID, ProjectID: p.ID, Action: "project.updated", Type: "project", ID: string(p.ID), Before: fields.Before, After: fields.After}
 }
