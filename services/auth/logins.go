@@ -52,7 +52,7 @@ func (s *LoginSessions) Login(ctx context.Context, in LoginInput) (user models.U
 		return models.User{}, Login{}, ErrSuspended()
 	}
 	user.Role = org.RoleOf(&user)
-	id := newSessionID()
+	id := newSessionID(ctx)
 	entry, err := s.trail.Begin(ctx, &models.Principal{
 		Kind: models.CallerPerson, OrgID: user.OrgID, UserID: user.ID, Role: user.Role, SessionID: id, Origin: in.Origin,
 	}, audit.Event{

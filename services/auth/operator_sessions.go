@@ -33,8 +33,8 @@ func (s *LoginSessions) OperatorLogin(ctx context.Context, shown secret.Value, o
 		return Login{}, models.Unauthenticated(badCredentials, "The operator token is wrong.")
 	}
 	attempt.succeed()
-	now, id := s.now(), newSessionID()
-	refresh := s.tokens.newRefresh(id)
+	now, id := s.now(), newSessionID(ctx)
+	refresh := s.tokens.newRefresh(ctx, id)
 	session := models.Session{
 		ID: id, RefreshHash: secret.Digest(refresh), OperatorKey: s.operatorKey, CreatedAt: now, ExpiresAt: now.Add(OperatorSessionTTL),
 		IP: origin.IP, UserAgent: shortAgent(origin.UserAgent),

@@ -338,7 +338,10 @@ func (s *Limits) AdmitProject(ctx context.Context, org models.OrganizationID, id
 	return func(failed error) {
 		// A process that uses the database alone counts the projects themselves;
 		// replicas count the taken numbers.
-		if failed != nil || s.c.Exclusive {
+		switch {
+		case models.IsKind(failed, models.KindUnavailable) && !s.c.Exclusive:
+			return // the project may be there; if not, the reservation expires
+		case failed != nil || s.c.Exclusive:
 			s.drop(ctx, c)
 			return
 		}
