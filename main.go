@@ -30,7 +30,6 @@ import (
 	"pulse-control-plane/services"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/livekit"
-	"pulse-control-plane/services/status"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/arguments"
 	"pulse-control-plane/utils/buildinfo"
@@ -314,12 +313,13 @@ type parts struct {
 func build(engine database.Engine, cfg config.Config, o observation, life *lifecycle.Life) (parts, error) {
 	now := time.Now
 	local := ratelimit.New(limiterSize, now)
+	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
 	var limiter middleware.Limiter = ratelimit.Local{Limiter: local}
-	var probes []status.Probe
+	var shared *ratelimit.Shared
 	if !cfg.RedisURL.IsZero() {
-		shared := ratelimit.NewShared(cfg.RedisURL.Reveal(), local)
+		shared = ratelimit.NewShared(cfg.RedisURL.Reveal(), local)
 		life.Closer("redis", shared.Close)
-		limiter, probes = shared, append(probes, status.Probe{Name: "redis", Check: shared.Ping})
+		limiter = shared
 	}
 	var mailer tenancy.Mailer
 	if cfg.SMTP != nil {
@@ -329,21 +329,18 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 	if err != nil {
 		return parts{}, err
 	}
-	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
 	s, err := services.New(engine, services.Config{
 		Clusters: clusters, Fallback: fallback,
 		DataKey: cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace, ReservationTTL: cfg.ReservationTTL, Agents: cfg.AgentsDefault,
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
 		Mailer: mailer, InvitationURL: cfg.InvitationURL, ResetURL: cfg.ResetURL, ReconcileInterval: cfg.ReconcileInterval,
-		Recorder: o.recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: o.log, Now: now,
+		Recorder: o.recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Redis: shared, Log: o.log, Now: now,
 	})
 	if err != nil {
 		return parts{}, err
 	}
-	s.Inbox.Register(metrics.Registry())
-	s.Limits.Register(metrics.Registry())
-	s.Evictions.Register(metrics.Registry())
+	s.Register(metrics.Registry())
 	o.recorder.Register(metrics.Registry())
 	health, inflight := handlers.NewHealth(buildVersion(), s.Status), new(middleware.Inflight)
 	all := routes.HandlersOf(s, health, metrics, handlers.Facts{

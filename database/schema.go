@@ -34,5 +34,7 @@ func Schema() []Collection {
 		eventsCollection(),
 		endpointsCollection(),
 		deliveriesCollection(),
+		throttlesCollection(),
+		clockReadingsCollection(),
 	}
 }

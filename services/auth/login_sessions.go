@@ -81,6 +81,8 @@ type LoginSessionsConfig struct {
 	Exact bool
 	// RequestsPerMinute is a person's limit; 0 is no limit.
 	RequestsPerMinute int64
+	// Failures counts failed logins, by LoginBackoff.
+	Failures Failures
 	// Trail records each start and end of a login session and each password change.
 	Trail *audit.Trail
 	// Cursors are those of the list of one's logins.
@@ -126,7 +128,7 @@ func NewLoginSessions(o LoginSessionsConfig) (*LoginSessions, error) {
 	if err != nil {
 		return nil, err
 	}
-	throttle, err := newLoginThrottle(o.CacheSize, o.Now)
+	throttle, err := newLoginThrottle(o.Failures, o.CacheSize)
 	if err != nil {
 		return nil, err
 	}

@@ -56,7 +56,7 @@ func (b *builder) workers() error {
 		}
 		s.workers = append(s.workers, Worker{running.Name(), running.Run})
 	}
-	return nil
+	return b.clockWorker(site)
 }
 
 // busLog logs faults of the bus of changes.
