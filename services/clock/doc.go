@@ -1,8 +1,8 @@
 // Package clock owns the comparison of this process's clock with the database's.
 //
-// It does not set a clock. Invariants: times that several replicas compare with
-// each other are the database's, as Clock.Database gives them; a process whose clock
+// It does not set a clock. Invariants: all services go by the database's clock, as
+// Clock.Database gives it, so that no time is compared with another replica's; a process whose clock
 // is off by models.ClockLimit is not ready.
 //
-// Called by composition, and by services whose times replicas share.
+// Called by composition.
 package clock

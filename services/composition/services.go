@@ -174,7 +174,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	if b.Mailer != nil {
 		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(engine), b.Now)
 	}
-	for _, step := range []func() error{b.foundations, b.shared, b.authentication, b.metering, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
+	for _, step := range []func() error{b.shared, b.foundations, b.authentication, b.metering, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
 		if err := step(); err != nil {
 			return nil, err
 		}

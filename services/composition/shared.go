@@ -17,12 +17,16 @@ import (
 const clockEvery = time.Minute
 
 // shared builds what replicas have in common besides documents: the database's
-// clock and the counts of guesses, in Redis if there is one, else in the database
+// clock, by which all services go, and the counts of guesses, in Redis if there is one, else in the database
 // or, if no other process uses that, in memory.
 func (b *builder) shared() error {
 	b.out.Clock = clock.New(database.NewClockReadings(b.engine), b.process, b.Now, b.Log)
+	if !b.engine.Exclusive() {
+		// Every time that is stored is compared by replicas with other clocks.
+		b.Now = b.out.Clock.Database
+	}
 	local := ratelimit.New(keyCacheSize, b.Now)
-	stored := auth.NewStoredLimits(database.NewThrottles(b.engine), b.out.Clock.Database, local)
+	stored := auth.NewStoredLimits(database.NewThrottles(b.engine), b.Now, local)
 	failures := ratelimit.NewLocalFailures(auth.LoginBackoff(), 2*sessionCacheSize, b.Now)
 	switch {
 	case b.Redis != nil:
