@@ -149,6 +149,7 @@ type Services struct {
 	Status         *status.Monitor
 	Clock          *clock.Clock
 	redis          *ratelimit.Shared
+	exclusive      bool
 	workers        []Worker
 }
 

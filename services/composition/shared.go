@@ -1,6 +1,7 @@
 package composition
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,7 +22,7 @@ const clockEvery = time.Minute
 // or, if no other process uses that, in memory.
 func (b *builder) shared() error {
 	b.out.Clock = clock.New(database.NewClockReadings(b.engine), b.process, b.Now, b.Log)
-	if !b.engine.Exclusive() {
+	if b.out.exclusive = b.engine.Exclusive(); !b.out.exclusive {
 		// Every time that is stored is compared by replicas with other clocks.
 		b.Now = b.out.Clock.Database
 	}
@@ -50,6 +51,17 @@ func (s *Services) Register(registry prometheus.Registerer) {
 	if s.redis != nil {
 		s.redis.Breaker.Register("redis", registry)
 	}
+}
+
+// MeasureClock compares the clocks once, where they can differ: before the first
+// request. A failure is left to the worker that does so every minute.
+func (s *Services) MeasureClock(ctx context.Context) {
+	if s.exclusive {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_ = s.Clock.Measure(ctx)
 }
 
 // clockProbes watch the clock, where it can differ from the database's.
