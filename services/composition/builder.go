@@ -66,6 +66,9 @@ type builder struct {
 	placements         *livekit.Placements
 	cursors            *cursor.Codec
 	passwords, secrets *hashing.Hasher
+	// guesses and failures count for all replicas.
+	guesses  auth.Guesses
+	failures auth.Failures
 	// evicting carries out evictions.
 	evicting *worker.Worker
 	// sources make the events that tenants hear of; tailing reads them.
@@ -113,7 +116,7 @@ func (b *builder) authentication() (err error) {
 	}
 	b.out.KeyAuth, err = auth.NewKeys(auth.KeysConfig{
 		APIKeys: b.keys, Projects: b.projects, Organizations: b.organizations, Hasher: b.secrets, Verified: verified, Changes: b.out.Changes,
-		CacheSize: keyCacheSize, Exact: b.engine.Exclusive(), Plans: b.Plans, RequestsPerMinute: b.ProjectRequestsPerMinute, Now: b.Now,
+		CacheSize: keyCacheSize, Guesses: b.guesses, Exact: b.engine.Exclusive(), Plans: b.Plans, RequestsPerMinute: b.ProjectRequestsPerMinute, Now: b.Now,
 	})
 	if err != nil {
 		return err
@@ -121,7 +124,7 @@ func (b *builder) authentication() (err error) {
 	b.out.LoginSessions, err = auth.NewLoginSessions(auth.LoginSessionsConfig{
 		Users: b.users, Sessions: b.logins, Organizations: b.organizations, Hasher: b.passwords, Changes: b.out.Changes,
 		Keys: b.JWTKeys, CacheSize: sessionCacheSize, Exact: b.engine.Exclusive(),
-		RequestsPerMinute: b.PersonRequestsPerMinute, Trail: b.out.Trail, Cursors: b.cursors, Operator: b.Operator, Now: b.Now,
+		RequestsPerMinute: b.PersonRequestsPerMinute, Failures: b.failures, Trail: b.out.Trail, Cursors: b.cursors, Operator: b.Operator, Now: b.Now,
 	})
 	return err
 }
@@ -269,6 +272,7 @@ func (b *builder) inbox() (err error) {
 	for _, m := range b.out.Clusters.All()[1:] {
 		probes = append(probes, status.Probe{Name: "livekit/" + m.Name, Check: m.Check})
 	}
+	probes = append(probes, b.clockProbes()...)
 	b.out.Status = status.New(b.Now, append(probes, b.Probes...)...)
 	return err
 }
