@@ -44,6 +44,9 @@ type UsageSession struct {
 	TokenID  TokenID `bson:"token_id,omitempty"`
 	// TokenIssuedAt is when that token was issued.
 	TokenIssuedAt time.Time `bson:"token_issued_at,omitempty"`
+	// Cluster is an API key of the LiveKit cluster that reported it, the least of
+	// several; empty if it was recorded before sessions had clusters.
+	Cluster string `bson:"cluster,omitempty"`
 	// Name is what LiveKit has one of at a time (SessionName): the session with
 	// the later start ends the one before. Empty for egress and ingress.
 	Name string `bson:"name,omitempty"`

@@ -109,6 +109,9 @@ func (l ledger) session(e *models.LiveKitEvent, id string, subject models.Subjec
 	if s.RoomSID == "" {
 		s.RoomSID = e.RoomSID
 	}
+	if s.Cluster == "" || e.Cluster != "" && e.Cluster < s.Cluster {
+		s.Cluster = e.Cluster
+	}
 	s.Observed.Clamped = s.Observed.Clamped || e.Clamped
 	if p := e.Participant; p != nil && subject == models.SubjectParticipant {
 		s.Identity, s.Kind = p.Identity, p.Kind
