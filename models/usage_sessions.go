@@ -81,6 +81,10 @@ type UsageSession struct {
 type Observed struct {
 	// StartedAt is the least start any event named.
 	StartedAt time.Time `bson:"started_at,omitempty"`
+	// ReportedAt is the greatest start that an egress or ingress reported: a worker
+	// names the time at which it took a recording, then the one at which it began. It
+	// counts before StartedAt.
+	ReportedAt time.Time `bson:"reported_at,omitempty"`
 	// Started tells that it was there at all: an aborted connection never was.
 	Started   bool     `bson:"started"`
 	StartedBy []string `bson:"started_by,omitempty"`
@@ -122,6 +126,7 @@ type Observed struct {
 // Join adds what another has observed.
 func (o *Observed) Join(other Observed) {
 	o.StartedAt = earliest(o.StartedAt, other.StartedAt)
+	o.ReportedAt = latest(o.ReportedAt, other.ReportedAt)
 	o.Started = o.Started || other.Started
 	o.StartedBy = union(o.StartedBy, other.StartedBy)
 	if o.Witness == "" || other.Witness != "" && other.Witness < o.Witness {
@@ -161,6 +166,9 @@ func (o *Observed) Join(other Observed) {
 func (s *UsageSession) Settle() {
 	o := &s.Observed
 	s.JoinedAt, s.LeftAt, s.EndReason, s.Clamped = o.StartedAt, time.Time{}, "", o.Clamped
+	if !o.ReportedAt.IsZero() {
+		s.JoinedAt = o.ReportedAt
+	}
 	if !o.RoomStartedAt.IsZero() && s.JoinedAt.Before(o.RoomStartedAt.Add(-clockTolerance)) {
 		s.JoinedAt, s.Clamped = o.RoomStartedAt, true
 	}

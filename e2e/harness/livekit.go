@@ -49,6 +49,9 @@ type LiveKit struct {
 	// APIKey and APISecret are the cluster's pair; each server has a new secret.
 	APIKey, APISecret string
 
+	// RedisAddress is that of its options.
+	RedisAddress string
+
 	process *Process
 	binary  string
 	config  string
@@ -92,6 +95,8 @@ func startLiveKit(binary string, o LiveKitOptions) (*LiveKit, error) {
 		APIKey:    cmp.Or(o.APIKey, liveKitKey),
 		APISecret: rand.Text() + rand.Text(), // 52 characters; LiveKit warns below 32
 		binary:    binary,
+
+		RedisAddress: o.RedisAddress,
 	}
 	media := 0
 	if o.TCP {
