@@ -87,9 +87,6 @@ func (b *builder) foundations() (err error) {
 	var wrong error
 	b.out.Clusters, err = livekit.NewClusters(b.Config.Clusters, b.Fallback, b.Recorder, b.Log, b.Now)
 	wrong = errors.Join(wrong, err)
-	if b.Calls == nil {
-		b.Calls = livekit.NewCalls(b.out.Clusters)
-	}
 	b.placements, err = livekit.NewPlacements(b.out.Clusters, database.NewPlacements(b.engine), b.Now)
 	wrong = errors.Join(wrong, err)
 	var store lookup.ChangeStore
@@ -160,7 +157,7 @@ func (b *builder) quotas() (err error) {
 		return err
 	}
 	b.out.Evictions, err = evictions.NewQueue(evictions.Config{
-		Store: database.NewEvictions(b.engine), Sessions: b.sessions, Cluster: b.Calls, Spare: b.out.Limits.Spare, Wake: func() { b.evicting.Wake() },
+		Store: database.NewEvictions(b.engine), Sessions: b.sessions, Clusters: b.evictionsOn, Spare: b.out.Limits.Spare, Wake: func() { b.evicting.Wake() },
 		Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
@@ -261,12 +258,12 @@ func (b *builder) inbox() (err error) {
 		return err
 	}
 	b.out.Reconciliation, err = metering.NewReconciliation(metering.ReconciliationConfig{
-		Cluster: b.Calls, Name: b.Config.Clusters[0].APIKey, Inbox: b.out.Inbox, Sessions: b.sessions,
+		Clusters: b.compared, Inbox: b.out.Inbox, Sessions: b.sessions,
 		Sightings: database.NewSightings(b.engine), Log: b.Log,
 	})
 	probes := []status.Probe{
 		{Name: "database", Check: b.engine.Ping, Essential: true},
-		{Name: "livekit", Check: b.Calls.Ping},
+		{Name: "livekit", Check: b.calls("").Ping},
 		{Name: "events", Check: b.out.Inbox.Check},
 	}
 	for _, m := range b.out.Clusters.All()[1:] {

@@ -49,7 +49,7 @@ const (
 // that meets a key for the first time.
 const secretCost = bcrypt.MinCost + 2
 
-// Cluster is what services ask of a LiveKit cluster.
+// Cluster is what metering and evictions ask of a LiveKit cluster.
 type Cluster interface {
 	metering.Lists
 	evictions.Cluster
@@ -63,7 +63,7 @@ type Config struct {
 	// Fallback names the regions that take a region's new rooms while none of its
 	// clusters is usable; optional.
 	Fallback map[string][]string `optional:"true"`
-	// Calls are the calls to all clusters; optional, by default their APIs.
+	// Calls answers for the clusters; optional, by default each one's API.
 	Calls Cluster `optional:"true"`
 	// DataKey derives the keys of cursors and of sealed values.
 	DataKey secret.Value
