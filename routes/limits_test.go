@@ -147,6 +147,7 @@ func bounds(ada tenant) []bound {
 		{method: "POST", path: validate, caller: ada.asOwn, field: "token", fits: []any{"x", x(262000)}, over: []any{"", 1}},
 	}
 	all = append(all, roomBounds(ada)...)
+	all = append(all, egressBounds(ada)...)
 	for _, grant := range within() {
 		all = append(all, bound{method: "POST", path: create, caller: ada.asOwn, field: "grants." + grant, fits: []any{true, false}, over: []any{1, "true"}})
 	}
@@ -220,6 +221,7 @@ func bounds(ada tenant) []bound {
 		{field: "limits.concurrent_participants", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.rooms", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.participant_minutes_per_month", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
+		{field: "limits.concurrent_egresses", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.egress_minutes_per_month", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 	} {
 		b.path = project
@@ -279,7 +281,7 @@ func TestEveryFieldOfTheDocumentHasItsLimitsTested(t *testing.T) {
 	}
 	tested := map[string]bool{}
 	for _, b := range bounds(tenant{org: "ORG", project: "PROJECT"}) {
-		path := strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}", "/hall", "/{room}", "/ann", "/{identity}").Replace(b.path)
+		path := strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}", "/hall", "/{room}", "/ann", "/{identity}", "EG_x", "{id}").Replace(b.path)
 		tested[b.method+" "+path+" "+b.field] = true
 	}
 	aliases := map[string]bool{"roomName": true, "participantIdentity": true, "participantName": true, "participantMetadata": true,

@@ -64,6 +64,8 @@ type setup struct {
 	agents     []string
 	quotaGrace time.Duration
 	mailer     tenancy.Mailer
+	// fenced allows neither the workers' disks nor web pages to egress.
+	fenced bool
 	// bodyMemory bounds the bodies being read; 0 is no bound.
 	bodyMemory int64
 }
@@ -202,6 +204,7 @@ func (s *server) build() {
 		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost), Operator: secret.New(operatorToken), Mailer: o.mailer,
 		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace, Agents: o.agents,
 		ProjectRequestsPerMinute: int64(o.projectPerMinute), PersonRequestsPerMinute: int64(o.personPerMinute),
+		Media:             services.Media{EgressLocal: !o.fenced, EgressWeb: !o.fenced, StopWait: 300 * time.Millisecond},
 		ReconcileInterval: time.Minute, Recorder: o.recorder(), Log: zerolog.New(s.log), Now: now,
 	})
 	must(err)

@@ -141,7 +141,7 @@ func (s *Egresses) automatic(ctx context.Context, e *models.LiveKitEvent, state 
 	return record, err == nil, err
 }
 
-// recordOf finds the id of a record in the paths that place built; "" if there is
+// recordOf finds the id of a record in the paths that setPath built; "" if there is
 // none.
 func recordOf(state *livekit.EgressState) models.EgressID {
 	const length = len(models.EgressPrefix) + 36 // of ids.New

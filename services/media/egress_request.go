@@ -39,7 +39,7 @@ func (s *Egresses) request(p *models.Project, record *models.Egress, in *EgressI
 			if out.Upload = upload; upload != nil {
 				record.CDNBaseURL = upload.CDNBaseURL
 			}
-			place(&out.EgressOutput, path.Join(folder(p.ID, in.RoomName, upload), base), in.Outputs[i].Live, track)
+			setPath(&out.EgressOutput, path.Join(folder(p.ID, in.RoomName, upload), base), in.Outputs[i].Live, track)
 		}
 		ask.Outputs = append(ask.Outputs, out)
 		record.Outputs = append(record.Outputs, out.EgressOutput)
@@ -47,8 +47,8 @@ func (s *Egresses) request(p *models.Project, record *models.Egress, in *EgressI
 	return ask, nil
 }
 
-// place sets the path of an output that begins with base.
-func place(out *models.EgressOutput, base string, live, track bool) {
+// setPath sets the path of an output that begins with base.
+func setPath(out *models.EgressOutput, base string, live, track bool) {
 	switch out.Kind {
 	case models.OutputFile:
 		if out.FileType == "" && !track {
