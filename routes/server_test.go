@@ -172,7 +172,7 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 // another is a second process over the same database.
 func (s *server) another() *server {
 	s.t.Helper()
-	second := &server{t: s.t, clock: s.clock, crash: s.crash, engine: s.engine, setup: s.setup}
+	second := &server{t: s.t, clock: s.clock, crash: s.crash, engine: s.engine, setup: s.setup, livekit: s.livekit, liveKitURL: s.liveKitURL}
 	second.build()
 	return second
 }

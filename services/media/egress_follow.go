@@ -2,6 +2,7 @@ package media
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -164,8 +165,8 @@ func (s *Egresses) apply(ctx context.Context, record models.Egress, state *livek
 		c := s.forward(r, state)
 		return c, c != (database.EgressChange{})
 	})
-	if models.IsKind(err, models.KindConflict) { // LiveKit's id: its event was first and made a record
-		s.c.Log.Error().Err(err).Str("egress_id", state.ID).Msg("egress: two records of one egress")
+	if models.IsKind(err, models.KindConflict) { // another record has LiveKit's id
+		err = models.Internal(fmt.Errorf("media: two records of the egress %s: %w", state.ID, err))
 	}
 	return updated, err
 }
