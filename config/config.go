@@ -111,6 +111,8 @@ type Config struct {
 	InvitationURL string
 	// ResetURL is the page that mails to set a new password link to, or "".
 	ResetURL string
+	// AllowPrivate lets URLs that tenants name lead to private networks.
+	AllowPrivate bool
 	// PublicURL is where browsers reach the installation, without a slash at its
 	// end, or "".
 	PublicURL string

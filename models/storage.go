@@ -43,3 +43,10 @@ type Recording struct {
 	Encoding  string `bson:"encoding,omitempty"`
 	AudioOnly bool   `bson:"audio_only,omitempty"`
 }
+
+// RecordingChange is a partial update; nil leaves a field as it is.
+type RecordingChange struct {
+	Enabled          *bool
+	Layout, Encoding *string
+	AudioOnly        *bool
+}

@@ -76,13 +76,6 @@ const (
 	EndpointFailing = "failing"
 )
 
-// Types of the events that Pulse makes about endpoints.
-const (
-	EventEndpointDisabled = "webhook.endpoint_disabled"
-	// EventTest is sent to one endpoint when a tenant asks for it.
-	EventTest = "webhook.test"
-)
-
 // DeliveryState is how far a delivery has come.
 type DeliveryState string
 

@@ -17,6 +17,7 @@ type Handlers struct {
 	Members       *handlers.Members
 	Invitations   *handlers.Invitations
 	Projects      *handlers.Projects
+	Storage       *handlers.Storage
 	APIKeys       *handlers.APIKeys
 	AuditLogs     *handlers.AuditLogs
 	Tokens        *handlers.Tokens
@@ -48,6 +49,7 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 		Members:       handlers.NewMembers(requests, s.Members),
 		Invitations:   handlers.NewInvitations(requests, s.Invitations, cookies),
 		Projects:      handlers.NewProjects(requests, s.Projects),
+		Storage:       handlers.NewStorage(s.Storage),
 		APIKeys:       handlers.NewAPIKeys(requests, s.Keys),
 		AuditLogs:     trail,
 		Tokens:        handlers.NewTokens(requests, s.Tokens),

@@ -112,6 +112,7 @@ func permissions() []permission {
 		{"POST", "/v1/projects/{project}/regenerate-keys", map[string]any{"grace_period_seconds": 600},
 			"401 200 200 403 403 403 200 404 404 403 403 200", true}, // a pair that was replaced makes no other
 
+		{"POST", "/v1/projects/{project}/storage/check", nil, "401 409 409 409 403 403 403 403 404 403 403 409", false},
 		{"POST", "/v1/projects/{project}/keys", name, "401 201 201 403 403 403 201 404 404 403 403 201", false},
 		{"GET", "/v1/projects/{project}/keys", nil, "401 200 200 200 403 403 200 404 404 403 403 200", false},
 		{"GET", "/v1/projects/{project}/keys/{key}", nil, "401 200 200 200 403 403 200 404 404 403 403 200", false},

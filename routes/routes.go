@@ -176,6 +176,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	person.DELETE("/projects/:id", wrap(h.Projects.Delete))
 	server.POST("/projects/:id/regenerate-keys", once, wrap(h.Projects.RegenerateKeys))
 
+	person.POST("/projects/:id/storage/check", wrap(h.Storage.Check))
 	server.POST("/projects/:id/keys", once, wrap(h.APIKeys.Create))
 	server.GET("/projects/:id/keys", wrap(h.APIKeys.List))
 	server.GET("/projects/:id/keys/:key_id", wrap(h.APIKeys.Get))

@@ -90,6 +90,7 @@ func scopedRoutes() map[string]scopedRoute {
 		"PATCH /v1/projects/{id}":                                   {noKey, name, false},
 		"DELETE /v1/projects/{id}":                                  {noKey, nil, false},
 		"POST /v1/projects/{id}/regenerate-keys":                    {models.ScopeKeysWrite, nil, true},
+		"POST /v1/projects/{id}/storage/check":                      {noKey, nil, false},
 		"POST /v1/projects/{id}/keys":                               {models.ScopeKeysWrite, name, true},
 		"GET /v1/projects/{id}/keys":                                {models.ScopeKeysWrite, nil, false},
 		"GET /v1/projects/{id}/keys/{key_id}":                       {models.ScopeKeysWrite, nil, false},

@@ -28,6 +28,7 @@ import (
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/ratelimit"
+	"pulse-control-plane/utils/safedial"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -68,6 +69,8 @@ type setup struct {
 	fenced bool
 	// bodyMemory bounds the bodies being read; 0 is no bound.
 	bodyMemory int64
+	// privateTargets lets targets of media be in private networks.
+	privateTargets bool
 }
 
 // server is the whole stack in this process, over an embedded database in a
@@ -204,7 +207,8 @@ func (s *server) build() {
 		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost), Operator: secret.New(operatorToken), Mailer: o.mailer,
 		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace, Agents: o.agents,
 		ProjectRequestsPerMinute: int64(o.projectPerMinute), PersonRequestsPerMinute: int64(o.personPerMinute),
-		Media:             services.Media{EgressLocal: !o.fenced, EgressWeb: !o.fenced, StopWait: 300 * time.Millisecond},
+		Targets:           safedial.Options{AllowPrivate: true, AllowHTTP: true},
+		Media:             services.Media{EgressLocal: !o.fenced, EgressWeb: !o.fenced, AllowPrivate: o.privateTargets, StopWait: 300 * time.Millisecond},
 		ReconcileInterval: time.Minute, Recorder: o.recorder(), Log: zerolog.New(s.log), Now: now,
 	})
 	must(err)

@@ -87,6 +87,7 @@ func tenantRoutes() []tenantRoute {
 		{http.MethodPost, "/v1/projects/{project}/regenerate-keys", nil, true},
 		{http.MethodGet, "/v1/usage/sessions/{project}?project_id={project}", nil, true},
 		{http.MethodDelete, "/v1/tokens/revocations/{project}?project_id={project}", nil, true},
+		{http.MethodPost, "/v1/projects/{project}/storage/check", nil, false},
 		{http.MethodPost, "/v1/projects/{project}/keys", name, true},
 		{http.MethodGet, "/v1/projects/{project}/keys", nil, true},
 		{http.MethodGet, "/v1/projects/{project}/keys/{key_id}", nil, true},

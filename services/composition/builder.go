@@ -19,11 +19,13 @@ import (
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/services/rooms"
 	"pulse-control-plane/services/status"
+	"pulse-control-plane/services/storage"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/tokens"
 	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/utils/safedial"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/worker"
 )
@@ -71,6 +73,8 @@ type builder struct {
 	tailing *worker.Worker
 	// exchanging tells other replicas of changes, and hears of theirs.
 	exchanging *worker.Worker
+	// vault seals the credentials of storages.
+	vault *storage.Vault
 	// stopping stops egresses that were to stop before they were active.
 	stopping *worker.Worker
 	out      Services
@@ -196,7 +200,8 @@ func (b *builder) tenancy() (err error) {
 	wrong = errors.Join(wrong, err)
 	b.out.Projects, err = tenancy.NewProjects(tenancy.ProjectsConfig{
 		Projects: b.projects, Organizations: b.organizations, APIKeys: b.keys, KeyAuth: b.out.KeyAuth, Hasher: b.secrets,
-		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Agents: b.Agents, Now: b.Now,
+		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Agents: b.Agents,
+		Vault: b.vault, Targets: safedial.New(b.storageTargets()), EgressLocal: b.Media.EgressLocal, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Members, err = tenancy.NewMembers(tenancy.MembersConfig{

@@ -7,9 +7,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/services/media"
 	"pulse-control-plane/services/metering"
-	"pulse-control-plane/services/storage"
 	"pulse-control-plane/utils/safedial"
-	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/worker"
 )
 
@@ -36,15 +34,12 @@ const (
 
 // egress builds the service of egress.
 func (b *builder) egress() error {
-	box, err := secret.NewBox(secret.Derive([]byte(b.DataKey.Reveal()), "storage"))
-	if err != nil {
-		return err
-	}
 	targets := safedial.Options{Schemes: []string{"rtmp", "rtmps"}, AllowUser: true, AllowPrivate: b.Media.AllowPrivate, DialTimeout: lookupTimeout}
 	pages := safedial.Options{AllowHTTP: true, AllowPrivate: b.Media.AllowPrivate, DialTimeout: lookupTimeout}
+	var err error
 	b.out.Egresses, err = media.NewEgresses(media.EgressConfig{
 		Projects: b.projects, Store: database.NewEgresses(b.engine), Clusters: b.out.Clusters, Placements: b.placements, Quotas: b.out.Limits,
-		Storages: storage.NewVault(box, b.Media.EgressLocal), Targets: safedial.New(targets), Pages: safedial.New(pages), Web: b.Media.EgressWeb,
+		Storages: b.vault, Targets: safedial.New(targets), Pages: safedial.New(pages), Web: b.Media.EgressWeb,
 		Cursors: b.cursors, Trail: b.out.Trail, Wake: func() { b.stopping.Wake() }, StopWait: b.Media.StopWait, Log: b.Log, Now: b.Now,
 	})
 	return err

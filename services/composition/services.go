@@ -24,11 +24,14 @@ import (
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/services/rooms"
 	"pulse-control-plane/services/status"
+	"pulse-control-plane/services/storage"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/tokens"
+	"pulse-control-plane/services/webhooks"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/safedial"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/worker"
 )
@@ -93,6 +96,10 @@ type Config struct {
 	Mailer tenancy.Mailer `optional:"true"`
 	// InvitationURL is the page that invitations link to; optional.
 	InvitationURL string
+	// PublicURL is where browsers reach the installation; optional.
+	PublicURL string
+	// Targets say which URLs of tenants may be reached.
+	Targets safedial.Options
 	// ResetURL is the page that mails to set a new password link to; optional.
 	ResetURL string
 	// ReconcileInterval is the time between two reconciliations.
@@ -144,8 +151,11 @@ type Services struct {
 	Reconciliation *metering.Reconciliation
 	EventLog       *events.Log
 	EventTail      *events.Tail
+	Endpoints      *webhooks.Endpoints
+	Deliveries     *webhooks.Worker
 	Idempotency    *idempotency.Store
 	Overview       *overview.Service
+	Storage        *storage.Checker
 	Downloads      *downloads.Service
 	PasswordResets *auth.PasswordResets
 	Status         *status.Monitor
@@ -174,7 +184,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	if b.Mailer != nil {
 		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(engine), b.Now)
 	}
-	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.egress, b.inbox, b.workers} {
+	for _, step := range []func() error{b.foundations, b.storage, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.egress, b.inbox, b.workers} {
 		if err := step(); err != nil {
 			return nil, err
 		}

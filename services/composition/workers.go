@@ -59,7 +59,10 @@ func (b *builder) workers() error {
 	if err := b.egressWorkers(site); err != nil {
 		return err
 	}
-	return b.eventWorkers(site)
+	if err := b.eventWorkers(site); err != nil {
+		return err
+	}
+	return b.webhooks(site)
 }
 
 // busLog logs faults of the bus of changes.

@@ -103,7 +103,7 @@ func (a *attempt) store(ctx context.Context, out *result) error {
 	}
 	a.w.metrics.attempted(out)
 	next := after(&a.delivery, out, a.w.c.Now().UTC(), a.w.c.Random())
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeFor)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.w.storeFor)
 	defer cancel()
 	for {
 		_, err := a.w.c.Deliveries.Attempted(bounded, &a.delivery, &next)

@@ -9,6 +9,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/utils/ids"
 )
@@ -62,7 +63,7 @@ func (s *Endpoints) Delivery(ctx context.Context, actor *models.Principal, id mo
 	out := DeliveryView{Delivery: d}
 	found, err := s.c.Events.Stored(ctx, []string{d.EventID})
 	if err == nil && len(found) > 0 {
-		out.Body, err = Body(&found[0])
+		out.Body, err = events.Encode(&found[0])
 	}
 	return out, err
 }
@@ -140,7 +141,7 @@ func (s *Endpoints) Test(ctx context.Context, actor *models.Principal, id models
 	}
 	defer entry.End(ctx, &err)
 	now := s.c.Now().UTC().Truncate(time.Millisecond)
-	event := models.Event{ID: ids.New(models.EventPrefix), Type: models.EventTest, OrgID: e.OrgID, ProjectID: e.ProjectID, Only: id, At: now, Data: string(data)}
+	event := models.Event{ID: ids.New(models.EventPrefix), Type: events.EndpointTest, OrgID: e.OrgID, ProjectID: e.ProjectID, Only: id, At: now, Data: string(data)}
 	if err := s.c.Log.Record(ctx, &event); err != nil {
 		return models.Delivery{}, err
 	}

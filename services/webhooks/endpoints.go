@@ -10,6 +10,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/utils/cursor"
@@ -41,13 +42,11 @@ type EndpointsConfig struct {
 	Events        *database.Events
 	Projects      *database.Projects
 	Organizations *database.Organizations
-	Log           Log
-	// Known tells whether a pattern matches a type of the catalogue.
-	Known   func(pattern string) bool
-	Guard   *safedial.Guard
-	Box     *secret.Box
-	Cursors *cursor.Codec
-	Trail   *audit.Trail
+	Log           *events.Log
+	Guard         *safedial.Guard
+	Box           *secret.Box
+	Cursors       *cursor.Codec
+	Trail         *audit.Trail
 	// Wake has the deliveries of endpoints sent, Recover what Recovery does done.
 	Wake    func(ids ...models.EndpointID)
 	Recover func()
@@ -207,7 +206,7 @@ func (s *Endpoints) check(ctx context.Context, url *string, patterns *[]string) 
 			wrong = append(wrong, models.FieldError{Location: "events", Message: "must name 1 to 50 patterns"})
 		}
 		for _, p := range *patterns {
-			if !s.c.Known(p) {
+			if !events.ValidPattern(p) {
 				wrong = append(wrong, models.FieldError{Location: "events", Message: "must be types of events, families such as room.*, or *"})
 				break
 			}

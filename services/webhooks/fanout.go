@@ -7,6 +7,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/events"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/required"
 )
@@ -21,22 +22,12 @@ const (
 	ownersAtOnce = database.MaxBatch / models.MaxEndpoints
 )
 
-// Log is the log of events.
-type Log interface {
-	// After reads up to limit events with numbers above seq in order of arrival,
-	// up to the first number of which it is not settled what it stands for.
-	After(ctx context.Context, seq, limit int64) ([]models.Event, error)
-	// Record stores an event and numbers it. One whose id is there already stays as
-	// it is.
-	Record(ctx context.Context, e *models.Event) error
-}
-
 // Fanout makes the deliveries of events: one document an event and endpoint.
 type Fanout struct{ c FanoutConfig }
 
 // FanoutConfig of NewFanout; every field is required.
 type FanoutConfig struct {
-	Log        Log
+	Log        *events.Log
 	Endpoints  *database.Endpoints
 	Deliveries *database.Deliveries
 	Sequences  *database.Sequences

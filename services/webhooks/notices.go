@@ -12,6 +12,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/events"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/required"
 )
@@ -36,7 +37,7 @@ type Notices struct {
 // NoticesConfig of NewNotices. Every field is required but Mail, without which
 // nothing is mailed, and URL.
 type NoticesConfig struct {
-	Log           Log
+	Log           *events.Log
 	Endpoints     *database.Endpoints
 	Organizations *database.Organizations
 	Users         *database.Users
@@ -89,7 +90,7 @@ func (n *Notices) tell(ctx context.Context, e *models.Endpoint) error {
 		return models.Internal(err)
 	}
 	err = n.c.Log.Record(ctx, &models.Event{
-		ID: ids.Derived(models.EventPrefix, at, models.EventEndpointDisabled, string(e.ID)), Type: models.EventEndpointDisabled,
+		ID: ids.Derived(models.EventPrefix, at, events.EndpointDisabled, string(e.ID)), Type: events.EndpointDisabled,
 		OrgID: e.OrgID, ProjectID: e.ProjectID, At: at, Data: string(data),
 	})
 	if err != nil {

@@ -14,10 +14,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/events"
 	"pulse-control-plane/utils/safedial"
 )
 
@@ -54,28 +52,6 @@ func ClientOptions(o safedial.Options) safedial.Options {
 	return o
 }
 
-// payload is the body of a delivery.
-type payload struct {
-	ID        string            `json:"id"`
-	Type      string            `json:"type"`
-	Timestamp time.Time         `json:"timestamp"`
-	ProjectID *models.ProjectID `json:"project_id"`
-	Data      jsontext.Value    `json:"data"`
-}
-
-// Body gives the body of the deliveries of an event: always the same bytes.
-func Body(e *models.Event) ([]byte, error) {
-	p := payload{ID: e.ID, Type: e.Type, Timestamp: e.At.UTC().Truncate(time.Millisecond), Data: jsontext.Value(e.Data)}
-	if e.ProjectID != "" {
-		p.ProjectID = &e.ProjectID
-	}
-	body, err := json.Marshal(p)
-	if err != nil {
-		return nil, models.Internal(err)
-	}
-	return body, nil
-}
-
 // result is how an attempt ended.
 type result struct {
 	attempt models.Attempt
@@ -91,7 +67,7 @@ type result struct {
 func send(ctx context.Context, client *http.Client, now func() time.Time, e *models.Endpoint, keys [][]byte, event *models.Event) result {
 	at := now()
 	out := result{attempt: models.Attempt{At: at, URL: e.URL}}
-	body, err := Body(event)
+	body, err := events.Encode(event)
 	if err != nil {
 		out.attempt.Error, out.final = errorNoRequest, true
 		return out

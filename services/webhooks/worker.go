@@ -50,6 +50,8 @@ type Worker struct {
 	quick, slow chan struct{}
 	bell        chan struct{}
 	metrics     *metrics
+	// storeFor bounds storing the outcome of an attempt.
+	storeFor time.Duration
 
 	mu sync.Mutex
 	// lanes are those of endpoints with pending deliveries in this process's
@@ -90,7 +92,7 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 		c.Random = rand.Float64
 	}
 	w := &Worker{c: c, secrets: secrets{c.Box}, quick: make(chan struct{}, poolSize), slow: make(chan struct{}, poolSize),
-		bell: make(chan struct{}, 1), metrics: newMetrics(), lanes: map[models.EndpointID]*lane{}, asked: map[models.EndpointID]struct{}{}}
+		bell: make(chan struct{}, 1), metrics: newMetrics(), storeFor: storeFor, lanes: map[models.EndpointID]*lane{}, asked: map[models.EndpointID]struct{}{}}
 	var err error
 	w.shares, err = shards.New(shards.Config{Name: "deliveries", Count: models.EndpointShards, Leases: c.Leases, Holder: c.Holder, Now: c.Now,
 		Gained: func(context.Context, int64) error { return nil }})
