@@ -57,7 +57,7 @@ func observedBy(r *observe.Recorder) *twirp.ClientHooks {
 				end(ctx, nil)
 				return
 			}
-			end(ctx, err)
+			end(ctx, withoutKeys(err))
 		},
 	}
 }
