@@ -11,6 +11,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"pulse-control-plane/handlers"
+	"pulse-control-plane/models"
+	pulse "pulse-control-plane/services/livekit"
 )
 
 // The event of a start can be worked on before LiveKit has answered the start.
@@ -61,6 +63,28 @@ func TestAnEgressThatARoomsConfigurationStartedGetsARecord(t *testing.T) {
 	s.do(http.MethodPost, egresses+"/stop", map[string]any{"egress_id": "EG_auto"}, ada.asOwn).want(http.StatusOK)
 }
 
+func TestARecordedPageIsMeteredForTheProjectThatAskedForIt(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	s.records(ada.asOwn, "type", "web", "room_name", nil, "url", "https://8.8.8.8/")
+	began := s.clock.Now().Add(-2 * time.Minute)
+	s.tellsEgress("egress_started", "EG_1", func(info *livekit.EgressInfo) { info.StartedAt = began.UnixNano() })
+	s.cluster.egresses = []pulse.Media{{EventMedia: models.EventMedia{ID: "EG_1", StartedAt: began}}} // which names no room either
+	if err := s.Reconciliation.Compare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.work()
+	open := read[handlers.List[handlers.UsageSession]](s.do(http.MethodGet, "/v1/usage/sessions?subject=egress&open=true", nil, ada.asOwn).want(http.StatusOK)).Items
+	if len(open) != 1 {
+		t.Errorf("reconciliation ended it: %+v", open)
+	}
+	s.tellsEgress("egress_ended", "EG_1", ends(livekit.EgressStatus_EGRESS_COMPLETE, 90))
+	sessions := read[handlers.List[handlers.UsageSession]](s.do(http.MethodGet, "/v1/usage/sessions?subject=egress", nil, ada.asOwn).want(http.StatusOK)).Items
+	if len(sessions) != 1 || sessions[0].ID != "EG_1" || sessions[0].DurationSeconds != 90 {
+		t.Errorf("got %+v", sessions)
+	}
+}
+
 // compare runs the worker that compares records with LiveKit's list.
 func (s *server) compare() {
 	s.t.Helper()
@@ -82,7 +106,9 @@ func TestRecordsFollowLiveKitsListWhereItsEventsAreMissing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	change("EG_1", func(info *livekit.EgressInfo) { info.Status, info.StartedAt = livekit.EgressStatus_EGRESS_ACTIVE, s.clock.Now().UnixNano() })
+	change("EG_1", func(info *livekit.EgressInfo) {
+		info.Status, info.StartedAt = livekit.EgressStatus_EGRESS_ACTIVE, s.clock.Now().UnixNano()
+	})
 	change("EG_2", func(info *livekit.EgressInfo) {
 		info.Status, info.Error = livekit.EgressStatus_EGRESS_ABORTED, "Start signal not received"
 	})

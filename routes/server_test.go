@@ -98,6 +98,8 @@ type fakeCluster struct {
 	away           bool
 	// asked is called before anything is done.
 	asked func()
+	// egresses are what it lists.
+	egresses []livekit.Media
 	// unreachable makes the probe fail.
 	unreachable bool
 }
@@ -115,7 +117,7 @@ func (c *fakeCluster) Participants(context.Context, string) ([]models.EventParti
 	return nil, nil, nil
 }
 
-func (c *fakeCluster) Egresses(context.Context) ([]livekit.Media, error) { return nil, nil }
+func (c *fakeCluster) Egresses(context.Context) ([]livekit.Media, error) { return c.egresses, nil }
 
 func (c *fakeCluster) Ingresses(context.Context) ([]livekit.Media, error) { return nil, nil }
 

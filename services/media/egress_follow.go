@@ -70,6 +70,33 @@ func (s *Egresses) Consume(ctx context.Context, b *metering.Batch) error {
 	return nil
 }
 
+// Own names the tenant of events about recorded pages, which have no room to know it
+// by: of their records, found by LiveKit's id or by the path of their files. An event
+// that comes before its start is answered, of an egress without files, stays without.
+func (s *Egresses) Own(ctx context.Context, events []models.LiveKitEvent) error {
+	for i := range events {
+		e := &events[i]
+		if e.ProjectID != "" || egressOf(e) == "" {
+			continue
+		}
+		list, err := s.c.Store.Named(ctx, []string{e.Media.ID})
+		if err != nil {
+			return err
+		}
+		if state, readable := livekit.EgressOf(e); len(list) == 0 && readable {
+			if id := recordOf(&state); id != "" {
+				if list, err = s.c.Store.WithIDs(ctx, []string{string(id)}); err != nil {
+					return err
+				}
+			}
+		}
+		if len(list) > 0 && list[0].Type == models.EgressWeb {
+			e.ProjectID = list[0].ProjectID
+		}
+	}
+	return nil
+}
+
 // egressOf is LiveKit's id of the egress that an event is about; "" if it is about
 // none.
 func egressOf(e *models.LiveKitEvent) string {

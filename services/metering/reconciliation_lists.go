@@ -85,6 +85,7 @@ func (l *listing) addMedia(ctx context.Context, name string, subject models.Subj
 	for i := range media {
 		project, room, ours := models.SplitRoom(media[i].RoomName)
 		if !ours {
+			l.present[media[i].ID] = true // a page's, whose tenant its record names
 			continue
 		}
 		l.add(models.LiveKitEvent{ProjectID: project, RoomName: room, RoomSID: media[i].RoomSID,
