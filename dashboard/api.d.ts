@@ -34,7 +34,15 @@ export interface Schemas {
   DestinationRequest: { destination_room: Schemas['RoomName']; };
   Download: { expires_at: Schemas['Instant']; url: string; };
   DownloadRequest: { path: string; };
+  Egress: { audio_track_sid?: string; automatic: boolean; created_at: Schemas['Instant']; duration_seconds: number; ended_at: Schemas['Instant'] | null; error: string | null; id: string; layout?: string; outputs: Array<Schemas['EgressOutput']>; participant_identity?: string; results: Array<Schemas['EgressResult']>; room_name: string; started_at: Schemas['Instant'] | null; status: Schemas['EgressStatus']; track_sid?: string; type: Schemas['EgressType']; url?: string; video_track_sid?: string; };
+  EgressEncoding: { audio_bitrate?: number | null; audio_codec?: string | null; audio_frequency?: number | null; framerate?: number | null; height?: number | null; key_frame_interval?: number | null; preset?: string | null; video_bitrate?: number | null; video_codec?: string | null; width?: number | null; };
   EgressEventData: { duration_seconds: number; egress_id: string; ended_at: Schemas['Instant'] | null; error: string | null; reconciled: boolean; results: Array<Schemas['EventResult']>; room_name: string; room_sid: string; started_at: Schemas['Instant'] | null; status: string; type: string; };
+  EgressList: { has_more: boolean; items: Array<Schemas['Egress']>; next_cursor: Schemas['NextCursor']; };
+  EgressOutput: { file_type?: "mp4" | "ogg"; height?: number; interval_seconds?: number; kind: Schemas['OutputKind']; live_playlist?: string; path?: string; segment_seconds?: number; urls?: Array<string>; width?: number; };
+  EgressOutputRequest: { file_type?: string | null; height?: number | null; interval_seconds?: number | null; kind: Schemas['OutputKind']; live_playlist?: boolean | null; segment_seconds?: number | null; urls?: Array<string> | null; width?: number | null; };
+  EgressResult: { duration_seconds: number; error?: string; kind: Schemas['OutputKind']; path: string; playlist?: string; size_bytes: number; url?: string; };
+  EgressStatus: "starting" | "active" | "ending" | "complete" | "failed" | "aborted" | "limit_reached";
+  EgressType: "room_composite" | "participant" | "track" | "track_composite" | "web";
   Endpoint: { created_at: Schemas['Instant']; description: string; disabled_at: Schemas['Instant'] | null; disabled_reason: "gone" | "failing" | "<nil>"; enabled: boolean; events: Schemas['EndpointEvents']; failing_since: Schemas['Instant'] | null; id: string; ordered: boolean; org_id: Schemas['OrganizationID']; previous_secret_until: Schemas['Instant'] | null; project_id: Schemas['ProjectID'] | null; recovering: boolean; updated_at: Schemas['Instant']; url: Schemas['EndpointURL']; };
   EndpointDisabledEventData: { description: string; disabled_at: Schemas['Instant']; disabled_reason: string; endpoint_id: string; failing_since: Schemas['Instant'] | null; url: string; };
   EndpointEvents: Array<string>;
@@ -66,7 +74,7 @@ export interface Schemas {
   KeyRotatedEventData: { grace_period_seconds: number; key_id: string; previous_key_id: string; };
   KeyUpdatedEventData: { changes: Record<string, any>; key_id: string; };
   KeyedProject: { project: Schemas['Project']; pulse_api_key: Schemas['APIKey']; pulse_api_secret: Schemas['APISecret']; };
-  LimitsRequest: { concurrent_agents?: number | null; concurrent_participants?: number | null; egress_minutes_per_month?: number | null; participant_minutes_per_month?: number | null; requests_per_minute?: number | null; rooms?: number | null; };
+  LimitsRequest: { concurrent_agents?: number | null; concurrent_egresses?: number | null; concurrent_participants?: number | null; egress_minutes_per_month?: number | null; participant_minutes_per_month?: number | null; requests_per_minute?: number | null; rooms?: number | null; };
   LiveKitEventData: { egress_id?: string; event: string; ingress_id?: string; participant_identity?: string; participant_sid?: string; room_name?: string; room_sid?: string; track_sid?: string; };
   LoggedIn: { session: Schemas['Session']; user: Schemas['User']; };
   LoginRequest: { cookie?: boolean; email: string; password: string; };
@@ -82,6 +90,7 @@ export interface Schemas {
   OrganizationList: { has_more: boolean; items: Array<Schemas['Organization']>; next_cursor: Schemas['NextCursor']; };
   OrganizationOverview: { items: Array<Schemas['ProjectOverview']>; };
   OrganizationUsage: { end: string; items: Array<{ agent_seconds?: number; api_requests: number; egress_seconds: number; ingress_seconds: number; name: Schemas['Name']; other_seconds?: number; participant_seconds: number; peak_participants: number; project_id: Schemas['ProjectID']; recorder_seconds?: number; room_seconds: number; sip_seconds?: number; tokens_issued: number; }>; org_id: Schemas['OrganizationID']; start: string; totals: Schemas['UsageMeters']; window: "hour" | "day" | "month"; };
+  OutputKind: "file" | "hls" | "rtmp" | "images";
   Participant: { attributes: Record<string, any>; is_publisher: boolean; joined_at: Schemas['Instant']; kind: string; metadata: string; participant_identity: string; participant_name: string; permission: Schemas['ParticipantPermission']; sid: string; state: "joining" | "joined" | "active" | "disconnected"; tracks: Array<Schemas['Track']>; };
   ParticipantAttributes: Record<string, any>;
   ParticipantEventData: { attributes: Record<string, any>; joined_at: Schemas['Instant'] | null; kind: string; metadata: string; participant_identity: string; participant_name: string; participant_sid: string; reason?: string; reconciled: boolean; room_name: string; room_sid: string; };
@@ -91,6 +100,7 @@ export interface Schemas {
   ParticipantText: string;
   PasswordRequest: { current_password: string; new_password: string; };
   PatchAccountRequest: { name: Schemas['Name']; };
+  PatchEgressRequest: { add_urls?: Array<string>; layout?: string; remove_urls?: Array<string>; };
   PatchEndpointRequest: { description?: string; enabled?: boolean; events?: Schemas['EndpointEvents']; ordered?: boolean; url?: Schemas['EndpointURL']; };
   PatchKeyRequest: { allowed_ips?: Schemas['AllowedIPs'] | null; expires_at?: string | null; name?: Schemas['Name']; scopes?: Array<Schemas['Scope']>; };
   PatchMemberRequest: { role: Schemas['Role']; };
@@ -102,7 +112,7 @@ export interface Schemas {
   PermissionRequest: { canPublish?: boolean; canPublishData?: boolean; canPublishSources?: Array<"camera" | "microphone" | "screen_share" | "screen_share_audio">; canSubscribe?: boolean; canUpdateOwnMetadata?: boolean; hidden?: boolean; };
   Permissions: { permissions: Array<Schemas['Permission']>; roles: Array<Schemas['Role']>; };
   Plan: "free" | "pro" | "enterprise";
-  PlanList: { items: Array<{ name: Schemas['Plan']; quotas: { concurrent_participants: number | null; egress_minutes_per_month: number | null; participant_minutes_per_month: number | null; projects: number | null; rooms: number | null; }; }>; };
+  PlanList: { items: Array<{ name: Schemas['Plan']; quotas: { concurrent_egresses: number | null; concurrent_participants: number | null; egress_minutes_per_month: number | null; participant_minutes_per_month: number | null; projects: number | null; rooms: number | null; }; }>; };
   Problem: { code: string; detail: string; error: string; errors?: Array<Schemas['ProblemField']>; instance: string; limit?: number; quota?: Schemas['QuotaName']; request_id: string; reserved?: number; reset?: string | null; status: number; title: string; trace_id?: string; type: string; used?: number; };
   ProblemField: { location: string; message: string; };
   Project: { agents: Array<string>; client_tokens: Schemas['ClientTokens']; created_at: Schemas['Instant']; id: Schemas['ProjectID']; limits: Schemas['ProjectLimits']; name: Schemas['Name']; org_id: Schemas['OrganizationID']; pulse_api_key: Schemas['APIKey']; recording: Schemas['ProjectRecording']; region: Schemas['Region']; storage: Schemas['ProjectStorage'] | null; updated_at: Schemas['Instant']; };
@@ -118,8 +128,8 @@ export interface Schemas {
   PutProjectRequest: { agents?: Array<Schemas['AgentName']> | null; client_tokens?: Schemas['ClientTokensRequest']; limits?: Schemas['LimitsRequest']; name: Schemas['Name']; recording?: Schemas['RecordingRequest']; region?: Schemas['Region']; storage?: Schemas['StorageRequest']; };
   QuotaEvent: { id: string; limit: number; percent: "80" | "100"; quota: Schemas['QuotaName']; timestamp: string; type: "quota.warning" | "quota.reached"; used: number; };
   QuotaEventData: { limit: number; percent: number; period_start: Schemas['Instant']; quota: Schemas['QuotaName']; used: number; };
-  QuotaName: "participant_minutes_per_month" | "concurrent_participants" | "concurrent_agents" | "rooms" | "egress_minutes_per_month" | "projects";
-  QuotaReport: { end: string; events: Array<Schemas['QuotaEvent']>; plan: "free" | "pro" | "enterprise"; project_id: string; quotas: { concurrent_agents: Schemas['QuotaUse']; concurrent_participants: Schemas['QuotaUse']; egress_minutes_per_month: Schemas['QuotaUse']; participant_minutes_per_month: Schemas['QuotaUse']; projects: Schemas['QuotaUse']; rooms: Schemas['QuotaUse']; }; start: string; };
+  QuotaName: "participant_minutes_per_month" | "concurrent_participants" | "concurrent_agents" | "rooms" | "egress_minutes_per_month" | "concurrent_egresses" | "projects";
+  QuotaReport: { end: string; events: Array<Schemas['QuotaEvent']>; plan: "free" | "pro" | "enterprise"; project_id: string; quotas: { concurrent_agents: Schemas['QuotaUse']; concurrent_egresses: Schemas['QuotaUse']; concurrent_participants: Schemas['QuotaUse']; egress_minutes_per_month: Schemas['QuotaUse']; participant_minutes_per_month: Schemas['QuotaUse']; projects: Schemas['QuotaUse']; rooms: Schemas['QuotaUse']; }; start: string; };
   QuotaUse: { limit: number | null; remaining: number | null; reserved: number; reset: string | null; used: number; };
   Readiness: { components: Array<Schemas['Component']>; status: "ready" | "unavailable" | "stopping"; };
   ReceivedEvent: { status: "received"; };
@@ -153,7 +163,9 @@ export interface Schemas {
   Session: { access_token: Schemas['JWT']; expires_in: number; refresh_token?: string; token_type: "Bearer"; };
   SignUpRequest: { admin_email: string; cookie?: boolean; name: Schemas['Name']; password: string; };
   SignedUp: { organization: Schemas['Organization']; session: Schemas['Session']; user: Schemas['User']; };
+  StartEgressRequest: { audio_only?: boolean | null; audio_track_sid?: string | null; await_start_signal?: boolean | null; encoding?: null | string | Schemas['EgressEncoding']; layout?: string | null; outputs: Array<Schemas['EgressOutputRequest']>; participant_identity?: string | null; room_name?: string | null; screen_share?: boolean | null; track_sid?: string | null; type: Schemas['EgressType']; url?: string | null; video_only?: boolean | null; video_track_sid?: string | null; };
   Status: { components: Array<Schemas['Component']>; status: Schemas['ComponentState']; uptime_seconds: number; version: string; };
+  StopEgressRequest: { egress_id: string; };
   StorageCheck: { ok: boolean; steps: Array<{ error?: string; name: "write" | "read" | "delete"; ok: boolean; }>; };
   StorageRequest: { access_key?: string; account_key?: string; account_name?: string; bucket?: string; cdn_base_url?: string; container?: string; credentials?: string; endpoint?: string; force_path_style?: boolean; kind: "s3" | "gcs" | "azure"; prefix?: string; region?: string; secret?: string; };
   TTLSeconds: number;

@@ -7,7 +7,6 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
 
-	"pulse-control-plane/database"
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
@@ -205,8 +204,7 @@ func (h *Egress) List(c *gin.Context) error {
 	for i, status := range statuses {
 		names[i] = string(status)
 	}
-	ask := media.EgressQuery{Project: projectOf(q), EgressFilter: database.EgressFilter{
-		Status: models.EgressStatus(q.OneOf("status", names...)), RoomName: q.Text("room_name")}}
+	ask := media.EgressQuery{Project: projectOf(q), Status: models.EgressStatus(q.OneOf("status", names...)), RoomName: q.Text("room_name")}
 	page := pageOf(q)
 	if err := q.Err(); err != nil {
 		return err

@@ -127,6 +127,9 @@ func unaudited() map[string]string {
 		"POST /v1/rooms/:room/participants/:identity/mute":    "see TestEachChangeOfARoomIsInTheTrail",
 		"POST /v1/rooms/:room/participants/:identity/move":    "see TestEachChangeOfARoomIsInTheTrail",
 		"POST /v1/rooms/:room/participants/:identity/forward": "see TestEachChangeOfARoomIsInTheTrail",
+		"POST /v1/media/egress/start":                         "see TestEachChangeOfAnEgressIsInTheTrail",
+		"POST /v1/media/egress/stop":                          "see TestEachChangeOfAnEgressIsInTheTrail",
+		"PATCH /v1/media/egress/:id":                          "see TestEachChangeOfAnEgressIsInTheTrail",
 		"POST /v1/webhooks/livekit":                           "tells what happened on LiveKit; the event itself is kept",
 	}
 }

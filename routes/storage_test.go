@@ -34,7 +34,7 @@ func s3Storage(url, bucket string) map[string]any {
 }
 
 func TestTheCheckOfAStorageWritesReadsAndDeletes(t *testing.T) {
-	s := newServer(t, func(o *setup) { o.privateTargets = true })
+	s := newServer(t, func(o *setup) { o.fenced, o.privateTargets = true, true })
 	ada := s.tenant("ada")
 	url, objects := s3Server(t, "recordings")
 	path := "/v1/projects/" + ada.project
@@ -62,7 +62,7 @@ func TestTheCheckOfAStorageWritesReadsAndDeletes(t *testing.T) {
 }
 
 func TestCredentialsOfAStorageAreSealedAndNeverShown(t *testing.T) {
-	s := newServer(t, func(o *setup) { o.privateTargets = true })
+	s := newServer(t, func(o *setup) { o.fenced, o.privateTargets = true, true })
 	ada := s.tenant("ada")
 	path := "/v1/projects/" + ada.project
 	s.do(http.MethodPatch, path, map[string]any{"storage": s3Storage("http://127.0.0.1:1", "recordings")}, ada.asPerson).want(http.StatusOK)
@@ -101,7 +101,7 @@ func TestCredentialsOfAStorageAreSealedAndNeverShown(t *testing.T) {
 }
 
 func TestAStorageThatIsWrongIsRefusedByField(t *testing.T) {
-	s := newServer(t, func(o *setup) { o.privateTargets = true })
+	s := newServer(t, func(o *setup) { o.fenced, o.privateTargets = true, true })
 	ada := s.tenant("ada")
 	path := "/v1/projects/" + ada.project
 	account := `{"type":"service_account","client_email":"a@b","private_key":"k","token_uri":"https://oauth2.googleapis.com/token"}`

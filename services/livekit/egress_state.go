@@ -196,6 +196,22 @@ func fileType(t livekit.EncodedFileType) string {
 	return "mp4"
 }
 
+// withoutKeys gives an error whose text, which is logged, has no stream key.
+func withoutKeys(err error) error {
+	if err == nil || !strings.Contains(err.Error(), "://") {
+		return err
+	}
+	return keyless{err}
+}
+
+type keyless struct{ error }
+
+// Error is the text without stream keys.
+func (e keyless) Error() string { return redactText(e.error.Error()) }
+
+// Unwrap gives the error whose text may have them.
+func (e keyless) Unwrap() error { return e.error }
+
 // publicText is a text of LiveKit's as the tenant of a room may see it.
 func publicText(text, room string) string {
 	text = redactText(text)

@@ -186,8 +186,9 @@ func (s *Egresses) Get(ctx context.Context, actor *models.Principal, named model
 
 // EgressQuery narrows List; zero fields narrow nothing.
 type EgressQuery struct {
-	Project models.ProjectID
-	database.EgressFilter
+	Project  models.ProjectID
+	Status   models.EgressStatus
+	RoomName string
 }
 
 // List reads a page of a project's egresses, newest first.
@@ -198,7 +199,7 @@ func (s *Egresses) List(ctx context.Context, actor *models.Principal, q EgressQu
 	}
 	scope := "egress|" + string(project.ID) + "|" + string(q.Status) + "|" + q.RoomName
 	return paging.ByID(s.c.Cursors, actor, scope, p, func(at database.Page) ([]models.Egress, error) {
-		return s.c.Store.List(ctx, project.ID, q.EgressFilter, at)
+		return s.c.Store.List(ctx, project.ID, database.EgressFilter{Status: q.Status, RoomName: q.RoomName}, at)
 	}, func(e models.Egress) string { return string(e.ID) })
 }
 

@@ -2,6 +2,7 @@ package media
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -64,6 +65,33 @@ func (s *Egresses) Consume(ctx context.Context, b *metering.Batch) error {
 		known[state.ID] = record
 		if record.StopAsked && record.Status == models.EgressActive {
 			s.c.Wake()
+		}
+	}
+	return nil
+}
+
+// Own names the tenant of events about recorded pages, which have no room to know it
+// by: of their records, found by LiveKit's id or by the path of their files. An event
+// that comes before its start is answered, of an egress without files, stays without.
+func (s *Egresses) Own(ctx context.Context, events []models.LiveKitEvent) error {
+	for i := range events {
+		e := &events[i]
+		if e.ProjectID != "" || egressOf(e) == "" {
+			continue
+		}
+		list, err := s.c.Store.Named(ctx, []string{e.Media.ID})
+		if err != nil {
+			return err
+		}
+		if state, readable := livekit.EgressOf(e); len(list) == 0 && readable {
+			if id := recordOf(&state); id != "" {
+				if list, err = s.c.Store.WithIDs(ctx, []string{string(id)}); err != nil {
+					return err
+				}
+			}
+		}
+		if len(list) > 0 && list[0].Type == models.EgressWeb {
+			e.ProjectID = list[0].ProjectID
 		}
 	}
 	return nil
@@ -164,8 +192,8 @@ func (s *Egresses) apply(ctx context.Context, record models.Egress, state *livek
 		c := s.forward(r, state)
 		return c, c != (database.EgressChange{})
 	})
-	if models.IsKind(err, models.KindConflict) { // LiveKit's id: its event was first and made a record
-		s.c.Log.Error().Err(err).Str("egress_id", state.ID).Msg("egress: two records of one egress")
+	if models.IsKind(err, models.KindConflict) { // another record has LiveKit's id
+		err = models.Internal(fmt.Errorf("media: two records of the egress %s: %w", state.ID, err))
 	}
 	return updated, err
 }

@@ -37,7 +37,11 @@ func Layouts() []string {
 // findings collects every field that is wrong.
 type findings []models.FieldError
 
+// say reports a field; the first message on it is kept.
 func (f *findings) say(field, message string) {
+	if slices.ContainsFunc(*f, func(e models.FieldError) bool { return e.Location == field }) {
+		return
+	}
 	*f = append(*f, models.FieldError{Location: field, Message: message})
 }
 

@@ -129,6 +129,7 @@ func (c *Cluster) addMedia(ctx context.Context, l *listing, name string, subject
 	for i := range media {
 		project, room, ours := models.SplitRoom(media[i].RoomName)
 		if !ours {
+			l.present[media[i].ID] = true // a page's, whose tenant its record names
 			continue
 		}
 		l.add(models.LiveKitEvent{Cluster: c.Keys[0], ProjectID: project, RoomName: room, RoomSID: media[i].RoomSID,
