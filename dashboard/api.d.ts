@@ -110,7 +110,7 @@ export interface Schemas {
   ProjectID: string;
   ProjectLimits: { concurrent_agents: number; concurrent_participants: number; egress_minutes_per_month: number; participant_minutes_per_month: number; requests_per_minute: number; rooms: number; };
   ProjectList: { has_more: boolean; items: Array<Schemas['Project']>; next_cursor: Schemas['NextCursor']; };
-  ProjectOverview: { egresses: number; first_session_at: Schemas['InstantOrNull']; hourly_participant_seconds: Array<number>; key_used_at: Schemas['InstantOrNull']; last_event_at: Schemas['InstantOrNull']; name: Schemas['Name']; participants: number; project_id: Schemas['ProjectID']; region: Schemas['Region']; rooms: number; warnings: Array<{ limit: number; percent: number; quota: Schemas['QuotaName']; used: number; }>; };
+  ProjectOverview: { egresses: number; failing_endpoint_ids: Array<string>; failing_endpoints: number; first_session_at: Schemas['InstantOrNull']; hourly_participant_seconds: Array<number>; key_used_at: Schemas['InstantOrNull']; last_event_at: Schemas['InstantOrNull']; name: Schemas['Name']; participants: number; project_id: Schemas['ProjectID']; region: Schemas['Region']; rooms: number; warnings: Array<{ limit: number; percent: number; quota: Schemas['QuotaName']; used: number; }>; };
   ProjectUpdatedEventData: { changes: Record<string, any>; project_id: string; };
   PutOrganizationRequest: { name: Schemas['Name']; plan?: Schemas['Plan']; };
   PutProjectRequest: { agents?: Array<Schemas['AgentName']> | null; client_tokens?: Schemas['ClientTokensRequest']; limits?: Schemas['LimitsRequest']; name: Schemas['Name']; region?: Schemas['Region']; };

@@ -2,8 +2,10 @@ package routes_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -293,4 +295,58 @@ func endpointBounds(ada tenant) []bound {
 		}
 	}
 	return all
+}
+
+// TestADeliveryAndItsAttemptsAreShownToTheTenant makes an endpoint, sends a test event to
+// it and reads what became of it, as a tenant does.
+func TestADeliveryAndItsAttemptsAreShownToTheTenant(t *testing.T) {
+	s := newServer(t, func(o *setup) { o.privateTargets = true })
+	ada := s.tenant("ada")
+	fails := true
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if fails {
+			w.WriteHeader(http.StatusTeapot)
+		}
+		_, _ = io.WriteString(w, "a teapot")
+	}))
+	t.Cleanup(receiver.Close)
+	e := s.newEndpoint(ada, map[string]any{"url": receiver.URL}).Endpoint
+	made := s.newDelivery(ada, e)
+	work := func() {
+		t.Helper()
+		if err := s.Services.Deliveries.Work(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	work()
+	got := read[handlers.DeliveryDetails](s.do(http.MethodGet, deliveryPath(made.ID), nil, ada.asOwn).want(http.StatusOK))
+	if got.Status != models.DeliveryPending || got.NextAttemptAt == nil || len(got.Attempts) != 1 || got.AttemptCount != 1 || *got.LastStatus != http.StatusTeapot ||
+		got.Attempts[0].Answer != "a teapot" || got.Attempts[0].Request.URL != receiver.URL || got.Attempts[0].Request.Headers["webhook-id"] != got.EventID ||
+		!strings.Contains(string(got.Payload), `"type":"webhook.test"`) {
+		t.Errorf("%+v", got)
+	}
+	overview := func() handlers.ProjectOverview {
+		s.clock.Advance(time.Minute)
+		return read[handlers.OrganizationOverview](s.do(http.MethodGet, "/v1/overview", nil, ada.asPerson).want(http.StatusOK)).Items[0]
+	}
+	if o := overview(); o.FailingEndpoints != 1 || o.FailingEndpointIDs[0] != e.ID {
+		t.Errorf("the overview does not name the failing endpoint: %+v", o)
+	}
+	fails = false
+	s.do(http.MethodPost, deliveryPath(made.ID)+"/retry", nil, ada.asOwn).want(http.StatusAccepted)
+	work()
+	list := read[handlers.List[handlers.Delivery]](s.do(http.MethodGet, "/v1/webhooks/deliveries?status=delivered", nil, ada.asOwn).want(http.StatusOK))
+	if len(list.Items) != 1 || list.Items[0].ID != made.ID || list.Items[0].AttemptCount != 2 {
+		t.Errorf("%+v", list.Items)
+	}
+	if o := overview(); o.FailingEndpoints != 0 {
+		t.Errorf("%+v", o)
+	}
+	no := map[string]any{"enabled": false}
+	s.do(http.MethodPatch, endpointPath(e.ID), no, ada.asOwn).want(http.StatusOK)
+	for _, path := range []string{endpointPath(e.ID) + "/test", deliveryPath(made.ID) + "/retry"} {
+		s.do(http.MethodPost, path, nil, ada.asOwn).refused(http.StatusConflict, "endpoint_disabled")
+	}
+	s.do(http.MethodPost, endpointPath(e.ID)+"/recover", map[string]any{"since": s.clock.Now()}, ada.asOwn).refused(http.StatusConflict, "endpoint_disabled")
+	s.do(http.MethodPost, "/v1/events/"+s.newEvent(ada, "room.started")+"/resend", nil, ada.asOwn).refused(http.StatusConflict, "no_endpoint")
 }

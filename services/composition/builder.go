@@ -166,7 +166,7 @@ func (b *builder) quotas() (err error) {
 // pages builds what only pages for people ask for.
 func (b *builder) pages() (err error) {
 	b.out.Overview, err = overview.New(overview.Config{
-		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions, Totals: b.totals, Keys: b.keys, Limits: b.out.Limits, Now: b.Now,
+		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions, Totals: b.totals, Keys: b.keys, Endpoints: database.NewEndpoints(b.engine), Limits: b.out.Limits, Now: b.Now,
 	})
 	if err != nil {
 		return err

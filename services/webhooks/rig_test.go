@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -255,4 +256,14 @@ func (s *receiver) each() []string {
 	out := s.ids()
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// newTLSServer is a server whose certificate nobody vouches for.
+func newTLSServer(t testing.TB) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s.URL
 }
