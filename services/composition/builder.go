@@ -66,6 +66,9 @@ type builder struct {
 	placements         *livekit.Placements
 	cursors            *cursor.Codec
 	passwords, secrets *hashing.Hasher
+	// guesses and failures count for all replicas.
+	guesses  auth.Guesses
+	failures auth.Failures
 	// evicting carries out evictions.
 	evicting *worker.Worker
 	// sources make the events that tenants hear of; tailing reads them.
@@ -84,9 +87,6 @@ func (b *builder) foundations() (err error) {
 	var wrong error
 	b.out.Clusters, err = livekit.NewClusters(b.Config.Clusters, b.Fallback, b.Recorder, b.Log, b.Now)
 	wrong = errors.Join(wrong, err)
-	if b.Calls == nil {
-		b.Calls = livekit.NewCalls(b.out.Clusters)
-	}
 	b.placements, err = livekit.NewPlacements(b.out.Clusters, database.NewPlacements(b.engine), b.Now)
 	wrong = errors.Join(wrong, err)
 	var store lookup.ChangeStore
@@ -99,7 +99,7 @@ func (b *builder) foundations() (err error) {
 	wrong = errors.Join(wrong, err)
 	b.secrets, err = hashing.NewHasher(b.Pepper, b.SecretCost)
 	wrong = errors.Join(wrong, err)
-	b.out.Trail, err = audit.NewTrail(b.auditLogs, b.Now)
+	b.out.Trail, err = audit.NewTrail(b.auditLogs, b.made, b.Now)
 	wrong = errors.Join(wrong, err)
 	b.out.AuditLogs = audit.NewLogs(b.auditLogs, b.cursors)
 	b.out.Idempotency, err = idempotency.NewStore(database.NewIdempotencyKeys(b.engine), database.NewIdempotencyStorage(b.engine), []byte(b.DataKey.Reveal()), b.Now)
@@ -113,7 +113,7 @@ func (b *builder) authentication() (err error) {
 	}
 	b.out.KeyAuth, err = auth.NewKeys(auth.KeysConfig{
 		APIKeys: b.keys, Projects: b.projects, Organizations: b.organizations, Hasher: b.secrets, Verified: verified, Changes: b.out.Changes,
-		CacheSize: keyCacheSize, Exact: b.engine.Exclusive(), Plans: b.Plans, RequestsPerMinute: b.ProjectRequestsPerMinute, Now: b.Now,
+		CacheSize: keyCacheSize, Guesses: b.guesses, Exact: b.engine.Exclusive(), Plans: b.Plans, RequestsPerMinute: b.ProjectRequestsPerMinute, Now: b.Now,
 	})
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (b *builder) authentication() (err error) {
 	b.out.LoginSessions, err = auth.NewLoginSessions(auth.LoginSessionsConfig{
 		Users: b.users, Sessions: b.logins, Organizations: b.organizations, Hasher: b.passwords, Changes: b.out.Changes,
 		Keys: b.JWTKeys, CacheSize: sessionCacheSize, Exact: b.engine.Exclusive(),
-		RequestsPerMinute: b.PersonRequestsPerMinute, Trail: b.out.Trail, Cursors: b.cursors, Operator: b.Operator, Now: b.Now,
+		RequestsPerMinute: b.PersonRequestsPerMinute, Failures: b.failures, Trail: b.out.Trail, Cursors: b.cursors, Operator: b.Operator, Now: b.Now,
 	})
 	return err
 }
@@ -150,14 +150,14 @@ func (b *builder) metering() (err error) {
 func (b *builder) quotas() (err error) {
 	b.out.Limits, err = quotas.NewLimits(quotas.Config{
 		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
-		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Egresses: database.NewEgresses(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
+		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Egresses: database.NewEgresses(b.engine), Usage: b.out.Usage, Changes: b.out.Changes, Told: b.sources.Quota,
 		Exclusive: b.engine.Exclusive(), Plans: b.Plans, ReservationTTL: b.ReservationTTL, Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
 		return err
 	}
 	b.out.Evictions, err = evictions.NewQueue(evictions.Config{
-		Store: database.NewEvictions(b.engine), Sessions: b.sessions, Cluster: b.Calls, Spare: b.out.Limits.Spare, Wake: func() { b.evicting.Wake() },
+		Store: database.NewEvictions(b.engine), Sessions: b.sessions, Clusters: b.evictionsOn, Spare: b.out.Limits.Spare, Wake: func() { b.evicting.Wake() },
 		Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
@@ -172,7 +172,7 @@ func (b *builder) quotas() (err error) {
 // pages builds what only pages for people ask for.
 func (b *builder) pages() (err error) {
 	b.out.Overview, err = overview.New(overview.Config{
-		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions, Totals: b.totals, Keys: b.keys, Limits: b.out.Limits, Now: b.Now,
+		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions, Totals: b.totals, Keys: b.keys, Endpoints: database.NewEndpoints(b.engine), Limits: b.out.Limits, Now: b.Now,
 	})
 	if err != nil {
 		return err
@@ -259,17 +259,18 @@ func (b *builder) inbox() (err error) {
 		return err
 	}
 	b.out.Reconciliation, err = metering.NewReconciliation(metering.ReconciliationConfig{
-		Cluster: b.Calls, Name: b.Config.Clusters[0].APIKey, Inbox: b.out.Inbox, Sessions: b.sessions,
+		Clusters: b.compared, Inbox: b.out.Inbox, Sessions: b.sessions,
 		Sightings: database.NewSightings(b.engine), Log: b.Log,
 	})
 	probes := []status.Probe{
 		{Name: "database", Check: b.engine.Ping, Essential: true},
-		{Name: "livekit", Check: b.Calls.Ping},
+		{Name: "livekit", Check: b.calls("").Ping},
 		{Name: "events", Check: b.out.Inbox.Check},
 	}
 	for _, m := range b.out.Clusters.All()[1:] {
 		probes = append(probes, status.Probe{Name: "livekit/" + m.Name, Check: m.Check})
 	}
+	probes = append(probes, b.clockProbes()...)
 	b.out.Status = status.New(b.Now, append(probes, b.Probes...)...)
 	return err
 }

@@ -56,18 +56,11 @@ type ParticipantUpdate struct {
 }
 
 // ListRooms lists every room of the cluster. Errors are those of called.
-func (l *Client) ListRooms(ctx context.Context) ([]RoomInfo, error) {
+func (l *Client) ListRooms(ctx context.Context) ([]ListedRoom, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	list, err := l.rooms.ListRooms(ctx, &livekit.ListRoomsRequest{})
-	if err != nil {
-		return nil, called(err)
-	}
-	out := make([]RoomInfo, 0, len(list.Rooms))
-	for _, r := range list.Rooms {
-		out = append(out, roomInfo(r))
-	}
-	return out, nil
+	list, err := l.lister.list(ctx)
+	return list, called(err)
 }
 
 // GetRoom reads a room, by its qualified name; not_found if it is not open.
