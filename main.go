@@ -39,6 +39,7 @@ import (
 	"pulse-control-plane/utils/logging"
 	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/ratelimit"
+	"pulse-control-plane/utils/safedial"
 	"pulse-control-plane/utils/tracing"
 	"pulse-control-plane/utils/tuning"
 	"pulse-control-plane/utils/worker"
@@ -334,7 +335,9 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 		Clusters: clusters, Fallback: fallback,
 		DataKey: cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace, ReservationTTL: cfg.ReservationTTL, Agents: cfg.AgentsDefault,
+		Media:                    services.Media{EgressLocal: cfg.EgressLocal, EgressWeb: cfg.EgressWeb, AllowPrivate: cfg.MediaAllowPrivate},
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
+		Targets: safedial.Options{AllowHTTP: cfg.Environment == config.Development, AllowPrivate: cfg.AllowPrivate}, PublicURL: cfg.PublicURL,
 		Mailer: mailer, InvitationURL: cfg.InvitationURL, ResetURL: cfg.ResetURL, ReconcileInterval: cfg.ReconcileInterval,
 		Recorder: o.recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: o.log, Now: now,
 	})
@@ -344,6 +347,7 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 	s.Inbox.Register(metrics.Registry())
 	s.Limits.Register(metrics.Registry())
 	s.Evictions.Register(metrics.Registry())
+	s.Deliveries.Register(metrics.Registry())
 	o.recorder.Register(metrics.Registry())
 	health, inflight := handlers.NewHealth(buildVersion(), s.Status), new(middleware.Inflight)
 	all := routes.HandlersOf(s, health, metrics, handlers.Facts{

@@ -22,7 +22,7 @@ func deliveriesCollection() Collection {
 			{Name: "due_at", Kind: Time}, {Name: "tries", Kind: Int}, {Name: "created_at", Kind: Time},
 		},
 		Indexes: []Index{
-			{Keys: []string{"state", "shard", "endpoint_id"}},
+			{Keys: []string{"state", "shard", "endpoint_id"}}, {Keys: []string{"state", "due_at"}}, {Keys: []string{"state", "seq"}},
 			{Keys: []string{"endpoint_id", "state", "due_at", "seq"}},
 			{Keys: []string{"endpoint_id", "state", "order", "seq"}},
 			{Keys: []string{"endpoint_id", "state", "_id"}},
@@ -47,6 +47,13 @@ func (r *Deliveries) InsertMany(ctx context.Context, list []models.Delivery) err
 	}
 	_, err := r.engine.InsertMany(ctx, deliveries, docs)
 	return err
+}
+
+// Named reads those of up to MaxBatch deliveries that are stored, for the worker.
+func (r *Deliveries) Named(ctx context.Context, ids []models.DeliveryID) ([]models.Delivery, error) {
+	return many[models.Delivery](ctx, r.engine, deliveries, Query{
+		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, Limit: MaxBatch,
+	})
 }
 
 // NextEndpoint gives the next endpoint of a shard, in order of ids, that has a
@@ -83,18 +90,50 @@ func (r *Deliveries) First(ctx context.Context, id models.EndpointID, order stri
 	})
 }
 
-// PostponeOrder delays the pending deliveries of an endpoint for one room.
-func (r *Deliveries) PostponeOrder(ctx context.Context, id models.EndpointID, order string, until time.Time) error {
-	_, err := r.engine.Update(ctx, deliveries, bson.D{
-		{Key: "endpoint_id", Value: string(id)}, {Key: "state", Value: string(models.DeliveryPending)}, {Key: "order", Value: order},
-	}, fields{{Key: "due_at", Value: until}}.update(), UpdateOptions{Many: true})
-	return err
+// NextDue gives when the next pending delivery of an endpoint is due, zero if
+// there is none.
+func (r *Deliveries) NextDue(ctx context.Context, id models.EndpointID) (time.Time, error) {
+	d, err := one[models.Delivery](ctx, r.engine, deliveries, Query{
+		Filter: bson.D{{Key: "endpoint_id", Value: string(id)}, {Key: "state", Value: string(models.DeliveryPending)}},
+		Sort:   bson.D{{Key: "due_at", Value: 1}, {Key: "seq", Value: 1}},
+	})
+	if models.IsKind(err, models.KindNotFound) {
+		return time.Time{}, nil
+	}
+	return d.DueAt, err
 }
 
-// Drop takes the pending deliveries of a deleted endpoint out of the work.
-func (r *Deliveries) Drop(ctx context.Context, id models.EndpointID, now time.Time) error {
-	_, err := r.engine.Update(ctx, deliveries, bson.D{{Key: "endpoint_id", Value: string(id)}, {Key: "state", Value: string(models.DeliveryPending)}},
-		fields{{Key: "state", Value: string(models.DeliveryFailed)}, {Key: "updated_at", Value: now}}.update(), UpdateOptions{Many: true})
+// Waiting gives the ids of up to limit pending deliveries of an endpoint that
+// are due after a time.
+func (r *Deliveries) Waiting(ctx context.Context, id models.EndpointID, after time.Time, limit int64) ([]models.DeliveryID, error) {
+	list, err := many[models.Delivery](ctx, r.engine, deliveries, Query{
+		Filter: bson.D{{Key: "endpoint_id", Value: string(id)}, {Key: "state", Value: string(models.DeliveryPending)},
+			{Key: "due_at", Value: bson.D{{Key: "$gt", Value: after}}}},
+		Sort: bson.D{{Key: "due_at", Value: 1}, {Key: "seq", Value: 1}}, Limit: limit,
+	})
+	ids := make([]models.DeliveryID, len(list))
+	for i := range list {
+		ids[i] = list[i].ID
+	}
+	return ids, err
+}
+
+// SetDue changes when those of up to MaxBatch deliveries are due that are
+// pending.
+func (r *Deliveries) SetDue(ctx context.Context, ids []models.DeliveryID, at time.Time) error {
+	return r.changePending(ctx, ids, fields{{Key: "due_at", Value: at}})
+}
+
+// Drop takes those of up to MaxBatch deliveries out of the work that are pending:
+// their endpoint is deleted.
+func (r *Deliveries) Drop(ctx context.Context, ids []models.DeliveryID, now time.Time) error {
+	return r.changePending(ctx, ids, fields{{Key: "state", Value: string(models.DeliveryFailed)}, {Key: "updated_at", Value: now}})
+}
+
+func (r *Deliveries) changePending(ctx context.Context, ids []models.DeliveryID, f fields) error {
+	_, err := r.engine.Update(ctx, deliveries, bson.D{
+		{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, {Key: "state", Value: string(models.DeliveryPending)},
+	}, f.update(), UpdateOptions{Many: true})
 	return err
 }
 
@@ -159,8 +198,8 @@ func (r *Deliveries) Retry(ctx context.Context, t models.Tenant, id models.Deliv
 	return changed[models.Delivery](ctx, r.engine, deliveries, filter, again(now))
 }
 
-// RetryFailed makes those of up to MaxBatch deliveries pending and due that
-// failed, for an owner.
+// RetryFailed makes those of up to MaxBatch deliveries of an owner pending and
+// due that failed.
 func (r *Deliveries) RetryFailed(ctx context.Context, owner string, list []models.DeliveryID, now time.Time) error {
 	_, err := r.engine.Update(ctx, deliveries, bson.D{
 		{Key: "_id", Value: bson.D{{Key: "$in", Value: list}}}, {Key: "owner", Value: owner}, {Key: "state", Value: string(models.DeliveryFailed)},
@@ -174,7 +213,27 @@ func again(now time.Time) bson.D {
 	}.update()
 }
 
+// CountDue counts the pending deliveries of all tenants that are due, up to
+// limit.
+func (r *Deliveries) CountDue(ctx context.Context, now time.Time, limit int64) (int64, error) {
+	return r.engine.Count(ctx, deliveries, bson.D{
+		{Key: "state", Value: string(models.DeliveryPending)}, {Key: "due_at", Value: bson.D{{Key: "$lte", Value: now}}},
+	}, limit)
+}
+
 // CountIn counts the deliveries of all tenants in a state, up to limit.
 func (r *Deliveries) CountIn(ctx context.Context, state models.DeliveryState, limit int64) (int64, error) {
 	return r.engine.Count(ctx, deliveries, bson.D{{Key: "state", Value: string(state)}}, limit)
+}
+
+// Oldest gives when the oldest pending delivery of all tenants was made, zero if
+// there is none.
+func (r *Deliveries) Oldest(ctx context.Context) (time.Time, error) {
+	d, err := one[models.Delivery](ctx, r.engine, deliveries, Query{
+		Filter: bson.D{{Key: "state", Value: string(models.DeliveryPending)}}, Sort: bson.D{{Key: "seq", Value: 1}},
+	})
+	if models.IsKind(err, models.KindNotFound) {
+		return time.Time{}, nil
+	}
+	return d.CreatedAt, err
 }

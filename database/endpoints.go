@@ -11,6 +11,9 @@ import (
 
 const endpoints = "webhook_endpoints"
 
+// EndpointSlotTaken is the code of the conflict of two endpoints in one slot.
+const EndpointSlotTaken = "endpoint_slot_taken"
+
 // endpointsCollection holds the URLs that events are sent to.
 func endpointsCollection() Collection {
 	return Collection{
@@ -18,9 +21,13 @@ func endpointsCollection() Collection {
 		Fields: []Field{
 			{Name: "owner", Kind: String}, {Name: "org_id", Kind: String}, {Name: "project_id", Kind: String},
 			{Name: "is_deleted", Kind: Bool}, {Name: "enabled", Kind: Bool}, {Name: "recovering", Kind: Bool}, {Name: "updated_at", Kind: Time},
-			{Name: "recover_from", Kind: Int},
+			{Name: "recover_from", Kind: Int}, {Name: "slot", Kind: Int}, {Name: "announcing", Kind: Bool},
 		},
-		Indexes: []Index{{Keys: []string{"owner", "is_deleted"}}, {Keys: []string{"recovering"}}},
+		Indexes: []Index{
+			{Keys: []string{"owner", "slot"}, Unique: true, Partial: true, ConflictCode: EndpointSlotTaken},
+			{Keys: []string{"owner", "is_deleted"}}, {Keys: []string{"owner", "is_deleted", "_id"}},
+			{Keys: []string{"recovering"}}, {Keys: []string{"announcing"}}, {Keys: []string{"org_id", "enabled"}},
+		},
 	}
 }
 
@@ -42,7 +49,12 @@ func (r *Endpoints) own(t models.Tenant, id models.EndpointID) (bson.D, error) {
 	return append(filter, bson.E{Key: "_id", Value: string(id)}, alive()), nil
 }
 
-// Insert stores a new endpoint.
+// List reads a page of the endpoints of a project or organization.
+func (r *Endpoints) List(ctx context.Context, owner string, p Page) ([]models.Endpoint, error) {
+	return page[models.Endpoint](ctx, r.engine, endpoints, bson.D{{Key: "owner", Value: owner}, alive()}, p)
+}
+
+// Insert stores a new endpoint; conflict EndpointSlotTaken.
 func (r *Endpoints) Insert(ctx context.Context, e *models.Endpoint) error {
 	return r.engine.Insert(ctx, endpoints, e)
 }
@@ -71,7 +83,7 @@ func (r *Endpoints) Of(ctx context.Context, owners []string) ([]models.Endpoint,
 }
 
 // EndpointChange is a partial update; nil keeps a field. Enabling forgets why it
-// was disabled and since when it failed.
+// was disabled and since when it failed, and makes what waits due.
 type EndpointChange struct {
 	URL, Description *string
 	Events           *[]string
@@ -90,6 +102,9 @@ func (r *Endpoints) Update(ctx context.Context, t models.Tenant, id models.Endpo
 	setIf(&set, "events", c.Events)
 	setIf(&set, "ordered", c.Ordered)
 	setIf(&set, "enabled", c.Enabled)
+	if c.Enabled != nil && *c.Enabled {
+		set = append(set, bson.E{Key: "recovering", Value: true})
+	}
 	update := set.update()
 	if c.Enabled != nil && *c.Enabled {
 		update = append(update, bson.E{Key: "$unset", Value: bson.D{
@@ -98,15 +113,27 @@ func (r *Endpoints) Update(ctx context.Context, t models.Tenant, id models.Endpo
 	return changed[models.Endpoint](ctx, r.engine, endpoints, filter, update)
 }
 
-// SetSecrets replaces the secrets of an endpoint of a tenant, or not_found.
-func (r *Endpoints) SetSecrets(ctx context.Context, t models.Tenant, id models.EndpointID, fresh, previous string, until, now time.Time) (models.Endpoint, error) {
-	filter, err := r.own(t, id)
+// EndpointSecrets are the fresh secret of an endpoint, sealed, and until when its
+// present one signs too.
+type EndpointSecrets struct {
+	Fresh         string
+	PreviousUntil time.Time
+}
+
+// SetSecrets replaces the secret of an endpoint of a tenant as it was read;
+// conflict concurrent_change if it changed since.
+func (r *Endpoints) SetSecrets(ctx context.Context, t models.Tenant, read *models.Endpoint, s EndpointSecrets, now time.Time) (models.Endpoint, error) {
+	filter, err := r.own(t, read.ID)
 	if err != nil {
 		return models.Endpoint{}, err
 	}
-	return changed[models.Endpoint](ctx, r.engine, endpoints, filter, fields{
-		{Key: "secret", Value: fresh}, {Key: "previous_secret", Value: previous}, {Key: "previous_until", Value: until}, {Key: "updated_at", Value: now},
+	e, err := changed[models.Endpoint](ctx, r.engine, endpoints, append(filter, bson.E{Key: "updated_at", Value: read.UpdatedAt}), fields{
+		{Key: "secret", Value: s.Fresh}, {Key: "previous_secret", Value: read.Secret}, {Key: "previous_until", Value: s.PreviousUntil}, {Key: "updated_at", Value: now},
 	}.update())
+	if models.IsKind(err, models.KindNotFound) {
+		return e, models.Conflict("concurrent_change", "This was changed at the same time; read it again and retry.")
+	}
+	return e, err
 }
 
 // Remove deletes an endpoint of a tenant, or not_found.
@@ -115,8 +142,9 @@ func (r *Endpoints) Remove(ctx context.Context, t models.Tenant, id models.Endpo
 	if err != nil {
 		return err
 	}
-	_, err = changed[models.Endpoint](ctx, r.engine, endpoints, filter,
-		fields{{Key: "is_deleted", Value: true}, {Key: "enabled", Value: false}, {Key: "recovering", Value: false}, {Key: "updated_at", Value: now}}.update())
+	_, err = changed[models.Endpoint](ctx, r.engine, endpoints, filter, append(fields{
+		{Key: "is_deleted", Value: true}, {Key: "enabled", Value: false}, {Key: "recovering", Value: false}, {Key: "announcing", Value: false}, {Key: "updated_at", Value: now},
+	}.update(), bson.E{Key: "$unset", Value: bson.D{{Key: "slot", Value: ""}, {Key: "secret", Value: ""}, {Key: "previous_secret", Value: ""}}}))
 	return err
 }
 
@@ -135,8 +163,30 @@ func (r *Endpoints) Failing(ctx context.Context, id models.EndpointID, since *ti
 func (r *Endpoints) Disable(ctx context.Context, read *models.Endpoint, reason string, now time.Time) (bool, error) {
 	matched, err := r.engine.Update(ctx, endpoints, bson.D{
 		{Key: "_id", Value: string(read.ID)}, {Key: "enabled", Value: true}, {Key: "updated_at", Value: read.UpdatedAt},
-	}, fields{{Key: "enabled", Value: false}, {Key: "disabled_reason", Value: reason}, {Key: "disabled_at", Value: now}, {Key: "updated_at", Value: now}}.update(), UpdateOptions{})
+	}, fields{{Key: "enabled", Value: false}, {Key: "disabled_reason", Value: reason}, {Key: "disabled_at", Value: now}, {Key: "announcing", Value: true}, {Key: "updated_at", Value: now}}.update(), UpdateOptions{})
 	return matched > 0, err
+}
+
+// Announcing reads up to limit endpoints that Pulse disabled and whose owners
+// were not told.
+func (r *Endpoints) Announcing(ctx context.Context, limit int64) ([]models.Endpoint, error) {
+	return many[models.Endpoint](ctx, r.engine, endpoints, Query{Filter: bson.D{{Key: "announcing", Value: true}}, Limit: limit})
+}
+
+// Announced notes that the owner was told that an endpoint, as it was read, is
+// disabled.
+func (r *Endpoints) Announced(ctx context.Context, read *models.Endpoint) error {
+	_, err := r.engine.Update(ctx, endpoints, bson.D{{Key: "_id", Value: string(read.ID)}, {Key: "updated_at", Value: read.UpdatedAt}},
+		fields{{Key: "announcing", Value: false}}.update(), UpdateOptions{})
+	return err
+}
+
+// Enabled reads up to limit enabled endpoints of an organization and of its
+// projects.
+func (r *Endpoints) Enabled(ctx context.Context, org models.OrganizationID, limit int64) ([]models.Endpoint, error) {
+	return many[models.Endpoint](ctx, r.engine, endpoints, Query{
+		Filter: bson.D{{Key: "org_id", Value: string(org)}, {Key: "enabled", Value: true}}, Limit: limit,
+	})
 }
 
 // Recover has what an endpoint of a tenant missed since a time delivered.
@@ -157,8 +207,12 @@ func (r *Endpoints) Recovering(ctx context.Context, limit int64) ([]models.Endpo
 // Recovered notes up to which number of event an endpoint, as it was read, was
 // recovered, and whether that is all.
 func (r *Endpoints) Recovered(ctx context.Context, read *models.Endpoint, upTo int64, all bool) error {
+	update := fields{{Key: "recover_from", Value: upTo}, {Key: "recovering", Value: !all}}.update()
+	if all {
+		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "recover_since", Value: ""}}})
+	}
 	_, err := r.engine.Update(ctx, endpoints, bson.D{
 		{Key: "_id", Value: string(read.ID)}, {Key: "recovering", Value: true}, {Key: "recover_from", Value: read.RecoverFrom},
-	}, fields{{Key: "recover_from", Value: upTo}, {Key: "recovering", Value: !all}}.update(), UpdateOptions{})
+	}, update, UpdateOptions{})
 	return err
 }

@@ -62,6 +62,18 @@ func (r *Events) After(ctx context.Context, seq, limit int64) ([]models.Event, e
 	})
 }
 
+// FirstSince gives the number of the event that was received first at or after a
+// time, 0 if there is none.
+func (r *Events) FirstSince(ctx context.Context, at time.Time) (int64, error) {
+	e, err := one[models.Event](ctx, r.engine, events, Query{
+		Filter: bson.D{{Key: "received_at", Value: bson.D{{Key: "$gte", Value: at}}}}, Sort: bson.D{{Key: "received_at", Value: 1}},
+	})
+	if models.IsKind(err, models.KindNotFound) {
+		return 0, nil
+	}
+	return e.Seq, err
+}
+
 // EventsOf says whose events are meant: a project's, or else an organization's,
 // or everybody's.
 type EventsOf struct {

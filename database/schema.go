@@ -34,5 +34,6 @@ func Schema() []Collection {
 		eventsCollection(),
 		endpointsCollection(),
 		deliveriesCollection(),
+		egressesCollection(),
 	}
 }

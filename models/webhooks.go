@@ -1,6 +1,9 @@
 package models
 
-import "time"
+import (
+	"crypto/sha256"
+	"time"
+)
 
 type (
 	// EndpointID names an endpoint: "whe_…".
@@ -15,6 +18,15 @@ const (
 	DeliveryPrefix = "dlv_"
 )
 
+// EndpointShards is into how many shards endpoints are divided.
+const EndpointShards = 16
+
+// ShardOfEndpoint is the shard of an endpoint.
+func ShardOfEndpoint(id EndpointID) int64 {
+	sum := sha256.Sum256([]byte(id))
+	return int64(sum[0] % EndpointShards)
+}
+
 // MaxEndpoints is how many endpoints a project, or an organization for all its
 // projects, may have.
 const MaxEndpoints = 20
@@ -26,7 +38,10 @@ type Endpoint struct {
 	// ProjectID is empty for an endpoint that hears of the whole organization.
 	ProjectID ProjectID `bson:"project_id,omitempty"`
 	// Owner is the project, or else the organization.
-	Owner       string   `bson:"owner"`
+	Owner string `bson:"owner"`
+	// Slot is the endpoint's number among those of its owner, from 0: no two that
+	// are not deleted have the same. Absent once it is deleted.
+	Slot        *int64   `bson:"slot,omitempty"`
 	URL         string   `bson:"url"`
 	Description string   `bson:"description,omitempty"`
 	Events      []string `bson:"events"`
@@ -36,17 +51,20 @@ type Endpoint struct {
 	// DisabledReason says why Pulse disabled it: EndpointGone or EndpointFailing.
 	DisabledReason string     `bson:"disabled_reason,omitempty"`
 	DisabledAt     *time.Time `bson:"disabled_at,omitempty"`
+	// Announcing is set until the owner was told that Pulse disabled it.
+	Announcing bool `bson:"announcing"`
 	// FailingSince is when the first attempt failed after the last success.
 	FailingSince *time.Time `bson:"failing_since,omitempty"`
 	// Secret is sealed. PreviousSecret signs too until PreviousUntil.
 	Secret         string     `bson:"secret"`
 	PreviousSecret string     `bson:"previous_secret,omitempty"`
 	PreviousUntil  *time.Time `bson:"previous_until,omitempty"`
-	// RecoverSince, while it is set, has the events received since then
-	// delivered that were not; RecoverFrom is the number of the last one seen to.
+	// While it is Recovering, what waits to be tried again is made due, and the
+	// events that happened since RecoverSince are delivered that were not;
+	// RecoverFrom is the number of the last one seen to.
+	Recovering   bool       `bson:"recovering"`
 	RecoverSince *time.Time `bson:"recover_since,omitempty"`
 	RecoverFrom  int64      `bson:"recover_from"`
-	Recovering   bool       `bson:"recovering"`
 	CreatedAt    time.Time  `bson:"created_at"`
 	UpdatedAt    time.Time  `bson:"updated_at"`
 	IsDeleted    bool       `bson:"is_deleted"`
@@ -100,6 +118,8 @@ type Delivery struct {
 // Attempt is one request of a delivery.
 type Attempt struct {
 	At time.Time `bson:"at"`
+	// URL is what the endpoint's was.
+	URL string `bson:"url"`
 	// Status is that of the answer; 0 without one.
 	Status int   `bson:"status"`
 	Millis int64 `bson:"ms"`

@@ -28,6 +28,7 @@ import (
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/ratelimit"
+	"pulse-control-plane/utils/safedial"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -64,8 +65,12 @@ type setup struct {
 	agents     []string
 	quotaGrace time.Duration
 	mailer     tenancy.Mailer
+	// fenced allows neither the workers' disks nor web pages to egress.
+	fenced bool
 	// bodyMemory bounds the bodies being read; 0 is no bound.
 	bodyMemory int64
+	// privateTargets lets targets of media be in private networks.
+	privateTargets bool
 }
 
 // server is the whole stack in this process, over an embedded database in a
@@ -93,6 +98,8 @@ type fakeCluster struct {
 	away           bool
 	// asked is called before anything is done.
 	asked func()
+	// egresses are what it lists.
+	egresses []livekit.Media
 	// unreachable makes the probe fail.
 	unreachable bool
 }
@@ -110,7 +117,7 @@ func (c *fakeCluster) Participants(context.Context, string) ([]models.EventParti
 	return nil, nil, nil
 }
 
-func (c *fakeCluster) Egresses(context.Context) ([]livekit.Media, error) { return nil, nil }
+func (c *fakeCluster) Egresses(context.Context) ([]livekit.Media, error) { return c.egresses, nil }
 
 func (c *fakeCluster) Ingresses(context.Context) ([]livekit.Media, error) { return nil, nil }
 
@@ -170,7 +177,7 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 // another is a second process over the same database.
 func (s *server) another() *server {
 	s.t.Helper()
-	second := &server{t: s.t, clock: s.clock, crash: s.crash, engine: s.engine, setup: s.setup}
+	second := &server{t: s.t, clock: s.clock, crash: s.crash, engine: s.engine, setup: s.setup, livekit: s.livekit, liveKitURL: s.liveKitURL}
 	second.build()
 	return second
 }
@@ -202,6 +209,8 @@ func (s *server) build() {
 		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost), Operator: secret.New(operatorToken), Mailer: o.mailer,
 		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace, Agents: o.agents,
 		ProjectRequestsPerMinute: int64(o.projectPerMinute), PersonRequestsPerMinute: int64(o.personPerMinute),
+		Targets:           safedial.Options{AllowPrivate: true, AllowHTTP: true},
+		Media:             services.Media{EgressLocal: !o.fenced, EgressWeb: !o.fenced, AllowPrivate: o.privateTargets, StopWait: 300 * time.Millisecond},
 		ReconcileInterval: time.Minute, Recorder: o.recorder(), Log: zerolog.New(s.log), Now: now,
 	})
 	must(err)

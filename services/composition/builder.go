@@ -9,6 +9,7 @@ import (
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/downloads"
+	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/idempotency"
 	"pulse-control-plane/services/livekit"
@@ -18,11 +19,13 @@ import (
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/services/rooms"
 	"pulse-control-plane/services/status"
+	"pulse-control-plane/services/storage"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/tokens"
 	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/utils/safedial"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/worker"
 )
@@ -65,9 +68,16 @@ type builder struct {
 	passwords, secrets *hashing.Hasher
 	// evicting carries out evictions.
 	evicting *worker.Worker
+	// sources make the events that tenants hear of; tailing reads them.
+	sources *events.Sources
+	tailing *worker.Worker
 	// exchanging tells other replicas of changes, and hears of theirs.
 	exchanging *worker.Worker
-	out        Services
+	// vault seals the credentials of storages.
+	vault *storage.Vault
+	// stopping stops egresses that were to stop before they were active.
+	stopping *worker.Worker
+	out      Services
 }
 
 func (b *builder) foundations() (err error) {
@@ -137,7 +147,7 @@ func (b *builder) metering() (err error) {
 func (b *builder) quotas() (err error) {
 	b.out.Limits, err = quotas.NewLimits(quotas.Config{
 		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
-		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
+		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Egresses: database.NewEgresses(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
 		Exclusive: b.engine.Exclusive(), Plans: b.Plans, ReservationTTL: b.ReservationTTL, Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
@@ -187,7 +197,8 @@ func (b *builder) tenancy() (err error) {
 	wrong = errors.Join(wrong, err)
 	b.out.Projects, err = tenancy.NewProjects(tenancy.ProjectsConfig{
 		Projects: b.projects, Organizations: b.organizations, APIKeys: b.keys, KeyAuth: b.out.KeyAuth, Hasher: b.secrets,
-		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Agents: b.Agents, Now: b.Now,
+		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Agents: b.Agents,
+		Vault: b.vault, Targets: safedial.New(b.storageTargets()), EgressLocal: b.Media.EgressLocal, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Members, err = tenancy.NewMembers(tenancy.MembersConfig{
@@ -233,11 +244,13 @@ func (b *builder) inbox() (err error) {
 	b.out.InboxWorker, err = metering.NewInboxWorker(metering.InboxWorkerConfig{
 		Inbox: b.out.Inbox, Events: b.events, Leases: b.leases, Holder: b.holder, Observer: b.Observer, Log: b.Log,
 		Recorder: metering.NewRecorder(b.sessions, b.facts, b.totals, b.Now),
-		Steps: []metering.Step{
+		Own:      b.out.Egresses.Own,
+		Steps: append(b.egressSteps(), []metering.Step{
 			{Turn: metering.TurnRevocations, Consumer: b.out.Revocations},
 			{Turn: metering.TurnQuotas, Consumer: b.out.Enforcer},
 			{Turn: metering.TurnPlacements, Consumer: b.out.Rooms},
-		},
+			{Turn: metering.TurnEvents, Consumer: telling{b.sources}},
+		}...),
 	})
 	if err != nil {
 		return err

@@ -13,20 +13,25 @@ import (
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/downloads"
+	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/idempotency"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/lookup"
+	"pulse-control-plane/services/media"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/services/overview"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/services/rooms"
 	"pulse-control-plane/services/status"
+	"pulse-control-plane/services/storage"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/tokens"
+	"pulse-control-plane/services/webhooks"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/safedial"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/worker"
 )
@@ -80,6 +85,8 @@ type Config struct {
 	Agents []string
 	// ReservationTTL is the longest that a token reserves its slots; optional.
 	ReservationTTL time.Duration
+	// Media is what is allowed of egress and ingress; optional.
+	Media Media
 	// QuotaGrace is how long open sessions may continue after a month is exhausted.
 	QuotaGrace time.Duration
 	// ProjectRequestsPerMinute is the limit of a project on the free plan,
@@ -89,6 +96,10 @@ type Config struct {
 	Mailer tenancy.Mailer `optional:"true"`
 	// InvitationURL is the page that invitations link to; optional.
 	InvitationURL string
+	// PublicURL is where browsers reach the installation; optional.
+	PublicURL string
+	// Targets say which URLs of tenants may be reached.
+	Targets safedial.Options
 	// ResetURL is the page that mails to set a new password link to; optional.
 	ResetURL string
 	// ReconcileInterval is the time between two reconciliations.
@@ -127,6 +138,7 @@ type Services struct {
 	Trail          *audit.Trail
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
+	Egresses       *media.Egresses
 	Revocations    *tokens.Revocations
 	Limits         *quotas.Limits
 	Enforcer       *quotas.Enforcer
@@ -137,8 +149,13 @@ type Services struct {
 	Totals         *metering.Totals
 	Usage          *metering.Usage
 	Reconciliation *metering.Reconciliation
+	EventLog       *events.Log
+	EventTail      *events.Tail
+	Endpoints      *webhooks.Endpoints
+	Deliveries     *webhooks.Worker
 	Idempotency    *idempotency.Store
 	Overview       *overview.Service
+	Storage        *storage.Checker
 	Downloads      *downloads.Service
 	PasswordResets *auth.PasswordResets
 	Status         *status.Monitor
@@ -167,7 +184,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	if b.Mailer != nil {
 		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(engine), b.Now)
 	}
-	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
+	for _, step := range []func() error{b.foundations, b.storage, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.egress, b.inbox, b.workers} {
 		if err := step(); err != nil {
 			return nil, err
 		}

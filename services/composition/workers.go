@@ -56,7 +56,13 @@ func (b *builder) workers() error {
 		}
 		s.workers = append(s.workers, Worker{running.Name(), running.Run})
 	}
-	return nil
+	if err := b.egressWorkers(site); err != nil {
+		return err
+	}
+	if err := b.eventWorkers(site); err != nil {
+		return err
+	}
+	return b.webhooks(site)
 }
 
 // busLog logs faults of the bus of changes.

@@ -59,7 +59,7 @@ func observedBy(r *observe.Recorder) *twirp.ClientHooks {
 				end(ctx, nil)
 				return
 			}
-			end(ctx, err)
+			end(ctx, withoutKeys(err))
 		},
 	}
 }

@@ -27,6 +27,8 @@ type RoomOptions struct {
 	EmptyTimeout, DepartureTimeout, MaxParticipants *int64
 	Metadata                                        string
 	Tags                                            map[string]string
+	// Recording is an egress of the type room_composite that starts with the room.
+	Recording *EgressRequest
 }
 
 // ParticipantInfo is a participant of a room.
@@ -89,6 +91,9 @@ func (l *Client) CreateRoom(ctx context.Context, room string, o RoomOptions) (Ro
 	}
 	if o.MaxParticipants != nil {
 		ask.MaxParticipants = uint32(*o.MaxParticipants)
+	}
+	if o.Recording != nil {
+		ask.Egress = &livekit.RoomEgress{Room: roomComposite(o.Recording)}
 	}
 	r, err := l.rooms.CreateRoom(ctx, ask)
 	if err != nil {
@@ -217,6 +222,7 @@ func (l *Client) ForwardParticipant(ctx context.Context, room, identity, destina
 // cluster's own text stays in the cause: it may hold qualified names.
 func called(err error) error {
 	var e twirp.Error
+	err = withoutKeys(err)
 	switch {
 	case err == nil:
 		return nil

@@ -48,6 +48,8 @@ const (
 	TurnRevocations Turn = 10
 	TurnQuotas      Turn = 20
 	TurnPlacements  Turn = 30
+	TurnEvents      Turn = 40
+	TurnEgress      Turn = 50
 )
 
 // Step is a consumer and its turn.

@@ -219,9 +219,13 @@ func (r *Reconciliation) closing(ctx context.Context, l *listing, gone []models.
 			if !s.RecordedAt.After(seen[names[i]]) {
 				last = times.Latest(last, seen[names[i]])
 			}
+			var participant *models.EventParticipant
+			if s.Subject == models.SubjectParticipant {
+				participant = &models.EventParticipant{SID: participantOf(s.ID), Identity: s.Identity, Kind: s.Kind}
+			}
 			out = append(out, models.LiveKitEvent{
 				ID: correctionID("gone", s.ID, s.Observed.PresentAt), Cluster: s.Cluster, Event: models.EventFoundGone, ProjectID: s.ProjectID,
-				RoomName: s.RoomName, RoomSID: s.RoomSID, RoomKey: key, SessionID: s.ID, Subject: s.Subject,
+				RoomName: s.RoomName, RoomSID: s.RoomSID, RoomKey: key, SessionID: s.ID, Subject: s.Subject, Participant: participant,
 				LastSeenAt: last, CreatedAt: l.at,
 			})
 		}

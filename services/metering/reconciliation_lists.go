@@ -129,6 +129,7 @@ func (c *Cluster) addMedia(ctx context.Context, l *listing, name string, subject
 	for i := range media {
 		project, room, ours := models.SplitRoom(media[i].RoomName)
 		if !ours {
+			l.present[media[i].ID] = true // a page's, whose tenant its record names
 			continue
 		}
 		l.add(models.LiveKitEvent{Cluster: c.Keys[0], ProjectID: project, RoomName: room, RoomSID: media[i].RoomSID,
@@ -148,8 +149,13 @@ func listed(subject models.Subject, id, roomSID string) string {
 	if subject != models.SubjectParticipant {
 		return id
 	}
-	sid, _, _ := strings.Cut(id, "@")
-	return elsewhere(sid, roomSID)
+	return elsewhere(participantOf(id), roomSID)
+}
+
+// participantOf gives the sid of the participant of a session.
+func participantOf(session string) string {
+	sid, _, _ := strings.Cut(session, "@")
+	return sid
 }
 
 func listedSession(s *models.UsageSession) string { return listed(s.Subject, s.ID, s.RoomSID) }

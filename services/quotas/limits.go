@@ -61,6 +61,7 @@ type Config struct {
 	Sessions      *database.UsageSessions
 	Events        *database.QuotaEvents
 	Slots         *database.Slots
+	Egresses      *database.Egresses
 	Usage         *metering.Usage
 	// Changes invalidates cached limits.
 	Changes *lookup.Changes

@@ -5,5 +5,5 @@
 // know what a shard holds. Invariants: at most one process works on a shard at a
 // time; no process compares its clock with another's; the shards of a process
 // that died are taken over within TTL and two passes. Called by metering for
-// LiveKit's events.
+// LiveKit's events and by webhooks for deliveries.
 package shards

@@ -35,8 +35,10 @@ type Shares struct {
 	seen map[string]stillLease
 	// until is when a shard is no longer this process's, unless it is renewed;
 	// leaving are those to be given to others after the batch under way.
-	until         []time.Time
-	leaving, busy []bool
+	until   []time.Time
+	leaving []bool
+	// busy is how much is under way in each shard.
+	busy []int
 }
 
 // Config of New; every field is required.
@@ -68,7 +70,7 @@ func New(c Config) (*Shares, error) {
 	}
 	shard := c.Name + "|"
 	return &Shares{c: c, shard: shard, member: shard + "member|", seen: map[string]stillLease{},
-		until: make([]time.Time, c.Count), leaving: make([]bool, c.Count), busy: make([]bool, c.Count)}, nil
+		until: make([]time.Time, c.Count), leaving: make([]bool, c.Count), busy: make([]int, c.Count)}, nil
 }
 
 func (s *Shares) lease(shard int64) string { return s.shard + strconv.FormatInt(shard, 10) }
@@ -78,18 +80,44 @@ func (s *Shares) lease(shard int64) string { return s.shard + strconv.FormatInt(
 func (s *Shares) Begin(shard int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.leaving[shard] || s.busy[shard] || !s.c.Now().Before(s.until[shard]) {
+	return s.busy[shard] == 0 && s.join(shard)
+}
+
+// Join is Begin for work of which several pieces may be under way in a shard; each
+// calls End.
+func (s *Shares) Join(shard int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.join(shard)
+}
+
+func (s *Shares) join(shard int64) bool {
+	if s.leaving[shard] || !s.c.Now().Before(s.until[shard]) {
 		return false
 	}
-	s.busy[shard] = true
+	s.busy[shard]++
 	return true
 }
 
-// End lets a shard that Begin kept be given away again.
+// End lets a shard that Begin or Join kept be given away again.
 func (s *Shares) End(shard int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.busy[shard] = false
+	s.busy[shard]--
+}
+
+// Own gives the shards of this process.
+func (s *Shares) Own() []int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []int64
+	now := s.c.Now()
+	for shard := range s.c.Count {
+		if now.Before(s.until[shard]) && !s.leaving[shard] {
+			out = append(out, shard)
+		}
+	}
+	return out
 }
 
 // Idle gives the shards of this process that are not being worked on.
@@ -99,7 +127,7 @@ func (s *Shares) Idle() []int64 {
 	var out []int64
 	now := s.c.Now()
 	for shard := range s.c.Count {
-		if now.Before(s.until[shard]) && !s.busy[shard] {
+		if now.Before(s.until[shard]) && s.busy[shard] == 0 {
 			out = append(out, shard)
 		}
 	}
@@ -237,7 +265,7 @@ func (s *Shares) giveBack(ctx context.Context, mine []int64, extra int) error {
 	var released []string
 	for _, busy := range []bool{false, true} {
 		for _, shard := range mine {
-			if extra <= 0 || s.busy[shard] != busy {
+			if extra <= 0 || (s.busy[shard] > 0) != busy {
 				continue
 			}
 			extra--

@@ -12,6 +12,7 @@ import (
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/services/storage"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -45,7 +46,12 @@ type ProjectsConfig struct {
 	// Agents are the agents that projects without a setting of their own may
 	// dispatch (AGENTS_DEFAULT).
 	Agents []string
-	Now    func() time.Time
+	// Vault seals the credentials of storages, whose endpoints Targets judges.
+	// EgressLocal tells that egress workers may keep recordings themselves.
+	Vault       *storage.Vault
+	Targets     TargetGuard
+	EgressLocal bool
+	Now         func() time.Time
 }
 
 // NewProjects builds the service. It fails if a required field is missing.
@@ -173,8 +179,10 @@ type ProjectChange struct {
 	ClientTokens models.ClientTokensChange
 	// Agents and Limits are the operator's to change; a nil list of agents stands
 	// for the installation's default.
-	Agents *[]string
-	Limits models.ProjectLimitsChange
+	Agents    *[]string
+	Limits    models.ProjectLimitsChange
+	Recording *models.RecordingChange
+	Storage   *StorageChange
 }
 
 // Update changes a project.
@@ -191,6 +199,10 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 	if err != nil {
 		return models.Project{}, err
 	}
+	store, err := s.storageChange(ctx, &before, c)
+	if err != nil {
+		return models.Project{}, err
+	}
 	entry, err := s.c.Trail.Begin(ctx, actor, projectUpdated(&before, c))
 	if err != nil {
 		return models.Project{}, err
@@ -198,6 +210,7 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 	defer entry.End(ctx, &err)
 	project, err = s.c.Projects.Update(ctx, actor.Tenant(), id, database.ProjectChange{
 		Name: c.Name, NameKey: foldNameIf(c.Name), Region: c.Region, ClientTokens: c.ClientTokens, Agents: c.Agents, Limits: c.Limits,
+		Recording: c.Recording, Storage: store,
 	}, s.c.Now())
 	if err != nil {
 		return models.Project{}, err
@@ -310,26 +323,4 @@ func (s *Projects) successor(ctx context.Context, actor *models.Principal, proje
 		next.ExpiresAt = old.ExpiresAt // only a person may remove it
 	}
 	return next, old, nil
-}
-
-// projectUpdated is the audit event of an updated project.
-func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
-	var fields audit.Changes
-	audit.Changed(&fields, "name", p.Name, c.Name)
-	audit.Changed(&fields, "region", p.Region, c.Region)
-	audit.Changed(&fields, "client_tokens.enabled", p.ClientTokens.Enabled, c.ClientTokens.Enabled)
-	audit.Changed(&fields, "client_tokens.max_ttl_seconds", p.ClientTokens.MaxTTLSeconds, c.ClientTokens.MaxTTLSeconds)
-	audit.Changed(&fields, "client_tokens.grants", p.ClientTokens.Grants, c.ClientTokens.Grants)
-	audit.Changed(&fields, "client_tokens.allowed_origins", p.ClientTokens.AllowedOrigins, c.ClientTokens.AllowedOrigins)
-	audit.Changed(&fields, "client_tokens.allowed_rooms", p.ClientTokens.AllowedRooms, c.ClientTokens.AllowedRooms)
-	audit.Changed(&fields, "client_tokens.identities", p.ClientTokens.Identities, c.ClientTokens.Identities)
-	audit.Changed(&fields, "client_tokens.agents", p.ClientTokens.Agents, c.ClientTokens.Agents)
-	audit.Changed(&fields, "agents", p.Agents, c.Agents)
-	audit.Changed(&fields, "limits.requests_per_minute", p.Limits.RequestsPerMinute, c.Limits.RequestsPerMinute)
-	audit.Changed(&fields, "limits.concurrent_participants", p.Limits.ConcurrentParticipants, c.Limits.ConcurrentParticipants)
-	audit.Changed(&fields, "limits.concurrent_agents", p.Limits.ConcurrentAgents, c.Limits.ConcurrentAgents)
-	audit.Changed(&fields, "limits.rooms", p.Limits.Rooms, c.Limits.Rooms)
-	audit.Changed(&fields, "limits.participant_minutes_per_month", p.Limits.ParticipantMinutes, c.Limits.ParticipantMinutes)
-	audit.Changed(&fields, "limits.egress_minutes_per_month", p.Limits.EgressMinutes, c.Limits.EgressMinutes)
-	return audit.Event{OrgID: p.OrgID, Action: "project.updated", Type: "project", ID: string(p.ID), Before: fields.Before, After: fields.After}
 }

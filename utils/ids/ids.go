@@ -1,6 +1,8 @@
 package ids
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"strings"
 	"time"
 
@@ -15,6 +17,28 @@ const bodyLength = 36
 // crypto/rand itself treats as fatal.
 func New(prefix string) string {
 	return prefix + uuid.Must(uuid.NewV7()).String()
+}
+
+// Derived gives the id with that prefix that a time, to the millisecond, and parts
+// stand for: the same ones give the same id, and others another. It has the form
+// of one that New makes.
+func Derived(prefix string, at time.Time, parts ...string) string {
+	sum := sha256.New()
+	var length [8]byte
+	for _, part := range parts {
+		binary.BigEndian.PutUint64(length[:], uint64(len(part))) // so that "a", "bc" is not "ab", "c"
+		sum.Write(length[:])                                     //nolint:errcheck // documented never to fail
+		sum.Write([]byte(part))                                  //nolint:errcheck // documented never to fail
+	}
+	var id uuid.UUID
+	copy(id[6:], sum.Sum(nil))
+	millis := uint64(max(at.UnixMilli(), 0))
+	for i := range 6 {
+		id[i] = byte(millis >> (40 - 8*i))
+	}
+	id[6] = id[6]&0x0f | 0x70
+	id[8] = id[8]&0x3f | 0x80
+	return prefix + id.String()
 }
 
 // Valid reports whether id is the prefix followed by a UUIDv7 exactly as New

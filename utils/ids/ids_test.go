@@ -33,6 +33,28 @@ func TestANewIDIsValidOnlyUnderItsPrefix(t *testing.T) {
 	}
 }
 
+func TestADerivedIDFollowsFromItsTimeAndParts(t *testing.T) {
+	at := time.UnixMilli(1_790_000_000_123)
+	id := ids.Derived("evt_", at, "key", "EV_1")
+	if made, ok := ids.Time(id); !ids.Valid("evt_", id) || !ok || !made.Equal(at) {
+		t.Fatalf("%q of %v", id, made)
+	}
+	if again := ids.Derived("evt_", at.Add(time.Microsecond), "key", "EV_1"); again != id {
+		t.Errorf("%q, then %q", id, again)
+	}
+	for _, other := range []string{
+		ids.Derived("evt_", at.Add(time.Millisecond), "key", "EV_1"), ids.Derived("evt_", at, "key", "EV_2"),
+		ids.Derived("evt_", at, "keyE", "V_1"), ids.Derived("evt_", at, "key", "EV_1", ""),
+	} {
+		if other == id {
+			t.Errorf("%q stands for something else too", id)
+		}
+	}
+	if id := ids.Derived("evt_", time.Time{}, "x"); !ids.Valid("evt_", id) {
+		t.Errorf("%q without a time", id)
+	}
+}
+
 func TestOnlyTheCanonicalTextOfAUUIDv7IsValid(t *testing.T) {
 	const good = "prj_01981e8a-7b2c-7def-8abc-0123456789ab"
 	if !ids.Valid("prj_", good) {
