@@ -252,7 +252,8 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	if err != nil {
 		return errors.Join(err, life.Close(ctx))
 	}
-	life.OnDrain(func() { built.health.Draining.Store(true); built.endStreams() })
+	life.OnDrain(func() { built.health.Draining.Store(true) })
+	life.OnDrain(built.endStreams) // which nothing else ends
 	for _, w := range built.workers {
 		life.Worker(w.Name, w.Run)
 	}
