@@ -1,8 +1,10 @@
 package media
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -15,7 +17,7 @@ import (
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/utils/cursor"
-	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
 )
@@ -103,9 +105,13 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 	if err := s.check(ctx, &in); err != nil {
 		return models.Egress{}, err
 	}
+	id, before, err := s.startedBefore(ctx, project.ID)
+	if err != nil || before != nil {
+		return *cmp.Or(before, &models.Egress{}), err
+	}
 	now := s.now()
 	record := models.Egress{
-		ID: models.EgressID(ids.New(models.EgressPrefix)), ProjectID: project.ID, OrgID: project.OrgID, Type: in.Type, RoomName: in.RoomName,
+		ID: id, ProjectID: project.ID, OrgID: project.OrgID, Type: in.Type, RoomName: in.RoomName,
 		ParticipantIdentity: in.ParticipantIdentity, TrackSID: in.TrackSID, AudioTrackSID: in.AudioTrackSID, VideoTrackSID: in.VideoTrackSID,
 		URL: in.URL, Layout: in.Layout, Status: models.EgressStarting, Open: true, CreatedAt: now, UpdatedAt: now,
 	}
@@ -133,6 +139,29 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 		return models.Egress{}, s.notStarted(settling, &record, failed)
 	}
 	return s.apply(settling, record, &state)
+}
+
+// startTries bounds the failed starts of one request that is sent again.
+const startTries = 10
+
+// startedBefore gives the id of the egress that a request starts, or the egress that
+// an earlier attempt of the same request may have started. One that failed is
+// started again, with another id.
+func (s *Egresses) startedBefore(ctx context.Context, project models.ProjectID) (models.EgressID, *models.Egress, error) {
+	id := models.EgressID(intent.ID(ctx, models.EgressPrefix))
+	for n := 1; intent.Resumed(ctx) && n < startTries; n++ {
+		record, err := s.c.Store.Get(ctx, project, string(id))
+		switch {
+		case models.IsKind(err, models.KindNotFound):
+			return id, nil, nil
+		case err != nil:
+			return id, nil, err
+		case record.Status != models.EgressFailed:
+			return id, &record, nil
+		}
+		id = models.EgressID(intent.ID(ctx, models.EgressPrefix, strconv.Itoa(n)))
+	}
+	return id, nil, nil
 }
 
 // announce writes the record and the audit entry of a start, both at once, so that
