@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/events"
 )
@@ -38,14 +39,21 @@ func asCatalogued(t testing.TB, e *models.Event) {
 	}
 }
 
-// describedAll holds every event in the log of a test's server against the
+// allCatalogued holds every event that a test left in a database against the
 // catalogue, whatever the test was about.
-func (s *server) describedAll(t testing.TB) {
+func allCatalogued(t testing.TB, engine database.Engine) {
+	log, err := events.NewLog(events.LogConfig{Events: database.NewEvents(engine), Sequences: database.NewSequences(engine), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 	defer cancel()
 	for after := int64(0); ; {
-		list, err := s.EventLog.After(ctx, after, 500)
-		if err != nil || len(list) == 0 { // a test may have taken the database away
+		list, err := log.After(ctx, after, 500)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list) == 0 {
 			return
 		}
 		for i := range list {
