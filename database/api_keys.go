@@ -25,6 +25,7 @@ func apiKeysCollection() Collection {
 			{Keys: []string{"key"}, Unique: true},
 			{Keys: []string{"project_id", "_id"}},
 			{Keys: []string{"org_id"}},
+			{Keys: []string{"is_deleted", "expires_at"}},
 		},
 	}
 }
@@ -37,7 +38,7 @@ func NewAPIKeys(e Engine) *APIKeys { return &APIKeys{e} }
 
 // Insert stores a new API key.
 func (r *APIKeys) Insert(ctx context.Context, k *models.APIKey) error {
-	return r.engine.Insert(ctx, apiKeys, k)
+	return insertOnce(ctx, r.engine, apiKeys, k, string(k.ID))
 }
 
 // ByKey reads the API key with a publishable key, of any tenant: authentication
@@ -197,4 +198,13 @@ func (r *APIKeys) Discard(ctx context.Context, project models.ProjectID, id mode
 		{Key: "_id", Value: string(id)}, {Key: "project_id", Value: string(project)},
 	}, 1)
 	return err
+}
+
+// Expiring reads up to limit keys of all tenants that expire in (after, until], the
+// first to expire first.
+func (r *APIKeys) Expiring(ctx context.Context, after, until time.Time, limit int64) ([]models.APIKey, error) {
+	return many[models.APIKey](ctx, r.engine, apiKeys, Query{
+		Filter: bson.D{alive(), {Key: "expires_at", Value: bson.D{{Key: "$gt", Value: after}, {Key: "$lte", Value: until}}}},
+		Sort:   bson.D{{Key: "expires_at", Value: 1}}, Limit: limit,
+	})
 }

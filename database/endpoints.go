@@ -26,7 +26,7 @@ func endpointsCollection() Collection {
 		Indexes: []Index{
 			{Keys: []string{"owner", "slot"}, Unique: true, Partial: true, ConflictCode: EndpointSlotTaken},
 			{Keys: []string{"owner", "is_deleted"}}, {Keys: []string{"owner", "is_deleted", "_id"}},
-			{Keys: []string{"recovering"}}, {Keys: []string{"announcing"}}, {Keys: []string{"org_id", "enabled"}},
+			{Keys: []string{"recovering"}}, {Keys: []string{"announcing"}},
 		},
 	}
 }
@@ -179,14 +179,6 @@ func (r *Endpoints) Announced(ctx context.Context, read *models.Endpoint) error 
 	_, err := r.engine.Update(ctx, endpoints, bson.D{{Key: "_id", Value: string(read.ID)}, {Key: "updated_at", Value: read.UpdatedAt}},
 		fields{{Key: "announcing", Value: false}}.update(), UpdateOptions{})
 	return err
-}
-
-// Enabled reads up to limit enabled endpoints of an organization and of its
-// projects.
-func (r *Endpoints) Enabled(ctx context.Context, org models.OrganizationID, limit int64) ([]models.Endpoint, error) {
-	return many[models.Endpoint](ctx, r.engine, endpoints, Query{
-		Filter: bson.D{{Key: "org_id", Value: string(org)}, {Key: "enabled", Value: true}}, Limit: limit,
-	})
 }
 
 // Recover has what an endpoint of a tenant missed since a time delivered.

@@ -122,6 +122,27 @@ func (r *Events) Following(ctx context.Context, of EventsOf, after, upTo, limit 
 type EventFilter struct {
 	Type, Family string
 	Start, End   time.Time
+	// Above leaves events with greater numbers.
+	Above int64
+}
+
+func (f EventFilter) kind() bson.D {
+	switch {
+	case f.Type != "":
+		return bson.D{{Key: "type", Value: f.Type}}
+	case f.Family != "":
+		return bson.D{{Key: "family", Value: f.Family}}
+	}
+	return nil
+}
+
+// Next reads up to limit events of a tenant of a type or family with numbers in
+// (after, upTo], in order of arrival.
+func (r *Events) Next(ctx context.Context, of EventsOf, f EventFilter, after, upTo, limit int64) ([]models.Event, error) {
+	return many[models.Event](ctx, r.engine, events, Query{
+		Filter: append(append(of.filter(), f.kind()...), bson.E{Key: "seq", Value: bson.D{{Key: "$gt", Value: after}, {Key: "$lte", Value: upTo}}}),
+		Sort:   bson.D{{Key: "seq", Value: 1}}, Limit: limit,
+	})
 }
 
 // List reads up to limit events of a project or organization with numbers below
@@ -131,12 +152,7 @@ func (r *Events) List(ctx context.Context, of EventsOf, f EventFilter, before, l
 	if len(filter) == 0 {
 		filter = bson.D{{Key: "org_id", Value: ""}}
 	}
-	switch {
-	case f.Type != "":
-		filter = append(filter, bson.E{Key: "type", Value: f.Type})
-	case f.Family != "":
-		filter = append(filter, bson.E{Key: "family", Value: f.Family})
-	}
+	filter = append(filter, f.kind()...)
 	var at bson.D
 	if !f.Start.IsZero() {
 		at = append(at, bson.E{Key: "$gte", Value: f.Start})
@@ -147,8 +163,15 @@ func (r *Events) List(ctx context.Context, of EventsOf, f EventFilter, before, l
 	if at != nil {
 		filter = append(filter, bson.E{Key: "at", Value: at})
 	}
+	var seq bson.D
 	if before > 0 {
-		filter = append(filter, bson.E{Key: "seq", Value: bson.D{{Key: "$lt", Value: before}}})
+		seq = append(seq, bson.E{Key: "$lt", Value: before})
+	}
+	if f.Above > 0 {
+		seq = append(seq, bson.E{Key: "$gt", Value: f.Above})
+	}
+	if seq != nil {
+		filter = append(filter, bson.E{Key: "seq", Value: seq})
 	}
 	return many[models.Event](ctx, r.engine, events, Query{Filter: filter, Sort: bson.D{{Key: "seq", Value: -1}}, Limit: limit})
 }

@@ -129,3 +129,9 @@ func (r *LiveKitEvents) Get(ctx context.Context, p models.ProjectID, ids []strin
 		Limit:  MaxBatch,
 	})
 }
+
+// Named reads an event of any tenant, for a caller that then checks whose it is;
+// or not_found.
+func (r *LiveKitEvents) Named(ctx context.Context, id string) (models.LiveKitEvent, error) {
+	return one[models.LiveKitEvent](ctx, r.engine, liveKitEvents, Query{Filter: bson.D{{Key: "_id", Value: id}}})
+}

@@ -72,7 +72,7 @@ func (r *Projects) own(t models.Tenant, id models.ProjectID) (bson.D, error) {
 
 // Insert stores a new project.
 func (r *Projects) Insert(ctx context.Context, p *models.Project) error {
-	return r.engine.Insert(ctx, projects, p)
+	return insertOnce(ctx, r.engine, projects, p, string(p.ID))
 }
 
 // Get reads one project of a tenant, or not_found.

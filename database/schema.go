@@ -35,5 +35,7 @@ func Schema() []Collection {
 		endpointsCollection(),
 		deliveriesCollection(),
 		egressesCollection(),
+		throttlesCollection(),
+		clockReadingsCollection(),
 	}
 }

@@ -26,10 +26,14 @@ type ProjectOverview struct {
 	Participants int64            `json:"participants"`
 	Egresses     int64            `json:"egresses"`
 	// Warnings are the quotas of which at least 80 % are used.
-	Warnings       []QuotaWarning `json:"warnings"`
-	LastEventAt    *time.Time     `json:"last_event_at"`
-	KeyUsedAt      *time.Time     `json:"key_used_at"`
-	FirstSessionAt *time.Time     `json:"first_session_at"`
+	Warnings []QuotaWarning `json:"warnings"`
+	// FailingEndpoints counts the webhook endpoints that fail or that Pulse
+	// disabled; FailingEndpointIDs names them.
+	FailingEndpoints   int                 `json:"failing_endpoints"`
+	FailingEndpointIDs []models.EndpointID `json:"failing_endpoint_ids"`
+	LastEventAt        *time.Time          `json:"last_event_at"`
+	KeyUsedAt          *time.Time          `json:"key_used_at"`
+	FirstSessionAt     *time.Time          `json:"first_session_at"`
 	// HourlyParticipantSeconds are of the last 24 hours, the latest last.
 	HourlyParticipantSeconds []float64 `json:"hourly_participant_seconds"`
 }
@@ -68,6 +72,7 @@ func (h *Overview) Get(c *gin.Context) error {
 func renderOverview(p *overview.Project) ProjectOverview {
 	out := ProjectOverview{
 		ProjectID: p.ID, Name: p.Name, Region: p.Region, Rooms: p.Rooms, Participants: p.Participants, Egresses: p.Egresses,
+		FailingEndpoints: len(p.Failing), FailingEndpointIDs: append([]models.EndpointID{}, p.Failing...),
 		Warnings: []QuotaWarning{}, LastEventAt: ever(p.LastEventAt), KeyUsedAt: ever(p.KeyUsedAt), FirstSessionAt: ever(p.FirstSessionAt),
 		HourlyParticipantSeconds: make([]float64, 0, len(p.Hourly)),
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -129,6 +130,20 @@ func (a *Authentication) CountByIP(f Func) Func {
 		}
 		return f(c)
 	}
+}
+
+// againTimeout bounds an authentication that belongs to no request with a
+// deadline.
+const againTimeout = 5 * time.Second
+
+// Again reads the credential of a request that lasts once more, without counting
+// it.
+func (a *Authentication) Again(c *gin.Context) (*models.Principal, error) {
+	lasting := c.Request
+	ctx, cancel := context.WithTimeout(lasting.Context(), againTimeout)
+	defer func() { c.Request = lasting; cancel() }()
+	c.Request = lasting.WithContext(ctx)
+	return a.principal(c)
 }
 
 func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {

@@ -89,6 +89,21 @@ func auditedChanges() []auditedChange {
 			"grace", none, `{"banned_until":"TIME","project_id":"prj_","room_name":"daily"}`},
 		{"DELETE /v1/tokens/revocations/{revocation}", "", "server key", 204, "tokens.ban_lifted", "participant", "mallory",
 			`{"banned_until":"TIME","project_id":"prj_","room_name":""}`, none},
+
+		{"POST /v1/webhooks/endpoints", `{"url":"https://hooks.example.com/"}`, "server key", 201, "webhooks.endpoint_created", "endpoint", "endpoint.id", none,
+			`{"enabled":true,"events":["*"],"ordered":false,"project_id":"prj_","url":"https://hooks.example.com/"}`},
+		{"PATCH /v1/webhooks/endpoints/{endpoint}", `{"enabled":false,"events":["room.*"]}`, "server key", 200, "webhooks.endpoint_updated", "endpoint", "path",
+			`{"enabled":true,"events":["*"]}`, `{"enabled":false,"events":["room.*"]}`},
+		{"DELETE /v1/webhooks/endpoints/{endpoint}", "", "owner", 204, "webhooks.endpoint_deleted", "endpoint", "path",
+			`{"events":["*"],"project_id":"prj_","url":"https://hooks.example.com/pulse"}`, none},
+		{"POST /v1/webhooks/endpoints/{endpoint}/rotate-secret", `{"grace_period_seconds":60}`, "owner", 200, "webhooks.secret_rotated", "endpoint", "path",
+			none, `{"grace_period_seconds":60}`},
+		{"POST /v1/webhooks/endpoints/{endpoint}/test", "", "server key", 202, "webhooks.endpoint_tested", "endpoint", "path", none, none},
+		{"POST /v1/webhooks/endpoints/{endpoint}/recover", `{"since":"{recent}"}`, "server key", 202, "webhooks.endpoint_recovered", "endpoint", "path",
+			none, `{"since":"TIME"}`},
+		{"POST /v1/webhooks/deliveries/{delivery}/retry", "", "server key", 202, "webhooks.delivery_retried", "delivery", "path",
+			none, `{"endpoint_id":"whe_","event_id":"evt_"}`},
+		{"POST /v1/events/{event}/resend", "", "server key", 202, "webhooks.event_resent", "event", "path", none, `{"endpoints":1,"project_id":"prj_"}`},
 	}
 }
 
@@ -121,7 +136,7 @@ func unaudited() map[string]string {
 
 // plain takes out of an entry's fields what differs from run to run.
 func plain(fields []byte) string {
-	text := regexp.MustCompile(`"(org|prj|usr|key|inv|ses|pulse_key)_[0-9A-Za-z-]+"([,}])`).ReplaceAllString(string(fields), `"${1}_"$2`)
+	text := regexp.MustCompile(`"(org|prj|usr|key|inv|ses|whe|dlv|evt|pulse_key)_[0-9A-Za-z-]+"([,}])`).ReplaceAllString(string(fields), `"${1}_"$2`)
 	text = regexp.MustCompile(`"secret_hint":"[0-9A-Za-z]{4}"`).ReplaceAllString(text, `"secret_hint":"hint_"`)
 	return regexp.MustCompile(`"\d{4}-\d\d-\d\dT[0-9:.]+Z"`).ReplaceAllString(text, `"TIME"`)
 }
@@ -153,14 +168,14 @@ func TestEachRouteThatChangesSomethingLeavesExactlyTheEntryOfTheTable(t *testing
 			path = w.path(path, row.by)
 			var body any
 			if row.body != "" {
-				body = strings.Replace(row.body, "{invited}", invited.AcceptToken, 1)
+				body = strings.NewReplacer("{invited}", invited.AcceptToken, "{recent}", s.clock.Now().Format(time.RFC3339)).Replace(row.body)
 			}
 			caller := map[string]with{"owner": w.org.asPerson, "server key": w.org.asOwn, "operator": asOperator(), "nobody": both()}[row.by]
 			before := len(s.trailOf(w.org.org))
 			a := s.do(method, path, body, caller, from("203.0.113.9"), header("User-Agent", "walker/1"), header("X-Request-Id", "req-1")).want(row.status)
 
 			var out struct {
-				Organization, User, Session, Project, Key, Invitation struct{ ID string }
+				Organization, User, Session, Project, Key, Invitation, Endpoint struct{ ID string }
 			}
 			if len(a.body) > 0 {
 				if err := json.Unmarshal(a.body, &out); err != nil {
@@ -178,10 +193,11 @@ func TestEachRouteThatChangesSomethingLeavesExactlyTheEntryOfTheTable(t *testing
 			e := trail[0]
 			id := map[string]string{
 				"path": path[strings.LastIndex(path, "/")+1:], "user": w.org.user, "session": e.Actor.CredentialID, "grace": "grace", "mallory": "mallory", "{invited}": string(invited.Invitation.ID),
-				"organization.id": out.Organization.ID, "project.id": out.Project.ID, "key.id": out.Key.ID, "invitation.id": out.Invitation.ID,
+				"organization.id": out.Organization.ID, "project.id": out.Project.ID, "key.id": out.Key.ID, "invitation.id": out.Invitation.ID, "endpoint.id": out.Endpoint.ID,
 			}[row.id]
 			if row.id == "path" && !strings.Contains(id, "_") { // …/suspend
-				id = strings.Split(path, "/")[3]
+				parts := strings.Split(path, "/")
+				id = parts[len(parts)-2]
 			}
 			if e.Action != row.action || e.Target != (audit.Target{Type: row.target, ID: id}) || id == "" {
 				t.Errorf("%s of %+v, want %s of %s %q", e.Action, e.Target, row.action, row.target, id)
@@ -231,7 +247,7 @@ func (s *server) holdsNoSecret(org, body, accept, secret string, a *answer) {
 	export := string(s.do(http.MethodGet, "/v1/audit-logs/export?org_id="+org, nil, asOperator()).want(200).body)
 	secrets := []string{accept, secret, password}
 	for _, text := range []string{body, string(a.body)} {
-		for _, found := range regexp.MustCompile(`"(?:\w*password|\w*token|pulse_api_secret)":"([^"{]+)"`).FindAllStringSubmatch(text, -1) {
+		for _, found := range regexp.MustCompile(`"(?:\w*password|\w*token|pulse_api_secret|secret)":"([^"{]+)"`).FindAllStringSubmatch(text, -1) {
 			secrets = append(secrets, found[1])
 		}
 	}
@@ -246,7 +262,7 @@ func TestEveryRouteThatChangesSomethingHasARowInTheTableOfChanges(t *testing.T) 
 	rows := map[string]bool{}
 	for _, row := range auditedChanges() {
 		rows[strings.NewReplacer("{org}", ":id", "{project}", ":id", "{member}", ":user_id", "{invitation}", ":invitation_id",
-			"{key}", ":key_id", "{login}", ":id", "{revocation}", ":id").Replace(row.route)] = true
+			"{key}", ":key_id", "{login}", ":id", "{revocation}", ":id", "{endpoint}", ":id", "{delivery}", ":id", "{event}", ":id").Replace(row.route)] = true
 	}
 	for route := range unaudited() {
 		if rows[route] {

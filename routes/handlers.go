@@ -26,6 +26,8 @@ type Handlers struct {
 	Clusters      *handlers.Clusters
 	Rooms         *handlers.Rooms
 	Egress        *handlers.Egress
+	Events        *handlers.Events
+	Endpoints     *handlers.Endpoints
 	Usage         *handlers.Usage
 	Quotas        *handlers.Quotas
 	Docs          *handlers.Docs
@@ -57,7 +59,9 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 		Clusters:      handlers.NewClusters(s.Clusters),
 		Rooms:         handlers.NewRooms(requests, s.Rooms),
 		Egress:        handlers.NewEgress(requests, s.Egresses),
+		Endpoints:     handlers.NewEndpoints(requests, s.Endpoints),
 		LiveKitEvents: handlers.NewLiveKitEvents(s.Inbox),
+		Events:        handlers.NewEvents(s.Events),
 		Usage:         usage,
 		Quotas:        handlers.NewQuotas(s.Limits),
 		Docs:          handlers.NewDocs(OpenAPI()),

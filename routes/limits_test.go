@@ -147,6 +147,7 @@ func bounds(ada tenant) []bound {
 		{method: "POST", path: validate, caller: ada.asOwn, field: "token", fits: []any{"x", x(262000)}, over: []any{"", 1}},
 	}
 	all = append(all, roomBounds(ada)...)
+	all = append(all, endpointBounds(ada)...)
 	all = append(all, egressBounds(ada)...)
 	for _, grant := range within() {
 		all = append(all, bound{method: "POST", path: create, caller: ada.asOwn, field: "grants." + grant, fits: []any{true, false}, over: []any{1, "true"}})

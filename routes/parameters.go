@@ -17,7 +17,11 @@ func Parameters() request.Parameters {
 	trail := []string{"org_id", "actor", "action", "target", "start", "end"}
 	named := []string{"project_id"}
 	room, participant := "/v1/rooms/:room", "/v1/rooms/:room/participants/:identity"
+	owner := []string{"project_id", "org_id"}
 	return request.Parameters{
+		{Method: post, Pattern: "/v1/webhooks/endpoints"}:                   owner,
+		{Method: get, Pattern: "/v1/webhooks/endpoints"}:                    with(owner...),
+		{Method: get, Pattern: "/v1/webhooks/deliveries"}:                   with("project_id", "org_id", "endpoint_id", "status"),
 		{Method: post, Pattern: "/v1/rooms"}:                                named,
 		{Method: get, Pattern: "/v1/rooms"}:                                 with("project_id"),
 		{Method: get, Pattern: room}:                                        named,
@@ -46,6 +50,9 @@ func Parameters() request.Parameters {
 		{Method: get, Pattern: "/v1/audit-logs"}:                            with(trail...),
 		{Method: get, Pattern: "/v1/audit-logs/export"}:                     append(trail, "format"),
 		{Method: get, Pattern: "/v1/audit-logs/verify"}:                     {"org_id"},
+		{Method: get, Pattern: "/v1/events"}:                                with("project_id", "org_id", "type", "start", "end"),
+		{Method: get, Pattern: "/v1/events/:id"}:                            named,
+		{Method: get, Pattern: "/v1/events/stream"}:                         {"project_id", "org_id", "type"},
 		{Method: get, Pattern: "/v1/usage"}:                                 append(span, "window", "org_id", "group_by"),
 		{Method: get, Pattern: "/v1/overview"}:                              {"org_id"},
 		{Method: get, Pattern: "/v1/auth/sessions"}:                         page,

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -132,6 +133,26 @@ func permissions() []permission {
 		{"DELETE", "/v1/tokens/revocations/{revocation}?project_id={project}", nil, "401 204 204 204 403 403 204 404 404 403 403 403", false},
 		{"POST", "/v1/webhooks/livekit", map[string]any{}, "401 401 401 401 401 401 401 401 401 401 401 401", false}, // LiveKit alone
 
+		{"POST", "/v1/webhooks/endpoints", map[string]any{"url": hook}, "401 400 400 400 403 403 201 201 400 403 403 400", false},
+		{"POST", "/v1/webhooks/endpoints?project_id={project}", map[string]any{"url": hook}, "401 201 201 201 403 403 201 404 404 403 403 201", false},
+		{"POST", "/v1/webhooks/endpoints?org_id={org}", map[string]any{"url": hook}, "401 201 201 403 403 403 403 403 404 403 403 201", false},
+		{"GET", "/v1/webhooks/endpoints", nil, "401 400 400 400 403 403 200 200 400 403 403 400", false},
+		{"GET", "/v1/webhooks/endpoints?project_id={project}", nil, "401 200 200 200 403 403 200 404 404 403 403 200", false},
+		{"GET", "/v1/webhooks/endpoints?org_id={org}", nil, "401 200 200 403 403 403 403 403 404 403 403 200", false},
+		{"GET", "/v1/webhooks/endpoints/{endpoint}", nil, "401 200 200 200 403 403 200 404 404 403 403 200", false},
+		{"PATCH", "/v1/webhooks/endpoints/{endpoint}", map[string]any{"enabled": true}, "401 200 200 200 403 403 200 404 404 403 403 200", false},
+		{"DELETE", "/v1/webhooks/endpoints/{spare endpoint}", nil, "401 204 204 204 403 403 204 404 404 403 403 204", false},
+		{"POST", "/v1/webhooks/endpoints/{endpoint}/rotate-secret", nil, "401 200 200 200 403 403 200 404 404 403 403 200", false},
+		{"POST", "/v1/webhooks/endpoints/{endpoint}/test", nil, "401 202 202 202 403 403 202 404 404 403 403 202", false},
+		{"POST", "/v1/webhooks/endpoints/{endpoint}/recover", map[string]any{"since": time.Now().Add(-time.Hour)}, "401 202 202 202 403 403 202 404 404 403 403 202", false},
+		{"GET", "/v1/webhooks/deliveries", nil, "401 400 400 400 403 403 200 200 400 403 403 400", false},
+		{"GET", "/v1/webhooks/deliveries?project_id={project}", nil, "401 200 200 200 403 403 200 404 404 403 403 200", false},
+		{"GET", "/v1/webhooks/deliveries?org_id={org}", nil, "401 200 200 403 403 403 403 403 404 403 403 200", false},
+		{"GET", "/v1/webhooks/deliveries?endpoint_id={endpoint}", nil, "401 200 200 200 403 403 200 404 404 403 403 200", false},
+		{"GET", "/v1/webhooks/deliveries/{delivery}", nil, "401 200 200 200 403 403 200 404 404 403 403 200", false},
+		{"POST", "/v1/webhooks/deliveries/{delivery}/retry", nil, "401 202 202 202 403 403 202 404 404 403 403 202", false},
+		{"POST", "/v1/events/{event}/resend", nil, "401 202 202 202 403 403 202 404 404 403 403 202", false},
+
 		// A person who names no project is asked which.
 		{"POST", "/v1/rooms", map[string]any{"room_name": "hall"}, "401 400 400 400 403 403 200 200 400 403 403 400", false},
 		{"POST", "/v1/rooms?project_id={project}", map[string]any{"room_name": "hall"}, "401 200 200 200 403 403 200 404 404 403 403 200", false},
@@ -168,6 +189,9 @@ func permissions() []permission {
 		{"PATCH", "/v1/media/egress/EG_x?project_id={project}", map[string]any{"layout": "grid"}, "401 404 404 404 403 403 404 404 404 403 403 404", false},
 
 		{"GET", "/v1/usage", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
+		{"GET", "/v1/events", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
+		{"GET", "/v1/events/stream", nil, "401 400 400 400 400 403 200 200 400 403 403 200", false},
+		{"GET", "/v1/events/{project}", nil, "401 404 404 404 404 403 404 404 404 403 403 404", false},
 		{"GET", "/v1/usage/sessions", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
 		{"GET", "/v1/usage/sessions/{project}", nil, "401 400 400 400 400 403 404 404 400 403 403 400", false},
 		{"GET", "/v1/usage/explain", nil, "401 400 400 400 400 403 400 400 400 403 403 400", false},
@@ -208,7 +232,8 @@ func TestEveryRouteHasARowInTheTableOfPermissions(t *testing.T) {
 	rows := map[string]bool{}
 	for _, row := range permissions() {
 		path := strings.NewReplacer("{org}", ":id", "{project}", ":id", "{spare}", ":id", "{self}", ":user_id",
-			"{member}", ":user_id", "{invitation}", ":invitation_id", "{key}", ":key_id", "/rooms/hall", "/rooms/:room", "/participants/ann", "/participants/:identity", "dwn_x", ":id", "EG_x", ":id", "ses_x", ":id", "{revocation}", ":id").Replace(row.path)
+			"{member}", ":user_id", "{invitation}", ":invitation_id", "{key}", ":key_id", "/rooms/hall", "/rooms/:room", "/participants/ann", "/participants/:identity", "dwn_x", ":id", "EG_x", ":id", "ses_x", ":id", "{revocation}", ":id",
+			"{endpoint}", ":id", "{spare endpoint}", ":id", "{delivery}", ":id", "{event}", ":id").Replace(row.path)
 		path, _, _ = strings.Cut(path, "?")
 		rows[row.method+" "+path] = true
 	}
@@ -270,6 +295,16 @@ func (w *world) join(email, role string) handlers.SignedUp {
 		"token": w.invite(email, role).AcceptToken, "name": role, "password": password}).want(http.StatusCreated))
 }
 
+// endpoint is an endpoint of the project, the same each time: there may be few.
+func (w *world) endpoint() handlers.Endpoint {
+	w.s.t.Helper()
+	list := read[handlers.List[handlers.Endpoint]](w.s.do(http.MethodGet, "/v1/webhooks/endpoints", nil, w.org.asOwn).want(http.StatusOK))
+	if n := len(list.Items); n > 0 {
+		return list.Items[n-1]
+	}
+	return w.s.newEndpoint(w.org, nil).Endpoint
+}
+
 // path fills a row's path for a caller, making what it names.
 func (w *world) path(path, who string) string {
 	fresh := func(name string, id func() string) {
@@ -282,6 +317,13 @@ func (w *world) path(path, who string) string {
 		return string(w.join(fmt.Sprintf("member%d@acme.example", w.s.engine.writes.Load()), "viewer").User.ID)
 	})
 	fresh("{invitation}", func() string { return string(w.invite("open@acme.example", "viewer").Invitation.ID) })
+	if strings.Contains(path, "{endpoint}") || strings.Contains(path, "{delivery}") || strings.Contains(path, "{event}") {
+		made := w.endpoint()
+		fresh("{endpoint}", func() string { return string(made.ID) })
+		fresh("{delivery}", func() string { return string(w.s.newDelivery(w.org, made).ID) })
+		fresh("{event}", func() string { return w.s.newEvent(w.org, "room.started") })
+	}
+	fresh("{spare endpoint}", func() string { return string(w.s.newEndpoint(w.org, nil).Endpoint.ID) })
 	fresh("{revocation}", func() string { return string(w.s.revoke(w.org, "mallory").ID) })
 	fresh("{key}", func() string { return string(w.s.newKey(w.org, nil).Key.ID) })
 	fresh("{self}", func() string {

@@ -119,6 +119,8 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	v1 := root.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Identify), count)
 	egress := root.Group("/v1", middleware.Timeout(egressTimeout), guard(auth.Identify), count, bodies.Limit(maxBody), guard(middleware.AuthenticateAPISecret))
 	export := root.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
+	// Without a deadline: the handler bounds each write.
+	lasting := root.Group("/v1", middleware.Lasting, guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
 	cluster := root.Group("/v1", middleware.Timeout(requestTimeout), bodies.Share(25).Limit(maxEventBody))
 	limited := v1.Group("", bodies.Limit(maxBody))
 	person := limited.Group("", guard(middleware.RequireOrganization))
@@ -197,6 +199,19 @@ func New(h Handlers, o Options) (http.Handler, error) {
 
 	cluster.POST("/webhooks/livekit", guard(auth.Signed(h.LiveKitEvents.Receive)))
 
+	server.POST("/webhooks/endpoints", once, wrap(h.Endpoints.Create))
+	server.GET("/webhooks/endpoints", wrap(h.Endpoints.List))
+	server.GET("/webhooks/endpoints/:id", wrap(h.Endpoints.Get))
+	server.PATCH("/webhooks/endpoints/:id", wrap(h.Endpoints.Patch))
+	server.DELETE("/webhooks/endpoints/:id", wrap(h.Endpoints.Delete))
+	server.POST("/webhooks/endpoints/:id/rotate-secret", once, wrap(h.Endpoints.RotateSecret))
+	server.POST("/webhooks/endpoints/:id/test", once, wrap(h.Endpoints.Test))
+	server.POST("/webhooks/endpoints/:id/recover", wrap(h.Endpoints.Recover))
+	server.GET("/webhooks/deliveries", wrap(h.Endpoints.Deliveries))
+	server.GET("/webhooks/deliveries/:id", wrap(h.Endpoints.Delivery))
+	server.POST("/webhooks/deliveries/:id/retry", wrap(h.Endpoints.Retry))
+	server.POST("/events/:id/resend", wrap(h.Endpoints.Resend))
+
 	server.POST("/rooms", once, wrap(h.Rooms.Create))
 	server.GET("/rooms", wrap(h.Rooms.List))
 	server.GET("/rooms/:room", wrap(h.Rooms.Get))
@@ -216,6 +231,9 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	server.GET("/media/egress", wrap(h.Egress.List))
 	server.GET("/media/egress/:id", wrap(h.Egress.Get))
 	server.PATCH("/media/egress/:id", wrap(h.Egress.Patch))
+	server.GET("/events", wrap(h.Events.List))
+	server.GET("/events/:id", wrap(h.Events.Get))
+	lasting.GET("/events/stream", wrap(h.Events.Stream(auth.Again)))
 
 	server.GET("/usage", wrap(h.Usage.Get))
 	server.GET("/usage/sessions", wrap(h.Usage.Sessions))

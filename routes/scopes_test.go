@@ -27,6 +27,18 @@ func scopedRoutes() map[string]scopedRoute {
 	name := map[string]any{"name": "new"}
 	return map[string]row{
 
+		"POST /v1/webhooks/endpoints":                               {models.ScopeWebhooksWrite, map[string]any{"url": hook}, false},
+		"GET /v1/webhooks/endpoints":                                {models.ScopeWebhooksWrite, nil, false},
+		"GET /v1/webhooks/endpoints/{id}":                           {models.ScopeWebhooksWrite, nil, false},
+		"PATCH /v1/webhooks/endpoints/{id}":                         {models.ScopeWebhooksWrite, map[string]any{"enabled": true}, false},
+		"DELETE /v1/webhooks/endpoints/{id}":                        {models.ScopeWebhooksWrite, nil, false},
+		"POST /v1/webhooks/endpoints/{id}/rotate-secret":            {models.ScopeWebhooksWrite, nil, false},
+		"POST /v1/webhooks/endpoints/{id}/test":                     {models.ScopeWebhooksWrite, nil, false},
+		"POST /v1/webhooks/endpoints/{id}/recover":                  {models.ScopeWebhooksWrite, map[string]any{"since": "2026-01-31T12:00:00Z"}, false},
+		"GET /v1/webhooks/deliveries":                               {models.ScopeWebhooksWrite, nil, false},
+		"GET /v1/webhooks/deliveries/{id}":                          {models.ScopeWebhooksWrite, nil, false},
+		"POST /v1/webhooks/deliveries/{id}/retry":                   {models.ScopeWebhooksWrite, nil, false},
+		"POST /v1/events/{id}/resend":                               {models.ScopeWebhooksWrite, nil, false},
 		"POST /v1/rooms":                                            {models.ScopeRoomsWrite, map[string]any{"room_name": "hall"}, false},
 		"GET /v1/rooms":                                             {models.ScopeRoomsRead, nil, false},
 		"GET /v1/rooms/{room}":                                      {models.ScopeRoomsRead, nil, false},
@@ -102,6 +114,9 @@ func scopedRoutes() map[string]scopedRoute {
 		"DELETE /v1/tokens/revocations/{id}":                        {models.ScopeTokensCreate, nil, false},
 		"POST /v1/tokens/revoke":                                    {models.ScopeTokensCreate, map[string]any{"participant_identity": "x"}, false},
 		"GET /v1/usage":                                             {models.ScopeUsageRead, nil, false},
+		"GET /v1/events":                                            {models.ScopeUsageRead, nil, false},
+		"GET /v1/events/{id}":                                       {models.ScopeUsageRead, nil, false},
+		"GET /v1/events/stream":                                     {models.ScopeUsageRead, nil, false},
 		"GET /v1/usage/sessions":                                    {models.ScopeUsageRead, nil, false},
 		"GET /v1/usage/sessions/{id}":                               {models.ScopeUsageRead, nil, false},
 		"GET /v1/usage/explain":                                     {models.ScopeUsageRead, nil, false},

@@ -69,7 +69,7 @@ type setup struct {
 	fenced bool
 	// bodyMemory bounds the bodies being read; 0 is no bound.
 	bodyMemory int64
-	// privateTargets lets targets of media be in private networks.
+	// privateTargets lets targets be on this machine, and http.
 	privateTargets bool
 }
 
@@ -171,6 +171,7 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 	s.crash = &crashingEngine{Engine: embedded}
 	s.engine = &meteredEngine{Engine: s.crash, replica: o.replica}
 	s.build()
+	t.Cleanup(func() { s.describedAll(t) })
 	return s
 }
 
@@ -209,7 +210,7 @@ func (s *server) build() {
 		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost), Operator: secret.New(operatorToken), Mailer: o.mailer,
 		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace, Agents: o.agents,
 		ProjectRequestsPerMinute: int64(o.projectPerMinute), PersonRequestsPerMinute: int64(o.personPerMinute),
-		Targets:           safedial.Options{AllowPrivate: true, AllowHTTP: true},
+		Targets:           safedial.Options{AllowHTTP: o.privateTargets, AllowPrivate: o.privateTargets, Resolver: testNames{}},
 		Media:             services.Media{EgressLocal: !o.fenced, EgressWeb: !o.fenced, AllowPrivate: o.privateTargets, StopWait: 300 * time.Millisecond},
 		ReconcileInterval: time.Minute, Recorder: o.recorder(), Log: zerolog.New(s.log), Now: now,
 	})

@@ -74,6 +74,10 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	sent, err := deliveries(ctx, o, dir, pulse)
+	if err != nil {
+		return err
+	}
 	still, err := standing(ctx, o, dir, pulse)
 	if err != nil {
 		return err
@@ -82,7 +86,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	rows = slices.Concat(rows, taken, engineRows(figures), still)
+	rows = slices.Concat(rows, taken, sent, engineRows(figures), still)
 	text := markdown(rows, o, before, loadAverage())
 	say("\n" + text)
 	written, err := writeTable(o.out, text)

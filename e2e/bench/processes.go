@@ -66,10 +66,11 @@ func startBare(ctx context.Context, binary, dir string) (*server, error) {
 	})
 }
 
-// startPulse starts the product as in production, on a database in data, with its log going to a file and limits off.
-func startPulse(ctx context.Context, binary, dir, data string) (*server, error) {
+// startPulse starts the product as in production, on a database in data, with its log going to a file, limits off and more settings.
+func startPulse(ctx context.Context, binary, dir, data string, more ...string) (*server, error) {
 	env := append(credentials(), "ENVIRONMENT=production", "HOST=127.0.0.1", "PORT=0", "DATA_DIR="+data,
 		"RATE_LIMIT_IP_PER_MINUTE=0", "RATE_LIMIT_PROJECT_PER_MINUTE=0")
+	env = append(env, more...)
 	s, err := start(ctx, binary, filepath.Join(dir, "pulse.log"), env, func(log []byte) string {
 		for line := range bytes.Lines(log) {
 			var said struct{ Message, Address string }

@@ -37,6 +37,7 @@ const (
 // change without an entry.
 type Trail struct {
 	logs *database.AuditLogs
+	made Made
 	now  func() time.Time
 	mu   sync.Mutex
 	// chains caches the end of each organization's chain.
@@ -62,19 +63,26 @@ type openEntry struct {
 	own bool
 }
 
-// NewTrail writes to a repository.
-func NewTrail(logs *database.AuditLogs, now func() time.Time) (*Trail, error) {
+// Made is told of each change that was made, before its outcome is written: its
+// entry, and the project it concerns or "". It has until ctx ends to keep it.
+type Made func(ctx context.Context, entry *models.AuditEntry, project models.ProjectID)
+
+// NewTrail writes to a repository and tells made of changes.
+func NewTrail(logs *database.AuditLogs, made Made, now func() time.Time) (*Trail, error) {
 	chains, err := lru.New[models.OrganizationID, *auditChain](chainsKept)
 	if err != nil {
 		return nil, err
 	}
-	return &Trail{logs: logs, now: now, chains: chains}, nil
+	return &Trail{logs: logs, made: made, now: now, chains: chains}, nil
 }
 
 // Event is a change about to be made. Before and After contain the changed fields
 // and no secret.
 type Event struct {
-	OrgID         models.OrganizationID
+	OrgID models.OrganizationID
+	// ProjectID is the project it concerns, "" for the whole organization; it is not
+	// part of the entry.
+	ProjectID     models.ProjectID
 	Action        string
 	Type, ID      string
 	Before, After map[string]any
@@ -82,9 +90,10 @@ type Event struct {
 
 // Entry is a change in progress.
 type Entry struct {
-	trail *Trail
-	chain *auditChain
-	doc   models.AuditEntry
+	trail   *Trail
+	chain   *auditChain
+	project models.ProjectID
+	doc     models.AuditEntry
 }
 
 // Begin writes the entry of a change; the change may be made only if it
@@ -128,7 +137,7 @@ func (t *Trail) Begin(ctx context.Context, actor *models.Principal, event Event)
 		}
 		chain.seq, chain.hash = doc.Seq, doc.Hash
 		chain.open[doc.Seq] = &openEntry{at: doc.At, own: true}
-		return &Entry{trail: t, chain: chain, doc: doc}, nil
+		return &Entry{trail: t, chain: chain, project: event.ProjectID, doc: doc}, nil
 	}
 	return nil, models.Unavailable(errors.New("audit: other processes wrote every next entry first"))
 }
@@ -149,6 +158,9 @@ func (e *Entry) End(ctx context.Context, failed *error) {
 	done.OutcomeHash = OutcomeHash(&done)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
+	if *failed == nil {
+		e.trail.made(ctx, &done, e.project)
+	}
 	var err error
 	// After it may have been sealed as open, it must stay open.
 	if settled := now.Sub(e.doc.At) >= models.AuditSettled/2; !settled {

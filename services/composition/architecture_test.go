@@ -27,9 +27,10 @@ var (
 		"paging":      {},
 		"lookup":      {},
 		"shards":      {},
+		"clock":       {},
 	}
 	// tools are imported by every package of the chain that needs them.
-	tools = []string{"audit", "paging", "lookup", "shards"}
+	tools = []string{"audit", "paging", "lookup", "shards", "clock"}
 )
 
 func mayImport(pkg string) (allowed []string, known bool) {

@@ -66,6 +66,9 @@ type builder struct {
 	placements         *livekit.Placements
 	cursors            *cursor.Codec
 	passwords, secrets *hashing.Hasher
+	// guesses and failures count for all replicas.
+	guesses  auth.Guesses
+	failures auth.Failures
 	// evicting carries out evictions.
 	evicting *worker.Worker
 	// sources make the events that tenants hear of; tailing reads them.
@@ -96,7 +99,7 @@ func (b *builder) foundations() (err error) {
 	wrong = errors.Join(wrong, err)
 	b.secrets, err = hashing.NewHasher(b.Pepper, b.SecretCost)
 	wrong = errors.Join(wrong, err)
-	b.out.Trail, err = audit.NewTrail(b.auditLogs, b.Now)
+	b.out.Trail, err = audit.NewTrail(b.auditLogs, b.made, b.Now)
 	wrong = errors.Join(wrong, err)
 	b.out.AuditLogs = audit.NewLogs(b.auditLogs, b.cursors)
 	b.out.Idempotency, err = idempotency.NewStore(database.NewIdempotencyKeys(b.engine), database.NewIdempotencyStorage(b.engine), []byte(b.DataKey.Reveal()), b.Now)
@@ -110,7 +113,7 @@ func (b *builder) authentication() (err error) {
 	}
 	b.out.KeyAuth, err = auth.NewKeys(auth.KeysConfig{
 		APIKeys: b.keys, Projects: b.projects, Organizations: b.organizations, Hasher: b.secrets, Verified: verified, Changes: b.out.Changes,
-		CacheSize: keyCacheSize, Exact: b.engine.Exclusive(), Plans: b.Plans, RequestsPerMinute: b.ProjectRequestsPerMinute, Now: b.Now,
+		CacheSize: keyCacheSize, Guesses: b.guesses, Exact: b.engine.Exclusive(), Plans: b.Plans, RequestsPerMinute: b.ProjectRequestsPerMinute, Now: b.Now,
 	})
 	if err != nil {
 		return err
@@ -118,7 +121,7 @@ func (b *builder) authentication() (err error) {
 	b.out.LoginSessions, err = auth.NewLoginSessions(auth.LoginSessionsConfig{
 		Users: b.users, Sessions: b.logins, Organizations: b.organizations, Hasher: b.passwords, Changes: b.out.Changes,
 		Keys: b.JWTKeys, CacheSize: sessionCacheSize, Exact: b.engine.Exclusive(),
-		RequestsPerMinute: b.PersonRequestsPerMinute, Trail: b.out.Trail, Cursors: b.cursors, Operator: b.Operator, Now: b.Now,
+		RequestsPerMinute: b.PersonRequestsPerMinute, Failures: b.failures, Trail: b.out.Trail, Cursors: b.cursors, Operator: b.Operator, Now: b.Now,
 	})
 	return err
 }
@@ -147,7 +150,7 @@ func (b *builder) metering() (err error) {
 func (b *builder) quotas() (err error) {
 	b.out.Limits, err = quotas.NewLimits(quotas.Config{
 		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
-		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Egresses: database.NewEgresses(b.engine), Usage: b.out.Usage, Changes: b.out.Changes,
+		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Egresses: database.NewEgresses(b.engine), Usage: b.out.Usage, Changes: b.out.Changes, Told: b.sources.Quota,
 		Exclusive: b.engine.Exclusive(), Plans: b.Plans, ReservationTTL: b.ReservationTTL, Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
@@ -169,7 +172,7 @@ func (b *builder) quotas() (err error) {
 // pages builds what only pages for people ask for.
 func (b *builder) pages() (err error) {
 	b.out.Overview, err = overview.New(overview.Config{
-		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions, Totals: b.totals, Keys: b.keys, Limits: b.out.Limits, Now: b.Now,
+		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions, Totals: b.totals, Keys: b.keys, Endpoints: database.NewEndpoints(b.engine), Limits: b.out.Limits, Now: b.Now,
 	})
 	if err != nil {
 		return err
@@ -267,6 +270,7 @@ func (b *builder) inbox() (err error) {
 	for _, m := range b.out.Clusters.All()[1:] {
 		probes = append(probes, status.Probe{Name: "livekit/" + m.Name, Check: m.Check})
 	}
+	probes = append(probes, b.clockProbes()...)
 	b.out.Status = status.New(b.Now, append(probes, b.Probes...)...)
 	return err
 }

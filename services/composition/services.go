@@ -12,6 +12,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/clock"
 	"pulse-control-plane/services/downloads"
 	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/evictions"
@@ -30,6 +31,7 @@ import (
 	"pulse-control-plane/services/webhooks"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/observe"
+	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/safedial"
 	"pulse-control-plane/utils/secret"
@@ -106,6 +108,9 @@ type Config struct {
 	ReconcileInterval time.Duration
 	// Recorder observes calls to the database and LiveKit; optional.
 	Recorder *observe.Recorder `optional:"true"`
+	// Redis counts guesses and failed logins for all replicas; optional, by default
+	// the database does.
+	Redis *ratelimit.Shared `optional:"true"`
 	// Observer is told of every pass of a worker; optional.
 	Observer worker.Observer `optional:"true"`
 	// Probes are further dependencies to watch; optional.
@@ -151,6 +156,7 @@ type Services struct {
 	Reconciliation *metering.Reconciliation
 	EventLog       *events.Log
 	EventTail      *events.Tail
+	Events         *events.Feed
 	Endpoints      *webhooks.Endpoints
 	Deliveries     *webhooks.Worker
 	Idempotency    *idempotency.Store
@@ -159,6 +165,9 @@ type Services struct {
 	Downloads      *downloads.Service
 	PasswordResets *auth.PasswordResets
 	Status         *status.Monitor
+	Clock          *clock.Clock
+	redis          *ratelimit.Shared
+	exclusive      bool
 	workers        []Worker
 }
 
@@ -184,7 +193,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	if b.Mailer != nil {
 		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(engine), b.Now)
 	}
-	for _, step := range []func() error{b.foundations, b.storage, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.egress, b.inbox, b.workers} {
+	for _, step := range []func() error{b.shared, b.foundations, b.storage, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.egress, b.inbox, b.workers} {
 		if err := step(); err != nil {
 			return nil, err
 		}

@@ -62,7 +62,10 @@ func (b *builder) workers() error {
 	if err := b.eventWorkers(site); err != nil {
 		return err
 	}
-	return b.webhooks(site)
+	if err := b.webhooks(site); err != nil {
+		return err
+	}
+	return b.clockWorker(site)
 }
 
 // busLog logs faults of the bus of changes.

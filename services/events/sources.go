@@ -29,6 +29,7 @@ type Sources struct {
 type SourcesConfig struct {
 	Log      *Log
 	Projects Projects
+	Keys     ExpiringKeys
 	Now      func() time.Time
 }
 

@@ -127,7 +127,7 @@ func (t *Tail) add(list []models.Event) {
 			continue
 		}
 		t.window = append(t.window, &Entry{Event: *e})
-		t.bytes += len(e.Data) + eventOverhead
+		t.bytes += sizeOf(e)
 		for _, of := range topicsOf(e) {
 			if waiting := t.topics[of]; waiting != nil {
 				woken[waiting] = true
@@ -137,7 +137,7 @@ func (t *Tail) add(list []models.Event) {
 	drop := 0
 	for len(t.window)-drop > windowEvents || t.bytes > windowBytes && drop < len(t.window) {
 		e := &t.window[drop].Event
-		t.bytes -= len(e.Data) + eventOverhead
+		t.bytes -= sizeOf(e)
 		t.floor = e.Seq
 		t.window[drop] = nil
 		drop++
@@ -148,6 +148,9 @@ func (t *Tail) add(list []models.Event) {
 		waiting.next = make(chan struct{})
 	}
 }
+
+// sizeOf estimates what an event and its body take in memory, in bytes.
+func sizeOf(e *models.Event) int { return 2*len(e.Data) + eventOverhead }
 
 // topicsOf gives who may see an event: everybody's is the operator's.
 func topicsOf(e *models.Event) []database.EventsOf {

@@ -40,6 +40,9 @@ type Project struct {
 	Rooms, Participants, Egresses int64
 	// Near are the quotas of which NearPercent or more is used.
 	Near []models.QuotaUse
+	// Failing are the webhook endpoints whose latest attempt failed, or that Pulse
+	// disabled.
+	Failing []models.EndpointID
 	// LastEventAt, KeyUsedAt and FirstSessionAt are zero if there is none yet.
 	LastEventAt, KeyUsedAt, FirstSessionAt time.Time
 	// Hourly are the participant seconds of the last 24 hours, the latest last,
@@ -65,6 +68,7 @@ type Config struct {
 	Sessions      *database.UsageSessions
 	Totals        *database.UsageTotals
 	Keys          *database.APIKeys
+	Endpoints     *database.Endpoints
 	Limits        *quotas.Limits
 	Now           func() time.Time
 }
@@ -150,6 +154,15 @@ func (s *Service) project(ctx context.Context, p *models.Project, now time.Time)
 	for i := range keys {
 		if used := keys[i].LastUsedAt; used != nil && used.After(out.KeyUsedAt) {
 			out.KeyUsedAt = *used
+		}
+	}
+	endpoints, err := s.c.Endpoints.Of(ctx, []string{string(p.ID)})
+	if err != nil {
+		return out, err
+	}
+	for i := range endpoints {
+		if e := &endpoints[i]; e.DisabledReason != "" || e.Enabled && e.FailingSince != nil {
+			out.Failing = append(out.Failing, e.ID)
 		}
 	}
 	out.Hourly, err = s.hourly(ctx, p.ID, now)

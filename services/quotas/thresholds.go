@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/services/events"
 )
 
 // refusal is the error of a claim that got no slot; taken is how many are used.
@@ -42,13 +42,17 @@ func (s *Limits) tell(ctx context.Context, owner string, q models.Quota, limit i
 		if s.told.Contains(e.ID) {
 			continue
 		}
-		e.Used, e.At, e.EventID = used, now.UTC().Truncate(time.Millisecond), ids.New(models.EventPrefix)
+		e.Used, e.At, e.EventID = used, now.UTC().Truncate(time.Millisecond), events.QuotaEventID(&e)
 		switch err := s.c.Events.Insert(ctx, &e); {
 		case err == nil:
 			s.c.Log.Warn().Str("event_id", e.EventID).Str("owner", owner).Str("quota", string(q)).Int64("limit", limit).
 				Float64("used", used).Msg(e.Type())
 		case !models.IsKind(err, models.KindConflict):
 			s.c.Log.Error().Err(err).Str("owner", owner).Str("quota", string(q)).Msg("quotas: could not record a threshold")
+			return
+		}
+		if err := s.c.Told(ctx, &e); err != nil {
+			s.c.Log.Error().Err(err).Str("owner", owner).Str("quota", string(q)).Msg("quotas: could not tell of a threshold")
 			return
 		}
 		s.told.Add(e.ID, struct{}{})

@@ -39,5 +39,5 @@ func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
 			audit.Changed(&fields, "storage.credential", "", &replaced)
 		}
 	}
-	return audit.Event{OrgID: p.OrgID, Action: "project.updated", Type: "project", ID: string(p.ID), Before: fields.Before, After: fields.After}
+	return audit.Event{OrgID: p.OrgID, ProjectID: p.ID, Action: "project.updated", Type: "project", ID: string(p.ID), Before: fields.Before, After: fields.After}
 }

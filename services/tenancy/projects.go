@@ -15,7 +15,7 @@ import (
 	"pulse-control-plane/services/storage"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
-	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
 )
@@ -84,8 +84,11 @@ func (s *Projects) Create(ctx context.Context, actor *models.Principal, in Proje
 	}
 	now := s.c.Now()
 	project := models.Project{
-		ID: models.ProjectID(ids.New(models.ProjectPrefix)), OrgID: org, Name: in.Name, NameKey: foldName(in.Name),
+		ID: models.ProjectID(intent.ID(ctx, models.ProjectPrefix)), OrgID: org, Name: in.Name, NameKey: foldName(in.Name),
 		Region: in.Region, ClientTokens: models.DefaultClientTokens(), CreatedAt: now, UpdatedAt: now,
+	}
+	if out, err := s.createdBefore(ctx, org, project.ID); !models.IsKind(err, models.KindNotFound) {
+		return out, err
 	}
 	settled, err := s.c.Quotas.AdmitProject(ctx, org, project.ID)
 	if err != nil {
@@ -101,7 +104,7 @@ func (s *Projects) Create(ctx context.Context, actor *models.Principal, in Proje
 		return KeyedProject{}, err
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: org, Action: "project.created", Type: "project", ID: string(project.ID),
+		OrgID: org, ProjectID: project.ID, Action: "project.created", Type: "project", ID: string(project.ID),
 		After: map[string]any{"name": in.Name, "region": in.Region, "key_id": pair.Key.ID},
 	})
 	if err != nil {
@@ -117,6 +120,20 @@ func (s *Projects) Create(ctx context.Context, actor *models.Principal, in Proje
 	}
 	s.c.Changes.Publish(models.KeyChanged(pair.Key.ID, pair.Key.Key))
 	return KeyedProject{Project: s.complete(project), Key: pair.Key.Key, Secret: pair.Secret}, nil
+}
+
+// createdBefore returns the project that an earlier attempt of the same request
+// created; not_found if none did.
+func (s *Projects) createdBefore(ctx context.Context, org models.OrganizationID, id models.ProjectID) (KeyedProject, error) {
+	if !intent.Resumed(ctx) {
+		return KeyedProject{}, models.NotFound()
+	}
+	project, err := s.c.Projects.Get(ctx, models.TenantOf(org), id)
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	pair, err := madeBefore(ctx, s.c.APIKeys, models.TenantOf(org), id)
+	return KeyedProject{Project: s.complete(project), Key: pair.Key.Key, Secret: pair.Secret}, err
 }
 
 func (s *Projects) organizationFor(ctx context.Context, actor *models.Principal, asked models.OrganizationID) (models.OrganizationID, error) {
@@ -229,7 +246,7 @@ func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id model
 		return err
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: project.OrgID, Action: "project.deleted", Type: "project", ID: string(id),
+		OrgID: project.OrgID, ProjectID: id, Action: "project.deleted", Type: "project", ID: string(id),
 		Before: map[string]any{"name": project.Name},
 	})
 	if err != nil {
@@ -258,19 +275,15 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 		return KeyedProject{}, err
 	}
 	now := s.c.Now()
-	made, replaced, err := s.successor(ctx, actor, &project, now)
+	pair, replaced, err := s.replacement(ctx, actor, &project, now)
 	if err != nil {
 		return KeyedProject{}, err
 	}
-	if err := withinReach(ctx, s.c.APIKeys, actor, &made); err != nil {
-		return KeyedProject{}, err
-	}
-	pair, err := mintPair(ctx, s.c.Hasher, made)
-	if err != nil {
-		return KeyedProject{}, err
+	if project.PulseAPIKey == pair.Key.Key { // an earlier attempt came as far
+		return KeyedProject{Project: s.complete(project), Key: pair.Key.Key, Secret: pair.Secret}, nil
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: project.OrgID, Action: "key.rotated", Type: "project", ID: string(id),
+		OrgID: project.OrgID, ProjectID: id, Action: "key.rotated", Type: "project", ID: string(id),
 		Before: map[string]any{"key_id": replaced.ID, "secret_hint": replaced.SecretHint},
 		After: map[string]any{
 			"key_id": pair.Key.ID, "secret_hint": pair.Key.SecretHint, "grace_period_seconds": int64(grace / time.Second),
@@ -302,6 +315,23 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 		return KeyedProject{}, err
 	}
 	return KeyedProject{Project: s.complete(rotated), Key: pair.Key.Key, Secret: pair.Secret}, nil
+}
+
+// replacement makes the next first pair of a project, or finds what an earlier
+// attempt of the same request stored, and gives the pair before it.
+func (s *Projects) replacement(ctx context.Context, actor *models.Principal, project *models.Project, now time.Time) (NewKeyPair, models.APIKey, error) {
+	made, replaced, err := s.successor(ctx, actor, project, now)
+	if err != nil {
+		return NewKeyPair{}, replaced, err
+	}
+	if pair, err := madeBefore(ctx, s.c.APIKeys, actor.Tenant(), project.ID); !models.IsKind(err, models.KindNotFound) {
+		return pair, replaced, err
+	}
+	if err := withinReach(ctx, s.c.APIKeys, actor, &made); err != nil {
+		return NewKeyPair{}, replaced, err
+	}
+	pair, err := mintPair(ctx, s.c.Hasher, made)
+	return pair, replaced, err
 }
 
 // successor is what the next first pair of a project may do: what the one

@@ -83,7 +83,7 @@ func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in Re
 		return models.Revocation{}, models.Conflict("too_many_revocations", "Too many revocations of this project are in force.")
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: acting.Project.OrgID, Action: "tokens.revoked", Type: "participant", ID: in.Identity,
+		OrgID: acting.Project.OrgID, ProjectID: acting.Project.ID, Action: "tokens.revoked", Type: "participant", ID: in.Identity,
 		After: map[string]any{"project_id": project, "room_name": in.RoomName, "banned_until": v.BannedUntil},
 	})
 	if err != nil {

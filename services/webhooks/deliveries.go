@@ -14,9 +14,9 @@ import (
 	"pulse-control-plane/utils/ids"
 )
 
-// DeliveryView is a delivery with the body of its requests, nil once that has
+// DeliveryDetails is a delivery with the body of its requests, nil once that has
 // expired.
-type DeliveryView struct {
+type DeliveryDetails struct {
 	models.Delivery
 	Body []byte
 }
@@ -55,12 +55,12 @@ func (s *Endpoints) Deliveries(ctx context.Context, actor *models.Principal, q D
 }
 
 // Delivery reads a delivery, or not_found.
-func (s *Endpoints) Delivery(ctx context.Context, actor *models.Principal, id models.DeliveryID) (DeliveryView, error) {
+func (s *Endpoints) Delivery(ctx context.Context, actor *models.Principal, id models.DeliveryID) (DeliveryDetails, error) {
 	d, err := s.delivery(ctx, actor, models.ActionWebhooksRead, id)
 	if err != nil {
-		return DeliveryView{}, err
+		return DeliveryDetails{}, err
 	}
-	out := DeliveryView{Delivery: d}
+	out := DeliveryDetails{Delivery: d}
 	found, err := s.c.Events.Stored(ctx, []string{d.EventID})
 	if err == nil && len(found) > 0 {
 		out.Body, err = events.Encode(&found[0])

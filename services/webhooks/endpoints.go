@@ -234,8 +234,11 @@ func (s *Endpoints) List(ctx context.Context, actor *models.Principal, o Owner, 
 	}, func(e models.Endpoint) string { return string(e.ID) })
 }
 
+// EndpointChange is a partial update; nil keeps a field.
+type EndpointChange = database.EndpointChange
+
 // Update changes an endpoint. Enabling has what waits sent at once.
-func (s *Endpoints) Update(ctx context.Context, actor *models.Principal, id models.EndpointID, c database.EndpointChange) (e models.Endpoint, err error) {
+func (s *Endpoints) Update(ctx context.Context, actor *models.Principal, id models.EndpointID, c EndpointChange) (e models.Endpoint, err error) {
 	before, err := s.find(ctx, actor, models.ActionWebhooksWrite, id)
 	if err != nil {
 		return models.Endpoint{}, err

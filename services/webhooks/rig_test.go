@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -89,7 +90,7 @@ func rigOn(t testing.TB, engine *testkit.Engine, clock *testkit.Clock, o rigOpti
 	r.notices = testkit.Must[*Notices](t)(NewNotices(NoticesConfig{
 		Log: r.log, Endpoints: endpoints, Organizations: organizations, Users: database.NewUsers(engine), Now: o.now,
 		Mail: func(_ context.Context, to, _, text string) error { r.mails = append(r.mails, to+"\n"+text); return nil }}))
-	trail := testkit.Must[*audit.Trail](t)(audit.NewTrail(database.NewAuditLogs(engine), o.now))
+	trail := testkit.Must[*audit.Trail](t)(audit.NewTrail(database.NewAuditLogs(engine), func(context.Context, *models.AuditEntry, models.ProjectID) {}, o.now))
 	r.Endpoints = testkit.Must[*Endpoints](t)(NewEndpoints(EndpointsConfig{
 		Endpoints: endpoints, Deliveries: r.deliveries, Events: stored, Projects: projects, Organizations: organizations, Log: r.log,
 		Guard: safedial.New(o.guard), Box: box, Cursors: cursor.New([]byte("cursors")), Trail: trail,
@@ -255,4 +256,14 @@ func (s *receiver) each() []string {
 	out := s.ids()
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// newTLSServer is a server whose certificate nobody vouches for.
+func newTLSServer(t testing.TB) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s.URL
 }
