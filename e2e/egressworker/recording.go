@@ -105,7 +105,7 @@ func (r *recording) begin() (*lksdk.Room, error) {
 		return nil, err
 	}
 	r.file = bufio.NewWriter(f)
-	r.closing = func() error { return errors.Join(r.file.Flush(), f.Close(), r.deliver(f.Name())) }
+	r.closing = func() error { return errors.Join(r.file.Flush(), f.Close(), r.copyOut(f.Name())) }
 	if r.info.RoomName == "" {
 		return nil, nil // a web page
 	}
@@ -145,8 +145,8 @@ func (r *recording) files() []string {
 	return out
 }
 
-// deliver copies the recording to the paths of its outputs.
-func (r *recording) deliver(recorded string) error {
+// copyOut copies the recording to the paths of its outputs.
+func (r *recording) copyOut(recorded string) error {
 	defer os.Remove(recorded)
 	content, err := os.ReadFile(recorded)
 	if err != nil {
