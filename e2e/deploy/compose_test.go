@@ -92,6 +92,12 @@ func TestNoSecretIsInTheEnvironmentOfAContainerAndEachIsMade(t *testing.T) {
 			if value == nil || *value == "" || !strings.HasSuffix(variable, "_FILE") {
 				continue
 			}
+			if !strings.HasPrefix(*value, "/run/secrets/") {
+				if !slices.ContainsFunc(service.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == *value }) {
+					t.Errorf("%s: %s is %s, which is not mounted", name, variable, *value)
+				}
+				continue
+			}
 			secret := filepath.Base(*value)
 			if !slices.ContainsFunc(service.Secrets, func(s types.ServiceSecretConfig) bool { return s.Source == secret }) {
 				t.Errorf("%s: %s is %s, which the container does not get", name, variable, *value)
