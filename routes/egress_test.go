@@ -384,5 +384,5 @@ func TestARoomIsRecordedFromItsStartWhereItsProjectOrItsRequestSaysSo(t *testing
 
 	fenced := newServer(t, func(o *setup) { o.fenced = true })
 	eve := fenced.tenant("eve")
-	fenced.do(http.MethodPost, "/v1/rooms", map[string]any{"room_name": "hall", "recording": true}, eve.asOwn).refused(http.StatusConflict, "storage_not_configured")
+	fenced.do(http.MethodPost, "/v1/rooms", map[string]any{"room_name": "lab", "recording": true}, eve.asOwn).refused(http.StatusConflict, "storage_not_configured")
 }
