@@ -252,17 +252,17 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	if err != nil {
 		return errors.Join(err, life.Close(ctx))
 	}
-	life.OnDrain(func() { built.health.Draining.Store(true); built.endStreams() })
-	for _, w := range built.workers {
+	life.OnDrain(func() { built.health.Draining.Store(true) })
+	life.OnDrain(built.services.Events.Close) // streams, which nothing else ends
+	for _, w := range built.services.Workers() {
 		life.Worker(w.Name, w.Run)
 	}
 	if cfg.LiveKit.ClustersFile != "" {
 		life.Worker("clusters file", func(ctx context.Context) error {
-			return built.clusters.Follow(ctx, cfg.LiveKit.ClustersFile, func() ([]livekit.Cluster, map[string][]string, error) { return liveKitClusters(cfg) })
+			return built.services.Clusters.Follow(ctx, cfg.LiveKit.ClustersFile, func() ([]livekit.Cluster, map[string][]string, error) { return liveKitClusters(cfg) })
 		})
 	}
-
-	built.measureClock(ctx)
+	built.services.MeasureClock(ctx)
 	front.To(built.router)
 	life.Server("http", served, func(ctx context.Context) error {
 		built.inflight.Drain(ctx) // readiness keeps answering (503) until the requests under way are done
@@ -316,12 +316,7 @@ type parts struct {
 	router   http.Handler
 	health   *handlers.Health
 	inflight *middleware.Inflight
-	workers  []services.Worker
-	clusters *livekit.Clusters
-	// endStreams ends the streams of events.
-	endStreams func()
-	// measureClock asks the database for its time, before a request needs it.
-	measureClock func(context.Context)
+	services *services.Services
 }
 
 // build puts the layers together over the engine and registers with life what
@@ -376,7 +371,7 @@ func build(engine database.Engine, cfg config.Config, o observation, options rou
 		Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, ClientIPPerMinute: cfg.RateLimitClientIP, Now: now},
 	}
 	router, err := routes.New(all, options)
-	return parts{router: router, health: health, inflight: inflight, workers: s.Workers(), clusters: s.Clusters, measureClock: s.MeasureClock, endStreams: s.Events.Close}, err
+	return parts{router: router, health: health, inflight: inflight, services: s}, err
 }
 
 // liveKitClusters are the cluster of LIVEKIT_HOST and those of

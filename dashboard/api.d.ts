@@ -19,7 +19,7 @@ export interface Schemas {
   ClientTokensRequest: { agents?: Array<Schemas['AgentName']> | null; allowed_origins?: Array<string> | null; allowed_rooms?: Array<Schemas['RoomName']> | null; enabled?: boolean; grants?: Schemas['GrantsRequest']; identities?: Schemas['Identities']; max_ttl_seconds?: number; };
   Cluster: { api_url: string; checked_at: Schemas['Instant'] | null; key_ids: Array<string>; last_event_at: Schemas['Instant'] | null; latency_ms: number; name: string; participants: number; region: string; rooms: number; status: "unknown" | "operational" | "wrong_key" | "down"; url: string; weight: number; };
   ClusterList: { items: Array<Schemas['Cluster']>; };
-  Component: { checked_at: Schemas['Instant']; latency_ms: number; name: string; status: Schemas['ComponentState']; };
+  Component: { checked_at: Schemas['Instant']; detail?: string; latency_ms: number; name: string; status: Schemas['ComponentState']; };
   ComponentState: "operational" | "degraded" | "down";
   Config: { features: { operator_login: boolean; password_reset: boolean; }; livekit_urls: Array<string>; mail: boolean; signup_enabled: boolean; version: string; };
   CreateEndpointRequest: { description?: string; enabled?: boolean; events?: Array<string>; ordered?: boolean; org_id?: string; project_id?: string; url: Schemas['EndpointURL']; };

@@ -286,3 +286,52 @@ func TestManyTokensMintedAtOnceForANewRoomAgreeOnItsCluster(t *testing.T) {
 		}
 	}
 }
+
+func TestTheStatusSaysThatNoEventHasComeThoughLiveKitListsPeople(t *testing.T) {
+	t.Parallel()
+	for name, webhook := range map[string]bool{"with a webhook": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			relay := harness.StartWebhookRelay(t)
+			var o harness.LiveKitOptions
+			if webhook {
+				o.WebhookURLs = []string{relay.URL}
+			}
+			liveKit := harness.StartLiveKit(t, liveKitBinary, o)
+			pulse := harness.StartPulse(t, harness.PulseOptions{Binary: pulseBinary, LiveKit: liveKit, Env: map[string]string{"RECONCILE_INTERVAL": "1s"}})
+			relay.ForwardTo(pulse.URL + "/v1/webhooks/livekit")
+			in := &installation{LiveKit: liveKit, Pulse: pulse, API: pulse.API()}
+			events := func() (string, string) {
+				var status struct {
+					Components []struct{ Name, Status, Detail string }
+				}
+				if err := in.API.Do(t.Context(), http.MethodGet, "/v1/status", nil, nil, &status); err != nil {
+					t.Fatal(err)
+				}
+				for _, c := range status.Components {
+					if c.Name == "events" {
+						return c.Status, c.Detail
+					}
+				}
+				return "", ""
+			}
+			project := in.project(t, "acme")
+			in.join(t, project, "standup", "alice")
+			if webhook {
+				for range 5 { // more comparisons than silence needs to show
+					wait(t.Context(), 2*time.Second)
+					if state, detail := events(); state != "operational" || detail != "" {
+						t.Fatalf("events are %s: %s", state, detail)
+					}
+				}
+				return
+			}
+			harness.Eventually(t, 2*soon, "the status shows it", func() error {
+				if state, detail := events(); state != "degraded" || !strings.Contains(detail, "webhook.urls") {
+					return fmt.Errorf("events are %s: %s", state, detail)
+				}
+				return nil
+			})
+		})
+	}
+}

@@ -2,7 +2,6 @@ package routes_test
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +10,8 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/media"
+	"pulse-control-plane/services/paging"
 	"pulse-control-plane/utils/ids"
 )
 
@@ -40,10 +41,17 @@ func BenchmarkStartOfAnEgress(b *testing.B) {
 	var answered time.Time
 	s.livekit.egress.started = func(*livekit.EgressInfo) { answered = time.Now() }
 	before, after := make([]time.Duration, 0, b.N), make([]time.Duration, 0, b.N)
-	body := map[string]any{"type": "room_composite", "room_name": "hall", "outputs": []any{map[string]any{"kind": "file"}}}
+	project, err := database.NewProjects(s.engine).Named(b.Context(), models.ProjectID(ada.project))
+	if err != nil {
+		b.Fatal(err)
+	}
+	actor := &models.Principal{Kind: models.CallerServerKey, OrgID: project.OrgID, Project: &project, Scopes: models.Scopes()}
 	for b.Loop() {
 		began := time.Now()
-		s.do(http.MethodPost, egresses+"/start", body, ada.asOwn).want(http.StatusCreated)
+		if _, err := s.Egresses.Start(b.Context(), actor, media.EgressInput{Type: models.EgressRoomComposite, RoomName: "hall",
+			Outputs: []media.OutputInput{{EgressOutput: models.EgressOutput{Kind: models.OutputFile}}}}); err != nil {
+			b.Fatal(err)
+		}
 		before, after = append(before, answered.Sub(began)), append(after, time.Since(answered))
 	}
 	median := func(all []time.Duration) float64 {
@@ -67,10 +75,17 @@ func BenchmarkListOfEgresses(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	for _, query := range []string{"?limit=20", "?limit=100", "?limit=100&status=complete", "?limit=100&room_name=room7"} {
-		b.Run(query, func(b *testing.B) {
+	project, err := database.NewProjects(s.engine).Named(b.Context(), models.ProjectID(ada.project))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, q := range map[string]media.EgressQuery{"all": {}, "by status": {Status: models.EgressComplete}, "by room": {RoomName: "room7"}} {
+		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				s.in(b).do(http.MethodGet, egresses+query, nil, ada.asOwn).want(http.StatusOK)
+				page, err := s.Egresses.List(b.Context(), &models.Principal{Kind: models.CallerServerKey, OrgID: project.OrgID, Project: &project, Scopes: models.Scopes()}, q, paging.Request{Limit: 100})
+				if err != nil || len(page.Items) != 100 {
+					b.Fatal(len(page.Items), err)
+				}
 			}
 		})
 	}

@@ -104,6 +104,11 @@ func TestAnEgressGoesFromStartToItsFile(t *testing.T) {
 	if stopped.Status != "ending" {
 		t.Errorf("stopped %+v", stopped)
 	}
+	s.egressEvent("egress_updated", &livekit.EgressInfo{EgressId: "EG_1", RoomName: ada.qualified("hall"), Status: livekit.EgressStatus_EGRESS_ACTIVE}) // late
+	s.work()
+	if e := s.egress(ada.asOwn, "EG_1"); e.Status != "ending" {
+		t.Errorf("a late event made it %s", e.Status)
+	}
 	s.tellsEgress("egress_ended", "EG_1", ends(livekit.EgressStatus_EGRESS_COMPLETE, 90, &livekit.FileInfo{Filename: path, Size: 1234, Duration: 90 * int64(time.Second)}))
 	done := s.egress(ada.asOwn, "EG_1")
 	if done.Status != "complete" || done.EndedAt == nil || done.DurationSeconds != 90 || len(done.Results) != 1 ||

@@ -3,8 +3,10 @@ package routes_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -196,4 +198,27 @@ func TestStreamsEndWhenTheirKeyDoesAndWhenTheProcessStops(t *testing.T) {
 	if err := byOwn.lines.Err(); err != nil {
 		t.Errorf("at the end of the process: %v", err)
 	}
+}
+
+func TestSessionsAreExportedAsTheyAreListed(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	start, end := s.aCall(ada)
+	at := usagePath(start.Add(-time.Hour), end.Add(time.Hour), "")
+	lines := strings.Split(strings.TrimSpace(string(s.do(http.MethodGet, "/v1/usage/export"+at+"&of=sessions&format=jsonl", nil, ada.asOwn).want(http.StatusOK).body)), "\n")
+	if len(lines) != 3 { // two people and a room
+		t.Fatalf("%q", lines)
+	}
+	listed := read[handlers.List[handlers.UsageSession]](s.do(http.MethodGet, "/v1/usage/sessions"+at, nil, ada.asOwn).want(http.StatusOK)).Items
+	for i, session := range listed {
+		var got handlers.UsageSession
+		if err := json.Unmarshal([]byte(lines[i]), &got); err != nil || !reflect.DeepEqual(got, session) {
+			t.Errorf("%v: exported %+v, listed %+v", err, got, session)
+		}
+	}
+	table := string(s.do(http.MethodGet, "/v1/usage/export"+at+"&of=sessions", nil, ada.asOwn).want(http.StatusOK).body)
+	if !strings.HasPrefix(table, "id,subject,room_name,") || strings.Count(table, "\n") != 4 {
+		t.Error(table)
+	}
+	s.do(http.MethodGet, "/v1/usage/export"+at+"&of=rooms", nil, ada.asOwn).refused(http.StatusBadRequest, "invalid_request", "query.of")
 }

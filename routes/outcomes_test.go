@@ -59,6 +59,12 @@ func creations(s *server, t tenant, name string) map[string]creation {
 				s.do(http.MethodPost, "/v1/invitations/accept", map[string]any{
 					"token": read[handlers.Invited](a).AcceptToken, "name": "Ann", "password": password}).want(201)
 			}},
+		"endpoint": {"/v1/webhooks/endpoints", map[string]any{"url": "https://93.184.216.34/" + name}, t.asOwn,
+			map[string]int{"webhook_endpoints": 1}, func(s *server, a *answer) {
+				if !strings.HasPrefix(read[handlers.SecretEndpoint](a).Secret, "whsec_") {
+					s.t.Errorf("no secret in %s", a.body)
+				}
+			}},
 		"room": {"/v1/rooms", map[string]any{"room_name": name, "tags": map[string]any{"a": "b"}}, t.asOwn,
 			map[string]int{"rooms": 1}, func(s *server, a *answer) {
 				if tags := read[handlers.Room](a).Tags; tags["a"] != "b" {
@@ -71,7 +77,7 @@ func creations(s *server, t tenant, name string) map[string]creation {
 func (s *server) counts() map[string]int {
 	s.t.Helper()
 	out := map[string]int{}
-	for _, c := range []string{"organizations", "users", "sessions", "projects", "api_keys", "invitations", "rooms"} {
+	for _, c := range []string{"organizations", "users", "sessions", "projects", "api_keys", "invitations", "webhook_endpoints", "rooms"} {
 		if err := s.engine.Find(s.t.Context(), c, database.Query{Limit: 1000}, func(bson.Raw) error {
 			out[c]++
 			return nil
@@ -88,7 +94,7 @@ func (s *server) counts() map[string]int {
 func TestACreateSentAgainAfterAnyLostAnswerMakesNothingTwice(t *testing.T) {
 	for _, fatal := range []bool{false, true} {
 		base := newServer(t)
-		for _, name := range []string{"organization", "acceptance", "project", "key", "rotation", "invitation", "room"} {
+		for _, name := range []string{"organization", "acceptance", "project", "key", "rotation", "invitation", "endpoint", "room"} {
 			t.Run(fmt.Sprintf("%s fatal=%t", name, fatal), func(t *testing.T) {
 				s := base.in(t)
 				for nth := 1; ; nth++ {

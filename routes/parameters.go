@@ -66,6 +66,6 @@ func Parameters() request.Parameters {
 		{Method: get, Pattern: "/v1/tokens/revocations"}:                    with("project_id"),
 		{Method: remove, Pattern: "/v1/tokens/revocations/:id"}:             {"project_id"},
 		{Method: get, Pattern: "/v1/usage/quota"}:                           {"project_id"},
-		{Method: get, Pattern: "/v1/usage/export"}:                          append(span, "format"),
+		{Method: get, Pattern: "/v1/usage/export"}:                          append(span, "format", "of"),
 	}
 }

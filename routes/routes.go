@@ -120,7 +120,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	egress := root.Group("/v1", middleware.Timeout(egressTimeout), guard(auth.Identify), count, bodies.Limit(maxBody), guard(middleware.AuthenticateAPISecret))
 	export := root.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
 	// Without a deadline: the handler bounds each write.
-	lasting := root.Group("/v1", guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
+	lasting := root.Group("/v1", middleware.Lasting, guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
 	cluster := root.Group("/v1", middleware.Timeout(requestTimeout), bodies.Share(25).Limit(maxEventBody))
 	limited := v1.Group("", bodies.Limit(maxBody))
 	person := limited.Group("", guard(middleware.RequireOrganization))

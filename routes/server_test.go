@@ -171,6 +171,7 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 	s.crash = &crashingEngine{Engine: embedded}
 	s.engine = &meteredEngine{Engine: s.crash, replica: o.replica}
 	s.build()
+	t.Cleanup(func() { allCatalogued(t, embedded) })
 	return s
 }
 

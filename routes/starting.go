@@ -9,7 +9,6 @@ import (
 
 	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
-	"pulse-control-plane/models"
 	"pulse-control-plane/services/status"
 )
 
@@ -31,6 +30,6 @@ func Starting(version string, o Options) http.Handler {
 	root := group{&e.RouterGroup}
 	root.GET("/health", middleware.Wrap(health.Live))
 	root.GET("/health/ready", middleware.Wrap(health.Ready))
-	e.NoRoute(middleware.Wrap(func(*gin.Context) error { return models.Unavailable(errStarting) }))
+	e.NoRoute(middleware.Wrap(middleware.Unavailable(errStarting)))
 	return e
 }

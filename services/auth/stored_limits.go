@@ -28,6 +28,8 @@ type StoredLimits struct {
 	policy ratelimit.Backoff
 	now    func() time.Time
 	local  *ratelimit.Limiter
+	// timeout is storedTimeout, but where a test holds the machine up.
+	timeout time.Duration
 	// breaker is open while the database does not answer; guesses are then counted
 	// locally.
 	breaker *ratelimit.Breaker
@@ -36,7 +38,7 @@ type StoredLimits struct {
 // NewStoredLimits counts by a clock that follows the database's. local counts
 // guesses while the database is away.
 func NewStoredLimits(store *database.Throttles, now func() time.Time, local *ratelimit.Limiter) *StoredLimits {
-	return &StoredLimits{store: store, policy: LoginBackoff(), now: now, local: local, breaker: ratelimit.NewBreaker()}
+	return &StoredLimits{store: store, policy: LoginBackoff(), now: now, local: local, timeout: storedTimeout, breaker: ratelimit.NewBreaker()}
 }
 
 // Count implements Failures. A database that is away is an error: without it
@@ -95,7 +97,7 @@ func (s *StoredLimits) Allow(ctx context.Context, name string, limit ratelimit.P
 	if limit <= 0 || !s.breaker.Try() {
 		return s.local.Allow(name, limit)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storedTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
 	interval := max(1, time.Minute/time.Duration(limit))
 	window := interval * time.Duration(limit)

@@ -265,7 +265,7 @@ func (b *builder) inbox() (err error) {
 	probes := []status.Probe{
 		{Name: "database", Check: b.engine.Ping, Essential: true},
 		{Name: "livekit", Check: b.calls("").Ping},
-		{Name: "events", Check: b.out.Inbox.Check},
+		{Name: "events", Check: b.eventsCome},
 	}
 	for _, m := range b.out.Clusters.All()[1:] {
 		probes = append(probes, status.Probe{Name: "livekit/" + m.Name, Check: m.Check})

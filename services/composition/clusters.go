@@ -2,10 +2,12 @@ package composition
 
 import (
 	"context"
+	"strings"
 
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/status"
 )
 
 // asked is what evictions and the status ask of a cluster.
@@ -37,4 +39,18 @@ func (b *builder) compared() []metering.Cluster {
 		out = append(out, c)
 	}
 	return out
+}
+
+// eventsCome is the probe of LiveKit's events: none is dead, and no cluster lists
+// people of whom no event told.
+func (b *builder) eventsCome(ctx context.Context) error {
+	if err := b.out.Inbox.Check(ctx); err != nil {
+		return err
+	}
+	silent, err := b.out.Reconciliation.Silent(ctx, 2*b.ReconcileInterval)
+	if err != nil || len(silent) == 0 {
+		return err
+	}
+	return status.Impaired("LiveKit lists people of whom no event has come, on: " + strings.Join(silent, ", ") +
+		". Set webhook.urls in LiveKit's configuration to this installation's /v1/webhooks/livekit.")
 }

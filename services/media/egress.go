@@ -1,8 +1,10 @@
 package media
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -15,7 +17,7 @@ import (
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/utils/cursor"
-	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
 )
@@ -103,9 +105,13 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 	if err := s.check(ctx, &in); err != nil {
 		return models.Egress{}, err
 	}
+	id, before, err := s.startedBefore(ctx, project.ID)
+	if err != nil || before != nil {
+		return *cmp.Or(before, &models.Egress{}), err
+	}
 	now := s.now()
 	record := models.Egress{
-		ID: models.EgressID(ids.New(models.EgressPrefix)), ProjectID: project.ID, OrgID: project.OrgID, Type: in.Type, RoomName: in.RoomName,
+		ID: id, ProjectID: project.ID, OrgID: project.OrgID, Type: in.Type, RoomName: in.RoomName,
 		ParticipantIdentity: in.ParticipantIdentity, TrackSID: in.TrackSID, AudioTrackSID: in.AudioTrackSID, VideoTrackSID: in.VideoTrackSID,
 		URL: in.URL, Layout: in.Layout, Status: models.EgressStarting, Open: true, CreatedAt: now, UpdatedAt: now,
 	}
@@ -118,17 +124,11 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 		return models.Egress{}, err
 	}
 	record.Cluster = member.Name
-	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: project.OrgID, Action: "egress.started", Type: "egress", ID: string(record.ID),
-		After: map[string]any{"project_id": project.ID, "type": in.Type, "room_name": in.RoomName, "outputs": kindsOf(record.Outputs)},
-	})
+	entry, err := s.announce(ctx, actor, &record)
 	if err != nil {
 		return models.Egress{}, err
 	}
 	defer entry.End(ctx, &err)
-	if err := s.c.Store.Insert(ctx, &record); err != nil {
-		return models.Egress{}, err
-	}
 	if err := s.admit(ctx, &record); err != nil {
 		return models.Egress{}, err
 	}
@@ -141,18 +141,66 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 	return s.apply(settling, record, &state)
 }
 
+// startTries bounds the failed starts of one request that is sent again.
+const startTries = 10
+
+// startedBefore gives the id of the egress that a request starts, or the egress that
+// an earlier attempt of the same request may have started. One that failed is
+// started again, with another id.
+func (s *Egresses) startedBefore(ctx context.Context, project models.ProjectID) (models.EgressID, *models.Egress, error) {
+	id := models.EgressID(intent.ID(ctx, models.EgressPrefix))
+	for n := 1; intent.Resumed(ctx) && n < startTries; n++ {
+		record, err := s.c.Store.Get(ctx, project, string(id))
+		switch {
+		case models.IsKind(err, models.KindNotFound):
+			return id, nil, nil
+		case err != nil:
+			return id, nil, err
+		case record.Status != models.EgressFailed:
+			return id, &record, nil
+		}
+		id = models.EgressID(intent.ID(ctx, models.EgressPrefix, strconv.Itoa(n)))
+	}
+	return id, nil, nil
+}
+
+// announce writes the record and the audit entry of a start, both at once, so that
+// the database can commit them together; neither is left without the other.
+func (s *Egresses) announce(ctx context.Context, actor *models.Principal, record *models.Egress) (*audit.Entry, error) {
+	inserted := make(chan error, 1)
+	go func() { inserted <- s.c.Store.Insert(ctx, record) }()
+	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
+		OrgID: record.OrgID, Action: "egress.started", Type: "egress", ID: string(record.ID),
+		After: map[string]any{"project_id": record.ProjectID, "type": record.Type, "room_name": record.RoomName, "outputs": kindsOf(record.Outputs)},
+	})
+	failed := <-inserted
+	switch {
+	case err != nil:
+		s.discard(ctx, record)
+		return nil, err
+	case failed != nil:
+		entry.End(ctx, &failed)
+		return nil, failed
+	}
+	return entry, nil
+}
+
+// discard deletes the record of a start that LiveKit was not asked for.
+func (s *Egresses) discard(ctx context.Context, record *models.Egress) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	if err := s.c.Store.Discard(ctx, record.ProjectID, record.ID); err != nil {
+		s.c.Log.Error().Err(err).Str("egress_id", string(record.ID)).Msg("egress: could not delete the record of a refused start")
+	}
+}
+
 // admit refuses an egress beyond the project's quotas. Its record counts already,
 // so that of several at once no more are admitted than may be; a refused one's is
 // deleted.
 func (s *Egresses) admit(ctx context.Context, record *models.Egress) error {
 	refused := s.c.Quotas.AdmitEgress(ctx, record.ProjectID)
-	if refused == nil {
-		return nil
-	}
-	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	if err := s.c.Store.Discard(settling, record.ProjectID, record.ID); err != nil {
-		s.c.Log.Error().Err(err).Str("egress_id", string(record.ID)).Msg("egress: could not delete the record of a refused start")
+	if refused != nil {
+		s.discard(ctx, record)
 	}
 	return refused
 }

@@ -30,6 +30,8 @@ const (
 	allRooms     = "rooms"
 	allEgresses  = "egresses"
 	allIngresses = "ingresses"
+	// noEvents is seen on a cluster that lists people of whom no event told.
+	noEvents = "no events"
 )
 
 // on names one of them for one cluster. The bare name is that all clusters' lists
@@ -110,7 +112,7 @@ func (r *Reconciliation) Compare(ctx context.Context) error {
 		r.c.Log.Warn().Int("corrections", len(corrections)).
 			Msg("reconciliation: LiveKit's events are missing; if this repeats, check webhook.urls in LiveKit's configuration")
 	}
-	names := make([]string, 0, len(l.read))
+	names := l.silent()
 	for name, read := range l.read {
 		if read {
 			names = append(names, name)
@@ -131,6 +133,7 @@ func (r *Reconciliation) missing(ctx context.Context, l *listing) (gone []models
 		for i := range open {
 			s := &open[i]
 			known[listedSession(s)] = true
+			l.hear(s)
 			if _, read := l.listOf(s); read && !l.present[listedSession(s)] && s.JoinedAt.Before(l.at.Add(-settling)) {
 				gone = append(gone, *s)
 			}
@@ -251,11 +254,14 @@ func (r *Reconciliation) seen(ctx context.Context, names []string) (map[string]t
 	return seen, nil
 }
 
+// correctionPrefix begins the ids of corrections; LiveKit's begin with EV_.
+const correctionPrefix = "EVP_"
+
 // correctionID names a correction by the session and the opposite correction before
 // it. While a correction waits to be processed, the next comparison finds the same
 // difference and produces the same id, so nothing is stored twice.
 func correctionID(what, session string, before time.Time) string {
-	id := "EVP_" + what + "_" + session
+	id := correctionPrefix + what + "_" + session
 	if !before.IsZero() {
 		id += fmt.Sprintf("_%d", before.UnixMilli())
 	}

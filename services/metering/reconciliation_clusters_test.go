@@ -2,6 +2,7 @@ package metering
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -42,6 +43,7 @@ func several(t *testing.T) (r *rig, clusters map[string]*fakeCluster, compare fu
 			return all
 		},
 		Inbox: r.inbox, Sessions: r.sessions, Sightings: database.NewSightings(r.engine)}))
+	r.compared = reconciliation
 	return r, clusters, func() error {
 		t.Helper()
 		if err := r.drain(w); err != nil {
@@ -126,4 +128,38 @@ func TestSessionsOfNoClusterOfNowAreClosedWhenAllClustersWereRead(t *testing.T) 
 	}
 	r.is(false, "PA_of", "RM_of", "PA_ofAPIgone", "RM_ofAPIgone", "PA_two", "RM_two", "EG_two")
 	r.is(true, "PA_one", "RM_one", "EG_one")
+}
+
+func TestAClusterIsSilentWhileNoEventToldOfWhatItLists(t *testing.T) {
+	r, clusters, compare := several(t)
+	silent := func(want ...string) {
+		t.Helper()
+		got, err := r.compared.Silent(t.Context(), time.Minute)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("silent: %v, %v; want %v", got, err, want)
+		}
+	}
+	must := func() {
+		t.Helper()
+		if err := compare(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must()
+	silent()
+	// Cluster two's room ends, and another is open of which no event came.
+	two, begin := clusters["two"], r.now.Add(-time.Minute)
+	room := models.QualifyRoom(testProject, "unheard")
+	two.egresses, two.rooms = nil, []livekit.Room{{Name: room, SID: "RM_unheard", CreatedAt: begin}}
+	two.people = map[string][]models.EventParticipant{room: {{SID: "PA_unheard", Identity: "ann", Kind: "STANDARD", JoinedAt: begin}}}
+	must() // finds it
+	must() // knows it
+	silent("two")
+	r.keep([]models.LiveKitEvent{{ID: "EV_heard", Event: models.EventParticipantJoined, Cluster: "APItwo", ProjectID: testProject, RoomName: "unheard", RoomSID: "RM_unheard",
+		RoomCreatedAt: begin, RoomKey: room, CreatedAt: begin, ReceivedAt: r.now,
+		Participant: &models.EventParticipant{SID: "PA_late", Identity: "bob", Kind: "STANDARD", JoinedAt: begin}}})
+	two.people[room] = append(two.people[room], models.EventParticipant{SID: "PA_late", Identity: "bob", Kind: "STANDARD", JoinedAt: begin})
+	must()
+	r.now = r.now.Add(time.Minute)
+	silent()
 }

@@ -27,10 +27,54 @@ type listing struct {
 	present map[string]bool
 	// found has one event per listed object, as a correction would say it.
 	found []models.LiveKitEvent
+	// heard has the clusters of open sessions that are listed: true if an event of
+	// LiveKit told of one of them.
+	heard map[string]bool
 }
 
 func newListing(at time.Time) *listing {
-	return &listing{at: at, clusters: map[string]string{}, read: map[string]bool{}, present: map[string]bool{}}
+	return &listing{at: at, clusters: map[string]string{}, read: map[string]bool{}, present: map[string]bool{}, heard: map[string]bool{}}
+}
+
+// hear notes whether an event of LiveKit told of an open session that is listed.
+func (l *listing) hear(s *models.UsageSession) {
+	if cluster, known := l.clusters[s.Cluster]; known && l.present[listedSession(s)] {
+		told := slices.ContainsFunc(s.EventIDs, func(id string) bool { return !strings.HasPrefix(id, correctionPrefix) })
+		l.heard[cluster] = l.heard[cluster] || told
+	}
+}
+
+// silent names the sightings of clusters of whose sessions no event told.
+func (l *listing) silent() []string {
+	var names []string
+	for cluster, heard := range l.heard {
+		if !heard {
+			names = append(names, on(noEvents, cluster))
+		}
+	}
+	return names
+}
+
+// Silent names the clusters that listed people, rooms, egresses or ingresses in the
+// time before now of whom no event of LiveKit told: their webhook is not set to
+// Pulse, or does not reach it.
+func (r *Reconciliation) Silent(ctx context.Context, within time.Duration) ([]string, error) {
+	clusters := r.c.Clusters()
+	names := make([]string, len(clusters))
+	for i := range clusters {
+		names[i] = on(noEvents, clusters[i].Name)
+	}
+	seen, err := r.c.Sightings.Of(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	var silent []string
+	for i, name := range names {
+		if at, ok := seen[name]; ok && r.c.Inbox.now().Sub(at) < within {
+			silent = append(silent, clusters[i].Name)
+		}
+	}
+	return silent, nil
 }
 
 // read reads the lists of all clusters, all at once. unavailable if no cluster

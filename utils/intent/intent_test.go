@@ -40,7 +40,9 @@ func TestTheSameSeedMakesTheSameIDsAndSecretsAndAnotherMakesOthers(t *testing.T)
 
 func TestWithoutAnIntentEverythingIsRandom(t *testing.T) {
 	ctx := t.Context()
-	if ID(ctx, "x_") == ID(ctx, "x_") || read(t, Random(ctx, "s")) == read(t, Random(ctx, "s")) || Mark(ctx) != "" || Resumed(ctx) {
+	one, two := ID(ctx, "x_"), ID(ctx, "x_")
+	first, second := read(t, Random(ctx, "s")), read(t, Random(ctx, "s"))
+	if one == two || first == second || Mark(ctx) != "" || Resumed(ctx) {
 		t.Error("something is not random")
 	}
 }

@@ -177,7 +177,9 @@ func TestWhenRedisIsBackItIsAskedWithinASecond(t *testing.T) {
 		t.Error("not exactly one request asks again")
 	}
 	b.Done(nil)
-	if !b.Try() || !b.Try() {
-		t.Error("it answers and is not asked")
+	for range 2 {
+		if !b.Try() {
+			t.Error("it answers and is not asked")
+		}
 	}
 }
