@@ -59,6 +59,7 @@ func TestTheOperatorSeesWhatWaitsAndWhatFailed(t *testing.T) {
 func TestTheOperatorRetriesDeadEventsAndTheTrailSaysSo(t *testing.T) {
 	s := newServer(t)
 	own := s.tenant("acme")
+	before := len(s.trailOf(own.org))
 	for n := range 5 {
 		s.dead(own.project, n)
 	}
@@ -89,7 +90,7 @@ func TestTheOperatorRetriesDeadEventsAndTheTrailSaysSo(t *testing.T) {
 	if len(trail) != 3 || trail[2].Action != "operations.dead_events_retried" || trail[2].Outcome != models.AuditSuccess || string(trail[2].After) != `{"limit":2}` {
 		t.Errorf("the trail is %+v", trail)
 	}
-	if len(s.trailOf(own.org)) != 1 {
+	if len(s.trailOf(own.org)) != before {
 		t.Error("a tenant's trail has what the operator did to the installation")
 	}
 }
