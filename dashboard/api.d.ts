@@ -11,8 +11,9 @@ export interface Schemas {
   Attempt: { answer: string; at: Schemas['Instant']; error: Schemas['AttemptError']; ms: number; request: { headers: Record<string, any>; method: string; url: string; }; status: number | null; };
   AttemptError: "timeout" | "connection_refused" | "connection_closed" | "tls_failed" | "name_not_resolved" | "address_not_allowed" | "url_not_allowed" | "redirect_not_followed" | "payload_expired" | "request_failed" | "<nil>";
   AuditCheck: { entries: number; first_invalid?: number; head_hash: Schemas['Hash']; reason?: string; valid: boolean; };
-  AuditEntry: { action: string; actor: { credential_id: string; id: string; kind: string; }; after: Record<string, any>; at: Schemas['Instant']; before: Record<string, any>; code?: string; completed_at: Schemas['InstantOrNull']; hash: Schemas['Hash']; id: string; ip: string; open: Array<number>; org_id: Schemas['OrganizationID']; outcome: "pending" | "success" | "failure"; outcome_hash: Schemas['Hash']; prev_hash: Schemas['Hash']; request_id: string; seals: Array<{ hash: Schemas['Hash']; seq: number; }>; seq: number; target: { id: string; type: string; }; user_agent: string; };
+  AuditEntry: { action: string; actor: { credential_id: string; id: string; kind: string; }; after: Record<string, any>; at: Schemas['Instant']; before: Record<string, any>; code?: string; completed_at: Schemas['InstantOrNull']; hash: Schemas['Hash']; id: string; ip: string; open: Array<number>; org_id: Schemas['OrganizationID'] | "installation"; outcome: "pending" | "success" | "failure"; outcome_hash: Schemas['Hash']; prev_hash: Schemas['Hash']; request_id: string; seals: Array<{ hash: Schemas['Hash']; seq: number; }>; seq: number; target: { id: string; type: string; }; user_agent: string; };
   AuditList: { has_more: boolean; items: Array<Schemas['AuditEntry']>; next_cursor: Schemas['NextCursor']; };
+  Backlog: { dead: number; oldest_age_seconds: number | null; waiting: number; };
   BanSeconds: number;
   ClientTokens: { agents: Array<string>; allowed_origins: Array<string>; allowed_rooms: Array<string>; enabled: boolean; grants: Schemas['Grants']; identities: Schemas['Identities']; max_ttl_seconds: number; };
   ClientTokensRequest: { agents?: Array<Schemas['AgentName']> | null; allowed_origins?: Array<string> | null; allowed_rooms?: Array<Schemas['RoomName']> | null; enabled?: boolean; grants?: Schemas['GrantsRequest']; identities?: Schemas['Identities']; max_ttl_seconds?: number; };
@@ -84,6 +85,7 @@ export interface Schemas {
   MuteRequest: { muted: boolean; track_sid: string; };
   Name: string;
   NextCursor: string | null;
+  Operations: { backups: { enabled: boolean; last_success_at: Schemas['Instant'] | null; }; clock_offset_seconds: number; deliveries: Schemas['Backlog']; evictions: Schemas['Backlog']; inbox: Schemas['Backlog']; leases: Array<{ holder: string; name: string; own: boolean; ttl_seconds: number; }>; };
   OperatorLoginRequest: { cookie?: boolean; token: string; };
   Organization: { admin_email: string; created_at: Schemas['Instant']; id: Schemas['OrganizationID']; name: Schemas['Name']; plan: Schemas['Plan']; suspended_at: string | null; updated_at: Schemas['Instant']; };
   OrganizationID: string;
@@ -145,6 +147,8 @@ export interface Schemas {
   ResendRequest: { endpoint_id?: string; };
   Resent: { items: Array<Schemas['Delivery']>; };
   ResetPasswordRequest: { password: string; token: string; };
+  RetriedEvents: { remaining: number; retried: number; };
+  RetryDeadEventsRequest: { limit?: number | null; };
   Revocation: { banned_until: string; id: string; participant_identity: string; revoked_at: string; room_name: string | null; };
   RevocationList: { has_more: boolean; items: Array<Schemas['Revocation']>; next_cursor: Schemas['NextCursor']; };
   RevokeRequest: { banSeconds?: Schemas['BanSeconds']; ban_seconds?: Schemas['BanSeconds']; participantIdentity?: Schemas['RevokedIdentity']; participant_identity?: Schemas['RevokedIdentity']; roomName?: Schemas['RoomName'] | ""; room_name?: Schemas['RoomName'] | ""; };

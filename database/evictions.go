@@ -16,8 +16,8 @@ const evictions = "removals"
 func evictionsCollection() Collection {
 	return Collection{
 		Name:    evictions,
-		Fields:  []Field{{Name: "due_at", Kind: Time}, {Name: "attempts", Kind: Int}, {Name: "cause", Kind: String}},
-		Indexes: []Index{{Keys: []string{"attempts", "due_at"}}},
+		Fields:  []Field{{Name: "due_at", Kind: Time}, {Name: "attempts", Kind: Int}, {Name: "cause", Kind: String}, {Name: "created_at", Kind: Time}},
+		Indexes: []Index{{Keys: []string{"attempts", "due_at"}}, {Keys: []string{"created_at"}}},
 	}
 }
 
@@ -68,4 +68,21 @@ func (r *Evictions) Postpone(ctx context.Context, id string, until time.Time) er
 func (r *Evictions) Done(ctx context.Context, id string, cause models.EvictionCause) error {
 	_, err := r.engine.Delete(ctx, evictions, bson.D{{Key: "_id", Value: id}, {Key: "cause", Value: string(cause)}}, 1)
 	return err
+}
+
+// Count counts the evictions that were attempted at least so often, up to limit.
+func (r *Evictions) Count(ctx context.Context, attempts, limit int64) (int64, error) {
+	return r.engine.Count(ctx, evictions, bson.D{{Key: "attempts", Value: bson.D{{Key: "$gte", Value: attempts}}}}, limit)
+}
+
+// Oldest gives when the oldest eviction was stored, zero if there is none. Those of
+// older binaries have no such time and are left out.
+func (r *Evictions) Oldest(ctx context.Context) (time.Time, error) {
+	v, err := one[models.Eviction](ctx, r.engine, evictions, Query{
+		Filter: bson.D{{Key: "created_at", Value: bson.D{{Key: "$gt", Value: time.Unix(0, 0)}}}}, Sort: bson.D{{Key: "created_at", Value: 1}},
+	})
+	if models.IsKind(err, models.KindNotFound) {
+		return time.Time{}, nil
+	}
+	return v.CreatedAt, err
 }

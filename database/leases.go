@@ -36,6 +36,11 @@ func (r *Leases) List(ctx context.Context, prefix string) ([]models.Lease, error
 	})
 }
 
+// All reads the leases of all jobs, up to a thousand, in order of their names.
+func (r *Leases) All(ctx context.Context) ([]models.Lease, error) {
+	return many[models.Lease](ctx, r.engine, leases, Query{Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: ""}}}}, Sort: bson.D{{Key: "_id", Value: 1}}, Limit: maxLeases})
+}
+
 // Renew raises those of up to MaxBatch leases that a holder still has, and tells
 // how many there are.
 func (r *Leases) Renew(ctx context.Context, ids []string, holder string, ttl time.Duration) (int64, error) {

@@ -122,6 +122,45 @@ func (r *LiveKitEvents) CountIn(ctx context.Context, state models.EventState, li
 	return r.engine.Count(ctx, liveKitEvents, bson.D{{Key: "state", Value: string(state)}}, limit)
 }
 
+// OldestIn gives when the oldest event of those shards in a state was received, zero
+// if there is none. It asks for the first of each shard.
+func (r *LiveKitEvents) OldestIn(ctx context.Context, state models.EventState, shards int64) (oldest time.Time, err error) {
+	for shard := range shards {
+		first, err := one[models.LiveKitEvent](ctx, r.engine, liveKitEvents, Query{
+			Filter: bson.D{{Key: "state", Value: string(state)}, {Key: "shard", Value: shard}}, Sort: bson.D{{Key: "seq", Value: 1}},
+		})
+		if models.IsKind(err, models.KindNotFound) {
+			continue
+		}
+		if err != nil {
+			return time.Time{}, err
+		}
+		if oldest.IsZero() || first.ReceivedAt.Before(oldest) {
+			oldest = first.ReceivedAt
+		}
+	}
+	return oldest, nil
+}
+
+// Revive makes up to limit dead events pending and due, with no attempt counted,
+// and tells how many. Those of a shard are revived in order of arrival.
+func (r *LiveKitEvents) Revive(ctx context.Context, limit int64) (int64, error) {
+	dead := bson.D{{Key: "state", Value: string(models.EventDead)}}
+	found, err := many[models.LiveKitEvent](ctx, r.engine, liveKitEvents, Query{
+		Filter: dead, Sort: bson.D{{Key: "shard", Value: 1}, {Key: "seq", Value: 1}}, Limit: min(limit, MaxBatch),
+	})
+	if err != nil || len(found) == 0 {
+		return 0, err
+	}
+	ids := make([]string, len(found))
+	for i := range found {
+		ids[i] = found[i].ID
+	}
+	return r.engine.Update(ctx, liveKitEvents, append(bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, dead...), fields{
+		{Key: "state", Value: string(models.EventPending)}, {Key: "due_at", Value: models.DueAtOnce()}, {Key: "attempts", Value: int64(0)},
+	}.update(), UpdateOptions{Many: true})
+}
+
 // Get reads up to MaxBatch events of a project by their ids.
 func (r *LiveKitEvents) Get(ctx context.Context, p models.ProjectID, ids []string) ([]models.LiveKitEvent, error) {
 	return many[models.LiveKitEvent](ctx, r.engine, liveKitEvents, Query{

@@ -5,6 +5,10 @@ import "time"
 // AuditID names an entry of the audit trail: "aud_…".
 type AuditID string
 
+// InstallationTrail stands for an organization in the audit trail of what the
+// operator does to the installation as a whole.
+const InstallationTrail OrganizationID = "installation"
+
 // AuditPrefix is that of audit entries.
 const AuditPrefix = "aud_"
 

@@ -28,10 +28,12 @@ type Eviction struct {
 	// DueAt is when it is tried (again).
 	DueAt    time.Time `bson:"due_at"`
 	Attempts int64     `bson:"attempts"`
+	// CreatedAt is when it was stored; zero for one of an older binary.
+	CreatedAt time.Time `bson:"created_at,omitempty"`
 }
 
 // EvictionOf says that a session has to end.
 func EvictionOf(s *UsageSession, cause EvictionCause, now time.Time) Eviction {
 	return Eviction{ID: s.ID, ProjectID: s.ProjectID, Subject: s.Subject, RoomName: s.RoomName, Identity: s.Identity,
-		Cause: cause, DueAt: now}
+		Cause: cause, DueAt: now, CreatedAt: now}
 }

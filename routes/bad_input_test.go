@@ -66,6 +66,7 @@ func bodied(ada tenant) []struct {
 		{"PATCH", "/v1/webhooks/endpoints/whe_x", `{"description":"d"}`, "description", ada.asOwn},
 		{"POST", "/v1/webhooks/endpoints/whe_x/rotate-secret", `{"grace_period_seconds":60}`, "grace_period_seconds", ada.asOwn},
 		{"POST", "/v1/webhooks/endpoints/whe_x/recover", `{"since":"2026-01-31T12:00:00Z"}`, "since", ada.asOwn},
+		{"POST", "/v1/operations/dead-events/retry", `{"limit":5}`, "limit", asOperator()},
 		{"POST", "/v1/events/evt_x/resend", `{"endpoint_id":"whe_x"}`, "endpoint_id", ada.asOwn},
 	}
 }

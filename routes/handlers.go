@@ -33,6 +33,7 @@ type Handlers struct {
 	Docs          *handlers.Docs
 	Installation  *handlers.Installation
 	Overview      *handlers.Overview
+	Operations    *handlers.Operations
 	Downloads     *handlers.Downloads
 	// Dashboard serves what is below /dashboard/; nil where it is turned off.
 	Dashboard http.Handler
@@ -67,6 +68,7 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 		Docs:          handlers.NewDocs(OpenAPI()),
 		Installation:  handlers.NewInstallation(facts, s.Limits),
 		Overview:      handlers.NewOverview(s.Overview),
+		Operations:    handlers.NewOperations(requests, s.Operations),
 		Downloads: handlers.NewDownloads(requests, s.Downloads, map[string]handlers.Export{
 			"/v1/usage/export":      {Parameters: parametersOf("/v1/usage/export"), Serve: usage.Export},
 			"/v1/audit-logs/export": {Parameters: parametersOf("/v1/audit-logs/export"), Serve: trail.Export},

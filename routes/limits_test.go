@@ -106,6 +106,7 @@ func bounds(ada tenant) []bound {
 			unsaid: notMails},
 		{method: "POST", path: "/v1/organizations", field: "password", base: signUp,
 			fits: []any{x(10), x(128), u(10), u(128), "          "}, over: []any{"", x(9), u(9), x(129), u(129), 1234567890}},
+		{method: "POST", path: "/v1/operations/dead-events/retry", caller: asOperator(), field: "limit", fits: []any{1, 1000}, over: []any{0, 1001, 1.5, "1"}},
 		{method: "POST", path: "/v1/auth/login", field: "email", base: map[string]any{"password": password}, fits: []any{"x", x(254)}, over: []any{"", x(255), 1}},
 		{method: "POST", path: "/v1/auth/login", field: "password", base: map[string]any{"email": "a@b.co"}, fits: []any{"x", x(128)}, over: []any{"", x(129), 1}},
 		{method: "PUT", path: org, caller: ada.asPerson, field: "name", fits: lines, over: notLines},

@@ -66,6 +66,8 @@ func permissions() []permission {
 		{"GET", "/v1/overview?org_id={org}", nil, reading, false},
 		{"GET", "/v1/regions", nil, "401 200 200 200 200 403 200 200 200 403 403 200", false},
 		{"GET", "/v1/clusters", nil, operator, false},
+		{"GET", "/v1/operations", nil, operator, false},
+		{"POST", "/v1/operations/dead-events/retry", nil, operator, false},
 
 		{"POST", "/v1/organizations", map[string]any{}, "400 400 400 400 400 400 400 400 400 403 403 400", false},
 		{"GET", "/v1/organizations", nil, "401 200 200 200 200 403 403 403 200 403 403 200", false},

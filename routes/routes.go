@@ -131,6 +131,8 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	limited.GET("/status", wrap(h.Health.Status))
 	server.GET("/regions", wrap(h.Clusters.Regions))
 	person.GET("/clusters", wrap(h.Clusters.List))
+	person.GET("/operations", wrap(h.Operations.Get))
+	person.POST("/operations/dead-events/retry", wrap(h.Operations.RetryDeadEvents))
 	anybody.GET("/config", wrap(h.Installation.Config))
 	person.GET("/plans", wrap(h.Installation.Plans))
 	person.GET("/overview", wrap(h.Overview.Get))

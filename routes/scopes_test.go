@@ -58,6 +58,8 @@ func scopedRoutes() map[string]scopedRoute {
 		"GET /v1/media/egress/{id}":                                 {models.ScopeEgressWrite, nil, false},
 		"PATCH /v1/media/egress/{id}":                               {models.ScopeEgressWrite, map[string]any{"layout": "grid"}, false},
 		"GET /v1/regions":                                           {anyScope, nil, false},
+		"GET /v1/operations":                                        {noKey, nil, false},
+		"POST /v1/operations/dead-events/retry":                     {noKey, nil, false},
 		"GET /v1/clusters":                                          {noKey, nil, false},
 		"GET /v1/status":                                            {anyScope, nil, false},
 		"POST /v1/organizations":                                    {anyScope, "{", false}, // takes no credential

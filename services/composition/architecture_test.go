@@ -21,6 +21,7 @@ var (
 		"audit":       {"paging"},
 		"data":        {"audit", "metering"},
 		"overview":    {"quotas"},
+		"operations":  {"metering", "audit", "clock"},
 		"downloads":   {},
 		"idempotency": {},
 		"status":      {},

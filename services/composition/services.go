@@ -21,6 +21,7 @@ import (
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/media"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/operations"
 	"pulse-control-plane/services/overview"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/services/rooms"
@@ -165,6 +166,7 @@ type Services struct {
 	Downloads      *downloads.Service
 	PasswordResets *auth.PasswordResets
 	Status         *status.Monitor
+	Operations     *operations.Service
 	Clock          *clock.Clock
 	redis          *ratelimit.Shared
 	exclusive      bool
@@ -193,7 +195,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	if b.Mailer != nil {
 		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(engine), b.Now)
 	}
-	for _, step := range []func() error{b.shared, b.foundations, b.storage, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.egress, b.inbox, b.workers} {
+	for _, step := range []func() error{b.shared, b.foundations, b.storage, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.egress, b.inbox, b.workers, b.operations} {
 		if err := step(); err != nil {
 			return nil, err
 		}

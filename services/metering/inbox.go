@@ -37,8 +37,8 @@ type Inbox struct {
 	lastSeq atomic.Int64
 	// wakeShard wakes the worker of a shard in this process.
 	wakeShard atomic.Pointer[func(shard int64)]
-	// pending and dead are what Measure counted.
-	pending, dead atomic.Int64
+	// pending and dead are what Measure counted; oldest is in milliseconds.
+	pending, dead, oldest atomic.Int64
 }
 
 // InboxConfig of NewInbox; every field is required.
@@ -148,6 +148,21 @@ func (s *Inbox) Backlog(ctx context.Context) (int64, error) {
 	return s.c.Events.CountIn(ctx, models.EventPending, deadCounted)
 }
 
+// OldestAge is for how long the oldest pending event has waited, 0 if none waits.
+func (s *Inbox) OldestAge(ctx context.Context) (time.Duration, error) {
+	oldest, err := s.c.Events.OldestIn(ctx, models.EventPending, inboxShards)
+	if err != nil || oldest.IsZero() {
+		return 0, err
+	}
+	return max(s.now().Sub(oldest), 0), nil
+}
+
+// Retry makes up to limit dead events pending again, at most database.MaxBatch, and
+// tells how many. An event that is pending or done stays as it is.
+func (s *Inbox) Retry(ctx context.Context, limit int64) (int64, error) {
+	return s.c.Events.Revive(ctx, limit)
+}
+
 // Check is the probe of the inbox for /v1/status: an error if there are dead
 // events.
 func (s *Inbox) Check(ctx context.Context) error {
@@ -167,7 +182,9 @@ func (s *Inbox) Register(registry prometheus.Registerer) {
 	gauge := func(name, help string, n *atomic.Int64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(n.Load()) })
 	}
-	registry.MustRegister(
+	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pulse_inbox_oldest_pending_seconds",
+		Help: "For how long the oldest LiveKit event has waited to be processed."}, func() float64 { return float64(s.oldest.Load()) / 1000 })
+	registry.MustRegister(oldest,
 		gauge("pulse_inbox_pending_events", "LiveKit events that wait to be processed, counted up to 10000.", &s.pending),
 		gauge("pulse_inbox_dead_events", "LiveKit events that could not be processed, counted up to 10000.", &s.dead))
 }
@@ -182,6 +199,11 @@ func (s *Inbox) Measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	oldest, err := s.OldestAge(ctx)
+	if err != nil {
+		return err
+	}
+	s.oldest.Store(oldest.Milliseconds())
 	s.pending.Store(pending)
 	s.dead.Store(dead)
 	return nil
