@@ -30,7 +30,6 @@ import (
 	"pulse-control-plane/services"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/livekit"
-	"pulse-control-plane/services/status"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/arguments"
 	"pulse-control-plane/utils/buildinfo"
@@ -220,6 +219,20 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	if err != nil {
 		return err
 	}
+	// It listens before the database is open, so that /health tells the two apart.
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
+	if err != nil {
+		return errors.Join(err, life.Close(ctx))
+	}
+	options := routes.Options{
+		Log: log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, BodyMemory: cfg.BodyMemory,
+		Strict: cfg.Environment != config.Development, Tracing: observed.traces, Now: time.Now,
+	}
+	front := httpserver.NewSwitch(routes.Starting(buildVersion(), options))
+	server := httpserver.New(front)
+	served := server.Start(listener)
+	life.Closer("http", server.Shutdown)
+	log.Info().Str("address", listener.Addr().String()).Msg("listening; opening the database")
 	at := location(cfg)
 	at.Tracer = observed.recorder.Tracer()
 	engine, err := database.Open(ctx, at, log)
@@ -235,26 +248,23 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	}
 	life.Worker("database", engine.Run)
 
-	built, err := build(engine, cfg, observed, &life)
+	built, err := build(engine, cfg, observed, options, &life)
 	if err != nil {
 		return errors.Join(err, life.Close(ctx))
 	}
-	life.OnDrain(func() { built.health.Draining.Store(true); built.endStreams() })
-	for _, w := range built.workers {
+	life.OnDrain(func() { built.health.Draining.Store(true) })
+	life.OnDrain(built.services.Events.Close) // streams, which nothing else ends
+	for _, w := range built.services.Workers() {
 		life.Worker(w.Name, w.Run)
 	}
 	if cfg.LiveKit.ClustersFile != "" {
 		life.Worker("clusters file", func(ctx context.Context) error {
-			return built.clusters.Follow(ctx, cfg.LiveKit.ClustersFile, func() ([]livekit.Cluster, map[string][]string, error) { return liveKitClusters(cfg) })
+			return built.services.Clusters.Follow(ctx, cfg.LiveKit.ClustersFile, func() ([]livekit.Cluster, map[string][]string, error) { return liveKitClusters(cfg) })
 		})
 	}
-
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
-	if err != nil {
-		return errors.Join(err, life.Close(ctx))
-	}
-	server := httpserver.New(built.router)
-	life.Server("http", func() error { return server.Serve(listener) }, func(ctx context.Context) error {
+	built.services.MeasureClock(ctx)
+	front.To(built.router)
+	life.Server("http", served, func(ctx context.Context) error {
 		built.inflight.Drain(ctx) // readiness keeps answering (503) until the requests under way are done
 		return server.Shutdown(ctx)
 	})
@@ -306,23 +316,21 @@ type parts struct {
 	router   http.Handler
 	health   *handlers.Health
 	inflight *middleware.Inflight
-	workers  []services.Worker
-	clusters *livekit.Clusters
-	// endStreams ends the streams of events.
-	endStreams func()
+	services *services.Services
 }
 
 // build puts the layers together over the engine and registers with life what
 // must be closed.
-func build(engine database.Engine, cfg config.Config, o observation, life *lifecycle.Life) (parts, error) {
-	now := time.Now
+func build(engine database.Engine, cfg config.Config, o observation, options routes.Options, life *lifecycle.Life) (parts, error) {
+	now := options.Now
 	local := ratelimit.New(limiterSize, now)
+	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
 	var limiter middleware.Limiter = ratelimit.Local{Limiter: local}
-	var probes []status.Probe
+	var shared *ratelimit.Shared
 	if !cfg.RedisURL.IsZero() {
-		shared := ratelimit.NewShared(cfg.RedisURL.Reveal(), local)
+		shared = ratelimit.NewShared(cfg.RedisURL.Reveal(), local)
 		life.Closer("redis", shared.Close)
-		limiter, probes = shared, append(probes, status.Probe{Name: "redis", Check: shared.Ping})
+		limiter = shared
 	}
 	var mailer tenancy.Mailer
 	if cfg.SMTP != nil {
@@ -332,23 +340,20 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 	if err != nil {
 		return parts{}, err
 	}
-	metrics := middleware.NewMetrics(buildVersion(), cfg.MetricsToken, now)
 	s, err := services.New(engine, services.Config{
 		Clusters: clusters, Fallback: fallback,
 		DataKey: cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace, ReservationTTL: cfg.ReservationTTL, Agents: cfg.AgentsDefault,
+		Media:                    services.Media{EgressLocal: cfg.EgressLocal, EgressWeb: cfg.EgressWeb, AllowPrivate: cfg.MediaAllowPrivate},
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
 		Targets: safedial.Options{AllowHTTP: cfg.Environment == config.Development, AllowPrivate: cfg.AllowPrivate}, PublicURL: cfg.PublicURL,
 		Mailer: mailer, InvitationURL: cfg.InvitationURL, ResetURL: cfg.ResetURL, ReconcileInterval: cfg.ReconcileInterval,
-		Recorder: o.recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Probes: probes, Log: o.log, Now: now,
+		Recorder: o.recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Redis: shared, Log: o.log, Now: now,
 	})
 	if err != nil {
 		return parts{}, err
 	}
-	s.Inbox.Register(metrics.Registry())
-	s.Limits.Register(metrics.Registry())
-	s.Evictions.Register(metrics.Registry())
-	s.Deliveries.Register(metrics.Registry())
+	s.Register(metrics.Registry())
 	o.recorder.Register(metrics.Registry())
 	health, inflight := handlers.NewHealth(buildVersion(), s.Status), new(middleware.Inflight)
 	all := routes.HandlersOf(s, health, metrics, handlers.Facts{
@@ -360,17 +365,13 @@ func build(engine database.Engine, cfg config.Config, o observation, life *lifec
 			return parts{}, err
 		}
 	}
-	router, err := routes.New(all, routes.Options{
-		Log: o.log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies,
-		Inflight: inflight, BodyMemory: cfg.BodyMemory, Strict: cfg.Environment != config.Development, Tracing: o.traces, Now: now,
-		Requests:    s.Counters,
-		Idempotency: &middleware.Idempotency{Service: s.Idempotency},
-		Authentication: &middleware.Authentication{
-			Keys: s.KeyAuth, People: s.LoginSessions, Operator: cfg.AdminToken,
-			Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, ClientIPPerMinute: cfg.RateLimitClientIP, Now: now},
-		},
-	})
-	return parts{router: router, health: health, inflight: inflight, workers: s.Workers(), clusters: s.Clusters, endStreams: s.Events.Close}, err
+	options.Inflight, options.Requests, options.Idempotency = inflight, s.Counters, &middleware.Idempotency{Service: s.Idempotency}
+	options.Authentication = &middleware.Authentication{
+		Keys: s.KeyAuth, People: s.LoginSessions, Operator: cfg.AdminToken,
+		Limits: &middleware.RateLimits{Limiter: limiter, IPPerMinute: cfg.RateLimitIP, ClientIPPerMinute: cfg.RateLimitClientIP, Now: now},
+	}
+	router, err := routes.New(all, options)
+	return parts{router: router, health: health, inflight: inflight, services: s}, err
 }
 
 // liveKitClusters are the cluster of LIVEKIT_HOST and those of

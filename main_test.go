@@ -47,13 +47,19 @@ type server struct {
 
 func start(t *testing.T, dir string, more ...string) *server {
 	t.Helper()
+	return startUntil(t, "serving", dir, more...)
+}
+
+// startUntil starts a server and waits for a line of its log.
+func startUntil(t *testing.T, message, dir string, more ...string) *server {
+	t.Helper()
 	command := exec.Command(os.Args[0], "serve")
 	command.Dir, command.Env = t.TempDir(), append(settings(dir, more...), asServer+"=1")
 	s := &server{Process: subprocess.Start(t, command)}
 	s.Await(t, func(written []byte) bool {
 		var line struct{ Message, Address string }
 		s.URL = ""
-		if json.Unmarshal(written, &line) == nil && line.Message == "serving" {
+		if json.Unmarshal(written, &line) == nil && line.Message == message {
 			s.URL = "http://" + line.Address
 		}
 		return s.URL != ""
@@ -377,5 +383,29 @@ func TestAuditVerifyTellsAnIntactExportFromOneThatWasChangedOrCutOff(t *testing.
 	}
 	if code, _, errs := command(t, nil, "audit", "verify", filepath.Join(t.TempDir(), "none")); code != 66 || errs == "" {
 		t.Errorf("no file: exit code %d: %s", code, errs)
+	}
+}
+
+func TestWhileItsDatabaseIsMissingItListensAndSaysThatItIsNotReady(t *testing.T) {
+	s := startUntil(t, "listening; opening the database", t.TempDir(), "MONGO_URI=mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200")
+	for path, want := range map[string]int{"/health": 200, "/health/ready": 503, "/v1/config": 503, "/v1/status": 503, "/": 503, "/nothing": 503, "/metrics": 503} {
+		if code, body := get(t, s.URL+path); code != want || want == 503 && path != "/health/ready" && !strings.Contains(body, `"code":"service_unavailable"`) {
+			t.Errorf("%s answers %d %s", path, code, body)
+		}
+	}
+	if _, body := get(t, s.URL+"/health/ready"); !strings.Contains(body, `"name":"database","status":"down"`) {
+		t.Errorf("not ready because of %s", body)
+	}
+	response, err := http.Post(s.URL+"/v1/tokens/create", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" || response.Header.Get("X-Request-Id") == "" {
+		t.Errorf("got %d %v", response.StatusCode, response.Header)
+	}
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Wait(t); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, s.Log())
 	}
 }

@@ -75,6 +75,11 @@ type Config struct {
 	QuotaGrace time.Duration
 	// ReservationTTL is the longest that a token reserves its slots.
 	ReservationTTL time.Duration
+	// EgressLocal lets projects without a storage record on the egress workers' own
+	// disks, EgressWeb lets workers record web pages.
+	EgressLocal, EgressWeb bool
+	// MediaAllowPrivate opens private networks to targets that tenants name.
+	MediaAllowPrivate bool
 	// AgentsDefault are the LiveKit agents that projects without a setting of
 	// their own may dispatch; the single "*" is all.
 	AgentsDefault []string

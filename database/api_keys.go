@@ -38,7 +38,7 @@ func NewAPIKeys(e Engine) *APIKeys { return &APIKeys{e} }
 
 // Insert stores a new API key.
 func (r *APIKeys) Insert(ctx context.Context, k *models.APIKey) error {
-	return r.engine.Insert(ctx, apiKeys, k)
+	return insertOnce(ctx, r.engine, apiKeys, k, string(k.ID))
 }
 
 // ByKey reads the API key with a publishable key, of any tenant: authentication

@@ -56,7 +56,7 @@ func (r *Endpoints) List(ctx context.Context, owner string, p Page) ([]models.En
 
 // Insert stores a new endpoint; conflict EndpointSlotTaken.
 func (r *Endpoints) Insert(ctx context.Context, e *models.Endpoint) error {
-	return r.engine.Insert(ctx, endpoints, e)
+	return insertOnce(ctx, r.engine, endpoints, e, string(e.ID))
 }
 
 // Get reads one endpoint of a tenant, or not_found.

@@ -39,15 +39,15 @@ func (r *IdempotencyKeys) Get(ctx context.Context, id string) (models.Idempotenc
 	return one[models.IdempotencyKey](ctx, r.engine, idempotencyKeys, Query{Filter: bson.D{{Key: "_id", Value: id}}})
 }
 
-// Take passes a key whose attempt has ended to another attempt; not_found if
-// another request took it first.
+// Take passes a key whose attempt has ended to another attempt, with the seed of
+// fresh; not_found if another request took it first.
 func (r *IdempotencyKeys) Take(ctx context.Context, old *models.IdempotencyKey, fresh *models.IdempotencyKey) error {
 	_, err := changed[models.IdempotencyKey](ctx, r.engine, idempotencyKeys, bson.D{
 		{Key: "_id", Value: old.ID}, {Key: "lock", Value: old.Lock},
 	}, bson.D{
 		{Key: "$set", Value: bson.D{
 			{Key: "fingerprint", Value: fresh.Fingerprint}, {Key: "lock", Value: fresh.Lock},
-			{Key: "locked_until", Value: fresh.LockedUntil}, {Key: "done", Value: false},
+			{Key: "locked_until", Value: fresh.LockedUntil}, {Key: "done", Value: false}, {Key: "seed", Value: fresh.Seed},
 			{Key: "created_at", Value: fresh.CreatedAt}, {Key: "expires_at", Value: fresh.ExpiresAt},
 		}},
 		{Key: "$unset", Value: bson.D{{Key: "answer", Value: ""}, {Key: "status", Value: ""}, {Key: "content_type", Value: ""}}},
@@ -64,6 +64,14 @@ func (r *IdempotencyKeys) Complete(ctx context.Context, id, lock string, status 
 		{Key: "done", Value: true}, {Key: "status", Value: status},
 		{Key: "content_type", Value: contentType}, {Key: "answer", Value: answer},
 	}.update())
+	return err
+}
+
+// Unlock ends an attempt whose outcome is unknown: the next one may begin at once.
+func (r *IdempotencyKeys) Unlock(ctx context.Context, id, lock string, now time.Time) error {
+	_, err := r.engine.Update(ctx, idempotencyKeys, bson.D{
+		{Key: "_id", Value: id}, {Key: "lock", Value: lock}, {Key: "done", Value: false},
+	}, fields{{Key: "locked_until", Value: now}}.update(), UpdateOptions{})
 	return err
 }
 

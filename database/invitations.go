@@ -48,7 +48,7 @@ func pending(now time.Time) bson.D {
 // Insert stores a new invitation; conflict invitation_pending if its address
 // has a pending one.
 func (r *Invitations) Insert(ctx context.Context, i *models.Invitation) error {
-	return r.engine.Insert(ctx, invitations, i)
+	return insertOnce(ctx, r.engine, invitations, i, string(i.ID))
 }
 
 // ByToken reads the pending invitation with a token hash, of any tenant, or
@@ -57,6 +57,24 @@ func (r *Invitations) ByToken(ctx context.Context, hash string, now time.Time) (
 	return one[models.Invitation](ctx, r.engine, invitations, Query{
 		Filter: append(pending(now), bson.E{Key: "token_hash", Value: hash}),
 	})
+}
+
+// Get reads one invitation of an organization, also one that is closed, or
+// not_found.
+func (r *Invitations) Get(ctx context.Context, org models.OrganizationID, id models.InvitationID) (models.Invitation, error) {
+	return one[models.Invitation](ctx, r.engine, invitations, Query{
+		Filter: bson.D{{Key: "_id", Value: string(id)}, {Key: "org_id", Value: string(org)}},
+	})
+}
+
+// AcceptedBy reads the invitation with a token hash, of any tenant, that a user
+// accepted, or not_found.
+func (r *Invitations) AcceptedBy(ctx context.Context, hash string, user models.UserID) (models.Invitation, error) {
+	found, err := one[models.Invitation](ctx, r.engine, invitations, Query{Filter: bson.D{{Key: "token_hash", Value: hash}}})
+	if err == nil && found.AcceptedBy != user {
+		return models.Invitation{}, models.NotFound()
+	}
+	return found, err
 }
 
 // List reads a page of the pending invitations of an organization.
@@ -70,11 +88,12 @@ func (r *Invitations) CountPending(ctx context.Context, org models.OrganizationI
 	return r.engine.Count(ctx, invitations, append(pending(now), bson.E{Key: "org_id", Value: string(org)}), limit)
 }
 
-// Accept closes a pending invitation, once; otherwise not_found.
-func (r *Invitations) Accept(ctx context.Context, id models.InvitationID, now time.Time) (models.Invitation, error) {
+// Accept closes a pending invitation for the user that will be made, once;
+// otherwise not_found.
+func (r *Invitations) Accept(ctx context.Context, id models.InvitationID, user models.UserID, now time.Time) (models.Invitation, error) {
 	return changed[models.Invitation](ctx, r.engine, invitations,
 		append(pending(now), bson.E{Key: "_id", Value: string(id)}), bson.D{
-			{Key: "$set", Value: bson.D{{Key: "accepted_at", Value: now}}},
+			{Key: "$set", Value: bson.D{{Key: "accepted_at", Value: now}, {Key: "accepted_by", Value: string(user)}}},
 			{Key: "$unset", Value: bson.D{{Key: "pending_key", Value: ""}}},
 		})
 }
@@ -84,7 +103,7 @@ func (r *Invitations) Accept(ctx context.Context, id models.InvitationID, now ti
 func (r *Invitations) Reopen(ctx context.Context, id models.InvitationID, key string) error {
 	_, err := r.engine.Update(ctx, invitations, bson.D{{Key: "_id", Value: string(id)}}, bson.D{
 		{Key: "$set", Value: bson.D{{Key: "pending_key", Value: key}}},
-		{Key: "$unset", Value: bson.D{{Key: "accepted_at", Value: ""}}},
+		{Key: "$unset", Value: bson.D{{Key: "accepted_at", Value: ""}, {Key: "accepted_by", Value: ""}}},
 	}, UpdateOptions{})
 	return err
 }

@@ -64,7 +64,7 @@ func (r *Organizations) own(t models.Tenant, id models.OrganizationID) (bson.D, 
 
 // Insert stores a new organization; conflict email_taken.
 func (r *Organizations) Insert(ctx context.Context, o *models.Organization) error {
-	return r.engine.Insert(ctx, organizations, o)
+	return insertOnce(ctx, r.engine, organizations, o, string(o.ID))
 }
 
 // Get reads one organization, or not_found.

@@ -52,7 +52,12 @@ type ProjectChange struct {
 	ClientTokens models.ClientTokensChange
 	Agents       *[]string
 	Limits       models.ProjectLimitsChange
+	Recording    *models.RecordingChange
+	Storage      *StorageChange
 }
+
+// StorageChange sets a project's storage; To nil is none.
+type StorageChange struct{ To *models.Storage }
 
 func (r *Projects) own(t models.Tenant, id models.ProjectID) (bson.D, error) {
 	if held := t.Project(); held != "" && held != id {
@@ -67,7 +72,7 @@ func (r *Projects) own(t models.Tenant, id models.ProjectID) (bson.D, error) {
 
 // Insert stores a new project.
 func (r *Projects) Insert(ctx context.Context, p *models.Project) error {
-	return r.engine.Insert(ctx, projects, p)
+	return insertOnce(ctx, r.engine, projects, p, string(p.ID))
 }
 
 // Get reads one project of a tenant, or not_found.
@@ -148,6 +153,16 @@ func (r *Projects) Update(ctx context.Context, t models.Tenant, id models.Projec
 	setIf(&set, "limits.rooms", c.Limits.Rooms)
 	setIf(&set, "limits.participant_minutes_per_month", c.Limits.ParticipantMinutes)
 	setIf(&set, "limits.egress_minutes_per_month", c.Limits.EgressMinutes)
+	setIf(&set, "limits.concurrent_egresses", c.Limits.ConcurrentEgresses)
+	if c.Recording != nil {
+		setIf(&set, "recording.enabled", c.Recording.Enabled)
+		setIf(&set, "recording.layout", c.Recording.Layout)
+		setIf(&set, "recording.encoding", c.Recording.Encoding)
+		setIf(&set, "recording.audio_only", c.Recording.AudioOnly)
+	}
+	if c.Storage != nil {
+		set = append(set, bson.E{Key: "storage", Value: c.Storage.To})
+	}
 	return changed[models.Project](ctx, r.engine, projects, filter, set.update())
 }
 

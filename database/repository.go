@@ -37,6 +37,25 @@ func many[T any](ctx context.Context, e Engine, collection string, q Query) ([]T
 	return out, err
 }
 
+// insertOnce stores a new document. That one with its id is there already is no
+// error: ids are random or a function of the request, so that an earlier attempt
+// stored it, whose answer was lost. It is then read into doc.
+func insertOnce[T any](ctx context.Context, e Engine, collection string, doc *T, id string) error {
+	err := e.Insert(ctx, collection, doc)
+	if !models.IsKind(err, models.KindConflict) {
+		return err
+	}
+	found, lookErr := one[T](ctx, e, collection, Query{Filter: bson.D{{Key: "_id", Value: id}}})
+	switch {
+	case models.IsKind(lookErr, models.KindNotFound):
+		return err
+	case lookErr != nil:
+		return lookErr
+	}
+	*doc = found
+	return nil
+}
+
 // pages calls each for every match, up to limit, in ascending order of a field
 // of unique, non-empty strings. It reads MaxBatch documents at a time and holds
 // neither a cursor nor a connection while each runs.

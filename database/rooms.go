@@ -31,7 +31,7 @@ func NewRooms(e Engine) *Rooms { return &Rooms{e} }
 // Put stores a room and replaces an earlier one of that name.
 func (r *Rooms) Put(ctx context.Context, room *models.Room) error {
 	_, err := r.engine.Update(ctx, rooms, bson.D{{Key: "_id", Value: room.ID}}, fields{
-		{Key: "sid", Value: room.SID}, {Key: "tags", Value: room.Tags}, {Key: "expires_at", Value: room.ExpiresAt},
+		{Key: "sid", Value: room.SID}, {Key: "tags", Value: room.Tags}, {Key: "intent", Value: room.Intent}, {Key: "expires_at", Value: room.ExpiresAt},
 	}.update(), UpdateOptions{Upsert: true})
 	return err
 }

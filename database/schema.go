@@ -34,5 +34,8 @@ func Schema() []Collection {
 		eventsCollection(),
 		endpointsCollection(),
 		deliveriesCollection(),
+		egressesCollection(),
+		throttlesCollection(),
+		clockReadingsCollection(),
 	}
 }

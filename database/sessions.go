@@ -37,7 +37,7 @@ func NewSessions(e Engine) *Sessions { return &Sessions{e} }
 
 // Insert stores a new login session.
 func (r *Sessions) Insert(ctx context.Context, s *models.Session) error {
-	return r.engine.Insert(ctx, sessions, s)
+	return insertOnce(ctx, r.engine, sessions, s, string(s.ID))
 }
 
 // Get reads one active login session, or not_found.

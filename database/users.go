@@ -34,7 +34,7 @@ func NewUsers(e Engine) *Users { return &Users{e} }
 
 // Insert stores a new user; conflict email_taken.
 func (r *Users) Insert(ctx context.Context, u *models.User) error {
-	return r.engine.Insert(ctx, users, u)
+	return insertOnce(ctx, r.engine, users, u, string(u.ID))
 }
 
 // Get reads one user of a tenant, or not_found.

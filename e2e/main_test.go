@@ -6,13 +6,19 @@ import (
 	"os"
 	"testing"
 
+	"pulse-control-plane/e2e/egressworker"
 	"pulse-control-plane/e2e/harness"
 )
 
 // The programs under test, built by TestMain.
 var liveKitBinary, pulseBinary string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	if egressworker.Asked() {
+		os.Exit(egressworker.Main()) // a test started this process as a worker
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	ctx := context.Background()

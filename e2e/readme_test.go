@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"pulse-control-plane/e2e/egressworker"
 	"pulse-control-plane/e2e/harness"
 )
 
@@ -88,9 +89,10 @@ func TestEveryShellBlockParsesInBashZshAndDash(t *testing.T) {
 }
 
 func TestTheShellBlocksWorkPastedIntoBashZshAndDash(t *testing.T) {
-	liveKit := harness.StartLiveKit(t, liveKitBinary, harness.LiveKitOptions{})
+	liveKit := harness.StartLiveKit(t, liveKitBinary, harness.LiveKitOptions{RedisAddress: harness.StartRedisServer(t)})
+	harness.StartEgressWorker(t, liveKit, egressworker.Config{})
 	pulse := harness.StartPulse(t, harness.PulseOptions{Binary: pulseBinary, LiveKit: liveKit,
-		Env: map[string]string{"PULSE_ADMIN_TOKEN": operatorToken}})
+		Env: map[string]string{"PULSE_ADMIN_TOKEN": operatorToken, "EGRESS_LOCAL": "true"}})
 	const reachedTheEnd = "every block was pasted"
 	script := []string{"set -eu"}
 	for _, b := range shellBlocks(t) {
@@ -117,6 +119,7 @@ func TestTheShellBlocksWorkPastedIntoBashZshAndDash(t *testing.T) {
 				`"name":"Bob"`, "new key pulse_key_", "the old key still answers 201",
 				`"window":"month"`, `"meter":"participant_seconds"`, "id,meter,", `"plan":"pro"`, `"limit":50,"used":0,`, " entries, ",
 				`"participant_identity":"mallory"`,
+				"recording EG_", `"type":"room_composite","status":"`,
 			} {
 				if !strings.Contains(string(output), promised) {
 					t.Errorf("the output lacks %s:\n%s", promised, output)

@@ -63,7 +63,11 @@ func (h *Events) List(c *gin.Context) error {
 
 // Get returns an event, by its id or by LiveKit's.
 func (h *Events) Get(c *gin.Context) error {
-	e, err := h.feed.Get(c.Request.Context(), caller(c), c.Param("id"))
+	project, err := projectNamed(c)
+	if err != nil {
+		return err
+	}
+	e, err := h.feed.Get(c.Request.Context(), caller(c), project, c.Param("id"))
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,8 @@ type Component struct {
 	Status    status.State `json:"status"`
 	LatencyMS float64      `json:"latency_ms"`
 	CheckedAt time.Time    `json:"checked_at"`
+	// Detail says what is wrong, if that is known.
+	Detail string `json:"detail,omitempty"`
 }
 
 // Readiness is the response of /health/ready.
@@ -87,7 +89,7 @@ func (h *Health) Status(c *gin.Context) error {
 func renderComponents(r status.Report) []Component {
 	out := make([]Component, 0, len(r.Components))
 	for _, c := range r.Components {
-		out = append(out, Component{Name: c.Name, Status: c.State,
+		out = append(out, Component{Name: c.Name, Status: c.State, Detail: c.Detail,
 			LatencyMS: float64(c.Latency.Microseconds()) / 1000, CheckedAt: instant(c.CheckedAt)})
 	}
 	return out

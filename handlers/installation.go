@@ -64,6 +64,7 @@ type PlanQuotas struct {
 	ConcurrentParticipants *int64 `json:"concurrent_participants"`
 	Rooms                  *int64 `json:"rooms"`
 	EgressMinutes          *int64 `json:"egress_minutes_per_month"`
+	ConcurrentEgresses     *int64 `json:"concurrent_egresses"`
 	Projects               *int64 `json:"projects"`
 }
 
@@ -81,7 +82,7 @@ func (h *Installation) Plans(c *gin.Context) error {
 	for _, p := range h.limits.Plans() {
 		out.Items = append(out.Items, Plan{Name: p.Name, Quotas: PlanQuotas{
 			ParticipantMinutes: orNull(p.Quotas.ParticipantMinutes), ConcurrentParticipants: orNull(p.Quotas.ConcurrentParticipants),
-			Rooms: orNull(p.Quotas.Rooms), EgressMinutes: orNull(p.Quotas.EgressMinutes), Projects: orNull(p.Quotas.Projects),
+			Rooms: orNull(p.Quotas.Rooms), EgressMinutes: orNull(p.Quotas.EgressMinutes), ConcurrentEgresses: orNull(p.Quotas.ConcurrentEgresses), Projects: orNull(p.Quotas.Projects),
 		}})
 	}
 	return answer(c, http.StatusOK, out)

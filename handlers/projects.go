@@ -29,10 +29,13 @@ type Project struct {
 	PulseAPIKey  string                `json:"pulse_api_key"`
 	ClientTokens ClientTokens          `json:"client_tokens"`
 	// Agents are the names of LiveKit agents its tokens may dispatch; "*" is all.
-	Agents    []string      `json:"agents"`
-	Limits    ProjectLimits `json:"limits"`
-	CreatedAt time.Time     `json:"created_at"`
-	UpdatedAt time.Time     `json:"updated_at"`
+	Agents []string      `json:"agents"`
+	Limits ProjectLimits `json:"limits"`
+	// Storage is null where nothing can be recorded.
+	Storage   *ProjectStorage `json:"storage"`
+	Recording Recording       `json:"recording"`
+	CreatedAt time.Time       `json:"created_at"`
+	UpdatedAt time.Time       `json:"updated_at"`
 }
 
 // ClientTokens is the policy for tokens requested with a key alone.
@@ -56,6 +59,7 @@ type ProjectLimits struct {
 	Rooms                  int64 `json:"rooms"`
 	ParticipantMinutes     int64 `json:"participant_minutes_per_month"`
 	EgressMinutes          int64 `json:"egress_minutes_per_month"`
+	ConcurrentEgresses     int64 `json:"concurrent_egresses"`
 }
 
 func renderProject(p models.Project) Project {
@@ -72,6 +76,8 @@ func renderProject(p models.Project) Project {
 		},
 		Agents:    p.Agents,
 		Limits:    ProjectLimits(p.Limits),
+		Storage:   renderStorage(p.Storage),
+		Recording: Recording(p.Recording),
 		CreatedAt: instant(p.CreatedAt), UpdatedAt: instant(p.UpdatedAt),
 	}
 }
@@ -149,6 +155,7 @@ type limitsRequest struct {
 	Rooms                  request.Clearable[int64] `json:"rooms" validate:"omitempty,min=0,max=100000000"`
 	ParticipantMinutes     request.Clearable[int64] `json:"participant_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
 	EgressMinutes          request.Clearable[int64] `json:"egress_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
+	ConcurrentEgresses     request.Clearable[int64] `json:"concurrent_egresses" validate:"omitempty,min=0,max=100000000"`
 }
 
 func (r limitsRequest) change() models.ProjectLimitsChange {
@@ -156,6 +163,7 @@ func (r limitsRequest) change() models.ProjectLimitsChange {
 		RequestsPerMinute: r.RequestsPerMinute.Value, ConcurrentParticipants: r.ConcurrentParticipants.Value,
 		ConcurrentAgents: r.ConcurrentAgents.Value, Rooms: r.Rooms.Value,
 		ParticipantMinutes: r.ParticipantMinutes.Value, EgressMinutes: r.EgressMinutes.Value,
+		ConcurrentEgresses: r.ConcurrentEgresses.Value,
 	}
 }
 
@@ -165,10 +173,13 @@ type putProjectRequest struct {
 	ClientTokens clientTokensRequest         `json:"client_tokens"`
 	Agents       request.Clearable[[]string] `json:"agents" validate:"omitempty,max=100,dive,min=1,max=128,line"`
 	Limits       limitsRequest               `json:"limits"`
+	Storage      *storageRequest             `json:"storage"`
+	Recording    *recordingRequest           `json:"recording"`
 }
 
 // Put replaces the editable fields: an absent field gets the value it has in a
-// new project. Limits and agents are the operator's and stay as they are.
+// new project. Limits and agents are the operator's and stay as they are; so do an
+// absent storage, whose credential no answer has, and an absent recording.
 func (h *Projects) Put(c *gin.Context) error {
 	var in putProjectRequest
 	if err := h.requests.Body(c, &in); err != nil {
@@ -186,8 +197,13 @@ func (h *Projects) Put(c *gin.Context) error {
 	policy.AllowedRooms = orDefault(policy.AllowedRooms, fresh.AllowedRooms)
 	policy.Identities = orDefault(policy.Identities, fresh.Identities)
 	policy.Agents = orDefault(policy.Agents, fresh.Agents)
+	store, err := storageChange(in.Storage)
+	if err != nil {
+		return err
+	}
 	return h.change(c, tenancy.ProjectChange{
 		Name: &in.Name, Region: &in.Region, ClientTokens: policy, Agents: in.Agents.Value, Limits: in.Limits.change(),
+		Storage: store, Recording: in.Recording.change(),
 	})
 }
 
@@ -199,15 +215,17 @@ func orDefault[T any](value *T, otherwise T) *T {
 }
 
 type patchProjectRequest struct {
-	Name         *string                     `json:"name" validate:"omitempty,notblank,max=100,line"`
-	Region       request.Clearable[string]   `json:"region" validate:"omitempty,max=64,region"`
-	ClientTokens clientTokensRequest         `json:"client_tokens"`
-	Agents       request.Clearable[[]string] `json:"agents" validate:"omitempty,max=100,dive,min=1,max=128,line"`
-	Limits       limitsRequest               `json:"limits"`
+	Name         *string                           `json:"name" validate:"omitempty,notblank,max=100,line"`
+	Region       request.Clearable[string]         `json:"region" validate:"omitempty,max=64,region"`
+	ClientTokens clientTokensRequest               `json:"client_tokens"`
+	Agents       request.Clearable[[]string]       `json:"agents" validate:"omitempty,max=100,dive,min=1,max=128,line"`
+	Limits       limitsRequest                     `json:"limits"`
+	Storage      request.Clearable[storageRequest] `json:"storage"`
+	Recording    *recordingRequest                 `json:"recording"`
 }
 
-// Patch changes the fields sent. Null clears the region, the lists and each
-// limit.
+// Patch changes the fields sent. Null clears the region, the lists, each limit
+// and the storage.
 func (h *Projects) Patch(c *gin.Context) error {
 	var in patchProjectRequest
 	if err := h.requests.Patch(c, &in); err != nil {
@@ -217,7 +235,14 @@ func (h *Projects) Patch(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	var store *tenancy.StorageChange
+	if in.Storage.Null {
+		store = &tenancy.StorageChange{}
+	} else if store, err = storageChange(in.Storage.Value); err != nil {
+		return err
+	}
 	return h.change(c, tenancy.ProjectChange{
+		Storage: store, Recording: in.Recording.change(),
 		Name: in.Name, Region: in.Region.Value, ClientTokens: policy, Agents: in.Agents.Value, Limits: in.Limits.change(),
 	})
 }

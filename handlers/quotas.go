@@ -36,6 +36,7 @@ type QuotaUses struct {
 	ConcurrentAgents       QuotaUse `json:"concurrent_agents"`
 	Rooms                  QuotaUse `json:"rooms"`
 	EgressMinutes          QuotaUse `json:"egress_minutes_per_month"`
+	ConcurrentEgresses     QuotaUse `json:"concurrent_egresses"`
 	Projects               QuotaUse `json:"projects"`
 }
 
@@ -78,6 +79,7 @@ func (h *Quotas) Get(c *gin.Context) error {
 			ConcurrentAgents:       renderQuotaUse(out.Uses[models.QuotaConcurrentAgents]),
 			Rooms:                  renderQuotaUse(out.Uses[models.QuotaRooms]),
 			EgressMinutes:          renderQuotaUse(out.Uses[models.QuotaEgressMinutes]),
+			ConcurrentEgresses:     renderQuotaUse(out.Uses[models.QuotaConcurrentEgresses]),
 			Projects:               renderQuotaUse(out.Uses[models.QuotaProjects]),
 		},
 		Events: make([]QuotaEvent, 0, len(out.Events))}

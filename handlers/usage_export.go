@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"encoding/csv"
 	"net/http"
 	"strconv"
@@ -29,26 +30,72 @@ type ExportedFact struct {
 	EventIDs  []string         `json:"event_ids"`
 }
 
-// Export streams the facts of a project as CSV (RFC 4180) or JSON lines.
+// Export streams the facts of a project, or with of=sessions its usage sessions, as
+// CSV (RFC 4180) or JSON lines.
 func (h *Usage) Export(c *gin.Context) error {
 	q := request.NewQuery(c)
-	ask, format := rangeOf(q), q.OneOf("format", "csv", "jsonl")
+	ask, format, of := rangeOf(q), q.OneOf("format", "csv", "jsonl"), q.OneOf("of", "facts", "sessions")
 	if format == "" {
 		format = "csv"
 	}
 	if err := q.Err(); err != nil {
 		return err
 	}
+	if of == "sessions" {
+		each, err := h.service.ExportSessions(c.Request.Context(), actor(c), ask)
+		if err != nil {
+			return err
+		}
+		render := renderUsageSession(h.service.Now())
+		return export(c, "sessions."+format, sessionColumns(), func(ctx context.Context, line func(UsageSession) error) error {
+			return each(ctx, func(s models.UsageSession) error { return line(render(s)) })
+		})
+	}
 	each, err := h.service.Export(c.Request.Context(), actor(c), ask)
 	if err != nil {
 		return err
 	}
+	return export(c, "usage."+format, factColumns(), func(ctx context.Context, line func(ExportedFact) error) error {
+		return each(ctx, func(f models.UsageFact) error {
+			return line(ExportedFact{ID: f.ID, ProjectID: f.ProjectID, Meter: f.Meter, Timestamp: instant(f.Timestamp),
+				Value: millis(f.Value), SessionID: f.SessionID, RoomName: f.RoomName, EventIDs: append([]string{}, f.EventIDs...)})
+		})
+	})
+}
+
+// columns are those of a CSV, and how a row is made.
+type columns[T any] struct {
+	names []string
+	row   func(T) []string
+}
+
+func factColumns() columns[ExportedFact] {
+	return columns[ExportedFact]{[]string{"id", "project_id", "meter", "timestamp", "value", "session_id", "room_name", "event_ids"}, func(f ExportedFact) []string {
+		return []string{f.ID, string(f.ProjectID), string(f.Meter), f.Timestamp.Format(time.RFC3339Nano),
+			strconv.FormatFloat(f.Value, 'f', -1, 64), cell(f.SessionID), cell(f.RoomName), cell(strings.Join(f.EventIDs, " "))}
+	}}
+}
+
+func sessionColumns() columns[UsageSession] {
+	names := []string{"id", "subject", "room_name", "room_sid", "participant_identity", "kind", "joined_at", "left_at", "duration_seconds", "end_reason", "event_ids"}
+	return columns[UsageSession]{names, func(s UsageSession) []string {
+		left, reason := "", ""
+		if s.LeftAt != nil {
+			left, reason = s.LeftAt.Format(time.RFC3339Nano), *s.EndReason
+		}
+		return []string{cell(s.ID), string(s.Subject), cell(s.RoomName), cell(s.RoomSID), cell(s.ParticipantIdentity), cell(s.Kind),
+			s.JoinedAt.Format(time.RFC3339Nano), left, strconv.FormatFloat(s.DurationSeconds, 'f', -1, 64), cell(reason), cell(strings.Join(s.EventIDs, " "))}
+	}}
+}
+
+// export streams rows under a file name that ends in .csv or .jsonl.
+func export[T any](c *gin.Context, file string, in columns[T], rows func(context.Context, func(T) error) error) error {
 	header := c.Writer.Header()
-	header.Set("Content-Disposition", `attachment; filename="usage.`+format+`"`)
-	line, flush := jsonLines(c)
-	if format == "csv" {
+	header.Set("Content-Disposition", `attachment; filename="`+file+`"`)
+	line, flush := jsonLines[T](c)
+	if strings.HasSuffix(file, ".csv") {
 		header.Set("Content-Type", "text/csv; charset=utf-8")
-		line, flush = csvLines(c)
+		line, flush = csvLines(c, in)
 	} else {
 		header.Set("Content-Type", "application/jsonl")
 	}
@@ -56,13 +103,12 @@ func (h *Usage) Export(c *gin.Context) error {
 	if c.Request.Method == http.MethodHead {
 		return nil
 	}
-	rows := 0
-	if err := each(c.Request.Context(), func(f models.UsageFact) error {
-		if rows++; rows%flushRows == 0 {
+	n := 0
+	if err := rows(c.Request.Context(), func(row T) error {
+		if n++; n%flushRows == 0 {
 			flush()
 		}
-		return line(ExportedFact{ID: f.ID, ProjectID: f.ProjectID, Meter: f.Meter, Timestamp: instant(f.Timestamp),
-			Value: millis(f.Value), SessionID: f.SessionID, RoomName: f.RoomName, EventIDs: append([]string{}, f.EventIDs...)})
+		return line(row)
 	}); err != nil {
 		return err
 	}
@@ -70,9 +116,9 @@ func (h *Usage) Export(c *gin.Context) error {
 	return nil
 }
 
-func jsonLines(c *gin.Context) (line func(ExportedFact) error, flush func()) {
-	return func(f ExportedFact) error {
-		data, err := json.Marshal(f)
+func jsonLines[T any](c *gin.Context) (line func(T) error, flush func()) {
+	return func(row T) error {
+		data, err := json.Marshal(row)
 		if err != nil {
 			return models.Internal(err)
 		}
@@ -81,21 +127,20 @@ func jsonLines(c *gin.Context) (line func(ExportedFact) error, flush func()) {
 	}, c.Writer.Flush
 }
 
-func csvLines(c *gin.Context) (line func(ExportedFact) error, flush func()) {
+func csvLines[T any](c *gin.Context, in columns[T]) (line func(T) error, flush func()) {
 	out, started := csv.NewWriter(c.Writer), false
 	head := func() error {
 		if started {
 			return nil
 		}
 		started = true
-		return out.Write([]string{"id", "project_id", "meter", "timestamp", "value", "session_id", "room_name", "event_ids"})
+		return out.Write(in.names)
 	}
-	return func(f ExportedFact) error {
+	return func(row T) error {
 			if err := head(); err != nil {
 				return err
 			}
-			return out.Write([]string{f.ID, string(f.ProjectID), string(f.Meter), f.Timestamp.Format(time.RFC3339Nano),
-				strconv.FormatFloat(f.Value, 'f', -1, 64), cell(f.SessionID), cell(f.RoomName), cell(strings.Join(f.EventIDs, " "))})
+			return out.Write(in.row(row))
 		}, func() {
 			if head() == nil {
 				out.Flush()

@@ -209,3 +209,9 @@ func NotFound(*gin.Context) error { return models.NotFound() }
 func MethodNotAllowed(*gin.Context) error {
 	return models.NewError(models.KindMethod, "method_not_allowed", "This path does not support the method; see Allow.")
 }
+
+// Unavailable answers every request with unavailable, for a reason that the log
+// tells.
+func Unavailable(reason error) Func {
+	return func(*gin.Context) error { return models.Unavailable(reason) }
+}

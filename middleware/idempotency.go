@@ -13,6 +13,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/idempotency"
 	"pulse-control-plane/utils/clientip"
+	"pulse-control-plane/utils/intent"
 )
 
 // Idempotency repeats the first response to a POST that is sent again with the
@@ -21,7 +22,8 @@ type Idempotency struct{ Service *idempotency.Store }
 
 // Once runs a request at most once per Idempotency-Key. It stores 2xx and 409
 // responses, except concurrent_change, which a client should retry. Other
-// responses are not stored: the same request runs again.
+// responses are not stored: the same request runs again, and after an answer
+// that leaves open what happened it makes the same ids and secrets.
 func (i *Idempotency) Once(c *gin.Context) error {
 	values, given := c.Request.Header["Idempotency-Key"]
 	if !given {
@@ -59,20 +61,24 @@ func (i *Idempotency) run(c *gin.Context, attempt *idempotency.Attempt) error {
 	defer func() {
 		c.Writer = held.ResponseWriter
 		if !finished { // a panic: Recover responds
-			_ = attempt.Release(ctx) // if this fails, the lease expires
+			attempt.Suspend(ctx)
 		}
 	}()
 	c.Writer = held
+	c.Request = c.Request.WithContext(intent.With(c.Request.Context(), attempt.Intent))
 	c.Next()
 	finished = true
-	if kept(held.status, c.Errors.Last()) {
-		// A response that cannot be stored is still sent: the lease expires as if
-		// the process had died here.
+	switch {
+	case kept(held.status, c.Errors.Last()):
+		// A response that cannot be stored is still sent: the same request again
+		// finds what this one made.
 		_ = attempt.Complete(ctx, idempotency.Answer{
 			Status: held.status, ContentType: held.Header().Get("Content-Type"), Body: held.body.Bytes(),
 		})
-	} else {
-		_ = attempt.Release(ctx)
+	case held.status >= statusClientGone: // what was written may be there, or come to be
+		attempt.Suspend(ctx)
+	default:
+		attempt.Release(ctx)
 	}
 	return held.send()
 }

@@ -52,10 +52,20 @@ func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 // fill the registry.
 const unmatched = "unmatched"
 
+// Lasting marks requests that last as long as their caller likes: how long that
+// was, says nothing.
+func Lasting(c *gin.Context) { c.Set(lastingKey, true) }
+
+// lastingKey is where Lasting leaves its mark.
+const lastingKey = "pulse.lasting"
+
 // Observe measures the time of a request by route.
 func (m *Metrics) Observe(c *gin.Context) {
 	start := m.now()
 	c.Next()
+	if c.GetBool(lastingKey) {
+		return
+	}
 	route := c.FullPath()
 	if route == "" {
 		route = unmatched

@@ -25,9 +25,12 @@ type IdempotencyKey struct {
 	// Lock names the attempt that runs, and LockedUntil is when its lease ends.
 	Lock        string    `bson:"lock"`
 	LockedUntil time.Time `bson:"locked_until"`
-	Done        bool      `bson:"done"`
-	Status      int       `bson:"status,omitempty"`
-	ContentType string    `bson:"content_type,omitempty"`
+	// Seed, sealed, is what the ids and secrets of the request are made of, so that
+	// another attempt finds what one before it made.
+	Seed        string `bson:"seed,omitempty"`
+	Done        bool   `bson:"done"`
+	Status      int    `bson:"status,omitempty"`
+	ContentType string `bson:"content_type,omitempty"`
 	// Answer is the body, sealed: secrets that are shown once are in it.
 	Answer    string    `bson:"answer,omitempty"`
 	CreatedAt time.Time `bson:"created_at"`

@@ -23,8 +23,10 @@ type Invitation struct {
 	// address has one open invitation into an organization.
 	PendingKey string     `bson:"pending_key,omitempty"`
 	AcceptedAt *time.Time `bson:"accepted_at,omitempty"`
-	CreatedAt  time.Time  `bson:"created_at"`
-	ExpiresAt  time.Time  `bson:"expires_at"`
+	// AcceptedBy is the user that accepting it made, or will make.
+	AcceptedBy UserID    `bson:"accepted_by,omitempty"`
+	CreatedAt  time.Time `bson:"created_at"`
+	ExpiresAt  time.Time `bson:"expires_at"`
 }
 
 // MayBeGivenBy tells whether a person of that role may give out the invitation.

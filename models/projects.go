@@ -29,6 +29,9 @@ type Project struct {
 	// nil means the installation's default (AGENTS_DEFAULT).
 	Agents []string      `bson:"agents"`
 	Limits ProjectLimits `bson:"limits"`
+	// Storage is where recordings go; nil is none.
+	Storage   *Storage  `bson:"storage,omitempty"`
+	Recording Recording `bson:"recording,omitempty"`
 	// LimitsChangedAt is when the limits were last changed.
 	LimitsChangedAt time.Time  `bson:"limits_changed_at,omitempty"`
 	IsDeleted       bool       `bson:"is_deleted"`
@@ -161,6 +164,7 @@ type ProjectLimits struct {
 	Rooms                  int64 `bson:"rooms,omitempty"`
 	ParticipantMinutes     int64 `bson:"participant_minutes_per_month,omitempty"`
 	EgressMinutes          int64 `bson:"egress_minutes_per_month,omitempty"`
+	ConcurrentEgresses     int64 `bson:"concurrent_egresses,omitempty"`
 }
 
 // ClientTokensChange is a partial update of the policy; nil leaves a field as
@@ -184,4 +188,5 @@ type ProjectLimitsChange struct {
 	Rooms                  *int64
 	ParticipantMinutes     *int64
 	EgressMinutes          *int64
+	ConcurrentEgresses     *int64
 }

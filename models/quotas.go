@@ -23,6 +23,8 @@ const (
 	QuotaRooms Quota = "rooms"
 	// QuotaEgressMinutes is the minutes of a project's egresses.
 	QuotaEgressMinutes Quota = "egress_minutes_per_month"
+	// QuotaConcurrentEgresses is the egresses of a project that have not ended.
+	QuotaConcurrentEgresses Quota = "concurrent_egresses"
 	// QuotaProjects is the projects of an organization.
 	QuotaProjects Quota = "projects"
 )
@@ -32,7 +34,8 @@ const MaxQuota = 100_000_000
 
 // QuotaNames lists the quotas in the order they are shown.
 func QuotaNames() []Quota {
-	return []Quota{QuotaParticipantMinutes, QuotaConcurrentParticipants, QuotaConcurrentAgents, QuotaRooms, QuotaEgressMinutes, QuotaProjects}
+	return []Quota{QuotaParticipantMinutes, QuotaConcurrentParticipants, QuotaConcurrentAgents, QuotaRooms, QuotaEgressMinutes,
+		QuotaConcurrentEgresses, QuotaProjects}
 }
 
 // SimultaneousQuotas lists the quotas of what a project has at the same time.
@@ -71,6 +74,7 @@ type Quotas struct {
 	ConcurrentAgents       int64
 	Rooms                  int64
 	EgressMinutes          int64
+	ConcurrentEgresses     int64
 	// Projects is of an organization, the others of each of its projects.
 	Projects int64
 }
@@ -104,6 +108,8 @@ func (q *Quotas) field(name Quota) *int64 {
 		return &q.Rooms
 	case QuotaEgressMinutes:
 		return &q.EgressMinutes
+	case QuotaConcurrentEgresses:
+		return &q.ConcurrentEgresses
 	case QuotaProjects:
 		return &q.Projects
 	}
@@ -112,7 +118,7 @@ func (q *Quotas) field(name Quota) *int64 {
 
 // Bound tells whether anything of a project is limited.
 func (q *Quotas) Bound() bool {
-	return q.ParticipantMinutes > 0 || q.ConcurrentParticipants > 0 || q.ConcurrentAgents > 0 || q.Rooms > 0 || q.EgressMinutes > 0
+	return q.ParticipantMinutes > 0 || q.ConcurrentParticipants > 0 || q.ConcurrentAgents > 0 || q.Rooms > 0 || q.EgressMinutes > 0 || q.ConcurrentEgresses > 0
 }
 
 // PlanQuotas are what the operator gives each project of an organization, by
@@ -128,6 +134,7 @@ func (p PlanQuotas) For(plan Plan, own *ProjectLimits) Quotas {
 	q.ConcurrentAgents = orPlans(own.ConcurrentAgents, q.ConcurrentAgents)
 	q.Rooms = orPlans(own.Rooms, q.Rooms)
 	q.EgressMinutes = orPlans(own.EgressMinutes, q.EgressMinutes)
+	q.ConcurrentEgresses = orPlans(own.ConcurrentEgresses, q.ConcurrentEgresses)
 	return q
 }
 

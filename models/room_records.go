@@ -9,8 +9,11 @@ const RoomKept = 30 * 24 * time.Hour
 // give tags back.
 type Room struct {
 	// ID is the room's qualified name, SID LiveKit's id of this opening of it.
-	ID        string            `bson:"_id"`
-	SID       string            `bson:"sid"`
-	Tags      map[string]string `bson:"tags,omitempty"`
-	ExpiresAt time.Time         `bson:"expires_at"`
+	ID   string            `bson:"_id"`
+	SID  string            `bson:"sid"`
+	Tags map[string]string `bson:"tags,omitempty"`
+	// Intent marks the request that opens, or opened, the room, if it had an
+	// Idempotency-Key; SID is empty until it did.
+	Intent    string    `bson:"intent,omitempty"`
+	ExpiresAt time.Time `bson:"expires_at"`
 }

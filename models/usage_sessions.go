@@ -44,6 +44,9 @@ type UsageSession struct {
 	TokenID  TokenID `bson:"token_id,omitempty"`
 	// TokenIssuedAt is when that token was issued.
 	TokenIssuedAt time.Time `bson:"token_issued_at,omitempty"`
+	// Cluster is an API key of the LiveKit cluster that reported it, the least of
+	// several; empty if it was recorded before sessions had clusters.
+	Cluster string `bson:"cluster,omitempty"`
 	// Name is what LiveKit has one of at a time (SessionName): the session with
 	// the later start ends the one before. Empty for egress and ingress.
 	Name string `bson:"name,omitempty"`
@@ -78,6 +81,10 @@ type UsageSession struct {
 type Observed struct {
 	// StartedAt is the least start any event named.
 	StartedAt time.Time `bson:"started_at,omitempty"`
+	// ReportedAt is the greatest start that an egress or ingress reported: a worker
+	// names the time at which it took a recording, then the one at which it began. It
+	// counts before StartedAt.
+	ReportedAt time.Time `bson:"reported_at,omitempty"`
 	// Started tells that it was there at all: an aborted connection never was.
 	Started   bool     `bson:"started"`
 	StartedBy []string `bson:"started_by,omitempty"`
@@ -119,6 +126,7 @@ type Observed struct {
 // Join adds what another has observed.
 func (o *Observed) Join(other Observed) {
 	o.StartedAt = earliest(o.StartedAt, other.StartedAt)
+	o.ReportedAt = latest(o.ReportedAt, other.ReportedAt)
 	o.Started = o.Started || other.Started
 	o.StartedBy = union(o.StartedBy, other.StartedBy)
 	if o.Witness == "" || other.Witness != "" && other.Witness < o.Witness {
@@ -158,6 +166,9 @@ func (o *Observed) Join(other Observed) {
 func (s *UsageSession) Settle() {
 	o := &s.Observed
 	s.JoinedAt, s.LeftAt, s.EndReason, s.Clamped = o.StartedAt, time.Time{}, "", o.Clamped
+	if !o.ReportedAt.IsZero() {
+		s.JoinedAt = o.ReportedAt
+	}
 	if !o.RoomStartedAt.IsZero() && s.JoinedAt.Before(o.RoomStartedAt.Add(-clockTolerance)) {
 		s.JoinedAt, s.Clamped = o.RoomStartedAt, true
 	}

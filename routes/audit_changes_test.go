@@ -116,6 +116,7 @@ func unaudited() map[string]string {
 		"POST /v1/downloads":                                  "makes a URL; what it reads is decided when it is fetched",
 		"POST /v1/auth/refresh":                               "goes on with a session; one whose token was used twice is ended, see below",
 		"POST /v1/tokens/create":                              "mints a token and stores nothing; metering counts them",
+		"POST /v1/projects/:id/storage/check":                 "reads the project and changes nothing of it",
 		"POST /v1/tokens/validate":                            "reads a token",
 		"POST /v1/rooms":                                      "see TestEachChangeOfARoomIsInTheTrail",
 		"PATCH /v1/rooms/:room":                               "see TestEachChangeOfARoomIsInTheTrail",
@@ -126,6 +127,9 @@ func unaudited() map[string]string {
 		"POST /v1/rooms/:room/participants/:identity/mute":    "see TestEachChangeOfARoomIsInTheTrail",
 		"POST /v1/rooms/:room/participants/:identity/move":    "see TestEachChangeOfARoomIsInTheTrail",
 		"POST /v1/rooms/:room/participants/:identity/forward": "see TestEachChangeOfARoomIsInTheTrail",
+		"POST /v1/media/egress/start":                         "see TestEachChangeOfAnEgressIsInTheTrail",
+		"POST /v1/media/egress/stop":                          "see TestEachChangeOfAnEgressIsInTheTrail",
+		"PATCH /v1/media/egress/:id":                          "see TestEachChangeOfAnEgressIsInTheTrail",
 		"POST /v1/webhooks/livekit":                           "tells what happened on LiveKit; the event itself is kept",
 	}
 }

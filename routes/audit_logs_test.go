@@ -216,12 +216,12 @@ func TestTwoProcessesWriteOneChainWithoutGaps(t *testing.T) {
 	}
 }
 
-func TestTheTrailAddsTwoDurableWritesToAChange(t *testing.T) {
+func TestTheTrailAndTheEventAddTwoDurableWritesEachToAChange(t *testing.T) {
 	s := newServer(t)
 	own := s.tenant("acme")
 	before := s.engine.writes.Load()
 	s.patch(own.project, map[string]any{"name": "x"})
-	if got := s.engine.writes.Load() - before; got != 3 {
-		t.Errorf("%d writes, want the change and two more", got)
+	if got := s.engine.writes.Load() - before; got != 5 {
+		t.Errorf("%d writes, want the change, two of the trail and two of its event", got)
 	}
 }

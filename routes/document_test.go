@@ -115,6 +115,9 @@ func (c *compiledSchemas) header(name string, described *openapi3.HeaderRef, sen
 
 // operation finds what the document says of a request; nil if nothing.
 func operation(doc *openapi3.T, method, path string) *routers.Route {
+	if item := doc.Paths.Value(path); item != nil && item.GetOperation(method) != nil { // before a path with a parameter
+		return &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: item.GetOperation(method)}
+	}
 	asked := strings.Split(path, "/")
 	for template, item := range doc.Paths.Map() {
 		segments := strings.Split(template, "/")

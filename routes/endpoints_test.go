@@ -57,7 +57,7 @@ func (s *server) newEvent(t tenant, kind string) string {
 	s.t.Helper()
 	id := ids.New(models.EventPrefix)
 	err := s.EventLog.Record(s.t.Context(), &models.Event{ID: id, Type: kind, OrgID: models.OrganizationID(t.org), ProjectID: models.ProjectID(t.project),
-		At: s.clock.Now(), Data: `{"room_name":"hall"}`})
+		At: s.clock.Now(), Data: `{"room_name":"hall","room_sid":"RM_1","metadata":"","created_at":null,"reconciled":false}`})
 	if err != nil {
 		s.t.Fatal(err)
 	}

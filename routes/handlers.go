@@ -17,6 +17,7 @@ type Handlers struct {
 	Members       *handlers.Members
 	Invitations   *handlers.Invitations
 	Projects      *handlers.Projects
+	Storage       *handlers.Storage
 	APIKeys       *handlers.APIKeys
 	AuditLogs     *handlers.AuditLogs
 	Tokens        *handlers.Tokens
@@ -24,6 +25,7 @@ type Handlers struct {
 	LiveKitEvents *handlers.LiveKitEvents
 	Clusters      *handlers.Clusters
 	Rooms         *handlers.Rooms
+	Egress        *handlers.Egress
 	Events        *handlers.Events
 	Endpoints     *handlers.Endpoints
 	Usage         *handlers.Usage
@@ -49,12 +51,14 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 		Members:       handlers.NewMembers(requests, s.Members),
 		Invitations:   handlers.NewInvitations(requests, s.Invitations, cookies),
 		Projects:      handlers.NewProjects(requests, s.Projects),
+		Storage:       handlers.NewStorage(s.Storage),
 		APIKeys:       handlers.NewAPIKeys(requests, s.Keys),
 		AuditLogs:     trail,
 		Tokens:        handlers.NewTokens(requests, s.Tokens),
 		Revocations:   handlers.NewRevocations(requests, s.Revocations),
 		Clusters:      handlers.NewClusters(s.Clusters),
 		Rooms:         handlers.NewRooms(requests, s.Rooms),
+		Egress:        handlers.NewEgress(requests, s.Egresses),
 		Endpoints:     handlers.NewEndpoints(requests, s.Endpoints),
 		LiveKitEvents: handlers.NewLiveKitEvents(s.Inbox),
 		Events:        handlers.NewEvents(s.Events),

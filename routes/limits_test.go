@@ -148,6 +148,7 @@ func bounds(ada tenant) []bound {
 	}
 	all = append(all, roomBounds(ada)...)
 	all = append(all, endpointBounds(ada)...)
+	all = append(all, egressBounds(ada)...)
 	for _, grant := range within() {
 		all = append(all, bound{method: "POST", path: create, caller: ada.asOwn, field: "grants." + grant, fits: []any{true, false}, over: []any{1, "true"}})
 	}
@@ -221,6 +222,12 @@ func bounds(ada tenant) []bound {
 		{field: "limits.concurrent_participants", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.rooms", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.participant_minutes_per_month", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
+		{field: "limits.concurrent_egresses", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
+		{field: "recording.enabled", fits: []any{false}, over: []any{1, "true"}},
+		{field: "recording.audio_only", fits: []any{true, false}, over: []any{1, "true"}},
+		{field: "recording.layout", fits: []any{"", "grid", x(64)}, over: []any{x(65), 1}, unsaid: []any{"a\nb"}},
+		{field: "recording.encoding", fits: []any{"h264_720p_30", "portrait_h264_1080p_60"}, over: []any{"H264", 1}},
+		{field: "storage", fits: []any{map[string]any{"kind": "s3", "bucket": "recordings", "access_key": "AK", "secret": "s"}}, over: []any{1, "s3", []any{}}},
 		{field: "limits.egress_minutes_per_month", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 	} {
 		b.path = project
@@ -231,6 +238,14 @@ func bounds(ada tenant) []bound {
 		all = append(all, b)
 		b.method, b.base = http.MethodPut, named
 		all = append(all, b)
+	}
+	// Which fields a kind has, and what is in them, TestAStorageThatIsWrongIsRefusedByField tests.
+	for name, over := range map[string][]any{
+		"kind": {"", "ftp", 1}, "bucket": {x(223), 1}, "region": {x(65), 1}, "endpoint": {x(1025), 1}, "access_key": {x(1025), 1}, "secret": {x(16385), 1},
+		"force_path_style": {1, "true"}, "credentials": {x(16385), 1}, "account_name": {x(25), 1}, "account_key": {x(16385), 1}, "container": {x(223), 1},
+		"prefix": {x(201), 1}, "cdn_base_url": {x(1025), 1},
+	} {
+		all = append(all, bound{method: http.MethodPut, path: project, caller: ada.asPerson, field: "storage." + name, base: named, over: over})
 	}
 	return all
 }
@@ -280,7 +295,7 @@ func TestEveryFieldOfTheDocumentHasItsLimitsTested(t *testing.T) {
 	}
 	tested := map[string]bool{}
 	for _, b := range bounds(tenant{org: "ORG", project: "PROJECT"}) {
-		path := strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}", "/hall", "/{room}", "/ann", "/{identity}").Replace(b.path)
+		path := strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}", "/hall", "/{room}", "/ann", "/{identity}", "EG_x", "{id}").Replace(b.path)
 		tested[b.method+" "+path+" "+b.field] = true
 	}
 	aliases := map[string]bool{"roomName": true, "participantIdentity": true, "participantName": true, "participantMetadata": true,

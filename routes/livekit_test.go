@@ -14,7 +14,7 @@ import (
 	"github.com/twitchtv/twirp"
 )
 
-// fakeLiveKit is LiveKit's room service in this process. Every project has the room
+// fakeLiveKit is LiveKit's room and egress services in this process. Every project has the room
 // "hall" with the participant "ann", who publishes the track TR_1; others are open
 // once they were created.
 type fakeLiveKit struct {
@@ -25,13 +25,14 @@ type fakeLiveKit struct {
 	data   *livekit.SendDataRequest
 	update *livekit.UpdateParticipantRequest
 	// fails answers every call.
-	fails error
+	fails  error
+	egress fakeEgress
 }
 
 func startLiveKit(t testing.TB) (*fakeLiveKit, string) {
 	t.Helper()
 	f := &fakeLiveKit{rooms: map[string]*livekit.Room{}}
-	rooms := livekit.NewRoomServiceServer(f)
+	rooms, egress := livekit.NewRoomServiceServer(f), livekit.NewEgressServer(&f.egress)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, err := auth.ParseAPIToken(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 		if err == nil {
@@ -39,6 +40,10 @@ func startLiveKit(t testing.TB) (*fakeLiveKit, string) {
 		}
 		if err != nil {
 			_ = twirp.WriteError(w, twirp.NewError(twirp.Unauthenticated, "invalid token"))
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, egress.PathPrefix()) {
+			egress.ServeHTTP(w, r)
 			return
 		}
 		rooms.ServeHTTP(w, r)

@@ -35,6 +35,11 @@ func Parameters() request.Parameters {
 		{Method: post, Pattern: participant + "/mute"}:                      named,
 		{Method: post, Pattern: participant + "/move"}:                      named,
 		{Method: post, Pattern: participant + "/forward"}:                   named,
+		{Method: post, Pattern: "/v1/media/egress/start"}:                   named,
+		{Method: post, Pattern: "/v1/media/egress/stop"}:                    named,
+		{Method: get, Pattern: "/v1/media/egress"}:                          with("project_id", "status", "room_name"),
+		{Method: get, Pattern: "/v1/media/egress/:id"}:                      named,
+		{Method: http.MethodPatch, Pattern: "/v1/media/egress/:id"}:         named,
 		{Method: get, Pattern: "/v1/organizations"}:                         with("q", "plan"),
 		{Method: get, Pattern: "/v1/organizations/:id/members"}:             page,
 		{Method: remove, Pattern: "/v1/organizations/:id/members/:user_id"}: {"revoke_keys"},
@@ -46,6 +51,7 @@ func Parameters() request.Parameters {
 		{Method: get, Pattern: "/v1/audit-logs/export"}:                     append(trail, "format"),
 		{Method: get, Pattern: "/v1/audit-logs/verify"}:                     {"org_id"},
 		{Method: get, Pattern: "/v1/events"}:                                with("project_id", "org_id", "type", "start", "end"),
+		{Method: get, Pattern: "/v1/events/:id"}:                            named,
 		{Method: get, Pattern: "/v1/events/stream"}:                         {"project_id", "org_id", "type"},
 		{Method: get, Pattern: "/v1/usage"}:                                 append(span, "window", "org_id", "group_by"),
 		{Method: get, Pattern: "/v1/overview"}:                              {"org_id"},
@@ -60,6 +66,6 @@ func Parameters() request.Parameters {
 		{Method: get, Pattern: "/v1/tokens/revocations"}:                    with("project_id"),
 		{Method: remove, Pattern: "/v1/tokens/revocations/:id"}:             {"project_id"},
 		{Method: get, Pattern: "/v1/usage/quota"}:                           {"project_id"},
-		{Method: get, Pattern: "/v1/usage/export"}:                          append(span, "format"),
+		{Method: get, Pattern: "/v1/usage/export"}:                          append(span, "format", "of"),
 	}
 }

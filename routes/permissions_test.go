@@ -46,6 +46,7 @@ func permissions() []permission {
 	name := map[string]any{"name": "new"}
 	role := map[string]any{"role": "developer"}
 	invitation := map[string]any{"email": "new@example.com", "role": "viewer"}
+	egress := map[string]any{"type": "room_composite", "room_name": "hall", "outputs": toRTMP()}
 	password := map[string]any{"current_password": password, "new_password": "another one of theirs"}
 	//                                          nobody  owner admin dev view  client server other stranger suspended operator
 	return []permission{
@@ -112,6 +113,7 @@ func permissions() []permission {
 		{"POST", "/v1/projects/{project}/regenerate-keys", map[string]any{"grace_period_seconds": 600},
 			"401 200 200 403 403 403 200 404 404 403 403 200", true}, // a pair that was replaced makes no other
 
+		{"POST", "/v1/projects/{project}/storage/check", nil, "401 409 409 409 403 403 403 403 404 403 403 409", false},
 		{"POST", "/v1/projects/{project}/keys", name, "401 201 201 403 403 403 201 404 404 403 403 201", false},
 		{"GET", "/v1/projects/{project}/keys", nil, "401 200 200 200 403 403 200 404 404 403 403 200", false},
 		{"GET", "/v1/projects/{project}/keys/{key}", nil, "401 200 200 200 403 403 200 404 404 403 403 200", false},
@@ -178,7 +180,18 @@ func permissions() []permission {
 		{"POST", "/v1/rooms/hall/participants/ann/move?project_id={project}", map[string]any{"destination_room": "hall2"}, "401 204 204 204 403 403 204 404 404 403 403 204", false},
 		{"POST", "/v1/rooms/hall/participants/ann/forward", map[string]any{"destination_room": "hall2"}, "401 400 400 400 403 403 501 501 400 403 403 400", false},
 		{"POST", "/v1/rooms/hall/participants/ann/forward?project_id={project}", map[string]any{"destination_room": "hall2"}, "401 501 501 501 403 403 501 404 404 403 403 501", false},
+		{"POST", "/v1/media/egress/start", egress, "401 400 400 400 403 403 201 201 400 403 403 400", false},
+		{"POST", "/v1/media/egress/start?project_id={project}", egress, "401 201 201 201 403 403 201 404 404 403 403 201", false},
+		{"POST", "/v1/media/egress/stop?project_id={project}", map[string]any{"egress_id": "EG_x"}, "401 404 404 404 403 403 404 404 404 403 403 404", false},
+		{"GET", "/v1/media/egress", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
+		{"GET", "/v1/media/egress?project_id={project}", nil, "401 200 200 200 200 403 200 404 404 403 403 200", false},
+		{"GET", "/v1/media/egress/EG_x?project_id={project}", nil, "401 404 404 404 404 403 404 404 404 403 403 404", false},
+		{"PATCH", "/v1/media/egress/EG_x?project_id={project}", map[string]any{"layout": "grid"}, "401 404 404 404 403 403 404 404 404 403 403 404", false},
+
 		{"GET", "/v1/usage", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
+		{"GET", "/v1/events", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
+		{"GET", "/v1/events/stream", nil, "401 400 400 400 400 403 200 200 400 403 403 200", false},
+		{"GET", "/v1/events/{project}", nil, "401 404 404 404 404 403 404 404 404 403 403 404", false},
 		{"GET", "/v1/usage/sessions", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
 		{"GET", "/v1/usage/sessions/{project}", nil, "401 400 400 400 400 403 404 404 400 403 403 400", false},
 		{"GET", "/v1/usage/explain", nil, "401 400 400 400 400 403 400 400 400 403 403 400", false},
@@ -219,7 +232,7 @@ func TestEveryRouteHasARowInTheTableOfPermissions(t *testing.T) {
 	rows := map[string]bool{}
 	for _, row := range permissions() {
 		path := strings.NewReplacer("{org}", ":id", "{project}", ":id", "{spare}", ":id", "{self}", ":user_id",
-			"{member}", ":user_id", "{invitation}", ":invitation_id", "{key}", ":key_id", "/rooms/hall", "/rooms/:room", "/participants/ann", "/participants/:identity", "dwn_x", ":id", "ses_x", ":id", "{revocation}", ":id",
+			"{member}", ":user_id", "{invitation}", ":invitation_id", "{key}", ":key_id", "/rooms/hall", "/rooms/:room", "/participants/ann", "/participants/:identity", "dwn_x", ":id", "EG_x", ":id", "ses_x", ":id", "{revocation}", ":id",
 			"{endpoint}", ":id", "{spare endpoint}", ":id", "{delivery}", ":id", "{event}", ":id").Replace(row.path)
 		path, _, _ = strings.Cut(path, "?")
 		rows[row.method+" "+path] = true

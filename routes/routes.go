@@ -29,6 +29,8 @@ const (
 	// whose answer is streamed.
 	requestTimeout = 15 * time.Second
 	exportTimeout  = 50 * time.Second
+	// egressTimeout leaves LiveKit the time to find a worker, or not.
+	egressTimeout = 25 * time.Second
 )
 
 // Options of New.
@@ -115,9 +117,10 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	signUp := root.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.FoundOrganization), anonymous.Limit(maxAnonymousBody))
 	count := middleware.CountRequests(o.Requests)
 	v1 := root.Group("/v1", middleware.Timeout(requestTimeout), guard(auth.Identify), count)
+	egress := root.Group("/v1", middleware.Timeout(egressTimeout), guard(auth.Identify), count, bodies.Limit(maxBody), guard(middleware.AuthenticateAPISecret))
 	export := root.Group("/v1", middleware.Timeout(exportTimeout), guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
 	// Without a deadline: the handler bounds each write.
-	lasting := root.Group("/v1", guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
+	lasting := root.Group("/v1", middleware.Lasting, guard(auth.Identify), count, guard(middleware.AuthenticateAPISecret))
 	cluster := root.Group("/v1", middleware.Timeout(requestTimeout), bodies.Share(25).Limit(maxEventBody))
 	limited := v1.Group("", bodies.Limit(maxBody))
 	person := limited.Group("", guard(middleware.RequireOrganization))
@@ -175,6 +178,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	person.DELETE("/projects/:id", wrap(h.Projects.Delete))
 	server.POST("/projects/:id/regenerate-keys", once, wrap(h.Projects.RegenerateKeys))
 
+	person.POST("/projects/:id/storage/check", wrap(h.Storage.Check))
 	server.POST("/projects/:id/keys", once, wrap(h.APIKeys.Create))
 	server.GET("/projects/:id/keys", wrap(h.APIKeys.List))
 	server.GET("/projects/:id/keys/:key_id", wrap(h.APIKeys.Get))
@@ -222,6 +226,11 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	server.POST("/rooms/:room/participants/:identity/move", wrap(h.Rooms.Move))
 	server.POST("/rooms/:room/participants/:identity/forward", wrap(h.Rooms.Forward))
 
+	egress.POST("/media/egress/start", once, wrap(h.Egress.Start))
+	server.POST("/media/egress/stop", wrap(h.Egress.Stop))
+	server.GET("/media/egress", wrap(h.Egress.List))
+	server.GET("/media/egress/:id", wrap(h.Egress.Get))
+	server.PATCH("/media/egress/:id", wrap(h.Egress.Patch))
 	server.GET("/events", wrap(h.Events.List))
 	server.GET("/events/:id", wrap(h.Events.Get))
 	lasting.GET("/events/stream", wrap(h.Events.Stream(auth.Again)))

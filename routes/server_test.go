@@ -65,9 +65,11 @@ type setup struct {
 	agents     []string
 	quotaGrace time.Duration
 	mailer     tenancy.Mailer
+	// fenced allows neither the workers' disks nor web pages to egress.
+	fenced bool
 	// bodyMemory bounds the bodies being read; 0 is no bound.
 	bodyMemory int64
-	// privateTargets lets endpoints be on this machine, and http.
+	// privateTargets lets targets be on this machine, and http.
 	privateTargets bool
 }
 
@@ -96,6 +98,8 @@ type fakeCluster struct {
 	away           bool
 	// asked is called before anything is done.
 	asked func()
+	// egresses are what it lists.
+	egresses []livekit.Media
 	// unreachable makes the probe fail.
 	unreachable bool
 }
@@ -113,7 +117,7 @@ func (c *fakeCluster) Participants(context.Context, string) ([]models.EventParti
 	return nil, nil, nil
 }
 
-func (c *fakeCluster) Egresses(context.Context) ([]livekit.Media, error) { return nil, nil }
+func (c *fakeCluster) Egresses(context.Context) ([]livekit.Media, error) { return c.egresses, nil }
 
 func (c *fakeCluster) Ingresses(context.Context) ([]livekit.Media, error) { return nil, nil }
 
@@ -167,13 +171,14 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 	s.crash = &crashingEngine{Engine: embedded}
 	s.engine = &meteredEngine{Engine: s.crash, replica: o.replica}
 	s.build()
+	t.Cleanup(func() { allCatalogued(t, embedded) })
 	return s
 }
 
 // another is a second process over the same database.
 func (s *server) another() *server {
 	s.t.Helper()
-	second := &server{t: s.t, clock: s.clock, crash: s.crash, engine: s.engine, setup: s.setup}
+	second := &server{t: s.t, clock: s.clock, crash: s.crash, engine: s.engine, setup: s.setup, livekit: s.livekit, liveKitURL: s.liveKitURL}
 	second.build()
 	return second
 }
@@ -206,6 +211,7 @@ func (s *server) build() {
 		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace, Agents: o.agents,
 		ProjectRequestsPerMinute: int64(o.projectPerMinute), PersonRequestsPerMinute: int64(o.personPerMinute),
 		Targets:           safedial.Options{AllowHTTP: o.privateTargets, AllowPrivate: o.privateTargets, Resolver: testNames{}},
+		Media:             services.Media{EgressLocal: !o.fenced, EgressWeb: !o.fenced, AllowPrivate: o.privateTargets, StopWait: 300 * time.Millisecond},
 		ReconcileInterval: time.Minute, Recorder: o.recorder(), Log: zerolog.New(s.log), Now: now,
 	})
 	must(err)

@@ -85,8 +85,12 @@ func tenantRoutes() []tenantRoute {
 		{http.MethodPatch, "/v1/projects/{project}", name, false},
 		{http.MethodDelete, "/v1/projects/{project}", nil, false},
 		{http.MethodPost, "/v1/projects/{project}/regenerate-keys", nil, true},
+		{http.MethodGet, "/v1/events?project_id={project}", nil, true},
+		{http.MethodGet, "/v1/events/stream?project_id={project}", nil, true},
+		{http.MethodGet, "/v1/events/{project}?project_id={project}", nil, true},
 		{http.MethodGet, "/v1/usage/sessions/{project}?project_id={project}", nil, true},
 		{http.MethodDelete, "/v1/tokens/revocations/{project}?project_id={project}", nil, true},
+		{http.MethodPost, "/v1/projects/{project}/storage/check", nil, false},
 		{http.MethodGet, "/v1/webhooks/endpoints/{project}", nil, true},
 		{http.MethodPatch, "/v1/webhooks/endpoints/{project}", map[string]any{"enabled": true}, true},
 		{http.MethodDelete, "/v1/webhooks/endpoints/{project}", nil, true},
@@ -150,8 +154,8 @@ func TestEveryRouteWithAnIdIsInTheTableOfForeignTenants(t *testing.T) {
 	table["DELETE /v1/auth/sessions/{id}"], table["GET /v1/downloads/{id}"] = true, true
 	for path, item := range doc.Paths.Map() {
 		for method := range item.Operations() {
-			// TestARoomOfAnotherTenantIsAMissingOne.
-			if pathHasID(path) && !strings.HasPrefix(path, "/v1/rooms/") && !operatorOnly(item.GetOperation(method)) && !table[method+" "+path] {
+			// TestARoomOfAnotherTenantIsAMissingOne and TestAnEgressOfAnotherTenantIsAMissingOne.
+			if pathHasID(path) && !strings.HasPrefix(path, "/v1/rooms/") && !strings.HasPrefix(path, "/v1/media/egress/") && !operatorOnly(item.GetOperation(method)) && !table[method+" "+path] {
 				t.Errorf("%s %s is not in the table", method, path)
 			}
 		}

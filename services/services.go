@@ -11,6 +11,9 @@ type Config = composition.Config
 // Services are all services over one engine.
 type Services = composition.Services
 
+// Media is what the installation allows of egress and ingress.
+type Media = composition.Media
+
 // Worker is long work that lasts as long as the process.
 type Worker = composition.Worker
 

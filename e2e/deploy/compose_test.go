@@ -47,7 +47,7 @@ func TestEveryContainerRestartsAndRotatesItsLog(t *testing.T) {
 	}
 }
 
-func TestClientsOnOtherMachinesReachPulseAndLiveKitAndNothingElse(t *testing.T) {
+func TestClientsOnOtherMachinesReachPulseLiveKitAndIngressAndNothingElse(t *testing.T) {
 	published := map[string][]string{}
 	for name, service := range installation(t).Services {
 		for _, port := range service.Ports {
@@ -57,7 +57,8 @@ func TestClientsOnOtherMachinesReachPulseAndLiveKitAndNothingElse(t *testing.T) 
 			published[name] = append(published[name], port.Published)
 		}
 	}
-	if !slices.Contains(published["pulse"], "8081") || !slices.Contains(published["livekit"], "7880") || !slices.Contains(published["livekit"], "50000") || len(published) != 2 {
+	if !slices.Contains(published["pulse"], "8081") || !slices.Contains(published["livekit"], "7880") || !slices.Contains(published["livekit"], "50000") ||
+		!slices.Contains(published["ingress"], "1935") || !slices.Contains(published["ingress"], "8080") || len(published) != 3 {
 		t.Errorf("published: %v", published)
 	}
 }
@@ -89,6 +90,12 @@ func TestNoSecretIsInTheEnvironmentOfAContainerAndEachIsMade(t *testing.T) {
 	for name, service := range project.Services {
 		for variable, value := range service.Environment {
 			if value == nil || *value == "" || !strings.HasSuffix(variable, "_FILE") {
+				continue
+			}
+			if !strings.HasPrefix(*value, "/run/secrets/") {
+				if !slices.ContainsFunc(service.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == *value }) {
+					t.Errorf("%s: %s is %s, which is not mounted", name, variable, *value)
+				}
 				continue
 			}
 			secret := filepath.Base(*value)

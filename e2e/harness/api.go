@@ -190,3 +190,8 @@ func (a *API) Do(ctx context.Context, method, path string, header http.Header, i
 	}
 	return nil
 }
+
+// Within is the same client with another limit of how long a response may take.
+func (a *API) Within(limit time.Duration) *API {
+	return &API{base: a.base, http: &http.Client{Timeout: limit}}
+}

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -18,7 +19,7 @@ import (
 )
 
 const (
-	// liveKitKey is the API key of the cluster; it is the issuer of every token and webhook.
+	// liveKitKey is the API key of a cluster without a name; it is the issuer of every token and webhook.
 	liveKitKey = "devkey"
 	// liveKitStartAttempts is how many pairs of ports are tried: another process may take a free port first.
 	liveKitStartAttempts = 5
@@ -28,6 +29,8 @@ const (
 
 // LiveKitOptions are the options of StartLiveKit. The zero value is a server without webhooks.
 type LiveKitOptions struct {
+	// APIKey tells several clusters apart; "devkey" if empty.
+	APIKey string
 	// WebhookURLs receive every event of the server, signed with its key.
 	WebhookURLs []string
 	// EmptyTimeout and DepartureTimeout close a room that nobody joined, or that everybody left, after so many seconds;
@@ -45,6 +48,9 @@ type LiveKit struct {
 	URL, HTTPURL string
 	// APIKey and APISecret are the cluster's pair; each server has a new secret.
 	APIKey, APISecret string
+
+	// RedisAddress is that of its options.
+	RedisAddress string
 
 	process *Process
 	binary  string
@@ -86,9 +92,11 @@ func startLiveKit(binary string, o LiveKitOptions) (*LiveKit, error) {
 	l := &LiveKit{
 		URL:       fmt.Sprintf("ws://127.0.0.1:%d", tcp),
 		HTTPURL:   fmt.Sprintf("http://127.0.0.1:%d", tcp),
-		APIKey:    liveKitKey,
+		APIKey:    cmp.Or(o.APIKey, liveKitKey),
 		APISecret: rand.Text() + rand.Text(), // 52 characters; LiveKit warns below 32
 		binary:    binary,
+
+		RedisAddress: o.RedisAddress,
 	}
 	media := 0
 	if o.TCP {

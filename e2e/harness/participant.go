@@ -41,6 +41,7 @@ type Participant struct {
 	data    []Data
 	media   map[string][]byte // identity of the publisher → payload of the newest RTP packet
 	left    bool
+	lost    int
 	reason  livekit.DisconnectReason
 	leaving sync.Once
 }
@@ -69,6 +70,11 @@ func TryJoin(ctx context.Context, serverURL, token string) (*Participant, error)
 			defer p.mu.Unlock()
 			p.left, p.reason = true, p.Room.DisconnectReason()
 		},
+		OnReconnecting: func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.lost++
+		},
 		ParticipantCallback: lksdk.ParticipantCallback{
 			OnDataPacket:      p.receive,
 			OnTrackSubscribed: p.play,
@@ -90,6 +96,16 @@ func (p *Participant) Disconnected() (bool, livekit.DisconnectReason) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.left, p.reason
+}
+
+// Undisturbed is nil if the participant has been in the room since it joined, on one connection.
+func (p *Participant) Undisturbed() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.left || p.lost > 0 {
+		return fmt.Errorf("left: %v (%v), lost the connection %d times", p.left, p.reason, p.lost)
+	}
+	return nil
 }
 
 // Identity is the participant's own identity as LiveKit knows it.

@@ -49,19 +49,19 @@ func (s *LoginSessions) ChangePassword(ctx context.Context, actor *models.Princi
 	}
 	// A stolen access token must not be a way to guess the password.
 	// It has its own allowance: strangers' guesses are no business of a session.
-	attempt, err := s.throttle.begin(user.Email, c.IP, "session "+string(actor.SessionID))
+	attempt, err := s.throttle.begin(ctx, user.Email, c.IP, "session "+string(actor.SessionID))
 	if err != nil {
 		return err
 	}
 	ctx = hashing.WithShare(ctx, attempt.ip)
 	if err := s.hasher.ComparePassword(ctx, user.PasswordHash, c.Current); err != nil {
 		if !errors.Is(err, hashing.ErrMismatch) {
-			attempt.undo()
+			attempt.undo(ctx)
 			return err
 		}
 		return models.Invalid(models.FieldError{Location: "current_password", Message: "is not the current password"})
 	}
-	attempt.succeed()
+	attempt.succeed(ctx)
 	if c.New.Equal(c.Current) {
 		return models.Invalid(models.FieldError{Location: "new_password", Message: "must not be the current password"})
 	}

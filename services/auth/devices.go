@@ -61,12 +61,12 @@ func (d devices) read(email, token string) string {
 // strangers' guesses have used up what the account has, an address that the
 // account is logged in from is let through nevertheless, also after a restart.
 func (s *LoginSessions) beginAttempt(ctx context.Context, email, ip, device string) (loginAttempt, error) {
-	attempt, err := s.throttle.begin(email, ip, device)
+	attempt, err := s.throttle.begin(ctx, email, ip, device)
 	if device != "" || !models.HasCode(err, "too_many_attempts") || !s.loggedInFrom(ctx, email, ip) {
 		return attempt, err
 	}
 	s.throttle.recognize(email, ip)
-	return s.throttle.begin(email, ip, device)
+	return s.throttle.begin(ctx, email, ip, device)
 }
 
 // loggedInFrom tells whether a login session of an account began at an address.

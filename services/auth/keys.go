@@ -32,11 +32,16 @@ type Keys struct {
 	snapshots *lookup.Cache[*keySnapshot]
 	hasher    *hashing.Hasher
 	verified  *hashing.Verified
-	guesses   *ratelimit.Limiter
+	guesses   Guesses
 	// checks merges concurrent checks of the same pair.
 	checks singleflight.Group
 	uses   *KeyUses
 	now    func() time.Time
+}
+
+// Guesses counts under a name and limits, where replicas share the counts.
+type Guesses interface {
+	Allow(ctx context.Context, name string, limit ratelimit.PerMinute) ratelimit.Decision
 }
 
 // keySnapshot is a cached key with both of its principals prebuilt, so that a
@@ -63,6 +68,8 @@ type KeysConfig struct {
 	Changes *lookup.Changes
 	// CacheSize bounds the cached snapshots, and separately the unknown keys.
 	CacheSize int
+	// Guesses limits the checks of secrets.
+	Guesses Guesses
 	// Exact says that no other process changes the database.
 	Exact bool
 	// Plans are the quotas of each plan.
@@ -127,7 +134,7 @@ func NewKeys(o KeysConfig) (*Keys, error) {
 	}
 	a := &Keys{
 		snapshots: snapshots, hasher: o.Hasher, verified: o.Verified,
-		guesses: ratelimit.New(o.CacheSize, o.Now), uses: uses, now: o.Now,
+		guesses: o.Guesses, uses: uses, now: o.Now,
 	}
 	_, err = o.Changes.Subscribe(bus.Subscriber[models.Change]{Changed: a.changed, Reset: a.snapshots.Clear})
 	return a, err
@@ -190,7 +197,7 @@ func (a *Keys) check(ctx context.Context, k *models.APIKey, s secret.Value, ip s
 		return nil
 	}
 	for _, c := range clientip.CountedUnder(ip) {
-		if d := a.guesses.Allow(string(k.ID)+"|"+c.Name, ratelimit.PerMinute(c.Factor*secretChecksPerMinute)); !d.Allowed {
+		if d := a.guesses.Allow(ctx, "secret|"+string(k.ID)+"|"+c.Name, ratelimit.PerMinute(c.Factor*secretChecksPerMinute)); !d.Allowed {
 			limited := models.NewError(models.KindRateLimited, "too_many_attempts",
 				"Too many attempts with this key; wait before trying again.")
 			limited.RetryAfter = d.RetryAfter

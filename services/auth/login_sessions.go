@@ -15,6 +15,7 @@ import (
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
 )
@@ -80,6 +81,8 @@ type LoginSessionsConfig struct {
 	Exact bool
 	// RequestsPerMinute is a person's limit; 0 is no limit.
 	RequestsPerMinute int64
+	// Failures counts failed logins, by LoginBackoff.
+	Failures Failures
 	// Trail records each start and end of a login session and each password change.
 	Trail *audit.Trail
 	// Cursors are those of the list of one's logins.
@@ -125,7 +128,7 @@ func NewLoginSessions(o LoginSessionsConfig) (*LoginSessions, error) {
 	if err != nil {
 		return nil, err
 	}
-	throttle, err := newLoginThrottle(o.CacheSize, o.Now)
+	throttle, err := newLoginThrottle(o.Failures, o.CacheSize)
 	if err != nil {
 		return nil, err
 	}
@@ -166,15 +169,17 @@ type accessClaims struct {
 // Begin starts a login session for a person who was just authenticated. The caller
 // writes the audit entry, because it knows the reason.
 func (s *LoginSessions) Begin(ctx context.Context, user models.User, origin models.Origin) (Login, error) {
-	return s.begin(ctx, user, newSessionID(), origin)
+	return s.begin(ctx, user, newSessionID(ctx), origin)
 }
 
-func newSessionID() models.SessionID { return models.SessionID(ids.New(models.SessionPrefix)) }
+func newSessionID(ctx context.Context) models.SessionID {
+	return models.SessionID(intent.ID(ctx, models.SessionPrefix))
+}
 
 // begin is Begin with a given session id.
 func (s *LoginSessions) begin(ctx context.Context, user models.User, id models.SessionID, origin models.Origin) (Login, error) {
 	now := s.now()
-	refresh := s.tokens.newRefresh(id)
+	refresh := s.tokens.newRefresh(ctx, id)
 	session := models.Session{
 		ID: id, UserID: user.ID, OrgID: user.OrgID, RefreshHash: secret.Digest(refresh),
 		PasswordVersion: user.PasswordVersion, CreatedAt: now, ExpiresAt: now.Add(RefreshTokenTTL),

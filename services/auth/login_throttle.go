@@ -1,13 +1,15 @@
 package auth
 
 import (
-	"sync"
+	"context"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/clientip"
+	"pulse-control-plane/utils/ratelimit"
+	"pulse-control-plane/utils/secret"
 )
 
 const (
@@ -33,29 +35,26 @@ const (
 // strangers can't lock the owner out (OWASP, "Slow Down Online Guessing Attacks
 // with Device Cookies").
 //
-// The counts are in the memory of one process and bounded: with n replicas an
-// attacker gets n times the free failures, then n guesses per longestDelay.
+// Replicas share the counts.
 type loginThrottle struct {
-	now func() time.Time
-
-	mu       sync.Mutex
-	accounts *lru.Cache[string, tally]
-	ips      *lru.Cache[string, tally]
+	failures Failures
 	familiar *lru.Cache[string, struct{}]
 }
 
-// tally is a number of failures and the end of the resulting delay.
-type tally struct {
-	failures int
-	until    time.Time
-	last     time.Time
+// Failures counts failures, bounded, where replicas share them.
+type Failures interface {
+	// Count counts one failure under each of at most four names, or none: it then
+	// gives how long to wait.
+	Count(ctx context.Context, counts []ratelimit.Count) (time.Duration, error)
+	// Forgive takes one failure back under every name, and Clear all under one.
+	// What can't be written is forgotten in time.
+	Forgive(ctx context.Context, names []string)
+	Clear(ctx context.Context, name string)
 }
 
-// count is one tally of an attempt, with how many failures are free.
-type count struct {
-	tallies *lru.Cache[string, tally]
-	key     string
-	free    int
+// LoginBackoff is how failed logins slow down.
+func LoginBackoff() ratelimit.Backoff {
+	return ratelimit.Backoff{First: firstDelay, Longest: longestDelay, Forget: forgetFailuresAfter}
 }
 
 // loginAttempt is one that was let through.
@@ -63,46 +62,37 @@ type loginAttempt struct {
 	throttle  *loginThrottle
 	email, ip string
 	// account is what the account is counted under, addresses what the address is.
-	account   count
-	addresses []count
+	account   ratelimit.Count
+	addresses []ratelimit.Count
 }
 
-func newLoginThrottle(size int, now func() time.Time) (*loginThrottle, error) {
-	accounts, err := lru.New[string, tally](size)
-	if err != nil {
-		return nil, err
-	}
-	ips, err := lru.New[string, tally](size)
-	if err != nil {
-		return nil, err
-	}
+func newLoginThrottle(failures Failures, size int) (*loginThrottle, error) {
 	familiar, err := lru.New[string, struct{}](size)
 	if err != nil {
 		return nil, err
 	}
-	return &loginThrottle{now: now, accounts: accounts, ips: ips, familiar: familiar}, nil
+	return &loginThrottle{failures: failures, familiar: familiar}, nil
 }
 
 // begin counts an attempt, or refuses it: rate_limited with the time to wait.
 // device names one that logged in to the account before, "" if it is none. A
 // refused attempt is not counted and makes nobody wait longer.
-func (t *loginThrottle) begin(email, ip, device string) (loginAttempt, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.now()
-	a := loginAttempt{throttle: t, email: email, ip: clientip.BucketOf(ip), account: count{t.accounts, email, freeAccountFailures}}
+func (t *loginThrottle) begin(ctx context.Context, email, ip, device string) (loginAttempt, error) {
+	a := loginAttempt{throttle: t, email: email, ip: clientip.BucketOf(ip)}
+	account := email
 	switch {
 	case device != "":
-		a.account.key = email + "|device " + device
+		account = email + "|device " + device
 	case t.familiar.Contains(email + "|" + a.ip):
-		a.account.key = email + "|" + a.ip
+		account = email + "|" + a.ip
 	}
+	a.account = ratelimit.Count{Name: countedAs("account", account), Free: freeAccountFailures}
 	for _, c := range clientip.CountedUnder(ip) {
-		a.addresses = append(a.addresses, count{t.ips, c.Name, c.Factor * freeIPFailures})
+		a.addresses = append(a.addresses, ratelimit.Count{Name: countedAs("address", c.Name), Free: c.Factor * freeIPFailures})
 	}
-	var wait time.Duration
-	for _, c := range a.counts() {
-		wait = max(wait, lately(c.tallies, c.key, now).until.Sub(now))
+	wait, err := t.failures.Count(ctx, a.counts())
+	if err != nil {
+		return loginAttempt{}, err
 	}
 	if wait > 0 {
 		limited := models.NewError(models.KindRateLimited, "too_many_attempts",
@@ -110,68 +100,39 @@ func (t *loginThrottle) begin(email, ip, device string) (loginAttempt, error) {
 		limited.RetryAfter = wait
 		return loginAttempt{}, limited
 	}
-	for _, c := range a.counts() {
-		c.tallies.Add(c.key, lately(c.tallies, c.key, now).failed(now, c.free))
-	}
 	return a, nil
 }
+
+// countedAs names a count by a hash: it may be stored, and names a person.
+func countedAs(kind, name string) string { return "login|" + secret.Digest(kind+"|"+name) }
 
 // recognize counts an address by itself for an account that was logged in to
 // from there.
 func (t *loginThrottle) recognize(email, ip string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.familiar.Add(email+"|"+clientip.BucketOf(ip), struct{}{})
 }
 
-func (a *loginAttempt) counts() []count { return append([]count{a.account}, a.addresses...) }
-
-// lately reads a tally, empty if its failures are long ago.
-func lately(tallies *lru.Cache[string, tally], key string, now time.Time) tally {
-	if found, ok := tallies.Get(key); ok && now.Sub(found.last) < forgetFailuresAfter {
-		return found
-	}
-	return tally{}
-}
-
-func (t tally) failed(now time.Time, free int) tally {
-	t.failures, t.last = t.failures+1, now
-	if over := t.failures - free; over > 0 {
-		// Twenty doublings exceed the longest delay by far.
-		t.until = now.Add(min(longestDelay, firstDelay<<min(over-1, 20)))
-	}
-	return t
-}
-
-// forgiven removes one failure and the delay it caused.
-func (t tally) forgiven() tally {
-	t.failures, t.until = max(0, t.failures-1), time.Time{}
-	return t
+func (a *loginAttempt) counts() []ratelimit.Count {
+	return append([]ratelimit.Count{a.account}, a.addresses...)
 }
 
 // undo takes back that the attempt was counted: it came to no answer.
-func (a *loginAttempt) undo() {
-	a.throttle.mu.Lock()
-	defer a.throttle.mu.Unlock()
-	for _, c := range a.counts() {
-		forgive(c.tallies, c.key)
-	}
+func (a *loginAttempt) undo(ctx context.Context) {
+	a.throttle.failures.Forgive(ctx, namesOf(a.counts()))
 }
 
 // succeed wipes the account's failures, and of the address only this attempt:
 // otherwise the owner of one account could guess others without end.
-func (a *loginAttempt) succeed() {
-	a.throttle.mu.Lock()
-	defer a.throttle.mu.Unlock()
-	a.account.tallies.Remove(a.account.key)
-	for _, c := range a.addresses {
-		forgive(c.tallies, c.key)
-	}
-	a.throttle.familiar.Add(a.email+"|"+a.ip, struct{}{})
+func (a *loginAttempt) succeed(ctx context.Context) {
+	a.throttle.failures.Clear(ctx, a.account.Name)
+	a.throttle.failures.Forgive(ctx, namesOf(a.addresses))
+	a.throttle.recognize(a.email, a.ip)
 }
 
-func forgive(tallies *lru.Cache[string, tally], key string) {
-	if found, ok := tallies.Peek(key); ok {
-		tallies.Add(key, found.forgiven())
+func namesOf(counts []ratelimit.Count) []string {
+	names := make([]string, len(counts))
+	for i, c := range counts {
+		names[i] = c.Name
 	}
+	return names
 }

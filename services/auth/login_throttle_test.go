@@ -10,6 +10,7 @@ import (
 
 	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -17,13 +18,13 @@ const anIP = "203.0.113.7"
 
 func newThrottle(t *testing.T) (*loginThrottle, *testkit.Clock) {
 	clock := testkit.NewClock()
-	return testkit.Must[*loginThrottle](t)(newLoginThrottle(100, clock.Now)), clock
+	return testkit.Must[*loginThrottle](t)(newLoginThrottle(ratelimit.NewLocalFailures(LoginBackoff(), 100, clock.Now), 100)), clock
 }
 
 // wait counts an attempt and returns its delay.
 func wait(t *testing.T, throttle *loginThrottle, email, ip string) time.Duration {
 	t.Helper()
-	_, err := throttle.begin(email, ip, "")
+	_, err := throttle.begin(t.Context(), email, ip, "")
 	if err == nil {
 		return 0
 	}
@@ -76,7 +77,7 @@ func TestConcurrentGuessesGainNothing(t *testing.T) {
 	through := make(chan struct{}, 200)
 	for i := range 200 {
 		all.Go(func() {
-			if _, err := throttle.begin("a", fmt.Sprint("192.0.2.", i), ""); err == nil {
+			if _, err := throttle.begin(t.Context(), "a", fmt.Sprint("192.0.2.", i), ""); err == nil {
 				through <- struct{}{}
 			}
 		})
@@ -104,11 +105,11 @@ func TestAnAddressThatGuessesManyAccountsIsDelayed(t *testing.T) {
 
 func TestOtherAddressesCannotLockOutAFamiliarAddress(t *testing.T) {
 	throttle, _ := newThrottle(t)
-	attempt, err := throttle.begin("a", anIP, "")
+	attempt, err := throttle.begin(t.Context(), "a", anIP, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	attempt.succeed()
+	attempt.succeed(t.Context())
 	for i := range 50 {
 		wait(t, throttle, "a", fmt.Sprint("192.0.2.", i))
 	}
@@ -130,8 +131,8 @@ func TestASuccessfulLoginDoesNotClearTheFailuresOfItsAddress(t *testing.T) {
 	throttle, _ := newThrottle(t)
 	for i := range freeIPFailures + 1 {
 		wait(t, throttle, fmt.Sprint("user", i), anIP)
-		if attempt, err := throttle.begin("mine", anIP, ""); err == nil {
-			attempt.succeed()
+		if attempt, err := throttle.begin(t.Context(), "mine", anIP, ""); err == nil {
+			attempt.succeed(t.Context())
 		}
 	}
 	if got := wait(t, throttle, "victim", anIP); got == 0 {
@@ -144,8 +145,8 @@ func TestTheThrottleIsBoundedInMemory(t *testing.T) {
 	for i := range 1000 {
 		wait(t, throttle, fmt.Sprint("user", i), fmt.Sprint("ip", i))
 	}
-	if throttle.accounts.Len() > 100 || throttle.ips.Len() > 100 {
-		t.Errorf("%d accounts, %d addresses", throttle.accounts.Len(), throttle.ips.Len())
+	if counted := throttle.failures.(*ratelimit.LocalFailures).Len(); counted > 100 || throttle.familiar.Len() > 100 {
+		t.Errorf("%d names, %d familiar addresses", counted, throttle.familiar.Len())
 	}
 }
 
@@ -182,13 +183,13 @@ func TestStrangersCanNotKeepOutADeviceThatLoggedInBeforeFromWhereverItComes(t *t
 		t.Error("a stranger was let through")
 	}
 	for i := range freeAccountFailures + 1 {
-		attempt, err := throttle.begin("a", fmt.Sprint("198.51.100.", i), "device")
+		attempt, err := throttle.begin(t.Context(), "a", fmt.Sprint("198.51.100.", i), "device")
 		if err != nil {
 			t.Fatalf("the device: %v", err)
 		}
 		_ = attempt
 	}
-	if _, err := throttle.begin("a", "198.51.100.99", "device"); err == nil {
+	if _, err := throttle.begin(t.Context(), "a", "198.51.100.99", "device"); err == nil {
 		t.Error("a device guesses without end")
 	}
 }

@@ -38,10 +38,10 @@ func (s *LoginSessions) Login(ctx context.Context, in LoginInput) (user models.U
 	case models.HasCode(err, badCredentials):
 		return models.User{}, Login{}, err
 	case err != nil:
-		attempt.undo()
+		attempt.undo(ctx)
 		return models.User{}, Login{}, err
 	}
-	attempt.succeed()
+	attempt.succeed(ctx)
 	org, err := s.orgs.Get(ctx, models.TenantOf(user.OrgID), user.OrgID)
 	switch {
 	case models.IsKind(err, models.KindNotFound):
@@ -52,7 +52,7 @@ func (s *LoginSessions) Login(ctx context.Context, in LoginInput) (user models.U
 		return models.User{}, Login{}, ErrSuspended()
 	}
 	user.Role = org.RoleOf(&user)
-	id := newSessionID()
+	id := newSessionID(ctx)
 	entry, err := s.trail.Begin(ctx, &models.Principal{
 		Kind: models.CallerPerson, OrgID: user.OrgID, UserID: user.ID, Role: user.Role, SessionID: id, Origin: in.Origin,
 	}, audit.Event{

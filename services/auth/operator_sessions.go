@@ -25,16 +25,16 @@ const (
 func (s *LoginSessions) OperatorLogin(ctx context.Context, shown secret.Value, origin models.Origin) (Login, error) {
 	// By address alone: nobody guesses such a token, and strangers who try must
 	// not keep the operator out.
-	attempt, err := s.throttle.begin(operatorSubject, origin.IP, clientip.BucketOf(origin.IP))
+	attempt, err := s.throttle.begin(ctx, operatorSubject, origin.IP, clientip.BucketOf(origin.IP))
 	if err != nil {
 		return Login{}, err
 	}
 	if s.operator.IsZero() || !s.operator.Equal(shown) {
 		return Login{}, models.Unauthenticated(badCredentials, "The operator token is wrong.")
 	}
-	attempt.succeed()
-	now, id := s.now(), newSessionID()
-	refresh := s.tokens.newRefresh(id)
+	attempt.succeed(ctx)
+	now, id := s.now(), newSessionID(ctx)
+	refresh := s.tokens.newRefresh(ctx, id)
 	session := models.Session{
 		ID: id, RefreshHash: secret.Digest(refresh), OperatorKey: s.operatorKey, CreatedAt: now, ExpiresAt: now.Add(OperatorSessionTTL),
 		IP: origin.IP, UserAgent: shortAgent(origin.UserAgent),

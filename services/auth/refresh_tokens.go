@@ -3,15 +3,16 @@ package auth
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"io"
 	"strings"
 	"time"
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -165,9 +166,9 @@ func (s *LoginSessions) end(ctx context.Context, org models.OrganizationID, id m
 
 // newRefresh makes the first refresh token of a login session: the session's id,
 // 256 random bits, and an authentication tag.
-func (k tokenKeys) newRefresh(id models.SessionID) string {
+func (k tokenKeys) newRefresh(ctx context.Context, id models.SessionID) string {
 	var random [sha256.Size]byte
-	rand.Read(random[:]) //nolint:errcheck // documented never to fail
+	io.ReadFull(intent.Random(ctx, "refresh token"), random[:]) //nolint:errcheck // neither reader fails or ends
 	return writeRefresh(k.refresh[0], id, random[:])
 }
 

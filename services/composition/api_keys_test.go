@@ -15,6 +15,7 @@ import (
 	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -96,7 +97,7 @@ func (w *keyWorld) process(exact bool) *auth.Keys {
 	changes := lookup.NewChanges(bus.New[models.Change](nil), store, ids.New("proc_"), func() {})
 	built, err := auth.NewKeys(auth.KeysConfig{
 		APIKeys: keys, Projects: database.NewProjects(w.engine), Organizations: database.NewOrganizations(w.engine),
-		Hasher: w.hasher, Verified: verified, Changes: changes, CacheSize: 1000, Exact: exact, Now: w.clock.Now})
+		Hasher: w.hasher, Verified: verified, Changes: changes, CacheSize: 1000, Guesses: ratelimit.Local{Limiter: ratelimit.New(1000, w.clock.Now)}, Exact: exact, Now: w.clock.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -13,10 +13,10 @@ import (
 // all of them, and import nothing of services but what is listed.
 var (
 	chain = [][]string{
-		{"rooms", "media", "webhooks"}, {"tokens"}, {"quotas"}, {"evictions"}, {"metering"}, {"events"}, {"livekit"},
+		{"rooms", "media", "webhooks"}, {"tokens"}, {"quotas"}, {"evictions"}, {"metering"}, {"events"}, {"storage"}, {"livekit"},
 	}
 	beside = map[string][]string{
-		"tenancy":     {"quotas", "auth", "audit", "paging", "lookup"},
+		"tenancy":     {"quotas", "storage", "auth", "audit", "paging", "lookup"},
 		"auth":        {"audit", "lookup", "paging"},
 		"audit":       {"paging"},
 		"data":        {"audit", "metering"},
@@ -27,9 +27,10 @@ var (
 		"paging":      {},
 		"lookup":      {},
 		"shards":      {},
+		"clock":       {},
 	}
 	// tools are imported by every package of the chain that needs them.
-	tools = []string{"audit", "paging", "lookup", "shards"}
+	tools = []string{"audit", "paging", "lookup", "shards", "clock"}
 )
 
 func mayImport(pkg string) (allowed []string, known bool) {
@@ -75,7 +76,7 @@ func TestPackagesOfServicesImportOnlyDownTheOrder(t *testing.T) {
 			if library && pkg != "livekit" {
 				t.Errorf("services/%s imports %s; only services/livekit may", pkg, imported)
 			}
-			if imported == "net/http" && pkg != "livekit" && pkg != "webhooks" && pkg != "media" {
+			if imported == "net/http" && pkg != "livekit" && pkg != "webhooks" && pkg != "media" && pkg != "storage" {
 				t.Errorf("services/%s imports net/http", pkg)
 			}
 			if strings.Contains(imported, "mongo-driver") {

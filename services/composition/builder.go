@@ -19,11 +19,13 @@ import (
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/services/rooms"
 	"pulse-control-plane/services/status"
+	"pulse-control-plane/services/storage"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/tokens"
 	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
+	"pulse-control-plane/utils/safedial"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/worker"
 )
@@ -64,6 +66,9 @@ type builder struct {
 	placements         *livekit.Placements
 	cursors            *cursor.Codec
 	passwords, secrets *hashing.Hasher
+	// guesses and failures count for all replicas.
+	guesses  auth.Guesses
+	failures auth.Failures
 	// evicting carries out evictions.
 	evicting *worker.Worker
 	// sources make the events that tenants hear of; tailing reads them.
@@ -71,16 +76,17 @@ type builder struct {
 	tailing *worker.Worker
 	// exchanging tells other replicas of changes, and hears of theirs.
 	exchanging *worker.Worker
-	out        Services
+	// vault seals the credentials of storages.
+	vault *storage.Vault
+	// stopping stops egresses that were to stop before they were active.
+	stopping *worker.Worker
+	out      Services
 }
 
 func (b *builder) foundations() (err error) {
 	var wrong error
 	b.out.Clusters, err = livekit.NewClusters(b.Config.Clusters, b.Fallback, b.Recorder, b.Log, b.Now)
 	wrong = errors.Join(wrong, err)
-	if b.Calls == nil {
-		b.Calls = livekit.NewCalls(b.out.Clusters)
-	}
 	b.placements, err = livekit.NewPlacements(b.out.Clusters, database.NewPlacements(b.engine), b.Now)
 	wrong = errors.Join(wrong, err)
 	var store lookup.ChangeStore
@@ -107,7 +113,7 @@ func (b *builder) authentication() (err error) {
 	}
 	b.out.KeyAuth, err = auth.NewKeys(auth.KeysConfig{
 		APIKeys: b.keys, Projects: b.projects, Organizations: b.organizations, Hasher: b.secrets, Verified: verified, Changes: b.out.Changes,
-		CacheSize: keyCacheSize, Exact: b.engine.Exclusive(), Plans: b.Plans, RequestsPerMinute: b.ProjectRequestsPerMinute, Now: b.Now,
+		CacheSize: keyCacheSize, Guesses: b.guesses, Exact: b.engine.Exclusive(), Plans: b.Plans, RequestsPerMinute: b.ProjectRequestsPerMinute, Now: b.Now,
 	})
 	if err != nil {
 		return err
@@ -115,7 +121,7 @@ func (b *builder) authentication() (err error) {
 	b.out.LoginSessions, err = auth.NewLoginSessions(auth.LoginSessionsConfig{
 		Users: b.users, Sessions: b.logins, Organizations: b.organizations, Hasher: b.passwords, Changes: b.out.Changes,
 		Keys: b.JWTKeys, CacheSize: sessionCacheSize, Exact: b.engine.Exclusive(),
-		RequestsPerMinute: b.PersonRequestsPerMinute, Trail: b.out.Trail, Cursors: b.cursors, Operator: b.Operator, Now: b.Now,
+		RequestsPerMinute: b.PersonRequestsPerMinute, Failures: b.failures, Trail: b.out.Trail, Cursors: b.cursors, Operator: b.Operator, Now: b.Now,
 	})
 	return err
 }
@@ -144,14 +150,14 @@ func (b *builder) metering() (err error) {
 func (b *builder) quotas() (err error) {
 	b.out.Limits, err = quotas.NewLimits(quotas.Config{
 		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
-		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Usage: b.out.Usage, Changes: b.out.Changes, Told: b.sources.Quota,
+		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Egresses: database.NewEgresses(b.engine), Usage: b.out.Usage, Changes: b.out.Changes, Told: b.sources.Quota,
 		Exclusive: b.engine.Exclusive(), Plans: b.Plans, ReservationTTL: b.ReservationTTL, Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
 		return err
 	}
 	b.out.Evictions, err = evictions.NewQueue(evictions.Config{
-		Store: database.NewEvictions(b.engine), Sessions: b.sessions, Cluster: b.Calls, Spare: b.out.Limits.Spare, Wake: func() { b.evicting.Wake() },
+		Store: database.NewEvictions(b.engine), Sessions: b.sessions, Clusters: b.evictionsOn, Spare: b.out.Limits.Spare, Wake: func() { b.evicting.Wake() },
 		Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
@@ -194,7 +200,8 @@ func (b *builder) tenancy() (err error) {
 	wrong = errors.Join(wrong, err)
 	b.out.Projects, err = tenancy.NewProjects(tenancy.ProjectsConfig{
 		Projects: b.projects, Organizations: b.organizations, APIKeys: b.keys, KeyAuth: b.out.KeyAuth, Hasher: b.secrets,
-		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Agents: b.Agents, Now: b.Now,
+		Cursors: b.cursors, Changes: b.out.Changes, Trail: b.out.Trail, Quotas: b.out.Limits, Agents: b.Agents,
+		Vault: b.vault, Targets: safedial.New(b.storageTargets()), EgressLocal: b.Media.EgressLocal, Now: b.Now,
 	})
 	wrong = errors.Join(wrong, err)
 	b.out.Members, err = tenancy.NewMembers(tenancy.MembersConfig{
@@ -240,28 +247,30 @@ func (b *builder) inbox() (err error) {
 	b.out.InboxWorker, err = metering.NewInboxWorker(metering.InboxWorkerConfig{
 		Inbox: b.out.Inbox, Events: b.events, Leases: b.leases, Holder: b.holder, Observer: b.Observer, Log: b.Log,
 		Recorder: metering.NewRecorder(b.sessions, b.facts, b.totals, b.Now),
-		Steps: []metering.Step{
+		Own:      b.out.Egresses.Own,
+		Steps: append(b.egressSteps(), []metering.Step{
 			{Turn: metering.TurnRevocations, Consumer: b.out.Revocations},
 			{Turn: metering.TurnQuotas, Consumer: b.out.Enforcer},
 			{Turn: metering.TurnPlacements, Consumer: b.out.Rooms},
 			{Turn: metering.TurnEvents, Consumer: telling{b.sources}},
-		},
+		}...),
 	})
 	if err != nil {
 		return err
 	}
 	b.out.Reconciliation, err = metering.NewReconciliation(metering.ReconciliationConfig{
-		Cluster: b.Calls, Name: b.Config.Clusters[0].APIKey, Inbox: b.out.Inbox, Sessions: b.sessions,
+		Clusters: b.compared, Inbox: b.out.Inbox, Sessions: b.sessions,
 		Sightings: database.NewSightings(b.engine), Log: b.Log,
 	})
 	probes := []status.Probe{
 		{Name: "database", Check: b.engine.Ping, Essential: true},
-		{Name: "livekit", Check: b.Calls.Ping},
-		{Name: "events", Check: b.out.Inbox.Check},
+		{Name: "livekit", Check: b.calls("").Ping},
+		{Name: "events", Check: b.eventsCome},
 	}
 	for _, m := range b.out.Clusters.All()[1:] {
 		probes = append(probes, status.Probe{Name: "livekit/" + m.Name, Check: m.Check})
 	}
+	probes = append(probes, b.clockProbes()...)
 	b.out.Status = status.New(b.Now, append(probes, b.Probes...)...)
 	return err
 }

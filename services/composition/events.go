@@ -78,6 +78,9 @@ func (b *builder) made(ctx context.Context, entry *models.AuditEntry, project mo
 		if err = b.sources.Audited(ctx, entry, project); err == nil {
 			return
 		}
+		if !models.IsKind(err, models.KindUnavailable) {
+			break
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(madeAgain):

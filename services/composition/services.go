@@ -12,22 +12,26 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/clock"
 	"pulse-control-plane/services/downloads"
 	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/idempotency"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/lookup"
+	"pulse-control-plane/services/media"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/services/overview"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/services/rooms"
 	"pulse-control-plane/services/status"
+	"pulse-control-plane/services/storage"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/tokens"
 	"pulse-control-plane/services/webhooks"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/observe"
+	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/safedial"
 	"pulse-control-plane/utils/secret"
@@ -45,7 +49,7 @@ const (
 // that meets a key for the first time.
 const secretCost = bcrypt.MinCost + 2
 
-// Cluster is what services ask of a LiveKit cluster.
+// Cluster is what metering and evictions ask of a LiveKit cluster.
 type Cluster interface {
 	metering.Lists
 	evictions.Cluster
@@ -59,7 +63,7 @@ type Config struct {
 	// Fallback names the regions that take a region's new rooms while none of its
 	// clusters is usable; optional.
 	Fallback map[string][]string `optional:"true"`
-	// Calls are the calls to all clusters; optional, by default their APIs.
+	// Calls answers for the clusters; optional, by default each one's API.
 	Calls Cluster `optional:"true"`
 	// DataKey derives the keys of cursors and of sealed values.
 	DataKey secret.Value
@@ -83,6 +87,8 @@ type Config struct {
 	Agents []string
 	// ReservationTTL is the longest that a token reserves its slots; optional.
 	ReservationTTL time.Duration
+	// Media is what is allowed of egress and ingress; optional.
+	Media Media
 	// QuotaGrace is how long open sessions may continue after a month is exhausted.
 	QuotaGrace time.Duration
 	// ProjectRequestsPerMinute is the limit of a project on the free plan,
@@ -102,6 +108,9 @@ type Config struct {
 	ReconcileInterval time.Duration
 	// Recorder observes calls to the database and LiveKit; optional.
 	Recorder *observe.Recorder `optional:"true"`
+	// Redis counts guesses and failed logins for all replicas; optional, by default
+	// the database does.
+	Redis *ratelimit.Shared `optional:"true"`
 	// Observer is told of every pass of a worker; optional.
 	Observer worker.Observer `optional:"true"`
 	// Probes are further dependencies to watch; optional.
@@ -134,6 +143,7 @@ type Services struct {
 	Trail          *audit.Trail
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
+	Egresses       *media.Egresses
 	Revocations    *tokens.Revocations
 	Limits         *quotas.Limits
 	Enforcer       *quotas.Enforcer
@@ -151,9 +161,13 @@ type Services struct {
 	Deliveries     *webhooks.Worker
 	Idempotency    *idempotency.Store
 	Overview       *overview.Service
+	Storage        *storage.Checker
 	Downloads      *downloads.Service
 	PasswordResets *auth.PasswordResets
 	Status         *status.Monitor
+	Clock          *clock.Clock
+	redis          *ratelimit.Shared
+	exclusive      bool
 	workers        []Worker
 }
 
@@ -179,7 +193,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	if b.Mailer != nil {
 		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(engine), b.Now)
 	}
-	for _, step := range []func() error{b.foundations, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.inbox, b.workers} {
+	for _, step := range []func() error{b.shared, b.foundations, b.storage, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.egress, b.inbox, b.workers} {
 		if err := step(); err != nil {
 			return nil, err
 		}

@@ -56,10 +56,16 @@ func (b *builder) workers() error {
 		}
 		s.workers = append(s.workers, Worker{running.Name(), running.Run})
 	}
+	if err := b.egressWorkers(site); err != nil {
+		return err
+	}
 	if err := b.eventWorkers(site); err != nil {
 		return err
 	}
-	return b.webhooks(site)
+	if err := b.webhooks(site); err != nil {
+		return err
+	}
+	return b.clockWorker(site)
 }
 
 // busLog logs faults of the bus of changes.

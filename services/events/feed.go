@@ -162,8 +162,20 @@ func (f *Feed) span(ctx context.Context, q Query, below int64) (above, under int
 }
 
 // Get reads an event by its id, or by LiveKit's id, which usage sessions name as
-// their evidence. not_found for another tenant's.
-func (f *Feed) Get(ctx context.Context, actor *models.Principal, id string) (models.Event, error) {
+// their evidence; named is the project it must be of, if one is. not_found for
+// another tenant's.
+func (f *Feed) Get(ctx context.Context, actor *models.Principal, named models.ProjectID, id string) (models.Event, error) {
+	e, err := f.get(ctx, actor, id)
+	if err == nil && (e.Type == models.EventGap || named != "" && e.ProjectID != named) {
+		err = models.NotFound()
+	}
+	if err != nil {
+		return models.Event{}, err
+	}
+	return e, nil
+}
+
+func (f *Feed) get(ctx context.Context, actor *models.Principal, id string) (models.Event, error) {
 	if err := actor.May(models.ActionEventsRead); err != nil {
 		return models.Event{}, err
 	}

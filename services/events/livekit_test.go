@@ -136,7 +136,7 @@ func TestNoSecretOfAnEgressOrIngressIsTold(t *testing.T) {
 
 func TestARoomOfNoTenantIsNotTold(t *testing.T) {
 	r := newRig(t)
-	s := testkit.Must[*Sources](t)(NewSources(SourcesConfig{Log: r.Log, Projects: database.NewProjects(r.engine), Now: r.clock.Now}))
+	s := testkit.Must[*Sources](t)(NewSources(SourcesConfig{Log: r.Log, Projects: database.NewProjects(r.engine), Keys: database.NewAPIKeys(r.engine), Now: r.clock.Now}))
 	list := []models.LiveKitEvent{
 		readEvent(t, `{"event":"room_started","id":"EV_1","createdAt":"1795653642","room":{"name":"lobby","sid":"RM_1"}}`),
 		readEvent(t, `{"event":"room_started","id":"EV_2","createdAt":"1795653642","room":{"name":"`+string(testkit.Project)+`_lobby","sid":"RM_1"}}`),

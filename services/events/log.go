@@ -10,6 +10,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/required"
 )
 
@@ -55,8 +56,12 @@ func NewLog(c LogConfig) (*Log, error) {
 	return &Log{c: c, stored: func() {}, holes: map[int64]time.Time{}}, required.Fields(c)
 }
 
-// Record stores one event; see Append.
+// Record stores one event; see Append. Without an id it gets one that follows from
+// its time, type and SourceID, so that it may be recorded again.
 func (l *Log) Record(ctx context.Context, e *models.Event) error {
+	if e.ID == "" {
+		e.ID = ids.Derived(models.EventPrefix, e.At, "pulse", e.Type, e.SourceID)
+	}
 	return l.Append(ctx, []models.Event{*e})
 }
 

@@ -259,3 +259,10 @@ func (f *Feed) Close() {
 		close(f.closing)
 	}
 }
+
+// Streams is how many streams are open.
+func (f *Feed) Streams() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.open)
+}

@@ -42,7 +42,7 @@ type Cluster interface {
 type Queue struct {
 	store    *database.Evictions
 	sessions *database.UsageSessions
-	cluster  Cluster
+	clusters func(key string) Cluster
 	log      zerolog.Logger
 	now      func() time.Time
 	spare    Spare
@@ -59,7 +59,8 @@ type Spare func(ctx context.Context, session *models.UsageSession, v *models.Evi
 type Config struct {
 	Store    *database.Evictions
 	Sessions *database.UsageSessions
-	Cluster  Cluster
+	// Clusters gives the cluster of an API key, or all as one if none has the key.
+	Clusters func(key string) Cluster
 	Spare    Spare `optional:"true"`
 	// Wake starts a pass of this process at once.
 	Wake func()
@@ -75,7 +76,7 @@ func NewQueue(c Config) (*Queue, error) {
 	if c.Spare == nil {
 		c.Spare = func(context.Context, *models.UsageSession, *models.Eviction) (bool, error) { return false, nil }
 	}
-	return &Queue{store: c.Store, sessions: c.Sessions, cluster: c.Cluster, spare: c.Spare, log: c.Log, now: c.Now, wake: c.Wake,
+	return &Queue{store: c.Store, sessions: c.Sessions, clusters: c.Clusters, spare: c.Spare, log: c.Log, now: c.Now, wake: c.Wake,
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_evictions_total",
 			Help: "Participants, rooms and egresses that were evicted from the cluster."}, []string{"subject", "cause"})}, nil
 }
@@ -152,7 +153,7 @@ func (r *Queue) end(ctx context.Context, v *models.Eviction) error {
 	case replaced, err == nil && spared:
 		return r.store.Done(ctx, v.ID, v.Cause)
 	case err == nil:
-		err = r.ask(ctx, v)
+		err = ask(ctx, r.clusters(session.Cluster), v)
 	}
 	if err != nil {
 		wait := firstEvictionRetry
@@ -187,15 +188,15 @@ func (r *Queue) replaced(ctx context.Context, session *models.UsageSession) (boo
 	return false, nil
 }
 
-// ask makes the cluster carry out an eviction.
-func (r *Queue) ask(ctx context.Context, v *models.Eviction) error {
+// ask makes a cluster carry out an eviction.
+func ask(ctx context.Context, cluster Cluster, v *models.Eviction) error {
 	switch v.Subject {
 	case models.SubjectParticipant:
-		return r.cluster.RemoveParticipant(ctx, models.QualifyRoom(v.ProjectID, v.RoomName), v.Identity)
+		return cluster.RemoveParticipant(ctx, models.QualifyRoom(v.ProjectID, v.RoomName), v.Identity)
 	case models.SubjectRoom:
-		return r.cluster.EndRoom(ctx, models.QualifyRoom(v.ProjectID, v.RoomName))
+		return cluster.EndRoom(ctx, models.QualifyRoom(v.ProjectID, v.RoomName))
 	case models.SubjectEgress:
-		return r.cluster.StopEgress(ctx, v.ID)
+		return cluster.StopEgress(ctx, v.ID)
 	case models.SubjectIngress:
 	}
 	return nil // no rule evicts an ingress

@@ -35,7 +35,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	r := &rig{t: t, engine: testkit.NewEngine(t), now: testkit.NewClock().Now()}
 	r.store, r.sessions = database.NewEvictions(r.engine), database.NewUsageSessions(r.engine)
-	r.Queue = testkit.Must[*Queue](t)(NewQueue(Config{Store: r.store, Sessions: r.sessions, Cluster: r, Wake: func() {}, Now: func() time.Time { return r.now }}))
+	r.Queue = testkit.Must[*Queue](t)(NewQueue(Config{Store: r.store, Sessions: r.sessions, Clusters: r.cluster, Wake: func() {}, Now: func() time.Time { return r.now }}))
 	return r
 }
 
@@ -50,6 +50,21 @@ func (r *rig) RemoveParticipant(ctx context.Context, _, identity string) error {
 		r.wait(ctx)
 	}
 	return ctx.Err()
+}
+
+// cluster gives the rig's cluster, or one that is away.
+func (r *rig) cluster(key string) Cluster {
+	if key == "away" {
+		return away{}
+	}
+	return r
+}
+
+// away is a cluster that does not answer.
+type away struct{ Cluster }
+
+func (away) RemoveParticipant(context.Context, string, string) error {
+	return models.Unavailable(errors.New("the cluster is away"))
 }
 
 func (r *rig) EndRoom(context.Context, string) error    { return nil }
@@ -170,5 +185,21 @@ func TestAClockSetBackDelaysNoEviction(t *testing.T) {
 	r.work()
 	if len(r.asked) != 1 {
 		t.Errorf("asked for %v", r.asked)
+	}
+}
+
+func TestAnEvictionAsksOnlyTheClusterOfItsSession(t *testing.T) {
+	r := newRig(t)
+	for _, cluster := range []string{"away", "here"} {
+		s := &models.UsageSession{ID: "PA_" + cluster, Cluster: cluster, Subject: models.SubjectParticipant, ProjectID: testkit.Project, RoomName: cluster,
+			Identity: "ann", Kind: models.ParticipantStandard, Open: true, JoinedAt: r.now, RecordedAt: r.now}
+		if _, err := r.sessions.InsertMany(t.Context(), []*models.UsageSession{s}); err != nil {
+			t.Fatal(err)
+		}
+		r.add(s, models.EvictedByRevocation)
+	}
+	r.work()
+	if len(r.asked) != 1 || r.left() != 1 {
+		t.Errorf("asked the living cluster for %v, %d evictions are left; want one and the dead cluster's", r.asked, r.left())
 	}
 }

@@ -9,8 +9,11 @@ import (
 	"encoding/hex"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -21,6 +24,8 @@ const (
 	// idempotencyWrite bounds storing a response, or freeing a key, after the
 	// caller may have disconnected.
 	idempotencyWrite = 5 * time.Second
+	// endedKept is how many ended attempts a process remembers.
+	endedKept = 10_000
 )
 
 // Store returns the first response to a repeated request
@@ -30,7 +35,10 @@ type Store struct {
 	storage *database.IdempotencyStorage
 	box     *secret.Box
 	mac     []byte
-	now     func() time.Time
+	// ended are the locks of attempts of this process that run no more, whatever
+	// of that could be stored.
+	ended *lru.Cache[string, struct{}]
+	now   func() time.Time
 }
 
 // NewStore keeps answers sealed under keys derived from a master key.
@@ -39,7 +47,11 @@ func NewStore(keys *database.IdempotencyKeys, storage *database.IdempotencyStora
 	if err != nil {
 		return nil, err
 	}
-	return &Store{keys: keys, storage: storage, box: box, mac: secret.Derive(master, "idempotency fingerprints"), now: now}, nil
+	ended, err := lru.New[string, struct{}](endedKept)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{keys: keys, storage: storage, box: box, mac: secret.Derive(master, "idempotency fingerprints"), ended: ended, now: now}, nil
 }
 
 // Request is a request with an Idempotency-Key.
@@ -63,6 +75,8 @@ type Answer struct {
 type Attempt struct {
 	service          *Store
 	tenant, id, lock string
+	// Intent is what the ids and secrets of the request are made of.
+	Intent intent.Intent
 }
 
 // Begin takes the key of a request. Exactly one of the results is set: the
@@ -78,11 +92,16 @@ func (s *Store) Begin(ctx context.Context, actor *models.Principal, r Request) (
 		ID: hash(tenant, r.Key), Fingerprint: s.fingerprint(actor, r), Lock: rand.Text(),
 		LockedUntil: now.Add(models.IdempotencyLease), CreatedAt: now, ExpiresAt: now.Add(models.IdempotencyTTL),
 	}
-	attempt := &Attempt{service: s, tenant: tenant, id: fresh.ID, lock: fresh.Lock}
+	attempt := &Attempt{service: s, tenant: tenant, id: fresh.ID, lock: fresh.Lock, Intent: intent.Intent{Seed: make([]byte, intent.SeedSize), At: now}}
+	rand.Read(attempt.Intent.Seed) //nolint:errcheck // documented never to fail
+	var err error
+	if fresh.Seed, err = s.box.Seal(attempt.Intent.Seed, seedOf(fresh.ID)); err != nil {
+		return nil, nil, models.Internal(err)
+	}
 	for range idempotencyTries {
 		err := s.keys.Insert(ctx, &fresh)
 		if !models.IsKind(err, models.KindConflict) {
-			return s.unlessFull(ctx, attempt, now, err)
+			return s.begun(ctx, attempt, now, err)
 		}
 		held, err := s.keys.Get(ctx, fresh.ID)
 		switch {
@@ -96,26 +115,49 @@ func (s *Store) Begin(ctx context.Context, actor *models.Principal, r Request) (
 			return nil, nil, models.Conflict("idempotency_key_reused", "This Idempotency-Key was used for another request.")
 		case held.Done:
 			return s.replay(&held)
-		case now.Before(held.LockedUntil):
+		case now.Before(held.LockedUntil) && !s.ended.Contains(held.Lock):
 			return nil, nil, errInProgress()
+		case held.Seed != "":
+			if err := s.resume(attempt, &held, &fresh); err != nil {
+				return nil, nil, err
+			}
 		}
 		if err := s.keys.Take(ctx, &held, &fresh); !models.IsKind(err, models.KindNotFound) {
-			return s.unlessFull(ctx, attempt, now, err)
+			return s.begun(ctx, attempt, now, err)
 		}
 	}
 	return nil, nil, errInProgress()
 }
 
-// unlessFull gives an attempt that took its key, or frees the key again if the
-// tenant has stored as much as it may.
-func (s *Store) unlessFull(ctx context.Context, a *Attempt, now time.Time, err error) (*Attempt, *Answer, error) {
-	if err == nil {
-		if err = s.full(ctx, a.tenant, now); err == nil {
-			return a, nil, nil
-		}
-		_ = a.Release(ctx) // otherwise its lease runs out
+// resume makes an attempt go on where an earlier one ended.
+func (s *Store) resume(a *Attempt, held, fresh *models.IdempotencyKey) error {
+	seed, err := s.box.Open(held.Seed, seedOf(held.ID))
+	if err != nil {
+		return models.Internal(err)
 	}
-	return nil, nil, err
+	a.Intent = intent.Intent{Seed: seed, At: held.CreatedAt, Resumed: true}
+	fresh.Seed, fresh.CreatedAt, fresh.ExpiresAt = held.Seed, held.CreatedAt, held.ExpiresAt
+	return nil
+}
+
+// seedOf is what a sealed seed is bound to.
+func seedOf(id string) string { return id + " seed" }
+
+// begun gives an attempt that took its key, or frees the key again if the tenant
+// has stored as much as it may.
+func (s *Store) begun(ctx context.Context, a *Attempt, now time.Time, err error) (*Attempt, *Answer, error) {
+	if err != nil {
+		s.ended.Add(a.lock, struct{}{}) // it may be stored, and nothing will run
+		return nil, nil, err
+	}
+	// What an earlier attempt began is finished, whatever that takes.
+	if !a.Intent.Resumed {
+		if err := s.full(ctx, a.tenant, now); err != nil {
+			a.Release(ctx)
+			return nil, nil, err
+		}
+	}
+	return a, nil, nil
 }
 
 func errInProgress() *models.Error {
@@ -135,6 +177,7 @@ func (s *Store) replay(held *models.IdempotencyKey) (*Attempt, *Answer, error) {
 // Complete stores the response for repeated requests, even after the caller
 // disconnected, because that is when it is needed.
 func (a *Attempt) Complete(ctx context.Context, answer Answer) error {
+	defer a.service.ended.Add(a.lock, struct{}{})
 	sealed, err := a.service.box.Seal(answer.Body, a.id)
 	if err != nil {
 		return models.Internal(err)
@@ -149,11 +192,26 @@ func (a *Attempt) Complete(ctx context.Context, answer Answer) error {
 }
 
 // Release frees the key of a request without effect, so that repeating it runs it
-// again.
-func (a *Attempt) Release(ctx context.Context) error {
+// again. If it can't be written, its lease ends, in this process at once.
+func (a *Attempt) Release(ctx context.Context) {
+	if a.Intent.Resumed { // an earlier attempt may have had an effect
+		a.Suspend(ctx)
+		return
+	}
+	a.service.ended.Add(a.lock, struct{}{})
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), idempotencyWrite)
 	defer cancel()
-	return a.service.keys.Release(ctx, a.id, a.lock)
+	_ = a.service.keys.Release(ctx, a.id, a.lock)
+}
+
+// Suspend ends an attempt whose outcome is unknown: repeating the request finds
+// or finishes what it made. If it can't be written, its lease ends, in this
+// process at once.
+func (a *Attempt) Suspend(ctx context.Context) {
+	a.service.ended.Add(a.lock, struct{}{})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), idempotencyWrite)
+	defer cancel()
+	_ = a.service.keys.Unlock(ctx, a.id, a.lock, a.service.now())
 }
 
 // tenantOf names who shares keys: a tenant, the grades of its keys apart, so

@@ -5,16 +5,15 @@ import (
 	"testing"
 )
 
-func TestListsAreOfEveryClusterAndFailWhileOneIsAway(t *testing.T) {
+func TestACallFailsOnlyIfItsOwnClusterDoes(t *testing.T) {
 	_, one := startCluster(t, "one", "eu")
 	away, two := startCluster(t, "two", "us")
-	calls := NewCalls(newClusters(t, new(strings.Builder), nil, one, two))
-	rooms, err := calls.Rooms(t.Context())
-	if err != nil || len(rooms) != 2 {
-		t.Fatalf("%d rooms, %v", len(rooms), err)
-	}
 	away.away.Store(true)
-	if rooms, err := calls.Rooms(t.Context()); err == nil {
-		t.Errorf("a cluster that is away has %d rooms", len(rooms))
+	calls := NewCalls(newClusters(t, new(strings.Builder), nil, one, two))
+	for key, want := range map[string]string{"APIone": "", "APItwo": "cluster two", "no cluster's": "cluster two"} {
+		err := calls.Of(key).EndRoom(t.Context(), "prj_1_hall")
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "cluster one")) {
+			t.Errorf("the cluster of key %s: %v", key, err)
+		}
 	}
 }

@@ -19,6 +19,7 @@ type Client struct {
 	egress  *lksdk.EgressClient
 	ingress *lksdk.IngressClient
 	tokens  TokenAttributes
+	lister  *roomLister
 }
 
 // NewClient makes a client of the first cluster, whose calls a recorder observes;
@@ -28,6 +29,7 @@ func NewClient(clusters []Cluster, r *observe.Recorder) *Client {
 	c, observed := clusters[0], twirp.WithClientHooks(observedBy(r))
 	return &Client{
 		tokens:  NewTokenAttributes(clusters),
+		lister:  newRoomLister(&c, r),
 		rooms:   lksdk.NewRoomServiceClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
 		egress:  lksdk.NewEgressClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
 		ingress: lksdk.NewIngressClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
@@ -57,7 +59,7 @@ func observedBy(r *observe.Recorder) *twirp.ClientHooks {
 				end(ctx, nil)
 				return
 			}
-			end(ctx, err)
+			end(ctx, withoutKeys(err))
 		},
 	}
 }
@@ -79,11 +81,11 @@ func (l *Client) Ping(ctx context.Context) error {
 func (l *Client) Load(ctx context.Context) (rooms, participants int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	list, err := l.rooms.ListRooms(ctx, &livekit.ListRoomsRequest{})
-	for _, r := range list.GetRooms() {
-		participants += int(r.NumParticipants)
+	list, err := l.lister.list(ctx)
+	for i := range list {
+		participants += list[i].NumParticipants
 	}
-	return len(list.GetRooms()), participants, err
+	return len(list), participants, err
 }
 
 // isRefused tells LiveKit's answer to a key it does not trust.

@@ -34,6 +34,13 @@ func (s *roomsOnly) ListRooms(context.Context, *livekit.ListRoomsRequest) (*live
 	return &livekit.ListRoomsResponse{Rooms: []*livekit.Room{{NumParticipants: s.participants.Load()}}}, nil
 }
 
+func (s *roomsOnly) DeleteRoom(context.Context, *livekit.DeleteRoomRequest) (*livekit.DeleteRoomResponse, error) {
+	if s.away.Load() {
+		return nil, twirp.InternalErrorWith(errors.New("away"))
+	}
+	return &livekit.DeleteRoomResponse{}, nil
+}
+
 // startCluster serves a cluster that trusts clusterSecret alone.
 func startCluster(t *testing.T, name, region string) (*roomsOnly, Cluster) {
 	t.Helper()

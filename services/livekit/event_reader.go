@@ -145,6 +145,9 @@ func (r *eventReader) value(token jsontext.Token, depth int, name string) error 
 			return err
 		}
 	}
+	if token.Kind() == '"' && isMedia(r.path[1]) && strings.Contains(token.String(), "://") {
+		token = jsontext.String(redactText(token.String()))
+	}
 	return r.enc.WriteToken(token)
 }
 

@@ -115,3 +115,6 @@ func isSecret(part, name string) bool {
 	}
 	return false
 }
+
+// isMedia tells whether part of a body may have URLs with stream keys in it.
+func isMedia(part string) bool { return part == "egressInfo" || part == "ingressInfo" }

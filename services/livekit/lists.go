@@ -30,13 +30,13 @@ type Media struct {
 func (l *Client) Rooms(ctx context.Context) ([]Room, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	list, err := l.rooms.ListRooms(ctx, &livekit.ListRoomsRequest{})
+	list, err := l.lister.list(ctx)
 	if err != nil {
 		return nil, models.Unavailable(err)
 	}
-	out := make([]Room, 0, len(list.Rooms))
-	for _, r := range list.Rooms {
-		out = append(out, Room{Name: r.Name, SID: r.Sid, CreatedAt: roomCreation(r)})
+	out := make([]Room, 0, len(list))
+	for _, r := range list {
+		out = append(out, Room{Name: r.Name, SID: r.SID, CreatedAt: r.CreatedAt})
 	}
 	return out, nil
 }

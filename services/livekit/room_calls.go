@@ -27,6 +27,8 @@ type RoomOptions struct {
 	EmptyTimeout, DepartureTimeout, MaxParticipants *int64
 	Metadata                                        string
 	Tags                                            map[string]string
+	// Recording is an egress of the type room_composite that starts with the room.
+	Recording *EgressRequest
 }
 
 // ParticipantInfo is a participant of a room.
@@ -54,18 +56,11 @@ type ParticipantUpdate struct {
 }
 
 // ListRooms lists every room of the cluster. Errors are those of called.
-func (l *Client) ListRooms(ctx context.Context) ([]RoomInfo, error) {
+func (l *Client) ListRooms(ctx context.Context) ([]ListedRoom, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	list, err := l.rooms.ListRooms(ctx, &livekit.ListRoomsRequest{})
-	if err != nil {
-		return nil, called(err)
-	}
-	out := make([]RoomInfo, 0, len(list.Rooms))
-	for _, r := range list.Rooms {
-		out = append(out, roomInfo(r))
-	}
-	return out, nil
+	list, err := l.lister.list(ctx)
+	return list, called(err)
 }
 
 // GetRoom reads a room, by its qualified name; not_found if it is not open.
@@ -96,6 +91,9 @@ func (l *Client) CreateRoom(ctx context.Context, room string, o RoomOptions) (Ro
 	}
 	if o.MaxParticipants != nil {
 		ask.MaxParticipants = uint32(*o.MaxParticipants)
+	}
+	if o.Recording != nil {
+		ask.Egress = &livekit.RoomEgress{Room: roomComposite(o.Recording)}
 	}
 	r, err := l.rooms.CreateRoom(ctx, ask)
 	if err != nil {
@@ -224,6 +222,7 @@ func (l *Client) ForwardParticipant(ctx context.Context, room, identity, destina
 // cluster's own text stays in the cause: it may hold qualified names.
 func called(err error) error {
 	var e twirp.Error
+	err = withoutKeys(err)
 	switch {
 	case err == nil:
 		return nil

@@ -70,9 +70,10 @@ type Config[V any] struct {
 	Exact bool
 	// Fresh is how long an entry is served without asking again; default a minute.
 	Fresh time.Duration
-	// Wait has callers wait for the answer once an entry is no longer fresh,
-	// instead of serving it once more. The entry still serves if that fails.
-	Wait bool
+	// Wait is how long callers wait for the answer once an entry is no longer
+	// fresh, instead of serving it once more. The entry still serves if that fails
+	// or takes longer, and then for a while without a wait.
+	Wait time.Duration
 	Now  func() time.Time
 	Load func(ctx context.Context, key string) (V, error)
 }
@@ -100,11 +101,13 @@ func (d *Cache[V]) Get(ctx context.Context, key string) (V, error) {
 	switch {
 	case ok && (d.c.Exact || now.UnixNano() < entry.checkAt.Load()):
 		return entry.value, nil
-	case ok && now.Sub(entry.readAt) < staleFor && !d.c.Wait:
+	case ok && now.Sub(entry.readAt) < staleFor && d.c.Wait == 0:
 		d.refresh(ctx, key, entry)
 		return entry.value, nil
 	case ok && now.Sub(entry.readAt) < staleFor:
-		value, err := d.ask(ctx, key)
+		patient, cancel := context.WithTimeout(ctx, d.c.Wait)
+		defer cancel()
+		value, err := d.ask(patient, key)
 		if err != nil && !models.IsKind(err, models.KindNotFound) {
 			entry.checkAt.Store(d.c.Now().Add(retryAfterOutage).UnixNano())
 			return entry.value, nil

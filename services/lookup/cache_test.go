@@ -124,7 +124,7 @@ func TestWhatIsNotFoundAnyMoreIsForgotten(t *testing.T) {
 func TestACacheThatWaitsServesWhatIsKnownIfAskingFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b backing
-		c, err := New(Config[int64]{Size: 10, Wait: true, Fresh: 5 * time.Second, Now: time.Now, Load: b.load})
+		c, err := New(Config[int64]{Size: 10, Wait: 100 * time.Millisecond, Fresh: 5 * time.Second, Now: time.Now, Load: b.load})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,6 +134,40 @@ func TestACacheThatWaitsServesWhatIsKnownIfAskingFails(t *testing.T) {
 		get(t, c, 1)
 		b.fail(models.Unavailable(errors.New("away")))
 		time.Sleep(5 * time.Second)
+		get(t, c, 1)
+	})
+}
+
+func TestACacheThatWaitsServesWhatIsKnownSoonAndThenAtOnceWhileTheDatabaseHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b backing
+		c, err := New(Config[int64]{Size: 10, Wait: 100 * time.Millisecond, Fresh: 5 * time.Second, Now: time.Now, Load: b.load})
+		if err != nil {
+			t.Fatal(err)
+		}
+		get(t, c, 0)
+		b.hangs.Store(true)
+		b.value.Store(1)
+		time.Sleep(5 * time.Second)
+		began := time.Now()
+		for n := range 10 {
+			asked := time.Now()
+			if got, err := c.Get(t.Context(), "k"); err != nil || got != 0 {
+				t.Fatalf("got %d, %v", got, err)
+			}
+			if waited := time.Since(asked); waited > 100*time.Millisecond {
+				t.Fatalf("call %d waited %s", n, waited)
+			}
+			get(t, c, 0) // without a wait
+			time.Sleep(retryAfterOutage)
+		}
+		if waited := time.Since(began) - 10*retryAfterOutage; waited > time.Second {
+			t.Errorf("all waited %s", waited)
+		}
+		b.hangs.Store(false)
+		time.Sleep(LoadTimeout)
+		_, _ = c.Get(t.Context(), "k")
+		synctest.Wait()
 		get(t, c, 1)
 	})
 }

@@ -49,6 +49,7 @@ const (
 	TurnQuotas      Turn = 20
 	TurnPlacements  Turn = 30
 	TurnEvents      Turn = 40
+	TurnEgress      Turn = 50
 )
 
 // Step is a consumer and its turn.

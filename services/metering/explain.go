@@ -161,3 +161,39 @@ func (s *Usage) Export(ctx context.Context, actor *models.Principal, q UsageQuer
 		}
 	}, nil
 }
+
+// ExportSessions checks that the caller may read the usage sessions of a project
+// and returns a function that calls each for every one that began in [Start, End):
+// by subject, the latest first.
+func (s *Usage) ExportSessions(ctx context.Context, actor *models.Principal, q UsageQuery) (func(context.Context, func(models.UsageSession) error) error, error) {
+	project, err := s.Project(ctx, actor, q.ProjectID)
+	if err != nil {
+		return nil, err
+	}
+	start, end, err := usageRange(q.Start, q.End, s.c.Now().UTC())
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, each func(models.UsageSession) error) error {
+		for _, subject := range []models.Subject{models.SubjectParticipant, models.SubjectRoom, models.SubjectEgress, models.SubjectIngress} {
+			filter := database.UsageSessionFilter{Subject: subject, Start: start, End: end}
+			for {
+				page, err := s.c.Sessions.List(ctx, project, filter, exportPage)
+				if err != nil {
+					return err
+				}
+				for _, session := range page {
+					if err := each(session); err != nil {
+						return err
+					}
+				}
+				if len(page) < exportPage {
+					break
+				}
+				last := &page[len(page)-1]
+				filter.JoinedBefore, filter.AfterID = last.JoinedAt, last.ID
+			}
+		}
+		return nil
+	}, nil
+}

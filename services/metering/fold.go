@@ -109,6 +109,9 @@ func (l ledger) session(e *models.LiveKitEvent, id string, subject models.Subjec
 	if s.RoomSID == "" {
 		s.RoomSID = e.RoomSID
 	}
+	if s.Cluster == "" || e.Cluster != "" && e.Cluster < s.Cluster {
+		s.Cluster = e.Cluster
+	}
 	s.Observed.Clamped = s.Observed.Clamped || e.Clamped
 	if p := e.Participant; p != nil && subject == models.SubjectParticipant {
 		s.Identity, s.Kind = p.Identity, p.Kind
@@ -163,13 +166,14 @@ func (l ledger) foldMedia(e *models.LiveKitEvent, subject models.Subject, starte
 	if m == nil || m.ID == "" {
 		return
 	}
-	seen, by := models.Observed{StartedAt: m.StartedAt, Started: true}, []string{e.ID}
+	seen, by := models.Observed{StartedAt: m.StartedAt, ReportedAt: m.StartedAt, Started: true}, []string{e.ID}
 	end := m.EndedAt
 	if e.Event == ended && end.IsZero() {
 		end = e.At()
 	}
 	if seen.StartedAt.IsZero() {
-		seen.StartedAt = orElse(end, e.At()) // it never ran, or has just started
+		// It never ran, or was taken just now.
+		seen.StartedAt, seen.ReportedAt = orElse(end, e.At()), end
 	}
 	switch {
 	case e.Event == started:
@@ -192,7 +196,7 @@ func (l ledger) foldCorrection(e *models.LiveKitEvent) {
 		case e.Participant != nil:
 			seen.StartedAt = e.Participant.JoinedAt
 		case e.Media != nil:
-			seen.StartedAt = e.Media.StartedAt
+			seen.StartedAt, seen.ReportedAt = orElse(e.Media.StartedAt, by), e.Media.StartedAt
 		default:
 			seen.StartedAt = e.RoomCreatedAt
 		}

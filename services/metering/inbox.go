@@ -15,6 +15,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/worker"
 )
 
 // inboxShards is the number of parts of the inbox. One worker at a time processes
@@ -85,19 +86,39 @@ func (s *Inbox) Keep(ctx context.Context, e *models.LiveKitEvent) (err error) {
 	// It may be tried at once. DueAt is only ever compared by the process that
 	// wrote it, so that no clock of another delays an event.
 	e.DueAt = models.DueAtOnce()
-	if e.Seq, err = s.nextSeq(ctx, e.Shard, now); err != nil {
-		return err
-	}
 	if e.State == "" {
 		e.State = models.EventPending
 	}
-	if err = s.c.Events.Insert(ctx, e); err != nil && !models.IsKind(err, models.KindConflict) {
+	if err := s.insert(ctx, e, now); err != nil {
 		return err
 	}
 	if wake := s.wakeShard.Load(); wake != nil {
 		(*wake)(e.Shard)
 	}
 	return nil
+}
+
+// insert stores an event. A server that elects a primary is asked again until the
+// caller's deadline: the caller waits, and would send the event again only once.
+func (s *Inbox) insert(ctx context.Context, e *models.LiveKitEvent, now time.Time) (err error) {
+	for waits := int64(1); ; waits++ {
+		if e.Seq, err = s.nextSeq(ctx, e.Shard, now); err == nil {
+			err = s.c.Events.Insert(ctx, e)
+		}
+		switch {
+		case models.IsKind(err, models.KindConflict):
+			return nil // it is there already
+		case err == nil, s.c.Exclusive, !models.IsKind(err, models.KindUnavailable):
+			return err
+		}
+		pause := time.NewTimer(worker.Backoff{First: firstRetry, Most: time.Second}.After(waits))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return err
+		}
+	}
 }
 
 // nextSeq numbers events in order of arrival: LiveKit sends the next one of a

@@ -11,8 +11,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 
 	"github.com/livekit/protocol/auth"
 	"github.com/rs/zerolog"
@@ -289,4 +293,36 @@ func FuzzReadEvent(f *testing.F) {
 			meteredHours(s)
 		}
 	})
+}
+
+// electing fails every write until it has done so a number of times.
+type electing struct {
+	database.Engine
+	left atomic.Int64
+}
+
+func (e *electing) Insert(ctx context.Context, c string, doc any) error {
+	if e.left.Add(-1) >= 0 {
+		return models.Unavailable(errors.New("not primary"))
+	}
+	return e.Engine.Insert(ctx, c, doc)
+}
+
+func TestAnEventWaitsForAnElectionAsLongAsItsRequestMay(t *testing.T) {
+	engine := &electing{Engine: testkit.NewEngine(t)}
+	inbox := testkit.Must[*Inbox](t)(NewInbox(InboxConfig{Events: database.NewLiveKitEvents(engine), Sequences: database.NewSequences(engine),
+		Clusters: testClusters(t), Now: time.Now}))
+	engine.left.Store(4)
+	if err := inbox.Keep(t.Context(), &models.LiveKitEvent{ID: "EV_1", RoomKey: "r"}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := inbox.Backlog(t.Context()); err != nil || n != 1 {
+		t.Errorf("%d events, %v", n, err)
+	}
+	engine.left.Store(1_000_000)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := inbox.Keep(ctx, &models.LiveKitEvent{ID: "EV_2", RoomKey: "r"}); !models.IsKind(err, models.KindUnavailable) || ctx.Err() == nil {
+		t.Errorf("at the deadline: %v", err)
+	}
 }

@@ -57,6 +57,9 @@ type InboxWorkerConfig struct {
 	// of their turns.
 	Recorder *Recorder
 	Steps    []Step
+	// Own names the tenants of events about egresses that have no room, before they
+	// are recorded; optional.
+	Own func(ctx context.Context, events []models.LiveKitEvent) error `optional:"true"`
 	// Observer hears of every pass; optional.
 	Observer worker.Observer `optional:"true"`
 	Log      zerolog.Logger
@@ -189,6 +192,11 @@ func (w *InboxWorker) consume(ctx context.Context, events []models.LiveKitEvent)
 	}()
 	if len(events) == 0 {
 		return nil
+	}
+	if w.c.Own != nil {
+		if err := w.c.Own(ctx, events); err != nil {
+			return err
+		}
 	}
 	changes, err := w.c.Recorder.Record(ctx, events)
 	if err != nil {

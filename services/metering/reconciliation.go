@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -29,7 +30,13 @@ const (
 	allRooms     = "rooms"
 	allEgresses  = "egresses"
 	allIngresses = "ingresses"
+	// noEvents is seen on a cluster that lists people of whom no event told.
+	noEvents = "no events"
 )
+
+// on names one of them for one cluster. The bare name is that all clusters' lists
+// were read.
+func on(list, cluster string) string { return list + "@" + cluster }
 
 // Lists is what reconciliation reads from a cluster. On an error the list is
 // unknown; whatever is missing in a list that was read is gone.
@@ -42,16 +49,24 @@ type Lists interface {
 	Ingresses(ctx context.Context) ([]livekit.Media, error)
 }
 
-// Reconciliation compares open usage sessions with what the cluster lists, because
+// Cluster is one whose lists are compared.
+type Cluster struct {
+	Name string
+	// Keys are its API keys; the first signs its corrections.
+	Keys  []string
+	Lists Lists
+}
+
+// Reconciliation compares open usage sessions with what the clusters list, because
 // LiveKit drops events that it can't deliver. Differences become corrections:
-// events in the inbox, which processes them like LiveKit's.
+// events in the inbox, which processes them like LiveKit's. Clusters are compared
+// each by itself: one that does not answer changes nothing on the others.
 type Reconciliation struct{ c ReconciliationConfig }
 
 // ReconciliationConfig of NewReconciliation. Every field except Log is required.
 type ReconciliationConfig struct {
-	// Cluster lists the cluster; Name is its API key.
-	Cluster   Lists
-	Name      string
+	// Clusters are those of now.
+	Clusters  func() []Cluster
 	Inbox     *Inbox
 	Sessions  *database.UsageSessions
 	Sightings *database.Sightings
@@ -63,11 +78,12 @@ func NewReconciliation(c ReconciliationConfig) (*Reconciliation, error) {
 	return &Reconciliation{c}, required.Fields(c)
 }
 
-// Compare reads the cluster's lists and stores corrections. If the rooms can't be
-// listed, it closes nothing and returns unavailable; if the participants of a room
-// can't be listed, it closes none of them.
+// Compare reads the clusters' lists and stores corrections. If the rooms of a
+// cluster can't be listed, it closes nothing there; if the participants of a room
+// can't be listed, it closes none of them. What no cluster of now reported is
+// closed only when all of them were read. unavailable if none can be read.
 func (r *Reconciliation) Compare(ctx context.Context) error {
-	l, err := r.list(ctx)
+	l, err := r.read(ctx)
 	if err != nil {
 		return err
 	}
@@ -96,9 +112,11 @@ func (r *Reconciliation) Compare(ctx context.Context) error {
 		r.c.Log.Warn().Int("corrections", len(corrections)).
 			Msg("reconciliation: LiveKit's events are missing; if this repeats, check webhook.urls in LiveKit's configuration")
 	}
-	names := make([]string, 0, len(l.read))
-	for name := range l.read {
-		names = append(names, name)
+	names := l.silent()
+	for name, read := range l.read {
+		if read {
+			names = append(names, name)
+		}
 	}
 	return r.c.Sightings.Saw(ctx, names, l.at)
 }
@@ -115,6 +133,7 @@ func (r *Reconciliation) missing(ctx context.Context, l *listing) (gone []models
 		for i := range open {
 			s := &open[i]
 			known[listedSession(s)] = true
+			l.hear(s)
 			if _, read := l.listOf(s); read && !l.present[listedSession(s)] && s.JoinedAt.Before(l.at.Add(-settling)) {
 				gone = append(gone, *s)
 			}
@@ -160,7 +179,6 @@ func (r *Reconciliation) unannounced(ctx context.Context, l *listing, open map[s
 			key := listedEvent(&e)
 			if !open[key] && !ended[key] && beganOf(&e).Before(l.at.Add(-settling)) {
 				e.ID, e.CreatedAt = correctionID("present", key, gone[key]), l.at
-				e.Cluster = r.c.Name
 				out = append(out, e)
 			}
 		}
@@ -190,7 +208,7 @@ func (r *Reconciliation) closing(ctx context.Context, l *listing, gone []models.
 		for i := range batch {
 			names[i], _ = l.listOf(&batch[i])
 		}
-		seen, err := r.c.Sightings.Of(ctx, names)
+		seen, err := r.seen(ctx, names)
 		if err != nil {
 			return nil, err
 		}
@@ -209,7 +227,7 @@ func (r *Reconciliation) closing(ctx context.Context, l *listing, gone []models.
 				participant = &models.EventParticipant{SID: participantOf(s.ID), Identity: s.Identity, Kind: s.Kind}
 			}
 			out = append(out, models.LiveKitEvent{
-				ID: correctionID("gone", s.ID, s.Observed.PresentAt), Cluster: r.c.Name, Event: models.EventFoundGone, ProjectID: s.ProjectID,
+				ID: correctionID("gone", s.ID, s.Observed.PresentAt), Cluster: s.Cluster, Event: models.EventFoundGone, ProjectID: s.ProjectID,
 				RoomName: s.RoomName, RoomSID: s.RoomSID, RoomKey: key, SessionID: s.ID, Subject: s.Subject, Participant: participant,
 				LastSeenAt: last, CreatedAt: l.at,
 			})
@@ -218,11 +236,32 @@ func (r *Reconciliation) closing(ctx context.Context, l *listing, gone []models.
 	return out, nil
 }
 
+// seen returns when lists were last read. Where those of all clusters were, each
+// cluster's was.
+func (r *Reconciliation) seen(ctx context.Context, names []string) (map[string]time.Time, error) {
+	all, err := r.c.Sightings.Of(ctx, []string{allRooms, allEgresses, allIngresses})
+	if err != nil {
+		return nil, err
+	}
+	seen, err := r.c.Sightings.Of(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		list, _, _ := strings.Cut(name, "@")
+		seen[name] = times.Latest(seen[name], all[list])
+	}
+	return seen, nil
+}
+
+// correctionPrefix begins the ids of corrections; LiveKit's begin with EV_.
+const correctionPrefix = "EVP_"
+
 // correctionID names a correction by the session and the opposite correction before
 // it. While a correction waits to be processed, the next comparison finds the same
 // difference and produces the same id, so nothing is stored twice.
 func correctionID(what, session string, before time.Time) string {
-	id := "EVP_" + what + "_" + session
+	id := correctionPrefix + what + "_" + session
 	if !before.IsZero() {
 		id += fmt.Sprintf("_%d", before.UnixMilli())
 	}

@@ -252,7 +252,7 @@ func TestAWronglyClosedParticipantReopensWhenListedAgain(t *testing.T) {
 
 func (r *rig) reconciliation(c Lists) *Reconciliation {
 	return testkit.Must[*Reconciliation](r.t)(NewReconciliation(ReconciliationConfig{
-		Cluster: c, Name: "devkey", Inbox: r.inbox, Sessions: r.sessions, Sightings: database.NewSightings(r.engine)}))
+		Clusters: func() []Cluster { return []Cluster{{Name: "default", Keys: []string{"devkey"}, Lists: c}} }, Inbox: r.inbox, Sessions: r.sessions, Sightings: database.NewSightings(r.engine)}))
 }
 
 func livekitRoom(name, sid string, created time.Time) livekit.Room {

@@ -31,6 +31,8 @@ type rig struct {
 	sessions *database.UsageSessions
 	facts    *database.UsageMetrics
 	stored   *database.UsageTotals
+	// compared is what several made.
+	compared *Reconciliation
 }
 
 func newRig(t testing.TB) *rig {

@@ -26,6 +26,8 @@ const (
 	quotasKept = 10_000
 	// monthFresh is how old the use of a month may be.
 	monthFresh = 5 * time.Second
+	// monthWait is how long a request waits for a newer one.
+	monthWait = 100 * time.Millisecond
 	// DefaultReservationTTL is the longest that a token reserves its slots.
 	DefaultReservationTTL = time.Minute
 	// joinEventLag is how long a slot is held after its token expired, because the
@@ -61,6 +63,7 @@ type Config struct {
 	Sessions      *database.UsageSessions
 	Events        *database.QuotaEvents
 	Slots         *database.Slots
+	Egresses      *database.Egresses
 	Usage         *metering.Usage
 	// Told is told of each threshold that was reached, maybe more than once.
 	Told func(ctx context.Context, e *models.QuotaEvent) error
@@ -120,7 +123,7 @@ func NewLimits(c Config) (*Limits, error) {
 	s.slots, wrong = NewSlots(c.Slots, c.Exclusive, c.Now)
 	s.limits, err = lookup.New(lookup.Config[*projectQuotas]{Size: quotasKept, Exact: c.Exclusive, Now: c.Now, Load: s.readLimits})
 	wrong = errors.Join(wrong, err)
-	s.months, err = lookup.New(lookup.Config[*monthUse]{Size: quotasKept, Fresh: monthFresh, Wait: true, Now: c.Now, Load: s.loadMonth})
+	s.months, err = lookup.New(lookup.Config[*monthUse]{Size: quotasKept, Fresh: monthFresh, Wait: monthWait, Now: c.Now, Load: s.loadMonth})
 	wrong = errors.Join(wrong, err)
 	s.told, err = lru.New[string, struct{}](quotasKept)
 	if wrong = errors.Join(wrong, err); wrong != nil {
@@ -340,7 +343,10 @@ func (s *Limits) AdmitProject(ctx context.Context, org models.OrganizationID, id
 	return func(failed error) {
 		// A process that uses the database alone counts the projects themselves;
 		// replicas count the taken numbers.
-		if failed != nil || s.c.Exclusive {
+		switch {
+		case models.IsKind(failed, models.KindUnavailable) && !s.c.Exclusive:
+			return // the project may be there; if not, the reservation expires
+		case failed != nil || s.c.Exclusive:
 			s.drop(ctx, c)
 			return
 		}

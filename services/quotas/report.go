@@ -64,6 +64,12 @@ func (s *Limits) ReportOf(ctx context.Context, project *models.Project) (Report,
 			}
 		case models.QuotaRooms:
 			c = s.room(id, use.Limit, "", "")
+		case models.QuotaConcurrentEgresses:
+			n, err := s.c.Egresses.CountOpen(ctx, id, slotsRead)
+			if err != nil {
+				return Report{}, err
+			}
+			use.Used = float64(n)
 		case models.QuotaProjects:
 			c = s.project(org.ID, use.Limit, "")
 		}

@@ -32,7 +32,7 @@ type roomList struct {
 	at        time.Time
 	ready     chan struct{}
 	err       error
-	byProject map[models.ProjectID][]livekit.RoomInfo
+	byProject map[models.ProjectID][]livekit.ListedRoom
 }
 
 func newRoomLists(now func() time.Time) *roomLists {
@@ -47,7 +47,7 @@ func (l *roomLists) forget(cluster string) {
 }
 
 // rooms returns the rooms of a project on a cluster, newest first.
-func (l *roomLists) rooms(ctx context.Context, m *livekit.Member, p models.ProjectID) ([]livekit.RoomInfo, error) {
+func (l *roomLists) rooms(ctx context.Context, m *livekit.Member, p models.ProjectID) ([]livekit.ListedRoom, error) {
 	now := l.now()
 	l.mu.Lock()
 	list := l.of[m.Name]
@@ -73,14 +73,14 @@ func (l *roomLists) read(ctx context.Context, m *livekit.Member, list *roomList)
 		l.forget(m.Name)
 		return
 	}
-	list.byProject = map[models.ProjectID][]livekit.RoomInfo{}
+	list.byProject = map[models.ProjectID][]livekit.ListedRoom{}
 	for i := range all {
 		if p, _, ours := models.SplitRoom(all[i].Name); ours {
 			list.byProject[p] = append(list.byProject[p], all[i])
 		}
 	}
 	for _, of := range list.byProject {
-		slices.SortFunc(of, func(a, b livekit.RoomInfo) int {
+		slices.SortFunc(of, func(a, b livekit.ListedRoom) int {
 			return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.Name, a.Name))
 		})
 	}
@@ -95,7 +95,7 @@ func (s *Rooms) List(ctx context.Context, actor *models.Principal, named models.
 		return paging.Page[Room]{}, err
 	}
 	type placed struct {
-		livekit.RoomInfo
+		*livekit.ListedRoom
 		member *livekit.Member
 	}
 	var all []placed
@@ -109,7 +109,7 @@ func (s *Rooms) List(ctx context.Context, actor *models.Principal, named models.
 			return paging.Page[Room]{}, err
 		}
 		for i := range open {
-			all = append(all, placed{open[i], m})
+			all = append(all, placed{&open[i], m})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b placed) int {
@@ -139,7 +139,9 @@ func (s *Rooms) List(ctx context.Context, actor *models.Principal, named models.
 	}
 	infos := make([]livekit.RoomInfo, len(all))
 	for i := range all {
-		infos[i] = all[i].RoomInfo
+		if infos[i], err = all[i].Info(); err != nil {
+			return paging.Page[Room]{}, err
+		}
 	}
 	if out.Items, err = s.withTags(ctx, &project, nil, infos); err != nil {
 		return paging.Page[Room]{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,5 +51,41 @@ func TestAClusterThatIsDownHidesNoRoomsOfTheOthers(t *testing.T) {
 	}
 	if err := list(listing(t, "one", true), listing(t, "two", true)); !models.IsKind(err, models.KindUnavailable) {
 		t.Errorf("both are down: %v", err)
+	}
+}
+
+func TestCallersOfOneSecondShareOneListOfACluster(t *testing.T) {
+	cluster, asked := crowded(t)
+	clock := testkit.NewClock()
+	clusters := testkit.Must[*livekit.Clusters](t)(livekit.NewClusters([]livekit.Cluster{cluster}, nil, nil, zerolog.Nop(), clock.Now))
+	s := &Rooms{c: Config{Clusters: clusters, Store: database.NewRooms(testkit.NewEngine(t)), Cursors: cursor.New([]byte("cursors")), Now: clock.Now}, lists: newRoomLists(clock.Now)}
+	actor := &models.Principal{Kind: models.CallerServerKey, Scopes: []models.Scope{models.ScopeAll}, Project: &models.Project{ID: testkit.Project}}
+	var callers sync.WaitGroup
+	for range 20 {
+		callers.Go(func() {
+			page, err := s.List(t.Context(), actor, "", paging.Request{Limit: 100})
+			if err != nil || len(page.Items) != 100 || page.Items[0].Name != "room-49990" || page.NextCursor == "" {
+				t.Errorf("%d rooms, the first %+v, %v", len(page.Items), page.Items[:min(1, len(page.Items))], err)
+			}
+		})
+	}
+	callers.Wait()
+	if n := asked.Load(); n != 1 {
+		t.Errorf("20 callers at once asked the cluster %d times", n)
+	}
+	clock.Advance(listFresh)
+	seen := 0
+	for cursor := ""; ; {
+		page, err := s.List(t.Context(), actor, "", paging.Request{Limit: 100, Cursor: cursor})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen += len(page.Items)
+		if cursor = page.NextCursor; cursor == "" {
+			break
+		}
+	}
+	if n := asked.Load(); n != 2 || seen != 5000 {
+		t.Errorf("%d rooms of 5000, the cluster was asked %d times", seen, n)
 	}
 }

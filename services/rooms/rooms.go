@@ -13,6 +13,7 @@ import (
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/required"
 )
 
@@ -101,8 +102,12 @@ func (s *Rooms) Create(ctx context.Context, actor *models.Principal, in Input) (
 	qualified := models.QualifyRoom(project.ID, in.RoomName)
 	switch open, err := member.Client.GetRoom(ctx, qualified); {
 	case err == nil:
+		created, err := s.openedBefore(ctx, qualified, open.SID, in.Tags)
+		if err != nil {
+			return Room{}, false, err
+		}
 		room, err := s.shown(ctx, &project, member, open)
-		return room, false, err
+		return room, created, err
 	case !models.IsKind(err, models.KindNotFound):
 		return Room{}, false, err
 	}
@@ -118,6 +123,11 @@ func (s *Rooms) Create(ctx context.Context, actor *models.Principal, in Input) (
 		return Room{}, false, err
 	}
 	defer entry.End(ctx, &err)
+	if intent.Mark(ctx) != "" { // so that another attempt knows whose the room is
+		if err := s.keep(ctx, qualified, "", in.Tags); err != nil {
+			return Room{}, false, err
+		}
+	}
 	opened, err := member.Client.CreateRoom(ctx, qualified, in.RoomOptions)
 	if err != nil {
 		return Room{}, false, err
@@ -128,6 +138,19 @@ func (s *Rooms) Create(ctx context.Context, actor *models.Principal, in Input) (
 	}
 	room, err = s.shown(ctx, &project, member, opened)
 	return room, true, err
+}
+
+// openedBefore tells whether an earlier attempt of the same request opened a room,
+// and stores its tags if that attempt could not.
+func (s *Rooms) openedBefore(ctx context.Context, qualified, sid string, tags map[string]string) (bool, error) {
+	if !intent.Resumed(ctx) {
+		return false, nil
+	}
+	kept, err := s.c.Store.Named(ctx, []string{qualified})
+	if err != nil || len(kept) == 0 || kept[0].Intent != intent.Mark(ctx) || kept[0].SID != "" && kept[0].SID != sid {
+		return false, err
+	}
+	return true, s.keep(ctx, qualified, sid, tags)
 }
 
 // Get reads a room; not_found if it is not open.
@@ -214,7 +237,7 @@ func lengthOf(text *string) any {
 
 // keep stores a room's tags for this opening of it.
 func (s *Rooms) keep(ctx context.Context, qualified, sid string, tags map[string]string) error {
-	return s.c.Store.Put(ctx, &models.Room{ID: qualified, SID: sid, Tags: tags, ExpiresAt: s.c.Now().UTC().Add(models.RoomKept)})
+	return s.c.Store.Put(ctx, &models.Room{ID: qualified, SID: sid, Tags: tags, Intent: intent.Mark(ctx), ExpiresAt: s.c.Now().UTC().Add(models.RoomKept)})
 }
 
 // shown is a room as its tenant sees it.

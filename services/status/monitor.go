@@ -2,6 +2,7 @@ package status
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -25,6 +26,12 @@ type Probe struct {
 	Essential bool
 }
 
+// Impaired is an error of a Check whose component works in part: it is degraded. The
+// text is shown to everybody.
+type Impaired string
+
+func (e Impaired) Error() string { return string(e) }
+
 // State is the state of a component or of the installation.
 type State string
 
@@ -41,6 +48,8 @@ type Component struct {
 	State     State
 	Latency   time.Duration
 	CheckedAt time.Time
+	// Detail says what is wrong, in public words; may be empty.
+	Detail string
 }
 
 // Report is the measured state of the installation.
@@ -131,7 +140,11 @@ func (s *Monitor) measure(ctx context.Context, p Probe) Component {
 	start := time.Now()
 	err := p.Check(ctx)
 	c := Component{Name: p.Name, State: Operational, Latency: time.Since(start), CheckedAt: s.now()}
-	if err != nil {
+	var impaired Impaired
+	switch {
+	case errors.As(err, &impaired):
+		c.State, c.Detail = Degraded, string(impaired)
+	case err != nil:
 		c.State = Down
 	}
 	return c

@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -86,5 +87,16 @@ func TestConcurrentReportsShareOneMeasurement(t *testing.T) {
 	}
 	if asked.Load() != 1 {
 		t.Errorf("asked %d times", asked.Load())
+	}
+}
+
+func TestAnImpairedComponentIsDegradedAndSaysWhatIsWrong(t *testing.T) {
+	s := New(time.Now,
+		Probe{Name: "events", Check: func(context.Context) error { return fmt.Errorf("inbox: %w", Impaired("no events")) }},
+		Probe{Name: "livekit", Check: func(context.Context) error { return errors.New("dial tcp 10.0.0.7: refused") }})
+	got := s.Report(t.Context())
+	if got.State != Degraded || got.Components[0].State != Degraded || got.Components[0].Detail != "no events" ||
+		got.Components[1].State != Down || got.Components[1].Detail != "" {
+		t.Errorf("%+v", got)
 	}
 }

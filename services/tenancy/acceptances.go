@@ -3,13 +3,14 @@ package tenancy
 import (
 	"context"
 	"slices"
+	"time"
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/hashing"
-	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -28,7 +29,8 @@ type AcceptInput struct {
 // audit entries: guessed ones must not grow a tenant's trail.
 func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp, err error) {
 	now := s.c.Now()
-	invitation, err := s.c.Invitations.ByToken(ctx, secret.Digest(in.Token.Reveal()), now)
+	userID := models.UserID(intent.ID(ctx, models.UserPrefix))
+	invitation, err := s.offered(ctx, in.Token, userID, now)
 	if err != nil {
 		return SignedUp{}, orInvalidInvitation(err)
 	}
@@ -47,7 +49,7 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 		return SignedUp{}, err
 	}
 	user := models.User{
-		ID: models.UserID(ids.New(models.UserPrefix)), OrgID: org.ID, Email: invitation.Email, Name: in.Name,
+		ID: userID, OrgID: org.ID, Email: invitation.Email, Name: in.Name,
 		Role: invitation.Role, PasswordHash: hash, CreatedAt: now, UpdatedAt: now,
 	}
 	entry, err := s.c.Trail.Begin(ctx, &models.Principal{
@@ -62,8 +64,10 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 	defer entry.End(ctx, &err)
 	// Closed first, so that it is accepted at most once: a crash after this costs a
 	// new invitation.
-	if _, err := s.c.Invitations.Accept(ctx, invitation.ID, now); err != nil {
-		return SignedUp{}, orInvalidInvitation(err)
+	if invitation.AcceptedBy != userID {
+		if _, err := s.c.Invitations.Accept(ctx, invitation.ID, userID, now); err != nil {
+			return SignedUp{}, orInvalidInvitation(err)
+		}
 	}
 	// Checked again after closing it: a change of the inviter's rights between the
 	// two checks found no open invitation to revoke.
@@ -95,6 +99,18 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 	login, err := s.c.Sessions.Begin(ctx, user, in.Origin)
 	user.Role = org.RoleOf(&user)
 	return SignedUp{Organization: org, User: user, Login: login}, err
+}
+
+// offered is the open invitation of a token, or that which an earlier attempt of
+// the same acceptance closed.
+func (s *Invitations) offered(ctx context.Context, token secret.Value, user models.UserID, now time.Time) (models.Invitation, error) {
+	hash := secret.Digest(token.Reveal())
+	invitation, err := s.c.Invitations.ByToken(ctx, hash, now)
+	if models.IsKind(err, models.KindNotFound) && intent.Resumed(ctx) {
+		invitation, err = s.c.Invitations.AcceptedBy(ctx, hash, user)
+		invitation.PendingKey = models.PendingKeyOf(invitation.OrgID, invitation.Email) // as it was
+	}
+	return invitation, err
 }
 
 // vouched refuses an invitation whose inviter may not give it out by now:

@@ -2,10 +2,10 @@ package tenancy
 
 import (
 	"context"
-	"crypto/rand"
 	_ "embed"
 	"encoding/base64"
 	"errors"
+	"io"
 	"strings"
 	"text/template"
 	"time"
@@ -17,7 +17,7 @@ import (
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
-	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
 )
@@ -101,13 +101,16 @@ func (s *Invitations) Create(ctx context.Context, actor *models.Principal, id mo
 	if err != nil {
 		return Invited{}, err
 	}
+	if out, err := s.invitedBefore(ctx, id); !models.IsKind(err, models.KindNotFound) {
+		return out, err
+	}
 	now, email := s.c.Now(), models.FoldEmail(in.Email)
 	if err := s.mayInvite(ctx, id, email, now); err != nil {
 		return Invited{}, err
 	}
-	token := newAcceptToken()
+	token := newAcceptToken(ctx)
 	out = Invited{Token: token, Invitation: models.Invitation{
-		ID: models.InvitationID(ids.New(models.InvitationPrefix)), OrgID: id, Email: email, Role: in.Role,
+		ID: models.InvitationID(intent.ID(ctx, models.InvitationPrefix)), OrgID: id, Email: email, Role: in.Role,
 		TokenHash: secret.Digest(token.Reveal()), InvitedBy: actor.UserID, PendingKey: models.PendingKeyOf(id, email),
 		CreatedAt: now, ExpiresAt: now.Add(models.InvitationTTL),
 	}}
@@ -134,6 +137,20 @@ func (s *Invitations) Create(ctx context.Context, actor *models.Principal, id mo
 		}
 		return err
 	})
+	return out, err
+}
+
+// invitedBefore returns the invitation that an earlier attempt of the same request
+// stored; not_found if none did.
+func (s *Invitations) invitedBefore(ctx context.Context, id models.OrganizationID) (Invited, error) {
+	if !intent.Resumed(ctx) {
+		return Invited{}, models.NotFound()
+	}
+	made, err := s.c.Invitations.Get(ctx, id, models.InvitationID(intent.ID(ctx, models.InvitationPrefix)))
+	out := Invited{Invitation: made}
+	if s.c.Mailer == nil {
+		out.Token = newAcceptToken(ctx)
+	}
 	return out, err
 }
 
@@ -214,8 +231,8 @@ func (s *Invitations) Revoke(ctx context.Context, actor *models.Principal, org m
 }
 
 // newAcceptToken is a token of 256 random bits.
-func newAcceptToken() secret.Value {
+func newAcceptToken(ctx context.Context) secret.Value {
 	var random [32]byte
-	rand.Read(random[:]) //nolint:errcheck // documented never to fail
+	io.ReadFull(intent.Random(ctx, "invitation"), random[:]) //nolint:errcheck // neither reader fails or ends
 	return secret.New(base64.RawURLEncoding.EncodeToString(random[:]))
 }

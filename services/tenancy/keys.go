@@ -15,7 +15,7 @@ import (
 	"pulse-control-plane/utils/apikey"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
-	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
 )
@@ -56,10 +56,27 @@ type NewKeyPair struct {
 	Secret secret.Value
 }
 
+// madeBefore returns the pair that an earlier attempt of the same request stored;
+// not_found if none did.
+func madeBefore(ctx context.Context, stored *database.APIKeys, t models.Tenant, project models.ProjectID) (NewKeyPair, error) {
+	if !intent.Resumed(ctx) {
+		return NewKeyPair{}, models.NotFound()
+	}
+	pair, err := stored.Get(ctx, t, project, models.KeyID(intent.ID(ctx, models.KeyPrefix)))
+	if err != nil {
+		return NewKeyPair{}, err
+	}
+	_, value, err := apikey.From(intent.Random(ctx, "key pair"))
+	if err != nil {
+		return NewKeyPair{}, models.Internal(err)
+	}
+	return NewKeyPair{Key: pair, Secret: value}, nil
+}
+
 // mintPair generates the two halves of an API key and fills in the derived fields;
 // it stores nothing.
 func mintPair(ctx context.Context, hasher *hashing.Hasher, pair models.APIKey) (NewKeyPair, error) {
-	key, value, err := apikey.Generate()
+	key, value, err := apikey.From(intent.Random(ctx, "key pair"))
 	if err != nil {
 		return NewKeyPair{}, models.Internal(err)
 	}
@@ -67,7 +84,7 @@ func mintPair(ctx context.Context, hasher *hashing.Hasher, pair models.APIKey) (
 	if err != nil {
 		return NewKeyPair{}, err
 	}
-	pair.ID, pair.Key = models.KeyID(ids.New(models.KeyPrefix)), key
+	pair.ID, pair.Key = models.KeyID(intent.ID(ctx, models.KeyPrefix)), key
 	pair.SecretHash, pair.SecretHint = hash, apikey.Hint(value)
 	return NewKeyPair{Key: pair, Secret: value}, nil
 }
@@ -92,6 +109,9 @@ func (s *Keys) Create(ctx context.Context, actor *models.Principal, id models.Pr
 	project, err := s.c.Projects.Get(ctx, actor.Tenant(), id)
 	if err != nil {
 		return NewKeyPair{}, err
+	}
+	if made, err := madeBefore(ctx, s.c.APIKeys, actor.Tenant(), id); !models.IsKind(err, models.KindNotFound) {
+		return made, err
 	}
 	now := s.c.Now()
 	if len(in.Scopes) == 0 {

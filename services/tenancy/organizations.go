@@ -15,7 +15,7 @@ import (
 	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
-	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
 )
@@ -87,16 +87,16 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 	if err != nil {
 		return SignedUp{}, err
 	}
-	// Before the entry in the trail: anybody may ask, and a trail of an
-	// organization that never is would be read by nobody.
-	if err := s.addressFree(ctx, email, now); err != nil {
-		return SignedUp{}, err
-	}
 	org := models.Organization{
-		ID: models.OrganizationID(ids.New(models.OrganizationPrefix)), Name: in.Name, NameKey: foldName(in.Name),
+		ID: models.OrganizationID(intent.ID(ctx, models.OrganizationPrefix)), Name: in.Name, NameKey: foldName(in.Name),
 		AdminEmail: email, Plan: models.PlanFree, CreatedAt: now, UpdatedAt: now,
 	}
-	ownerID := models.UserID(ids.New(models.UserPrefix))
+	// Before the entry in the trail: anybody may ask, and a trail of an
+	// organization that never is would be read by nobody.
+	if err := s.addressFree(ctx, email, org.ID, now); err != nil {
+		return SignedUp{}, err
+	}
+	ownerID := models.UserID(intent.ID(ctx, models.UserPrefix))
 	org.OwnerIDs = []models.UserID{ownerID}
 	name, _, _ := strings.Cut(email, "@")
 	owner := models.User{
@@ -131,10 +131,13 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 }
 
 // addressFree answers conflict email_taken for an address that a person has, or
-// an organization that is whole.
-func (s *Organizations) addressFree(ctx context.Context, email string, now time.Time) error {
+// an organization that is whole, unless that is own: an earlier attempt of the
+// same sign-up.
+func (s *Organizations) addressFree(ctx context.Context, email string, own models.OrganizationID, now time.Time) error {
 	taken := models.Conflict("email_taken", "Something with the same unique value exists already.")
-	switch _, err := s.c.Users.ByEmail(ctx, email); {
+	switch user, err := s.c.Users.ByEmail(ctx, email); {
+	case err == nil && user.OrgID == own:
+		return nil
 	case err == nil:
 		return taken
 	case !models.IsKind(err, models.KindNotFound):
@@ -146,7 +149,7 @@ func (s *Organizations) addressFree(ctx context.Context, email string, now time.
 		return nil
 	case err != nil:
 		return err
-	case s.abandoned(ctx, &holder, now):
+	case holder.ID == own, s.abandoned(ctx, &holder, now):
 		return nil
 	}
 	return taken

@@ -12,9 +12,10 @@ import (
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
+	"pulse-control-plane/services/storage"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
-	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
 )
@@ -45,7 +46,12 @@ type ProjectsConfig struct {
 	// Agents are the agents that projects without a setting of their own may
 	// dispatch (AGENTS_DEFAULT).
 	Agents []string
-	Now    func() time.Time
+	// Vault seals the credentials of storages, whose endpoints Targets judges.
+	// EgressLocal tells that egress workers may keep recordings themselves.
+	Vault       *storage.Vault
+	Targets     TargetGuard
+	EgressLocal bool
+	Now         func() time.Time
 }
 
 // NewProjects builds the service. It fails if a required field is missing.
@@ -78,8 +84,11 @@ func (s *Projects) Create(ctx context.Context, actor *models.Principal, in Proje
 	}
 	now := s.c.Now()
 	project := models.Project{
-		ID: models.ProjectID(ids.New(models.ProjectPrefix)), OrgID: org, Name: in.Name, NameKey: foldName(in.Name),
+		ID: models.ProjectID(intent.ID(ctx, models.ProjectPrefix)), OrgID: org, Name: in.Name, NameKey: foldName(in.Name),
 		Region: in.Region, ClientTokens: models.DefaultClientTokens(), CreatedAt: now, UpdatedAt: now,
+	}
+	if out, err := s.createdBefore(ctx, org, project.ID); !models.IsKind(err, models.KindNotFound) {
+		return out, err
 	}
 	settled, err := s.c.Quotas.AdmitProject(ctx, org, project.ID)
 	if err != nil {
@@ -111,6 +120,20 @@ func (s *Projects) Create(ctx context.Context, actor *models.Principal, in Proje
 	}
 	s.c.Changes.Publish(models.KeyChanged(pair.Key.ID, pair.Key.Key))
 	return KeyedProject{Project: s.complete(project), Key: pair.Key.Key, Secret: pair.Secret}, nil
+}
+
+// createdBefore returns the project that an earlier attempt of the same request
+// created; not_found if none did.
+func (s *Projects) createdBefore(ctx context.Context, org models.OrganizationID, id models.ProjectID) (KeyedProject, error) {
+	if !intent.Resumed(ctx) {
+		return KeyedProject{}, models.NotFound()
+	}
+	project, err := s.c.Projects.Get(ctx, models.TenantOf(org), id)
+	if err != nil {
+		return KeyedProject{}, err
+	}
+	pair, err := madeBefore(ctx, s.c.APIKeys, models.TenantOf(org), id)
+	return KeyedProject{Project: s.complete(project), Key: pair.Key.Key, Secret: pair.Secret}, err
 }
 
 func (s *Projects) organizationFor(ctx context.Context, actor *models.Principal, asked models.OrganizationID) (models.OrganizationID, error) {
@@ -173,8 +196,10 @@ type ProjectChange struct {
 	ClientTokens models.ClientTokensChange
 	// Agents and Limits are the operator's to change; a nil list of agents stands
 	// for the installation's default.
-	Agents *[]string
-	Limits models.ProjectLimitsChange
+	Agents    *[]string
+	Limits    models.ProjectLimitsChange
+	Recording *models.RecordingChange
+	Storage   *StorageChange
 }
 
 // Update changes a project.
@@ -191,6 +216,10 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 	if err != nil {
 		return models.Project{}, err
 	}
+	store, err := s.storageChange(ctx, &before, c)
+	if err != nil {
+		return models.Project{}, err
+	}
 	entry, err := s.c.Trail.Begin(ctx, actor, projectUpdated(&before, c))
 	if err != nil {
 		return models.Project{}, err
@@ -198,6 +227,7 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 	defer entry.End(ctx, &err)
 	project, err = s.c.Projects.Update(ctx, actor.Tenant(), id, database.ProjectChange{
 		Name: c.Name, NameKey: foldNameIf(c.Name), Region: c.Region, ClientTokens: c.ClientTokens, Agents: c.Agents, Limits: c.Limits,
+		Recording: c.Recording, Storage: store,
 	}, s.c.Now())
 	if err != nil {
 		return models.Project{}, err
@@ -245,16 +275,12 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 		return KeyedProject{}, err
 	}
 	now := s.c.Now()
-	made, replaced, err := s.successor(ctx, actor, &project, now)
+	pair, replaced, err := s.replacement(ctx, actor, &project, now)
 	if err != nil {
 		return KeyedProject{}, err
 	}
-	if err := withinReach(ctx, s.c.APIKeys, actor, &made); err != nil {
-		return KeyedProject{}, err
-	}
-	pair, err := mintPair(ctx, s.c.Hasher, made)
-	if err != nil {
-		return KeyedProject{}, err
+	if project.PulseAPIKey == pair.Key.Key { // an earlier attempt came as far
+		return KeyedProject{Project: s.complete(project), Key: pair.Key.Key, Secret: pair.Secret}, nil
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
 		OrgID: project.OrgID, ProjectID: id, Action: "key.rotated", Type: "project", ID: string(id),
@@ -291,6 +317,23 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 	return KeyedProject{Project: s.complete(rotated), Key: pair.Key.Key, Secret: pair.Secret}, nil
 }
 
+// replacement makes the next first pair of a project, or finds what an earlier
+// attempt of the same request stored, and gives the pair before it.
+func (s *Projects) replacement(ctx context.Context, actor *models.Principal, project *models.Project, now time.Time) (NewKeyPair, models.APIKey, error) {
+	made, replaced, err := s.successor(ctx, actor, project, now)
+	if err != nil {
+		return NewKeyPair{}, replaced, err
+	}
+	if pair, err := madeBefore(ctx, s.c.APIKeys, actor.Tenant(), project.ID); !models.IsKind(err, models.KindNotFound) {
+		return pair, replaced, err
+	}
+	if err := withinReach(ctx, s.c.APIKeys, actor, &made); err != nil {
+		return NewKeyPair{}, replaced, err
+	}
+	pair, err := mintPair(ctx, s.c.Hasher, made)
+	return pair, replaced, err
+}
+
 // successor is what the next first pair of a project may do: what the one
 // before it may, or everything if that one was removed; and the one before it.
 func (s *Projects) successor(ctx context.Context, actor *models.Principal, project *models.Project, now time.Time) (next, old models.APIKey, err error) {
@@ -310,26 +353,4 @@ func (s *Projects) successor(ctx context.Context, actor *models.Principal, proje
 		next.ExpiresAt = old.ExpiresAt // only a person may remove it
 	}
 	return next, old, nil
-}
-
-// projectUpdated is the audit event of an updated project.
-func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
-	var fields audit.Changes
-	audit.Changed(&fields, "name", p.Name, c.Name)
-	audit.Changed(&fields, "region", p.Region, c.Region)
-	audit.Changed(&fields, "client_tokens.enabled", p.ClientTokens.Enabled, c.ClientTokens.Enabled)
-	audit.Changed(&fields, "client_tokens.max_ttl_seconds", p.ClientTokens.MaxTTLSeconds, c.ClientTokens.MaxTTLSeconds)
-	audit.Changed(&fields, "client_tokens.grants", p.ClientTokens.Grants, c.ClientTokens.Grants)
-	audit.Changed(&fields, "client_tokens.allowed_origins", p.ClientTokens.AllowedOrigins, c.ClientTokens.AllowedOrigins)
-	audit.Changed(&fields, "client_tokens.allowed_rooms", p.ClientTokens.AllowedRooms, c.ClientTokens.AllowedRooms)
-	audit.Changed(&fields, "client_tokens.identities", p.ClientTokens.Identities, c.ClientTokens.Identities)
-	audit.Changed(&fields, "client_tokens.agents", p.ClientTokens.Agents, c.ClientTokens.Agents)
-	audit.Changed(&fields, "agents", p.Agents, c.Agents)
-	audit.Changed(&fields, "limits.requests_per_minute", p.Limits.RequestsPerMinute, c.Limits.RequestsPerMinute)
-	audit.Changed(&fields, "limits.concurrent_participants", p.Limits.ConcurrentParticipants, c.Limits.ConcurrentParticipants)
-	audit.Changed(&fields, "limits.concurrent_agents", p.Limits.ConcurrentAgents, c.Limits.ConcurrentAgents)
-	audit.Changed(&fields, "limits.rooms", p.Limits.Rooms, c.Limits.Rooms)
-	audit.Changed(&fields, "limits.participant_minutes_per_month", p.Limits.ParticipantMinutes, c.Limits.ParticipantMinutes)
-	audit.Changed(&fields, "limits.egress_minutes_per_month", p.Limits.EgressMinutes, c.Limits.EgressMinutes)
-	return audit.Event{OrgID: p.OrgID, ProjectID: p.ID, Action: "project.updated", Type: "project", ID: string(p.ID), Before: fields.Before, After: fields.After}
 }

@@ -11,7 +11,7 @@ import (
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/paging"
-	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/intent"
 )
 
 // DeliveryDetails is a delivery with the body of its requests, nil once that has
@@ -141,7 +141,7 @@ func (s *Endpoints) Test(ctx context.Context, actor *models.Principal, id models
 	}
 	defer entry.End(ctx, &err)
 	now := s.c.Now().UTC().Truncate(time.Millisecond)
-	event := models.Event{ID: ids.New(models.EventPrefix), Type: events.EndpointTest, OrgID: e.OrgID, ProjectID: e.ProjectID, Only: id, At: now, Data: string(data)}
+	event := models.Event{ID: intent.ID(ctx, models.EventPrefix), Type: events.EndpointTest, OrgID: e.OrgID, ProjectID: e.ProjectID, Only: id, At: now, Data: string(data)}
 	if err := s.c.Log.Record(ctx, &event); err != nil {
 		return models.Delivery{}, err
 	}

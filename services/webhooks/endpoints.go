@@ -14,7 +14,7 @@ import (
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/utils/cursor"
-	"pulse-control-plane/utils/ids"
+	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/safedial"
 	"pulse-control-plane/utils/secret"
@@ -151,11 +151,16 @@ func (s *Endpoints) Create(ctx context.Context, actor *models.Principal, in Endp
 	}
 	now := s.c.Now().UTC().Truncate(time.Millisecond)
 	e = models.Endpoint{
-		ID: models.EndpointID(ids.New(models.EndpointPrefix)), OrgID: owner.org, ProjectID: owner.project, Owner: owner.key(),
+		ID: models.EndpointID(intent.ID(ctx, models.EndpointPrefix)), OrgID: owner.org, ProjectID: owner.project, Owner: owner.key(),
 		URL: in.URL, Description: in.Description, Events: in.Events, Ordered: in.Ordered, Enabled: in.Enabled, CreatedAt: now, UpdatedAt: now,
 	}
-	if shown, e.Secret, err = s.secrets.fresh(e.ID); err != nil {
+	if shown, e.Secret, err = s.secrets.fresh(ctx, e.ID); err != nil {
 		return models.Endpoint{}, shown, err
+	}
+	if intent.Resumed(ctx) { // an earlier attempt may have stored it
+		if made, err := s.c.Endpoints.Get(ctx, actor.Tenant(), e.ID); !models.IsKind(err, models.KindNotFound) {
+			return made, shown, err
+		}
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{OrgID: owner.org, Action: "webhooks.endpoint_created", Type: "endpoint", ID: string(e.ID),
 		After: map[string]any{"project_id": e.ProjectID, "url": e.URL, "events": e.Events, "enabled": e.Enabled, "ordered": e.Ordered}})
@@ -296,9 +301,12 @@ func (s *Endpoints) RotateSecret(ctx context.Context, actor *models.Principal, i
 	if err != nil {
 		return models.Endpoint{}, shown, err
 	}
-	shown, sealed, err := s.secrets.fresh(id)
+	shown, sealed, err := s.secrets.fresh(ctx, id)
 	if err != nil {
 		return models.Endpoint{}, secret.Value{}, err
+	}
+	if intent.Resumed(ctx) && s.secrets.is(&before, shown) { // an earlier attempt came as far
+		return before, shown, nil
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{OrgID: before.OrgID, Action: "webhooks.secret_rotated", Type: "endpoint", ID: string(id),
 		After: map[string]any{"grace_period_seconds": int64(grace / time.Second)}})

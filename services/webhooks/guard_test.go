@@ -95,7 +95,7 @@ func (r *rig) oneUnchecked(url string) models.Attempt {
 	e := models.Endpoint{ID: models.EndpointID("whe_" + url), OrgID: testOrg, ProjectID: testkit.Project, Owner: string(testkit.Project), URL: url,
 		Events: []string{"*"}, Enabled: true, CreatedAt: now, UpdatedAt: now}
 	var err error
-	if _, e.Secret, err = r.secrets.fresh(e.ID); err != nil {
+	if _, e.Secret, err = r.secrets.fresh(r.t.Context(), e.ID); err != nil {
 		r.t.Fatal(err)
 	}
 	_ = r.c.Guard.CheckURL(r.t.Context(), url)

@@ -1,16 +1,18 @@
 package webhooks
 
 import (
+	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -27,9 +29,9 @@ type secrets struct{ box *secret.Box }
 func sealedFor(id models.EndpointID) string { return "webhook endpoint " + string(id) }
 
 // fresh makes a secret of an endpoint, to be shown once, and what is stored of it.
-func (s secrets) fresh(id models.EndpointID) (shown secret.Value, sealed string, err error) {
+func (s secrets) fresh(ctx context.Context, id models.EndpointID) (shown secret.Value, sealed string, err error) {
 	raw := make([]byte, secretBytes)
-	if _, err := rand.Read(raw); err != nil {
+	if _, err := io.ReadFull(intent.Random(ctx, "endpoint secret"), raw); err != nil {
 		return secret.Value{}, "", models.Internal(err)
 	}
 	text := secretPrefix + base64.StdEncoding.EncodeToString(raw)
@@ -38,6 +40,12 @@ func (s secrets) fresh(id models.EndpointID) (shown secret.Value, sealed string,
 		return secret.Value{}, "", models.Internal(err)
 	}
 	return secret.New(text), sealed, nil
+}
+
+// is tells whether the secret of an endpoint is the one shown.
+func (s secrets) is(e *models.Endpoint, shown secret.Value) bool {
+	plain, err := s.box.Open(e.Secret, sealedFor(e.ID))
+	return err == nil && shown.Equal(secret.New(string(plain)))
 }
 
 // keys gives what deliveries of an endpoint are signed with now: the secret, and

@@ -35,12 +35,15 @@ const (
 
 // Generate returns a publishable key and its secret. An error means that the
 // system has no randomness.
-func Generate() (key string, confidential secret.Value, err error) {
-	key, err = generate(rand.Reader, KeyPrefix, keyRandom)
+func Generate() (key string, confidential secret.Value, err error) { return From(rand.Reader) }
+
+// From is Generate with the random bytes of a reader, which alone decide the pair.
+func From(random io.Reader) (key string, confidential secret.Value, err error) {
+	key, err = generate(random, KeyPrefix, keyRandom)
 	if err != nil {
 		return "", secret.Value{}, err
 	}
-	text, err := generate(rand.Reader, SecretPrefix, secretRandom)
+	text, err := generate(random, SecretPrefix, secretRandom)
 	if err != nil {
 		return "", secret.Value{}, err
 	}

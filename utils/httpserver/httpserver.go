@@ -61,6 +61,13 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
+// Start is Serve in the background; wait gives what Serve returns.
+func (s *Server) Start(l net.Listener) (wait func() error) {
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	return func() error { return <-ended }
+}
+
 // Shutdown stops accepting, waits for the requests under way until ctx ends,
 // then closes their connections. The error is that of a request that was cut
 // off.

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,8 @@ const (
 	sharedIdle = time.Minute
 	// sharedPrefix separates these keys from others in the same Redis.
 	sharedPrefix = "pulse:ratelimit:"
+	// failuresPrefix is that of counts of failures.
+	failuresPrefix = "pulse:failures:"
 )
 
 // gcra is Limiter.Allow by Redis' clock, or Limiter.Peek. It takes the interval
@@ -42,13 +45,15 @@ type Shared struct {
 	pool   *redis.Pool
 	script *redis.Script
 	local  *Limiter
+	// Breaker is open while Redis does not answer.
+	Breaker *Breaker
 }
 
 // NewShared returns a Shared over a redis:// or rediss:// URL, which it connects
 // to when first used; local counts while Redis is unavailable.
 func NewShared(url string, local *Limiter) *Shared {
 	return &Shared{
-		local:  local,
+		local: local, Breaker: NewBreaker(),
 		script: redis.NewScript(1, gcra),
 		pool: &redis.Pool{
 			MaxActive: sharedConnections, MaxIdle: sharedConnections, IdleTimeout: sharedIdle,
@@ -85,24 +90,47 @@ func (s *Shared) Peek(ctx context.Context, key string, limit PerMinute) Decision
 }
 
 func (s *Shared) ask(ctx context.Context, key string, limit PerMinute, cost int) (Decision, error) {
-	ctx, cancel := context.WithTimeout(ctx, sharedTimeout)
-	defer cancel()
-	conn, err := s.pool.GetContext(ctx)
-	if err != nil {
-		return Decision{}, err
-	}
-	defer conn.Close()
 	interval := max(1, time.Minute/time.Duration(limit)/time.Microsecond)
 	window := interval * time.Duration(limit)
-	out, err := redis.Int64s(s.script.DoContext(ctx, conn, sharedPrefix+key, int64(interval), int64(window), cost))
-	if err != nil || len(out) != 3 {
-		return Decision{}, fmt.Errorf("ratelimit: %d values: %w", len(out), err)
+	var out []int64
+	err := s.do(ctx, func(ctx context.Context, conn redis.Conn) (err error) {
+		out, err = redis.Int64s(s.script.DoContext(ctx, conn, sharedPrefix+key, int64(interval), int64(window), cost))
+		if err == nil && len(out) != 3 {
+			err = fmt.Errorf("ratelimit: %d values", len(out))
+		}
+		return err
+	})
+	if err != nil {
+		return Decision{}, err
 	}
 	owed := time.Duration(out[1])
 	return Decision{
 		Allowed: out[0] == 1, Limit: int(limit), Remaining: int((window - owed) / interval),
 		ResetAfter: owed * time.Microsecond, RetryAfter: time.Duration(out[2]) * time.Microsecond,
 	}, nil
+}
+
+// errAway says that Redis was not asked, because it did not answer a moment ago.
+var errAway = errors.New("ratelimit: Redis is away")
+
+// do asks Redis, unless the breaker is open.
+func (s *Shared) do(ctx context.Context, ask func(context.Context, redis.Conn) error) error {
+	if !s.Breaker.Try() {
+		return errAway
+	}
+	// Not the caller's: one who hangs up says nothing about Redis.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedTimeout)
+	defer cancel()
+	conn, err := s.pool.GetContext(ctx)
+	if errors.Is(err, redis.ErrPoolExhausted) {
+		return err // busy, not away
+	}
+	if err == nil {
+		defer conn.Close()
+		err = ask(ctx, conn)
+	}
+	s.Breaker.Done(err)
+	return err
 }
 
 // Ping returns nil if Redis answers.

@@ -1,10 +1,12 @@
 package ratelimit
 
 import (
+	"net"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 func shared(t *testing.T, url string) *Shared {
@@ -84,5 +86,100 @@ func TestRequestsAreAllowedAgainAfterTheirInterval(t *testing.T) {
 func TestWithoutALimitRedisIsNotCalled(t *testing.T) {
 	if d := shared(t, "redis://127.0.0.1:1").Allow(t.Context(), "prj", 0); !d.Allowed || d.Limit != 0 {
 		t.Errorf("%+v", d)
+	}
+}
+
+var policy = Backoff{First: time.Second, Longest: 5 * time.Minute, Forget: time.Hour}
+
+func TestReplicasShareOneCountOfFailures(t *testing.T) {
+	server := miniredis.RunT(t)
+	at := time.Unix(1_700_000_000, 0)
+	server.SetTime(at)
+	var replicas []*SharedFailures
+	for range 2 {
+		replicas = append(replicas, shared(t, "redis://"+server.Addr()).Failures(NewLocalFailures(policy, 10, time.Now)))
+	}
+	count := func(i int) time.Duration {
+		wait, err := replicas[i%2].Count(t.Context(), []Count{{"account", 5}, {"address", 20}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wait
+	}
+	for i := range 6 {
+		if wait := count(i); wait != 0 {
+			t.Fatalf("failure %d waits %s", i, wait)
+		}
+	}
+	for i, want := 0, time.Second; i < 10; i, want = i+1, min(2*want, 5*time.Minute) {
+		if a, b := count(0), count(1); a != want || b != want {
+			t.Fatalf("wait %d is %s and %s, want %s", i, a, b, want)
+		}
+		at = at.Add(want)
+		server.SetTime(at)
+		if wait := count(i); wait != 0 {
+			t.Fatalf("after waiting, %s more", wait)
+		}
+	}
+	replicas[0].Clear(t.Context(), "account")
+	if wait := count(1); wait != 0 {
+		t.Errorf("cleared, and waits %s", wait)
+	}
+	replicas[0].Forgive(t.Context(), []string{"account", "address"})
+	if ttl := server.TTL(failuresPrefix + "account"); ttl <= 0 || ttl > time.Hour {
+		t.Errorf("a count is kept for %s", ttl)
+	}
+}
+
+// TestWhileRedisIsSilentNoRequestWaitsMoreThanOnceASecond connects to a server that
+// accepts and never answers.
+func TestWhileRedisIsSilentNoRequestWaitsMoreThanOnceASecond(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	s := shared(t, "redis://"+listener.Addr().String())
+	failures := s.Failures(NewLocalFailures(policy, 10, time.Now))
+	start, slow, asked := time.Now(), 0, 0
+	for ; time.Since(start) < 2500*time.Millisecond; asked++ {
+		began := time.Now()
+		if asked%2 == 0 {
+			s.Allow(t.Context(), "prj", 10)
+		} else if _, err := failures.Count(t.Context(), []Count{{"a", 5}}); err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(began) > sharedTimeout/2 {
+			slow++
+		}
+	}
+	if slow < 2 || slow > 3 || asked < 1000 {
+		t.Errorf("%d of %d requests waited", slow, asked)
+	}
+	registry := prometheus.NewRegistry()
+	s.Breaker.Register("redis", registry)
+	found, err := registry.Gather()
+	if err != nil || len(found) != 2 {
+		t.Fatal(found, err)
+	}
+	for _, f := range found {
+		if f.GetMetric()[0].GetCounter().GetValue() == 0 {
+			t.Errorf("%s counts nothing", f.GetName())
+		}
+	}
+}
+
+func TestWhenRedisIsBackItIsAskedWithinASecond(t *testing.T) {
+	b := NewBreaker()
+	b.Done(errAway)
+	b.openUntil.Add(-int64(breakerRest)) // a second later
+	if !b.Try() || b.Try() {
+		t.Error("not exactly one request asks again")
+	}
+	b.Done(nil)
+	for range 2 {
+		if !b.Try() {
+			t.Error("it answers and is not asked")
+		}
 	}
 }

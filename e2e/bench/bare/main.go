@@ -1,13 +1,14 @@
 // Command bare is what the token exchange of Pulse is measured against: a
-// net/http handler that mints the JWT of a room, an identity and a project with
-// livekit/protocol/auth, as an application without a control plane would, and
-// does nothing else. It reads no request, knows no tenant, counts and logs
-// nothing. It prints its address once it listens.
+// net/http handler that reads the same JSON request and mints the JWT of its room,
+// its identity and a project with livekit/protocol/auth, as an application without
+// a control plane would, and does nothing else. It knows no tenant, checks, counts
+// and logs nothing. It prints its address once it listens.
 package main
 
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +16,18 @@ import (
 
 	"github.com/livekit/protocol/auth"
 )
+
+// maxBody bounds a request, as Pulse does.
+const maxBody = 64 << 10
+
+// request has the fields of a LiveKit token endpoint's request that are used.
+type request struct {
+	RoomName            string            `json:"room_name"`
+	ParticipantIdentity string            `json:"participant_identity"`
+	ParticipantName     string            `json:"participant_name"`
+	Metadata            string            `json:"participant_metadata"`
+	Attributes          map[string]string `json:"participant_attributes"`
+}
 
 // answer has the fields of a LiveKit token endpoint's answer.
 type answer struct {
@@ -31,20 +44,26 @@ func main() {
 
 // run serves until it fails or the process is ended.
 func run(url, key, secret string) error {
-	const room, identity, project = "standup", "alice", "prj_0190a8f0b1c27d3e8f405162738495a6"
+	const project = "prj_0190a8f0b1c27d3e8f405162738495a6"
 	allowed := true
-	grant := auth.VideoGrant{
-		RoomJoin: true, Room: project + "_" + room, CanPublish: &allowed, CanSubscribe: &allowed, CanPublishData: &allowed,
-	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Println(listener.Addr())
 	server := http.Server{ReadHeaderTimeout: 5 * time.Second}
-	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		token, err := auth.NewAccessToken(key, secret).SetIdentity(identity).SetVideoGrant(&grant).
-			SetAttributes(map[string]string{"pulse.project": project}).SetValidFor(time.Hour).ToJWT()
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in request
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&in); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		attributes := map[string]string{"pulse.project": project}
+		maps.Copy(attributes, in.Attributes)
+		token, err := auth.NewAccessToken(key, secret).SetIdentity(in.ParticipantIdentity).SetName(in.ParticipantName).SetMetadata(in.Metadata).
+			SetVideoGrant(&auth.VideoGrant{
+				RoomJoin: true, Room: project + "_" + in.RoomName, CanPublish: &allowed, CanSubscribe: &allowed, CanPublishData: &allowed,
+			}).SetAttributes(attributes).SetValidFor(time.Hour).ToJWT()
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return

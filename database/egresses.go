@@ -1,0 +1,150 @@
+package database
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
+)
+
+const egresses = "egresses"
+
+// egressesCollection holds the records of egresses.
+func egressesCollection() Collection {
+	return Collection{
+		Name: egresses,
+		Fields: []Field{
+			{Name: "egress_id", Kind: String}, {Name: "project_id", Kind: String}, {Name: "room_name", Kind: String},
+			{Name: "status", Kind: String}, {Name: "open", Kind: Bool}, {Name: "stop_asked", Kind: Bool}, {Name: "version", Kind: Int},
+		},
+		Indexes: []Index{
+			{Keys: []string{"egress_id"}, Unique: true, Partial: true},
+			{Keys: []string{"project_id", "_id"}},
+			{Keys: []string{"project_id", "status", "_id"}},
+			{Keys: []string{"project_id", "room_name", "_id"}},
+			{Keys: []string{"project_id", "room_name", "status", "_id"}},
+			{Keys: []string{"project_id", "open", "_id"}},
+			{Keys: []string{"open", "_id"}},
+			{Keys: []string{"stop_asked", "open", "_id"}},
+		},
+	}
+}
+
+// Egresses is the repository of egresses.
+type Egresses struct{ engine Engine }
+
+// NewEgresses returns the repository over an engine.
+func NewEgresses(e Engine) *Egresses { return &Egresses{e} }
+
+// Insert stores a new record; conflict if its ids are taken.
+func (r *Egresses) Insert(ctx context.Context, e *models.Egress) error {
+	return r.engine.Insert(ctx, egresses, e)
+}
+
+// Get reads an egress of a project by either of its ids, or not_found.
+func (r *Egresses) Get(ctx context.Context, p models.ProjectID, id string) (models.Egress, error) {
+	filter := bson.D{{Key: "project_id", Value: string(p)}}
+	if strings.HasPrefix(id, models.EgressPrefix) {
+		filter = append(filter, bson.E{Key: "_id", Value: id})
+	} else {
+		filter = append(filter, bson.E{Key: "egress_id", Value: id})
+	}
+	return one[models.Egress](ctx, r.engine, egresses, Query{Filter: filter})
+}
+
+// Named reads those of up to MaxBatch egresses of all tenants that are stored, by
+// LiveKit's ids, for the process that works on LiveKit's events.
+func (r *Egresses) Named(ctx context.Context, ids []string) ([]models.Egress, error) {
+	return many[models.Egress](ctx, r.engine, egresses, Query{
+		Filter: bson.D{{Key: "egress_id", Value: bson.D{{Key: "$in", Value: ids}}}}, Limit: MaxBatch})
+}
+
+// EgressFilter narrows a list of egresses; zero fields narrow nothing.
+type EgressFilter struct {
+	Status   models.EgressStatus
+	RoomName string
+}
+
+// List reads a page of a project's egresses, newest first.
+func (r *Egresses) List(ctx context.Context, p models.ProjectID, f EgressFilter, at Page) ([]models.Egress, error) {
+	filter := bson.D{{Key: "project_id", Value: string(p)}}
+	if f.RoomName != "" {
+		filter = append(filter, bson.E{Key: "room_name", Value: f.RoomName})
+	}
+	if f.Status != "" {
+		filter = append(filter, bson.E{Key: "status", Value: string(f.Status)})
+	}
+	return page[models.Egress](ctx, r.engine, egresses, filter, at)
+}
+
+// WithIDs reads those of up to MaxBatch egresses of all tenants that are stored, by
+// Pulse's ids, for the process that works on LiveKit's events.
+func (r *Egresses) WithIDs(ctx context.Context, ids []string) ([]models.Egress, error) {
+	return many[models.Egress](ctx, r.engine, egresses, Query{
+		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, Limit: MaxBatch})
+}
+
+// ToStop reads up to limit egresses of all tenants that somebody asked to stop and
+// that have not ended.
+func (r *Egresses) ToStop(ctx context.Context, limit int64) ([]models.Egress, error) {
+	return many[models.Egress](ctx, r.engine, egresses, Query{
+		Filter: bson.D{{Key: "stop_asked", Value: true}, {Key: "open", Value: true}}, Sort: bson.D{{Key: "_id", Value: 1}}, Limit: limit})
+}
+
+// CountOpen counts the egresses of a project that have not ended, up to limit.
+func (r *Egresses) CountOpen(ctx context.Context, p models.ProjectID, limit int64) (int64, error) {
+	return r.engine.Count(ctx, egresses, bson.D{{Key: "project_id", Value: string(p)}, {Key: "open", Value: true}}, limit)
+}
+
+// Open reads up to limit egresses of all tenants that have not ended with ids after
+// one, in order of ids, for reconciliation.
+func (r *Egresses) Open(ctx context.Context, after models.EgressID, limit int64) ([]models.Egress, error) {
+	return many[models.Egress](ctx, r.engine, egresses, Query{
+		Filter: bson.D{{Key: "open", Value: true}, {Key: "_id", Value: bson.D{{Key: "$gt", Value: string(after)}}}},
+		Sort:   bson.D{{Key: "_id", Value: 1}}, Limit: limit})
+}
+
+// EgressChange is a partial update; nil keeps a field.
+type EgressChange struct {
+	EgressID  *string
+	Status    *models.EgressStatus
+	StopAsked *bool
+	Layout    *string
+	Outputs   *[]models.EgressOutput
+	StartedAt *time.Time
+	EndedAt   *time.Time
+	Error     *string
+	Results   *[]models.EgressResult
+	Presumed  *bool
+}
+
+// Update changes an egress of a project, as it was read, and returns it; not_found
+// if it was changed since.
+func (r *Egresses) Update(ctx context.Context, was *models.Egress, c EgressChange, now time.Time) (models.Egress, error) {
+	set := fields{{Key: "updated_at", Value: now}}
+	setIf(&set, "egress_id", c.EgressID)
+	setIf(&set, "status", c.Status)
+	if c.Status != nil {
+		set = append(set, bson.E{Key: "open", Value: !c.Status.Final()})
+	}
+	setIf(&set, "stop_asked", c.StopAsked)
+	setIf(&set, "layout", c.Layout)
+	setIf(&set, "outputs", c.Outputs)
+	setIf(&set, "started_at", c.StartedAt)
+	setIf(&set, "ended_at", c.EndedAt)
+	setIf(&set, "error", c.Error)
+	setIf(&set, "results", c.Results)
+	setIf(&set, "presumed", c.Presumed)
+	return changed[models.Egress](ctx, r.engine, egresses,
+		bson.D{{Key: "_id", Value: string(was.ID)}, {Key: "project_id", Value: string(was.ProjectID)}, {Key: "version", Value: was.Version}},
+		append(set.update(), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}}))
+}
+
+// Discard deletes the record of a start that was refused.
+func (r *Egresses) Discard(ctx context.Context, p models.ProjectID, id models.EgressID) error {
+	_, err := r.engine.Delete(ctx, egresses, bson.D{{Key: "_id", Value: string(id)}, {Key: "project_id", Value: string(p)}}, 1)
+	return err
+}

@@ -1,0 +1,65 @@
+package composition
+
+import (
+	"errors"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/services/media"
+	"pulse-control-plane/services/metering"
+	"pulse-control-plane/utils/safedial"
+	"pulse-control-plane/utils/worker"
+)
+
+// Media is what the installation allows of egress and ingress. The zero value
+// allows what is safe anywhere.
+type Media struct {
+	// EgressLocal lets projects without a storage record on the egress worker's own
+	// disk, EgressWeb lets workers record web pages.
+	EgressLocal, EgressWeb bool
+	// AllowPrivate opens private networks to targets that tenants name.
+	AllowPrivate bool
+	// StopWait is how long a stop waits for an egress to be active; 0 is 10 s.
+	StopWait time.Duration
+}
+
+const (
+	// lookupTimeout bounds looking up the host of a target.
+	lookupTimeout = 2 * time.Second
+	// egressCompared is how often records of egresses are compared with LiveKit's
+	// list, stopsRetried how often a stop that waits is tried.
+	egressCompared = 5 * time.Second
+	stopsRetried   = 2 * time.Second
+)
+
+// egress builds the service of egress.
+func (b *builder) egress() error {
+	targets := safedial.Options{Schemes: []string{"rtmp", "rtmps"}, AllowUser: true, AllowPrivate: b.Media.AllowPrivate, DialTimeout: lookupTimeout}
+	pages := safedial.Options{AllowHTTP: true, AllowPrivate: b.Media.AllowPrivate, DialTimeout: lookupTimeout}
+	var err error
+	b.out.Egresses, err = media.NewEgresses(media.EgressConfig{
+		Projects: b.projects, Store: database.NewEgresses(b.engine), Clusters: b.out.Clusters, Placements: b.placements, Quotas: b.out.Limits,
+		Storages: b.vault, Targets: safedial.New(targets), Pages: safedial.New(pages), Web: b.Media.EgressWeb,
+		Cursors: b.cursors, Trail: b.out.Trail, Wake: func() { b.stopping.Wake() }, StopWait: b.Media.StopWait, Log: b.Log, Now: b.Now,
+	})
+	return err
+}
+
+// egressSteps are the steps of the inbox that egress needs.
+func (b *builder) egressSteps() []metering.Step {
+	return []metering.Step{{Turn: metering.TurnEgress, Consumer: b.out.Egresses}}
+}
+
+// egressWorkers declares the background tasks of egress.
+func (b *builder) egressWorkers(site worker.Site) error {
+	compare, wrong := worker.New(worker.Config{Name: "egress", Pass: worker.Simple(b.out.Egresses.Compare), Every: egressCompared, Deadline: time.Minute},
+		site.Led(15*time.Second, nil))
+	stop, err := worker.New(worker.Config{Name: "egress_stops", Pass: worker.Simple(b.out.Egresses.StopAsked), Every: stopsRetried, Deadline: time.Minute},
+		site.Options())
+	if wrong = errors.Join(wrong, err); wrong != nil {
+		return wrong
+	}
+	b.stopping = stop
+	b.out.workers = append(b.out.workers, Worker{compare.Name(), compare.Run}, Worker{stop.Name(), stop.Run})
+	return nil
+}

@@ -1,0 +1,75 @@
+package media
+
+import (
+	"strings"
+	"testing"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/storage"
+	"pulse-control-plane/utils/secret"
+)
+
+// vault seals for the tests, and opens what it sealed for a project.
+func vault(t *testing.T, local bool) *storage.Vault {
+	t.Helper()
+	box, err := secret.NewBox(secret.Derive([]byte("data key of the tests"), "storage"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return storage.NewVault(box, local)
+}
+
+func TestFilesStayInTheFolderOfTheirProjectWhateverTheRoomIsCalled(t *testing.T) {
+	upload := &livekit.Upload{Storage: models.Storage{Prefix: "acme/recordings"}}
+	for room, want := range map[string]string{"hall": "prj_1/hall", "": "prj_1/web", ".": "prj_1/_", "..": "prj_1/__", "a..b": "prj_1/a..b", "день 1": "prj_1/день 1", "~": "prj_1/~"} {
+		if got := folder("prj_1", room, nil); got != want {
+			t.Errorf("%q is in %s, want %s", room, got, want)
+		}
+		if got := folder("prj_1", room, upload); got != "acme/recordings/"+want {
+			t.Errorf("%q is in %s with a prefix", room, got)
+		}
+	}
+}
+
+func TestARecordingOfARoomGoesToTheProjectsStorage(t *testing.T) {
+	v := vault(t, false)
+	s := &Egresses{EgressConfig{Storages: v}}
+	project := models.Project{ID: "prj_1"}
+	if _, err := s.Recording(&project, "hall", models.Recording{}); !models.HasCode(err, "storage_not_configured") {
+		t.Errorf("without a storage: %v", err)
+	}
+	sealed, err := v.Seal(project.ID, secret.New("hush"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	project.Storage = &models.Storage{Kind: models.StorageS3, Bucket: "b", Prefix: "x", Secret: sealed}
+	ask, err := s.Recording(&project, "hall", models.Recording{Layout: "grid", Encoding: "h264_1080p_30", AudioOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := ask.Outputs[0]
+	if ask.Room != "prj_1_hall" || ask.Layout != "grid" || !ask.AudioOnly || ask.Encoding.Preset != "h264_1080p_30" ||
+		out.Path != "x/prj_1/hall/{time}-{room_id}.mp4" || out.Upload.Opened.Reveal() != "hush" || out.Upload.Bucket != "b" {
+		t.Errorf("got %+v", ask)
+	}
+	if id := recordOf(&livekit.EgressState{Paths: []string{out.Path}}); id != "" {
+		t.Errorf("it is taken for the record %s", id)
+	}
+}
+
+func TestResultsArePlayedBackFromTheCDN(t *testing.T) {
+	record := &models.Egress{CDNBaseURL: "https://cdn.example.com/media/"}
+	got := resultsOf(record, &livekit.EgressState{Results: []models.EgressResult{
+		{Kind: models.OutputFile, Path: "prj_1/a b?#/f.mp4"}, {Kind: models.OutputRTMP, Path: "rtmp://a/live/***"}}})
+	if got[0].URL != "https://cdn.example.com/media/prj_1/a%20b%3F%23/f.mp4" || got[1].URL != "" {
+		t.Errorf("got %+v", got)
+	}
+	many := &livekit.EgressState{Results: make([]models.EgressResult, maxResults+1)}
+	if n := len(resultsOf(&models.Egress{}, many)); n != maxResults {
+		t.Errorf("%d results are kept", n)
+	}
+	if text := clip(strings.Repeat("ü", maxError), maxError-1); len(text) != maxError-2 {
+		t.Errorf("clipped to %d bytes", len(text))
+	}
+}

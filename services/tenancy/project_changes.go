@@ -1,0 +1,43 @@
+package tenancy
+
+import (
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/audit"
+)
+
+// projectUpdated is the audit event of an updated project.
+func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
+	var fields audit.Changes
+	audit.Changed(&fields, "name", p.Name, c.Name)
+	audit.Changed(&fields, "region", p.Region, c.Region)
+	audit.Changed(&fields, "client_tokens.enabled", p.ClientTokens.Enabled, c.ClientTokens.Enabled)
+	audit.Changed(&fields, "client_tokens.max_ttl_seconds", p.ClientTokens.MaxTTLSeconds, c.ClientTokens.MaxTTLSeconds)
+	audit.Changed(&fields, "client_tokens.grants", p.ClientTokens.Grants, c.ClientTokens.Grants)
+	audit.Changed(&fields, "client_tokens.allowed_origins", p.ClientTokens.AllowedOrigins, c.ClientTokens.AllowedOrigins)
+	audit.Changed(&fields, "client_tokens.allowed_rooms", p.ClientTokens.AllowedRooms, c.ClientTokens.AllowedRooms)
+	audit.Changed(&fields, "client_tokens.identities", p.ClientTokens.Identities, c.ClientTokens.Identities)
+	audit.Changed(&fields, "client_tokens.agents", p.ClientTokens.Agents, c.ClientTokens.Agents)
+	audit.Changed(&fields, "agents", p.Agents, c.Agents)
+	audit.Changed(&fields, "limits.requests_per_minute", p.Limits.RequestsPerMinute, c.Limits.RequestsPerMinute)
+	audit.Changed(&fields, "limits.concurrent_participants", p.Limits.ConcurrentParticipants, c.Limits.ConcurrentParticipants)
+	audit.Changed(&fields, "limits.concurrent_agents", p.Limits.ConcurrentAgents, c.Limits.ConcurrentAgents)
+	audit.Changed(&fields, "limits.rooms", p.Limits.Rooms, c.Limits.Rooms)
+	audit.Changed(&fields, "limits.participant_minutes_per_month", p.Limits.ParticipantMinutes, c.Limits.ParticipantMinutes)
+	audit.Changed(&fields, "limits.egress_minutes_per_month", p.Limits.EgressMinutes, c.Limits.EgressMinutes)
+	audit.Changed(&fields, "limits.concurrent_egresses", p.Limits.ConcurrentEgresses, c.Limits.ConcurrentEgresses)
+	if r := c.Recording; r != nil {
+		audit.Changed(&fields, "recording.enabled", p.Recording.Enabled, r.Enabled)
+		audit.Changed(&fields, "recording.layout", p.Recording.Layout, r.Layout)
+		audit.Changed(&fields, "recording.encoding", p.Recording.Encoding, r.Encoding)
+		audit.Changed(&fields, "recording.audio_only", p.Recording.AudioOnly, r.AudioOnly)
+	}
+	if c.Storage != nil {
+		before, after := describe(p.Storage), describe(c.Storage.To)
+		audit.Changed(&fields, "storage", before, &after)
+		if c.Storage.Secret.Reveal() != "" {
+			replaced := "replaced"
+			audit.Changed(&fields, "storage.credential", "", &replaced)
+		}
+	}
+	return audit.Event{OrgID: p.OrgID, ProjectID: p.ID, Action: "project.updated", Type: "project", ID: string(p.ID), Before: fields.Before, After: fields.After}
+}
