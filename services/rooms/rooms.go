@@ -32,7 +32,7 @@ type Config struct {
 	Quotas     *quotas.Limits
 	// Recording gives the egress that starts with a room, on the project's storage.
 	Recording func(p *models.Project, room string, r models.Recording) (*livekit.EgressRequest, error)
-	Cursors    *cursor.Codec
+	Cursors   *cursor.Codec
 	// Trail records every change.
 	Trail *audit.Trail
 	Now   func() time.Time
