@@ -63,6 +63,7 @@ type createRoomRequest struct {
 	MaxParticipants  *int64            `json:"max_participants,case:ignore" validate:"omitempty,min=0,max=100000"`
 	Metadata         string            `json:"metadata" validate:"omitempty,maxbytes=32768"`
 	Tags             map[string]string `json:"tags" validate:"omitempty,max=32,maxtotal=4096"`
+	Recording        *bool             `json:"recording"`
 }
 
 // Create opens a room: 201, or 200 for one that is open already.
@@ -75,7 +76,7 @@ func (h *Rooms) Create(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	room, created, err := h.service.Create(c.Request.Context(), caller(c), rooms.Input{Project: project, RoomName: in.RoomName,
+	room, created, err := h.service.Create(c.Request.Context(), caller(c), rooms.Input{Project: project, RoomName: in.RoomName, Recorded: in.Recording,
 		RoomOptions: livekit.RoomOptions{EmptyTimeout: in.EmptyTimeout, DepartureTimeout: in.DepartureTimeout,
 			MaxParticipants: in.MaxParticipants, Metadata: in.Metadata, Tags: in.Tags}})
 	if err != nil {

@@ -351,3 +351,38 @@ func TestAnEgressHoldsToTheQuotasOfItsProject(t *testing.T) {
 	s.clock.Advance(time.Minute) // what the month's use is cached for
 	s.do(http.MethodPost, egresses+"/start", file, mine.asOwn).refused(http.StatusPaymentRequired, "quota_exceeded")
 }
+
+func TestARoomIsRecordedFromItsStartWhereItsProjectOrItsRequestSaysSo(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	egressOf := func(room string) *livekit.RoomEgress {
+		t.Helper()
+		s.livekit.mu.Lock()
+		defer s.livekit.mu.Unlock()
+		return s.livekit.recorded[ada.project+"_"+room]
+	}
+	create := func(body map[string]any) *answer {
+		t.Helper()
+		return s.do(http.MethodPost, "/v1/rooms", body, ada.asOwn)
+	}
+	create(map[string]any{"room_name": "plain"}).want(http.StatusCreated)
+	create(map[string]any{"room_name": "asked", "recording": true}).want(http.StatusCreated)
+	s.do(http.MethodPatch, "/v1/projects/"+ada.project, `{"recording":{"enabled":true,"layout":"grid"}}`, ada.asPerson).want(http.StatusOK)
+	create(map[string]any{"room_name": "always"}).want(http.StatusCreated)
+	create(map[string]any{"room_name": "not", "recording": false}).want(http.StatusCreated)
+	for room, want := range map[string]bool{"plain": false, "asked": true, "always": true, "not": false} {
+		if got := egressOf(room); (got != nil) != want {
+			t.Errorf("%s: %v", room, got)
+		}
+	}
+	if path := egressOf("always").GetRoom().GetFileOutputs()[0].GetFilepath(); egressOf("always").GetRoom().GetLayout() != "grid" || !strings.HasPrefix(path, ada.project+"/always/") {
+		t.Errorf("%s", path)
+	}
+	reader := s.newKey(ada, map[string]any{"name": "rooms", "scopes": []string{"rooms:write"}})
+	s.do(http.MethodPost, "/v1/rooms", map[string]any{"room_name": "more", "recording": true}, asServer(reader.PulseAPIKey, reader.PulseAPISecret)).
+		refused(http.StatusForbidden, "insufficient_scope")
+
+	fenced := newServer(t, func(o *setup) { o.fenced = true })
+	eve := fenced.tenant("eve")
+	fenced.do(http.MethodPost, "/v1/rooms", map[string]any{"room_name": "lab", "recording": true}, eve.asOwn).refused(http.StatusConflict, "storage_not_configured")
+}

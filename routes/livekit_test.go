@@ -19,11 +19,13 @@ import (
 // once they were created.
 type fakeLiveKit struct {
 	livekit.RoomService
-	mu     sync.Mutex
-	rooms  map[string]*livekit.Room
-	asked  []string
-	data   *livekit.SendDataRequest
-	update *livekit.UpdateParticipantRequest
+	mu    sync.Mutex
+	rooms map[string]*livekit.Room
+	// recorded are the egresses that rooms were created with.
+	recorded map[string]*livekit.RoomEgress
+	asked    []string
+	data     *livekit.SendDataRequest
+	update   *livekit.UpdateParticipantRequest
 	// fails answers every call.
 	fails  error
 	egress fakeEgress
@@ -31,7 +33,7 @@ type fakeLiveKit struct {
 
 func startLiveKit(t testing.TB) (*fakeLiveKit, string) {
 	t.Helper()
-	f := &fakeLiveKit{rooms: map[string]*livekit.Room{}}
+	f := &fakeLiveKit{rooms: map[string]*livekit.Room{}, recorded: map[string]*livekit.RoomEgress{}}
 	rooms, egress := livekit.NewRoomServiceServer(f), livekit.NewEgressServer(&f.egress)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, err := auth.ParseAPIToken(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
@@ -77,6 +79,9 @@ func (f *fakeLiveKit) CreateRoom(_ context.Context, in *livekit.CreateRoomReques
 	r := &livekit.Room{Name: in.Name, Sid: "RM_" + in.Name, CreationTimeMs: time.Now().UnixMilli(), Metadata: in.Metadata,
 		MaxParticipants: in.MaxParticipants, EmptyTimeout: in.EmptyTimeout, DepartureTimeout: in.DepartureTimeout}
 	f.rooms[in.Name] = r
+	if in.Egress != nil {
+		f.recorded[in.Name] = in.Egress
+	}
 	return r, nil
 }
 

@@ -25,6 +25,7 @@ func roomBounds(ada tenant) []bound {
 		{method: "POST", path: "/v1/rooms", base: named, field: "empty_timeout", fits: seconds, over: notSeconds},
 		{method: "POST", path: "/v1/rooms", base: named, field: "departure_timeout", fits: seconds, over: notSeconds},
 		{method: "POST", path: "/v1/rooms", base: named, field: "max_participants", fits: []any{0, 100000}, over: []any{-1, 100001, "5"}},
+		{method: "POST", path: "/v1/rooms", base: named, field: "recording", fits: []any{true, false}, over: []any{1, "true"}},
 		{method: "POST", path: "/v1/rooms", base: named, field: "metadata", fits: []any{"", x(32768)}, over: []any{x(32769), 1}},
 		{method: "POST", path: "/v1/rooms", base: named, field: "tags", fits: []any{tags(0), tags(32)}, over: []any{tags(33), 1}, unsaid: []any{map[string]string{"a": x(4096)}}},
 		{method: "PATCH", path: hall, field: "metadata", fits: []any{"", x(32768)}, over: []any{x(32769), 1}},

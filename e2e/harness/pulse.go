@@ -41,7 +41,7 @@ type Pulse struct {
 	workDir string
 }
 
-// StartPulse runs the product on a free port of 127.0.0.1 with an empty database, waits until GET /health answers 200
+// StartPulse runs the product on a free port of 127.0.0.1 with an empty database, waits until GET /health/ready answers 200
 // and stops it with SIGTERM when the test ends; an exit status other than 0 then fails the test.
 func StartPulse(t testing.TB, o PulseOptions) *Pulse {
 	t.Helper()
@@ -112,7 +112,7 @@ func (p *Pulse) waitHealthy() error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
-		err := httpOK(ctx, p.URL+"/health")
+		err := httpOK(ctx, p.URL+"/health/ready")
 		select {
 		// First: another process may answer on the port that ours could not have.
 		case <-p.process.Exited():
@@ -125,7 +125,7 @@ func (p *Pulse) waitHealthy() error {
 		select {
 		case <-p.process.Exited():
 		case <-ctx.Done():
-			return fmt.Errorf("pulse does not answer on /health: %w\n%s", err, p.process.Log())
+			return fmt.Errorf("pulse is not ready: %w\n%s", err, p.process.Log())
 		case <-tick.C:
 		}
 	}

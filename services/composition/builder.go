@@ -241,6 +241,9 @@ func (b *builder) tokens() (err error) {
 	b.out.Rooms, err = rooms.New(rooms.Config{
 		Projects: b.projects, Store: database.NewRooms(b.engine), Clusters: b.out.Clusters, Placements: b.placements,
 		Quotas: b.out.Limits, Cursors: b.cursors, Trail: b.out.Trail, Now: b.Now,
+		Recording: func(p *models.Project, room string, r models.Recording) (*livekit.EgressRequest, error) {
+			return b.out.Egresses.Recording(p, room, r)
+		},
 	})
 	if err != nil {
 		return err

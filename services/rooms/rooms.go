@@ -30,6 +30,8 @@ type Config struct {
 	Clusters   *livekit.Clusters
 	Placements *livekit.Placements
 	Quotas     *quotas.Limits
+	// Recording gives the egress that starts with a room, on the project's storage.
+	Recording func(p *models.Project, room string, r models.Recording) (*livekit.EgressRequest, error)
 	Cursors    *cursor.Codec
 	// Trail records every change.
 	Trail *audit.Trail
@@ -53,6 +55,8 @@ type Room struct {
 type Input struct {
 	Project  models.ProjectID
 	RoomName string
+	// Recorded records the room, or not; nil leaves it to the project's setting.
+	Recorded *bool
 	livekit.RoomOptions
 }
 
@@ -81,7 +85,8 @@ func (s *Rooms) find(ctx context.Context, actor *models.Principal, action models
 
 // Create opens a room; created is false for one that is open already, which stays
 // as it is. invalid for max_participants beyond the project's quota; quota_exceeded
-// if no other room is allowed.
+// if no other room is allowed; conflict storage_not_configured if it is to be recorded
+// and there is nowhere to.
 func (s *Rooms) Create(ctx context.Context, actor *models.Principal, in Input) (room Room, created bool, err error) {
 	project, err := lookup.Project(ctx, s.c.Projects, actor, models.ActionRoomsWrite, in.Project)
 	if err != nil {
@@ -111,13 +116,16 @@ func (s *Rooms) Create(ctx context.Context, actor *models.Principal, in Input) (
 	case !models.IsKind(err, models.KindNotFound):
 		return Room{}, false, err
 	}
+	if in.Recording, err = s.recording(actor, &project, &in); err != nil {
+		return Room{}, false, err
+	}
 	if err := s.c.Quotas.AdmitRoom(ctx, project.ID, in.RoomName); err != nil {
 		return Room{}, false, err
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
 		OrgID: project.OrgID, Action: "room.created", Type: "room", ID: in.RoomName,
 		After: map[string]any{"project_id": project.ID, "max_participants": in.MaxParticipants, "empty_timeout": in.EmptyTimeout,
-			"departure_timeout": in.DepartureTimeout, "tags": in.Tags},
+			"departure_timeout": in.DepartureTimeout, "tags": in.Tags, "recording": in.Recording != nil},
 	})
 	if err != nil {
 		return Room{}, false, err
@@ -138,6 +146,20 @@ func (s *Rooms) Create(ctx context.Context, actor *models.Principal, in Input) (
 	}
 	room, err = s.shown(ctx, &project, member, opened)
 	return room, true, err
+}
+
+// recording gives the egress that starts with a new room; nil for none. A caller
+// who asks for it needs the right to start an egress.
+func (s *Rooms) recording(actor *models.Principal, p *models.Project, in *Input) (*livekit.EgressRequest, error) {
+	if in.Recorded != nil && !*in.Recorded || in.Recorded == nil && !p.Recording.Enabled {
+		return nil, nil
+	}
+	if in.Recorded != nil {
+		if err := actor.May(models.ActionEgressWrite); err != nil {
+			return nil, err
+		}
+	}
+	return s.c.Recording(p, in.RoomName, p.Recording)
 }
 
 // openedBefore tells whether an earlier attempt of the same request opened a room,
