@@ -95,6 +95,8 @@ type Config struct {
 	// it reports that it is not ready.
 	ShutdownNotice time.Duration
 
+	// MetricsProjects has /metrics name the most active projects.
+	MetricsProjects bool
 	// PprofAddress is the loopback host:port of Go's profiles, or "".
 	PprofAddress string
 	// SlowOperation is how long a call to the database or LiveKit takes before it

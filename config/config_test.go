@@ -129,7 +129,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"REDIS_URL=rediss://:pw@redis:6379/1", "QUOTA_FREE=rooms=2, projects=3", "QUOTA_PRO=concurrent_participants=4",
 		"QUOTA_ENTERPRISE=participant_minutes_per_month=5,egress_minutes_per_month=6", "QUOTA_GRACE=0s",
 		"RESERVATION_TTL=30s", "AGENTS_DEFAULT=scribe, helper",
-		"SHUTDOWN_NOTICE=3s", "SLOW_OPERATION=0s", "PPROF_ADDRESS=[::1]:06060", "OTEL_EXPORTER_OTLP_ENDPOINT=http://otel:4318/", "OTEL_EXPORTER_OTLP_HEADERS=a=b%20c",
+		"SHUTDOWN_NOTICE=3s", "SLOW_OPERATION=0s", "METRICS_PROJECTS=true", "PPROF_ADDRESS=[::1]:06060", "OTEL_EXPORTER_OTLP_ENDPOINT=http://otel:4318/", "OTEL_EXPORTER_OTLP_HEADERS=a=b%20c",
 	))
 	type row struct{ got, want any }
 	for name, r := range map[string]row{
@@ -145,7 +145,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"ip":      {c.RateLimitIP, 0}, "project": {c.RateLimitProject, 5}, "level": {c.LogLevel, "debug"}, "format": {c.LogFormat, "console"},
 		"redis": {c.RedisURL.Reveal(), "rediss://:pw@redis:6379/1"}, "grace": {c.QuotaGrace, time.Duration(0)},
 		"reservations": {c.ReservationTTL, 30 * time.Second}, "agents": {c.AgentsDefault, []string{"scribe", "helper"}},
-		"notice": {c.ShutdownNotice, 3 * time.Second}, "slow": {c.SlowOperation, time.Duration(0)}, "pprof": {c.PprofAddress, "[::1]:6060"},
+		"notice": {c.ShutdownNotice, 3 * time.Second}, "slow": {c.SlowOperation, time.Duration(0)}, "project metrics": {c.MetricsProjects, true}, "pprof": {c.PprofAddress, "[::1]:6060"},
 		"traces": {c.Traces.Endpoint + " " + c.Traces.Headers.Reveal(), "http://otel:4318 a=b%20c"},
 		"quotas": {c.Quotas, models.PlanQuotas{models.PlanFree: {Rooms: 2, Projects: 3}, models.PlanPro: {ConcurrentParticipants: 4},
 			models.PlanEnterprise: {ParticipantMinutes: 5, EgressMinutes: 6}}},

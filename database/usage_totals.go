@@ -83,6 +83,11 @@ func (r *UsageTotals) Dirty(ctx context.Context, w models.Window, limit int64) (
 	})
 }
 
+// CountDirty counts the dirty totals of all projects, up to limit.
+func (r *UsageTotals) CountDirty(ctx context.Context, limit int64) (int64, error) {
+	return r.engine.Count(ctx, usageTotals, bson.D{{Key: "dirty", Value: true}}, limit)
+}
+
 // DirtyOf reads the dirty totals of a project and window that begin in [start,
 // end).
 func (r *UsageTotals) DirtyOf(ctx context.Context, p models.ProjectID, w models.Window, start, end time.Time, limit int64) ([]models.UsageTotal, error) {

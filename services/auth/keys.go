@@ -32,7 +32,9 @@ type Keys struct {
 	snapshots *lookup.Cache[*keySnapshot]
 	hasher    *hashing.Hasher
 	verified  *hashing.Verified
-	guesses   Guesses
+	// secrets counts how verified answered.
+	secrets lookup.Results
+	guesses Guesses
 	// checks merges concurrent checks of the same pair.
 	checks singleflight.Group
 	uses   *KeyUses
@@ -168,9 +170,11 @@ func (a *Keys) Server(ctx context.Context, key string, s secret.Value, ip string
 	}
 	k := &snapshot.key
 	if a.verified.Check(string(k.ID), s, k.SecretHash) {
+		a.secrets.Hits.Add(1)
 		a.used(snapshot)
 		return &snapshot.server, nil
 	}
+	a.secrets.Misses.Add(1)
 	what := strings.Join([]string{string(k.ID), k.SecretHash, ip, s.Reveal()}, " ")
 	result := a.checks.DoChan(what, func() (any, error) {
 		// The first caller may disconnect; the others still wait for the result.

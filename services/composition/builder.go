@@ -133,7 +133,16 @@ func (b *builder) metering() (err error) {
 	if err != nil {
 		return err
 	}
-	b.out.Counters = metering.NewCounters(b.facts, b.totals, b.process, b.Log, b.Now)
+	counting := metering.CountersConfig{Facts: b.facts, Totals: b.totals, Holder: b.process, Log: b.Log, Now: b.Now}
+	if b.ProjectMetrics {
+		if counting.Metrics, err = metering.NewProjectMetrics(); err != nil {
+			return err
+		}
+		b.out.projectMetrics = counting.Metrics
+	}
+	if b.out.Counters, err = metering.NewCounters(counting); err != nil {
+		return err
+	}
 	b.out.Totals, err = metering.NewTotals(metering.TotalsConfig{
 		Totals: b.totals, Facts: b.facts, Sessions: b.sessions, Now: b.Now,
 	})

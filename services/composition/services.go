@@ -107,6 +107,8 @@ type Config struct {
 	ResetURL string
 	// ReconcileInterval is the time between two reconciliations.
 	ReconcileInterval time.Duration
+	// ProjectMetrics has metrics of the most active projects by name.
+	ProjectMetrics bool
 	// Recorder observes calls to the database and LiveKit; optional.
 	Recorder *observe.Recorder `optional:"true"`
 	// Redis counts guesses and failed logins for all replicas; optional, by default
@@ -171,6 +173,8 @@ type Services struct {
 	redis          *ratelimit.Shared
 	exclusive      bool
 	workers        []Worker
+	measured       []measured
+	projectMetrics *metering.ProjectMetrics
 }
 
 // New builds every service over an engine with the current schema. It starts

@@ -49,6 +49,12 @@ func (s *Services) Register(registry prometheus.Registerer) {
 	s.Evictions.Register(registry)
 	s.Deliveries.Register(registry)
 	s.Clock.Register(registry)
+	if s.projectMetrics != nil {
+		registry.MustRegister(s.projectMetrics)
+	}
+	for _, m := range s.measured {
+		m.Register(registry)
+	}
 	if s.redis != nil {
 		s.redis.Breaker.Register("redis", registry)
 	}

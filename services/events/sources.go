@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/utils/required"
@@ -44,4 +46,9 @@ func NewSources(c SourcesConfig) (*Sources, error) {
 			return project.OrgID, err
 		}})
 	return &Sources{c: c, orgs: orgs}, err
+}
+
+// Register offers how the cache of projects' organizations answered.
+func (s *Sources) Register(registry prometheus.Registerer) {
+	s.orgs.Register("project_organizations", registry)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/lookup"
@@ -37,6 +39,11 @@ type Placements struct {
 func NewPlacements(clusters *Clusters, store *database.Placements, now func() time.Time) (*Placements, error) {
 	known, err := lookup.New(lookup.Config[models.RoomPlacement]{Size: placementsKnown, Fresh: placementFresh, Now: now, Load: store.Get})
 	return &Placements{clusters: clusters, store: store, known: known, now: now}, err
+}
+
+// Register offers how the cache of placements answered.
+func (p *Placements) Register(registry prometheus.Registerer) {
+	p.known.Register("placements", registry)
 }
 
 // For returns the cluster of a project's room and assigns one if it is new. until is

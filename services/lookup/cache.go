@@ -50,6 +50,8 @@ type Cache[V any] struct {
 	// it. epoch counts drops.
 	mu    sync.Mutex
 	epoch atomic.Uint64
+
+	results Results
 }
 
 type known[V any] struct {
@@ -100,8 +102,10 @@ func (d *Cache[V]) Get(ctx context.Context, key string) (V, error) {
 	entry, ok := d.known.Get(key)
 	switch {
 	case ok && (d.c.Exact || now.UnixNano() < entry.checkAt.Load()):
+		d.results.Hits.Add(1)
 		return entry.value, nil
 	case ok && now.Sub(entry.readAt) < staleFor && d.c.Wait == 0:
+		d.results.Stale.Add(1)
 		d.refresh(ctx, key, entry)
 		return entry.value, nil
 	case ok && now.Sub(entry.readAt) < staleFor:
@@ -109,16 +113,20 @@ func (d *Cache[V]) Get(ctx context.Context, key string) (V, error) {
 		defer cancel()
 		value, err := d.ask(patient, key)
 		if err != nil && !models.IsKind(err, models.KindNotFound) {
+			d.results.Stale.Add(1)
 			entry.checkAt.Store(d.c.Now().Add(retryAfterOutage).UnixNano())
 			return entry.value, nil
 		}
+		d.results.Misses.Add(1)
 		return value, err
 	case !ok:
 		if until, missing := d.unknown.Get(key); missing && (d.c.Exact || now.Before(until)) {
+			d.results.Hits.Add(1)
 			var none V
 			return none, models.NotFound()
 		}
 	}
+	d.results.Misses.Add(1)
 	return d.ask(ctx, key)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/required"
 )
 
 // Counters counts what happens too often to be stored one by one: tokens and
@@ -22,8 +23,10 @@ type Counters struct {
 	facts  *database.UsageMetrics
 	totals *database.UsageTotals
 	holder string
-	log    zerolog.Logger
-	now    func() time.Time
+	// metrics is nil where projects are not measured.
+	metrics *ProjectMetrics
+	log     zerolog.Logger
+	now     func() time.Time
 
 	counts sync.Map // counted → *atomic.Int64
 
@@ -50,10 +53,23 @@ type minuteFact struct {
 	changed, stored bool
 }
 
-// NewCounters counts for the process that holder names; each start of a
-// process needs its own name.
-func NewCounters(facts *database.UsageMetrics, totals *database.UsageTotals, holder string, log zerolog.Logger, now func() time.Time) *Counters {
-	return &Counters{facts: facts, totals: totals, holder: holder, log: log, now: now, minutes: map[string]*minuteFact{}}
+// CountersConfig of NewCounters. Fields without "optional" in their comment are
+// required.
+type CountersConfig struct {
+	Facts  *database.UsageMetrics
+	Totals *database.UsageTotals
+	// Holder names the process; each start of a process needs its own name.
+	Holder string
+	// Metrics counts for Prometheus too; optional.
+	Metrics *ProjectMetrics `optional:"true"`
+	Log     zerolog.Logger
+	Now     func() time.Time
+}
+
+// NewCounters fails if a required field is missing.
+func NewCounters(c CountersConfig) (*Counters, error) {
+	return &Counters{facts: c.Facts, totals: c.Totals, holder: c.Holder, metrics: c.Metrics, log: c.Log, now: c.Now, minutes: map[string]*minuteFact{}},
+		required.Fields(c)
 }
 
 // Count adds one to a project's meter.
@@ -122,8 +138,14 @@ func (c *Counters) collect() {
 		}
 		f.Value += float64(n)
 		f.changed = true
+		if c.metrics != nil {
+			c.metrics.add(k.project, k.meter, float64(n))
+		}
 		return true
 	})
+	if c.metrics != nil {
+		c.metrics.rank(c.now())
+	}
 }
 
 // announce gives the totals that facts are part of, and makes those that are not

@@ -7,6 +7,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 )
 
@@ -14,7 +15,7 @@ func TestCountsAreOneFactAMinuteAndACrashLosesNothingFlushed(t *testing.T) {
 	r := newRig(t)
 	r.now = aMorning
 	counters := func(process string) *Counters {
-		return NewCounters(r.facts, r.stored, process, zerolog.Nop(), func() time.Time { return r.now })
+		return testkit.Must[*Counters](t)(NewCounters(CountersConfig{Facts: r.facts, Totals: r.stored, Holder: process, Log: zerolog.Nop(), Now: func() time.Time { return r.now }}))
 	}
 	facts := func() []models.UsageFact {
 		t.Helper()

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
@@ -37,8 +35,7 @@ type Inbox struct {
 	lastSeq atomic.Int64
 	// wakeShard wakes the worker of a shard in this process.
 	wakeShard atomic.Pointer[func(shard int64)]
-	// pending and dead are what Measure counted; oldest is in milliseconds.
-	pending, dead, oldest atomic.Int64
+	metrics   *inboxMetrics
 }
 
 // InboxConfig of NewInbox; every field is required.
@@ -54,7 +51,7 @@ type InboxConfig struct {
 
 // NewInbox builds the inbox. It fails if a required field is missing.
 func NewInbox(c InboxConfig) (*Inbox, error) {
-	return &Inbox{c: c, now: c.Now}, required.Fields(c)
+	return &Inbox{c: c, now: c.Now, metrics: newInboxMetrics()}, required.Fields(c)
 }
 
 // Receive keeps one event; nil means that it is durable, now or since before.
@@ -66,21 +63,26 @@ func (s *Inbox) Receive(ctx context.Context, authorization string, body io.Reade
 	verifier := s.c.Clusters.Verifier()
 	signature, err := verifier.Authenticate(authorization)
 	if err != nil {
+		s.metrics.add(resultRefused, 1)
 		return err
 	}
 	event, err := verifier.Read(signature, body, s.now().UTC())
 	if err != nil {
+		if models.IsKind(err, models.KindUnauthenticated) {
+			s.metrics.add(resultRefused, 1)
+		}
 		return err
 	}
 	if member := s.c.Clusters.OfKey(event.Cluster); member != nil {
 		member.Heard(s.now())
 	}
-	return s.Keep(ctx, &event)
+	_, err = s.Keep(ctx, &event)
+	return err
 }
 
-// Keep stores an event, received now, for the worker. One that is there
-// already stays as it is.
-func (s *Inbox) Keep(ctx context.Context, e *models.LiveKitEvent) (err error) {
+// Keep stores an event, received now, for the worker; false if it is there
+// already, and stays as it is.
+func (s *Inbox) Keep(ctx context.Context, e *models.LiveKitEvent) (fresh bool, err error) {
 	now := s.now().UTC()
 	e.ReceivedAt, e.Shard = now, shardOf(e.RoomKey)
 	// It may be tried at once. DueAt is only ever compared by the process that
@@ -89,34 +91,42 @@ func (s *Inbox) Keep(ctx context.Context, e *models.LiveKitEvent) (err error) {
 	if e.State == "" {
 		e.State = models.EventPending
 	}
-	if err := s.insert(ctx, e, now); err != nil {
-		return err
+	if fresh, err = s.insert(ctx, e, now); err != nil {
+		return false, err
+	}
+	if !fresh {
+		s.metrics.add(resultDuplicate, 1)
+		return false, nil
+	}
+	s.metrics.add(resultReceived, 1)
+	if e.State == models.EventDead {
+		s.metrics.add(resultDead, 1)
 	}
 	if wake := s.wakeShard.Load(); wake != nil {
 		(*wake)(e.Shard)
 	}
-	return nil
+	return true, nil
 }
 
-// insert stores an event. A server that elects a primary is asked again until the
+// insert stores an event; false if it is there already. A server that elects a primary is asked again until the
 // caller's deadline: the caller waits, and would send the event again only once.
-func (s *Inbox) insert(ctx context.Context, e *models.LiveKitEvent, now time.Time) (err error) {
+func (s *Inbox) insert(ctx context.Context, e *models.LiveKitEvent, now time.Time) (fresh bool, err error) {
 	for waits := int64(1); ; waits++ {
 		if e.Seq, err = s.nextSeq(ctx, e.Shard, now); err == nil {
 			err = s.c.Events.Insert(ctx, e)
 		}
 		switch {
 		case models.IsKind(err, models.KindConflict):
-			return nil // it is there already
+			return false, nil
 		case err == nil, s.c.Exclusive, !models.IsKind(err, models.KindUnavailable):
-			return err
+			return err == nil, err
 		}
 		pause := time.NewTimer(worker.Backoff{First: firstRetry, Most: time.Second}.After(waits))
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
 			pause.Stop()
-			return err
+			return false, err
 		}
 	}
 }
@@ -160,7 +170,9 @@ func (s *Inbox) OldestAge(ctx context.Context) (time.Duration, error) {
 // Retry makes up to limit dead events pending again, at most database.MaxBatch, and
 // tells how many. An event that is pending or done stays as it is.
 func (s *Inbox) Retry(ctx context.Context, limit int64) (int64, error) {
-	return s.c.Events.Revive(ctx, limit)
+	n, err := s.c.Events.Revive(ctx, limit)
+	s.metrics.add(resultRetried, n)
+	return n, err
 }
 
 // Check is the probe of the inbox for /v1/status: an error if there are dead
@@ -173,39 +185,6 @@ func (s *Inbox) Check(ctx context.Context) error {
 	if dead > 0 {
 		return fmt.Errorf("%d dead events", dead)
 	}
-	return nil
-}
-
-// Register offers the numbers of waiting and dead events as metrics, as Measure
-// last counted them.
-func (s *Inbox) Register(registry prometheus.Registerer) {
-	gauge := func(name, help string, n *atomic.Int64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(n.Load()) })
-	}
-	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pulse_inbox_oldest_pending_seconds",
-		Help: "For how long the oldest LiveKit event has waited to be processed."}, func() float64 { return float64(s.oldest.Load()) / 1000 })
-	registry.MustRegister(oldest,
-		gauge("pulse_inbox_pending_events", "LiveKit events that wait to be processed, counted up to 10000.", &s.pending),
-		gauge("pulse_inbox_dead_events", "LiveKit events that could not be processed, counted up to 10000.", &s.dead))
-}
-
-// Measure counts for the metrics.
-func (s *Inbox) Measure(ctx context.Context) error {
-	pending, err := s.Backlog(ctx)
-	if err != nil {
-		return err
-	}
-	dead, err := s.Dead(ctx)
-	if err != nil {
-		return err
-	}
-	oldest, err := s.OldestAge(ctx)
-	if err != nil {
-		return err
-	}
-	s.oldest.Store(oldest.Milliseconds())
-	s.pending.Store(pending)
-	s.dead.Store(dead)
 	return nil
 }
 

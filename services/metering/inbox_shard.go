@@ -49,7 +49,7 @@ func (s *shard) work(ctx context.Context) (int, error) {
 	}
 	switch err := s.w.consume(ctx, due); {
 	case err == nil:
-		return len(due), s.w.c.Events.Done(ctx, idsOf(due))
+		return len(due), s.done(ctx, due)
 	case isOutage(ctx, err):
 		return 0, err
 	}
@@ -90,7 +90,7 @@ func (s *shard) oneByOne(ctx context.Context, events []models.LiveKitEvent) (fin
 		e := &events[i]
 		reason := s.w.consume(ctx, events[i:i+1])
 		if reason == nil {
-			if err := s.w.c.Events.Done(ctx, []string{e.ID}); err != nil {
+			if err := s.done(ctx, events[i:i+1]); err != nil {
 				return finished, err
 			}
 			finished++
@@ -109,13 +109,24 @@ func (s *shard) oneByOne(ctx context.Context, events []models.LiveKitEvent) (fin
 			return finished, err
 		}
 		if state == models.EventDead {
+			s.w.c.Inbox.metrics.add(resultDead, 1)
 			continue
 		}
+		s.w.c.Inbox.metrics.add(resultFailed, 1)
 		until := s.w.c.Inbox.now().Add(worker.Backoff{First: firstRetry, Most: lastRetry}.After(e.Attempts + 1))
 		s.parked[e.RoomKey] = until
 		return finished, s.w.c.Events.Postpone(ctx, s.number, e.RoomKey, until)
 	}
 	return finished, nil
+}
+
+// done marks events as processed.
+func (s *shard) done(ctx context.Context, events []models.LiveKitEvent) error {
+	if err := s.w.c.Events.Done(ctx, idsOf(events)); err != nil {
+		return err
+	}
+	s.w.c.Inbox.metrics.add(resultProcessed, int64(len(events)))
+	return nil
 }
 
 // isOutage tells an error that no event is to blame for: the database is away,

@@ -313,7 +313,7 @@ func TestAnEventWaitsForAnElectionAsLongAsItsRequestMay(t *testing.T) {
 	inbox := testkit.Must[*Inbox](t)(NewInbox(InboxConfig{Events: database.NewLiveKitEvents(engine), Sequences: database.NewSequences(engine),
 		Clusters: testClusters(t), Now: time.Now}))
 	engine.left.Store(4)
-	if err := inbox.Keep(t.Context(), &models.LiveKitEvent{ID: "EV_1", RoomKey: "r"}); err != nil {
+	if _, err := inbox.Keep(t.Context(), &models.LiveKitEvent{ID: "EV_1", RoomKey: "r"}); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := inbox.Backlog(t.Context()); err != nil || n != 1 {
@@ -322,7 +322,7 @@ func TestAnEventWaitsForAnElectionAsLongAsItsRequestMay(t *testing.T) {
 	engine.left.Store(1_000_000)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if err := inbox.Keep(ctx, &models.LiveKitEvent{ID: "EV_2", RoomKey: "r"}); !models.IsKind(err, models.KindUnavailable) || ctx.Err() == nil {
+	if _, err := inbox.Keep(ctx, &models.LiveKitEvent{ID: "EV_2", RoomKey: "r"}); !models.IsKind(err, models.KindUnavailable) || ctx.Err() == nil {
 		t.Errorf("at the deadline: %v", err)
 	}
 }

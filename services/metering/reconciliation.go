@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
@@ -61,7 +62,10 @@ type Cluster struct {
 // LiveKit drops events that it can't deliver. Differences become corrections:
 // events in the inbox, which processes them like LiveKit's. Clusters are compared
 // each by itself: one that does not answer changes nothing on the others.
-type Reconciliation struct{ c ReconciliationConfig }
+type Reconciliation struct {
+	c           ReconciliationConfig
+	corrections *prometheus.CounterVec
+}
 
 // ReconciliationConfig of NewReconciliation. Every field except Log is required.
 type ReconciliationConfig struct {
@@ -75,7 +79,7 @@ type ReconciliationConfig struct {
 
 // NewReconciliation builds the service. It fails if a required field is missing.
 func NewReconciliation(c ReconciliationConfig) (*Reconciliation, error) {
-	return &Reconciliation{c}, required.Fields(c)
+	return &Reconciliation{c, newCorrections()}, required.Fields(c)
 }
 
 // Compare reads the clusters' lists and stores corrections. If the rooms of a
@@ -103,7 +107,14 @@ func (r *Reconciliation) Compare(ctx context.Context) error {
 	group, keeping := errgroup.WithContext(ctx)
 	group.SetLimit(parallelWrites)
 	for i := range corrections {
-		group.Go(func() error { return r.c.Inbox.Keep(keeping, &corrections[i]) })
+		group.Go(func() error {
+			e := &corrections[i]
+			fresh, err := r.c.Inbox.Keep(keeping, e)
+			if fresh {
+				r.corrections.WithLabelValues(e.Event, string(e.Subject)).Inc()
+			}
+			return err
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return err

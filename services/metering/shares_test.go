@@ -114,7 +114,7 @@ func TestEventsOfARoomAreWorkedOnInOrderOfArrivalWhateverTheClocksSay(t *testing
 	for n := range 20 {
 		event := models.LiveKitEvent{ID: fmt.Sprint("EV_", n), Event: "x", RoomKey: "room"}
 		want = append(want, event.ID)
-		if err := []*process{one, two}[n%2].inbox.Keep(t.Context(), &event); err != nil {
+		if _, err := []*process{one, two}[n%2].inbox.Keep(t.Context(), &event); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,11 +22,15 @@ const (
 )
 
 // Service answers the operator.
-type Service struct{ c Config }
+type Service struct {
+	c       Config
+	metrics metrics
+}
 
 // Config of New. Fields without "optional" in their comment are required.
 type Config struct {
 	Inbox      *metering.Inbox
+	Totals     *metering.Totals
 	Evictions  *database.Evictions
 	Deliveries *database.Deliveries
 	Leases     *database.Leases
@@ -46,7 +50,7 @@ func New(c Config) (*Service, error) {
 	if c.LastBackup == nil {
 		c.LastBackup = func() (time.Time, bool) { return time.Time{}, false }
 	}
-	return &Service{c}, required.Fields(c)
+	return &Service{c: c}, required.Fields(c)
 }
 
 // Queue is work that waits. Waiting and Dead are counted up to Counted.

@@ -136,8 +136,12 @@ func NewLimits(c Config) (*Limits, error) {
 // Slots returns the slots of participants, rooms and projects.
 func (s *Limits) Slots() *Slots { return s.slots }
 
-// Register registers the number of refusals as a metric.
-func (s *Limits) Register(registry prometheus.Registerer) { registry.MustRegister(s.refused) }
+// Register registers the number of refusals and how the caches answered as metrics.
+func (s *Limits) Register(registry prometheus.Registerer) {
+	registry.MustRegister(s.refused)
+	s.limits.Register("limits", registry)
+	s.months.Register("months", registry)
+}
 
 // changed drops the limits that a change affects.
 func (s *Limits) changed(c models.Change) {

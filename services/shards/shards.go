@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/required"
@@ -132,6 +134,13 @@ func (s *Shares) Idle() []int64 {
 		}
 	}
 	return out
+}
+
+// Register offers how many shards this process has as a metric with the work's name.
+func (s *Shares) Register(registry prometheus.Registerer) {
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pulse_shards_held",
+		Help: "Shards of divided work whose leases this process has.", ConstLabels: prometheus.Labels{"work": s.c.Name}},
+		func() float64 { return float64(len(s.Own())) }))
 }
 
 // Pass renews what this process has, gives back what is more than its share and

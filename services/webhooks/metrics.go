@@ -44,6 +44,7 @@ func (w *Worker) Register(registry prometheus.Registerer) {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
+	w.shares.Register(registry)
 	m := w.metrics
 	registry.MustRegister(m.attempts, m.latency,
 		gauge("pulse_deliveries_due", "Deliveries that are due, counted up to 10000.", func() float64 { return float64(m.due.Load()) }),

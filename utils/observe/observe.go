@@ -34,7 +34,7 @@ type Recorder struct {
 func New(c Config) *Recorder {
 	return &Recorder{c: c, durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: c.Namespace, Name: "operation_duration_seconds",
-		Help:    "Time of a call to another system, by system, operation and result (ok, error).",
+		Help:    "Time of a call to another system, by system, operation and result (ok, error, conflict).",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15},
 	}, []string{"system", "operation", "result"})}
 }
@@ -90,13 +90,20 @@ func (r *Recorder) Start(ctx context.Context, o Operation) (context.Context, Sta
 // End records the operation; err is why it failed, nil if it did not. A result
 // that the caller expects, such as a missing document, is no failure.
 func (s Started) End(err error) {
-	if s.r == nil {
-		return
-	}
-	took, result := time.Since(s.begin), "ok"
+	result := "ok"
 	if err != nil {
 		result = "error"
 	}
+	s.EndAs(result, err)
+}
+
+// EndAs is End with a result other than ok and error, of which there are few: it
+// becomes a label.
+func (s Started) EndAs(result string, err error) {
+	if s.r == nil {
+		return
+	}
+	took := time.Since(s.begin)
 	s.r.durations.WithLabelValues(s.o.System, s.o.Name, result).Observe(took.Seconds())
 	if slow := s.r.c.Slow; slow > 0 && took >= slow {
 		line := s.r.c.Log.Warn().Err(err).Str("system", s.o.System).Str("operation", s.o.Name).Dur("latency_ms", took)
