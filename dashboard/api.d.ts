@@ -69,7 +69,7 @@ export interface Schemas {
   Invited: { accept_token?: string; invitation: Schemas['Invitation']; };
   JWT: string;
   Key: { allowed_ips: Array<string>; created_at: Schemas['Instant']; created_by: Schemas['UserID'] | null; expires_at: Schemas['InstantOrNull']; id: Schemas['KeyID']; last_used_at: Schemas['InstantOrNull']; name: Schemas['Name']; project_id: Schemas['ProjectID']; pulse_api_key: Schemas['APIKey']; rotated_at: Schemas['InstantOrNull']; scopes: Array<Schemas['Scope']>; secret_hint: string; };
-  KeyEventData: { allowed_ips?: Array<string> | null; expires_at?: string | null; key_id: string; name?: string; scopes?: Array<string> | null; };
+  KeyEventData: { expires_at?: string | null; key_id: string; name?: string; scopes?: Array<string> | null; };
   KeyID: string;
   KeyList: { has_more: boolean; items: Array<Schemas['Key']>; next_cursor: Schemas['NextCursor']; };
   KeyRotatedEventData: { grace_period_seconds: number; key_id: string; previous_key_id: string; };

@@ -382,6 +382,12 @@ func TestARoomIsRecordedFromItsStartWhereItsProjectOrItsRequestSaysSo(t *testing
 	s.do(http.MethodPost, "/v1/rooms", map[string]any{"room_name": "more", "recording": true}, asServer(reader.PulseAPIKey, reader.PulseAPISecret)).
 		refused(http.StatusForbidden, "insufficient_scope")
 
+	bob := s.limited("bob", map[string]any{"concurrent_egresses": 1})
+	s.do(http.MethodPost, "/v1/rooms", map[string]any{"room_name": "hall", "recording": false}, bob.asOwn)
+	s.records(bob.asOwn)
+	s.do(http.MethodPost, "/v1/rooms", map[string]any{"room_name": "second", "recording": true}, bob.asOwn).refused(http.StatusPaymentRequired, "quota_exceeded")
+	s.do(http.MethodPost, "/v1/rooms", map[string]any{"room_name": "second"}, bob.asOwn).want(http.StatusCreated)
+
 	fenced := newServer(t, func(o *setup) { o.fenced = true })
 	eve := fenced.tenant("eve")
 	fenced.do(http.MethodPost, "/v1/rooms", map[string]any{"room_name": "lab", "recording": true}, eve.asOwn).refused(http.StatusConflict, "storage_not_configured")

@@ -39,7 +39,8 @@ func fieldsOf(text string) fields {
 }
 
 // heardOf gives the type and data of the event of an entry; false for changes
-// that no event tells of.
+// that no event tells of. What only those may read who manage keys is left out:
+// readers of events may have less rights.
 func heardOf(entry *models.AuditEntry) (kind string, data map[string]any, known bool) {
 	before, after := fieldsOf(entry.Before), fieldsOf(entry.After)
 	pick := func(from fields, names ...string) map[string]any {
@@ -58,9 +59,9 @@ func heardOf(entry *models.AuditEntry) (kind string, data map[string]any, known 
 	id := entry.Target.ID
 	switch entry.Action {
 	case "key.created":
-		return KeyCreated, with(pick(after, "name", "scopes", "allowed_ips", "expires_at"), "key_id", id), true
+		return KeyCreated, with(pick(after, "name", "scopes", "expires_at"), "key_id", id), true
 	case "key.updated":
-		return KeyUpdated, map[string]any{"key_id": id, "changes": changesOf(after)}, true
+		return KeyUpdated, map[string]any{"key_id": id, "changes": pick(after, "name", "scopes", "expires_at")}, true
 	case "key.deleted":
 		return KeyDeleted, with(pick(before, "name"), "key_id", id), true
 	case "key.rotated":

@@ -14,7 +14,7 @@ func TestAChangeIsToldOnceHoweverOftenItsEntryIs(t *testing.T) {
 	r := newRig(t)
 	s := testkit.Must[*Sources](t)(NewSources(SourcesConfig{Log: r.Log, Projects: database.NewProjects(r.engine), Keys: database.NewAPIKeys(r.engine), Now: r.clock.Now}))
 	entry := models.AuditEntry{ID: "aud_1", OrgID: "org_1", At: r.clock.Now(), Action: "key.created", Target: models.AuditTarget{Type: "key", ID: "key_1"},
-		Before: "{}", After: `{"name":"ci","project_id":"prj_1","scopes":["*"]}`}
+		Before: "{}", After: `{"name":"ci","project_id":"prj_1","scopes":["*"],"allowed_ips":["192.0.2.7/32"]}`}
 	for range 2 {
 		if err := s.Audited(t.Context(), &entry, testkit.Project); err != nil {
 			t.Fatal(err)
@@ -35,7 +35,7 @@ func TestAChangeIsToldOnceHoweverOftenItsEntryIs(t *testing.T) {
 			continue
 		}
 		told++
-		if e.Type != KeyCreated || e.ProjectID != testkit.Project || e.OrgID != "org_1" || !strings.Contains(e.Data, `"key_id":"key_1"`) || strings.Contains(e.Data, "project_id") {
+		if e.Type != KeyCreated || e.ProjectID != testkit.Project || e.OrgID != "org_1" || !strings.Contains(e.Data, `"key_id":"key_1"`) || strings.Contains(e.Data, "project_id") || strings.Contains(e.Data, "192.0.2.7") {
 			t.Errorf("%+v", e)
 		}
 	}

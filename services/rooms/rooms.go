@@ -116,7 +116,7 @@ func (s *Rooms) Create(ctx context.Context, actor *models.Principal, in Input) (
 	case !models.IsKind(err, models.KindNotFound):
 		return Room{}, false, err
 	}
-	if in.Recording, err = s.recording(actor, &project, &in); err != nil {
+	if in.Recording, err = s.recording(ctx, actor, &project, &in); err != nil {
 		return Room{}, false, err
 	}
 	if err := s.c.Quotas.AdmitRoom(ctx, project.ID, in.RoomName); err != nil {
@@ -149,8 +149,9 @@ func (s *Rooms) Create(ctx context.Context, actor *models.Principal, in Input) (
 }
 
 // recording gives the egress that starts with a new room; nil for none. A caller
-// who asks for it needs the right to start an egress.
-func (s *Rooms) recording(actor *models.Principal, p *models.Project, in *Input) (*livekit.EgressRequest, error) {
+// who asks for it needs the right to start an egress; quota_exceeded beyond the
+// project's quotas of egresses.
+func (s *Rooms) recording(ctx context.Context, actor *models.Principal, p *models.Project, in *Input) (*livekit.EgressRequest, error) {
 	if in.Recorded != nil && !*in.Recorded || in.Recorded == nil && !p.Recording.Enabled {
 		return nil, nil
 	}
@@ -159,7 +160,11 @@ func (s *Rooms) recording(actor *models.Principal, p *models.Project, in *Input)
 			return nil, err
 		}
 	}
-	return s.c.Recording(p, in.RoomName, p.Recording)
+	recording, err := s.c.Recording(p, in.RoomName, p.Recording)
+	if err != nil {
+		return nil, err
+	}
+	return recording, s.c.Quotas.AdmitRecording(ctx, p.ID)
 }
 
 // openedBefore tells whether an earlier attempt of the same request opened a room,

@@ -108,6 +108,10 @@ func matches(pattern, text string) bool {
 const (
 	bucketName  = `[A-Za-z0-9][A-Za-z0-9._-]{1,221}`
 	accountName = `[a-z0-9]{3,24}`
+	// A region is part of the host that AWS's clients call.
+	regionName = `[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?`
+	// An access key is sent in a header.
+	accessKey = `[!-~]+`
 	prefixPath  = `[A-Za-z0-9._=-]+(/[A-Za-z0-9._=-]+)*/?`
 )
 
@@ -143,10 +147,12 @@ func (s *Projects) checkStorage(ctx context.Context, c *StorageChange) error {
 	if field("account_name", to.AccountName, models.StorageAzure) && !matches(accountName, to.AccountName) {
 		say("account_name", "must be the name of a storage account")
 	}
-	if field("access_key", to.AccessKey, models.StorageS3) && to.AccessKey == "" {
-		say("access_key", "is required")
+	if field("access_key", to.AccessKey, models.StorageS3) && !matches(accessKey, to.AccessKey) {
+		say("access_key", "must be visible ASCII characters")
 	}
-	field("region", to.Region, models.StorageS3)
+	if field("region", to.Region, models.StorageS3) && to.Region != "" && !matches(regionName, to.Region) {
+		say("region", "must be the name of a region")
+	}
 	if field("endpoint", to.Endpoint, models.StorageS3) && to.Endpoint != "" && s.c.Targets.CheckURL(ctx, to.Endpoint) != nil {
 		say("endpoint", "must be an https URL whose host resolves to public addresses only")
 	}
