@@ -111,8 +111,8 @@ const (
 	// A region is part of the host that AWS's clients call.
 	regionName = `[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?`
 	// An access key is sent in a header.
-	accessKey = `[!-~]+`
-	prefixPath  = `[A-Za-z0-9._=-]+(/[A-Za-z0-9._=-]+)*/?`
+	accessKey  = `[!-~]+`
+	prefixPath = `[A-Za-z0-9._=-]+(/[A-Za-z0-9._=-]+)*/?`
 )
 
 // checkStorage reports every field of a storage that is wrong.
