@@ -154,6 +154,7 @@ func (r *Projects) Update(ctx context.Context, t models.Tenant, id models.Projec
 	setIf(&set, "limits.participant_minutes_per_month", c.Limits.ParticipantMinutes)
 	setIf(&set, "limits.egress_minutes_per_month", c.Limits.EgressMinutes)
 	setIf(&set, "limits.concurrent_egresses", c.Limits.ConcurrentEgresses)
+	setIf(&set, "limits.concurrent_ingresses", c.Limits.ConcurrentIngresses)
 	if c.Recording != nil {
 		setIf(&set, "recording.enabled", c.Recording.Enabled)
 		setIf(&set, "recording.layout", c.Recording.Layout)

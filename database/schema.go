@@ -35,6 +35,7 @@ func Schema() []Collection {
 		endpointsCollection(),
 		deliveriesCollection(),
 		egressesCollection(),
+		ingressesCollection(),
 		throttlesCollection(),
 		clockReadingsCollection(),
 	}

@@ -65,6 +65,7 @@ type PlanQuotas struct {
 	Rooms                  *int64 `json:"rooms"`
 	EgressMinutes          *int64 `json:"egress_minutes_per_month"`
 	ConcurrentEgresses     *int64 `json:"concurrent_egresses"`
+	ConcurrentIngresses    *int64 `json:"concurrent_ingresses"`
 	Projects               *int64 `json:"projects"`
 }
 
@@ -82,7 +83,8 @@ func (h *Installation) Plans(c *gin.Context) error {
 	for _, p := range h.limits.Plans() {
 		out.Items = append(out.Items, Plan{Name: p.Name, Quotas: PlanQuotas{
 			ParticipantMinutes: orNull(p.Quotas.ParticipantMinutes), ConcurrentParticipants: orNull(p.Quotas.ConcurrentParticipants),
-			Rooms: orNull(p.Quotas.Rooms), EgressMinutes: orNull(p.Quotas.EgressMinutes), ConcurrentEgresses: orNull(p.Quotas.ConcurrentEgresses), Projects: orNull(p.Quotas.Projects),
+			Rooms: orNull(p.Quotas.Rooms), EgressMinutes: orNull(p.Quotas.EgressMinutes), ConcurrentEgresses: orNull(p.Quotas.ConcurrentEgresses),
+			ConcurrentIngresses: orNull(p.Quotas.ConcurrentIngresses), Projects: orNull(p.Quotas.Projects),
 		}})
 	}
 	return answer(c, http.StatusOK, out)

@@ -60,6 +60,7 @@ type ProjectLimits struct {
 	ParticipantMinutes     int64 `json:"participant_minutes_per_month"`
 	EgressMinutes          int64 `json:"egress_minutes_per_month"`
 	ConcurrentEgresses     int64 `json:"concurrent_egresses"`
+	ConcurrentIngresses    int64 `json:"concurrent_ingresses"`
 }
 
 func renderProject(p models.Project) Project {
@@ -156,6 +157,7 @@ type limitsRequest struct {
 	ParticipantMinutes     request.Clearable[int64] `json:"participant_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
 	EgressMinutes          request.Clearable[int64] `json:"egress_minutes_per_month" validate:"omitempty,min=0,max=100000000"`
 	ConcurrentEgresses     request.Clearable[int64] `json:"concurrent_egresses" validate:"omitempty,min=0,max=100000000"`
+	ConcurrentIngresses    request.Clearable[int64] `json:"concurrent_ingresses" validate:"omitempty,min=0,max=100000000"`
 }
 
 func (r limitsRequest) change() models.ProjectLimitsChange {
@@ -163,7 +165,7 @@ func (r limitsRequest) change() models.ProjectLimitsChange {
 		RequestsPerMinute: r.RequestsPerMinute.Value, ConcurrentParticipants: r.ConcurrentParticipants.Value,
 		ConcurrentAgents: r.ConcurrentAgents.Value, Rooms: r.Rooms.Value,
 		ParticipantMinutes: r.ParticipantMinutes.Value, EgressMinutes: r.EgressMinutes.Value,
-		ConcurrentEgresses: r.ConcurrentEgresses.Value,
+		ConcurrentEgresses: r.ConcurrentEgresses.Value, ConcurrentIngresses: r.ConcurrentIngresses.Value,
 	}
 }
 

@@ -37,6 +37,7 @@ type QuotaUses struct {
 	Rooms                  QuotaUse `json:"rooms"`
 	EgressMinutes          QuotaUse `json:"egress_minutes_per_month"`
 	ConcurrentEgresses     QuotaUse `json:"concurrent_egresses"`
+	ConcurrentIngresses    QuotaUse `json:"concurrent_ingresses"`
 	Projects               QuotaUse `json:"projects"`
 }
 
@@ -80,6 +81,7 @@ func (h *Quotas) Get(c *gin.Context) error {
 			Rooms:                  renderQuotaUse(out.Uses[models.QuotaRooms]),
 			EgressMinutes:          renderQuotaUse(out.Uses[models.QuotaEgressMinutes]),
 			ConcurrentEgresses:     renderQuotaUse(out.Uses[models.QuotaConcurrentEgresses]),
+			ConcurrentIngresses:    renderQuotaUse(out.Uses[models.QuotaConcurrentIngresses]),
 			Projects:               renderQuotaUse(out.Uses[models.QuotaProjects]),
 		},
 		Events: make([]QuotaEvent, 0, len(out.Events))}

@@ -165,6 +165,7 @@ type ProjectLimits struct {
 	ParticipantMinutes     int64 `bson:"participant_minutes_per_month,omitempty"`
 	EgressMinutes          int64 `bson:"egress_minutes_per_month,omitempty"`
 	ConcurrentEgresses     int64 `bson:"concurrent_egresses,omitempty"`
+	ConcurrentIngresses    int64 `bson:"concurrent_ingresses,omitempty"`
 }
 
 // ClientTokensChange is a partial update of the policy; nil leaves a field as
@@ -189,4 +190,5 @@ type ProjectLimitsChange struct {
 	ParticipantMinutes     *int64
 	EgressMinutes          *int64
 	ConcurrentEgresses     *int64
+	ConcurrentIngresses    *int64
 }

@@ -25,6 +25,9 @@ const (
 	QuotaEgressMinutes Quota = "egress_minutes_per_month"
 	// QuotaConcurrentEgresses is the egresses of a project that have not ended.
 	QuotaConcurrentEgresses Quota = "concurrent_egresses"
+	// QuotaConcurrentIngresses is the ingresses of a project that may publish at the
+	// same time: those that exist and have not ended.
+	QuotaConcurrentIngresses Quota = "concurrent_ingresses"
 	// QuotaProjects is the projects of an organization.
 	QuotaProjects Quota = "projects"
 )
@@ -35,7 +38,7 @@ const MaxQuota = 100_000_000
 // QuotaNames lists the quotas in the order they are shown.
 func QuotaNames() []Quota {
 	return []Quota{QuotaParticipantMinutes, QuotaConcurrentParticipants, QuotaConcurrentAgents, QuotaRooms, QuotaEgressMinutes,
-		QuotaConcurrentEgresses, QuotaProjects}
+		QuotaConcurrentEgresses, QuotaConcurrentIngresses, QuotaProjects}
 }
 
 // SimultaneousQuotas lists the quotas of what a project has at the same time.
@@ -75,6 +78,7 @@ type Quotas struct {
 	Rooms                  int64
 	EgressMinutes          int64
 	ConcurrentEgresses     int64
+	ConcurrentIngresses    int64
 	// Projects is of an organization, the others of each of its projects.
 	Projects int64
 }
@@ -110,6 +114,8 @@ func (q *Quotas) field(name Quota) *int64 {
 		return &q.EgressMinutes
 	case QuotaConcurrentEgresses:
 		return &q.ConcurrentEgresses
+	case QuotaConcurrentIngresses:
+		return &q.ConcurrentIngresses
 	case QuotaProjects:
 		return &q.Projects
 	}
@@ -118,7 +124,8 @@ func (q *Quotas) field(name Quota) *int64 {
 
 // Bound tells whether anything of a project is limited.
 func (q *Quotas) Bound() bool {
-	return q.ParticipantMinutes > 0 || q.ConcurrentParticipants > 0 || q.ConcurrentAgents > 0 || q.Rooms > 0 || q.EgressMinutes > 0 || q.ConcurrentEgresses > 0
+	return q.ParticipantMinutes > 0 || q.ConcurrentParticipants > 0 || q.ConcurrentAgents > 0 || q.Rooms > 0 || q.EgressMinutes > 0 || q.ConcurrentEgresses > 0 ||
+		q.ConcurrentIngresses > 0
 }
 
 // PlanQuotas are what the operator gives each project of an organization, by
@@ -135,6 +142,7 @@ func (p PlanQuotas) For(plan Plan, own *ProjectLimits) Quotas {
 	q.Rooms = orPlans(own.Rooms, q.Rooms)
 	q.EgressMinutes = orPlans(own.EgressMinutes, q.EgressMinutes)
 	q.ConcurrentEgresses = orPlans(own.ConcurrentEgresses, q.ConcurrentEgresses)
+	q.ConcurrentIngresses = orPlans(own.ConcurrentIngresses, q.ConcurrentIngresses)
 	return q
 }
 

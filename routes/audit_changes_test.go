@@ -130,6 +130,9 @@ func unaudited() map[string]string {
 		"POST /v1/media/egress/start":                         "see TestEachChangeOfAnEgressIsInTheTrail",
 		"POST /v1/media/egress/stop":                          "see TestEachChangeOfAnEgressIsInTheTrail",
 		"PATCH /v1/media/egress/:id":                          "see TestEachChangeOfAnEgressIsInTheTrail",
+		"POST /v1/media/ingress/create":                       "see TestEachChangeOfAnIngressIsInTheTrail",
+		"PATCH /v1/media/ingress/:id":                         "see TestEachChangeOfAnIngressIsInTheTrail",
+		"DELETE /v1/media/ingress/:id":                        "see TestEachChangeOfAnIngressIsInTheTrail",
 		"POST /v1/operations/dead-events/retry":               "leaves an entry in the installation's trail, see TestTheOperatorRetriesDeadEventsAndTheTrailSaysSo",
 		"POST /v1/webhooks/livekit":                           "tells what happened on LiveKit; the event itself is kept",
 	}

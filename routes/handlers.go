@@ -26,6 +26,7 @@ type Handlers struct {
 	Clusters      *handlers.Clusters
 	Rooms         *handlers.Rooms
 	Egress        *handlers.Egress
+	Ingress       *handlers.Ingress
 	Events        *handlers.Events
 	Endpoints     *handlers.Endpoints
 	Usage         *handlers.Usage
@@ -60,6 +61,7 @@ func HandlersOf(s *services.Services, health *handlers.Health, metrics *middlewa
 		Clusters:      handlers.NewClusters(s.Clusters),
 		Rooms:         handlers.NewRooms(requests, s.Rooms),
 		Egress:        handlers.NewEgress(requests, s.Egresses),
+		Ingress:       handlers.NewIngress(requests, s.Ingresses),
 		Endpoints:     handlers.NewEndpoints(requests, s.Endpoints),
 		LiveKitEvents: handlers.NewLiveKitEvents(s.Inbox),
 		Events:        handlers.NewEvents(s.Events),

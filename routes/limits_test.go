@@ -150,6 +150,7 @@ func bounds(ada tenant) []bound {
 	all = append(all, roomBounds(ada)...)
 	all = append(all, endpointBounds(ada)...)
 	all = append(all, egressBounds(ada)...)
+	all = append(all, ingressBounds(ada)...)
 	for _, grant := range within() {
 		all = append(all, bound{method: "POST", path: create, caller: ada.asOwn, field: "grants." + grant, fits: []any{true, false}, over: []any{1, "true"}})
 	}
@@ -224,6 +225,7 @@ func bounds(ada tenant) []bound {
 		{field: "limits.rooms", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.participant_minutes_per_month", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "limits.concurrent_egresses", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
+		{field: "limits.concurrent_ingresses", caller: asOperator(), fits: []any{0, 100000000}, over: []any{-1, 100000001, 0.5, "1"}},
 		{field: "recording.enabled", fits: []any{false}, over: []any{1, "true"}},
 		{field: "recording.audio_only", fits: []any{true, false}, over: []any{1, "true"}},
 		{field: "recording.layout", fits: []any{"", "grid", x(64)}, over: []any{x(65), 1}, unsaid: []any{"a\nb"}},
@@ -296,7 +298,7 @@ func TestEveryFieldOfTheDocumentHasItsLimitsTested(t *testing.T) {
 	}
 	tested := map[string]bool{}
 	for _, b := range bounds(tenant{org: "ORG", project: "PROJECT"}) {
-		path := strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}", "/hall", "/{room}", "/ann", "/{identity}", "EG_x", "{id}").Replace(b.path)
+		path := strings.NewReplacer("ORG", "{id}", "PROJECT", "{id}", "/hall", "/{room}", "/ann", "/{identity}", "EG_x", "{id}", "IN_x", "{id}").Replace(b.path)
 		tested[b.method+" "+path+" "+b.field] = true
 	}
 	aliases := map[string]bool{"roomName": true, "participantIdentity": true, "participantName": true, "participantMetadata": true,

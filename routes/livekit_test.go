@@ -14,7 +14,7 @@ import (
 	"github.com/twitchtv/twirp"
 )
 
-// fakeLiveKit is LiveKit's room and egress services in this process. Every project has the room
+// fakeLiveKit is LiveKit's room, egress and ingress services in this process. Every project has the room
 // "hall" with the participant "ann", who publishes the track TR_1; others are open
 // once they were created.
 type fakeLiveKit struct {
@@ -27,14 +27,15 @@ type fakeLiveKit struct {
 	data     *livekit.SendDataRequest
 	update   *livekit.UpdateParticipantRequest
 	// fails answers every call.
-	fails  error
-	egress fakeEgress
+	fails   error
+	egress  fakeEgress
+	ingress fakeIngress
 }
 
 func startLiveKit(t testing.TB) (*fakeLiveKit, string) {
 	t.Helper()
 	f := &fakeLiveKit{rooms: map[string]*livekit.Room{}, recorded: map[string]*livekit.RoomEgress{}}
-	rooms, egress := livekit.NewRoomServiceServer(f), livekit.NewEgressServer(&f.egress)
+	rooms, egress, ingress := livekit.NewRoomServiceServer(f), livekit.NewEgressServer(&f.egress), livekit.NewIngressServer(&f.ingress)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, err := auth.ParseAPIToken(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 		if err == nil {
@@ -46,6 +47,10 @@ func startLiveKit(t testing.TB) (*fakeLiveKit, string) {
 		}
 		if strings.HasPrefix(r.URL.Path, egress.PathPrefix()) {
 			egress.ServeHTTP(w, r)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, ingress.PathPrefix()) {
+			ingress.ServeHTTP(w, r)
 			return
 		}
 		rooms.ServeHTTP(w, r)

@@ -47,6 +47,7 @@ func permissions() []permission {
 	role := map[string]any{"role": "developer"}
 	invitation := map[string]any{"email": "new@example.com", "role": "viewer"}
 	egress := map[string]any{"type": "room_composite", "room_name": "hall", "outputs": toRTMP()}
+	ingress := map[string]any{"input_type": "rtmp", "room_name": "hall", "participant_identity": "obs"}
 	password := map[string]any{"current_password": password, "new_password": "another one of theirs"}
 	//                                          nobody  owner admin dev view  client server other stranger suspended operator
 	return []permission{
@@ -189,6 +190,13 @@ func permissions() []permission {
 		{"GET", "/v1/media/egress?project_id={project}", nil, "401 200 200 200 200 403 200 404 404 403 403 200", false},
 		{"GET", "/v1/media/egress/EG_x?project_id={project}", nil, "401 404 404 404 404 403 404 404 404 403 403 404", false},
 		{"PATCH", "/v1/media/egress/EG_x?project_id={project}", map[string]any{"layout": "grid"}, "401 404 404 404 403 403 404 404 404 403 403 404", false},
+		{"POST", "/v1/media/ingress/create", ingress, "401 400 400 400 403 403 201 201 400 403 403 400", false},
+		{"POST", "/v1/media/ingress/create?project_id={project}", ingress, "401 201 201 201 403 403 201 404 404 403 403 201", false},
+		{"GET", "/v1/media/ingress", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
+		{"GET", "/v1/media/ingress?project_id={project}", nil, "401 200 200 200 200 403 200 404 404 403 403 200", false},
+		{"GET", "/v1/media/ingress/IN_x?project_id={project}", nil, "401 404 404 404 404 403 404 404 404 403 403 404", false},
+		{"PATCH", "/v1/media/ingress/IN_x?project_id={project}", map[string]any{"enabled": false}, "401 404 404 404 403 403 404 404 404 403 403 404", false},
+		{"DELETE", "/v1/media/ingress/IN_x?project_id={project}", nil, "401 404 404 404 403 403 404 404 404 403 403 404", false},
 
 		{"GET", "/v1/usage", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
 		{"GET", "/v1/events", nil, "401 400 400 400 400 403 200 200 400 403 403 400", false},
@@ -234,7 +242,7 @@ func TestEveryRouteHasARowInTheTableOfPermissions(t *testing.T) {
 	rows := map[string]bool{}
 	for _, row := range permissions() {
 		path := strings.NewReplacer("{org}", ":id", "{project}", ":id", "{spare}", ":id", "{self}", ":user_id",
-			"{member}", ":user_id", "{invitation}", ":invitation_id", "{key}", ":key_id", "/rooms/hall", "/rooms/:room", "/participants/ann", "/participants/:identity", "dwn_x", ":id", "EG_x", ":id", "ses_x", ":id", "{revocation}", ":id",
+			"{member}", ":user_id", "{invitation}", ":invitation_id", "{key}", ":key_id", "/rooms/hall", "/rooms/:room", "/participants/ann", "/participants/:identity", "dwn_x", ":id", "EG_x", ":id", "IN_x", ":id", "ses_x", ":id", "{revocation}", ":id",
 			"{endpoint}", ":id", "{spare endpoint}", ":id", "{delivery}", ":id", "{event}", ":id").Replace(row.path)
 		path, _, _ = strings.Cut(path, "?")
 		rows[row.method+" "+path] = true

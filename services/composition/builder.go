@@ -159,7 +159,8 @@ func (b *builder) metering() (err error) {
 func (b *builder) quotas() (err error) {
 	b.out.Limits, err = quotas.NewLimits(quotas.Config{
 		Projects: b.projects, Organizations: b.organizations, Sessions: b.sessions,
-		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Egresses: database.NewEgresses(b.engine), Usage: b.out.Usage, Changes: b.out.Changes, Told: b.sources.Quota,
+		Events: database.NewQuotaEvents(b.engine), Slots: database.NewSlots(b.engine), Egresses: database.NewEgresses(b.engine),
+		Ingresses: database.NewIngresses(b.engine), Usage: b.out.Usage, Changes: b.out.Changes, Told: b.sources.Quota,
 		Exclusive: b.engine.Exclusive(), Plans: b.Plans, ReservationTTL: b.ReservationTTL, Log: b.Log, Now: b.Now,
 	})
 	if err != nil {

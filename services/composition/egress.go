@@ -30,6 +30,9 @@ const (
 	// list, stopsRetried how often a stop that waits is tried.
 	egressCompared = 5 * time.Second
 	stopsRetried   = 2 * time.Second
+	// ingressCompared is as egressCompared, for ingresses: LiveKit reads each of its own
+	// from Redis for a list.
+	ingressCompared = 15 * time.Second
 )
 
 // egress builds the service of egress.
@@ -45,9 +48,20 @@ func (b *builder) egress() error {
 	return err
 }
 
-// egressSteps are the steps of the inbox that egress needs.
+// ingress builds the service of ingress. What is pulled may be what LiveKit pulls:
+// http, https and srt (livekit-server, pkg/service/ingress.go).
+func (b *builder) ingress() (err error) {
+	sources := safedial.Options{Schemes: []string{"http", "https", "srt"}, AllowHTTP: true, AllowUser: true, AllowPrivate: b.Media.AllowPrivate, DialTimeout: lookupTimeout}
+	b.out.Ingresses, err = media.NewIngresses(media.IngressConfig{
+		Projects: b.projects, Store: database.NewIngresses(b.engine), Clusters: b.out.Clusters, Placements: b.placements, Quotas: b.out.Limits,
+		Sources: safedial.New(sources), Cursors: b.cursors, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
+	})
+	return err
+}
+
+// egressSteps are the steps of the inbox that egress and ingress need.
 func (b *builder) egressSteps() []metering.Step {
-	return []metering.Step{{Turn: metering.TurnEgress, Consumer: b.out.Egresses}}
+	return []metering.Step{{Turn: metering.TurnEgress, Consumer: b.out.Egresses}, {Turn: metering.TurnIngress, Consumer: b.out.Ingresses}}
 }
 
 // egressWorkers declares the background tasks of egress.
@@ -59,7 +73,12 @@ func (b *builder) egressWorkers(site worker.Site) error {
 	if wrong = errors.Join(wrong, err); wrong != nil {
 		return wrong
 	}
+	ingress, err := worker.New(worker.Config{Name: "ingress", Pass: worker.Simple(b.out.Ingresses.Compare), Every: ingressCompared, Deadline: time.Minute},
+		site.Led(30*time.Second, nil))
+	if err != nil {
+		return err
+	}
 	b.stopping = stop
-	b.out.workers = append(b.out.workers, Worker{compare.Name(), compare.Run}, Worker{stop.Name(), stop.Run})
+	b.out.workers = append(b.out.workers, Worker{compare.Name(), compare.Run}, Worker{stop.Name(), stop.Run}, Worker{ingress.Name(), ingress.Run})
 	return nil
 }

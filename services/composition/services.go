@@ -147,6 +147,7 @@ type Services struct {
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
 	Egresses       *media.Egresses
+	Ingresses      *media.Ingresses
 	Revocations    *tokens.Revocations
 	Limits         *quotas.Limits
 	Enforcer       *quotas.Enforcer
@@ -199,7 +200,7 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	if b.Mailer != nil {
 		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(engine), b.Now)
 	}
-	for _, step := range []func() error{b.shared, b.foundations, b.storage, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.egress, b.inbox, b.workers, b.operations} {
+	for _, step := range []func() error{b.shared, b.foundations, b.storage, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.egress, b.ingress, b.inbox, b.workers, b.operations} {
 		if err := step(); err != nil {
 			return nil, err
 		}

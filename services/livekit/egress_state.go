@@ -38,6 +38,16 @@ func RedactStreamURL(text string) string {
 
 // redactText redacts URLs with stream keys in a text.
 func redactText(text string) string {
+	return eachURL(text, func(scheme, whole string) string {
+		if hasKey(scheme) {
+			return RedactStreamURL(whole)
+		}
+		return whole
+	})
+}
+
+// eachURL replaces the URLs in a text.
+func eachURL(text string, by func(scheme, whole string) string) string {
 	var out strings.Builder
 	for {
 		at := strings.Index(text, "://")
@@ -56,11 +66,7 @@ func redactText(text string) string {
 			end = len(text)
 		}
 		out.WriteString(text[:begin])
-		if hasKey(text[begin:at]) {
-			out.WriteString(RedactStreamURL(text[begin:end]))
-		} else {
-			out.WriteString(text[begin:end])
-		}
+		out.WriteString(by(text[begin:at], text[begin:end]))
 		text = text[end:]
 	}
 }

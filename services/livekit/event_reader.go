@@ -146,7 +146,11 @@ func (r *eventReader) value(token jsontext.Token, depth int, name string) error 
 		}
 	}
 	if token.Kind() == '"' && isMedia(r.path[1]) && strings.Contains(token.String(), "://") {
-		token = jsontext.String(redactText(token.String()))
+		text := redactText(token.String())
+		if r.path[1] == ingressPart {
+			text = withoutPulled(text)
+		}
+		token = jsontext.String(text)
 	}
 	return r.enc.WriteToken(token)
 }

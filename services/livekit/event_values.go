@@ -105,7 +105,7 @@ func isSecret(part, name string) bool {
 	switch part {
 	case "room":
 		return name == "turnPassword"
-	case "ingressInfo":
+	case ingressPart:
 		return name == "streamKey"
 	case "egressInfo":
 		switch name {
@@ -117,4 +117,7 @@ func isSecret(part, name string) bool {
 }
 
 // isMedia tells whether part of a body may have URLs with stream keys in it.
-func isMedia(part string) bool { return part == "egressInfo" || part == "ingressInfo" }
+func isMedia(part string) bool { return part == "egressInfo" || part == ingressPart }
+
+// ingressPart is where an event says what it does of an ingress.
+const ingressPart = "ingressInfo"

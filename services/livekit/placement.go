@@ -104,6 +104,27 @@ func (p *Placements) Of(ctx context.Context, project *models.Project, name strin
 	return p.clusters.Choose(project.Region), nil
 }
 
+// Keep assigns a room that is on no cluster to one, and keeps it there until a time:
+// what publishes into it, such as an ingress, is on that cluster.
+func (p *Placements) Keep(ctx context.Context, project models.ProjectID, name, cluster string, until time.Time) error {
+	if len(p.clusters.All()) == 1 {
+		return nil
+	}
+	room := models.QualifyRoom(project, name)
+	placed, err := p.known.Get(ctx, room)
+	switch {
+	case models.IsKind(err, models.KindNotFound):
+		err = p.store.Insert(ctx, &models.RoomPlacement{ID: room, Cluster: cluster, PlacedAt: p.time(), ExpiresAt: until})
+		p.known.Drop(room)
+		if models.IsKind(err, models.KindConflict) {
+			return nil // a token was minted at the same time
+		}
+	case err == nil && placed.Cluster == cluster:
+		p.extend(ctx, &placed, until)
+	}
+	return err
+}
+
 func (p *Placements) assign(ctx context.Context, region, room string, until time.Time) (models.RoomPlacement, error) {
 	now := p.time()
 	placed := models.RoomPlacement{ID: room, Cluster: p.clusters.Choose(region).Name, PlacedAt: now, ExpiresAt: until}

@@ -50,6 +50,7 @@ const (
 	TurnPlacements  Turn = 30
 	TurnEvents      Turn = 40
 	TurnEgress      Turn = 50
+	TurnIngress     Turn = 60
 )
 
 // Step is a consumer and its turn.

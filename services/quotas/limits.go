@@ -64,6 +64,7 @@ type Config struct {
 	Events        *database.QuotaEvents
 	Slots         *database.Slots
 	Egresses      *database.Egresses
+	Ingresses     *database.Ingresses
 	Usage         *metering.Usage
 	// Told is told of each threshold that was reached, maybe more than once.
 	Told func(ctx context.Context, e *models.QuotaEvent) error

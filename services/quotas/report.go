@@ -70,6 +70,12 @@ func (s *Limits) ReportOf(ctx context.Context, project *models.Project) (Report,
 				return Report{}, err
 			}
 			use.Used = float64(n)
+		case models.QuotaConcurrentIngresses:
+			n, err := s.c.Ingresses.CountOpen(ctx, id, slotsRead)
+			if err != nil {
+				return Report{}, err
+			}
+			use.Used = float64(n)
 		case models.QuotaProjects:
 			c = s.project(org.ID, use.Limit, "")
 		}

@@ -25,6 +25,7 @@ func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
 	audit.Changed(&fields, "limits.participant_minutes_per_month", p.Limits.ParticipantMinutes, c.Limits.ParticipantMinutes)
 	audit.Changed(&fields, "limits.egress_minutes_per_month", p.Limits.EgressMinutes, c.Limits.EgressMinutes)
 	audit.Changed(&fields, "limits.concurrent_egresses", p.Limits.ConcurrentEgresses, c.Limits.ConcurrentEgresses)
+	audit.Changed(&fields, "limits.concurrent_ingresses", p.Limits.ConcurrentIngresses, c.Limits.ConcurrentIngresses)
 	if r := c.Recording; r != nil {
 		audit.Changed(&fields, "recording.enabled", p.Recording.Enabled, r.Enabled)
 		audit.Changed(&fields, "recording.layout", p.Recording.Layout, r.Layout)
