@@ -29,9 +29,9 @@ func TestEveryErrorOfLiveKitAboutAnIngressHasItsOwnAnswer(t *testing.T) {
 		code   string
 		update string
 	}{
-		{twirp.NewError(twirp.Unavailable, "no response from servers"), 503, "ingress_not_created", "unavailable"},
-		{twirp.NewError(twirp.DeadlineExceeded, "timed out"), 503, "ingress_not_created", "unavailable"},
-		{twirp.NewError(twirp.Internal, "ingress not connected (redis required)"), 503, "ingress_not_created", "unavailable"},
+		{twirp.NewError(twirp.Unavailable, "no response from servers"), 503, "ingress_not_created", "service_unavailable"},
+		{twirp.NewError(twirp.DeadlineExceeded, "timed out"), 503, "ingress_not_created", "service_unavailable"},
+		{twirp.NewError(twirp.Internal, "ingress not connected (redis required)"), 503, "ingress_not_created", "service_unavailable"},
 		{twirp.InvalidArgumentError("room_name", ada.qualified("hall")), 409, "invalid_for_livekit", "invalid_for_livekit"},
 		{twirp.NewError(twirp.FailedPrecondition, ada.qualified("hall")), 409, "failed_precondition", "failed_precondition"},
 		{twirp.NewError(twirp.PermissionDenied, "permissions denied"), 500, "internal_error", "internal_error"},
