@@ -192,7 +192,7 @@ const (
 // Types of quota events.
 const (
 	EventQuotaWarning = "quota.warning"
-	EventQuotaReached = "quota.reached"
+	EventQuotaExceeded = "quota.exceeded"
 )
 
 // QuotaEvent says that a threshold of a quota was reached: once for each
@@ -215,7 +215,7 @@ type QuotaEvent struct {
 // Type is what kind of event it is.
 func (e *QuotaEvent) Type() string {
 	if e.Percent >= QuotaReachedPercent {
-		return EventQuotaReached
+		return EventQuotaExceeded
 	}
 	return EventQuotaWarning
 }
