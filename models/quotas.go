@@ -191,7 +191,7 @@ const (
 
 // Types of quota events.
 const (
-	EventQuotaWarning = "quota.warning"
+	EventQuotaWarning  = "quota.warning"
 	EventQuotaExceeded = "quota.exceeded"
 )
 
