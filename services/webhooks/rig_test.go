@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/testkit"
@@ -49,15 +50,10 @@ type rigOptions struct {
 	holder string
 	client *http.Client
 	guard  safedial.Options
+	tracer trace.Tracer
 	// now is another clock than the rig's.
 	now func() time.Time
 }
-
-// silence tells nobody of changes.
-type silence struct{}
-
-func (silence) Heard(string) bool       { return false }
-func (silence) Made(*models.AuditEntry) {}
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
@@ -87,7 +83,7 @@ func rigOn(t testing.TB, engine *testkit.Engine, clock *testkit.Clock, o rigOpti
 	r.log = testkit.Must[*events.Log](t)(events.NewLog(events.LogConfig{Events: stored, Sequences: sequences, Now: o.now}))
 	r.worker = testkit.Must[*Worker](t)(NewWorker(WorkerConfig{
 		Endpoints: endpoints, Deliveries: r.deliveries, Events: stored, Sequences: sequences, Leases: database.NewLeases(engine), Holder: o.holder, Exclusive: true,
-		Box: box, Client: o.client, Log: zerolog.Nop(), Now: o.now, Random: func() float64 { return 0.5 },
+		Box: box, Client: o.client, Tracer: o.tracer, Log: zerolog.Nop(), Now: o.now, Random: func() float64 { return 0.5 },
 	}))
 	r.fanout = testkit.Must[*Fanout](t)(NewFanout(FanoutConfig{
 		Log: r.log, Endpoints: endpoints, Deliveries: r.deliveries, Sequences: sequences, Wake: r.worker.Wake, Now: o.now}))
@@ -96,7 +92,7 @@ func rigOn(t testing.TB, engine *testkit.Engine, clock *testkit.Clock, o rigOpti
 	r.notices = testkit.Must[*Notices](t)(NewNotices(NoticesConfig{
 		Log: r.log, Endpoints: endpoints, Organizations: organizations, Users: database.NewUsers(engine), Now: o.now,
 		Mail: func(_ context.Context, to, _, text string) error { r.mails = append(r.mails, to+"\n"+text); return nil }}))
-	trail := testkit.Must[*audit.Trail](t)(audit.NewTrail(database.NewAuditLogs(engine), silence{}, o.now))
+	trail := testkit.Must[*audit.Trail](t)(audit.NewTrail(database.NewAuditLogs(engine), testkit.Silence{}, o.now))
 	r.Endpoints = testkit.Must[*Endpoints](t)(NewEndpoints(EndpointsConfig{
 		Endpoints: endpoints, Deliveries: r.deliveries, Events: stored, Projects: projects, Organizations: organizations, Log: r.log,
 		Guard: safedial.New(o.guard), Box: box, Cursors: cursor.New([]byte("cursors")), Trail: trail,
