@@ -137,7 +137,7 @@ export interface Schemas {
   ProjectUpdatedEventData: { changes: Record<string, any>; project_id: string; };
   PutOrganizationRequest: { name: Schemas['Name']; plan?: Schemas['Plan']; };
   PutProjectRequest: { agents?: Array<Schemas['AgentName']> | null; client_tokens?: Schemas['ClientTokensRequest']; limits?: Schemas['LimitsRequest']; name: Schemas['Name']; recording?: Schemas['RecordingRequest']; region?: Schemas['Region']; storage?: Schemas['StorageRequest']; };
-  QuotaEvent: { id: string; limit: number; percent: "80" | "100"; quota: Schemas['QuotaName']; timestamp: string; type: "quota.warning" | "quota.reached"; used: number; };
+  QuotaEvent: { id: string; limit: number; percent: "80" | "100"; quota: Schemas['QuotaName']; timestamp: string; type: "quota.warning" | "quota.exceeded"; used: number; };
   QuotaEventData: { limit: number; percent: number; period_start: Schemas['Instant']; quota: Schemas['QuotaName']; used: number; };
   QuotaName: "participant_minutes_per_month" | "concurrent_participants" | "concurrent_agents" | "rooms" | "egress_minutes_per_month" | "concurrent_egresses" | "concurrent_ingresses" | "projects";
   QuotaReport: { end: string; events: Array<Schemas['QuotaEvent']>; plan: "free" | "pro" | "enterprise"; project_id: string; quotas: { concurrent_agents: Schemas['QuotaUse']; concurrent_egresses: Schemas['QuotaUse']; concurrent_ingresses: Schemas['QuotaUse']; concurrent_participants: Schemas['QuotaUse']; egress_minutes_per_month: Schemas['QuotaUse']; participant_minutes_per_month: Schemas['QuotaUse']; projects: Schemas['QuotaUse']; rooms: Schemas['QuotaUse']; }; start: string; };

@@ -171,6 +171,11 @@ func (r *APIKeys) Remove(ctx context.Context, t models.Tenant, project models.Pr
 	return err
 }
 
+// Known reads one API key of a project, deleted or not, or not_found.
+func (r *APIKeys) Known(ctx context.Context, project models.ProjectID, id models.KeyID) (models.APIKey, error) {
+	return one[models.APIKey](ctx, r.engine, apiKeys, Query{Filter: bson.D{{Key: "_id", Value: string(id)}, {Key: "project_id", Value: string(project)}}})
+}
+
 // Used records the use of an API key at a time, unless a use less than
 // models.KeyUseInterval earlier is recorded.
 func (r *APIKeys) Used(ctx context.Context, id models.KeyID, at time.Time) error {

@@ -23,7 +23,7 @@ func auditLogsCollection() Collection {
 		Name: auditLogs,
 		Fields: []Field{
 			{Name: "org_id", Kind: String}, {Name: "seq", Kind: Int}, {Name: "at", Kind: Time}, {Name: "actor.id", Kind: String}, {Name: "action", Kind: String},
-			{Name: "target.id", Kind: String}, {Name: "outcome", Kind: String},
+			{Name: "target.id", Kind: String}, {Name: "outcome", Kind: String}, {Name: "tell_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"org_id", "seq"}, Unique: true, ConflictCode: auditSeqTaken},
@@ -31,12 +31,13 @@ func auditLogsCollection() Collection {
 			{Keys: []string{"org_id", "actor.id", "seq"}},
 			{Keys: []string{"org_id", "action", "seq"}},
 			{Keys: []string{"org_id", "target.id", "seq"}},
+			{Keys: []string{"tell_at"}},
 		},
 	}
 }
 
 // AuditLogs is the repository of the audit trail. It deletes nothing, and
-// changes only the outcome of an entry.
+// changes only the outcome of an entry and whether its event is stored.
 type AuditLogs struct{ engine Engine }
 
 // NewAuditLogs returns the repository over an engine.
@@ -48,16 +49,42 @@ func (r *AuditLogs) Append(ctx context.Context, e *models.AuditEntry) error {
 	return r.engine.Insert(ctx, auditLogs, e)
 }
 
-// Complete stores the outcome of an entry, once; not_found if it is stored
-// already.
+// Complete stores the outcome of an entry and its TellAt, once; not_found if it is
+// stored already.
 func (r *AuditLogs) Complete(ctx context.Context, e *models.AuditEntry) error {
+	set := fields{
+		{Key: "outcome", Value: e.Outcome}, {Key: "code", Value: e.Code},
+		{Key: "completed_at", Value: e.CompletedAt}, {Key: "outcome_hash", Value: e.OutcomeHash},
+	}
+	setIf(&set, "tell_at", e.TellAt)
+	update := set.update()
+	if e.TellAt == nil {
+		update = append(update, noTellAt())
+	}
 	_, err := changed[models.AuditEntry](ctx, r.engine, auditLogs, bson.D{
 		{Key: "_id", Value: string(e.ID)}, {Key: "org_id", Value: string(e.OrgID)},
 		{Key: "outcome", Value: string(models.AuditPending)},
-	}, fields{
-		{Key: "outcome", Value: e.Outcome}, {Key: "code", Value: e.Code},
-		{Key: "completed_at", Value: e.CompletedAt}, {Key: "outcome_hash", Value: e.OutcomeHash},
-	}.update())
+	}, update)
+	return err
+}
+
+func noTellAt() bson.E {
+	return bson.E{Key: "$unset", Value: bson.D{{Key: "tell_at", Value: ""}}}
+}
+
+// Untold reads up to limit entries of all organizations whose TellAt is not after
+// a time, the longest due first.
+func (r *AuditLogs) Untold(ctx context.Context, until time.Time, limit int64) ([]models.AuditEntry, error) {
+	return many[models.AuditEntry](ctx, r.engine, auditLogs, Query{
+		Filter: bson.D{{Key: "tell_at", Value: bson.D{{Key: "$lte", Value: until}}}},
+		Sort:   bson.D{{Key: "tell_at", Value: 1}}, Limit: limit,
+	})
+}
+
+// Told clears the TellAt of up to MaxBatch entries.
+func (r *AuditLogs) Told(ctx context.Context, ids []models.AuditID) error {
+	_, err := r.engine.Update(ctx, auditLogs, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}},
+		bson.D{noTellAt()}, UpdateOptions{Many: true})
 	return err
 }
 

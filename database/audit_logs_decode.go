@@ -64,15 +64,24 @@ func auditEntryOf(raw bson.Raw) (models.AuditEntry, error) {
 		case "code":
 			e.Code = textOf(v)
 		case "completed_at":
-			if v.Type == bson.TypeDateTime {
-				at := instantOf(v)
-				e.CompletedAt = &at
-			}
+			e.CompletedAt = optionalOf(v)
+		case "project_id":
+			e.ProjectID = models.ProjectID(textOf(v))
+		case "tell_at":
+			e.TellAt = optionalOf(v)
 		case "outcome_hash":
 			e.OutcomeHash = textOf(v)
 		}
 	}
 	return e, nil
+}
+
+func optionalOf(v bson.RawValue) *time.Time {
+	if v.Type != bson.TypeDateTime {
+		return nil
+	}
+	at := instantOf(v)
+	return &at
 }
 
 func auditSealsOf(v bson.RawValue) ([]models.AuditSeal, error) {

@@ -86,6 +86,11 @@ func (r *Users) member(t models.Tenant, org models.OrganizationID, id models.Use
 	return bson.D{{Key: "_id", Value: string(id)}, {Key: "org_id", Value: string(org)}, alive()}, nil
 }
 
+// Known reads one user of an organization, a former one too, or not_found.
+func (r *Users) Known(ctx context.Context, org models.OrganizationID, id models.UserID) (models.User, error) {
+	return one[models.User](ctx, r.engine, users, Query{Filter: bson.D{{Key: "_id", Value: string(id)}, {Key: "org_id", Value: string(org)}}})
+}
+
 // SetRole sets a user's role below owner and returns the user, or not_found.
 func (r *Users) SetRole(ctx context.Context, t models.Tenant, org models.OrganizationID, id models.UserID, role models.Role, now time.Time) (models.User, error) {
 	filter, err := r.member(t, org, id)

@@ -178,7 +178,7 @@ func TestAnExhaustedMonthClosesRoomsAfterTheGracePeriod(t *testing.T) {
 	for _, e := range in.quota(t, project).Events {
 		told[e.Type+" "+e.Quota] = true
 	}
-	if !told["quota.warning participant_minutes_per_month"] || !told["quota.reached participant_minutes_per_month"] {
+	if !told["quota.warning participant_minutes_per_month"] || !told["quota.exceeded participant_minutes_per_month"] {
 		t.Errorf("quota events %v", told)
 	}
 }
@@ -216,7 +216,7 @@ func TestExhaustedEgressMinutesStopEgresses(t *testing.T) {
 		return nil
 	})
 	for _, e := range in.quota(t, project).Events {
-		if e.Type == "quota.reached" && e.Quota == "egress_minutes_per_month" {
+		if e.Type == "quota.exceeded" && e.Quota == "egress_minutes_per_month" {
 			return
 		}
 	}

@@ -83,87 +83,107 @@ func (h *Events) Stream(again Again) func(*gin.Context) error {
 	return func(c *gin.Context) error { return h.stream(c, again) }
 }
 
+// A stream waits with the stack that led to it. What is not needed while it waits is
+// therefore in functions that have returned by then: below 4 KiB a stack takes 8 KiB
+// instead of 16.
 func (h *Events) stream(c *gin.Context, again Again) error {
-	q := request.NewQuery(c)
-	ask := events.StreamQuery{Scope: scopeOf(q), Type: q.Text("type"), LastEventID: c.GetHeader("Last-Event-ID")}
-	if err := q.Err(); err != nil {
-		return err
-	}
-	stream, err := h.feed.Open(c.Request.Context(), caller(c), ask)
-	if err != nil {
+	stream, err := h.open(c)
+	if stream == nil {
 		return err
 	}
 	defer stream.Close()
+	_ = send(&sending{c: c, stream: stream, again: again, comment: ": connected\n\n"}) // there is nobody left to tell of an error
+	return nil
+}
+
+// open begins the answer; no stream without an error is what HEAD gets.
+func (h *Events) open(c *gin.Context) (*events.Stream, error) {
+	q := request.NewQuery(c)
+	ask := events.StreamQuery{Scope: scopeOf(q), Type: q.Text("type"), LastEventID: c.GetHeader("Last-Event-ID")}
+	if err := q.Err(); err != nil {
+		return nil, err
+	}
+	stream, err := h.feed.Open(c.Request.Context(), caller(c), ask)
+	if err != nil {
+		return nil, err
+	}
 	header := c.Writer.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	c.Status(http.StatusOK)
 	c.Writer.WriteHeaderNow()
 	if c.Request.Method == http.MethodHead {
-		return nil
+		stream.Close()
+		return nil, nil
 	}
-	_ = send(c, stream, again) // there is nobody left to tell of an error
-	return nil
+	return stream, nil
+}
+
+// sending is a stream that is being sent.
+type sending struct {
+	c      *gin.Context
+	stream *events.Stream
+	again  Again
+	// comment is written when there are no events.
+	comment string
 }
 
 // send writes a stream until it ends.
-func send(c *gin.Context, stream *events.Stream, again Again) error {
-	out := http.NewResponseController(c.Writer)
-	if err := out.SetReadDeadline(time.Time{}); err != nil { // nothing more is read
+func send(s *sending) error {
+	if err := http.NewResponseController(s.c.Writer).SetReadDeadline(time.Time{}); err != nil { // nothing more is read
 		return err
 	}
-	write := func(parts ...[]byte) error {
-		for _, part := range parts {
-			if _, err := c.Writer.Write(part); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	ctx, comment := c.Request.Context(), []byte(": connected\n\n")
 	heartbeat := time.NewTicker(heartbeatEvery)
 	defer heartbeat.Stop()
 	var list []*events.Entry
 	for {
-		if err := out.SetWriteDeadline(time.Now().Add(streamWrite)); err != nil {
+		err := s.write(list)
+		if err != nil {
+			return err
+		}
+		if list, err = s.stream.Next(s.c.Request.Context(), heartbeat.C); err != nil {
 			return err
 		}
 		if len(list) == 0 {
-			if err := write(comment); err != nil {
-				return err
-			}
-			comment = []byte(": heartbeat\n\n")
-		}
-		for _, e := range list {
-			body, err := e.Body()
-			if err != nil {
-				return err
-			}
-			if err := write([]byte("id: "), []byte(e.Event.ID), []byte("\ndata: "), body, []byte("\n\n")); err != nil {
-				return err
-			}
-		}
-		if err := out.Flush(); err != nil {
-			return err
-		}
-		var err error
-		if list, err = stream.Next(ctx, heartbeat.C); err != nil {
-			return err
-		}
-		if len(list) == 0 {
-			if err := check(c, stream, again); err != nil {
+			if err = s.check(); err != nil {
 				return err
 			}
 		}
 	}
 }
 
+// write writes a page of events, or a comment if there are none.
+func (s *sending) write(list []*events.Entry) error {
+	out := http.NewResponseController(s.c.Writer)
+	if err := out.SetWriteDeadline(time.Now().Add(streamWrite)); err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		if _, err := s.c.Writer.WriteString(s.comment); err != nil {
+			return err
+		}
+		s.comment = ": heartbeat\n\n"
+	}
+	for _, e := range list {
+		body, err := e.Body()
+		if err != nil {
+			return err
+		}
+		for _, part := range [...][]byte{[]byte("id: "), []byte(e.Event.ID), []byte("\ndata: "), body, []byte("\n\n")} {
+			if _, err := s.c.Writer.Write(part); err != nil {
+				return err
+			}
+		}
+	}
+	return out.Flush()
+}
+
 // check returns an error if the caller may no longer read a stream. While the
 // database is away nobody can tell, and there is nothing to read.
-func check(c *gin.Context, stream *events.Stream, again Again) error {
-	p, err := again(c)
+func (s *sending) check() error {
+	p, err := s.again(s.c)
 	if err == nil {
-		err = stream.Check(c.Request.Context(), p)
+		err = s.stream.Check(s.c.Request.Context(), p)
 	}
 	if models.IsKind(err, models.KindUnavailable) {
 		return nil

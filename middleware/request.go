@@ -65,47 +65,53 @@ func Log(log zerolog.Logger, now func() time.Time) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := now()
 		c.Next()
-		code := c.Writer.Status()
-		level := zerolog.InfoLevel
-		switch {
-		case code == statusClientGone: // theirs to end, and nothing to look into
-		case code >= http.StatusInternalServerError:
-			level = zerolog.ErrorLevel
-		case code >= http.StatusBadRequest:
-			level = zerolog.WarnLevel
-		}
-		line := log.WithLevel(level)
-		if line == nil {
-			return
-		}
-		line = line.Str("request_id", RequestIDOf(c)).Str("method", method(c.Request.Method)).Str("path", loggedPath(c)).
-			Int("status", code).Int("bytes", c.Writer.Size()).Dur("latency_ms", now().Sub(start)).Str("ip", c.RemoteIP())
-		if trace := traceID(c.GetHeader(traceParent)); trace != "" {
-			line = line.Str("trace_id", trace)
-		}
-		if p, ok := principalOf(c); ok {
-			line = line.Str("principal", string(p.Kind))
-			if p.UserID != "" {
-				line = line.Str("user_id", string(p.UserID))
-			}
-			if p.Project != nil {
-				line = line.Str("project_id", string(p.Project.ID)).Str("key_id", string(p.KeyID))
-			}
-			if p.OrgID != "" {
-				line = line.Str("org_id", string(p.OrgID))
-			}
-		}
-		if last := c.Errors.Last(); last != nil {
-			var e *models.Error
-			if errors.As(last.Err, &e) {
-				line = line.Str("code", e.Code)
-			}
-			if level == zerolog.ErrorLevel {
-				line = line.Err(last.Err)
-			}
-		}
-		line.Msg("request")
+		logged(c, &log, now().Sub(start))
 	}
+}
+
+// logged writes the line of a request. It is apart from Log so that streams wait with
+// a small stack.
+func logged(c *gin.Context, log *zerolog.Logger, took time.Duration) {
+	code := c.Writer.Status()
+	level := zerolog.InfoLevel
+	switch {
+	case code == statusClientGone: // theirs to end, and nothing to look into
+	case code >= http.StatusInternalServerError:
+		level = zerolog.ErrorLevel
+	case code >= http.StatusBadRequest:
+		level = zerolog.WarnLevel
+	}
+	line := log.WithLevel(level)
+	if line == nil {
+		return
+	}
+	line = line.Str("request_id", RequestIDOf(c)).Str("method", method(c.Request.Method)).Str("path", loggedPath(c)).
+		Int("status", code).Int("bytes", c.Writer.Size()).Dur("latency_ms", took).Str("ip", c.RemoteIP())
+	if trace := traceID(c.GetHeader(traceParent)); trace != "" {
+		line = line.Str("trace_id", trace)
+	}
+	if p, ok := principalOf(c); ok {
+		line = line.Str("principal", string(p.Kind))
+		if p.UserID != "" {
+			line = line.Str("user_id", string(p.UserID))
+		}
+		if p.Project != nil {
+			line = line.Str("project_id", string(p.Project.ID)).Str("key_id", string(p.KeyID))
+		}
+		if p.OrgID != "" {
+			line = line.Str("org_id", string(p.OrgID))
+		}
+	}
+	if last := c.Errors.Last(); last != nil {
+		var e *models.Error
+		if errors.As(last.Err, &e) {
+			line = line.Str("code", e.Code)
+		}
+		if level == zerolog.ErrorLevel {
+			line = line.Err(last.Err)
+		}
+	}
+	line.Msg("request")
 }
 
 // maxLoggedPath bounds a path in the log, in bytes.

@@ -82,6 +82,15 @@ type AuditEntry struct {
 	Code        string     `bson:"code,omitempty"`
 	CompletedAt *time.Time `bson:"completed_at,omitempty"`
 	OutcomeHash string     `bson:"outcome_hash,omitempty"`
+
+	// ProjectID is what a change concerns that tenants hear of, "" for the whole
+	// organization. It and TellAt are no part of the trail: they are neither hashed
+	// nor exported.
+	ProjectID ProjectID `bson:"project_id,omitempty"`
+	// TellAt is there until the event of the change is stored, or it is known that
+	// there was no change: from when on any process sees to it, instead of the one
+	// that made the change.
+	TellAt *time.Time `bson:"tell_at,omitempty"`
 }
 
 // Origin is where a request came from, for the audit trail: observation, never

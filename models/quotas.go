@@ -199,8 +199,8 @@ const (
 
 // Types of quota events.
 const (
-	EventQuotaWarning = "quota.warning"
-	EventQuotaReached = "quota.reached"
+	EventQuotaWarning  = "quota.warning"
+	EventQuotaExceeded = "quota.exceeded"
 )
 
 // QuotaEvent says that a threshold of a quota was reached: once for each
@@ -223,7 +223,7 @@ type QuotaEvent struct {
 // Type is what kind of event it is.
 func (e *QuotaEvent) Type() string {
 	if e.Percent >= QuotaReachedPercent {
-		return EventQuotaReached
+		return EventQuotaExceeded
 	}
 	return EventQuotaWarning
 }

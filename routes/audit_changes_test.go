@@ -86,7 +86,7 @@ func auditedChanges() []auditedChange {
 			`{"name":"worker","project_id":"prj_"}`, none},
 
 		{"POST /v1/tokens/revoke", `{"participant_identity":"grace","room_name":"daily"}`, "server key", 200, "tokens.revoked", "participant",
-			"grace", none, `{"banned_until":"TIME","project_id":"prj_","room_name":"daily"}`},
+			"grace", none, `{"banned_until":"TIME","project_id":"prj_","revocation_id":"rev_","room_name":"daily"}`},
 		{"DELETE /v1/tokens/revocations/{revocation}", "", "server key", 204, "tokens.ban_lifted", "participant", "mallory",
 			`{"banned_until":"TIME","project_id":"prj_","room_name":""}`, none},
 
@@ -140,7 +140,7 @@ func unaudited() map[string]string {
 
 // plain takes out of an entry's fields what differs from run to run.
 func plain(fields []byte) string {
-	text := regexp.MustCompile(`"(org|prj|usr|key|inv|ses|whe|dlv|evt|pulse_key)_[0-9A-Za-z-]+"([,}])`).ReplaceAllString(string(fields), `"${1}_"$2`)
+	text := regexp.MustCompile(`"(org|prj|usr|key|inv|ses|rev|whe|dlv|evt|pulse_key)_[0-9A-Za-z-]+"([,}])`).ReplaceAllString(string(fields), `"${1}_"$2`)
 	text = regexp.MustCompile(`"secret_hint":"[0-9A-Za-z]{4}"`).ReplaceAllString(text, `"secret_hint":"hint_"`)
 	return regexp.MustCompile(`"\d{4}-\d\d-\d\dT[0-9:.]+Z"`).ReplaceAllString(text, `"TIME"`)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -216,12 +217,26 @@ func TestTwoProcessesWriteOneChainWithoutGaps(t *testing.T) {
 	}
 }
 
-func TestTheTrailAndTheEventAddTwoDurableWritesEachToAChange(t *testing.T) {
+func TestTheTrailAddsTwoDurableWritesToAChangeAndEventsFourToAnyNumber(t *testing.T) {
 	s := newServer(t)
 	own := s.tenant("acme")
+	s.settle()
+	s.clock.Advance(time.Minute)
+	s.settle()
+	const changes = 20
 	before := s.engine.writes.Load()
-	s.patch(own.project, map[string]any{"name": "x"})
-	if got := s.engine.writes.Load() - before; got != 5 {
-		t.Errorf("%d writes, want the change, two of the trail and two of its event", got)
+	for i := range changes {
+		s.patch(own.project, map[string]any{"name": text(i)})
+	}
+	if got := s.engine.writes.Load() - before; got != 3*changes {
+		t.Errorf("%d writes, want the changes and two of the trail for each", got)
+	}
+	before = s.engine.writes.Load()
+	s.settle()
+	s.clock.Advance(time.Minute)
+	s.settle()
+	// A number, the events, that they are told of, and how far the log is settled.
+	if got := s.engine.writes.Load() - before; got > 4 {
+		t.Errorf("%d writes for the events of %d changes", got, changes)
 	}
 }

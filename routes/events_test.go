@@ -20,6 +20,9 @@ import (
 func (s *server) settle() {
 	s.t.Helper()
 	for {
+		if _, err := s.OwnEvents.Pass(s.t.Context()); err != nil {
+			s.t.Fatal(err)
+		}
 		n, err := s.EventTail.Pass(s.t.Context())
 		if err != nil {
 			s.t.Fatal(err)

@@ -151,7 +151,7 @@ func TestThresholdsOfAQuotaAreToldOfOnceInEachPeriod(t *testing.T) {
 	s.ask(mine, "daily", "p3", short).want(http.StatusCreated)
 	told("quota.warning concurrent_participants 80 of 5")
 	s.ask(mine, "daily", "p4", short).want(http.StatusCreated)
-	people := []string{"quota.warning concurrent_participants 80 of 5", "quota.reached concurrent_participants 100 of 5"}
+	people := []string{"quota.warning concurrent_participants 80 of 5", "quota.exceeded concurrent_participants 100 of 5"}
 	told(people...)
 	s.ask(mine, "daily", "p5", short).refused(http.StatusPaymentRequired, "quota_exceeded")
 	s.another().ask(mine, "daily", "p5", short).refused(http.StatusPaymentRequired, "quota_exceeded")
@@ -171,5 +171,5 @@ func TestThresholdsOfAQuotaAreToldOfOnceInEachPeriod(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	told(append(people, "quota.warning participant_minutes_per_month 80 of 100", "quota.reached participant_minutes_per_month 100 of 100")...)
+	told(append(people, "quota.warning participant_minutes_per_month 80 of 100", "quota.exceeded participant_minutes_per_month 100 of 100")...)
 }

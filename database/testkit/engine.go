@@ -37,49 +37,43 @@ type Engine struct {
 	Writes atomic.Int64
 	// Fatal is the number of the first write to refuse; 0 refuses none.
 	Fatal int64
+	// Late has the first of them done: only its answer is lost.
+	Late bool
 }
 
 // ErrKilled is the cause of a refused write.
 var ErrKilled = errors.New("killed by the test")
 
-func (e *Engine) alive() error {
-	if n := e.Writes.Add(1); e.Fatal > 0 && n >= e.Fatal {
-		return models.Unavailable(ErrKilled)
+func (e *Engine) write(do func() error) error {
+	n := e.Writes.Add(1)
+	if e.Fatal == 0 || n < e.Fatal {
+		return do()
 	}
-	return nil
+	if e.Late && n == e.Fatal {
+		_ = do()
+	}
+	return models.Unavailable(ErrKilled)
 }
 
 func (e *Engine) Insert(ctx context.Context, c string, doc any) error {
-	if err := e.alive(); err != nil {
-		return err
-	}
-	return e.Engine.Insert(ctx, c, doc)
+	return e.write(func() error { return e.Engine.Insert(ctx, c, doc) })
 }
 
-func (e *Engine) InsertMany(ctx context.Context, c string, docs []any) ([]int, error) {
-	if err := e.alive(); err != nil {
-		return nil, err
-	}
-	return e.Engine.InsertMany(ctx, c, docs)
+func (e *Engine) InsertMany(ctx context.Context, c string, docs []any) (refused []int, err error) {
+	err = e.write(func() error { refused, err = e.Engine.InsertMany(ctx, c, docs); return err })
+	return refused, err
 }
 
-func (e *Engine) Update(ctx context.Context, c string, filter, update bson.D, o database.UpdateOptions) (int64, error) {
-	if err := e.alive(); err != nil {
-		return 0, err
-	}
-	return e.Engine.Update(ctx, c, filter, update, o)
+func (e *Engine) Update(ctx context.Context, c string, filter, update bson.D, o database.UpdateOptions) (matched int64, err error) {
+	err = e.write(func() error { matched, err = e.Engine.Update(ctx, c, filter, update, o); return err })
+	return matched, err
 }
 
 func (e *Engine) FindOneAndUpdate(ctx context.Context, c string, filter, update bson.D, o database.FindAndUpdateOptions, out any) error {
-	if err := e.alive(); err != nil {
-		return err
-	}
-	return e.Engine.FindOneAndUpdate(ctx, c, filter, update, o, out)
+	return e.write(func() error { return e.Engine.FindOneAndUpdate(ctx, c, filter, update, o, out) })
 }
 
-func (e *Engine) Delete(ctx context.Context, c string, filter bson.D, limit int64) (int64, error) {
-	if err := e.alive(); err != nil {
-		return 0, err
-	}
-	return e.Engine.Delete(ctx, c, filter, limit)
+func (e *Engine) Delete(ctx context.Context, c string, filter bson.D, limit int64) (deleted int64, err error) {
+	err = e.write(func() error { deleted, err = e.Engine.Delete(ctx, c, filter, limit); return err })
+	return deleted, err
 }

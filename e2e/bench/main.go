@@ -78,6 +78,10 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	idle, err := readers(ctx, dir, pulse)
+	if err != nil {
+		return err
+	}
 	still, err := standing(ctx, o, dir, pulse)
 	if err != nil {
 		return err
@@ -86,7 +90,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	rows = slices.Concat(rows, taken, sent, engineRows(figures), still)
+	rows = slices.Concat(rows, taken, sent, idle, engineRows(figures), still)
 	text := markdown(rows, o, before, loadAverage())
 	say("\n" + text)
 	written, err := writeTable(o.out, text)

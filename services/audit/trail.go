@@ -36,10 +36,10 @@ const (
 // it. A process that dies in between leaves an entry without an outcome, never a
 // change without an entry.
 type Trail struct {
-	logs *database.AuditLogs
-	made Made
-	now  func() time.Time
-	mu   sync.Mutex
+	logs    *database.AuditLogs
+	telling Telling
+	now     func() time.Time
+	mu      sync.Mutex
 	// chains caches the end of each organization's chain.
 	chains *lru.Cache[models.OrganizationID, *auditChain]
 }
@@ -63,17 +63,28 @@ type openEntry struct {
 	own bool
 }
 
-// Made is told of each change that was made, before its outcome is written: its
-// entry, and the project it concerns or "". It has until ctx ends to keep it.
-type Made func(ctx context.Context, entry *models.AuditEntry, project models.ProjectID)
+// Telling tells tenants of changes. An entry of a change that they hear of says so
+// from before the change until its event is stored, so that a process that dies
+// anywhere loses no event.
+type Telling interface {
+	// Heard tells whether tenants hear of changes with an action.
+	Heard(action string) bool
+	// Made is told of each such change that was made, after its outcome is written,
+	// and must return at once.
+	Made(entry *models.AuditEntry)
+}
 
-// NewTrail writes to a repository and tells made of changes.
-func NewTrail(logs *database.AuditLogs, made Made, now func() time.Time) (*Trail, error) {
+// tellWithin is how long the event of a change is left to the process that made
+// it.
+const tellWithin = 10 * time.Second
+
+// NewTrail writes to a repository.
+func NewTrail(logs *database.AuditLogs, telling Telling, now func() time.Time) (*Trail, error) {
 	chains, err := lru.New[models.OrganizationID, *auditChain](chainsKept)
 	if err != nil {
 		return nil, err
 	}
-	return &Trail{logs: logs, made: made, now: now, chains: chains}, nil
+	return &Trail{logs: logs, telling: telling, now: now, chains: chains}, nil
 }
 
 // Event is a change about to be made. Before and After contain the changed fields
@@ -81,7 +92,7 @@ func NewTrail(logs *database.AuditLogs, made Made, now func() time.Time) (*Trail
 type Event struct {
 	OrgID models.OrganizationID
 	// ProjectID is the project it concerns, "" for the whole organization; it is not
-	// part of the entry.
+	// part of the trail.
 	ProjectID     models.ProjectID
 	Action        string
 	Type, ID      string
@@ -90,10 +101,9 @@ type Event struct {
 
 // Entry is a change in progress.
 type Entry struct {
-	trail   *Trail
-	chain   *auditChain
-	project models.ProjectID
-	doc     models.AuditEntry
+	trail *Trail
+	chain *auditChain
+	doc   models.AuditEntry
 }
 
 // Begin writes the entry of a change; the change may be made only if it
@@ -112,6 +122,9 @@ func (t *Trail) Begin(ctx context.Context, actor *models.Principal, event Event)
 		Target: models.AuditTarget{Type: event.Type, ID: event.ID}, Before: before, After: after,
 		IP: actor.Origin.IP, UserAgent: clipText(actor.Origin.UserAgent, maxUserAgent), RequestID: actor.Origin.RequestID,
 		Outcome: models.AuditPending,
+	}
+	if t.telling.Heard(event.Action) {
+		doc.ProjectID = event.ProjectID
 	}
 	chain := t.chain(event.OrgID)
 	chain.mu.Lock()
@@ -137,7 +150,7 @@ func (t *Trail) Begin(ctx context.Context, actor *models.Principal, event Event)
 		}
 		chain.seq, chain.hash = doc.Seq, doc.Hash
 		chain.open[doc.Seq] = &openEntry{at: doc.At, own: true}
-		return &Entry{trail: t, chain: chain, project: event.ProjectID, doc: doc}, nil
+		return &Entry{trail: t, chain: chain, doc: doc}, nil
 	}
 	return nil, models.Unavailable(errors.New("audit: other processes wrote every next entry first"))
 }
@@ -156,15 +169,23 @@ func (e *Entry) End(ctx context.Context, failed *error) {
 		}
 	}
 	done.OutcomeHash = OutcomeHash(&done)
+	switch {
+	case done.TellAt == nil:
+	case *failed == nil:
+		at := now.Add(tellWithin)
+		done.TellAt = &at
+	case certain(*failed):
+		done.TellAt = nil
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
-	if *failed == nil {
-		e.trail.made(ctx, &done, e.project)
-	}
 	var err error
 	// After it may have been sealed as open, it must stay open.
 	if settled := now.Sub(e.doc.At) >= models.AuditSettled/2; !settled {
 		err = e.trail.logs.Complete(ctx, &done)
+	}
+	if *failed == nil && done.TellAt != nil {
+		e.trail.telling.Made(&done)
 	}
 	e.chain.mu.Lock()
 	defer e.chain.mu.Unlock()
@@ -174,6 +195,13 @@ func (e *Entry) End(ctx context.Context, failed *error) {
 			open.outcome = done.OutcomeHash
 		}
 	}
+}
+
+// certain tells whether an error of a change means that nothing was changed: a
+// rule refused it. Otherwise the answer of a write may have been lost.
+func certain(err error) bool {
+	var known *models.Error
+	return errors.As(err, &known) && known.Kind != models.KindUnavailable && known.Kind != models.KindInternal
 }
 
 func (t *Trail) chain(org models.OrganizationID) *auditChain {
@@ -239,6 +267,10 @@ func (t *Trail) link(doc *models.AuditEntry, chain *auditChain) error {
 	slices.Sort(doc.Open)
 	slices.SortFunc(doc.Seals, func(a, b models.AuditSeal) int { return cmp.Compare(a.Seq, b.Seq) })
 	doc.Hash = Hash(doc)
+	if t.telling.Heard(doc.Action) { // if this process dies, the database says whether the change was made
+		at := doc.At.Add(models.AuditSettled)
+		doc.TellAt = &at
+	}
 	return nil
 }
 

@@ -74,6 +74,9 @@ type builder struct {
 	// sources make the events that tenants hear of; tailing reads them.
 	sources *events.Sources
 	tailing *worker.Worker
+	// owed has the events of changes stored, when owedSoon runs.
+	owed     *events.Owed
+	owedSoon *worker.Worker
 	// exchanging tells other replicas of changes, and hears of theirs.
 	exchanging *worker.Worker
 	// vault seals the credentials of storages.
@@ -99,7 +102,7 @@ func (b *builder) foundations() (err error) {
 	wrong = errors.Join(wrong, err)
 	b.secrets, err = hashing.NewHasher(b.Pepper, b.SecretCost)
 	wrong = errors.Join(wrong, err)
-	b.out.Trail, err = audit.NewTrail(b.auditLogs, b.made, b.Now)
+	b.out.Trail, err = audit.NewTrail(b.auditLogs, owing{b}, b.Now)
 	wrong = errors.Join(wrong, err)
 	b.out.AuditLogs = audit.NewLogs(b.auditLogs, b.cursors)
 	b.out.Idempotency, err = idempotency.NewStore(database.NewIdempotencyKeys(b.engine), database.NewIdempotencyStorage(b.engine), []byte(b.DataKey.Reveal()), b.Now)

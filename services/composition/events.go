@@ -8,6 +8,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/worker"
 )
@@ -33,8 +34,23 @@ func (b *builder) tenantEvents() (err error) {
 	if err != nil {
 		return err
 	}
+	outcomes, err := events.NewOutcomes(events.OutcomesConfig{
+		Trail: b.auditLogs, Projects: b.projects, Keys: b.keys, Organizations: b.organizations, Users: b.users,
+		Revocations: database.NewRevocations(b.engine), Fields: tenancy.ProjectFields,
+	})
+	if err != nil {
+		return err
+	}
+	b.owed, err = events.NewOwed(events.OwedConfig{
+		Log: b.out.EventLog, Trail: b.auditLogs, Made: outcomes.Made, Exclusive: b.engine.Exclusive(),
+		Wake: func() { b.owedSoon.Wake() }, Now: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.out.OwnEvents = b.owed
 	b.out.Events, err = events.NewFeed(events.FeedConfig{
-		Events: database.NewEvents(b.engine), LiveKit: b.events, Projects: b.projects, Tail: b.out.EventTail, Cursors: b.cursors,
+		Events: database.NewEvents(b.engine), LiveKit: b.events, Projects: b.projects, Tail: b.out.EventTail, Cursors: b.cursors, Settle: b.owed.Settle,
 	})
 	if err != nil {
 		return err
@@ -59,32 +75,31 @@ func (b *builder) eventWorkers(site worker.Site) (err error) {
 	if err != nil {
 		return err
 	}
-	b.out.workers = append(b.out.workers, Worker{b.tailing.Name(), b.tailing.Run}, Worker{expiring.Name(), expiring.Run})
+	last := options
+	last.Last = 5 * time.Second // what was changed until the process stops
+	b.owedSoon, err = worker.New(worker.Config{
+		Name: "own_events", Pass: b.owed.Pass, Every: events.OwedInterval, Deadline: 10 * time.Second,
+	}, last)
+	if err != nil {
+		return err
+	}
+	sweeping, err := worker.New(worker.Config{
+		Name: "own_events_sweep", Pass: worker.Simple(b.owed.Sweep), Every: events.SweepInterval, Deadline: time.Minute,
+	}, site.Led(15*time.Second, nil))
+	if err != nil {
+		return err
+	}
+	for _, w := range []*worker.Worker{b.tailing, expiring, b.owedSoon, sweeping} {
+		b.out.workers = append(b.out.workers, Worker{w.Name(), w.Run})
+	}
 	return nil
 }
 
-const (
-	// madeTries bounds the attempts to record the event of a change, madeAgain is
-	// the time between them.
-	madeTries = 3
-	madeAgain = 200 * time.Millisecond
-)
+// owing tells of changes through what is built after the audit trail.
+type owing struct{ b *builder }
 
-// made records the event of a change. A change whose event cannot be stored stays
-// made; the log says so.
-func (b *builder) made(ctx context.Context, entry *models.AuditEntry, project models.ProjectID) {
-	var err error
-	for range madeTries {
-		if err = b.sources.Audited(ctx, entry, project); err == nil {
-			return
-		}
-		if !models.IsKind(err, models.KindUnavailable) {
-			break
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(madeAgain):
-		}
-	}
-	b.Log.Error().Err(err).Str("action", entry.Action).Str("audit_id", string(entry.ID)).Msg("events: the event of a change is lost")
-}
+// Heard tells whether tenants hear of changes with an action.
+func (o owing) Heard(action string) bool { return o.b.owed.Heard(action) }
+
+// Made has the event of a change stored.
+func (o owing) Made(entry *models.AuditEntry) { o.b.owed.Made(entry) }

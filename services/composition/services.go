@@ -161,6 +161,7 @@ type Services struct {
 	EventLog       *events.Log
 	EventTail      *events.Tail
 	Events         *events.Feed
+	OwnEvents      *events.Owed
 	Endpoints      *webhooks.Endpoints
 	Deliveries     *webhooks.Worker
 	Idempotency    *idempotency.Store

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/utils/secret"
@@ -106,7 +107,7 @@ func store(t *testing.T, events int) string {
 	if err := Recognise(t.Context(), e, someSecrets(), false, zerolog.Nop()); err != nil {
 		t.Fatal(err)
 	}
-	trail, err := audit.NewTrail(database.NewAuditLogs(e), func(context.Context, *models.AuditEntry, models.ProjectID) {}, time.Now)
+	trail, err := audit.NewTrail(database.NewAuditLogs(e), testkit.Silence{}, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

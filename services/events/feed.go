@@ -47,6 +47,8 @@ type FeedConfig struct {
 	Projects lookup.Projects
 	Tail     *Tail
 	Cursors  *cursor.Codec
+	// Settle waits, for a short time, for the events of what this process has done.
+	Settle func(ctx context.Context)
 }
 
 // NewFeed returns the feed. It fails if a required field is missing.
@@ -124,6 +126,7 @@ func (f *Feed) List(ctx context.Context, actor *models.Principal, q Query, p pag
 		return paging.Page[models.Event]{}, err
 	}
 	filter.Start, filter.End = q.Start, q.End
+	f.c.Settle(ctx)
 	list := strings.Join([]string{"events", string(of.Project), string(of.Org), q.Type}, "|")
 	return paging.ByID(f.c.Cursors, actor, list, p, func(at database.Page) ([]models.Event, error) {
 		below := int64(0)

@@ -60,9 +60,14 @@ func NewLog(c LogConfig) (*Log, error) {
 // its time, type and SourceID, so that it may be recorded again.
 func (l *Log) Record(ctx context.Context, e *models.Event) error {
 	if e.ID == "" {
-		e.ID = ids.Derived(models.EventPrefix, e.At, "pulse", e.Type, e.SourceID)
+		e.ID = sourcedID(e)
 	}
 	return l.Append(ctx, []models.Event{*e})
+}
+
+// sourcedID is the id of an event that follows from its time, type and SourceID.
+func sourcedID(e *models.Event) string {
+	return ids.Derived(models.EventPrefix, e.At, "pulse", e.Type, e.SourceID)
 }
 
 // Append stores events in their order and numbers them; nil means that each is

@@ -11,20 +11,17 @@ import (
 	"pulse-control-plane/utils/ids"
 )
 
-// Audited records the event of a change that was made, if tenants hear of it:
-// entry is its entry in the audit trail, whose fields have no secret; project is
-// what it concerns, "" for the whole organization. The entry told again is the same
-// event.
-func (s *Sources) Audited(ctx context.Context, entry *models.AuditEntry, project models.ProjectID) error {
-	kind, data, known := heardOf(entry)
-	if !known {
-		return nil
-	}
-	text, err := json.Marshal(data, json.Deterministic(true))
+// toldOf gives the event of a change that was made: entry is its entry in the audit
+// trail, whose fields have no secret. The same entry gives the same event.
+func toldOf(entry *models.AuditEntry) (models.Event, error) {
+	kind := kindOf(entry.Action)
+	text, err := json.Marshal(dataOf(kind, entry), json.Deterministic(true))
 	if err != nil {
-		return models.Internal(err)
+		return models.Event{}, models.Internal(err)
 	}
-	return s.c.Log.Record(ctx, &models.Event{Type: kind, OrgID: entry.OrgID, ProjectID: project, At: entry.At, SourceID: string(entry.ID), Data: string(text)})
+	e := models.Event{Type: kind, OrgID: entry.OrgID, ProjectID: entry.ProjectID, At: entry.At, SourceID: string(entry.ID), Data: string(text)}
+	e.ID = sourcedID(&e)
+	return e, nil
 }
 
 // fields are those of an audit entry.
@@ -38,10 +35,39 @@ func fieldsOf(text string) fields {
 	return out
 }
 
-// heardOf gives the type and data of the event of an entry; false for changes
-// that no event tells of. What only those may read who manage keys is left out:
-// readers of events may have less rights.
-func heardOf(entry *models.AuditEntry) (kind string, data map[string]any, known bool) {
+// kindOf gives the type of the event of changes with an action; "" for those that
+// no event tells of.
+func kindOf(action string) string {
+	switch action {
+	case "key.created":
+		return KeyCreated
+	case "key.updated":
+		return KeyUpdated
+	case "key.deleted":
+		return KeyDeleted
+	case "key.rotated":
+		return KeyRotated
+	case "project.created":
+		return ProjectCreated
+	case "project.updated":
+		return ProjectUpdated
+	case "project.deleted":
+		return ProjectDeleted
+	case "invitation.accepted":
+		return MemberJoined
+	case "member.role_changed":
+		return MemberRoleChanged
+	case "member.removed":
+		return MemberRemoved
+	case "tokens.revoked":
+		return TokenRevoked
+	}
+	return ""
+}
+
+// dataOf gives the data of the event of an entry. What only those may read who
+// manage keys is left out: readers of events may have less rights.
+func dataOf(kind string, entry *models.AuditEntry) map[string]any {
 	before, after := fieldsOf(entry.Before), fieldsOf(entry.After)
 	pick := func(from fields, names ...string) map[string]any {
 		out := map[string]any{}
@@ -57,31 +83,29 @@ func heardOf(entry *models.AuditEntry) (kind string, data map[string]any, known 
 		return out
 	}
 	id := entry.Target.ID
-	switch entry.Action {
-	case "key.created":
-		return KeyCreated, with(pick(after, "name", "scopes", "expires_at"), "key_id", id), true
-	case "key.updated":
-		return KeyUpdated, map[string]any{"key_id": id, "changes": pick(after, "name", "scopes", "expires_at")}, true
-	case "key.deleted":
-		return KeyDeleted, with(pick(before, "name"), "key_id", id), true
-	case "key.rotated":
-		return KeyRotated, with(pick(after, "key_id", "grace_period_seconds"), "previous_key_id", before["key_id"]), true
-	case "project.created":
-		return ProjectCreated, with(pick(after, "name", "region"), "project_id", id), true
-	case "project.updated":
-		return ProjectUpdated, map[string]any{"project_id": id, "changes": changesOf(after)}, true
-	case "project.deleted":
-		return ProjectDeleted, with(pick(before, "name"), "project_id", id), true
-	case "invitation.accepted":
-		return MemberJoined, pick(after, "user_id", "email", "name", "role"), true
-	case "member.role_changed":
-		return MemberRoleChanged, with(with(pick(after, "role"), "user_id", id), "previous_role", before["role"]), true
-	case "member.removed":
-		return MemberRemoved, with(pick(before, "email", "role"), "user_id", id), true
-	case "tokens.revoked":
-		return TokenRevoked, with(pick(after, "room_name", "banned_until"), "participant_identity", id), true
+	switch kind {
+	case KeyCreated:
+		return with(pick(after, "name", "scopes", "expires_at"), "key_id", id)
+	case KeyUpdated:
+		return map[string]any{"key_id": id, "changes": pick(after, "name", "scopes", "expires_at")}
+	case KeyDeleted:
+		return with(pick(before, "name"), "key_id", id)
+	case KeyRotated:
+		return with(pick(after, "key_id", "grace_period_seconds"), "previous_key_id", before["key_id"])
+	case ProjectCreated:
+		return with(pick(after, "name", "region"), "project_id", id)
+	case ProjectUpdated:
+		return map[string]any{"project_id": id, "changes": changesOf(after)}
+	case ProjectDeleted:
+		return with(pick(before, "name"), "project_id", id)
+	case MemberJoined:
+		return pick(after, "user_id", "email", "name", "role")
+	case MemberRoleChanged:
+		return with(with(pick(after, "role"), "user_id", id), "previous_role", before["role"])
+	case MemberRemoved:
+		return with(pick(before, "email", "role"), "user_id", id)
 	}
-	return "", nil, false
+	return with(pick(after, "room_name", "banned_until"), "participant_identity", id) // TokenRevoked
 }
 
 func changesOf(after fields) fields {

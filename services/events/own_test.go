@@ -1,6 +1,7 @@
 package events
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -12,18 +13,26 @@ import (
 
 func TestAChangeIsToldOnceHoweverOftenItsEntryIs(t *testing.T) {
 	r := newRig(t)
-	s := testkit.Must[*Sources](t)(NewSources(SourcesConfig{Log: r.Log, Projects: database.NewProjects(r.engine), Keys: database.NewAPIKeys(r.engine), Now: r.clock.Now}))
-	entry := models.AuditEntry{ID: "aud_1", OrgID: "org_1", At: r.clock.Now(), Action: "key.created", Target: models.AuditTarget{Type: "key", ID: "key_1"},
-		Before: "{}", After: `{"name":"ci","project_id":"prj_1","scopes":["*"],"allowed_ips":["192.0.2.7/32"]}`}
+	trail := database.NewAuditLogs(r.engine)
+	owed := testkit.Must[*Owed](t)(NewOwed(OwedConfig{Log: r.Log, Trail: trail, Exclusive: true, Wake: func() {}, Now: r.clock.Now,
+		Made: func(context.Context, *models.AuditEntry) (bool, error) { return false, nil }}))
+	if !owed.Heard("key.created") || owed.Heard("session.created") {
+		t.Error("of which changes do tenants hear?")
+	}
+	now := r.clock.Now()
+	entry := models.AuditEntry{ID: "aud_1", OrgID: "org_1", ProjectID: testkit.Project, At: now, Action: "key.created", Target: models.AuditTarget{Type: "key", ID: "key_1"},
+		Before: "{}", After: `{"name":"ci","project_id":"prj_1","scopes":["*"],"allowed_ips":["192.0.2.7/32"]}`, Outcome: models.AuditSuccess, TellAt: &now}
+	if err := trail.Append(t.Context(), &entry); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
-		if err := s.Audited(t.Context(), &entry, testkit.Project); err != nil {
+		owed.Made(&entry)
+		if n, err := owed.Pass(t.Context()); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		if err := owed.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-	}
-	silent := entry
-	silent.Action = "session.created"
-	if err := s.Audited(t.Context(), &silent, ""); err != nil {
-		t.Fatal(err)
 	}
 	list, err := r.Log.After(t.Context(), 0, 10)
 	if err != nil || len(list) == 0 {
@@ -41,6 +50,9 @@ func TestAChangeIsToldOnceHoweverOftenItsEntryIs(t *testing.T) {
 	}
 	if told != 1 {
 		t.Errorf("told %d times", told)
+	}
+	if left, err := trail.Untold(t.Context(), now.Add(time.Hour), 10); len(left) != 0 || err != nil {
+		t.Errorf("still owed: %v, %v", left, err)
 	}
 }
 

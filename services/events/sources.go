@@ -19,8 +19,7 @@ type Projects interface {
 	Named(ctx context.Context, id models.ProjectID) (models.Project, error)
 }
 
-// Sources makes events of what others report: metering's inbox, the audit trail,
-// quotas and keys.
+// Sources makes events of what others report: metering's inbox, quotas and keys.
 type Sources struct {
 	c SourcesConfig
 	// orgs gives the organization of a project, which never changes.

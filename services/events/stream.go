@@ -121,14 +121,8 @@ func (s *Stream) Close() {
 // context's or the database's.
 func (s *Stream) Next(ctx context.Context, wait <-chan time.Time) ([]*Entry, error) {
 	for {
-		select {
-		case <-s.feed.closing:
-			return nil, io.EOF
-		case <-s.poked:
-			return nil, nil
-		case <-wait:
-			return nil, nil
-		default:
+		if due, err := s.due(wait); due {
+			return nil, err
 		}
 		more := s.feed.c.Tail.more(s.topic)
 		list, err := s.read(ctx)
@@ -146,6 +140,20 @@ func (s *Stream) Next(ctx context.Context, wait <-chan time.Time) ([]*Entry, err
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+	}
+}
+
+// due tells whether something comes before events, however many there are.
+func (s *Stream) due(wait <-chan time.Time) (bool, error) {
+	select {
+	case <-s.feed.closing:
+		return true, io.EOF
+	case <-s.poked:
+		return true, nil
+	case <-wait:
+		return true, nil
+	default:
+		return false, nil
 	}
 }
 

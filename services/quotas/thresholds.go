@@ -43,16 +43,17 @@ func (s *Limits) tell(ctx context.Context, owner string, q models.Quota, limit i
 			continue
 		}
 		e.Used, e.At, e.EventID = used, now.UTC().Truncate(time.Millisecond), events.QuotaEventID(&e)
+		// Tenants are told first: what the list of thresholds shows, they have heard.
+		if err := s.c.Told(ctx, &e); err != nil {
+			s.c.Log.Error().Err(err).Str("owner", owner).Str("quota", string(q)).Msg("quotas: could not tell of a threshold")
+			return
+		}
 		switch err := s.c.Events.Insert(ctx, &e); {
 		case err == nil:
 			s.c.Log.Warn().Str("event_id", e.EventID).Str("owner", owner).Str("quota", string(q)).Int64("limit", limit).
 				Float64("used", used).Msg(e.Type())
 		case !models.IsKind(err, models.KindConflict):
 			s.c.Log.Error().Err(err).Str("owner", owner).Str("quota", string(q)).Msg("quotas: could not record a threshold")
-			return
-		}
-		if err := s.c.Told(ctx, &e); err != nil {
-			s.c.Log.Error().Err(err).Str("owner", owner).Str("quota", string(q)).Msg("quotas: could not tell of a threshold")
 			return
 		}
 		s.told.Add(e.ID, struct{}{})

@@ -41,6 +41,15 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 	case org.Suspended():
 		return SignedUp{}, auth.ErrSuspended()
 	}
+	if invitation.AcceptedBy == userID { // an earlier attempt came as far
+		made, err := s.c.Users.Get(ctx, models.TenantOf(org.ID), userID)
+		if err == nil {
+			return s.welcome(ctx, &invitation, made, in.Origin)
+		}
+		if !models.IsKind(err, models.KindNotFound) {
+			return SignedUp{}, err
+		}
+	}
 	if err := s.vouched(ctx, &invitation); err != nil {
 		return SignedUp{}, err
 	}
@@ -81,9 +90,15 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 		// The address may become free, or the database may recover.
 		return SignedUp{}, s.reopen(ctx, &invitation, err)
 	}
+	return s.welcome(ctx, &invitation, user, in.Origin)
+}
+
+// welcome completes the acceptance of a person who is stored, and logs them in.
+func (s *Invitations) welcome(ctx context.Context, invitation *models.Invitation, user models.User, from models.Origin) (SignedUp, error) {
 	// Deleting an organization releases the addresses that it finds; this one may
 	// have been added after that and would never be released.
-	if org, err = s.c.Organizations.Get(ctx, models.TenantOf(org.ID), org.ID); err != nil {
+	org, err := s.c.Organizations.Get(ctx, models.TenantOf(user.OrgID), user.OrgID)
+	if err != nil {
 		if models.IsKind(err, models.KindNotFound) {
 			if err := s.c.Users.ReleaseOf(ctx, invitation.OrgID); err != nil {
 				return SignedUp{}, err
@@ -96,7 +111,7 @@ func (s *Invitations) Accept(ctx context.Context, in AcceptInput) (out SignedUp,
 			return SignedUp{}, err
 		}
 	}
-	login, err := s.c.Sessions.Begin(ctx, user, in.Origin)
+	login, err := s.c.Sessions.Begin(ctx, user, from)
 	user.Role = org.RoleOf(&user)
 	return SignedUp{Organization: org, User: user, Login: login}, err
 }

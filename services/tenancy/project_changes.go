@@ -42,3 +42,20 @@ func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
 	}
 	return audit.Event{OrgID: p.OrgID, ProjectID: p.ID, Action: "project.updated", Type: "project", ID: string(p.ID), Before: fields.Before, After: fields.After}
 }
+
+// ProjectFields gives the fields of a project by the names that they have in the
+// audit trail; storage.credential, which is stored sealed, is not among them.
+func ProjectFields(p *models.Project) map[string]any {
+	return map[string]any{
+		"name": p.Name, "region": p.Region, "agents": p.Agents, "storage": describe(p.Storage),
+		"client_tokens.enabled": p.ClientTokens.Enabled, "client_tokens.max_ttl_seconds": p.ClientTokens.MaxTTLSeconds,
+		"client_tokens.grants": p.ClientTokens.Grants, "client_tokens.allowed_origins": p.ClientTokens.AllowedOrigins,
+		"client_tokens.allowed_rooms": p.ClientTokens.AllowedRooms, "client_tokens.identities": p.ClientTokens.Identities,
+		"client_tokens.agents": p.ClientTokens.Agents, "limits.requests_per_minute": p.Limits.RequestsPerMinute,
+		"limits.concurrent_participants": p.Limits.ConcurrentParticipants, "limits.concurrent_agents": p.Limits.ConcurrentAgents,
+		"limits.rooms": p.Limits.Rooms, "limits.participant_minutes_per_month": p.Limits.ParticipantMinutes,
+		"limits.egress_minutes_per_month": p.Limits.EgressMinutes, "limits.concurrent_egresses": p.Limits.ConcurrentEgresses,
+		"recording.enabled": p.Recording.Enabled, "recording.layout": p.Recording.Layout,
+		"recording.encoding": p.Recording.Encoding, "recording.audio_only": p.Recording.AudioOnly,
+	}
+}

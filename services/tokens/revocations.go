@@ -84,7 +84,7 @@ func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in Re
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
 		OrgID: acting.Project.OrgID, ProjectID: acting.Project.ID, Action: "tokens.revoked", Type: "participant", ID: in.Identity,
-		After: map[string]any{"project_id": project, "room_name": in.RoomName, "banned_until": v.BannedUntil},
+		After: map[string]any{"project_id": project, "room_name": in.RoomName, "banned_until": v.BannedUntil, "revocation_id": v.PublicID},
 	})
 	if err != nil {
 		return models.Revocation{}, err

@@ -92,7 +92,7 @@ func rigOn(t testing.TB, engine *testkit.Engine, clock *testkit.Clock, o rigOpti
 	r.notices = testkit.Must[*Notices](t)(NewNotices(NoticesConfig{
 		Log: r.log, Endpoints: endpoints, Organizations: organizations, Users: database.NewUsers(engine), Now: o.now,
 		Mail: func(_ context.Context, to, _, text string) error { r.mails = append(r.mails, to+"\n"+text); return nil }}))
-	trail := testkit.Must[*audit.Trail](t)(audit.NewTrail(database.NewAuditLogs(engine), func(context.Context, *models.AuditEntry, models.ProjectID) {}, o.now))
+	trail := testkit.Must[*audit.Trail](t)(audit.NewTrail(database.NewAuditLogs(engine), testkit.Silence{}, o.now))
 	r.Endpoints = testkit.Must[*Endpoints](t)(NewEndpoints(EndpointsConfig{
 		Endpoints: endpoints, Deliveries: r.deliveries, Events: stored, Projects: projects, Organizations: organizations, Log: r.log,
 		Guard: safedial.New(o.guard), Box: box, Cursors: cursor.New([]byte("cursors")), Trail: trail,

@@ -1,0 +1,6 @@
+//go:build race
+
+package routes_test
+
+// raceDetector tells whether the test is built with it: stacks then take more.
+const raceDetector = true
