@@ -41,7 +41,7 @@ func NewEventVerifier(clusters []Cluster) EventVerifier {
 	v := EventVerifier{secrets: make(map[string][]byte, len(clusters)), tokens: NewTokenAttributes(clusters),
 		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithLeeway(signatureLeeway))}
 	for i := range clusters {
-		for _, pair := range clusters[i].pairs() {
+		for _, pair := range clusters[i].Pairs() {
 			v.secrets[pair.Key] = []byte(pair.Secret.Reveal())
 		}
 	}

@@ -51,7 +51,7 @@ type TokenAttributes struct{ keys [][]byte }
 func NewTokenAttributes(clusters []Cluster) TokenAttributes {
 	var t TokenAttributes
 	for i := range clusters {
-		for _, pair := range clusters[i].pairs() {
+		for _, pair := range clusters[i].Pairs() {
 			t.keys = append(t.keys, tokenMACKey(pair.Secret))
 		}
 	}

@@ -90,11 +90,3 @@ func newCorrections() *prometheus.CounterVec {
 func (r *Reconciliation) Register(registry prometheus.Registerer) {
 	registry.MustRegister(r.corrections)
 }
-
-// unsettledCounted bounds the count of unsettled totals.
-const unsettledCounted = 10_000
-
-// Unsettled counts the totals that are to be computed again, up to 10,000.
-func (t *Totals) Unsettled(ctx context.Context) (int64, error) {
-	return t.c.Totals.CountDirty(ctx, unsettledCounted)
-}
