@@ -15,6 +15,7 @@ import (
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/livekitevents"
 	"pulse-control-plane/utils/observe"
 )
 
@@ -90,7 +91,7 @@ type clusterSet struct {
 	byName   map[string]*Member
 	byKey    map[string]*Member
 	secrets  map[string][]byte
-	verifier livekit.EventVerifier
+	verifier livekitevents.Verifier
 	fallback map[string][]string
 }
 
@@ -132,7 +133,7 @@ func (c *Set) Replace(list []livekit.Cluster, fallback map[string][]string) erro
 			set.byKey[pair.Key], set.secrets[pair.Key] = m, []byte(pair.Secret.Reveal())
 		}
 	}
-	set.verifier = livekit.NewEventVerifier(list)
+	set.verifier = livekitevents.NewVerifier(list)
 	c.current.Store(set)
 	return nil
 }
@@ -176,7 +177,7 @@ func (c *Set) Named(name string) *Member { return c.current.Load().byName[name] 
 func (c *Set) OfKey(key string) *Member { return c.current.Load().byKey[key] }
 
 // Verifier checks events that a key of the clusters signed.
-func (c *Set) Verifier() livekit.EventVerifier { return c.current.Load().verifier }
+func (c *Set) Verifier() livekitevents.Verifier { return c.current.Load().verifier }
 
 // Secret is that of an API key; empty for a key of no cluster.
 func (c *Set) Secret(key string) []byte { return c.current.Load().secrets[key] }

@@ -20,6 +20,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/livekitevents"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/secret"
 )
@@ -35,7 +36,7 @@ func readEvent(t testing.TB, body string) models.LiveKitEvent {
 	sum := sha256.Sum256([]byte(body))
 	token := testkit.Must[string](t)(auth.NewAccessToken(cluster.APIKey, cluster.APISecret.Reveal()).SetValidFor(time.Minute).
 		SetSha256(base64.StdEncoding.EncodeToString(sum[:])).ToJWT())
-	signature := testkit.Must[livekit.Signature](t)(clusters.Verifier().Authenticate(token))
+	signature := testkit.Must[livekitevents.Signature](t)(clusters.Verifier().Authenticate(token))
 	e := testkit.Must[models.LiveKitEvent](t)(clusters.Verifier().Read(signature, strings.NewReader(body), received()))
 	e.ReceivedAt = received()
 	return e

@@ -132,7 +132,7 @@ func (s *Signer) Sign(m *Mint) string {
 	if m.Metadata != "" {
 		b = text(append(b, `,"metadata":`...), m.Metadata)
 	}
-	b = append(append(append(b, `,"attributes":{"`+projectAttribute+`":"`...), m.Project...), `","`+tokenAttribute+`":"`...)
+	b = append(append(append(b, `,"attributes":{"`+projectAttribute+`":"`...), m.Project...), `","`+TokenAttribute+`":"`...)
 	claim := len(b)
 	b = append(appendTokenClaim(b, m.ID, m.IssuedAt), '.')
 	b = append(appendTokenMAC(b, st.attribute, m.Project, b[claim:len(b)-1], m.Identity), '"')
