@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -102,26 +101,10 @@ func TestServingEndsCleanlyAtTheFirstSignal(t *testing.T) {
 	}
 }
 
-// halfSent opens a connection and sends half of a sign-up, whose handler then
-// waits for the rest.
+// halfSent sends half of a sign-up, whose handler then waits for the rest.
 func halfSent(t *testing.T, s *server, email string) (conn net.Conn, rest string) {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	body := `{"name":"Acme","admin_email":"` + email + `","password":"correct horse battery"}`
-	fmt.Fprintf(conn, "POST /v1/organizations HTTP/1.1\r\nHost: pulse\r\nContent-Type: application/json\r\n"+
-		"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(body))
-	// The server asks for the body when its handler reads it: from here on the
-	// request is under way.
-	asked, err := bufio.NewReaderSize(conn, 16).ReadString('\n')
-	if err != nil || !strings.Contains(asked, "100 Continue") {
-		t.Fatalf("%q, %v", asked, err)
-	}
-	fmt.Fprint(conn, body[:10])
-	return conn, body[10:]
+	return subprocess.HalfSent(t, s.URL+"/v1/organizations", `{"name":"Acme","admin_email":"`+email+`","password":"correct horse battery"}`)
 }
 
 // notReady polls until readiness is off, on new connections.

@@ -3,7 +3,6 @@ package database_test
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/embedded"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 )
 
@@ -28,16 +28,7 @@ func (e *countingEngine) Find(ctx context.Context, collection string, q database
 
 func openCounting(t *testing.T) *countingEngine {
 	t.Helper()
-	e, err := embedded.Open(t.Context(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(), embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := e.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return &countingEngine{Engine: e}
+	return &countingEngine{Engine: testkit.Open(t, embedded.Options{})}
 }
 
 func insertAll(t *testing.T, e database.Engine, collection string, docs []any) {

@@ -6,14 +6,14 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/clusters"
 )
 
 // Clusters serves /v1/regions and /v1/clusters.
-type Clusters struct{ service *livekit.Clusters }
+type Clusters struct{ service *clusters.Set }
 
 // NewClusters makes the handlers of a set of clusters.
-func NewClusters(s *livekit.Clusters) *Clusters { return &Clusters{s} }
+func NewClusters(s *clusters.Set) *Clusters { return &Clusters{s} }
 
 // Region is a region that projects may be in.
 type Region struct {
@@ -36,8 +36,8 @@ type RegionList struct {
 }
 
 // regionStatus is a state in the words of the status page.
-func regionStatus(s livekit.ClusterState) string {
-	if s == livekit.ClusterDown {
+func regionStatus(s clusters.State) string {
+	if s == clusters.Down {
 		return "down"
 	}
 	return "operational"

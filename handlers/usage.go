@@ -10,14 +10,14 @@ import (
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/usage"
 )
 
 // Usage serves /v1/usage.
-type Usage struct{ service *metering.Usage }
+type Usage struct{ service *usage.Reports }
 
 // NewUsage makes the handlers of a service.
-func NewUsage(s *metering.Usage) *Usage { return &Usage{s} }
+func NewUsage(s *usage.Reports) *Usage { return &Usage{s} }
 
 // Meters are usage in seconds, to the millisecond, or in counts.
 type Meters struct {
@@ -95,8 +95,8 @@ func (h *Usage) Get(c *gin.Context) error {
 }
 
 // rangeOf reads project_id, start and end.
-func rangeOf(q *request.Query) metering.UsageQuery {
-	return metering.UsageQuery{ProjectID: projectOf(q), Start: q.Time("start"), End: q.Time("end")}
+func rangeOf(q *request.Query) usage.Query {
+	return usage.Query{ProjectID: projectOf(q), Start: q.Time("start"), End: q.Time("end")}
 }
 
 // UsageSession is the time of one participant, room, egress or ingress.
@@ -132,7 +132,7 @@ func renderUsageSession(now time.Time) func(models.UsageSession) UsageSession {
 // Sessions returns a page of participants, the latest to join first.
 func (h *Usage) Sessions(c *gin.Context) error {
 	q := request.NewQuery(c)
-	ask := metering.UsageSessionQuery{ProjectID: projectOf(q),
+	ask := usage.SessionQuery{ProjectID: projectOf(q),
 		RoomName: q.TextUpTo("room_name", models.MaxRoomName), Identity: q.TextUpTo("participant_identity", models.MaxIdentityBytes),
 		RoomSID: q.Text("room_sid"), Kind: strings.ToUpper(q.Text("kind")), Start: q.Time("start"), End: q.Time("end"),
 		Subject: models.Subject(q.OneOf("subject", "participant", "room", "egress", "ingress"))}
@@ -201,7 +201,7 @@ type EvidenceEvent struct {
 func (h *Usage) Explain(c *gin.Context) error {
 	q := request.NewQuery(c)
 	at := rangeOf(q)
-	ask := metering.ExplainQuery{ProjectID: at.ProjectID, Start: at.Start, End: at.End, Meter: models.Meter(q.Text("meter"))}
+	ask := usage.ExplainQuery{ProjectID: at.ProjectID, Start: at.Start, End: at.End, Meter: models.Meter(q.Text("meter"))}
 	if !ask.Meter.Valid() || ask.Meter == models.MeterPeak {
 		q.Refuse("meter", "must be participant_seconds, agent_seconds, recorder_seconds, sip_seconds, other_seconds, room_seconds, egress_seconds, ingress_seconds, tokens_issued or api_requests")
 	}
@@ -224,7 +224,7 @@ func (h *Usage) Explain(c *gin.Context) error {
 	return answer(c, http.StatusOK, body)
 }
 
-func renderExplained(f *metering.ExplainedFact) ExplainedFact {
+func renderExplained(f *usage.ExplainedFact) ExplainedFact {
 	out := ExplainedFact{ID: f.ID, Timestamp: instant(f.Timestamp), Value: millis(f.Value), Open: f.Open,
 		EventIDs: append([]string{}, f.EventIDs...), Events: []EvidenceEvent{}}
 	if f.SessionID != "" {

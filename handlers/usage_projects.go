@@ -7,7 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/usage"
 )
 
 // ProjectUsage is what one project used in all.
@@ -28,7 +28,7 @@ type OrganizationUsage struct {
 }
 
 // byProject returns the usage of an organization, a row a project.
-func (h *Usage) byProject(c *gin.Context, org models.OrganizationID, ask metering.UsageQuery) error {
+func (h *Usage) byProject(c *gin.Context, org models.OrganizationID, ask usage.Query) error {
 	out, err := h.service.ByProject(c.Request.Context(), actor(c), org, ask)
 	if err != nil {
 		return err

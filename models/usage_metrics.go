@@ -135,3 +135,9 @@ type UsageTotal struct {
 func UsageTotalID(p ProjectID, m Meter, w Window, start time.Time) string {
 	return string(p) + "|" + string(m) + "|" + string(w) + "|" + start.UTC().Format("2006-01-02T15")
 }
+
+// NewUsageTotal is the total, yet without a value, of the window that a time is in.
+func NewUsageTotal(p ProjectID, m Meter, w Window, at time.Time) UsageTotal {
+	start := w.Start(at)
+	return UsageTotal{ID: UsageTotalID(p, m, w, start), ProjectID: p, Meter: m, Window: w, Start: start}
+}

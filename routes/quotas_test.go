@@ -1,7 +1,6 @@
 package routes_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -172,74 +171,6 @@ func TestReservationsOutliveTheProcess(t *testing.T) {
 	next.ask(mine, "daily", "eve").overQuota(models.QuotaConcurrentParticipants, 3, 3)
 }
 
-func TestWhoJoinsOverTheCapIsRemoved(t *testing.T) {
-	s := newServer(t)
-	mine := s.tenant("mine")
-	for _, name := range []string{"ann", "bob", "cyd", "dan"} {
-		s.ask(mine, "daily", name).want(http.StatusCreated) // before there is a cap
-	}
-	s.joins(mine, "daily", "ann")
-	s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": 2}})
-	s.joins(mine, "daily", "bob")
-	if len(s.cluster.removed) != 0 {
-		t.Fatalf("removed %v", s.cluster.removed)
-	}
-	s.joins(mine, "daily", "cyd")
-	if want := []string{mine.project + "_daily cyd"}; !slices.Equal(s.cluster.removed, want) {
-		t.Fatalf("removed %v", s.cluster.removed)
-	}
-}
-
-func TestWhoIsOverTheCapIsRemovedHoweverLongLiveKitIsAway(t *testing.T) {
-	s := newServer(t)
-	mine := s.tenant("mine")
-	joined := s.clock.Now()
-	for _, name := range []string{"ann", "bob", "cyd"} {
-		s.ask(mine, "daily", name).want(http.StatusCreated)
-	}
-	s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": 1}})
-	s.joins(mine, "daily", "ann")
-	s.cluster.away = true
-	s.joins(mine, "daily", "bob")
-	s.joins(mine, "daily", "cyd")
-	for range 60 {
-		s.clock.Advance(30 * time.Second)
-		s.work()
-	}
-	s.leaves(mine, "daily", "ann", joined) // somebody of those who wait may stay now
-	s.cluster.away = false
-	s.clock.Advance(30 * time.Second)
-	s.work()
-	if len(s.cluster.removed) != 1 {
-		t.Errorf("removed %v", s.cluster.removed)
-	}
-	if dead := s.count("livekit_events", "state", "dead"); dead != 0 {
-		t.Errorf("%d events are dead", dead)
-	}
-	if waiting := s.count("removals", "", ""); waiting != 0 {
-		t.Errorf("%d evictions wait", waiting)
-	}
-}
-
-func TestAClusterThatHangsHoldsUpNoEvent(t *testing.T) {
-	s := newServer(t)
-	mine, other := s.limited("mine", map[string]any{"concurrent_participants": 1}), s.tenant("other")
-	s.cluster.asked = func() { t.Error("the cluster was asked while events were worked on") }
-	now := s.clock.Now()
-	for _, name := range []string{"ann", "bob"} {
-		s.announce(mine.project, "daily", now, event{id: "EV_" + name, kind: "participant_joined", participant: name, at: now, joined: now})
-	}
-	s.announce(other.project, "daily", now, event{id: "EV_other", kind: "participant_joined", participant: "eve", at: now, joined: now})
-	if n, err := s.InboxWorker.Work(context.Background()); n != 3 || err != nil {
-		t.Fatalf("%d events were worked on, %v", n, err)
-	}
-	s.cluster.asked = nil
-	s.work()
-	if want := []string{mine.project + "_daily bob"}; !slices.Equal(s.cluster.removed, want) {
-		t.Errorf("removed %v", s.cluster.removed)
-	}
-}
-
 func TestASlotIsReleasedInWhateverOrderEventsArrive(t *testing.T) {
 	for name, order := range map[string][]int{"together": {0, 1, 2, 3}, "backwards": {3, 2, 1, 0}, "the end first": {2, 3, 0, 1}} {
 		t.Run(name, func(t *testing.T) {
@@ -283,24 +214,6 @@ func TestANewTokenKeepsItsSlotWhenTheEarlierSessionEnds(t *testing.T) {
 		event{id: "EV_2", kind: "participant_left", participant: "ann", reason: "CLIENT_INITIATED", at: joined, joined: joined})
 	s.work()
 	s.ask(mine, "daily", "bob").overQuota(models.QuotaConcurrentParticipants, 1, 1)
-}
-
-func TestARoomBeyondTheLimitIsRefusedAndEnded(t *testing.T) {
-	s := newServer(t)
-	mine := s.limited("mine", map[string]any{"rooms": 1})
-	made := s.clock.Now()
-	s.ask(mine, "daily", "ann").want(http.StatusCreated)
-	s.ask(mine, "daily", "bob").want(http.StatusCreated)
-	s.ask(mine, "weekly", "ann").overQuota(models.QuotaRooms, 1, 1)
-	s.liveKit(mine.project, "daily", made, event{id: "EV_1", kind: "room_started", at: made})
-	s.ask(mine, "weekly", "ann").overQuota(models.QuotaRooms, 1, 1)
-	s.liveKit(mine.project, "sneaky", made, event{id: "EV_2", kind: "room_started", at: made})
-	if want := []string{mine.project + "_sneaky"}; !slices.Equal(s.cluster.ended, want) {
-		t.Errorf("ended %v", s.cluster.ended)
-	}
-	s.liveKit(mine.project, "sneaky", made, event{id: "EV_3", kind: "room_finished", at: made})
-	s.liveKit(mine.project, "daily", made, event{id: "EV_4", kind: "room_finished", at: made})
-	s.ask(mine, "weekly", "ann").want(http.StatusCreated)
 }
 
 func TestATokenRefusedForItsRoomHoldsNoSlotForItsParticipant(t *testing.T) {
@@ -359,49 +272,6 @@ func TestAReconnectingParticipantKeepsItsSlot(t *testing.T) {
 	}
 }
 
-func TestALimitThatIsTakenAwayAndSetAgainCountsWhoCameMeanwhile(t *testing.T) {
-	s := newServer(t)
-	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
-	limit := func(n int) {
-		s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": n}})
-	}
-	joined := s.clock.Now()
-	s.ask(mine, "daily", "ann").want(http.StatusCreated)
-	s.joins(mine, "daily", "ann")
-	limit(0)
-	for _, name := range []string{"bob", "cyd"} {
-		s.ask(mine, "daily", name).want(http.StatusCreated)
-		s.joins(mine, "daily", name)
-	}
-	limit(2)
-	s.ask(mine, "daily", "dan").overQuota(models.QuotaConcurrentParticipants, 2, 3)
-	s.leaves(mine, "daily", "ann", joined)
-	s.ask(mine, "daily", "dan").overQuota(models.QuotaConcurrentParticipants, 2, 2)
-	limit(3)
-	s.ask(mine, "daily", "dan").want(http.StatusCreated)
-	if len(s.cluster.removed) > 0 {
-		t.Errorf("removed %v", s.cluster.removed)
-	}
-}
-
-func TestALoweredLimitHoldsForEveryReplica(t *testing.T) {
-	s := newServer(t, func(o *setup) { o.replica = true })
-	mine := s.limited("mine", map[string]any{"concurrent_participants": 10})
-	other := s.another()
-	s.ask(mine, "daily", "p1").want(http.StatusCreated)
-	for n := 2; n <= 10; n++ {
-		other.ask(mine, "daily", fmt.Sprint("p", n)).want(http.StatusCreated)
-	}
-	for n := 2; n <= 3; n++ {
-		other.do(http.MethodPost, "/v1/tokens/revoke", map[string]any{"participant_identity": fmt.Sprint("p", n)}, mine.asOwn).want(http.StatusOK)
-	}
-	s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": 3}})
-	exchangeChanges(s, other)
-	for _, replica := range []*server{s, other} {
-		replica.ask(mine, "daily", "x").overQuota(models.QuotaConcurrentParticipants, 3, 8)
-	}
-}
-
 func TestARefusalForTheRoomWritesNothing(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"rooms": 1, "concurrent_participants": 1, "concurrent_agents": 9})
@@ -419,38 +289,6 @@ func TestARefusalForTheRoomWritesNothing(t *testing.T) {
 	}
 }
 
-func TestARequestThatAQuotaRefusedRunsAgainUnderItsIdempotencyKey(t *testing.T) {
-	s := newServer(t, func(o *setup) { o.plans = models.PlanQuotas{models.PlanFree: {Projects: 2}} })
-	mine := s.tenant("mine")
-	second := s.newProject(mine, "second")
-	again := func() *answer {
-		return s.do(http.MethodPost, "/v1/projects", map[string]any{"name": "third"}, mine.asPerson, header("Idempotency-Key", "one"))
-	}
-	again().overQuota(models.QuotaProjects, 2, 2)
-	s.do(http.MethodDelete, "/v1/projects/"+string(second.Project.ID), nil, mine.asPerson).want(http.StatusNoContent)
-	again().want(http.StatusCreated)
-	if a := again().want(http.StatusCreated); a.header.Get("Idempotent-Replayed") != "true" {
-		t.Error("what was answered once was done again")
-	}
-}
-
-func TestADeletedProjectHasEverythingOfItEnded(t *testing.T) {
-	s := newServer(t)
-	mine, other := s.tenant("mine"), s.tenant("other")
-	s.joins(mine, "daily", "ann")
-	s.joins(other, "daily", "bob")
-	const stranger = "prj_01a2063f-e6cc-7690-9e88-10046bbf09e7" // of another installation on the same cluster
-	s.joins(tenant{project: stranger}, "weekly", "cyd")
-	s.do(http.MethodDelete, "/v1/projects/"+mine.project, nil, mine.asPerson).want(http.StatusNoContent)
-	if err := s.Enforcer.Enforce(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	s.work()
-	if want := []string{mine.project + "_daily"}; !slices.Equal(s.cluster.ended, want) || len(s.cluster.removed) > 0 {
-		t.Errorf("ended %v, removed %v", s.cluster.ended, s.cluster.removed)
-	}
-}
-
 func TestATokenThatOpensNothingUsesNothing(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 1, "rooms": 1})
@@ -459,77 +297,6 @@ func TestATokenThatOpensNothingUsesNothing(t *testing.T) {
 		s.ask(mine, fmt.Sprint("room-", n), "admin", no).want(http.StatusCreated)
 	}
 	s.ask(mine, "daily", "ann").want(http.StatusCreated)
-}
-
-func TestEveryKindOfParticipantTakesASlot(t *testing.T) {
-	s := newServer(t)
-	mine := s.limited("mine", map[string]any{"concurrent_participants": 3})
-	for _, grant := range []string{"agent", "recorder", "hidden"} {
-		s.ask(mine, "daily", grant, map[string]any{"grants": map[string]any{grant: true}}).want(http.StatusCreated)
-	}
-	s.ask(mine, "daily", "ann").overQuota(models.QuotaConcurrentParticipants, 3, 3)
-	now := s.clock.Now()
-	for identity, participant := range map[string]map[string]any{
-		"agent": {"kind": "AGENT"}, "recorder": {"permission": map[string]any{"recorder": true}},
-		"hidden": {"permission": map[string]any{"hidden": true}}, "phone": {"kind": "SIP"}, "new": {"kind": "HOLOGRAM"},
-		// These are LiveKit's own, and take none.
-		"EG_1": {"kind": "EGRESS"}, "IN_1": {"kind": "INGRESS"},
-	} {
-		participant["sid"], participant["identity"], participant["joinedAtMs"] = "PA_"+identity, identity, now.UnixMilli()
-		s.webhook(map[string]any{"event": "participant_joined", "id": "EV_" + identity, "createdAt": now.Unix(), "participant": participant,
-			"room": map[string]any{"sid": "RM_daily", "name": mine.project + "_daily", "creationTimeMs": now.UnixMilli()}}).want(http.StatusOK)
-	}
-	s.work()
-	removed := slices.Sorted(slices.Values(s.cluster.removed))
-	if want := []string{mine.project + "_daily new", mine.project + "_daily phone"}; !slices.Equal(removed, want) {
-		t.Errorf("removed %v, not %v", removed, want)
-	}
-}
-
-func TestAgentsWithALimitOfTheirOwnCountInNoOther(t *testing.T) {
-	s := newServer(t)
-	mine := s.limited("mine", map[string]any{"concurrent_participants": 1, "concurrent_agents": 2})
-	agent := map[string]any{"grants": map[string]any{"agent": true}}
-	s.ask(mine, "daily", "ann").want(http.StatusCreated)
-	for n := range 2 {
-		s.ask(mine, "daily", fmt.Sprint("agent-", n), agent).want(http.StatusCreated)
-	}
-	s.ask(mine, "daily", "agent-2", agent).overQuota(models.QuotaConcurrentAgents, 2, 2)
-	s.ask(mine, "daily", "bob").overQuota(models.QuotaConcurrentParticipants, 1, 1)
-	if q := s.quota(mine).Quotas; q.ConcurrentAgents.Used != 2 || q.ConcurrentAgents.Reserved != 2 || q.ConcurrentParticipants.Used != 1 {
-		t.Errorf("agents %+v, participants %+v", q.ConcurrentAgents, q.ConcurrentParticipants)
-	}
-}
-
-func TestWhatWasOpenBeforeThereWasALimitStays(t *testing.T) {
-	s := newServer(t)
-	mine := s.tenant("mine")
-	joined := s.clock.Now()
-	for _, room := range []string{"a", "b", "c"} {
-		for _, n := range []string{"1", "2"} {
-			s.joins(mine, room, room+n)
-		}
-	}
-	s.patch(mine.project, map[string]any{"limits": map[string]any{"rooms": 2, "concurrent_participants": 2}})
-	s.clock.Advance(time.Second)
-	s.leaves(mine, "c", "c1", joined)
-	if len(s.cluster.ended)+len(s.cluster.removed) > 0 {
-		t.Errorf("ended %v, removed %v", s.cluster.ended, s.cluster.removed)
-	}
-	// A participant who joins now has none.
-	s.joins(mine, "d", "d1")
-	if len(s.cluster.ended) != 1 || len(s.cluster.removed) != 1 {
-		t.Errorf("ended %v, removed %v", s.cluster.ended, s.cluster.removed)
-	}
-	// A room that finishes counts no longer, with all who were in it.
-	for _, room := range []string{"a", "c", "d"} {
-		s.liveKit(mine.project, room, joined, event{id: "EV_end_" + room, kind: "room_finished", at: s.clock.Now()})
-	}
-	if q := s.quota(mine).Quotas; q.Rooms.Used != 1 || q.ConcurrentParticipants.Used != 2 {
-		t.Errorf("the report says %+v", q)
-	}
-	s.leaves(mine, "b", "b1", joined)
-	s.ask(mine, "b", "b3").want(http.StatusCreated)
 }
 
 func TestARevocationGivesBackWhatIsReserved(t *testing.T) {
@@ -557,92 +324,6 @@ func TestARevocationGivesBackTheRoomsThatWereReservedForNobodyElse(t *testing.T)
 	s.ask(mine, "weekly", "bob").want(http.StatusCreated)
 	s.ask(mine, "monthly", "bob").overQuota(models.QuotaRooms, 2, 2)
 	s.ask(mine, "daily", "ann").want(http.StatusCreated)
-}
-
-func TestAPlanLimitsEachProjectAndTheirNumber(t *testing.T) {
-	s := newServer(t, func(o *setup) {
-		o.plans = models.PlanQuotas{models.PlanFree: {ConcurrentParticipants: 1, Projects: 2}, models.PlanPro: {ConcurrentParticipants: 3}}
-	})
-	mine := s.tenant("mine")
-	second := s.newProject(mine, "second")
-	for _, project := range []tenant{mine, {asOwn: asServer(second.PulseAPIKey, second.PulseAPISecret)}} {
-		s.ask(project, "daily", "ann").want(http.StatusCreated)
-		s.ask(project, "daily", "bob").overQuota(models.QuotaConcurrentParticipants, 1, 1)
-	}
-	third := map[string]any{"name": "third"}
-	s.do(http.MethodPost, "/v1/projects", third, mine.asPerson).overQuota(models.QuotaProjects, 2, 2)
-	if q := s.quota(mine).Quotas.Projects; q.Used != 2 || *q.Limit != 2 {
-		t.Errorf("the report says %+v", q)
-	}
-	// What the project has of its own goes before the plan, and a better plan before none.
-	s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": 2}})
-	s.ask(mine, "daily", "bob").want(http.StatusCreated)
-	s.ask(mine, "daily", "cyd").overQuota(models.QuotaConcurrentParticipants, 2, 2)
-	s.do(http.MethodPatch, "/v1/organizations/"+mine.org, map[string]any{"plan": "pro"}, asOperator()).want(http.StatusOK)
-	s.do(http.MethodPost, "/v1/projects", third, mine.asPerson).want(http.StatusCreated)
-	s.patch(mine.project, map[string]any{"limits": map[string]any{"concurrent_participants": 0}})
-	s.ask(mine, "daily", "cyd").want(http.StatusCreated)
-	s.ask(mine, "daily", "dan").overQuota(models.QuotaConcurrentParticipants, 3, 3)
-	// A project that is gone makes room for another.
-	s.do(http.MethodPatch, "/v1/organizations/"+mine.org, map[string]any{"plan": "free"}, asOperator()).want(http.StatusOK)
-	s.do(http.MethodPost, "/v1/projects", third, mine.asPerson).overQuota(models.QuotaProjects, 2, 3)
-	for _, id := range []string{mine.project, string(second.Project.ID)} {
-		s.do(http.MethodDelete, "/v1/projects/"+id, nil, mine.asPerson).want(http.StatusNoContent)
-	}
-	s.do(http.MethodPost, "/v1/projects", third, mine.asPerson).want(http.StatusCreated)
-}
-
-func TestAProjectThatWasNotCreatedHoldsNoSlot(t *testing.T) {
-	s := newServer(t, func(o *setup) { o.plans = models.PlanQuotas{models.PlanFree: {Projects: 2}} })
-	mine := s.tenant("mine")
-	second := map[string]any{"name": "second"}
-	s.crash.refuse("projects")
-	s.do(http.MethodPost, "/v1/projects", second, mine.asPerson).refused(http.StatusServiceUnavailable, "service_unavailable")
-	s.crash.refuse("")
-	s.do(http.MethodPost, "/v1/projects", second, mine.asPerson).want(http.StatusCreated)
-	s.do(http.MethodPost, "/v1/projects", second, mine.asPerson).overQuota(models.QuotaProjects, 2, 2)
-}
-
-func TestProjectsMadeAtTheSameTimeAreNoMoreThanThePlanAllows(t *testing.T) {
-	s := newServer(t, func(o *setup) {
-		o.plans, o.replica = models.PlanQuotas{models.PlanFree: {Projects: 5}}, true
-	})
-	mine := s.signUp("mine")
-	other := s.another()
-	var all sync.WaitGroup
-	answers := make([]*answer, 20)
-	for n := range answers {
-		all.Go(func() {
-			answers[n] = []*server{s, other}[n%2].do(http.MethodPost, "/v1/projects", map[string]any{"name": fmt.Sprint("p", n)}, mine.asPerson)
-		})
-	}
-	all.Wait()
-	made := 0
-	for _, a := range answers {
-		if a.status == http.StatusCreated {
-			made++
-			continue
-		}
-		a.refused(http.StatusPaymentRequired, "quota_exceeded")
-	}
-	if made != 5 {
-		t.Errorf("%d projects were made", made)
-	}
-}
-
-func TestAQuotaIsTheTenantsOwn(t *testing.T) {
-	s := newServer(t)
-	mine, other := s.limited("mine", map[string]any{"concurrent_participants": 1}), s.limited("other", map[string]any{"concurrent_participants": 1})
-	s.ask(mine, "daily", "ann").want(http.StatusCreated)
-	s.ask(other, "daily", "ann").want(http.StatusCreated)
-	if q := s.quota(other); string(q.ProjectID) != other.project || len(q.Events) != 2 {
-		t.Errorf("the report says %+v", q)
-	}
-	for _, caller := range []with{mine.asOwn, mine.asPerson} {
-		s.do(http.MethodGet, "/v1/usage/quota?project_id="+other.project, nil, caller).refused(http.StatusNotFound, "not_found")
-	}
-	s.do(http.MethodGet, "/v1/usage/quota?project_id="+mine.project, nil, mine.asPerson).want(http.StatusOK)
-	s.do(http.MethodGet, "/v1/usage/quota?project_id="+other.project, nil, asOperator()).want(http.StatusOK)
 }
 
 func TestWithoutTheDatabaseOnlyAProjectWithoutQuotasGetsTokens(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,6 +19,7 @@ import (
 	"pulse-control-plane/dashboard"
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/embedded"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
 	"pulse-control-plane/models"
@@ -158,16 +158,7 @@ func newServer(t testing.TB, choose ...func(*setup)) *server {
 		c(&o)
 	}
 	s := &server{t: t, clock: &clock{now: time.Now().UTC().Truncate(time.Millisecond)}, setup: o}
-	embedded, err := embedded.Open(t.Context(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(),
-		embedded.Options{Clock: s.clock.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := embedded.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	embedded := testkit.Open(t, embedded.Options{Clock: s.clock.Now})
 	s.crash = &crashingEngine{Engine: embedded}
 	s.engine = &meteredEngine{Engine: s.crash, replica: o.replica}
 	s.build()
@@ -182,6 +173,12 @@ func (s *server) another() *server {
 	second.build()
 	return second
 }
+
+// sharedDashboard is the handler of the dashboard's files, made once for all servers,
+// because compressing the files takes longer than the rest of a server.
+var sharedDashboard = sync.OnceValues(func() (*dashboard.Handler, error) {
+	return dashboard.New(dashboard.Config{Connect: []string{clusterURL}})
+})
 
 // build puts the stack together over the engine.
 func (s *server) build() {
@@ -219,7 +216,7 @@ func (s *server) build() {
 	all := routes.HandlersOf(s.Services, s.health, middleware.NewMetrics(version, secret.New(o.metricsToken), now), handlers.Facts{
 		Secure: o.strict, SignupEnabled: !o.signUpClosed, Mail: o.mailer != nil, OperatorLogin: true, LiveKitURLs: []string{clusterURL}, Version: version,
 	})
-	all.Dashboard, err = dashboard.New(dashboard.Config{Connect: []string{clusterURL}})
+	all.Dashboard, err = sharedDashboard()
 	must(err)
 	s.handler, err = routes.New(all, routes.Options{
 		Log:         zerolog.New(s.log),

@@ -3,7 +3,6 @@ package testkit
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 
@@ -14,20 +13,10 @@ import (
 	"pulse-control-plane/models"
 )
 
-// NewEngine opens an embedded database in a temporary folder and closes it at the
-// end of the test.
+// NewEngine opens an embedded database, as Open.
 func NewEngine(t testing.TB) *Engine {
 	t.Helper()
-	e, err := embedded.Open(t.Context(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(), embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := e.Close(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
-	})
-	return &Engine{Engine: e}
+	return &Engine{Engine: Open(t, embedded.Options{})}
 }
 
 // Engine refuses every write from number Fatal on, like a killed process.

@@ -1,13 +1,12 @@
 package composition_test
 
 import (
-	"context"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/embedded"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/lookup"
@@ -26,17 +25,7 @@ func (c *clock) Now() time.Time { return c.now }
 
 func openEngine(t testing.TB, c *clock) database.Engine {
 	t.Helper()
-	engine, err := embedded.Open(t.Context(), filepath.Join(t.TempDir(), "pulse.db"), database.Schema(),
-		embedded.Options{Clock: c.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := engine.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return engine
+	return testkit.Open(t, embedded.Options{Clock: c.Now})
 }
 
 // keyWorld is one project with one API key, and processes that authenticate it.

@@ -13,7 +13,7 @@ import (
 // all of them, and import nothing of services but what is listed.
 var (
 	chain = [][]string{
-		{"rooms", "media", "webhooks"}, {"tokens"}, {"quotas"}, {"evictions"}, {"metering"}, {"events"}, {"storage"}, {"livekit"},
+		{"rooms", "media", "webhooks"}, {"tokens"}, {"quotas"}, {"evictions"}, {"metering"}, {"usage", "events"}, {"storage"}, {"clusters"}, {"livekitevents"}, {"livekit"},
 	}
 	beside = map[string][]string{
 		"tenancy":     {"quotas", "storage", "auth", "audit", "paging", "lookup"},
@@ -21,7 +21,7 @@ var (
 		"audit":       {"paging"},
 		"data":        {"audit", "metering"},
 		"overview":    {"quotas"},
-		"operations":  {"metering", "audit", "clock"},
+		"operations":  {"metering", "usage", "audit", "clock"},
 		"downloads":   {},
 		"idempotency": {},
 		"status":      {},

@@ -8,6 +8,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
+	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/services/downloads"
 	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/evictions"
@@ -22,6 +23,7 @@ import (
 	"pulse-control-plane/services/storage"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/tokens"
+	"pulse-control-plane/services/usage"
 	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
@@ -63,7 +65,7 @@ type builder struct {
 	// process names this start of the process; holder is its name for leases.
 	process, holder string
 
-	placements         *livekit.Placements
+	placements         *clusters.Placements
 	cursors            *cursor.Codec
 	passwords, secrets *hashing.Hasher
 	// guesses and failures count for all replicas.
@@ -88,9 +90,9 @@ type builder struct {
 
 func (b *builder) foundations() (err error) {
 	var wrong error
-	b.out.Clusters, err = livekit.NewClusters(b.Config.Clusters, b.Fallback, b.Recorder, b.Log, b.Now)
+	b.out.Clusters, err = clusters.New(b.Config.Clusters, b.Fallback, b.Recorder, b.Log, b.Now)
 	wrong = errors.Join(wrong, err)
-	b.placements, err = livekit.NewPlacements(b.out.Clusters, database.NewPlacements(b.engine), b.Now)
+	b.placements, err = clusters.NewPlacements(b.out.Clusters, database.NewPlacements(b.engine), b.Now)
 	wrong = errors.Join(wrong, err)
 	var store lookup.ChangeStore
 	if !b.engine.Exclusive() {
@@ -146,13 +148,13 @@ func (b *builder) metering() (err error) {
 	if b.out.Counters, err = metering.NewCounters(counting); err != nil {
 		return err
 	}
-	b.out.Totals, err = metering.NewTotals(metering.TotalsConfig{
+	b.out.Totals, err = usage.NewTotals(usage.TotalsConfig{
 		Totals: b.totals, Facts: b.facts, Sessions: b.sessions, Now: b.Now,
 	})
 	if err != nil {
 		return err
 	}
-	b.out.Usage, err = metering.NewUsage(metering.UsageConfig{
+	b.out.Usage, err = usage.New(usage.Config{
 		Projects: b.projects, Sessions: b.sessions, Facts: b.facts, Events: b.events,
 		Totals: b.out.Totals, Cursors: b.cursors, Now: b.Now,
 	})

@@ -4,8 +4,8 @@ import (
 	"context"
 	"strings"
 
+	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/services/evictions"
-	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/services/status"
 )
@@ -21,7 +21,7 @@ func (b *builder) calls(key string) asked {
 	if b.Calls != nil {
 		return b.Calls
 	}
-	return livekit.NewCalls(b.out.Clusters).Of(key)
+	return clusters.NewCalls(b.out.Clusters).Of(key)
 }
 
 // evictionsOn gives that to evictions.

@@ -1,8 +1,6 @@
 package composition_test
 
 import (
-	"context"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -54,14 +52,7 @@ func must[T any](t *testing.T) func(T, error) T { return testkit.Must[T](t) }
 func newPeople(t *testing.T) *people {
 	t.Helper()
 	p := &people{t: t, clock: testkit.NewClock(), bcryptCost: bcrypt.MinCost}
-	engine := must[*embedded.Engine](t)(embedded.Open(t.Context(), filepath.Join(t.TempDir(), "pulse.db"),
-		database.Schema(), embedded.Options{Clock: p.clock.Now}))
-	t.Cleanup(func() {
-		if err := engine.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	p.engine = engine
+	p.engine = testkit.Open(t, embedded.Options{Clock: p.clock.Now})
 	p.build(nil, "jwt secret of the tests")
 	return p
 }

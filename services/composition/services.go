@@ -13,6 +13,7 @@ import (
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/clock"
+	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/services/downloads"
 	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/evictions"
@@ -29,6 +30,7 @@ import (
 	"pulse-control-plane/services/storage"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/tokens"
+	"pulse-control-plane/services/usage"
 	"pulse-control-plane/services/webhooks"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/observe"
@@ -141,7 +143,7 @@ type Services struct {
 	// Changes is the bus on which every write publishes what it changed; changes of
 	// other processes are injected here.
 	Changes        *lookup.Changes
-	Clusters       *livekit.Clusters
+	Clusters       *clusters.Set
 	Rooms          *rooms.Rooms
 	Trail          *audit.Trail
 	AuditLogs      *audit.Logs
@@ -155,8 +157,8 @@ type Services struct {
 	Inbox          *metering.Inbox
 	InboxWorker    *metering.InboxWorker
 	Counters       *metering.Counters
-	Totals         *metering.Totals
-	Usage          *metering.Usage
+	Totals         *usage.Totals
+	Usage          *usage.Reports
 	Reconciliation *metering.Reconciliation
 	EventLog       *events.Log
 	EventTail      *events.Tail

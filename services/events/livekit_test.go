@@ -18,7 +18,9 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/livekitevents"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/secret"
 )
@@ -30,11 +32,11 @@ func received() time.Time { return time.Date(2026, 11, 29, 6, 0, 0, 400_000_000,
 func readEvent(t testing.TB, body string) models.LiveKitEvent {
 	t.Helper()
 	cluster := livekit.Cluster{URL: "wss://livekit.test", APIKey: "devkey", APISecret: secret.New("secret-of-the-cluster-in-the-tests-0123456789")}
-	clusters := testkit.Must[*livekit.Clusters](t)(livekit.NewClusters([]livekit.Cluster{cluster}, nil, nil, zerolog.Nop(), time.Now))
+	clusters := testkit.Must[*clusters.Set](t)(clusters.New([]livekit.Cluster{cluster}, nil, nil, zerolog.Nop(), time.Now))
 	sum := sha256.Sum256([]byte(body))
 	token := testkit.Must[string](t)(auth.NewAccessToken(cluster.APIKey, cluster.APISecret.Reveal()).SetValidFor(time.Minute).
 		SetSha256(base64.StdEncoding.EncodeToString(sum[:])).ToJWT())
-	signature := testkit.Must[livekit.Signature](t)(clusters.Verifier().Authenticate(token))
+	signature := testkit.Must[livekitevents.Signature](t)(clusters.Verifier().Authenticate(token))
 	e := testkit.Must[models.LiveKitEvent](t)(clusters.Verifier().Read(signature, strings.NewReader(body), received()))
 	e.ReceivedAt = received()
 	return e

@@ -94,8 +94,8 @@ func (l *Client) Load(ctx context.Context) (rooms, participants int, err error) 
 	return len(list), participants, err
 }
 
-// isRefused tells LiveKit's answer to a key it does not trust.
-func isRefused(err error) bool {
+// Refused recognizes LiveKit's answer to a key it does not trust.
+func Refused(err error) bool {
 	var e twirp.Error
 	return errors.As(err, &e) && (e.Code() == twirp.Unauthenticated || e.Code() == twirp.PermissionDenied)
 }

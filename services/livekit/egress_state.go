@@ -36,8 +36,8 @@ func RedactStreamURL(text string) string {
 	return u.Scheme + "://" + u.Host + "/" + app + "/" + RedactedKey
 }
 
-// redactText redacts URLs with stream keys in a text.
-func redactText(text string) string {
+// RedactText gives a text whose URLs have no stream keys.
+func RedactText(text string) string {
 	return eachURL(text, func(scheme, whole string) string {
 		if hasKey(scheme) {
 			return RedactStreamURL(whole)
@@ -115,7 +115,7 @@ func statusOf(name string) models.EgressStatus {
 func egressState(info *livekit.EgressInfo) EgressState {
 	out := EgressState{ID: info.EgressId, Room: info.RoomName, RoomSID: info.RoomId, Error: publicText(info.Error, info.RoomName),
 		Status:    statusOf(info.Status.String()),
-		StartedAt: unixNanos(info.StartedAt), EndedAt: unixNanos(info.EndedAt)}
+		StartedAt: UnixNanos(info.StartedAt), EndedAt: UnixNanos(info.EndedAt)}
 	request(&out, info)
 	for _, f := range info.FileResults {
 		out.Results = append(out.Results, models.EgressResult{Kind: models.OutputFile, Path: f.Filename, SizeBytes: f.Size, DurationSeconds: seconds(f.Duration)})
@@ -130,7 +130,7 @@ func egressState(info *livekit.EgressInfo) EgressState {
 			duration = s.EndedAt - s.StartedAt
 		}
 		out.Results = append(out.Results, models.EgressResult{Kind: models.OutputRTMP, Path: RedactStreamURL(s.Url),
-			DurationSeconds: seconds(duration), Error: redactText(s.Error)})
+			DurationSeconds: seconds(duration), Error: RedactText(s.Error)})
 	}
 	for _, i := range info.ImageResults {
 		out.Results = append(out.Results, models.EgressResult{Kind: models.OutputImages, Path: i.FilenamePrefix, DurationSeconds: seconds(i.EndedAt - i.StartedAt)})
@@ -213,14 +213,14 @@ func withoutKeys(err error) error {
 type keyless struct{ error }
 
 // Error is the text without stream keys.
-func (e keyless) Error() string { return redactText(e.error.Error()) }
+func (e keyless) Error() string { return RedactText(e.error.Error()) }
 
 // Unwrap gives the error whose text may have them.
 func (e keyless) Unwrap() error { return e.error }
 
 // publicText is a text of LiveKit's as the tenant of a room may see it.
 func publicText(text, room string) string {
-	text = redactText(text)
+	text = RedactText(text)
 	if p, _, ours := models.SplitRoom(room); ours {
 		text = strings.ReplaceAll(text, models.QualifyRoom(p, ""), "")
 	}

@@ -62,9 +62,9 @@ func ingressStatus(name string) models.IngressStatus {
 func ingressState(info *livekit.IngressInfo) IngressState {
 	s := info.GetState()
 	out := IngressState{ID: info.IngressId, Name: info.Name, Room: info.RoomName, URL: info.Url, StreamKey: secret.New(info.StreamKey),
-		Status: ingressStatus(s.GetStatus().String()), Error: withoutPulled(publicText(s.GetError(), info.RoomName)),
+		Status: ingressStatus(s.GetStatus().String()), Error: WithoutPulled(publicText(s.GetError(), info.RoomName)),
 		Enabled: info.Enabled == nil || *info.Enabled, Transcode: info.InputType != livekit.IngressInput_WHIP_INPUT,
-		StartedAt: unixNanos(s.GetStartedAt()), EndedAt: unixNanos(s.GetEndedAt()), UpdatedAt: unixNanos(s.GetUpdatedAt())}
+		StartedAt: UnixNanos(s.GetStartedAt()), EndedAt: UnixNanos(s.GetEndedAt()), UpdatedAt: UnixNanos(s.GetUpdatedAt())}
 	if info.EnableTranscoding != nil {
 		out.Transcode = *info.EnableTranscoding
 	}
@@ -77,9 +77,9 @@ func ingressState(info *livekit.IngressInfo) IngressState {
 	return out
 }
 
-// withoutPulled redacts the URLs of http in a text about an ingress, which redactText
+// WithoutPulled redacts the URLs of http in a text about an ingress, which RedactText
 // leaves.
-func withoutPulled(text string) string {
+func WithoutPulled(text string) string {
 	return eachURL(text, func(scheme, whole string) string {
 		switch strings.ToLower(scheme) {
 		case "http", "https":

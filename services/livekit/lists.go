@@ -57,10 +57,10 @@ func (l *Client) Participants(ctx context.Context, room string) (active []models
 	for _, p := range list.Participants {
 		switch p.State {
 		case livekit.ParticipantInfo_ACTIVE:
-			found := models.EventParticipant{SID: p.Sid, Identity: p.Identity, Kind: p.Kind.String(), JoinedAt: milliseconds(p.JoinedAtMs, p.JoinedAt),
+			found := models.EventParticipant{SID: p.Sid, Identity: p.Identity, Kind: p.Kind.String(), JoinedAt: Milliseconds(p.JoinedAtMs, p.JoinedAt),
 				//lint:ignore SA1019 livekit/protocol's own IsDependent goes by these
 				Recorder: p.Permission.GetRecorder(), Agent: p.Permission.GetAgent()}
-			l.tokens.Authenticate(&found, project, p.Attributes[tokenAttribute])
+			l.tokens.Authenticate(&found, project, p.Attributes[TokenAttribute])
 			active = append(active, found)
 		case livekit.ParticipantInfo_JOINING, livekit.ParticipantInfo_JOINED:
 			joining = append(joining, p.Sid)

@@ -255,7 +255,7 @@ func roomInfo(r *livekit.Room) RoomInfo {
 func participantInfo(p *livekit.ParticipantInfo) ParticipantInfo {
 	out := ParticipantInfo{
 		SID: p.Sid, Identity: p.Identity, Name: p.Name, State: strings.ToLower(p.State.String()), Kind: p.Kind.String(), Metadata: p.Metadata,
-		Attributes: map[string]string{}, IsPublisher: p.IsPublisher, JoinedAt: milliseconds(p.JoinedAtMs, p.JoinedAt),
+		Attributes: map[string]string{}, IsPublisher: p.IsPublisher, JoinedAt: Milliseconds(p.JoinedAtMs, p.JoinedAt),
 	}
 	for name, value := range p.Attributes {
 		if !strings.HasPrefix(name, reservedAttributes) {

@@ -132,7 +132,7 @@ func listedRooms(body []byte) ([]ListedRoom, error) {
 			}
 			return nil
 		})
-		r.CreatedAt = milliseconds(ms, seconds)
+		r.CreatedAt = Milliseconds(ms, seconds)
 		out = append(out, r)
 		return err
 	})

@@ -4,10 +4,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/livekit/protocol/livekit"
-	"github.com/rs/zerolog"
 	"google.golang.org/protobuf/proto"
 
 	"pulse-control-plane/models"
@@ -64,11 +62,8 @@ func TestAnAnswerThatIsNoListOfRoomsIsUnavailable(t *testing.T) {
 		"a proxy's page": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
 	} {
 		server := httptest.NewServer(answer)
-		c, err := NewClusters([]Cluster{{Name: "default", URL: "wss://x.example.com", APIURL: server.URL, APIKey: "API", APISecret: secret.New("secret")}}, nil, nil, zerolog.Nop(), time.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if rooms, err := c.Default().Client.ListRooms(t.Context()); !models.IsKind(err, models.KindUnavailable) {
+		c := NewClient([]Cluster{{Name: "default", URL: "wss://x.example.com", APIURL: server.URL, APIKey: "API", APISecret: secret.New("secret")}}, nil)
+		if rooms, err := c.ListRooms(t.Context()); !models.IsKind(err, models.KindUnavailable) {
 			t.Errorf("%s: %d rooms, %v", name, len(rooms), err)
 		}
 		server.Close()

@@ -33,6 +33,17 @@ type Cluster struct {
 	Weight int
 }
 
+// KeyPair is an API key of a cluster and its secret.
+type KeyPair struct {
+	Key    string
+	Secret secret.Value
+}
+
+// Pairs are the cluster's keys; the first signs.
+func (c *Cluster) Pairs() []KeyPair {
+	return append([]KeyPair{{c.APIKey, c.APISecret}}, c.Older...)
+}
+
 // CallURL is where Pulse calls the cluster.
 func (c *Cluster) CallURL() string { return cmp.Or(c.APIURL, c.URL) }
 
@@ -121,7 +132,7 @@ func (s *Signer) Sign(m *Mint) string {
 	if m.Metadata != "" {
 		b = text(append(b, `,"metadata":`...), m.Metadata)
 	}
-	b = append(append(append(b, `,"attributes":{"`+projectAttribute+`":"`...), m.Project...), `","`+tokenAttribute+`":"`...)
+	b = append(append(append(b, `,"attributes":{"`+projectAttribute+`":"`...), m.Project...), `","`+TokenAttribute+`":"`...)
 	claim := len(b)
 	b = append(appendTokenClaim(b, m.ID, m.IssuedAt), '.')
 	b = append(appendTokenMAC(b, st.attribute, m.Project, b[claim:len(b)-1], m.Identity), '"')
@@ -192,13 +203,14 @@ type Claims struct {
 // (livekit/protocol, auth/verifier.go).
 const tokenLeeway = time.Minute
 
-// Parse reads a token that a key of one of the clusters signed. nil claims: it is
-// none. Otherwise the reason is empty, no_expiry, expired or not_yet_valid.
-func (c *Clusters) Parse(token string, now time.Time) (*Claims, string) {
+// Parse reads a token; secretOf gives the secret of an API key, empty for an unknown
+// one. nil claims: no known key signed it, and the reason is malformed or
+// signature_invalid. Otherwise it is empty, no_expiry, expired or not_yet_valid.
+func Parse(token string, secretOf func(key string) []byte, now time.Time) (*Claims, string) {
 	var claims Claims
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithoutClaimsValidation())
 	_, err := parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
-		if key := c.Secret(claims.Issuer); len(key) > 0 {
+		if key := secretOf(claims.Issuer); len(key) > 0 {
 			return key, nil
 		}
 		return nil, errors.New("signed by a key of no cluster")

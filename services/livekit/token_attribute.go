@@ -13,18 +13,18 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// tokenAttribute is the participant attribute that names the token a
+// TokenAttribute is the participant attribute that names the token a
 // participant joined with: its id, the Unix milliseconds at which it was issued,
 // and a MAC, with dots between. Participants may set their own attributes, so that
 // without the MAC they could claim a later token than theirs.
-const tokenAttribute = "pulse.token"
+const TokenAttribute = "pulse.token"
 
 // tokenMACBytes of HMAC-SHA256 are written (RFC 2104, section 5, allows half).
 const tokenMACBytes = sha256.Size / 2
 
 // tokenMACKey derives the key of the MAC from the secret that signs the token.
 func tokenMACKey(signs secret.Value) []byte {
-	return secret.Derive([]byte(signs.Reveal()), "the participant attribute "+tokenAttribute)
+	return secret.Derive([]byte(signs.Reveal()), "the participant attribute "+TokenAttribute)
 }
 
 // appendTokenClaim appends what the MAC is of.
@@ -51,7 +51,7 @@ type TokenAttributes struct{ keys [][]byte }
 func NewTokenAttributes(clusters []Cluster) TokenAttributes {
 	var t TokenAttributes
 	for i := range clusters {
-		for _, pair := range clusters[i].pairs() {
+		for _, pair := range clusters[i].Pairs() {
 			t.keys = append(t.keys, tokenMACKey(pair.Secret))
 		}
 	}
@@ -64,7 +64,7 @@ func NewTokenAttributes(clusters []Cluster) TokenAttributes {
 // The token may have been issued for any of the models.TokenIdentities.
 func (t TokenAttributes) Authenticate(p *models.EventParticipant, project models.ProjectID, attribute string) {
 	dot := strings.LastIndexByte(attribute, '.')
-	if dot < 0 || len(attribute) > maxEventName {
+	if dot < 0 || len(attribute) > MaxName {
 		return
 	}
 	claim, sent := attribute[:dot], []byte(attribute[dot+1:])

@@ -12,6 +12,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
@@ -44,8 +45,8 @@ type Egresses struct{ c EgressConfig }
 type EgressConfig struct {
 	Projects   *database.Projects
 	Store      *database.Egresses
-	Clusters   *livekit.Clusters
-	Placements *livekit.Placements
+	Clusters   *clusters.Set
+	Placements *clusters.Placements
 	Quotas     *quotas.Limits
 	Storages   Storages
 	// Targets judges the targets of rtmp, Pages those of web egress.

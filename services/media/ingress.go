@@ -11,6 +11,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
@@ -28,8 +29,8 @@ type Ingresses struct{ c IngressConfig }
 type IngressConfig struct {
 	Projects   *database.Projects
 	Store      *database.Ingresses
-	Clusters   *livekit.Clusters
-	Placements *livekit.Placements
+	Clusters   *clusters.Set
+	Placements *clusters.Placements
 	Quotas     *quotas.Limits
 	// Sources judges the URLs that are pulled.
 	Sources Guard

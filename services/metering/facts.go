@@ -3,10 +3,9 @@ package metering
 import (
 	"time"
 
-	"pulse-control-plane/utils/times"
-
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/times"
 )
 
 // factRetention is the age up to which facts of an hour are written. Older facts
@@ -46,7 +45,7 @@ func factsOf(s *models.UsageSession, now time.Time) []models.UsageFact {
 	for hour := from; hour.Before(s.MeteredTo); hour = hour.Add(time.Hour) {
 		at, seconds := hour, 0.0
 		if !s.Open {
-			at, seconds = within(s.JoinedAt, s.LeftAt, hour, hour.Add(time.Hour))
+			at, seconds = times.Overlap(s.JoinedAt, s.LeftAt, hour, hour.Add(time.Hour))
 		}
 		out = append(out, models.UsageFact{
 			ID:        s.ID + "|" + string(meter) + "|" + hour.UTC().Format("2006-01-02T15"),
@@ -55,21 +54,6 @@ func factsOf(s *models.UsageSession, now time.Time) []models.UsageFact {
 		})
 	}
 	return out
-}
-
-// within returns the part of [from, to) that lies in [start, end): its start and
-// its length in seconds; start and 0 if there is none.
-func within(from, to, start, end time.Time) (time.Time, float64) {
-	if from.Before(start) {
-		from = start
-	}
-	if to.After(end) {
-		to = end
-	}
-	if !to.After(from) {
-		return start, 0
-	}
-	return from, to.Sub(from).Seconds()
 }
 
 // touchedBy lists the hourly totals that a session's facts and peak are part of.
@@ -96,10 +80,5 @@ func touchedBy(s *models.UsageSession, facts []models.UsageFact, now time.Time) 
 }
 
 func hourTotal(p models.ProjectID, m models.Meter, at time.Time) models.UsageTotal {
-	return totalOf(p, m, models.WindowHour, at)
-}
-
-func totalOf(p models.ProjectID, m models.Meter, w models.Window, at time.Time) models.UsageTotal {
-	start := w.Start(at)
-	return models.UsageTotal{ID: models.UsageTotalID(p, m, w, start), ProjectID: p, Meter: m, Window: w, Start: start}
+	return models.NewUsageTotal(p, m, models.WindowHour, at)
 }

@@ -11,7 +11,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/worker"
 )
@@ -43,7 +43,7 @@ type InboxConfig struct {
 	Events    *database.LiveKitEvents
 	Sequences *database.Sequences
 	// Clusters sign the events.
-	Clusters *livekit.Clusters
+	Clusters *clusters.Set
 	// Exclusive tells that no other process stores events.
 	Exclusive bool
 	Now       func() time.Time

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pulse-control-plane/database/testkit"
+	"pulse-control-plane/services/usage"
 	"pulse-control-plane/utils/worker"
 )
 
@@ -20,13 +21,14 @@ import (
 func BenchmarkEvents(b *testing.B) {
 	r := newRig(b)
 	clock := func() time.Time { return time.Now().UTC() }
-	r.inbox.now, r.metering.now, r.totals.c.Now = clock, clock, clock
+	r.inbox.now, r.metering.now = clock, clock
+	totals := testkit.Must[*usage.Totals](b)(usage.NewTotals(usage.TotalsConfig{Totals: r.stored, Facts: r.facts, Sessions: r.sessions, Now: clock}))
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	w := r.worker("bench")
 	running.Go(func() { _ = w.Run(ctx) })
 	settling := testkit.Must[*worker.Worker](b)(worker.New(worker.Config{
-		Name: "totals", Pass: worker.Simple(r.totals.Settle), Every: time.Second, Deadline: time.Minute}, worker.Options{Rest: 4}))
+		Name: "totals", Pass: worker.Simple(totals.Settle), Every: time.Second, Deadline: time.Minute}, worker.Options{Rest: 4}))
 	running.Go(func() { _ = settling.Run(ctx) })
 	bodies, tokens := make([][]byte, b.N), make([]string, b.N)
 	now := time.Now()

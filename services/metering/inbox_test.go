@@ -15,13 +15,13 @@ import (
 	"testing"
 	"time"
 
-	"pulse-control-plane/database"
-	"pulse-control-plane/database/testkit"
-
 	"github.com/livekit/protocol/auth"
 	"github.com/rs/zerolog"
 
+	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/shards"
 	"pulse-control-plane/utils/secret"
@@ -32,9 +32,9 @@ func testCluster() livekit.Cluster {
 }
 
 // signed returns the Authorization header that LiveKit would send with a body.
-func testClusters(t testing.TB) *livekit.Clusters {
+func testClusters(t testing.TB) *clusters.Set {
 	t.Helper()
-	clusters, err := livekit.NewClusters([]livekit.Cluster{testCluster()}, nil, nil, zerolog.Nop(), time.Now)
+	clusters, err := clusters.New([]livekit.Cluster{testCluster()}, nil, nil, zerolog.Nop(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,11 +118,3 @@ func (r *Reconciliation) LastRead(ctx context.Context) (map[string]time.Time, er
 	}
 	return out, nil
 }
-
-// unsettledCounted bounds the count of unsettled totals.
-const unsettledCounted = 10_000
-
-// Unsettled counts the totals that are to be computed again, up to 10,000.
-func (t *Totals) Unsettled(ctx context.Context) (int64, error) {
-	return t.c.Totals.CountDirty(ctx, unsettledCounted)
-}

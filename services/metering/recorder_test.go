@@ -12,8 +12,10 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/shards"
+	"pulse-control-plane/services/usage"
 	"pulse-control-plane/utils/cursor"
 )
 
@@ -25,8 +27,8 @@ type rig struct {
 	kept     int64
 	inbox    *Inbox
 	metering *Recorder
-	totals   *Totals
-	usage    *Usage
+	totals   *usage.Totals
+	usage    *usage.Reports
 	events   *database.LiveKitEvents
 	sessions *database.UsageSessions
 	facts    *database.UsageMetrics
@@ -46,13 +48,13 @@ func rigOver(t testing.TB, e database.Engine) *rig {
 	clock := func() time.Time { return r.now }
 	r.events, r.sessions = database.NewLiveKitEvents(r.engine), database.NewUsageSessions(r.engine)
 	r.facts, r.stored = database.NewUsageMetrics(r.engine), database.NewUsageTotals(r.engine)
-	clusters := testkit.Must[*livekit.Clusters](t)(livekit.NewClusters([]livekit.Cluster{testCluster()}, nil, nil, zerolog.Nop(), clock))
+	clusters := testkit.Must[*clusters.Set](t)(clusters.New([]livekit.Cluster{testCluster()}, nil, nil, zerolog.Nop(), clock))
 	r.inbox = testkit.Must[*Inbox](t)(NewInbox(InboxConfig{Events: r.events, Sequences: database.NewSequences(r.engine),
 		Clusters: clusters, Exclusive: true, Now: clock}))
 	r.metering = NewRecorder(r.sessions, r.facts, r.stored, clock)
-	r.totals = testkit.Must[*Totals](t)(NewTotals(TotalsConfig{
+	r.totals = testkit.Must[*usage.Totals](t)(usage.NewTotals(usage.TotalsConfig{
 		Totals: r.stored, Facts: r.facts, Sessions: r.sessions, Now: clock}))
-	r.usage = testkit.Must[*Usage](t)(NewUsage(UsageConfig{
+	r.usage = testkit.Must[*usage.Reports](t)(usage.New(usage.Config{
 		Projects: database.NewProjects(r.engine), Sessions: r.sessions, Facts: r.facts, Events: r.events,
 		Totals: r.totals, Cursors: cursor.New([]byte("cursors")), Now: clock}))
 	return r
@@ -109,14 +111,14 @@ func owner() *models.Principal {
 
 // report returns the usage of the test's project over the two days of its
 // history.
-func (r *rig) report(w models.Window) UsageReport {
+func (r *rig) report(w models.Window) usage.Report {
 	r.t.Helper()
 	for range 5 { // as the worker does, until no total is dirty
 		if err := r.totals.Settle(context.Background()); err != nil {
 			r.t.Fatal(err)
 		}
 	}
-	out, err := r.usage.Get(context.Background(), owner(), UsageQuery{
+	out, err := r.usage.Get(context.Background(), owner(), usage.Query{
 		Start: models.WindowDay.Start(aMorning), End: models.WindowDay.Start(aMorning).Add(48 * time.Hour), Window: w})
 	if err != nil {
 		r.t.Fatal(err)
@@ -139,7 +141,7 @@ func (h *history) truth(subject models.Subject) (seconds float64) {
 	return seconds
 }
 
-func (h *history) mustMatch(t *testing.T, r UsageReport) {
+func (h *history) mustMatch(t *testing.T, r usage.Report) {
 	t.Helper()
 	for subject, meter := range map[models.Subject]models.Meter{models.SubjectParticipant: models.MeterParticipantSeconds,
 		models.SubjectRoom: models.MeterRoomSeconds, models.SubjectEgress: models.MeterEgressSeconds} {

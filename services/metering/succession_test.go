@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/usage"
 )
 
 // story builds events of one project at seconds after a start.
@@ -36,7 +37,7 @@ func (s *story) person(sid, identity string, joined int) *models.EventParticipan
 
 // metered is the report of a story whose events were worked on in any order, each
 // batch as large as chance has it.
-func (s *story) metered(t *testing.T, seed uint64) (*rig, UsageReport) {
+func (s *story) metered(t *testing.T, seed uint64) (*rig, usage.Report) {
 	t.Helper()
 	r := newRig(t)
 	r.now = aMorning.Add(3 * time.Hour)
@@ -56,7 +57,7 @@ func (s *story) metered(t *testing.T, seed uint64) (*rig, UsageReport) {
 	return r, r.report(models.WindowHour)
 }
 
-func wantMeters(t *testing.T, seed uint64, report UsageReport, want map[models.Meter]float64) {
+func wantMeters(t *testing.T, seed uint64, report usage.Report, want map[models.Meter]float64) {
 	t.Helper()
 	for m, value := range want {
 		if got := report.Totals[m]; got < value-0.001 || got > value+0.001 {

@@ -8,6 +8,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/usage"
 	"pulse-control-plane/utils/required"
 )
 
@@ -30,7 +31,7 @@ type Service struct {
 // Config of New. Fields without "optional" in their comment are required.
 type Config struct {
 	Inbox      *metering.Inbox
-	Totals     *metering.Totals
+	Totals     *usage.Totals
 	Evictions  *database.Evictions
 	Deliveries *database.Deliveries
 	Leases     *database.Leases

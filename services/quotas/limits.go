@@ -14,7 +14,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/lookup"
-	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/usage"
 	"pulse-control-plane/utils/bus"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/times"
@@ -65,7 +65,7 @@ type Config struct {
 	Slots         *database.Slots
 	Egresses      *database.Egresses
 	Ingresses     *database.Ingresses
-	Usage         *metering.Usage
+	Usage         *usage.Reports
 	// Told is told of each threshold that was reached, maybe more than once.
 	Told func(ctx context.Context, e *models.QuotaEvent) error
 	// Changes invalidates cached limits.
@@ -207,7 +207,7 @@ func (s *Limits) loadMonth(ctx context.Context, key string) (*monthUse, error) {
 }
 
 func (s *Limits) readMonth(ctx context.Context, p models.ProjectID, start time.Time) (*monthUse, error) {
-	report, err := s.c.Usage.Report(ctx, p, metering.UsageQuery{
+	report, err := s.c.Usage.Report(ctx, p, usage.Query{
 		Start: start, End: models.WindowMonth.Next(start), Window: models.WindowMonth,
 	})
 	if err != nil {
@@ -286,7 +286,7 @@ func (s *Limits) AdmitToken(ctx context.Context, actor *models.Principal, ask To
 		}
 	}
 	var made bool
-	var people, rooms usage
+	var people, rooms slotUse
 	var err error
 	if counted {
 		if made, people, err = s.slots.Reserve(ctx, person, until); err != nil {

@@ -36,11 +36,11 @@ type sheet struct {
 	reserved, clients int64
 }
 
-// usage is how many slots of a quota are used, and how many of those are only
+// slotUse is how many slots of a quota are used, and how many of those are only
 // reserved.
-type usage struct{ used, reserved int64 }
+type slotUse struct{ used, reserved int64 }
 
-func (sh *sheet) usage() usage { return usage{sh.used(), sh.reserved} }
+func (sh *sheet) usage() slotUse { return slotUse{sh.used(), sh.reserved} }
 
 // holding is an open usage session and its start.
 type holding struct {

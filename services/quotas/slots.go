@@ -98,7 +98,7 @@ func clientShare(limit int64) int64 {
 // it. made tells that it was not theirs before. used is how many are taken or
 // reserved, theirs included. errFull if every slot is, errClientShare if a key
 // alone asks and its share is.
-func (p *Slots) Reserve(ctx context.Context, c claim, until time.Time) (made bool, used usage, err error) {
+func (p *Slots) Reserve(ctx context.Context, c claim, until time.Time) (made bool, used slotUse, err error) {
 	used, err = p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
 		if held := sh.byHolder[c.holder]; held != nil {
 			shared := held.Session == "" && held.Identity != "" && held.Identity != c.identity
@@ -121,7 +121,7 @@ func (p *Slots) Reserve(ctx context.Context, c claim, until time.Time) (made boo
 
 // Open answers nil if the claim's holder has a slot or could reserve one, or as
 // Reserve does; it takes none.
-func (p *Slots) Open(ctx context.Context, c claim) (used usage, err error) {
+func (p *Slots) Open(ctx context.Context, c claim) (used slotUse, err error) {
 	return p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
 		if sh.has(c.holder) {
 			return true, nil
@@ -135,14 +135,14 @@ func (p *Slots) Open(ctx context.Context, c claim) (used usage, err error) {
 }
 
 // Count reads from the database how many slots are used.
-func (p *Slots) Count(ctx context.Context, c claim) (used usage, err error) {
+func (p *Slots) Count(ctx context.Context, c claim) (used slotUse, err error) {
 	c.reread = true
 	return p.attempt(ctx, c, func(*sheet, claim, time.Time) (bool, error) { return true, nil })
 }
 
 // Assign gives a usage session the slot that its holder reserved, or a free one.
 // errFull if there is none.
-func (p *Slots) Assign(ctx context.Context, c claim, session string) (used usage, err error) {
+func (p *Slots) Assign(ctx context.Context, c claim, session string) (used slotUse, err error) {
 	return p.attempt(ctx, c, func(sh *sheet, c claim, now time.Time) (done bool, err error) {
 		held := sh.byHolder[c.holder]
 		if held != nil && held.Session != "" && (held.Session == session || held.JoinedAt.After(c.joined)) {
@@ -171,23 +171,23 @@ func (p *Slots) Assign(ctx context.Context, c claim, session string) (used usage
 
 // attempt calls try with the sheet of a claim's quota until it is done, and
 // returns how many slots are used then.
-func (p *Slots) attempt(ctx context.Context, c claim, try func(*sheet, claim, time.Time) (done bool, err error)) (used usage, err error) {
+func (p *Slots) attempt(ctx context.Context, c claim, try func(*sheet, claim, time.Time) (done bool, err error)) (used slotUse, err error) {
 	c.asked = p.now() // before the wait: one read serves all waiting claims
 	sh := p.sheet(c.owner, c.quota)
 	if err := sh.lock(ctx); err != nil {
-		return usage{}, err
+		return slotUse{}, err
 	}
 	defer sh.unlock()
 	for n := range slotTries {
 		now := p.now()
 		if err := p.refresh(ctx, sh, c, now, n == 0 && c.reread); err != nil {
-			return usage{}, err
+			return slotUse{}, err
 		}
 		if done, err := try(sh, c, now); done || err != nil {
 			return sh.usage(), err
 		}
 	}
-	return usage{}, models.Unavailable(errors.New("slots: other processes took every slot that was tried"))
+	return slotUse{}, models.Unavailable(errors.New("slots: other processes took every slot that was tried"))
 }
 
 // Vacate releases the slot of a usage session that ended. If the end arrived

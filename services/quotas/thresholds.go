@@ -11,7 +11,7 @@ import (
 )
 
 // refusal is the error of a claim that got no slot; taken is how many are used.
-func (s *Limits) refusal(ctx context.Context, c claim, taken usage, err error, now time.Time) error {
+func (s *Limits) refusal(ctx context.Context, c claim, taken slotUse, err error, now time.Time) error {
 	if !isFull(err) {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
@@ -47,7 +48,7 @@ func (l *roomLists) forget(cluster string) {
 }
 
 // rooms returns the rooms of a project on a cluster, newest first.
-func (l *roomLists) rooms(ctx context.Context, m *livekit.Member, p models.ProjectID) ([]livekit.ListedRoom, error) {
+func (l *roomLists) rooms(ctx context.Context, m *clusters.Member, p models.ProjectID) ([]livekit.ListedRoom, error) {
 	now := l.now()
 	l.mu.Lock()
 	list := l.of[m.Name]
@@ -66,7 +67,7 @@ func (l *roomLists) rooms(ctx context.Context, m *livekit.Member, p models.Proje
 	}
 }
 
-func (l *roomLists) read(ctx context.Context, m *livekit.Member, list *roomList) {
+func (l *roomLists) read(ctx context.Context, m *clusters.Member, list *roomList) {
 	defer close(list.ready)
 	all, err := m.Client.ListRooms(ctx)
 	if list.err = err; err != nil {
@@ -96,14 +97,14 @@ func (s *Rooms) List(ctx context.Context, actor *models.Principal, named models.
 	}
 	type placed struct {
 		*livekit.ListedRoom
-		member *livekit.Member
+		member *clusters.Member
 	}
 	var all []placed
-	clusters := s.c.Clusters.All()
-	if usable := slices.DeleteFunc(slices.Clone(clusters), func(m *livekit.Member) bool { return !m.Usable() }); len(usable) > 0 {
-		clusters = usable
+	members := s.c.Clusters.All()
+	if usable := slices.DeleteFunc(slices.Clone(members), func(m *clusters.Member) bool { return !m.Usable() }); len(usable) > 0 {
+		members = usable
 	}
-	for _, m := range clusters {
+	for _, m := range members {
 		open, err := s.lists.rooms(ctx, m, project.ID)
 		if err != nil {
 			return paging.Page[Room]{}, err

@@ -17,6 +17,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/utils/cursor"
@@ -60,7 +61,7 @@ func crowded(t testing.TB) (cluster livekit.Cluster, asked *atomic.Int64) {
 // answer takes by itself.
 func BenchmarkListingAProjectsRoomsOnACrowdedCluster(b *testing.B) {
 	cluster, _ := crowded(b)
-	clusters := testkit.Must[*livekit.Clusters](b)(livekit.NewClusters([]livekit.Cluster{cluster}, nil, nil, zerolog.Nop(), time.Now))
+	clusters := testkit.Must[*clusters.Set](b)(clusters.New([]livekit.Cluster{cluster}, nil, nil, zerolog.Nop(), time.Now))
 	s := &Rooms{c: Config{Clusters: clusters, Store: database.NewRooms(testkit.NewEngine(b)), Cursors: cursor.New([]byte("cursors")), Now: time.Now}, lists: newRoomLists(time.Now)}
 	actor := &models.Principal{Kind: models.CallerServerKey, Scopes: []models.Scope{models.ScopeAll}, Project: &models.Project{ID: testkit.Project}}
 	list := func() {

@@ -13,6 +13,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/utils/cursor"
@@ -36,7 +37,7 @@ func listing(t *testing.T, name string, away bool) livekit.Cluster {
 func TestAClusterThatIsDownHidesNoRoomsOfTheOthers(t *testing.T) {
 	list := func(all ...livekit.Cluster) error {
 		t.Helper()
-		clusters := testkit.Must[*livekit.Clusters](t)(livekit.NewClusters(all, nil, nil, zerolog.Nop(), time.Now))
+		clusters := testkit.Must[*clusters.Set](t)(clusters.New(all, nil, nil, zerolog.Nop(), time.Now))
 		if err := clusters.Probe(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +58,7 @@ func TestAClusterThatIsDownHidesNoRoomsOfTheOthers(t *testing.T) {
 func TestCallersOfOneSecondShareOneListOfACluster(t *testing.T) {
 	cluster, asked := crowded(t)
 	clock := testkit.NewClock()
-	clusters := testkit.Must[*livekit.Clusters](t)(livekit.NewClusters([]livekit.Cluster{cluster}, nil, nil, zerolog.Nop(), clock.Now))
+	clusters := testkit.Must[*clusters.Set](t)(clusters.New([]livekit.Cluster{cluster}, nil, nil, zerolog.Nop(), clock.Now))
 	s := &Rooms{c: Config{Clusters: clusters, Store: database.NewRooms(testkit.NewEngine(t)), Cursors: cursor.New([]byte("cursors")), Now: clock.Now}, lists: newRoomLists(clock.Now)}
 	actor := &models.Principal{Kind: models.CallerServerKey, Scopes: []models.Scope{models.ScopeAll}, Project: &models.Project{ID: testkit.Project}}
 	var callers sync.WaitGroup

@@ -9,6 +9,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/quotas"
@@ -27,8 +28,8 @@ type Rooms struct {
 type Config struct {
 	Projects   *database.Projects
 	Store      *database.Rooms
-	Clusters   *livekit.Clusters
-	Placements *livekit.Placements
+	Clusters   *clusters.Set
+	Placements *clusters.Placements
 	Quotas     *quotas.Limits
 	// Recording gives the egress that starts with a room, on the project's storage.
 	Recording func(p *models.Project, room string, r models.Recording) (*livekit.EgressRequest, error)
@@ -63,7 +64,7 @@ type Input struct {
 // at is a project's room and the cluster it is on.
 type at struct {
 	project models.Project
-	member  *livekit.Member
+	member  *clusters.Member
 	name    string
 	// qualified is the room's name on the cluster.
 	qualified string
@@ -268,7 +269,7 @@ func (s *Rooms) keep(ctx context.Context, qualified, sid string, tags map[string
 }
 
 // shown is a room as its tenant sees it.
-func (s *Rooms) shown(ctx context.Context, project *models.Project, member *livekit.Member, open livekit.RoomInfo) (Room, error) {
+func (s *Rooms) shown(ctx context.Context, project *models.Project, member *clusters.Member, open livekit.RoomInfo) (Room, error) {
 	all, err := s.withTags(ctx, project, member, []livekit.RoomInfo{open})
 	if err != nil {
 		return Room{}, err
@@ -277,7 +278,7 @@ func (s *Rooms) shown(ctx context.Context, project *models.Project, member *live
 }
 
 // withTags adds what Pulse keeps of rooms and strips their names.
-func (s *Rooms) withTags(ctx context.Context, project *models.Project, member *livekit.Member, open []livekit.RoomInfo) ([]Room, error) {
+func (s *Rooms) withTags(ctx context.Context, project *models.Project, member *clusters.Member, open []livekit.RoomInfo) ([]Room, error) {
 	names := make([]string, len(open))
 	for i := range open {
 		names[i] = open[i].Name

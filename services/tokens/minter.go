@@ -8,6 +8,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/clusters"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/services/quotas"
@@ -26,8 +27,8 @@ type Minter struct {
 // MinterConfig of NewMinter; every field is required.
 type MinterConfig struct {
 	// Clusters sign the tokens; Placements say which one a room is on.
-	Clusters   *livekit.Clusters
-	Placements *livekit.Placements
+	Clusters   *clusters.Set
+	Placements *clusters.Placements
 	Counters   *metering.Counters
 	// Revoked identities get no token.
 	Revoked *Revocations

@@ -16,6 +16,30 @@ func TestPackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	}
 }
 
+func TestFilesAndPackagesAreNoLongerThanTheArchitectureAllows(t *testing.T) {
+	lines, err := architecture.Lines(t.Context(), "../..")
+	if err != nil || len(lines) < 100 {
+		t.Fatalf("%d files, %v", len(lines), err)
+	}
+	for _, violation := range sizeRules().Violations(lines) {
+		t.Error(violation)
+	}
+}
+
+// sizeRules are those of docs/ARCHITECTURE.md.
+func sizeRules() architecture.Sizes {
+	return architecture.Sizes{
+		GoFile: 400, Files: map[string]int{"README.md": 220}, Packages: map[string]int{"services/*": 2600},
+		Holds: map[string][]string{
+			"": {"main.go", "main_test.go", "go.mod", "go.sum", ".env.example", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md",
+				"LICENSE", "Makefile", ".gitignore", ".golangci.yml", ".goreleaser.yaml", ".dockerignore", ".editorconfig",
+				"package.json", "package-lock.json", "tsconfig.json"},
+			"services": {"services.go", "doc.go", "*_test.go"},
+		},
+		Requires: map[string]string{"services": "doc.go", "services/*": "doc.go"},
+	}
+}
+
 // importRules are those of docs/ARCHITECTURE.md.
 func importRules() architecture.Rules {
 	return architecture.Rules{

@@ -1,4 +1,4 @@
-// Package times compares points in time.
+// Package times compares points and spans of time.
 package times
 
 import "time"
@@ -9,4 +9,19 @@ func Latest(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// Overlap returns the part of [from, to) that lies in [start, end): its start and
+// its length in seconds; start and 0 if there is none.
+func Overlap(from, to, start, end time.Time) (time.Time, float64) {
+	if from.Before(start) {
+		from = start
+	}
+	if to.After(end) {
+		to = end
+	}
+	if !to.After(from) {
+		return start, 0
+	}
+	return from, to.Sub(from).Seconds()
 }

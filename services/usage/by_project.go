@@ -1,4 +1,4 @@
-package metering
+package usage
 
 import (
 	"context"
@@ -26,14 +26,14 @@ type ProjectTotals struct {
 // OrganizationReport is the usage of an organization's projects side by side.
 type OrganizationReport struct {
 	OrgID models.OrganizationID
-	UsageReport
+	Report
 	Projects []ProjectTotals
 }
 
 // ByProject adds up what each project of an organization used; of ask, Items
 // are not filled in. The operator names the organization. invalid as Get;
 // not_found for an organization the caller may not see.
-func (s *Usage) ByProject(ctx context.Context, actor *models.Principal, org models.OrganizationID, ask UsageQuery) (OrganizationReport, error) {
+func (s *Reports) ByProject(ctx context.Context, actor *models.Principal, org models.OrganizationID, ask Query) (OrganizationReport, error) {
 	if err := actor.May(models.ActionUsageRead); err != nil {
 		return OrganizationReport{}, err
 	}
@@ -62,12 +62,12 @@ func (s *Usage) ByProject(ctx context.Context, actor *models.Principal, org mode
 		return OrganizationReport{}, err
 	}
 	head.Items = nil
-	out := OrganizationReport{OrgID: org, UsageReport: head, Projects: make([]ProjectTotals, len(projects))}
+	out := OrganizationReport{OrgID: org, Report: head, Projects: make([]ProjectTotals, len(projects))}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(projectsAtOnce)
 	for i := range projects {
 		group.Go(func() error {
-			report, err := s.Report(ctx, projects[i].ID, UsageQuery{Start: head.Start, End: head.End, Window: head.Window})
+			report, err := s.Report(ctx, projects[i].ID, Query{Start: head.Start, End: head.End, Window: head.Window})
 			out.Projects[i] = ProjectTotals{projects[i].ID, projects[i].Name, report.Totals}
 			return err
 		})

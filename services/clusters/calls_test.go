@@ -1,4 +1,4 @@
-package livekit
+package clusters
 
 import (
 	"strings"

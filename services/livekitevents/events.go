@@ -1,4 +1,4 @@
-package livekit
+package livekitevents
 
 import (
 	"crypto/sha256"
@@ -8,20 +8,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/livekit/protocol/livekit"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/livekit"
 )
 
-// EventVerifier tells which cluster signed a webhook.
-type EventVerifier struct {
+// Verifier tells which cluster signed a webhook.
+type Verifier struct {
 	secrets map[string][]byte
-	tokens  TokenAttributes
+	tokens  livekit.TokenAttributes
 	parser  *jwt.Parser
 }
 
@@ -36,12 +35,12 @@ type eventClaims struct {
 	Sha256 string `json:"sha256"`
 }
 
-// NewEventVerifier knows the events that the keys of these clusters signed.
-func NewEventVerifier(clusters []Cluster) EventVerifier {
-	v := EventVerifier{secrets: make(map[string][]byte, len(clusters)), tokens: NewTokenAttributes(clusters),
+// NewVerifier knows the events that the keys of these clusters signed.
+func NewVerifier(clusters []livekit.Cluster) Verifier {
+	v := Verifier{secrets: make(map[string][]byte, len(clusters)), tokens: livekit.NewTokenAttributes(clusters),
 		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithLeeway(signatureLeeway))}
 	for i := range clusters {
-		for _, pair := range clusters[i].pairs() {
+		for _, pair := range clusters[i].Pairs() {
 			v.secrets[pair.Key] = []byte(pair.Secret.Reveal())
 		}
 	}
@@ -60,7 +59,7 @@ type Signature struct {
 // may be missing or Bearer in any case. unauthenticated for one that no cluster
 // signed. LiveKit's own verifier would parse each token twice, which is half of
 // its cost.
-func (v EventVerifier) Authenticate(authorization string) (Signature, error) {
+func (v Verifier) Authenticate(authorization string) (Signature, error) {
 	token := strings.TrimSpace(authorization)
 	if scheme, rest, found := strings.Cut(token, " "); found && strings.EqualFold(scheme, "Bearer") {
 		token = strings.TrimSpace(rest)
@@ -86,7 +85,7 @@ func errBadSignature(cause error) *models.Error {
 // the hash is the signed one, else unauthenticated. A body that is no event this
 // version can read becomes a dead event without the body's text, which might hold
 // secrets. Other errors are those of reading.
-func (v EventVerifier) Read(sig Signature, body io.Reader, received time.Time) (models.LiveKitEvent, error) {
+func (v Verifier) Read(sig Signature, body io.Reader, received time.Time) (models.LiveKitEvent, error) {
 	sum := sha256.New()
 	source := &failing{Reader: body}
 	hashed := io.TeeReader(source, sum)
@@ -129,17 +128,17 @@ func (f *failing) Read(p []byte) (int, error) {
 
 // understand gives the event of a body. bodyID names it if LiveKit did not: the
 // same body is the same event.
-func (v EventVerifier) understand(cluster, bodyID string, in *rawEvent, kept string, received time.Time) models.LiveKitEvent {
+func (v Verifier) understand(cluster, bodyID string, in *rawEvent, kept string, received time.Time) models.LiveKitEvent {
 	e := models.LiveKitEvent{ID: in.id, Cluster: cluster, Event: in.event, Body: kept}
 	if e.ID == "" {
 		e.ID = bodyID
 	}
 	if in.createdAt != 0 {
-		e.CreatedAt = unixSeconds(in.createdAt)
+		e.CreatedAt = livekit.UnixSeconds(in.createdAt)
 	}
 	qualified := ""
 	if room := in.room; room != nil {
-		qualified, e.RoomSID, e.RoomCreatedAt = room.name, room.sid, milliseconds(room.creationTimeMs, room.creationTime)
+		qualified, e.RoomSID, e.RoomCreatedAt = room.name, room.sid, livekit.Milliseconds(room.creationTimeMs, room.creationTime)
 	}
 	for _, m := range [...]*rawMedia{in.ingress, in.egress} {
 		if m != nil {
@@ -150,10 +149,10 @@ func (v EventVerifier) understand(cluster, bodyID string, in *rawEvent, kept str
 	if p := in.participant; p != nil {
 		e.Participant = &models.EventParticipant{SID: p.sid, Identity: p.identity}
 		v.tokens.Authenticate(e.Participant, e.ProjectID, p.token)
-		if joined := milliseconds(p.joinedAtMs, p.joinedAt); !joined.IsZero() { // track events carry no more than the names
-			e.Participant.Kind, e.Participant.JoinedAt = orDefault(p.kind, livekit.ParticipantInfo_STANDARD.String()), joined
+		if joined := livekit.Milliseconds(p.joinedAtMs, p.joinedAt); !joined.IsZero() { // track events carry no more than the names
+			e.Participant.Kind, e.Participant.JoinedAt = orDefault(p.kind, models.ParticipantStandard), joined
 			e.Participant.Recorder, e.Participant.Agent = p.recorder, p.agent
-			e.Participant.Reason = strings.ToLower(orDefault(p.reason, livekit.DisconnectReason_UNKNOWN_REASON.String()))
+			e.Participant.Reason = strings.ToLower(orDefault(p.reason, livekit.UnknownReason))
 		}
 	}
 	switch {
@@ -179,19 +178,15 @@ func (m *rawMedia) egress() *models.EventMedia {
 	if start <= 0 {
 		start = m.firstStart
 	}
-	if end <= 0 && start > 0 && m.status != livekit.EgressStatus_EGRESS_ACTIVE.String() {
+	if end <= 0 && start > 0 && m.status != livekit.EgressActive {
 		end = m.lastEnd
 	}
-	return &models.EventMedia{ID: m.id, Status: orDefault(m.status, livekit.EgressStatus_EGRESS_STARTING.String()),
-		StartedAt: unixNanos(start), EndedAt: unixNanos(end)}
+	return &models.EventMedia{ID: m.id, Status: orDefault(m.status, livekit.EgressStarting),
+		StartedAt: livekit.UnixNanos(start), EndedAt: livekit.UnixNanos(end)}
 }
 
-// ingress names one run of an ingress, which may have many: LiveKit gives each
-// run its own start.
 func (m *rawMedia) ingress() *models.EventMedia {
-	return &models.EventMedia{ID: m.id + "@" + strconv.FormatInt(m.startedAt, 10),
-		Status:    orDefault(m.status, livekit.IngressState_ENDPOINT_INACTIVE.String()),
-		StartedAt: unixNanos(m.startedAt), EndedAt: unixNanos(m.endedAt)}
+	return livekit.IngressRun(m.id, orDefault(m.status, livekit.IngressInactive), m.startedAt, m.endedAt)
 }
 
 func orDefault(text, otherwise string) string {
@@ -199,40 +194,4 @@ func orDefault(text, otherwise string) string {
 		return otherwise
 	}
 	return text
-}
-
-func roomCreation(r *livekit.Room) time.Time { return milliseconds(r.CreationTimeMs, r.CreationTime) }
-
-// milliseconds is a time LiveKit gives in milliseconds, or in older versions in
-// seconds only.
-func milliseconds(ms, seconds int64) time.Time {
-	if ms > 0 {
-		return time.UnixMilli(ms).UTC()
-	}
-	return unixSeconds(seconds)
-}
-
-func egressMedia(e *livekit.EgressInfo) *models.EventMedia {
-	return &models.EventMedia{ID: e.EgressId, Status: e.Status.String(),
-		StartedAt: unixNanos(e.StartedAt), EndedAt: unixNanos(e.EndedAt)}
-}
-
-func ingressMedia(i *livekit.IngressInfo) *models.EventMedia {
-	s := i.GetState()
-	m := rawMedia{id: i.IngressId, status: s.GetStatus().String(), startedAt: s.GetStartedAt(), endedAt: s.GetEndedAt()}
-	return m.ingress()
-}
-
-func unixSeconds(s int64) time.Time {
-	if s <= 0 {
-		return time.Time{}
-	}
-	return time.Unix(s, 0).UTC()
-}
-
-func unixNanos(ns int64) time.Time {
-	if ns <= 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, ns).UTC().Truncate(time.Millisecond)
 }

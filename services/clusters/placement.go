@@ -1,4 +1,4 @@
-package livekit
+package clusters
 
 import (
 	"context"
@@ -25,18 +25,18 @@ const (
 )
 
 // Placements say which cluster each room is on. A new room goes where
-// Clusters.Choose says and stays there while the cluster is usable; the database
+// Set.Choose says and stays there while the cluster is usable; the database
 // makes all replicas agree, also when two assign a room at once. With one cluster
 // nothing is stored.
 type Placements struct {
-	clusters *Clusters
+	clusters *Set
 	store    *database.Placements
 	known    *lookup.Cache[models.RoomPlacement]
 	now      func() time.Time
 }
 
 // NewPlacements assigns rooms to clusters.
-func NewPlacements(clusters *Clusters, store *database.Placements, now func() time.Time) (*Placements, error) {
+func NewPlacements(clusters *Set, store *database.Placements, now func() time.Time) (*Placements, error) {
 	known, err := lookup.New(lookup.Config[models.RoomPlacement]{Size: placementsKnown, Fresh: placementFresh, Now: now, Load: store.Get})
 	return &Placements{clusters: clusters, store: store, known: known, now: now}, err
 }

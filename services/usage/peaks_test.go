@@ -1,4 +1,4 @@
-package metering
+package usage
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 )
 
@@ -15,7 +16,10 @@ import (
 // open for those with no end, and gives the peak of the hour after aMorning.
 func present(t *testing.T, stays [][2]int) float64 {
 	t.Helper()
-	r := newRig(t)
+	engine := testkit.NewEngine(t)
+	store := database.NewUsageSessions(engine)
+	totals := testkit.Must[*Totals](t)(NewTotals(TotalsConfig{
+		Totals: database.NewUsageTotals(engine), Facts: database.NewUsageMetrics(engine), Sessions: store, Now: time.Now}))
 	var sessions []*models.UsageSession
 	for n, stay := range stays {
 		s := &models.UsageSession{ID: fmt.Sprintf("PA_%d", n), Subject: models.SubjectParticipant, Kind: "STANDARD", ProjectID: testProject,
@@ -25,20 +29,25 @@ func present(t *testing.T, stays [][2]int) float64 {
 		}
 		sessions = append(sessions, s)
 		if len(sessions) == database.MaxBatch || n == len(stays)-1 {
-			if _, err := r.sessions.InsertMany(t.Context(), sessions); err != nil {
+			if _, err := store.InsertMany(t.Context(), sessions); err != nil {
 				t.Fatal(err)
 			}
 			sessions = nil
 		}
 	}
-	peak, err := r.totals.peak(context.Background(), testProject, aMorning, aMorning.Add(time.Hour))
+	peak, err := totals.peak(context.Background(), testProject, aMorning, aMorning.Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return peak
 }
 
-const open = 1 << 30
+const (
+	open        = 1 << 30
+	testProject = testkit.Project
+)
+
+var aMorning = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 
 func TestThePeakCountsWhoWasThereTogether(t *testing.T) {
 	// 5–15, 10–20 and 12–13
@@ -73,44 +82,5 @@ func TestThePeakOfManyPagesIsThatOfAllMinutes(t *testing.T) {
 	}
 	if peak := present(t, stays); peak != float64(most) {
 		t.Errorf("peak %v, not %d", peak, most)
-	}
-}
-
-func TestReadingUsageWritesNothing(t *testing.T) {
-	h := newHistory(21, aMorning)
-	r := newRig(t)
-	r.keep(h.events)
-	if err := r.drain(r.worker("one")); err != nil {
-		t.Fatal(err)
-	}
-	for _, settledBefore := range []bool{false, true} {
-		if settledBefore { // and touched again
-			r.report(models.WindowHour)
-			if err := r.stored.TouchSince(t.Context(), aMorning); err != nil {
-				t.Fatal(err)
-			}
-		}
-		before := r.engine.Writes.Load()
-		var unsettled []UsageReport
-		for _, w := range []models.Window{models.WindowHour, models.WindowDay, models.WindowMonth} {
-			start := w.Start(aMorning)
-			out, err := r.usage.Report(t.Context(), testProject, UsageQuery{Start: start, End: start.Add(48 * time.Hour), Window: w})
-			if err != nil {
-				t.Fatal(err)
-			}
-			unsettled = append(unsettled, out)
-		}
-		if n := r.engine.Writes.Load() - before; n != 0 {
-			t.Errorf("%d writes", n)
-		}
-		settled := r.report(models.WindowHour)
-		h.mustMatch(t, settled)
-		for _, out := range unsettled {
-			for _, m := range models.Meters() {
-				if d := out.Totals[m] - settled.Totals[m]; d > 1e-6 || d < -1e-6 {
-					t.Errorf("settled %v, by %s: %s is %f, settled %f", settledBefore, out.Window, m, out.Totals[m], settled.Totals[m])
-				}
-			}
-		}
 	}
 }

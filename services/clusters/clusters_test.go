@@ -1,4 +1,4 @@
-package livekit
+package clusters
 
 import (
 	"context"
@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"github.com/livekit/protocol/auth"
-	"github.com/livekit/protocol/livekit"
+	lk "github.com/livekit/protocol/livekit"
 	"github.com/rs/zerolog"
 	"github.com/twitchtv/twirp"
 
+	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -22,30 +23,30 @@ const clusterSecret = "secret-of-the-cluster-in-the-tests-0123456789"
 
 // roomsOnly is LiveKit's room service, as far as a probe asks.
 type roomsOnly struct {
-	livekit.RoomService
+	lk.RoomService
 	participants atomic.Uint32
 	away         atomic.Bool
 }
 
-func (s *roomsOnly) ListRooms(context.Context, *livekit.ListRoomsRequest) (*livekit.ListRoomsResponse, error) {
+func (s *roomsOnly) ListRooms(context.Context, *lk.ListRoomsRequest) (*lk.ListRoomsResponse, error) {
 	if s.away.Load() {
 		return nil, twirp.InternalErrorWith(errors.New("away"))
 	}
-	return &livekit.ListRoomsResponse{Rooms: []*livekit.Room{{NumParticipants: s.participants.Load()}}}, nil
+	return &lk.ListRoomsResponse{Rooms: []*lk.Room{{NumParticipants: s.participants.Load()}}}, nil
 }
 
-func (s *roomsOnly) DeleteRoom(context.Context, *livekit.DeleteRoomRequest) (*livekit.DeleteRoomResponse, error) {
+func (s *roomsOnly) DeleteRoom(context.Context, *lk.DeleteRoomRequest) (*lk.DeleteRoomResponse, error) {
 	if s.away.Load() {
 		return nil, twirp.InternalErrorWith(errors.New("away"))
 	}
-	return &livekit.DeleteRoomResponse{}, nil
+	return &lk.DeleteRoomResponse{}, nil
 }
 
 // startCluster serves a cluster that trusts clusterSecret alone.
-func startCluster(t *testing.T, name, region string) (*roomsOnly, Cluster) {
+func startCluster(t *testing.T, name, region string) (*roomsOnly, livekit.Cluster) {
 	t.Helper()
 	service := new(roomsOnly)
-	rooms := livekit.NewRoomServiceServer(service)
+	rooms := lk.NewRoomServiceServer(service)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, err := auth.ParseAPIToken(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 		if err == nil {
@@ -58,20 +59,20 @@ func startCluster(t *testing.T, name, region string) (*roomsOnly, Cluster) {
 		rooms.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
-	return service, Cluster{Name: name, Region: region, URL: "wss://" + name + ".example.com", APIURL: server.URL,
+	return service, livekit.Cluster{Name: name, Region: region, URL: "wss://" + name + ".example.com", APIURL: server.URL,
 		APIKey: "API" + name, APISecret: secret.New(clusterSecret), Weight: 1}
 }
 
-func newClusters(t *testing.T, log *strings.Builder, fallback map[string][]string, list ...Cluster) *Clusters {
+func newClusters(t *testing.T, log *strings.Builder, fallback map[string][]string, list ...livekit.Cluster) *Set {
 	t.Helper()
-	c, err := NewClusters(list, fallback, nil, zerolog.New(zerolog.SyncWriter(log)), time.Now)
+	c, err := New(list, fallback, nil, zerolog.New(zerolog.SyncWriter(log)), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func (c *Clusters) probed(t *testing.T) *Clusters {
+func (c *Set) probed(t *testing.T) *Set {
 	t.Helper()
 	if err := c.Probe(t.Context()); err != nil {
 		t.Fatal(err)
@@ -87,7 +88,7 @@ func TestAProbeTellsAWrongKeyFromAClusterThatIsDown(t *testing.T) {
 	away.away.Store(true)
 	var log strings.Builder
 	c := newClusters(t, &log, nil, fine, wrong, down).probed(t)
-	for name, want := range map[string]ClusterState{"fine": ClusterOperational, "wrong": ClusterWrongKey, "down": ClusterDown} {
+	for name, want := range map[string]State{"fine": Operational, "wrong": WrongKey, "down": Down} {
 		if got := c.Named(name).Health().State; got != want {
 			t.Errorf("%s is %s", name, got)
 		}
@@ -99,7 +100,7 @@ func TestAProbeTellsAWrongKeyFromAClusterThatIsDown(t *testing.T) {
 	if c.probed(t); log.Len() > 0 {
 		t.Errorf("what is unchanged is logged again: %s", &log)
 	}
-	if got := c.Regions(); len(got) != 2 || got[0] != (Region{"eu", ClusterOperational}) || got[1] != (Region{"us", ClusterDown}) {
+	if got := c.Regions(); len(got) != 2 || got[0] != (Region{"eu", Operational}) || got[1] != (Region{"us", Down}) {
 		t.Errorf("regions are %v", got)
 	}
 }
@@ -138,15 +139,15 @@ func TestAReplacedSetKeepsTheHealthOfWhatStaysAndRefusesWhatIsWrong(t *testing.T
 	_, one := startCluster(t, "one", "eu")
 	_, two := startCluster(t, "two", "eu")
 	c := newClusters(t, new(strings.Builder), nil, one).probed(t)
-	if err := c.Replace([]Cluster{one, two}, nil); err != nil {
+	if err := c.Replace([]livekit.Cluster{one, two}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if c.Named("one").Health().State != ClusterOperational || c.Named("two").Health().State != ClusterUnknown {
+	if c.Named("one").Health().State != Operational || c.Named("two").Health().State != Unknown {
 		t.Error("health was not kept")
 	}
 	clash := two
 	clash.APIKey = one.APIKey
-	for _, list := range [][]Cluster{nil, {one, one}, {one, clash}} {
+	for _, list := range [][]livekit.Cluster{nil, {one, one}, {one, clash}} {
 		if c.Replace(list, nil) == nil || len(c.All()) != 2 {
 			t.Errorf("%d clusters were taken", len(list))
 		}
@@ -155,7 +156,7 @@ func TestAReplacedSetKeepsTheHealthOfWhatStaysAndRefusesWhatIsWrong(t *testing.T
 
 func TestEveryKeyOfAClusterIsKnownWhileItsKeysRotate(t *testing.T) {
 	_, one := startCluster(t, "one", "eu")
-	one.Older = []KeyPair{{"APIold", secret.New("old secret")}}
+	one.Older = []livekit.KeyPair{{Key: "APIold", Secret: secret.New("old secret")}}
 	c := newClusters(t, new(strings.Builder), nil, one)
 	if c.OfKey("APIold").Name != "one" || string(c.Secret("APIold")) != "old secret" || string(c.Secret("APIone")) != clusterSecret || c.Secret("other") != nil {
 		t.Error("a key is not known")

@@ -1,4 +1,4 @@
-package livekit
+package clusters
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"pulse-control-plane/services/livekit"
 )
 
 // followEvery is how often a clusters file is looked at.
@@ -15,7 +17,7 @@ const followEvery = 5 * time.Second
 // Follow replaces the clusters by what read returns, on SIGHUP and when the
 // file at path has changed, until ctx ends. What is wrong is logged, and the
 // clusters stay as they were.
-func (c *Clusters) Follow(ctx context.Context, path string, read func() ([]Cluster, map[string][]string, error)) error {
+func (c *Set) Follow(ctx context.Context, path string, read func() ([]livekit.Cluster, map[string][]string, error)) error {
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP)
 	defer signal.Stop(hangUps)

@@ -1,4 +1,4 @@
-package metering
+package usage
 
 import (
 	"context"
@@ -6,12 +6,11 @@ import (
 	"slices"
 	"time"
 
-	"pulse-control-plane/utils/required"
-
 	"golang.org/x/sync/errgroup"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/required"
 )
 
 const (
@@ -19,6 +18,8 @@ const (
 	settleBatch = 500
 	// settleParallel is how many of them are computed at a time.
 	settleParallel = 4
+	// unsettledCounted bounds the count of unsettled totals.
+	unsettledCounted = 10_000
 )
 
 // Totals computes the hourly and daily totals: each from the facts of its hour, or
@@ -98,7 +99,7 @@ func (t *Totals) Current(ctx context.Context, p models.ProjectID, w models.Windo
 func (t *Totals) withDays(ctx context.Context, totals, hours []models.UsageTotal, values map[string]float64) ([]models.UsageTotal, error) {
 	days := map[string]models.UsageTotal{}
 	for i := range hours {
-		day := totalOf(hours[i].ProjectID, hours[i].Meter, models.WindowDay, hours[i].Start)
+		day := models.NewUsageTotal(hours[i].ProjectID, hours[i].Meter, models.WindowDay, hours[i].Start)
 		days[day.ID] = day
 	}
 	for i := range totals {
@@ -121,7 +122,7 @@ func (t *Totals) withDays(ctx context.Context, totals, hours []models.UsageTotal
 func (t *Totals) settleHours(ctx context.Context, hours []models.UsageTotal) error {
 	days := map[string]models.UsageTotal{}
 	for i := range hours {
-		day := totalOf(hours[i].ProjectID, hours[i].Meter, models.WindowDay, hours[i].Start)
+		day := models.NewUsageTotal(hours[i].ProjectID, hours[i].Meter, models.WindowDay, hours[i].Start)
 		days[day.ID] = day
 	}
 	marks := make([]models.UsageTotal, 0, len(days))
@@ -186,6 +187,11 @@ func (t *Totals) dayOf(ctx context.Context, total *models.UsageTotal, later map[
 		total.Value = combine(total.Meter, total.Value, value)
 	}
 	return nil
+}
+
+// Unsettled counts the totals that are to be computed again, up to 10,000.
+func (t *Totals) Unsettled(ctx context.Context) (int64, error) {
+	return t.c.Totals.CountDirty(ctx, unsettledCounted)
 }
 
 // combine combines the values of two windows: the sum, or the higher of two peaks.

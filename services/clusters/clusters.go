@@ -1,4 +1,4 @@
-package livekit
+package clusters
 
 import (
 	"context"
@@ -14,31 +14,26 @@ import (
 	"github.com/rs/zerolog"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/livekitevents"
 	"pulse-control-plane/utils/observe"
-	"pulse-control-plane/utils/secret"
 )
 
-// KeyPair is an API key of a cluster and its secret.
-type KeyPair struct {
-	Key    string
-	Secret secret.Value
-}
-
-// ClusterState is how a cluster answered its last probe.
-type ClusterState string
+// State is how a cluster answered its last probe.
+type State string
 
 // The states. A cluster is Unknown until its first probe has ended; it takes new
 // rooms then as if it were Operational.
 const (
-	ClusterUnknown     ClusterState = "unknown"
-	ClusterOperational ClusterState = "operational"
-	ClusterWrongKey    ClusterState = "wrong_key"
-	ClusterDown        ClusterState = "down"
+	Unknown     State = "unknown"
+	Operational State = "operational"
+	WrongKey    State = "wrong_key"
+	Down        State = "down"
 )
 
 // Health is what is known of a cluster.
 type Health struct {
-	State     ClusterState
+	State     State
 	CheckedAt time.Time
 	Latency   time.Duration
 	// Rooms and Participants are those of all tenants; 0 unless Operational.
@@ -47,19 +42,19 @@ type Health struct {
 	LastEvent time.Time
 }
 
-// Member is a cluster of Clusters.
+// Member is a cluster of a Set.
 type Member struct {
-	Cluster
-	Client *Client
-	Signer *Signer
+	livekit.Cluster
+	Client *livekit.Client
+	Signer *livekit.Signer
 
 	health    atomic.Pointer[Health]
 	lastEvent atomic.Int64 // Unix milliseconds
 }
 
-func newMember(c Cluster, r *observe.Recorder) *Member {
-	m := &Member{Cluster: c, Client: NewClient([]Cluster{c}, r), Signer: NewSigner(c)}
-	m.health.Store(&Health{State: ClusterUnknown})
+func newMember(c livekit.Cluster, r *observe.Recorder) *Member {
+	m := &Member{Cluster: c, Client: livekit.NewClient([]livekit.Cluster{c}, r), Signer: livekit.NewSigner(c)}
+	m.health.Store(&Health{State: Unknown})
 	return m
 }
 
@@ -75,15 +70,15 @@ func (m *Member) Health() Health {
 // Usable tells whether the cluster may take new rooms.
 func (m *Member) Usable() bool {
 	state := m.health.Load().State
-	return state == ClusterOperational || state == ClusterUnknown
+	return state == Operational || state == Unknown
 }
 
 // Heard notes that an event of the cluster came at a time.
 func (m *Member) Heard(at time.Time) { m.lastEvent.Store(at.UnixMilli()) }
 
-// Clusters are the LiveKit clusters of the installation, the one of LIVEKIT_HOST
+// Set is the LiveKit clusters of the installation, the one of LIVEKIT_HOST
 // first. It is safe for concurrent use; Replace changes them while it is used.
-type Clusters struct {
+type Set struct {
 	recorder *observe.Recorder
 	log      zerolog.Logger
 	now      func() time.Time
@@ -96,21 +91,21 @@ type clusterSet struct {
 	byName   map[string]*Member
 	byKey    map[string]*Member
 	secrets  map[string][]byte
-	verifier EventVerifier
+	verifier livekitevents.Verifier
 	fallback map[string][]string
 }
 
-// NewClusters makes the set. list must not be empty; names and keys must be
+// New makes the set. list must not be empty; names and keys must be
 // unique. fallback names the regions that take a region's new rooms while none of
 // its own clusters is usable. recorder may be nil.
-func NewClusters(list []Cluster, fallback map[string][]string, recorder *observe.Recorder, log zerolog.Logger, now func() time.Time) (*Clusters, error) {
-	c := &Clusters{recorder: recorder, log: log, now: now}
+func New(list []livekit.Cluster, fallback map[string][]string, recorder *observe.Recorder, log zerolog.Logger, now func() time.Time) (*Set, error) {
+	c := &Set{recorder: recorder, log: log, now: now}
 	return c, c.Replace(list, fallback)
 }
 
 // Replace sets other clusters. Those that stay as they were keep their health; on
 // an error everything stays.
-func (c *Clusters) Replace(list []Cluster, fallback map[string][]string) error {
+func (c *Set) Replace(list []livekit.Cluster, fallback map[string][]string) error {
 	c.replace.Lock()
 	defer c.replace.Unlock()
 	if len(list) == 0 {
@@ -131,28 +126,23 @@ func (c *Clusters) Replace(list []Cluster, fallback map[string][]string) error {
 			return fmt.Errorf("livekit: two clusters are called %q", cluster.Name)
 		}
 		set.members, set.byName[cluster.Name] = append(set.members, m), m
-		for _, pair := range cluster.pairs() {
+		for _, pair := range cluster.Pairs() {
 			if set.byKey[pair.Key] != nil {
 				return fmt.Errorf("livekit: clusters %q and %q have the same key", set.byKey[pair.Key].Name, cluster.Name)
 			}
 			set.byKey[pair.Key], set.secrets[pair.Key] = m, []byte(pair.Secret.Reveal())
 		}
 	}
-	set.verifier = NewEventVerifier(list)
+	set.verifier = livekitevents.NewVerifier(list)
 	c.current.Store(set)
 	return nil
 }
 
-// pairs are the cluster's keys; the first signs.
-func (c *Cluster) pairs() []KeyPair {
-	return append([]KeyPair{{c.APIKey, c.APISecret}}, c.Older...)
-}
-
 // All are the clusters, the default one first.
-func (c *Clusters) All() []*Member { return c.current.Load().members }
+func (c *Set) All() []*Member { return c.current.Load().members }
 
 // List is All for the operator; forbidden for everybody else.
-func (c *Clusters) List(actor *models.Principal) ([]*Member, error) {
+func (c *Set) List(actor *models.Principal) ([]*Member, error) {
 	if err := actor.May(models.ActionOperations); err != nil {
 		return nil, err
 	}
@@ -162,7 +152,7 @@ func (c *Clusters) List(actor *models.Principal) ([]*Member, error) {
 // KeyIDs are the API keys of the cluster, without secrets.
 func (m *Member) KeyIDs() []string {
 	ids := make([]string, 0, 1+len(m.Older))
-	for _, pair := range m.pairs() {
+	for _, pair := range m.Pairs() {
 		ids = append(ids, pair.Key)
 	}
 	return ids
@@ -178,38 +168,43 @@ func (m *Member) Check(context.Context) error {
 }
 
 // Default is the first cluster.
-func (c *Clusters) Default() *Member { return c.current.Load().members[0] }
+func (c *Set) Default() *Member { return c.current.Load().members[0] }
 
 // Named finds a cluster, or nil.
-func (c *Clusters) Named(name string) *Member { return c.current.Load().byName[name] }
+func (c *Set) Named(name string) *Member { return c.current.Load().byName[name] }
 
 // OfKey finds the cluster that has an API key, or nil.
-func (c *Clusters) OfKey(key string) *Member { return c.current.Load().byKey[key] }
+func (c *Set) OfKey(key string) *Member { return c.current.Load().byKey[key] }
 
 // Verifier checks events that a key of the clusters signed.
-func (c *Clusters) Verifier() EventVerifier { return c.current.Load().verifier }
+func (c *Set) Verifier() livekitevents.Verifier { return c.current.Load().verifier }
 
 // Secret is that of an API key; empty for a key of no cluster.
-func (c *Clusters) Secret(key string) []byte { return c.current.Load().secrets[key] }
+func (c *Set) Secret(key string) []byte { return c.current.Load().secrets[key] }
+
+// Parse reads a token that a key of one of the clusters signed, as livekit.Parse.
+func (c *Set) Parse(token string, now time.Time) (*livekit.Claims, string) {
+	return livekit.Parse(token, c.Secret, now)
+}
 
 // Region is a region and how its clusters are.
 type Region struct {
 	Name  string
-	State ClusterState
+	State State
 }
 
 // Regions lists the regions by name. A region is operational while one of its
 // clusters is usable.
-func (c *Clusters) Regions() []Region {
+func (c *Set) Regions() []Region {
 	usable := map[string]bool{}
 	for _, m := range c.All() {
 		usable[m.Region] = usable[m.Region] || m.Usable()
 	}
 	out := make([]Region, 0, len(usable))
 	for _, name := range slices.Sorted(maps.Keys(usable)) {
-		r := Region{Name: name, State: ClusterOperational}
+		r := Region{Name: name, State: Operational}
 		if !usable[name] {
-			r.State = ClusterDown
+			r.State = Down
 		}
 		out = append(out, r)
 	}
@@ -217,14 +212,14 @@ func (c *Clusters) Regions() []Region {
 }
 
 // HasRegion tells whether a cluster is in a region.
-func (c *Clusters) HasRegion(name string) bool {
+func (c *Set) HasRegion(name string) bool {
 	return slices.ContainsFunc(c.All(), func(m *Member) bool { return m.Region == name })
 }
 
 // Choose returns the cluster that takes a new room of a region: the usable one
 // with the fewest participants for its weight, else one of the fallback regions
 // in their order, else the default cluster.
-func (c *Clusters) Choose(region string) *Member {
+func (c *Set) Choose(region string) *Member {
 	set := c.current.Load()
 	if len(set.members) == 1 {
 		return set.members[0]
@@ -265,7 +260,7 @@ func (s *clusterSet) leastLoaded(region string) (best *Member) {
 
 // Probe asks every cluster whether it answers and trusts Pulse's key, all at
 // once. It is the pass of a worker; changes are logged.
-func (c *Clusters) Probe(ctx context.Context) error {
+func (c *Set) Probe(ctx context.Context) error {
 	var all sync.WaitGroup
 	for _, m := range c.All() {
 		all.Go(func() { c.probe(ctx, m) })
@@ -274,19 +269,19 @@ func (c *Clusters) Probe(ctx context.Context) error {
 	return nil
 }
 
-func (c *Clusters) probe(ctx context.Context, m *Member) {
+func (c *Set) probe(ctx context.Context, m *Member) {
 	began := c.now()
-	h := Health{State: ClusterOperational, CheckedAt: began}
+	h := Health{State: Operational, CheckedAt: began}
 	rooms, participants, err := m.Client.Load(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return // the process stops
 	case err == nil:
 		h.Rooms, h.Participants = rooms, participants
-	case isRefused(err):
-		h.State = ClusterWrongKey
+	case livekit.Refused(err):
+		h.State = WrongKey
 	default:
-		h.State = ClusterDown
+		h.State = Down
 	}
 	h.Latency = c.now().Sub(began)
 	before := m.health.Swap(&h)
@@ -294,7 +289,7 @@ func (c *Clusters) probe(ctx context.Context, m *Member) {
 		return
 	}
 	line := c.log.Info()
-	if h.State != ClusterOperational {
+	if h.State != Operational {
 		line = c.log.Error().Err(err)
 	}
 	line.Str("cluster", m.Name).Str("url", m.CallURL()).Str("was", string(before.State)).Msg("livekit: cluster is " + string(h.State))

@@ -1,4 +1,4 @@
-package metering
+package usage
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"pulse-control-plane/services/paging"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/required"
+	"pulse-control-plane/utils/times"
 )
 
 const (
@@ -23,11 +24,11 @@ const (
 	totalsRead = maxUsageRows * 31 * 11
 )
 
-// Usage reads a project's usage and its evidence.
-type Usage struct{ c UsageConfig }
+// Reports read a project's usage and its evidence.
+type Reports struct{ c Config }
 
-// UsageConfig of NewUsage; every field is required.
-type UsageConfig struct {
+// Config of New; every field is required.
+type Config struct {
 	Projects *database.Projects
 	Sessions *database.UsageSessions
 	Facts    *database.UsageMetrics
@@ -37,51 +38,51 @@ type UsageConfig struct {
 	Now      func() time.Time
 }
 
-// NewUsage builds the service. It fails if a required field is missing.
-func NewUsage(c UsageConfig) (*Usage, error) {
-	return &Usage{c}, required.Fields(c)
+// New builds the service. It fails if a required field is missing.
+func New(c Config) (*Reports, error) {
+	return &Reports{c}, required.Fields(c)
 }
 
-// UsageQuery asks for the usage of a project in [Start, End). Zero values mean the
+// Query asks for the usage of a project in [Start, End). Zero values mean the
 // caller's own project, the last 24 hours, and hourly rows.
-type UsageQuery struct {
+type Query struct {
 	ProjectID  models.ProjectID
 	Start, End time.Time
 	Window     models.Window
 }
 
-// UsageRow is the usage in [Start, End).
-type UsageRow struct {
+// Row is the usage in [Start, End).
+type Row struct {
 	Start, End time.Time
 	Values     map[models.Meter]float64
 }
 
-// UsageReport is the usage of a project in whole windows: Start and End are the
+// Report is the usage of a project in whole windows: Start and End are the
 // requested ones, widened to window boundaries.
-type UsageReport struct {
+type Report struct {
 	ProjectID  models.ProjectID
 	Start, End time.Time
 	Window     models.Window
 	Totals     map[models.Meter]float64
-	Items      []UsageRow
+	Items      []Row
 }
 
 // Get reports a project's usage: ended sessions and, up to now, open ones. invalid
 // for a range that is empty or has more than 1000 windows.
-func (s *Usage) Get(ctx context.Context, actor *models.Principal, q UsageQuery) (UsageReport, error) {
+func (s *Reports) Get(ctx context.Context, actor *models.Principal, q Query) (Report, error) {
 	project, err := s.Project(ctx, actor, q.ProjectID)
 	if err != nil {
-		return UsageReport{}, err
+		return Report{}, err
 	}
 	return s.Report(ctx, project, q)
 }
 
 // Report is Get without a permission check.
-func (s *Usage) Report(ctx context.Context, project models.ProjectID, q UsageQuery) (UsageReport, error) {
+func (s *Reports) Report(ctx context.Context, project models.ProjectID, q Query) (Report, error) {
 	now := s.c.Now().UTC()
 	report, err := newReport(project, q, now)
 	if err != nil {
-		return UsageReport{}, err
+		return Report{}, err
 	}
 	stored := models.WindowDay
 	if report.Window == models.WindowHour {
@@ -89,7 +90,7 @@ func (s *Usage) Report(ctx context.Context, project models.ProjectID, q UsageQue
 	}
 	totals, err := s.c.Totals.Current(ctx, project, stored, report.Start, report.End)
 	if err != nil {
-		return UsageReport{}, err
+		return Report{}, err
 	}
 	row := 0
 	for i := range totals { // in order of time, as the rows
@@ -100,7 +101,7 @@ func (s *Usage) Report(ctx context.Context, project models.ProjectID, q UsageQue
 		values[m] = combine(m, values[m], totals[i].Value)
 	}
 	if err := s.addOpen(ctx, project, &report, now); err != nil {
-		return UsageReport{}, err
+		return Report{}, err
 	}
 	for _, row := range report.Items {
 		for m, value := range row.Values {
@@ -111,8 +112,8 @@ func (s *Usage) Report(ctx context.Context, project models.ProjectID, q UsageQue
 }
 
 // newReport makes the rows of a report, all zero.
-func newReport(project models.ProjectID, q UsageQuery, now time.Time) (UsageReport, error) {
-	r := UsageReport{ProjectID: project, Window: q.Window, Totals: zeroes()}
+func newReport(project models.ProjectID, q Query, now time.Time) (Report, error) {
+	r := Report{ProjectID: project, Window: q.Window, Totals: zeroes()}
 	if r.Window == "" {
 		r.Window = models.WindowHour
 	}
@@ -128,7 +129,7 @@ func newReport(project models.ProjectID, q UsageQuery, now time.Time) (UsageRepo
 				Message: fmt.Sprintf("is more than %d windows after start; use a shorter range or a longer window", maxUsageRows)})
 		}
 		next := r.Window.Next(at)
-		r.Items = append(r.Items, UsageRow{Start: at, End: next, Values: zeroes()})
+		r.Items = append(r.Items, Row{Start: at, End: next, Values: zeroes()})
 		at = next
 	}
 	r.End = at
@@ -160,7 +161,7 @@ func zeroes() map[models.Meter]float64 {
 
 // addOpen adds open sessions. Open participants count together at the end of a
 // window for its peak; ended ones are in the stored peaks.
-func (s *Usage) addOpen(ctx context.Context, project models.ProjectID, r *UsageReport, now time.Time) error {
+func (s *Reports) addOpen(ctx context.Context, project models.ProjectID, r *Report, now time.Time) error {
 	present := make([]float64, len(r.Items))
 	err := s.c.Sessions.EachOpen(ctx, project, openSessions, func(open models.UsageSession) error {
 		meter := open.Meter()
@@ -172,7 +173,7 @@ func (s *Usage) addOpen(ctx context.Context, project models.ProjectID, r *UsageR
 			if !row.Start.Before(now) {
 				break
 			}
-			_, seconds := within(open.JoinedAt, now, row.Start, row.End)
+			_, seconds := times.Overlap(open.JoinedAt, now, row.Start, row.End)
 			row.Values[meter] += seconds
 			if meter == models.MeterParticipantSeconds && open.JoinedAt.Before(row.End) {
 				present[i]++
@@ -188,7 +189,7 @@ func (s *Usage) addOpen(ctx context.Context, project models.ProjectID, r *UsageR
 
 // Project returns the project that a caller asks about: a key's own, or the one a
 // person or the operator names.
-func (s *Usage) Project(ctx context.Context, actor *models.Principal, asked models.ProjectID) (models.ProjectID, error) {
+func (s *Reports) Project(ctx context.Context, actor *models.Principal, asked models.ProjectID) (models.ProjectID, error) {
 	if err := actor.May(models.ActionUsageRead); err != nil {
 		return "", err
 	}
@@ -205,9 +206,9 @@ func (s *Usage) Project(ctx context.Context, actor *models.Principal, asked mode
 	return project.ID, err
 }
 
-// UsageSessionQuery narrows a list of usage sessions; empty fields narrow
+// SessionQuery narrows a list of usage sessions; empty fields narrow
 // nothing, but that no subject is participants.
-type UsageSessionQuery struct {
+type SessionQuery struct {
 	ProjectID                         models.ProjectID
 	RoomName, Identity, RoomSID, Kind string
 	Subject                           models.Subject
@@ -218,7 +219,7 @@ type UsageSessionQuery struct {
 }
 
 // Sessions lists the usage sessions of a project, the latest to join first.
-func (s *Usage) Sessions(ctx context.Context, actor *models.Principal, q UsageSessionQuery, p paging.Request) (paging.Page[models.UsageSession], error) {
+func (s *Reports) Sessions(ctx context.Context, actor *models.Principal, q SessionQuery, p paging.Request) (paging.Page[models.UsageSession], error) {
 	project, err := s.Project(ctx, actor, q.ProjectID)
 	if err != nil {
 		return paging.Page[models.UsageSession]{}, err
@@ -243,7 +244,7 @@ func (s *Usage) Sessions(ctx context.Context, actor *models.Principal, q UsageSe
 }
 
 // Session reads one usage session of a project, of any subject.
-func (s *Usage) Session(ctx context.Context, actor *models.Principal, project models.ProjectID, id string) (models.UsageSession, error) {
+func (s *Reports) Session(ctx context.Context, actor *models.Principal, project models.ProjectID, id string) (models.UsageSession, error) {
 	project, err := s.Project(ctx, actor, project)
 	if err != nil {
 		return models.UsageSession{}, err
@@ -252,12 +253,12 @@ func (s *Usage) Session(ctx context.Context, actor *models.Principal, project mo
 }
 
 // cursor encodes a position in a list that is sorted by a time and an id.
-func (s *Usage) cursor(scope string, at time.Time, id string) string {
+func (s *Reports) cursor(scope string, at time.Time, id string) string {
 	return s.c.Cursors.Encode(scope, strconv.FormatInt(at.UnixMilli(), 36), id)
 }
 
 // position decodes such a cursor; the zero time and "" without one.
-func (s *Usage) position(scope, text string) (time.Time, string, error) {
+func (s *Reports) position(scope, text string) (time.Time, string, error) {
 	if text == "" {
 		return time.Time{}, "", nil
 	}
@@ -272,4 +273,4 @@ func (s *Usage) position(scope, text string) (time.Time, string, error) {
 }
 
 // Now is the time up to which open sessions count.
-func (s *Usage) Now() time.Time { return s.c.Now().UTC() }
+func (s *Reports) Now() time.Time { return s.c.Now().UTC() }

@@ -1,4 +1,4 @@
-package livekit
+package livekitevents
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"pulse-control-plane/services/livekit"
 )
 
 func is(token jsontext.Token, kind jsontext.Kind) error {
@@ -22,7 +24,7 @@ func textOf(into *string, token jsontext.Token) error {
 		return err
 	}
 	*into = token.String()
-	if len(*into) > maxEventName {
+	if len(*into) > livekit.MaxName {
 		return fmt.Errorf("has %d bytes", len(*into))
 	}
 	return nil
@@ -57,7 +59,7 @@ func whole(into *int64, token jsontext.Token) error {
 
 // enum reads the name of an enum's value; one that is not known here stays as
 // it was sent.
-func enum(into *string, token jsontext.Token, names map[int32]string) error {
+func enum(into *string, token jsontext.Token, nameOf func(int32) (name string, known bool)) error {
 	if token.Kind() == '"' {
 		return textOf(into, token)
 	}
@@ -67,7 +69,7 @@ func enum(into *string, token jsontext.Token, names map[int32]string) error {
 	}
 	name, known := "", false
 	if n == int64(int32(n)) {
-		name, known = names[int32(n)]
+		name, known = nameOf(int32(n))
 	}
 	if !known {
 		name = strconv.FormatInt(n, 10)

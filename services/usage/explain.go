@@ -1,4 +1,4 @@
-package metering
+package usage
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/paging"
+	"pulse-control-plane/utils/times"
 )
 
 const (
@@ -45,12 +46,12 @@ type ExplainedFact struct {
 
 // Explain breaks a total down, in whole hours. The items of all pages add up to
 // the total. invalid for a peak, which is not a sum.
-func (s *Usage) Explain(ctx context.Context, actor *models.Principal, q ExplainQuery, p paging.Request) (Explanation, error) {
+func (s *Reports) Explain(ctx context.Context, actor *models.Principal, q ExplainQuery, p paging.Request) (Explanation, error) {
 	project, err := s.Project(ctx, actor, q.ProjectID)
 	if err != nil {
 		return Explanation{}, err
 	}
-	report, err := s.Get(ctx, actor, UsageQuery{ProjectID: project, Start: q.Start, End: q.End, Window: models.WindowHour})
+	report, err := s.Get(ctx, actor, Query{ProjectID: project, Start: q.Start, End: q.End, Window: models.WindowHour})
 	if err != nil {
 		return Explanation{}, err
 	}
@@ -80,11 +81,11 @@ func (s *Usage) Explain(ctx context.Context, actor *models.Principal, q ExplainQ
 	return out, s.attachEvents(ctx, project, out.Items)
 }
 
-func (s *Usage) explainOpen(ctx context.Context, project models.ProjectID, m models.Meter, start, end time.Time) ([]ExplainedFact, error) {
+func (s *Reports) explainOpen(ctx context.Context, project models.ProjectID, m models.Meter, start, end time.Time) ([]ExplainedFact, error) {
 	var out []ExplainedFact
 	now := s.c.Now().UTC()
 	err := s.c.Sessions.EachOpen(ctx, project, explainedOpen, func(open models.UsageSession) error {
-		at, seconds := within(open.JoinedAt, now, start, end)
+		at, seconds := times.Overlap(open.JoinedAt, now, start, end)
 		if open.Meter() == m && seconds > 0 {
 			out = append(out, ExplainedFact{Open: true, UsageFact: models.UsageFact{ID: open.ID, ProjectID: project, Meter: m,
 				Timestamp: at, Value: seconds, SessionID: open.ID, RoomName: open.RoomName, EventIDs: open.EventIDs}})
@@ -96,7 +97,7 @@ func (s *Usage) explainOpen(ctx context.Context, project models.ProjectID, m mod
 
 // attachEvents reads the events that facts name. Events past their retention are
 // deleted; their ids remain.
-func (s *Usage) attachEvents(ctx context.Context, project models.ProjectID, items []ExplainedFact) error {
+func (s *Reports) attachEvents(ctx context.Context, project models.ProjectID, items []ExplainedFact) error {
 	named := map[string]bool{}
 	for i := range items {
 		for _, id := range items[i].EventIDs {
@@ -133,7 +134,7 @@ func (s *Usage) attachEvents(ctx context.Context, project models.ProjectID, item
 // Export checks that the caller may read the facts of a project in [Start, End)
 // and returns a function that calls each for every fact in time order. It reads
 // page by page, so that a slow client occupies no database reader.
-func (s *Usage) Export(ctx context.Context, actor *models.Principal, q UsageQuery) (func(context.Context, func(models.UsageFact) error) error, error) {
+func (s *Reports) Export(ctx context.Context, actor *models.Principal, q Query) (func(context.Context, func(models.UsageFact) error) error, error) {
 	project, err := s.Project(ctx, actor, q.ProjectID)
 	if err != nil {
 		return nil, err
@@ -165,7 +166,7 @@ func (s *Usage) Export(ctx context.Context, actor *models.Principal, q UsageQuer
 // ExportSessions checks that the caller may read the usage sessions of a project
 // and returns a function that calls each for every one that began in [Start, End):
 // by subject, the latest first.
-func (s *Usage) ExportSessions(ctx context.Context, actor *models.Principal, q UsageQuery) (func(context.Context, func(models.UsageSession) error) error, error) {
+func (s *Reports) ExportSessions(ctx context.Context, actor *models.Principal, q Query) (func(context.Context, func(models.UsageSession) error) error, error) {
 	project, err := s.Project(ctx, actor, q.ProjectID)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package livekit
+package livekitevents
 
 import (
 	"bytes"
@@ -8,7 +8,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/livekit/protocol/livekit"
+
+	"pulse-control-plane/services/livekit"
 )
 
 // What is kept of a body, in bytes. LiveKit allows 512 KiB of metadata, which
@@ -17,9 +18,6 @@ import (
 const (
 	maxKeptString = 4 << 10
 	maxKeptBody   = 64 << 10
-	// maxEventName bounds ids, identities and names that an event is known by:
-	// four times LiveKit's own limits.
-	maxEventName = 1 << 10
 	// readDepth is how deep in a body known fields stand.
 	readDepth = 6
 )
@@ -146,9 +144,9 @@ func (r *eventReader) value(token jsontext.Token, depth int, name string) error 
 		}
 	}
 	if token.Kind() == '"' && isMedia(r.path[1]) && strings.Contains(token.String(), "://") {
-		text := redactText(token.String())
+		text := livekit.RedactText(token.String())
 		if r.path[1] == ingressPart {
-			text = withoutPulled(text)
+			text = livekit.WithoutPulled(text)
 		}
 		token = jsontext.String(text)
 	}
@@ -233,9 +231,9 @@ func (r *eventReader) captureParticipant(depth int, token jsontext.Token) error 
 		case "identity":
 			return textOf(&p.identity, token)
 		case "kind":
-			return enum(&p.kind, token, livekit.ParticipantInfo_Kind_name)
+			return enum(&p.kind, token, livekit.KindName)
 		case "disconnectReason":
-			return enum(&p.reason, token, livekit.DisconnectReason_name)
+			return enum(&p.reason, token, livekit.ReasonName)
 		case "joinedAt":
 			return whole(&p.joinedAt, token)
 		case "joinedAtMs":
@@ -249,7 +247,7 @@ func (r *eventReader) captureParticipant(depth int, token jsontext.Token) error 
 			return flag(&p.recorder, token)
 		case "permission.agent":
 			return flag(&p.agent, token)
-		case "attributes." + tokenAttribute:
+		case "attributes." + livekit.TokenAttribute:
 			if token.Kind() == '"' { // else it is none of Pulse's
 				p.token = token.String()
 			}
@@ -270,7 +268,7 @@ func (r *eventReader) captureEgress(depth int, token jsontext.Token) error {
 		case "roomName":
 			return textOf(&m.roomName, token)
 		case "status":
-			return enum(&m.status, token, livekit.EgressStatus_name)
+			return enum(&m.status, token, livekit.EgressStatusName)
 		case "startedAt":
 			return whole(&m.startedAt, token)
 		case "endedAt":
@@ -315,7 +313,7 @@ func (r *eventReader) captureIngress(depth int, token jsontext.Token) error {
 	case depth == 3 && r.path[2] == "state":
 		switch r.path[3] {
 		case "status":
-			return enum(&m.status, token, livekit.IngressState_Status_name)
+			return enum(&m.status, token, livekit.IngressStatusName)
 		case "startedAt":
 			return whole(&m.startedAt, token)
 		case "endedAt":

@@ -1,4 +1,4 @@
-package livekit
+package clusters
 
 import (
 	"strings"
@@ -22,7 +22,7 @@ func TestReplicasThatAssignARoomAtOnceAgree(t *testing.T) {
 	for n := range 4 {
 		c := newClusters(t, new(strings.Builder), nil, one, two).probed(t)
 		// Each replica believes that another cluster is the emptier one.
-		c.Named([]string{"one", "two"}[n%2]).health.Store(&Health{State: ClusterOperational, Participants: 100})
+		c.Named([]string{"one", "two"}[n%2]).health.Store(&Health{State: Operational, Participants: 100})
 		replicas = append(replicas, testkit.Must[*Placements](t)(NewPlacements(c, database.NewPlacements(engine), time.Now)))
 	}
 	names := make([]string, len(replicas))
@@ -73,7 +73,7 @@ func TestARoomStaysOnItsClusterUntilThatIsDownAndIsPlacedAnewWhenItEnded(t *test
 	if err := p.Ended(t.Context(), "APItwo", "prj_1_hall", clock.Now()); err != nil {
 		t.Fatal(err)
 	}
-	c.Named("two").health.Store(&Health{State: ClusterOperational, Participants: 5})
+	c.Named("two").health.Store(&Health{State: Operational, Participants: 5})
 	on("one")
 }
 
