@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
 import { readFileSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { createServer } from 'node:http';
 
 export const BASE = process.env.PULSE_URL;
 export const OPERATOR = process.env.PULSE_OPERATOR;
@@ -20,7 +21,7 @@ export const browser = await chromium.launch({
 export async function open(options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: 'light', timezoneId: 'UTC', ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000); // a machine may be busy
   page.wrong = [];
   page.calls = [];
   page.on('console', (m) => { if (m.type() === 'error' || m.type() === 'warning') page.wrong.push(`${m.type()}: ${m.text()} ${m.location().url}`); });
@@ -86,6 +87,42 @@ export async function member(of, role) {
   return email;
 }
 
+/** Somebody who receives webhooks: answers by the path (/200, /503, …) and keeps what came. */
+export async function receiver() {
+  const got = [];
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (part) => { body += part; });
+    request.on('end', () => {
+      got.push({ path: request.url, headers: request.headers, body: JSON.parse(body) });
+      const code = Number(request.url.slice(1)) || 200;
+      response.writeHead(code, { 'content-type': 'text/plain' }).end(code < 300 ? 'thanks' : `the answer ${code} <b>of the receiver</b>`);
+    });
+  });
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  return { got, url: (code) => `http://127.0.0.1:${server.address().port}/${code}`, close: () => { server.closeAllConnections(); server.close(); } };
+}
+
+/** Asks until the answer is as wanted; says what it was last. */
+export async function until(what, ask, right, within = 60_000) {
+  const began = Date.now();
+  let last;
+  for (;;) {
+    last = await ask().catch((e) => String(e));
+    if (typeof last !== 'string' && right(last)) return last;
+    if (Date.now() - began > within) assert.fail(`${what}: ${JSON.stringify(last).slice(0, 2000)}`);
+    await new Promise((done) => setTimeout(done, 250));
+  }
+}
+
+/** Opens the join screen and enters a room with a fake camera. */
+export async function join(page, t, room, identity) {
+  await page.goto(`${BASE}/dashboard/p/${t.project}/join?room=${room}&identity=${identity}`);
+  await page.waitForSelector('form');
+  await page.getByRole('button', { name: 'Join', exact: true }).click();
+  await page.waitForSelector('.status.live');
+}
+
 /** Logs a page in through the form. */
 export async function login(page, email) {
   await page.goto(BASE + '/dashboard/login');
@@ -109,7 +146,10 @@ export const go = (page, path) => page.evaluate((p) => { const a = document.crea
 /** Waits until a screen has drawn its title and nothing loads. */
 export async function settled(page) {
   await page.waitForSelector('main h1');
-  await page.waitForFunction(() => !document.querySelector('.bones'));
+  await page.waitForFunction(() => {
+    const main = document.querySelector('#main'), path = location.pathname.replace(/^\/dashboard/, '').replace(/(.)\/$/, '$1');
+    return (!main || main.dataset.path === path) && !document.querySelector('.bones');
+  });
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 }
 
