@@ -4,24 +4,16 @@ import { h, computed } from '../kit/dom.js';
 import { get, search } from '../kit/api.js';
 import { href, param } from '../kit/router.js';
 import { resource, show, table, bones } from '../kit/load.js';
-import { bars } from '../kit/chart.js';
 import { icon } from '../kit/icons.js';
 import { m } from '../messages.js';
 import { freshOverview, inProject, ofThis, project, projectId } from '../shell/session.js';
 import { head } from '../shell/shell.js';
-import { count, duration, ident, secondsUnit, status, time, exact, clock, day } from '../shell/format.js';
+import { count, duration, ident, status, time } from '../shell/format.js';
 import { calls, choiceFilter, quota, stat, windowOf } from './parts.js';
 import { alerts, setUp } from './home.js';
+import { meterChart } from './meter.js';
 import { columns, roomPage } from './rooms.js';
 
-/** A usage answer as bars of one meter. @param {{window: string, items: any[]}} report @param {string} meter @param {string} label @param {boolean} [untitled] a heading says it */
-export function meterChart(report, meter, label, untitled) {
-  const values = report.items.map((i) => i[meter] ?? 0), unit = meter.endsWith('_seconds') ? secondsUnit(Math.max(...values, 0)) : { per: 1, text: count };
-  return bars({
-    label, untitled, series: [label], rows: report.items.map((i) => ({ start: i.start, end: i.end, values: [(i[meter] ?? 0) / unit.per] })), value: unit.text,
-    time: (t) => report.window === 'hour' ? clock(t).slice(0, 5) : day(t).slice(5), span: (r) => report.window === 'hour' ? exact(r.start).slice(0, 16) : report.window === 'day' ? day(r.start) : day(r.start).slice(0, 7),
-  });
-}
 /** The last 24 hours as the overview has them. @param {number[]} hourly */
 const ofHours = (hourly) => {
   const first = Date.parse(windowOf('24h').start), at = (/** @type {number} */ i) => new Date(first + i * 3_600_000).toISOString();

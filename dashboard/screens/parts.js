@@ -1,7 +1,7 @@
 // What several screens use.
 // @ts-check
 import { h, debounce, onEnd, signal } from '../kit/dom.js';
-import { get, curl as asCurl, follow, Problem, call } from '../kit/api.js';
+import { get, curl as asCurl, Problem, call } from '../kit/api.js';
 import { copy } from '../kit/load.js';
 import { download, toast } from '../kit/dialog.js';
 import { curlOf } from '../kit/form.js';
@@ -10,6 +10,7 @@ import { param, setQuery, href } from '../kit/router.js';
 import { m } from '../messages.js';
 import { barred, projectId } from '../shell/session.js';
 import { menu } from '../shell/shell.js';
+import { follow } from '../shell/stream.js';
 import { count, status, code } from '../shell/format.js';
 
 export const secretField = { type: /** @type {'password'} */ ('password'), required: true };

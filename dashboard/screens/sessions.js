@@ -4,11 +4,11 @@ import { h, computed, signal } from '../kit/dom.js';
 import { get, search } from '../kit/api.js';
 import { param, query, withQuery, href } from '../kit/router.js';
 import { list, resource, show, bones } from '../kit/load.js';
-import { timeline } from '../kit/chart.js';
 import { m } from '../messages.js';
 import { ofThis, projectId, inProject } from '../shell/session.js';
 import { head, drawer } from '../shell/shell.js';
 import { duration, stamp, their, ident, terms, raw, exact, clock, status, code, count } from '../shell/format.js';
+import { timeline } from './timeline.js';
 import { textFilter, calls, choiceFilter, flagFilter, ranges, windowOf, empty, exportFile, all, tabs } from './parts.js';
 
 /** @typedef {import('../api.js').Schemas} S */

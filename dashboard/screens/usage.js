@@ -9,7 +9,7 @@ import { me, ofThis, orgId, project, projectId, overview } from '../shell/sessio
 import { head, drawer } from '../shell/shell.js';
 import { count, duration, stamp, their, exact, secondsUnit, status } from '../shell/format.js';
 import { choiceFilter, curlButton, exportFile, ranges, windowOf, all, optional, tabs } from './parts.js';
-import { meterChart } from './overview.js';
+import { meterChart } from './meter.js';
 
 const meters = Object.keys(m.meters);
 /** @param {string} meter @param {number} v */

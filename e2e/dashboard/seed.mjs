@@ -29,6 +29,19 @@ export async function call(project, name, began, people, ended) {
   if (ended) await at('room_finished', ended);
 }
 
+/** A room in which n people are: n sessions, of an hour until now. */
+export async function crowd(project, name, n) {
+  const began = Math.floor(Date.now() / 1000) - 3600, room = { sid: id('RM_'), name: `${project}_${name}`, creationTime: String(began), emptyTimeout: 300 };
+  await event({ event: 'room_started', id: id('EV_'), createdAt: String(began), room });
+  let next = 0;
+  await Promise.all(Array.from({ length: 24 }, async () => {
+    for (let i; (i = next++) < n;) {
+      const at = began + Math.floor(i * 3500 / n);
+      await event({ event: 'participant_joined', id: id('EV_'), createdAt: String(at), room, participant: { sid: id('PA_'), identity: 'p' + i, name: 'Participant ' + i, state: 'ACTIVE', joinedAt: String(at), joinedAtMs: String(at * 1000), kind: 'STANDARD' } });
+    }
+  }));
+}
+
 /** A tenant with a day of calls behind it and one going on. */
 export async function seeded() {
   const t = await tenant('Northwind Health');
