@@ -132,6 +132,23 @@ type Collection struct {
 	Name    string
 	Fields  []Field
 	Indexes []Index
+	// Sealed are the fields whose values are sealed at rest.
+	Sealed []Sealed
+}
+
+// SealedID stands for the id of the document in Sealed.BoundTo.
+const SealedID = "{id}"
+
+// Sealed declares a field whose value is sealed at rest; nothing else may be. The
+// engine stores it as it stores every text.
+type Sealed struct {
+	// Field may be a dotted path into sub-documents. A document may lack it.
+	Field string
+	// Purpose derives its key from DATA_KEY. It never changes.
+	Purpose string
+	// BoundTo is what a value is bound to, so that it opens in no other document
+	// or field; it contains SealedID.
+	BoundTo string
 }
 
 // Field is a declared field. Name may be a dotted path into sub-documents, but
