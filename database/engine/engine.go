@@ -42,6 +42,10 @@ type Engine interface {
 	// FindOneAndUpdate atomically changes the first match and decodes the
 	// changed document into out; not_found without a match (unless it upserts).
 	FindOneAndUpdate(ctx context.Context, collection string, filter, update bson.D, opts FindAndUpdateOptions, out any) error
+	// Swap replaces sealed values of the document with an id by others, if each is
+	// still what before says, and reports whether it was. Both name the same
+	// declared sealed fields, with texts.
+	Swap(ctx context.Context, collection, id string, before, after bson.D) (swapped bool, err error)
 	// Delete deletes every match with limit 0, the first with limit 1, and
 	// returns the number of deleted documents.
 	Delete(ctx context.Context, collection string, filter bson.D, limit int64) (deleted int64, err error)

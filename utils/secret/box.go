@@ -51,11 +51,11 @@ func sealer(key []byte) (cipher.AEAD, error) {
 
 // Seal encrypts plain and binds it to aad, which names its owner and purpose
 // (such as "project prj_… storage") and is required to open it. The result is
-// text: a version and unpadded base64url. The error is always nil today; the
+// text: a version, the id of the key and unpadded base64url. The error is always nil today; the
 // signature allows for keys in an external service.
 func (b *Box) Seal(plain []byte, aad string) (string, error) {
 	sealed := b.keys[0].aead.Seal(nil, nil, plain, []byte(aad))
-	return unnamedPrefix + base64.RawURLEncoding.EncodeToString(sealed), nil
+	return namedPrefix + b.keys[0].id + "." + base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
 // Open returns the bytes that Seal was given under one of the keys and the same
@@ -80,6 +80,12 @@ func (b *Box) Open(sealed, aad string) ([]byte, error) {
 		}
 	}
 	return nil, ErrUnopened
+}
+
+// Current reports whether a value names the key that Seal seals with.
+func (b *Box) Current(sealed string) bool {
+	key, ok := SealedWith(sealed)
+	return ok && key == b.keys[0].id
 }
 
 // SealedWith returns the id of the key that a value was sealed with: "" if it

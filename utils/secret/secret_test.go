@@ -102,7 +102,7 @@ func TestABoxOpensWhatItSealed(t *testing.T) {
 	b := box(t, "master")
 	for _, text := range []string{"", "a", plain, strings.Repeat("x", 1<<16)} {
 		sealed, err := b.Seal([]byte(text), "project prj_1")
-		if err != nil || !strings.HasPrefix(sealed, "v1.") || len(text) > 1 && strings.Contains(sealed, text) {
+		if err != nil || !strings.HasPrefix(sealed, "v2."+secret.KeyID(secret.New("master"))+".") || len(text) > 1 && strings.Contains(sealed, text) {
 			t.Fatalf("sealed %.20q…: %.60q %v", text, sealed, err)
 		}
 		again, _ := b.Seal([]byte(text), "project prj_1")
