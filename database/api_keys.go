@@ -203,6 +203,21 @@ func (r *APIKeys) Rehash(ctx context.Context, read *models.APIKey, hash, pepper 
 	return matched > 0, err
 }
 
+// Peppered counts the API keys of all tenants that are not deleted whose hashes
+// name a pepper; those that name none for "".
+func (r *APIKeys) Peppered(ctx context.Context, pepper string) (int64, error) {
+	var named any = pepper
+	if pepper == "" {
+		named = bson.D{{Key: "$exists", Value: false}}
+	}
+	return r.engine.Count(ctx, apiKeys, bson.D{alive(), {Key: "pepper_id", Value: named}}, 0)
+}
+
+// NotDeleted counts the API keys of all tenants that are not deleted.
+func (r *APIKeys) NotDeleted(ctx context.Context) (int64, error) {
+	return r.engine.Count(ctx, apiKeys, bson.D{alive()}, 0)
+}
+
 // RevokeOf deletes every API key of an organization that a user created.
 func (r *APIKeys) RevokeOf(ctx context.Context, org models.OrganizationID, by models.UserID) error {
 	_, err := r.engine.Update(ctx, apiKeys, bson.D{

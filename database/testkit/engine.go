@@ -77,6 +77,13 @@ func (e *Engine) FindOneAndUpdate(ctx context.Context, c string, filter, update 
 	return e.Engine.FindOneAndUpdate(ctx, c, filter, update, o, out)
 }
 
+func (e *Engine) Swap(ctx context.Context, c, id string, before, after bson.D) (bool, error) {
+	if err := e.alive(); err != nil {
+		return false, err
+	}
+	return e.Engine.Swap(ctx, c, id, before, after)
+}
+
 func (e *Engine) Delete(ctx context.Context, c string, filter bson.D, limit int64) (int64, error) {
 	if err := e.alive(); err != nil {
 		return 0, err
