@@ -299,7 +299,7 @@ func build(engine database.Engine, cfg config.Config, o observation, options rou
 	}
 	s, err := services.New(engine, services.Config{
 		Clusters: clusters, Fallback: fallback,
-		DataKey: cfg.DataKey, Pepper: cfg.APIKeyPepper, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
+		DataKeys: cfg.DataKeys, Peppers: cfg.APIKeyPeppers, JWTKeys: cfg.JWTSecrets, BcryptCost: cfg.BcryptCost, Operator: cfg.AdminToken,
 		SignUp: cfg.SignupEnabled, Plans: cfg.Quotas, QuotaGrace: cfg.QuotaGrace, ReservationTTL: cfg.ReservationTTL, Agents: cfg.AgentsDefault,
 		Media:                    services.Media{EgressLocal: cfg.EgressLocal, EgressWeb: cfg.EgressWeb, AllowPrivate: cfg.MediaAllowPrivate},
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),

@@ -12,7 +12,6 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/data"
 	"pulse-control-plane/utils/logging"
-	"pulse-control-plane/utils/secret"
 )
 
 // Exit codes, those of sysexits(3) above 63. None is 2, which is what the Go
@@ -68,11 +67,11 @@ func Location(cfg config.Config) database.Location {
 // Secrets are those of the configuration that a database is made with.
 func Secrets(cfg config.Config) data.Secrets {
 	all := data.Secrets{data.JWTSecret: cfg.JWTSecrets}
-	if !cfg.DataKey.IsZero() {
-		all[data.DataKey] = []secret.Value{cfg.DataKey}
+	if len(cfg.DataKeys) > 0 {
+		all[data.DataKey] = cfg.DataKeys
 	}
-	if !cfg.APIKeyPepper.IsZero() {
-		all[data.APIKeyPepper] = []secret.Value{cfg.APIKeyPepper}
+	if len(cfg.APIKeyPeppers) > 0 {
+		all[data.APIKeyPepper] = cfg.APIKeyPeppers
 	}
 	return all
 }

@@ -42,10 +42,13 @@ type Config struct {
 	ReconcileInterval time.Duration
 
 	// JWTSecrets: the first signs access tokens, each of them verifies.
-	JWTSecrets   []secret.Value
-	APIKeyPepper secret.Value
-	// DataKey is the master key of values sealed at rest: 32 raw bytes.
-	DataKey secret.Value
+	JWTSecrets []secret.Value
+	// APIKeyPeppers: the first goes into new hashes of API secrets, each of them
+	// verifies.
+	APIKeyPeppers []secret.Value
+	// DataKeys are the master keys of values sealed at rest, 32 raw bytes each:
+	// the first seals, each of them opens.
+	DataKeys []secret.Value
 	// BcryptCost is bcrypt's work factor for passwords.
 	BcryptCost int
 	// AdminToken is the operator's bearer token; empty disables operator access.

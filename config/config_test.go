@@ -92,7 +92,7 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 		Database: Database{Path: filepath.Join("data", "pulse.db"), Name: "pulse", IndexTimeout: 10 * time.Minute}, DataDir: "./data",
 		LiveKit:           LiveKit{Host: "ws://127.0.0.1:7880", APIURL: "ws://127.0.0.1:7880", APIKey: "devkey", APISecret: c.LiveKit.APISecret, Region: DefaultCluster},
 		ReconcileInterval: 30 * time.Second,
-		JWTSecrets:        c.JWTSecrets, APIKeyPepper: c.APIKeyPepper, DataKey: c.DataKey, BcryptCost: 12,
+		JWTSecrets:        c.JWTSecrets, APIKeyPeppers: c.APIKeyPeppers, DataKeys: c.DataKeys, BcryptCost: 12,
 		SignupEnabled: true, CORSOrigins: []string{"*"}, RateLimitIP: 100, RateLimitClientIP: 600, RateLimitProject: 1000, BodyMemory: 64 << 20,
 		QuotaGrace: 5 * time.Minute, ReservationTTL: time.Minute, AgentsDefault: []string{"*"}, LogLevel: "info", LogFormat: "console", ShutdownTimeout: 5 * time.Second, SlowOperation: time.Second,
 		Dashboard: true,
@@ -100,7 +100,7 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 	if !reflect.DeepEqual(c, want) {
 		t.Fatalf("\n got %v\nwant %v", c, want)
 	}
-	if c.LiveKit.APISecret.Reveal() != "secret" || len(c.JWTSecrets) != 1 || len(c.DataKey.Reveal()) != 32 || len(c.APIKeyPepper.Reveal()) < 32 {
+	if c.LiveKit.APISecret.Reveal() != "secret" || len(c.JWTSecrets) != 1 || len(c.DataKeys[0].Reveal()) != 32 || len(c.APIKeyPeppers[0].Reveal()) < 32 {
 		t.Fatal("secrets are missing")
 	}
 }
@@ -121,8 +121,8 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"ENVIRONMENT=staging", "HOST=::1", "PORT=0", "GIN_MODE=test", "SHUTDOWN_TIMEOUT=1m30s",
 		"MONGO_URI=mongodb://u:p@db:27017/?replicaSet=rs0", "MONGO_DB_NAME=pulse_2", "DATA_DIR=/var/lib/pulse", "INDEX_TIMEOUT=3h",
 		"LIVEKIT_HOST=https://lk.example.com/", "LIVEKIT_API_KEY=APIx", "LIVEKIT_API_SECRET="+strongText(10),
-		"JWT_SECRET="+strongText(11)+", "+strongText(12), "API_KEY_PEPPER="+strongText(13),
-		"DATA_KEY="+hex.EncodeToString([]byte(strongText(14)[:32])),
+		"JWT_SECRET="+strongText(11)+", "+strongText(12), "API_KEY_PEPPER="+strongText(13)+", "+strongText(17),
+		"DATA_KEY="+hex.EncodeToString([]byte(strongText(14)[:32]))+","+base64.StdEncoding.EncodeToString([]byte(strongText(18)[:32])),
 		"PULSE_ADMIN_TOKEN="+strongText(15), "METRICS_TOKEN="+strongText(16), "BCRYPT_COST=11", "SIGNUP_ENABLED=false",
 		"CORS_ORIGINS=https://A.example.com, http://localhost:3000", "TRUSTED_PROXIES=10.1.2.3/8, 192.0.2.1,::1",
 		"RATE_LIMIT_IP_PER_MINUTE=0", "RATE_LIMIT_PROJECT_PER_MINUTE=5", "BODY_MEMORY=128 MiB", "LOG_LEVEL=debug", "LOG_FORMAT=console",
@@ -137,9 +137,10 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"shutdown": {c.ShutdownTimeout, 90 * time.Second}, "uri": {c.Database.URI.Reveal(), "mongodb://u:p@db:27017/?replicaSet=rs0"},
 		"path": {c.Database.Path, ""}, "index": {c.Database.IndexTimeout, 3 * time.Hour}, "db": {c.Database.Name, "pulse_2"}, "data": {c.DataDir, "/var/lib/pulse"},
 		"livekit": {c.LiveKit.Host, "https://lk.example.com"}, "key": {c.LiveKit.APIKey, "APIx"}, "secret": {c.LiveKit.APISecret.Reveal(), strongText(10)},
-		"jwt":    {[]string{c.JWTSecrets[0].Reveal(), c.JWTSecrets[1].Reveal()}, []string{strongText(11), strongText(12)}},
-		"pepper": {c.APIKeyPepper.Reveal(), strongText(13)}, "data key": {c.DataKey.Reveal(), strongText(14)[:32]},
-		"admin": {c.AdminToken.Reveal(), strongText(15)}, "metrics": {c.MetricsToken.Reveal(), strongText(16)}, "cost": {c.BcryptCost, 11},
+		"jwt":      {[]string{c.JWTSecrets[0].Reveal(), c.JWTSecrets[1].Reveal()}, []string{strongText(11), strongText(12)}},
+		"pepper":   {[]string{c.APIKeyPeppers[0].Reveal(), c.APIKeyPeppers[1].Reveal()}, []string{strongText(13), strongText(17)}},
+		"data key": {[]string{c.DataKeys[0].Reveal(), c.DataKeys[1].Reveal()}, []string{strongText(14)[:32], strongText(18)[:32]}},
+		"admin":    {c.AdminToken.Reveal(), strongText(15)}, "metrics": {c.MetricsToken.Reveal(), strongText(16)}, "cost": {c.BcryptCost, 11},
 		"signup": {c.SignupEnabled, false}, "body memory": {c.BodyMemory, int64(128 << 20)}, "origins": {c.CORSOrigins, []string{"https://a.example.com", "http://localhost:3000"}},
 		"proxies": {c.TrustedProxies, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("::1/128")}},
 		"ip":      {c.RateLimitIP, 0}, "project": {c.RateLimitProject, 5}, "level": {c.LogLevel, "debug"}, "format": {c.LogFormat, "console"},
@@ -184,13 +185,13 @@ func TestInvalidValuesAreRefused(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_HEADERS": {"authorization", "=x", "a=b,,c=d", "a=%zz"}, "MONGO_URI": {"postgres://x", "sqlite://", "mongodb://", "sqlite://a?b", "/path"},
 		"MONGO_DB_NAME": {"a/b", "a b", strings.Repeat("x", 64)}, "DATA_DIR": {"a\x00b"},
 		"LIVEKIT_HOST": {"localhost:7880", "ftp://x", "ws://", "ws://u:p@x", "ws://x?y", "ws://x#y"}, "LIVEKIT_API_KEY": {"a b", "é"},
-		"JWT_SECRET": {strongText(1) + ",", ",", strongText(1) + ",," + strongText(2), strongText(1) + ",short"}, "DATA_KEY": {"x", strings.Repeat("0", 64), strings.Repeat("zz", 32)},
+		"JWT_SECRET": {strongText(1) + ",", ",", strongText(1) + ",," + strongText(2), strongText(1) + ",short"}, "DATA_KEY": {dataKeyText(1) + "," + dataKeyText(1), dataKeyText(1) + ",", strings.Repeat(dataKeyText(1)+",", 8) + dataKeyText(2), "x", strings.Repeat("0", 64), strings.Repeat("zz", 32)},
 		"PULSE_ADMIN_TOKEN": {"short", strongText(1) + " x"}, "METRICS_TOKEN": {"short"}, "BCRYPT_COST": {"9", "15", "x"}, "SIGNUP_ENABLED": {"maybe"},
 		"CORS_ORIGINS": {"https://a.com/path", "a.com", "*,https://a.com", "https://a.com,", "ftp://a", "null", "https://*.example.com", "https://*"}, "TRUSTED_PROXIES": {"10.0.0.0/33", "x", "10.0.0.1,"},
 		"RATE_LIMIT_IP_PER_MINUTE": {"-1", "1.5", "99999999999"}, "RATE_LIMIT_CLIENT_IP_PER_MINUTE": {"-1", "x"}, "RATE_LIMIT_PROJECT_PER_MINUTE": {"x"}, "BODY_MEMORY": {"0", "-1", "64", "64MB", "x", "31MiB", "1025GiB", "99999999999999999999"}, "LOG_LEVEL": {"trace"}, "LOG_FORMAT": {"text"},
 		"QUOTA_FREE": {"rooms", "rooms=0", "rooms=-1", "rooms=1,rooms=2", "chairs=1", "rooms=1,"}, "QUOTA_GRACE": {"-1s", "25h", "x"},
 		"RESERVATION_TTL": {"0s", "-1s", "11m", "60"}, "AGENTS_DEFAULT": {",", "a,", "*,a", strings.Repeat("x", 129), "a\tb"},
-		"REDIS_URL": {"localhost:6379", "http://x", "redis://"}, "API_KEY_PEPPER": {"short"}, "LIVEKIT_API_SECRET": {"short"},
+		"REDIS_URL": {"localhost:6379", "http://x", "redis://"}, "API_KEY_PEPPER": {"short", strongText(1) + ",short", strongText(1) + "," + strongText(1)}, "LIVEKIT_API_SECRET": {"short"},
 	} {
 		for _, value := range values {
 			if got := problems(t, production(name+"="+value), noDotenv(t)); !slices.Equal(got, []string{name}) {
@@ -302,8 +303,8 @@ func TestADataKeyIsReadFromHexAndEveryBase64Alphabet(t *testing.T) {
 		hex.EncodeToString(raw), strings.ToUpper(hex.EncodeToString(raw)), base64.StdEncoding.EncodeToString(raw),
 		base64.RawStdEncoding.EncodeToString(raw), base64.URLEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(raw),
 	} {
-		if c := load(t, production("DATA_KEY="+text)); c.DataKey.Reveal() != string(raw) {
-			t.Errorf("%s is read as %q", text, c.DataKey.Reveal())
+		if c := load(t, production("DATA_KEY="+text)); c.DataKeys[0].Reveal() != string(raw) {
+			t.Errorf("%s is read as %q", text, c.DataKeys[0].Reveal())
 		}
 	}
 }
@@ -332,4 +333,9 @@ func TestMailsLinkToTheDashboardUnlessAPageIsNamed(t *testing.T) {
 			t.Errorf("%q: %q and %q", row.settings, c.InvitationURL, c.ResetURL)
 		}
 	}
+}
+
+// dataKeyText is a DATA_KEY, another one for each n.
+func dataKeyText(n int) string {
+	return base64.StdEncoding.EncodeToString([]byte(strongText(n)[:32]))
 }

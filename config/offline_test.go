@@ -14,7 +14,7 @@ func TestCommandsThatServeNothingNeedAndMakeNoSecrets(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", environment, err)
 		}
-		if c.Database.Path != filepath.Join(dir, "pulse.db") || !c.DataKey.IsZero() || len(c.JWTSecrets) > 0 {
+		if c.Database.Path != filepath.Join(dir, "pulse.db") || len(c.DataKeys) > 0 || len(c.JWTSecrets) > 0 {
 			t.Errorf("%s: %v", environment, c)
 		}
 		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
@@ -33,7 +33,7 @@ func TestCommandsThatServeNothingReadTheSecretsThatAreThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !c.DataKey.Equal(made.DataKey) || !c.JWTSecrets[0].Equal(made.JWTSecrets[0]) || c.APIKeyPepper.Reveal() != "of the environment" {
+	if !c.DataKeys[0].Equal(made.DataKeys[0]) || !c.JWTSecrets[0].Equal(made.JWTSecrets[0]) || c.APIKeyPeppers[0].Reveal() != "of the environment" {
 		t.Error("other secrets than those of secrets.json and the environment")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"pulse-control-plane/utils/secret"
@@ -28,7 +29,29 @@ func (c *Config) bearer(into *secret.Value, text string) error {
 	return c.strong(into, plain)
 }
 
-func (c *Config) jwtSecrets(text string) error {
+// maxSecrets is how many secrets one variable may list. Each of them may have to
+// be tried.
+const maxSecrets = 8
+
+// secrets takes strong secrets separated by commas.
+func (c *Config) secrets(into *[]secret.Value, text string) error {
+	return list(into, text, c.strong)
+}
+
+// peppers takes strong secrets separated by commas; spaces around a single one are
+// part of it.
+func (c *Config) peppers(text string) error {
+	if strings.Contains(text, ",") {
+		return c.secrets(&c.APIKeyPeppers, text)
+	}
+	c.APIKeyPeppers = make([]secret.Value, 1)
+	return c.strong(&c.APIKeyPeppers[0], text)
+}
+
+// dataKeys takes keys separated by commas.
+func dataKeys(into *[]secret.Value, text string) error { return list(into, text, dataKey) }
+
+func list(into *[]secret.Value, text string, parse func(*secret.Value, string) error) error {
 	var out []secret.Value
 	for item := range strings.SplitSeq(text, ",") {
 		var one secret.Value
@@ -36,12 +59,18 @@ func (c *Config) jwtSecrets(text string) error {
 		if item == "" {
 			return errors.New("must be secrets separated by single commas")
 		}
-		if err := c.strong(&one, item); err != nil {
+		if err := parse(&one, item); err != nil {
 			return err
+		}
+		if slices.ContainsFunc(out, one.Equal) {
+			return errors.New("lists a secret twice")
 		}
 		out = append(out, one)
 	}
-	c.JWTSecrets = out
+	if len(out) > maxSecrets {
+		return fmt.Errorf("lists more than %d secrets", maxSecrets)
+	}
+	*into = out
 	return nil
 }
 

@@ -13,11 +13,11 @@ import (
 func TestDevelopmentSecretsAreGeneratedOnceAndKept(t *testing.T) {
 	environ := development(t)
 	first, second := load(t, environ), load(t, environ)
-	if !first.DataKey.Equal(second.DataKey) || !first.APIKeyPepper.Equal(second.APIKeyPepper) || !first.JWTSecrets[0].Equal(second.JWTSecrets[0]) {
+	if !first.DataKeys[0].Equal(second.DataKeys[0]) || !first.APIKeyPeppers[0].Equal(second.APIKeyPeppers[0]) || !first.JWTSecrets[0].Equal(second.JWTSecrets[0]) {
 		t.Fatal("a second start has other secrets")
 	}
 	elsewhere := load(t, development(t))
-	if first.DataKey.Equal(elsewhere.DataKey) || first.APIKeyPepper.Equal(elsewhere.APIKeyPepper) || first.APIKeyPepper.Equal(first.JWTSecrets[0]) {
+	if first.DataKeys[0].Equal(elsewhere.DataKeys[0]) || first.APIKeyPeppers[0].Equal(elsewhere.APIKeyPeppers[0]) || first.APIKeyPeppers[0].Equal(first.JWTSecrets[0]) {
 		t.Fatal("secrets are not random")
 	}
 }
@@ -50,7 +50,7 @@ func TestProcessesThatStartTogetherAgreeOnTheSecrets(t *testing.T) {
 	}
 	wait.Wait()
 	for _, c := range made {
-		if !c.DataKey.Equal(made[0].DataKey) || !c.APIKeyPepper.Equal(made[0].APIKeyPepper) {
+		if !c.DataKeys[0].Equal(made[0].DataKeys[0]) || !c.APIKeyPeppers[0].Equal(made[0].APIKeyPeppers[0]) {
 			t.Fatal("two processes have different secrets")
 		}
 	}
@@ -60,7 +60,7 @@ func TestSecretsOfTheEnvironmentOverrideKeptOnes(t *testing.T) {
 	environ := development(t)
 	kept := load(t, environ)
 	c := load(t, append(environ, "JWT_SECRET=mine"))
-	if c.JWTSecrets[0].Reveal() != "mine" || !c.DataKey.Equal(kept.DataKey) {
+	if c.JWTSecrets[0].Reveal() != "mine" || !c.DataKeys[0].Equal(kept.DataKeys[0]) {
 		t.Fatal("the environment does not win, or another secret changed with it")
 	}
 }
@@ -72,7 +72,7 @@ func TestSecretsThatANewerVersionNeedsAreAdded(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, second := load(t, environ), load(t, environ)
-	if first.APIKeyPepper.Reveal() != "old pepper" || !first.DataKey.Equal(second.DataKey) {
+	if first.APIKeyPeppers[0].Reveal() != "old pepper" || !first.DataKeys[0].Equal(second.DataKeys[0]) {
 		t.Fatal("a kept secret changed")
 	}
 	var kept map[string]string

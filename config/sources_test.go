@@ -48,11 +48,11 @@ func TestEveryVariableCanBeReadFromAFile(t *testing.T) {
 	}
 	for _, end := range []string{"", "\n", "\r\n"} {
 		c := load(t, development(t, "API_KEY_PEPPER_FILE="+write(t, "pepper", " a pepper "+end), "PORT_FILE="+write(t, "port", "9001"+end)))
-		if c.APIKeyPepper.Reveal() != " a pepper " || c.Port != 9001 {
-			t.Errorf("after %q: %q, %d", end, c.APIKeyPepper.Reveal(), c.Port)
+		if c.APIKeyPeppers[0].Reveal() != " a pepper " || c.Port != 9001 {
+			t.Errorf("after %q: %q, %d", end, c.APIKeyPeppers[0].Reveal(), c.Port)
 		}
 	}
-	if c := load(t, development(t, "API_KEY_PEPPER_FILE="+write(t, "pepper", "p\n\n"))); c.APIKeyPepper.Reveal() != "p\n" {
+	if c := load(t, development(t, "API_KEY_PEPPER_FILE="+write(t, "pepper", "p\n\n"))); c.APIKeyPeppers[0].Reveal() != "p\n" {
 		t.Error("more than the final line break is cut off")
 	}
 }

@@ -19,7 +19,7 @@ func apiKeysCollection() Collection {
 		Fields: []Field{
 			{Name: "key", Kind: String}, {Name: "project_id", Kind: String}, {Name: "org_id", Kind: String},
 			{Name: "created_by", Kind: String}, {Name: "is_deleted", Kind: Bool}, {Name: "expires_at", Kind: Time}, {Name: "last_used_at", Kind: Time},
-			{Name: "rotated_at", Kind: Time},
+			{Name: "rotated_at", Kind: Time}, {Name: "pepper_id", Kind: String}, {Name: "rehashed_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"key"}, Unique: true},
@@ -187,6 +187,40 @@ func (r *APIKeys) Used(ctx context.Context, id models.KeyID, at time.Time) error
 		}},
 	}, fields{{Key: "last_used_at", Value: at}}.update(), UpdateOptions{})
 	return err
+}
+
+// Rehash replaces the hash of an API key's secret, as it was read, by one with
+// another pepper. It reports false if the key was rehashed since, or less than
+// models.RehashInterval ago.
+func (r *APIKeys) Rehash(ctx context.Context, read *models.APIKey, hash, pepper string, now time.Time) (bool, error) {
+	filter := bson.D{
+		{Key: "_id", Value: string(read.ID)}, {Key: "pepper_id", Value: read.PepperID},
+		{Key: "$or", Value: bson.A{
+			bson.D{{Key: "rehashed_at", Value: bson.D{{Key: "$exists", Value: false}}}},
+			bson.D{{Key: "rehashed_at", Value: bson.D{{Key: "$lte", Value: now.Add(-models.RehashInterval)}}}},
+		}},
+	}
+	if read.PepperID == "" {
+		filter[1].Value = bson.D{{Key: "$exists", Value: false}}
+	}
+	matched, err := r.engine.Update(ctx, apiKeys, filter,
+		fields{{Key: "secret_hash", Value: hash}, {Key: "pepper_id", Value: pepper}, {Key: "rehashed_at", Value: now}}.update(), UpdateOptions{})
+	return matched > 0, err
+}
+
+// Peppered counts the API keys of all tenants that are not deleted whose hashes
+// name a pepper; those that name none for "".
+func (r *APIKeys) Peppered(ctx context.Context, pepper string) (int64, error) {
+	var named any = pepper
+	if pepper == "" {
+		named = bson.D{{Key: "$exists", Value: false}}
+	}
+	return r.engine.Count(ctx, apiKeys, bson.D{alive(), {Key: "pepper_id", Value: named}}, 0)
+}
+
+// NotDeleted counts the API keys of all tenants that are not deleted.
+func (r *APIKeys) NotDeleted(ctx context.Context) (int64, error) {
+	return r.engine.Count(ctx, apiKeys, bson.D{alive()}, 0)
 }
 
 // RevokeOf deletes every API key of an organization that a user created.

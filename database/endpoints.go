@@ -28,6 +28,11 @@ func endpointsCollection() Collection {
 			{Keys: []string{"owner", "is_deleted"}}, {Keys: []string{"owner", "is_deleted", "_id"}},
 			{Keys: []string{"recovering"}}, {Keys: []string{"announcing"}},
 		},
+		// A secret becomes the previous one as it is, so both are bound alike.
+		Sealed: []Sealed{
+			{Field: "secret", Purpose: "webhook secrets", BoundTo: "webhook endpoint {id}"},
+			{Field: "previous_secret", Purpose: "webhook secrets", BoundTo: "webhook endpoint {id}"},
+		},
 	}
 }
 

@@ -23,6 +23,8 @@ type (
 	Field = engine.Field
 	// Index declares an index.
 	Index = engine.Index
+	// Sealed declares a field whose values are sealed at rest.
+	Sealed = engine.Sealed
 )
 
 // The kinds of a declared field.

@@ -19,6 +19,10 @@ func idempotencyKeysCollection() Collection {
 		Name:    idempotencyKeys,
 		Fields:  []Field{{Name: "lock", Kind: String}, {Name: "done", Kind: Bool}, {Name: "expires_at", Kind: Time}},
 		Indexes: []Index{{Keys: []string{"expires_at"}, ExpireAfter: &at}},
+		Sealed: []Sealed{
+			{Field: "seed", Purpose: "idempotency answers", BoundTo: "{id} seed"},
+			{Field: "answer", Purpose: "idempotency answers", BoundTo: "{id}"},
+		},
 	}
 }
 

@@ -101,6 +101,13 @@ func (o *observed) FindOneAndUpdate(ctx context.Context, collection string, filt
 	return err
 }
 
+func (o *observed) Swap(ctx context.Context, collection, id string, before, after bson.D) (bool, error) {
+	ctx, op := o.start(ctx, "swap", collection)
+	swapped, err := o.Engine.Swap(ctx, collection, id, before, after)
+	finish(op, err)
+	return swapped, err
+}
+
 func (o *observed) Delete(ctx context.Context, collection string, filter bson.D, limit int64) (int64, error) {
 	ctx, op := o.start(ctx, "delete", collection)
 	deleted, err := o.Engine.Delete(ctx, collection, filter, limit)

@@ -47,6 +47,32 @@ func Open(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) 
 	return e, nil
 }
 
+// OpenBeside opens the engine at a location, beside servers that use it, to read
+// and change documents. It changes no schema: misconfigured if that of this binary
+// was not applied.
+func OpenBeside(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
+	e, err := openBeside(ctx, at, log)
+	if err != nil {
+		return nil, err
+	}
+	m := migrator{engine: e, migrations: migrations()}
+	state, err := m.check(ctx)
+	if err == nil && state.Version < m.latest() {
+		err = models.Misconfigured("schema_differs", "The database has not been migrated to this version of Pulse. Start this version's server or run migrate first.")
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
+	}
+	return e, nil
+}
+
+func openBeside(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
+	if at.URI != "" {
+		return openEngine(ctx, at, log)
+	}
+	return embedded.Open(ctx, at.Path, Schema(), embedded.Options{Log: log, Beside: true})
+}
+
 func openEngine(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
 	if at.URI != "" {
 		return mongo.Open(ctx, at.URI, at.Name, Schema(), mongo.Options{

@@ -28,6 +28,7 @@ func projectsCollection() Collection {
 			{Keys: []string{"org_id", "name"}},
 			{Keys: []string{"name_key"}},
 		},
+		Sealed: []Sealed{{Field: "storage.secret", Purpose: "storage", BoundTo: "storage|{id}"}},
 	}
 }
 

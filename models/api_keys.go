@@ -16,6 +16,10 @@ type APIKey struct {
 	Name      string         `bson:"name"`
 	// SecretHash is bcrypt over HMAC-SHA-256 of the secret with API_KEY_PEPPER.
 	SecretHash string `bson:"secret_hash"`
+	// PepperID names the pepper in SecretHash; empty in hashes older than it.
+	PepperID string `bson:"pepper_id,omitempty"`
+	// RehashedAt is when the secret was hashed with another pepper.
+	RehashedAt *time.Time `bson:"rehashed_at,omitempty"`
 	// SecretHint is the last four characters of the secret.
 	SecretHint string  `bson:"secret_hint"`
 	Scopes     []Scope `bson:"scopes"`
@@ -37,6 +41,10 @@ type APIKey struct {
 
 // KeyUseInterval is how often a key's use is written down at most.
 const KeyUseInterval = time.Minute
+
+// RehashInterval is how often a key's secret is hashed with another pepper at
+// most: replicas may list the peppers in different orders while one is rotated.
+const RehashInterval = time.Hour
 
 // MaxAllowedIPs is the most addresses and networks one key may name.
 const MaxAllowedIPs = 100

@@ -203,7 +203,7 @@ func (s *server) build() {
 	var err error
 	s.Services, err = services.New(s.engine, services.Config{
 		Clusters: []livekit.Cluster{{Name: "default", Region: "default", URL: clusterURL, APIURL: s.liveKitURL, APIKey: clusterKey, APISecret: secret.New(clusterSecret)}}, Calls: s.cluster,
-		DataKey: secret.New("data key of the tests"), Pepper: secret.New("pepper of the tests"),
+		DataKeys: []secret.Value{secret.New("data key of the tests")}, Peppers: []secret.Value{secret.New("pepper of the tests")},
 		JWTKeys: []secret.Value{secret.New("jwt secret of the tests")}, BcryptCost: max(o.bcryptCost, bcrypt.MinCost), Operator: secret.New(operatorToken), Mailer: o.mailer,
 		SecretCost: max(o.bcryptCost, bcrypt.MinCost), SignUp: !o.signUpClosed, Plans: o.plans, QuotaGrace: o.quotaGrace, Agents: o.agents,
 		ProjectRequestsPerMinute: int64(o.projectPerMinute), PersonRequestsPerMinute: int64(o.personPerMinute),

@@ -27,7 +27,7 @@ const patience = 150 * time.Second
 func Run(t *testing.T, open func(t *testing.T, schema []engine.Collection) engine.Engine, skips Skips) {
 	cases := map[string]func(*testing.T, Open){}
 	for _, group := range []map[string]func(*testing.T, Open){
-		documents(), updates(), uniqueness(), concurrency(), queries(), sums(), refusals(), lifecycle(), schemas(),
+		documents(), updates(), uniqueness(), concurrency(), queries(), sums(), swaps(), refusals(), lifecycle(), schemas(),
 	} {
 		for name, run := range group {
 			if cases[name] != nil {
@@ -72,6 +72,9 @@ func thingsSchema() []engine.Collection {
 			{Keys: []string{"owner.id"}},
 			{Keys: []string{"done"}},
 		},
+		Sealed: []engine.Sealed{
+			{Field: "sealed", Purpose: "tests", BoundTo: "thing {id}"}, {Field: "owner.sealed", Purpose: "tests", BoundTo: "owner {id}"},
+		},
 	}}
 }
 
@@ -87,11 +90,13 @@ type thing struct {
 	At     *time.Time `bson:"at,omitempty"`
 	Owner  *owner     `bson:"owner,omitempty"`
 	Notes  []string   `bson:"notes,omitempty"`
+	Sealed string     `bson:"sealed,omitempty"`
 }
 
 type owner struct {
-	ID    string `bson:"id,omitempty"`
-	Title string `bson:"title,omitempty"`
+	ID     string `bson:"id,omitempty"`
+	Title  string `bson:"title,omitempty"`
+	Sealed string `bson:"sealed,omitempty"`
 }
 
 func to[T any](v T) *T { return &v }

@@ -5,7 +5,8 @@
 // commit, the checkpoints and the deletion of expired documents. It does not own
 // the query language (engine) or the collections of Pulse (database).
 // Invariants:
-//   - one process at a time has the file open (an advisory lock);
+//   - one server at a time has the file open (an advisory lock); an engine
+//     beside it changes documents only;
 //   - one goroutine writes; a write that returned nil is synced to the disk;
 //   - the index of a query depends on the declaration only, never on the data;
 //   - it never drops a table, a column or an index by itself.

@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -25,6 +26,11 @@ type Options struct {
 	// SweepEvery is the interval between two deletions of expired documents;
 	// default one minute, as on MongoDB.
 	SweepEvery time.Duration
+	// Beside opens the file without its lock, beside a server that may have it
+	// open, to read and change documents. It creates and changes no file, table,
+	// column or index: a file that lacks one is misconfigured. Whatever the server
+	// caches of the changed documents must stay right.
+	Beside bool
 }
 
 // Engine keeps the documents in one SQLite file. One goroutine writes, several
@@ -32,6 +38,7 @@ type Options struct {
 // concurrent use.
 type Engine struct {
 	path    string
+	beside  bool
 	log     zerolog.Logger
 	clock   func() time.Time
 	every   time.Duration
@@ -100,15 +107,21 @@ func Open(ctx context.Context, path string, schema []engine.Collection, options 
 	if options.SweepEvery <= 0 {
 		options.SweepEvery = time.Minute
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if options.Beside {
+		if _, err := os.Stat(path); err != nil {
+			return nil, models.Misconfigured("no_database", fmt.Sprintf("There is no database at %s.", path)).Because(err)
+		}
+	} else if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, models.Unavailable(err)
 	}
 	e := &Engine{
-		path: path, log: options.Log, clock: options.Clock, every: options.SweepEvery,
+		path: path, beside: options.Beside, log: options.Log, clock: options.Clock, every: options.SweepEvery,
 		declare: declare, closed: make(chan struct{}),
 	}
-	if e.lock, err = lockFile(path + ".lock"); err != nil {
-		return nil, err
+	if !e.beside {
+		if e.lock, err = lockFile(path + ".lock"); err != nil {
+			return nil, err
+		}
 	}
 	if err := e.open(ctx); err != nil {
 		return nil, notADatabase(path, errors.Join(err, e.Close(ctx)))
@@ -117,13 +130,12 @@ func Open(ctx context.Context, path string, schema []engine.Collection, options 
 }
 
 func (e *Engine) open(ctx context.Context) error {
-	// SQLite would create a file that everybody can read.
-	f, err := os.OpenFile(e.path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return models.Unavailable(err)
-	}
-	if err := f.Close(); err != nil {
-		return models.Unavailable(err)
+	// To close a file releases the POSIX locks that this process has on it, as an
+	// engine beside this one may.
+	if !e.beside {
+		if err := createFile(e.path); err != nil {
+			return err
+		}
 	}
 	// The file stores the journal mode; the page size must precede it.
 	// synchronous=FULL syncs the log at each commit, so an acknowledged write
@@ -148,13 +160,26 @@ func (e *Engine) open(ctx context.Context) error {
 	var tables map[string]*table
 	err = e.writer.do(ctx, func(conn *sqliteConn) error {
 		var err error
-		tables, err = layOut(ctx, conn, e.declare)
+		tables, err = layOut(ctx, conn, e.declare, e.beside)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	e.tables = tables
+	return nil
+}
+
+// createFile creates a missing file that only its owner can read; SQLite would
+// create one that everybody can.
+func createFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return models.Unavailable(err)
+	}
+	if err := f.Close(); err != nil {
+		return models.Unavailable(err)
+	}
 	return nil
 }
 
@@ -196,8 +221,9 @@ func (e *Engine) Ping(ctx context.Context) error {
 // Name is "embedded".
 func (e *Engine) Name() string { return "embedded" }
 
-// Exclusive is true: the lock file excludes every other process.
-func (e *Engine) Exclusive() bool { return true }
+// Exclusive is true: the lock file excludes every other process. It is false of
+// an engine beside another.
+func (e *Engine) Exclusive() bool { return !e.beside }
 
 // Close refuses new operations, finishes the pending ones, checkpoints the log
 // into the file and releases file and lock. A second call waits for the first.
@@ -215,7 +241,9 @@ func (e *Engine) Close(ctx context.Context) error {
 				errs = append(errs, e.writer.close())
 			}
 			// Last: it allows the next process to open the file.
-			errs = append(errs, e.lock.Close())
+			if e.lock != nil {
+				errs = append(errs, e.lock.Close())
+			}
 			if err := errors.Join(errs...); err != nil {
 				e.failed = sqliteFailure(err)
 			}

@@ -19,9 +19,14 @@ const backfillBatch = 1000
 // layOut creates missing tables, columns and indexes, fills new columns from
 // the documents and returns the tables. It runs alone in the writer's
 // transaction and may change every row.
-func layOut(ctx context.Context, conn *sqliteConn, all engine.Declarations) (map[string]*table, error) {
+func layOut(ctx context.Context, conn *sqliteConn, all engine.Declarations, beside bool) (map[string]*table, error) {
 	var tables map[string]*table
 	err := atomically(ctx, conn, func() error {
+		if beside {
+			if err := checkComplete(ctx, conn, all); err != nil {
+				return err
+			}
+		}
 		if err := checkLayout(ctx, conn); err != nil {
 			return err
 		}
@@ -33,6 +38,9 @@ func layOut(ctx context.Context, conn *sqliteConn, all engine.Declarations) (map
 			}
 			tables[name] = t
 		}
+		if beside {
+			return nil
+		}
 		differences, err := ensureIndexes(ctx, conn, tables)
 		for _, d := range differences {
 			tables[d.Collection].forgetPlan(d.Index)
@@ -43,6 +51,25 @@ func layOut(ctx context.Context, conn *sqliteConn, all engine.Declarations) (map
 		return nil, err
 	}
 	return tables, nil
+}
+
+// checkComplete refuses a file that lacks a table or column of the schema.
+func checkComplete(ctx context.Context, conn *sqliteConn, all engine.Declarations) error {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		found, _, err := tableColumns(ctx, conn, name)
+		if err != nil {
+			return err
+		}
+		lacks := len(found) == 0
+		for _, p := range all[name].Paths {
+			lacks = lacks || found[p.Name] == ""
+		}
+		if lacks {
+			return models.Misconfigured("schema_differs", fmt.Sprintf(
+				"The database lacks fields of %s that this version of Pulse needs. Start this version's server or run migrate first.", name))
+		}
+	}
+	return nil
 }
 
 // checkLayout refuses a file of a newer version and initializes a new one.

@@ -96,6 +96,7 @@ func Declare(schema []Collection) (Declarations, error) {
 		d := &Declared{Collection: c, Kinds: map[string]FieldKind{IDField: String}}
 		mistakes = append(mistakes, d.addFields()...)
 		mistakes = append(mistakes, d.checkIndexes()...)
+		mistakes = append(mistakes, d.checkSealed()...)
 		all[c.Name] = d
 	}
 	if len(mistakes) > 0 {

@@ -25,6 +25,10 @@ func TestAnInvalidSchemaIsRefusedWithAListOfEveryMistake(t *testing.T) {
 		"partial but not unique":      {Name: "people", Fields: fields, Indexes: []Index{{Keys: []string{"name"}, Partial: true}}},
 		"not on a single time":        {Name: "people", Fields: fields, Indexes: []Index{{Keys: []string{"n"}, ExpireAfter: &hour}}},
 		"and is unique":               {Name: "people", Fields: fields, Indexes: []Index{{Keys: []string{"at"}, ExpireAfter: &hour, Unique: true}}},
+		"sealed field \"a b\" is":     {Name: "people", Sealed: []Sealed{{"a b", "p", "{id}"}}},
+		"for queries too":             {Name: "people", Fields: fields, Sealed: []Sealed{{"name", "p", "{id}"}}},
+		"no purpose":                  {Name: "people", Sealed: []Sealed{{"text", "", "{id}"}}},
+		"not bound to":                {Name: "people", Sealed: []Sealed{{"text", "p", "x"}}},
 		"before their time":           {Name: "people", Fields: fields, Indexes: []Index{{Keys: []string{"at"}, ExpireAfter: &negative}}},
 	} {
 		_, err := Declare([]Collection{c, {Name: "0"}})

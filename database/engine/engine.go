@@ -42,6 +42,10 @@ type Engine interface {
 	// FindOneAndUpdate atomically changes the first match and decodes the
 	// changed document into out; not_found without a match (unless it upserts).
 	FindOneAndUpdate(ctx context.Context, collection string, filter, update bson.D, opts FindAndUpdateOptions, out any) error
+	// Swap replaces sealed values of the document with an id by others, if each is
+	// still what before says, and reports whether it was. Both name the same
+	// declared sealed fields, with texts.
+	Swap(ctx context.Context, collection, id string, before, after bson.D) (swapped bool, err error)
 	// Delete deletes every match with limit 0, the first with limit 1, and
 	// returns the number of deleted documents.
 	Delete(ctx context.Context, collection string, filter bson.D, limit int64) (deleted int64, err error)
@@ -132,6 +136,23 @@ type Collection struct {
 	Name    string
 	Fields  []Field
 	Indexes []Index
+	// Sealed are the fields whose values are sealed at rest.
+	Sealed []Sealed
+}
+
+// SealedID stands for the id of the document in Sealed.BoundTo.
+const SealedID = "{id}"
+
+// Sealed declares a field whose value is sealed at rest; nothing else may be. The
+// engine stores it as it stores every text.
+type Sealed struct {
+	// Field may be a dotted path into sub-documents. A document may lack it.
+	Field string
+	// Purpose derives its key from DATA_KEY. It never changes.
+	Purpose string
+	// BoundTo is what a value is bound to, so that it opens in no other document
+	// or field; it contains SealedID.
+	BoundTo string
 }
 
 // Field is a declared field. Name may be a dotted path into sub-documents, but

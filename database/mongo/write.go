@@ -147,6 +147,25 @@ func (m *Engine) FindOneAndUpdate(ctx context.Context, collection string, filter
 	return failure(c.Declared, result.Decode(out))
 }
 
+// Swap implements engine.Engine.
+func (m *Engine) Swap(ctx context.Context, collection, id string, before, after bson.D) (bool, error) {
+	c, err := m.collection(collection)
+	if err != nil {
+		return false, err
+	}
+	if _, err := c.CheckSwap(before, after); err != nil {
+		return false, err
+	}
+	ctx, cancel := m.bounded(ctx)
+	defer cancel()
+	filter := append(bson.D{{Key: engine.IDField, Value: id}}, before...)
+	result, err := c.handle.UpdateOne(ctx, filter, bson.D{{Key: "$set", Value: after}})
+	if err != nil {
+		return false, failure(c.Declared, err)
+	}
+	return result.MatchedCount > 0, nil
+}
+
 // checkWrite checks the arguments of Update and FindOneAndUpdate.
 func (c collection) checkWrite(filter, update, sort bson.D, upsert bool) error {
 	f, err := c.CheckWriteFilter(filter)

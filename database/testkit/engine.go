@@ -62,6 +62,11 @@ func (e *Engine) FindOneAndUpdate(ctx context.Context, c string, filter, update 
 	return e.write(func() error { return e.Engine.FindOneAndUpdate(ctx, c, filter, update, o, out) })
 }
 
+func (e *Engine) Swap(ctx context.Context, c, id string, before, after bson.D) (swapped bool, err error) {
+	err = e.write(func() error { swapped, err = e.Engine.Swap(ctx, c, id, before, after); return err })
+	return swapped, err
+}
+
 func (e *Engine) Delete(ctx context.Context, c string, filter bson.D, limit int64) (deleted int64, err error) {
 	err = e.write(func() error { deleted, err = e.Engine.Delete(ctx, c, filter, limit); return err })
 	return deleted, err

@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/secret"
 )
 
 // Project is the project of tests that need only one.
@@ -58,3 +60,17 @@ type Silence struct{}
 
 func (Silence) Heard(string) bool       { return false }
 func (Silence) Made(*models.AuditEntry) {}
+
+// Sealed is a declared sealed field under keys, by default one of the tests.
+func Sealed(t testing.TB, collection, field string, keys ...string) *database.SealedField {
+	t.Helper()
+	if len(keys) == 0 {
+		keys = []string{"data key of the tests"}
+	}
+	masters := make([]secret.Value, len(keys))
+	for i, key := range keys {
+		masters[i] = secret.New(key)
+	}
+	ring := Must[*secret.Ring](t)(secret.NewRing(masters...))
+	return Must[*database.SealedField](t)(database.SealedUnder(ring).Of(collection, field))
+}

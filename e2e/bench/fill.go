@@ -171,7 +171,7 @@ func newTenants(projects int) (*tenants, error) {
 		out.projects = append(out.projects, project)
 		out.keys = append(out.keys, &models.APIKey{
 			ID: models.KeyID(ids.New(models.KeyPrefix)), Key: key, ProjectID: project.ID, OrgID: org, Name: "default",
-			SecretHash: hash, SecretHint: apikey.Hint(value), Scopes: []models.Scope{models.ScopeAll}, CreatedAt: now,
+			SecretHash: hash.Hash, PepperID: hash.Pepper, SecretHint: apikey.Hint(value), Scopes: []models.Scope{models.ScopeAll}, CreatedAt: now,
 		})
 	}
 	return out, nil

@@ -36,7 +36,7 @@ func TestReplicasAdmitNoMoreThanTheLimitOnFerretDB(t *testing.T) {
 		})
 		built, err := services.New(engine, services.Config{
 			Clusters: []livekit.Cluster{{URL: "ws://127.0.0.1:1", APIKey: "devkey", APISecret: secret.New("secret")}},
-			DataKey:  secret.New("data key"), Pepper: secret.New("pepper"), JWTKeys: []secret.Value{secret.New("jwt")},
+			DataKeys: []secret.Value{secret.New("data key")}, Peppers: []secret.Value{secret.New("pepper")}, JWTKeys: []secret.Value{secret.New("jwt")},
 			BcryptCost: 4, ReconcileInterval: time.Minute, Now: now,
 		})
 		if err != nil {

@@ -35,6 +35,8 @@ type Keys struct {
 	// secrets counts how verified answered.
 	secrets lookup.Results
 	guesses Guesses
+	stored  *database.APIKeys
+	changes *lookup.Changes
 	// checks merges concurrent checks of the same pair.
 	checks singleflight.Group
 	uses   *KeyUses
@@ -136,7 +138,7 @@ func NewKeys(o KeysConfig) (*Keys, error) {
 	}
 	a := &Keys{
 		snapshots: snapshots, hasher: o.Hasher, verified: o.Verified,
-		guesses: o.Guesses, uses: uses, now: o.Now,
+		guesses: o.Guesses, stored: o.APIKeys, changes: o.Changes, uses: uses, now: o.Now,
 	}
 	_, err = o.Changes.Subscribe(bus.Subscriber[models.Change]{Changed: a.changed, Reset: a.snapshots.Clear})
 	return a, err
@@ -208,14 +210,32 @@ func (a *Keys) check(ctx context.Context, k *models.APIKey, s secret.Value, ip s
 			return limited
 		}
 	}
-	if err := a.hasher.Compare(hashing.WithShare(ctx, clientip.BucketOf(ip)), k.SecretHash, s); err != nil {
+	ctx = hashing.WithShare(ctx, clientip.BucketOf(ip))
+	if err := a.hasher.Compare(ctx, hashing.Peppered{Hash: k.SecretHash, Pepper: k.PepperID}, s); err != nil {
 		if !errors.Is(err, hashing.ErrMismatch) {
 			return err
 		}
 		return ErrBadKey()
 	}
 	a.verified.Remember(string(k.ID), s, k.SecretHash)
+	a.rehash(ctx, k, s)
 	return nil
+}
+
+// rehash hashes a verified secret with the current pepper, if another one was
+// used. It may fail: the next verification tries again.
+func (a *Keys) rehash(ctx context.Context, k *models.APIKey, s secret.Value) {
+	if k.PepperID == a.hasher.Pepper() {
+		return
+	}
+	fresh, err := a.hasher.Hash(ctx, s)
+	if err != nil {
+		return
+	}
+	if stored, err := a.stored.Rehash(ctx, k, fresh.Hash, fresh.Pepper, a.now()); err != nil || !stored {
+		return
+	}
+	a.changes.Publish(models.KeyChanged(k.ID, k.Key))
 }
 
 // Uses returns the recorder of key uses.

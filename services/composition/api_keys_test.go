@@ -62,7 +62,7 @@ func newKeyWorld(t testing.TB, allowed []string, scopes ...models.Scope) *keyWor
 	must(err)
 	w.pair = models.APIKey{
 		ID: models.KeyID(ids.New(models.KeyPrefix)), Key: project.PulseAPIKey, ProjectID: project.ID, OrgID: org.ID,
-		SecretHash: hash, Scopes: scopes, AllowedIPs: allowed,
+		SecretHash: hash.Hash, PepperID: hash.Pepper, Scopes: scopes, AllowedIPs: allowed,
 	}
 	must(database.NewOrganizations(w.engine).Insert(ctx, &org))
 	must(database.NewProjects(w.engine).Insert(ctx, &project))

@@ -65,8 +65,10 @@ type builder struct {
 	// process names this start of the process; holder is its name for leases.
 	process, holder string
 
-	placements         *clusters.Placements
-	cursors            *cursor.Codec
+	placements *clusters.Placements
+	cursors    *cursor.Codec
+	// sealed are the fields that are sealed at rest.
+	sealed             *database.SealedFields
 	passwords, secrets *hashing.Hasher
 	// guesses and failures count for all replicas.
 	guesses  auth.Guesses
@@ -99,15 +101,28 @@ func (b *builder) foundations() (err error) {
 		store = database.NewChanges(b.engine)
 	}
 	b.out.Changes = lookup.NewChanges(bus.New[models.Change](busLog{b.Log}), store, b.process, func() { b.exchanging.Wake() })
-	b.cursors = cursor.New(secret.Derive([]byte(b.DataKey.Reveal()), "cursors"))
-	b.passwords, err = hashing.NewHasher(b.Pepper, b.BcryptCost)
+	ring, err := secret.NewRing(b.DataKeys...)
+	if err != nil {
+		return errors.Join(wrong, err)
+	}
+	b.sealed = database.SealedUnder(ring)
+	cursors := ring.Derive("cursors")
+	b.cursors = cursor.New(cursors[0], cursors[1:]...)
+	b.passwords, err = hashing.NewHasher(b.Peppers[0], b.BcryptCost)
 	wrong = errors.Join(wrong, err)
-	b.secrets, err = hashing.NewHasher(b.Pepper, b.SecretCost)
+	b.secrets, err = hashing.NewHasher(b.Peppers[0], b.SecretCost, b.Peppers[1:]...)
 	wrong = errors.Join(wrong, err)
 	b.out.Trail, err = audit.NewTrail(b.auditLogs, owing{b}, b.Now)
 	wrong = errors.Join(wrong, err)
 	b.out.AuditLogs = audit.NewLogs(b.auditLogs, b.cursors)
-	b.out.Idempotency, err = idempotency.NewStore(database.NewIdempotencyKeys(b.engine), database.NewIdempotencyStorage(b.engine), []byte(b.DataKey.Reveal()), b.Now)
+	seed, err := b.sealed.Of("idempotency_keys", "seed")
+	wrong = errors.Join(wrong, err)
+	answer, err := b.sealed.Of("idempotency_keys", "answer")
+	wrong = errors.Join(wrong, err)
+	b.out.Idempotency, err = idempotency.NewStore(idempotency.Config{
+		Keys: database.NewIdempotencyKeys(b.engine), Storage: database.NewIdempotencyStorage(b.engine), Seed: seed, Answer: answer,
+		Fingerprints: ring.Derive("idempotency fingerprints"), Now: b.Now,
+	})
 	return errors.Join(wrong, err)
 }
 

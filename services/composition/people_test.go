@@ -73,7 +73,7 @@ func (p *people) process(engine database.Engine, mailer tenancy.Mailer, jwtSecre
 	}
 	return must[*services.Services](p.t)(services.New(engine, services.Config{
 		Clusters: []livekit.Cluster{{URL: "wss://livekit.test.example", APIKey: "devkey", APISecret: secret.New("secret of the cluster")}},
-		DataKey:  secret.New("data key of the tests"), Pepper: secret.New("pepper"), JWTKeys: keys,
+		DataKeys: []secret.Value{secret.New("data key of the tests")}, Peppers: []secret.Value{secret.New("pepper")}, JWTKeys: keys,
 		BcryptCost: p.bcryptCost, SecretCost: bcrypt.MinCost, SignUp: true, ProjectRequestsPerMinute: 1000,
 		Mailer: mailer, InvitationURL: p.invitationURL, ReconcileInterval: time.Minute, Now: p.clock.Now,
 	}))

@@ -68,10 +68,12 @@ type Config struct {
 	Fallback map[string][]string `optional:"true"`
 	// Calls answers for the clusters; optional, by default each one's API.
 	Calls Cluster `optional:"true"`
-	// DataKey derives the keys of cursors and of sealed values.
-	DataKey secret.Value
-	// Pepper is mixed into every stored hash (API_KEY_PEPPER).
-	Pepper secret.Value
+	// DataKeys derive the keys of cursors and of sealed values: the first seals,
+	// all open.
+	DataKeys []secret.Value
+	// Peppers go into the hashes of API secrets (API_KEY_PEPPER): the first
+	// hashes, all check.
+	Peppers []secret.Value
 	// JWTKeys sign access tokens: the first signs, all verify.
 	JWTKeys []secret.Value
 	// Operator is PULSE_ADMIN_TOKEN; optional, without it there is no operator.
@@ -187,8 +189,8 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	if err := required.Fields(c); err != nil {
 		return nil, err
 	}
-	if len(c.Clusters) == 0 || len(c.JWTKeys) == 0 {
-		return nil, errors.New("services: Clusters and JWTKeys are required")
+	if len(c.Clusters) == 0 || len(c.JWTKeys) == 0 || len(c.DataKeys) == 0 || len(c.Peppers) == 0 {
+		return nil, errors.New("services: Clusters, JWTKeys, DataKeys and Peppers are required")
 	}
 	if c.SecretCost == 0 {
 		c.SecretCost = secretCost

@@ -8,7 +8,6 @@ import (
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/services/webhooks"
 	"pulse-control-plane/utils/safedial"
-	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/worker"
 )
 
@@ -18,7 +17,7 @@ const fanoutTTL = 3 * time.Second
 
 // webhooks builds endpoints, deliveries and the workers that make and send them.
 func (b *builder) webhooks(site worker.Site) error {
-	box, err := secret.NewBox(secret.Derive([]byte(b.DataKey.Reveal()), "webhook secrets"))
+	sealed, err := b.sealed.Of("webhook_endpoints", "secret")
 	if err != nil {
 		return err
 	}
@@ -26,7 +25,7 @@ func (b *builder) webhooks(site worker.Site) error {
 	stored, sequences := database.NewEvents(b.engine), database.NewSequences(b.engine)
 	sending, err := webhooks.NewWorker(webhooks.WorkerConfig{
 		Endpoints: endpoints, Deliveries: deliveries, Events: stored, Sequences: sequences, Leases: b.leases, Holder: b.holder, Exclusive: b.engine.Exclusive(),
-		Box: box, Client: safedial.NewClient(webhooks.ClientOptions(b.Targets)), Observer: b.Observer,
+		Secret: sealed, Client: safedial.NewClient(webhooks.ClientOptions(b.Targets)), Observer: b.Observer,
 		Tracer: b.Recorder.Tracer(), Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
@@ -70,7 +69,7 @@ func (b *builder) webhooks(site worker.Site) error {
 	b.out.EventTail.Notify(running["webhook_fanout"].Wake)
 	b.out.Endpoints, err = webhooks.NewEndpoints(webhooks.EndpointsConfig{
 		Endpoints: endpoints, Deliveries: deliveries, Events: stored, Projects: b.projects, Organizations: b.organizations, Log: b.out.EventLog,
-		Guard: safedial.New(b.Targets), Box: box, Cursors: b.cursors, Trail: b.out.Trail,
+		Guard: safedial.New(b.Targets), Secret: sealed, Cursors: b.cursors, Trail: b.out.Trail,
 		Wake: sending.Wake, Recover: running["webhook_recovery"].Wake, Now: b.Now,
 	})
 	return err

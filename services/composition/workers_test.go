@@ -52,7 +52,7 @@ func replica(t *testing.T, e leaseReader, name string) (asked chan struct{}) {
 	asked = make(chan struct{}, 1)
 	s := testkit.Must[*services.Services](t)(services.New(e, services.Config{
 		Clusters: []livekit.Cluster{{URL: "wss://livekit.test.example", APIKey: "devkey", APISecret: secret.New("secret")}},
-		Calls:    askedCluster{asked: asked}, DataKey: secret.New("data key"), Pepper: secret.New("pepper"),
+		Calls:    askedCluster{asked: asked}, DataKeys: []secret.Value{secret.New("data key")}, Peppers: []secret.Value{secret.New("pepper")},
 		JWTKeys: []secret.Value{secret.New("jwt")}, BcryptCost: bcrypt.MinCost, ReconcileInterval: time.Minute, Now: time.Now,
 	}))
 	ctx, stop := context.WithCancel(t.Context())

@@ -23,7 +23,7 @@ func (s *Store) full(ctx context.Context, tenant string, now time.Time) error {
 	for n := range hours {
 		ids[n] = hourID(tenant, now.Add(-time.Duration(n)*time.Hour))
 	}
-	stored, err := s.storage.Of(ctx, ids)
+	stored, err := s.c.Storage.Of(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -45,8 +45,8 @@ func (s *Store) full(ctx context.Context, tenant string, now time.Time) error {
 
 // store counts an answer that is about to be kept.
 func (s *Store) store(ctx context.Context, tenant string, size int) error {
-	now := s.now()
-	return s.storage.Add(ctx, models.IdempotencyHour{
+	now := s.c.Now()
+	return s.c.Storage.Add(ctx, models.IdempotencyHour{
 		ID: hourID(tenant, now), Bytes: int64(size) + entryBytes,
 		ExpiresAt: now.UTC().Truncate(time.Hour).Add(time.Hour + models.IdempotencyTTL),
 	})

@@ -13,8 +13,46 @@ import (
 
 func newStore(t *testing.T) (*Store, *testkit.Clock) {
 	engine, clock := testkit.NewEngine(t), testkit.NewClock()
-	return testkit.Must[*Store](t)(NewStore(database.NewIdempotencyKeys(engine), database.NewIdempotencyStorage(engine),
-		bytes.Repeat([]byte("k"), 32), clock.Now)), clock
+	return storeUnder(t, engine, clock, "k"), clock
+}
+
+// storeUnder is a process with a list of keys.
+func storeUnder(t *testing.T, engine database.Engine, clock *testkit.Clock, keys ...string) *Store {
+	fingerprints := make([][]byte, len(keys))
+	for i, key := range keys {
+		fingerprints[i] = []byte(key)
+	}
+	return testkit.Must[*Store](t)(NewStore(Config{
+		Keys: database.NewIdempotencyKeys(engine), Storage: database.NewIdempotencyStorage(engine),
+		Seed: testkit.Sealed(t, "idempotency_keys", "seed", keys...), Answer: testkit.Sealed(t, "idempotency_keys", "answer", keys...),
+		Fingerprints: fingerprints, Now: clock.Now,
+	}))
+}
+
+func TestAnswersAreReplayedAndAttemptsResumedWhileTheKeyRotates(t *testing.T) {
+	engine, clock := testkit.NewEngine(t), testkit.NewClock()
+	before, after := storeUnder(t, engine, clock, "old"), storeUnder(t, engine, clock, "new", "old")
+	who, request := key(models.CallerServerKey, "prj_a"), Request{Key: "1", Route: "POST /x", Body: []byte("{}")}
+	attempt, _, err := before.Begin(t.Context(), who, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(models.IdempotencyLease) // that process died
+	resumed, _, err := after.Begin(t.Context(), who, request)
+	if err != nil || !bytes.Equal(resumed.Intent.Seed, attempt.Intent.Seed) {
+		t.Fatalf("the attempt is not resumed: %v", err)
+	}
+	if err := resumed.Complete(t.Context(), Answer{Status: 201, Body: []byte("answer")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, first, err := after.Begin(t.Context(), who, request); err != nil || string(first.Body) != "answer" {
+		t.Fatalf("the answer is not replayed: %v", err)
+	}
+	other := request
+	other.Body = []byte("[]")
+	if _, _, err := after.Begin(t.Context(), who, other); !models.HasCode(err, "idempotency_key_reused") {
+		t.Errorf("another request: %v", err)
+	}
 }
 
 func key(kind models.CallerKind, project models.ProjectID) *models.Principal {

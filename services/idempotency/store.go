@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -14,7 +15,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/intent"
-	"pulse-control-plane/utils/secret"
+	"pulse-control-plane/utils/required"
 )
 
 const (
@@ -31,27 +32,37 @@ const (
 // Store returns the first response to a repeated request
 // (draft-ietf-httpapi-idempotency-key-header; Stripe's rules where it is silent).
 type Store struct {
-	keys    *database.IdempotencyKeys
-	storage *database.IdempotencyStorage
-	box     *secret.Box
-	mac     []byte
+	c Config
 	// ended are the locks of attempts of this process that run no more, whatever
 	// of that could be stored.
 	ended *lru.Cache[string, struct{}]
-	now   func() time.Time
 }
 
-// NewStore keeps answers sealed under keys derived from a master key.
-func NewStore(keys *database.IdempotencyKeys, storage *database.IdempotencyStorage, master []byte, now func() time.Time) (*Store, error) {
-	box, err := secret.NewBox(secret.Derive(master, "idempotency answers"))
-	if err != nil {
+// Config of NewStore; every field is required.
+type Config struct {
+	Keys    *database.IdempotencyKeys
+	Storage *database.IdempotencyStorage
+	// Seed and Answer seal those fields of the keys.
+	Seed, Answer *database.SealedField
+	// Fingerprints are the keys of requests' fingerprints: the first makes them,
+	// each of them may have made a stored one.
+	Fingerprints [][]byte
+	Now          func() time.Time
+}
+
+// NewStore keeps answers. It fails if a required field is missing.
+func NewStore(c Config) (*Store, error) {
+	if err := required.Fields(c); err != nil {
 		return nil, err
+	}
+	if len(c.Fingerprints) == 0 {
+		return nil, errors.New("idempotency: Fingerprints are required")
 	}
 	ended, err := lru.New[string, struct{}](endedKept)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{keys: keys, storage: storage, box: box, mac: secret.Derive(master, "idempotency fingerprints"), ended: ended, now: now}, nil
+	return &Store{c: c, ended: ended}, nil
 }
 
 // Request is a request with an Idempotency-Key.
@@ -87,23 +98,23 @@ type Attempt struct {
 // idempotency_storage_full while the tenant's answers take all there is for
 // them.
 func (s *Store) Begin(ctx context.Context, actor *models.Principal, r Request) (*Attempt, *Answer, error) {
-	now, tenant := s.now(), tenantOf(actor, r)
+	now, tenant := s.c.Now(), tenantOf(actor, r)
 	fresh := models.IdempotencyKey{
-		ID: hash(tenant, r.Key), Fingerprint: s.fingerprint(actor, r), Lock: rand.Text(),
+		ID: hash(tenant, r.Key), Fingerprint: fingerprint(s.c.Fingerprints[0], actor, r), Lock: rand.Text(),
 		LockedUntil: now.Add(models.IdempotencyLease), CreatedAt: now, ExpiresAt: now.Add(models.IdempotencyTTL),
 	}
 	attempt := &Attempt{service: s, tenant: tenant, id: fresh.ID, lock: fresh.Lock, Intent: intent.Intent{Seed: make([]byte, intent.SeedSize), At: now}}
 	rand.Read(attempt.Intent.Seed) //nolint:errcheck // documented never to fail
 	var err error
-	if fresh.Seed, err = s.box.Seal(attempt.Intent.Seed, seedOf(fresh.ID)); err != nil {
+	if fresh.Seed, err = s.c.Seed.Seal(attempt.Intent.Seed, fresh.ID); err != nil {
 		return nil, nil, models.Internal(err)
 	}
 	for range idempotencyTries {
-		err := s.keys.Insert(ctx, &fresh)
+		err := s.c.Keys.Insert(ctx, &fresh)
 		if !models.IsKind(err, models.KindConflict) {
 			return s.begun(ctx, attempt, now, err)
 		}
-		held, err := s.keys.Get(ctx, fresh.ID)
+		held, err := s.c.Keys.Get(ctx, fresh.ID)
 		switch {
 		case models.IsKind(err, models.KindNotFound):
 			continue // freed meanwhile
@@ -111,7 +122,7 @@ func (s *Store) Begin(ctx context.Context, actor *models.Principal, r Request) (
 			return nil, nil, err
 		case !now.Before(held.ExpiresAt):
 			// Expired and not deleted yet.
-		case held.Fingerprint != fresh.Fingerprint:
+		case !s.same(held.Fingerprint, actor, r):
 			return nil, nil, models.Conflict("idempotency_key_reused", "This Idempotency-Key was used for another request.")
 		case held.Done:
 			return s.replay(&held)
@@ -122,7 +133,7 @@ func (s *Store) Begin(ctx context.Context, actor *models.Principal, r Request) (
 				return nil, nil, err
 			}
 		}
-		if err := s.keys.Take(ctx, &held, &fresh); !models.IsKind(err, models.KindNotFound) {
+		if err := s.c.Keys.Take(ctx, &held, &fresh); !models.IsKind(err, models.KindNotFound) {
 			return s.begun(ctx, attempt, now, err)
 		}
 	}
@@ -131,7 +142,7 @@ func (s *Store) Begin(ctx context.Context, actor *models.Principal, r Request) (
 
 // resume makes an attempt go on where an earlier one ended.
 func (s *Store) resume(a *Attempt, held, fresh *models.IdempotencyKey) error {
-	seed, err := s.box.Open(held.Seed, seedOf(held.ID))
+	seed, err := s.c.Seed.Open(held.Seed, held.ID)
 	if err != nil {
 		return models.Internal(err)
 	}
@@ -139,9 +150,6 @@ func (s *Store) resume(a *Attempt, held, fresh *models.IdempotencyKey) error {
 	fresh.Seed, fresh.CreatedAt, fresh.ExpiresAt = held.Seed, held.CreatedAt, held.ExpiresAt
 	return nil
 }
-
-// seedOf is what a sealed seed is bound to.
-func seedOf(id string) string { return id + " seed" }
 
 // begun gives an attempt that took its key, or frees the key again if the tenant
 // has stored as much as it may.
@@ -167,7 +175,7 @@ func errInProgress() *models.Error {
 }
 
 func (s *Store) replay(held *models.IdempotencyKey) (*Attempt, *Answer, error) {
-	body, err := s.box.Open(held.Answer, held.ID)
+	body, err := s.c.Answer.Open(held.Answer, held.ID)
 	if err != nil {
 		return nil, nil, models.Internal(err)
 	}
@@ -178,7 +186,7 @@ func (s *Store) replay(held *models.IdempotencyKey) (*Attempt, *Answer, error) {
 // disconnected, because that is when it is needed.
 func (a *Attempt) Complete(ctx context.Context, answer Answer) error {
 	defer a.service.ended.Add(a.lock, struct{}{})
-	sealed, err := a.service.box.Seal(answer.Body, a.id)
+	sealed, err := a.service.c.Answer.Seal(answer.Body, a.id)
 	if err != nil {
 		return models.Internal(err)
 	}
@@ -188,7 +196,7 @@ func (a *Attempt) Complete(ctx context.Context, answer Answer) error {
 	if err := a.service.store(ctx, a.tenant, len(sealed)+len(answer.ContentType)); err != nil {
 		return err
 	}
-	return a.service.keys.Complete(ctx, a.id, a.lock, answer.Status, answer.ContentType, sealed)
+	return a.service.c.Keys.Complete(ctx, a.id, a.lock, answer.Status, answer.ContentType, sealed)
 }
 
 // Release frees the key of a request without effect, so that repeating it runs it
@@ -201,7 +209,7 @@ func (a *Attempt) Release(ctx context.Context) {
 	a.service.ended.Add(a.lock, struct{}{})
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), idempotencyWrite)
 	defer cancel()
-	_ = a.service.keys.Release(ctx, a.id, a.lock)
+	_ = a.service.c.Keys.Release(ctx, a.id, a.lock)
 }
 
 // Suspend ends an attempt whose outcome is unknown: repeating the request finds
@@ -211,7 +219,7 @@ func (a *Attempt) Suspend(ctx context.Context) {
 	a.service.ended.Add(a.lock, struct{}{})
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), idempotencyWrite)
 	defer cancel()
-	_ = a.service.keys.Unlock(ctx, a.id, a.lock, a.service.now())
+	_ = a.service.c.Keys.Unlock(ctx, a.id, a.lock, a.service.c.Now())
 }
 
 // tenantOf names who shares keys: a tenant, the grades of its keys apart, so
@@ -236,10 +244,20 @@ func hash(parts ...string) string {
 
 // fingerprint distinguishes requests, also by caller, because a response may contain
 // what only its first caller may see.
-func (s *Store) fingerprint(actor *models.Principal, r Request) string {
-	mac := hmac.New(sha256.New, s.mac)
+func fingerprint(key []byte, actor *models.Principal, r Request) string {
+	mac := hmac.New(sha256.New, key)
 	mac.Write(joined(string(actor.Kind), string(actor.UserID), string(actor.KeyID), r.Route, string(r.Body)))
 	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// same reports whether a stored fingerprint is that of a request.
+func (s *Store) same(stored string, actor *models.Principal, r Request) bool {
+	for _, key := range s.c.Fingerprints {
+		if stored == fingerprint(key, actor, r) {
+			return true
+		}
+	}
+	return false
 }
 
 // joined joins texts with their lengths, so that no two lists have the same bytes.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/storage"
@@ -13,11 +14,7 @@ import (
 // vault seals for the tests, and opens what it sealed for a project.
 func vault(t *testing.T, local bool) *storage.Vault {
 	t.Helper()
-	box, err := secret.NewBox(secret.Derive([]byte("data key of the tests"), "storage"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return storage.NewVault(box, local)
+	return storage.NewVault(testkit.Sealed(t, "projects", "storage.secret"), local)
 }
 
 func TestFilesStayInTheFolderOfTheirProjectWhateverTheRoomIsCalled(t *testing.T) {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/utils/secret"
@@ -8,20 +9,17 @@ import (
 
 // Vault seals and opens the credentials of storages.
 type Vault struct {
-	box *secret.Box
+	sealed *database.SealedField
 	// local allows the egress worker's own disk (EGRESS_LOCAL).
 	local bool
 }
 
-// NewVault seals with a box.
-func NewVault(box *secret.Box, local bool) *Vault { return &Vault{box, local} }
-
-// SealedFor is what binds the credentials of a project's storage to it.
-func SealedFor(p models.ProjectID) string { return "storage|" + string(p) }
+// NewVault seals storage.secret of projects.
+func NewVault(sealed *database.SealedField, local bool) *Vault { return &Vault{sealed, local} }
 
 // Seal seals credentials for a project.
 func (v *Vault) Seal(p models.ProjectID, plain secret.Value) (string, error) {
-	sealed, err := v.box.Seal([]byte(plain.Reveal()), SealedFor(p))
+	sealed, err := v.sealed.Seal([]byte(plain.Reveal()), string(p))
 	if err != nil {
 		return "", models.Internal(err)
 	}
@@ -38,7 +36,7 @@ func (v *Vault) Of(p *models.Project) (*livekit.Upload, error) {
 		}
 		return nil, models.Conflict("storage_not_configured", "The project has no storage for recordings; set storage in its settings first.")
 	}
-	plain, err := v.box.Open(p.Storage.Secret, SealedFor(p.ID))
+	plain, err := v.sealed.Open(p.Storage.Secret, string(p.ID))
 	if err != nil {
 		return nil, models.Internal(err)
 	}

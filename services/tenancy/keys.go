@@ -85,7 +85,7 @@ func mintPair(ctx context.Context, hasher *hashing.Hasher, pair models.APIKey) (
 		return NewKeyPair{}, err
 	}
 	pair.ID, pair.Key = models.KeyID(intent.ID(ctx, models.KeyPrefix)), key
-	pair.SecretHash, pair.SecretHint = hash, apikey.Hint(value)
+	pair.SecretHash, pair.PepperID, pair.SecretHint = hash.Hash, hash.Pepper, apikey.Hint(value)
 	return NewKeyPair{Key: pair, Secret: value}, nil
 }
 

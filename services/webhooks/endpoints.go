@@ -44,9 +44,10 @@ type EndpointsConfig struct {
 	Organizations *database.Organizations
 	Log           *events.Log
 	Guard         *safedial.Guard
-	Box           *secret.Box
-	Cursors       *cursor.Codec
-	Trail         *audit.Trail
+	// Secret seals the secrets of endpoints.
+	Secret  *database.SealedField
+	Cursors *cursor.Codec
+	Trail   *audit.Trail
 	// Wake has the deliveries of endpoints sent, Recover what Recovery does done.
 	Wake    func(ids ...models.EndpointID)
 	Recover func()
@@ -55,7 +56,7 @@ type EndpointsConfig struct {
 
 // NewEndpoints builds the service. It fails if a required field is missing.
 func NewEndpoints(c EndpointsConfig) (*Endpoints, error) {
-	return &Endpoints{c: c, secrets: secrets{c.Box}}, required.Fields(c)
+	return &Endpoints{c: c, secrets: secrets{c.Secret}}, required.Fields(c)
 }
 
 // Owner is whose endpoints a caller means: an organization's own, or else a

@@ -22,7 +22,6 @@ import (
 	"pulse-control-plane/services/events"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/safedial"
-	"pulse-control-plane/utils/secret"
 )
 
 const (
@@ -77,13 +76,13 @@ func rigOn(t testing.TB, engine *testkit.Engine, clock *testkit.Clock, o rigOpti
 		o.client = safedial.NewClient(ClientOptions(o.guard))
 	}
 	t.Cleanup(o.client.CloseIdleConnections)
-	box := testkit.Must[*secret.Box](t)(secret.NewBox(make([]byte, secret.KeySize)))
+	sealed := testkit.Sealed(t, "webhook_endpoints", "secret")
 	stored, endpoints, sequences := database.NewEvents(engine), database.NewEndpoints(engine), database.NewSequences(engine)
 	projects, organizations := database.NewProjects(engine), database.NewOrganizations(engine)
 	r.log = testkit.Must[*events.Log](t)(events.NewLog(events.LogConfig{Events: stored, Sequences: sequences, Now: o.now}))
 	r.worker = testkit.Must[*Worker](t)(NewWorker(WorkerConfig{
 		Endpoints: endpoints, Deliveries: r.deliveries, Events: stored, Sequences: sequences, Leases: database.NewLeases(engine), Holder: o.holder, Exclusive: true,
-		Box: box, Client: o.client, Tracer: o.tracer, Log: zerolog.Nop(), Now: o.now, Random: func() float64 { return 0.5 },
+		Secret: sealed, Client: o.client, Tracer: o.tracer, Log: zerolog.Nop(), Now: o.now, Random: func() float64 { return 0.5 },
 	}))
 	r.fanout = testkit.Must[*Fanout](t)(NewFanout(FanoutConfig{
 		Log: r.log, Endpoints: endpoints, Deliveries: r.deliveries, Sequences: sequences, Wake: r.worker.Wake, Now: o.now}))
@@ -95,7 +94,7 @@ func rigOn(t testing.TB, engine *testkit.Engine, clock *testkit.Clock, o rigOpti
 	trail := testkit.Must[*audit.Trail](t)(audit.NewTrail(database.NewAuditLogs(engine), testkit.Silence{}, o.now))
 	r.Endpoints = testkit.Must[*Endpoints](t)(NewEndpoints(EndpointsConfig{
 		Endpoints: endpoints, Deliveries: r.deliveries, Events: stored, Projects: projects, Organizations: organizations, Log: r.log,
-		Guard: safedial.New(o.guard), Box: box, Cursors: cursor.New([]byte("cursors")), Trail: trail,
+		Guard: safedial.New(o.guard), Secret: sealed, Cursors: cursor.New([]byte("cursors")), Trail: trail,
 		Wake: r.worker.Wake, Recover: func() {}, Now: o.now,
 	}))
 	for org, project := range map[models.OrganizationID]models.ProjectID{testOrg: testkit.Project, otherOrg: otherProj} {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/intent"
 	"pulse-control-plane/utils/secret"
@@ -24,9 +25,7 @@ const (
 )
 
 // secrets seals the secrets that endpoints' deliveries are signed with.
-type secrets struct{ box *secret.Box }
-
-func sealedFor(id models.EndpointID) string { return "webhook endpoint " + string(id) }
+type secrets struct{ field *database.SealedField }
 
 // fresh makes a secret of an endpoint, to be shown once, and what is stored of it.
 func (s secrets) fresh(ctx context.Context, id models.EndpointID) (shown secret.Value, sealed string, err error) {
@@ -35,7 +34,7 @@ func (s secrets) fresh(ctx context.Context, id models.EndpointID) (shown secret.
 		return secret.Value{}, "", models.Internal(err)
 	}
 	text := secretPrefix + base64.StdEncoding.EncodeToString(raw)
-	sealed, err = s.box.Seal([]byte(text), sealedFor(id))
+	sealed, err = s.field.Seal([]byte(text), string(id))
 	if err != nil {
 		return secret.Value{}, "", models.Internal(err)
 	}
@@ -44,7 +43,7 @@ func (s secrets) fresh(ctx context.Context, id models.EndpointID) (shown secret.
 
 // is tells whether the secret of an endpoint is the one shown.
 func (s secrets) is(e *models.Endpoint, shown secret.Value) bool {
-	plain, err := s.box.Open(e.Secret, sealedFor(e.ID))
+	plain, err := s.field.Open(e.Secret, string(e.ID))
 	return err == nil && shown.Equal(secret.New(string(plain)))
 }
 
@@ -57,7 +56,7 @@ func (s secrets) keys(e *models.Endpoint, now time.Time) ([][]byte, error) {
 	}
 	out := make([][]byte, 0, len(sealed))
 	for _, text := range sealed {
-		plain, err := s.box.Open(text, sealedFor(e.ID))
+		plain, err := s.field.Open(text, string(e.ID))
 		if err != nil {
 			return nil, models.Internal(fmt.Errorf("secret of endpoint %s: %w", e.ID, err))
 		}

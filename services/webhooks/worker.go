@@ -16,7 +16,6 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/shards"
 	"pulse-control-plane/utils/required"
-	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/worker"
 )
 
@@ -73,7 +72,8 @@ type WorkerConfig struct {
 	Holder string
 	// Exclusive tells that there are none.
 	Exclusive bool
-	Box       *secret.Box
+	// Secret opens the secrets of endpoints.
+	Secret *database.SealedField
 	// Client sends; it guards which addresses are reached (ClientOptions).
 	Client *http.Client
 	// Observer hears of every pass; optional.
@@ -94,7 +94,7 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 	if c.Random == nil {
 		c.Random = rand.Float64
 	}
-	w := &Worker{c: c, secrets: secrets{c.Box}, quick: make(chan struct{}, poolSize), slow: make(chan struct{}, poolSize),
+	w := &Worker{c: c, secrets: secrets{c.Secret}, quick: make(chan struct{}, poolSize), slow: make(chan struct{}, poolSize),
 		bell: make(chan struct{}, 1), metrics: newMetrics(), storeFor: storeFor, lanes: map[models.EndpointID]*lane{}, asked: map[models.EndpointID]struct{}{}}
 	var err error
 	w.shares, err = shards.New(shards.Config{Name: "deliveries", Count: models.EndpointShards, Leases: c.Leases, Holder: c.Holder, Now: c.Now,

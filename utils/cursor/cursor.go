@@ -1,6 +1,7 @@
 package cursor
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -24,14 +25,21 @@ const (
 // ErrInvalid is the error for every text that is not a cursor of the scope.
 var ErrInvalid = errors.New("cursor: invalid")
 
-// Codec encodes and decodes cursors under one key. It is safe for concurrent use.
+// Codec encodes cursors under its first key and decodes those of any of its keys.
+// It is safe for concurrent use.
 type Codec struct {
-	key []byte
+	keys [][]byte
 }
 
-// New returns a Codec under a key (see secret.Derive). Another key invalidates
-// its cursors.
-func New(key []byte) *Codec { return &Codec{key: append([]byte(nil), key...)} }
+// New returns a Codec under a key (see secret.Derive) that also decodes the
+// cursors of older keys. Those of other keys are invalid.
+func New(key []byte, older ...[]byte) *Codec {
+	c := &Codec{keys: [][]byte{bytes.Clone(key)}}
+	for _, k := range older {
+		c.keys = append(c.keys, bytes.Clone(k))
+	}
+	return c
+}
 
 // Encode returns a cursor of parts. The scope names the list and the tenant; it
 // is authenticated but not contained in the cursor. Parts beyond MaxContent are
@@ -45,7 +53,7 @@ func (c *Codec) Encode(scope string, parts ...string) string {
 	if len(raw) > tagSize+MaxContent {
 		panic("cursor: the parts are too long")
 	}
-	copy(raw, c.tag(scope, raw[tagSize:]))
+	copy(raw, tag(c.keys[0], scope, raw[tagSize:]))
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
@@ -57,7 +65,7 @@ func (c *Codec) Decode(scope, cursor string) ([]string, error) {
 		return nil, ErrInvalid
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(raw) < tagSize || !hmac.Equal(raw[:tagSize], c.tag(scope, raw[tagSize:])) {
+	if err != nil || len(raw) < tagSize || !c.tagged(scope, raw) {
 		return nil, ErrInvalid
 	}
 	var parts []string
@@ -73,10 +81,20 @@ func (c *Codec) Decode(scope, cursor string) ([]string, error) {
 	return parts, nil
 }
 
+// tagged reports whether one of the keys made the tag.
+func (c *Codec) tagged(scope string, raw []byte) bool {
+	for _, key := range c.keys {
+		if hmac.Equal(raw[:tagSize], tag(key, scope, raw[tagSize:])) {
+			return true
+		}
+	}
+	return false
+}
+
 // tag authenticates the payload and its scope; the scope's length comes first,
 // so that different pairs have different inputs.
-func (c *Codec) tag(scope string, payload []byte) []byte {
-	mac := hmac.New(sha256.New, c.key)
+func tag(key []byte, scope string, payload []byte) []byte {
+	mac := hmac.New(sha256.New, key)
 	input := binary.AppendUvarint(make([]byte, 0, len(scope)+len(payload)+binary.MaxVarintLen64), uint64(len(scope)))
 	mac.Write(append(append(input, scope...), payload...))
 	return mac.Sum(nil)[:tagSize]

@@ -97,3 +97,16 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 	})
 }
+
+func TestCursorsOfAnOlderKeyStayValidWhileItIsListed(t *testing.T) {
+	text := cursor.New([]byte("old")).Encode("s", "a")
+	if parts, err := cursor.New([]byte("new"), []byte("old")).Decode("s", text); err != nil || !slices.Equal(parts, []string{"a"}) {
+		t.Errorf("got %q, %v", parts, err)
+	}
+	if _, err := cursor.New([]byte("new")).Decode("s", text); !errors.Is(err, cursor.ErrInvalid) {
+		t.Errorf("without the old key: %v", err)
+	}
+	if _, err := cursor.New([]byte("old")).Decode("s", cursor.New([]byte("new"), []byte("old")).Encode("s", "a")); !errors.Is(err, cursor.ErrInvalid) {
+		t.Errorf("the second key made a cursor: %v", err)
+	}
+}

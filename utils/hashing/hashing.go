@@ -52,40 +52,70 @@ var ErrMismatch = errors.New("hashing: mismatch")
 
 // Hasher hashes and checks with bcrypt. It is safe for concurrent use.
 type Hasher struct {
-	pepper []byte
-	cost   int
-	dummy  string
-	turns  *fair.Queue
+	// peppers are those of API_KEY_PEPPER: the first hashes, each checks.
+	peppers []pepper
+	cost    int
+	dummy   string
+	turns   *fair.Queue
+}
+
+// pepper keys the hashes of API secrets.
+type pepper struct {
+	id  string
+	key []byte
 }
 
 // NewHasher makes a Hasher. The pepper (API_KEY_PEPPER) goes into the hashes
-// of API secrets; cost is bcrypt's, 4 to 31, and each step doubles the time.
-func NewHasher(pepper secret.Value, cost int) (*Hasher, error) {
-	if pepper.IsZero() {
-		return nil, errors.New("hashing: the pepper is empty")
+// of API secrets; older ones are for checking only. cost is bcrypt's, 4 to 31,
+// and each step doubles the time.
+func NewHasher(current secret.Value, cost int, older ...secret.Value) (*Hasher, error) {
+	var peppers []pepper
+	for _, p := range append([]secret.Value{current}, older...) {
+		if p.IsZero() {
+			return nil, errors.New("hashing: the pepper is empty")
+		}
+		peppers = append(peppers, pepper{secret.KeyID(p), []byte(p.Reveal())})
 	}
 	if cost < bcrypt.MinCost || cost > bcrypt.MaxCost {
 		return nil, fmt.Errorf("hashing: bcrypt's cost is %d to %d, not %d", bcrypt.MinCost, bcrypt.MaxCost, cost)
 	}
 	return &Hasher{
-		pepper: []byte(pepper.Reveal()),
-		cost:   cost,
-		dummy:  fmt.Sprintf("$2a$%02d$%s", cost, dummySalted),
-		turns:  fair.New(fair.Config{Slots: runtime.GOMAXPROCS(0), Wait: maxWait, PerShare: maxShareWaiting, Most: maxWaiting}),
+		peppers: peppers,
+		cost:    cost,
+		dummy:   fmt.Sprintf("$2a$%02d$%s", cost, dummySalted),
+		turns:   fair.New(fair.Config{Slots: runtime.GOMAXPROCS(0), Wait: maxWait, PerShare: maxShareWaiting, Most: maxWaiting}),
 	}, nil
 }
 
-// Hash gives the bcrypt hash of an API secret under the pepper. Errors wrap
-// context.DeadlineExceeded or context.Canceled when no turn came in time or ctx
-// ended.
-func (h *Hasher) Hash(ctx context.Context, confidential secret.Value) (string, error) {
-	return h.hash(ctx, prehash(h.pepper, confidential))
+// Peppered is the hash of an API secret and the id of the pepper in it, "" in
+// hashes older than that id.
+type Peppered struct{ Hash, Pepper string }
+
+// Pepper is the id of the pepper in new hashes.
+func (h *Hasher) Pepper() string { return h.peppers[0].id }
+
+// Hash gives the bcrypt hash of an API secret under the current pepper. Errors
+// wrap context.DeadlineExceeded or context.Canceled when no turn came in time or
+// ctx ended.
+func (h *Hasher) Hash(ctx context.Context, confidential secret.Value) (Peppered, error) {
+	hash, err := h.hash(ctx, prehash(h.peppers[0].key, confidential))
+	return Peppered{hash, h.Pepper()}, err
 }
 
-// Compare checks an API secret against its hash. Errors: ErrMismatch; those of
-// Hash; another when the hash is damaged.
-func (h *Hasher) Compare(ctx context.Context, hash string, confidential secret.Value) error {
-	return h.compare(ctx, hash, prehash(h.pepper, confidential))
+// Compare checks an API secret against its hash, under every pepper if the hash
+// does not name its own. Errors: ErrMismatch, also if its pepper is not known;
+// those of Hash; another when the hash is damaged.
+func (h *Hasher) Compare(ctx context.Context, stored Peppered, confidential secret.Value) error {
+	err := ErrMismatch
+	for _, p := range h.peppers {
+		if stored.Pepper != "" && stored.Pepper != p.id {
+			continue
+		}
+		if err = h.compare(ctx, stored.Hash, prehash(p.key, confidential)); !errors.Is(err, ErrMismatch) {
+			return err
+		}
+	}
+	return err
 }
 
 // HashPassword gives the bcrypt hash of a person's password. Errors as Hash.

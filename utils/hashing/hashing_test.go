@@ -45,6 +45,41 @@ func TestASecretBelongsToItsHashOnly(t *testing.T) {
 	}
 }
 
+func TestEveryPepperChecksAndTheFirstHashes(t *testing.T) {
+	s := secret.New("pulse_secret_a")
+	old := hasher(t, "old")
+	both, err := NewHasher(secret.New("new"), bcrypt.MinCost, secret.New("old"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _ := old.Hash(t.Context(), s)
+	after, _ := both.Hash(t.Context(), s)
+	if before.Pepper == after.Pepper || after.Pepper != both.Pepper() || after.Pepper != hasher(t, "new").Pepper() {
+		t.Fatalf("peppers %q and %q", before.Pepper, after.Pepper)
+	}
+	for name, row := range map[string]struct {
+		h      *Hasher
+		stored Peppered
+		want   error
+	}{
+		"the second pepper":                 {both, before, nil},
+		"the first":                         {both, after, nil},
+		"a hash without the pepper's id":    {both, Peppered{Hash: before.Hash}, nil},
+		"a pepper that is no longer listed": {hasher(t, "new"), before, ErrMismatch},
+		"a hash that names another pepper":  {both, Peppered{before.Hash, after.Pepper}, ErrMismatch},
+	} {
+		if err := row.h.Compare(t.Context(), row.stored, s); !errors.Is(err, row.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := row.h.Compare(t.Context(), row.stored, secret.New("pulse_secret_b")); !errors.Is(err, ErrMismatch) {
+			t.Errorf("%s, another secret: %v", name, err)
+		}
+	}
+	if _, err := NewHasher(secret.New("new"), bcrypt.MinCost, secret.Value{}); err == nil {
+		t.Error("an empty older pepper")
+	}
+}
+
 func TestNoPasswordIsCutOff(t *testing.T) {
 	h := hasher(t, "pepper")
 	long := strings.Repeat("a", 200)
@@ -144,7 +179,7 @@ func TestAtMostGOMAXPROCSComputationsRunAndTheRestWaitNoLongerThanTheirContext(t
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, call := range map[string]func(context.Context) error{
-		"Compare":         func(ctx context.Context) error { return h.Compare(ctx, h.dummy, secret.New("s")) },
+		"Compare":         func(ctx context.Context) error { return h.Compare(ctx, Peppered{Hash: h.dummy}, secret.New("s")) },
 		"ComparePassword": func(ctx context.Context) error { return h.ComparePassword(ctx, h.dummy, secret.New("s")) },
 		"CompareDummy":    func(ctx context.Context) error { return h.CompareDummy(ctx, secret.New("s")) },
 		"Hash":            func(ctx context.Context) error { _, err := h.Hash(ctx, secret.New("s")); return err },
@@ -173,7 +208,7 @@ func TestAWaitForATurnIsBounded(t *testing.T) {
 func TestATurnIsGivenBackAfterEveryOutcome(t *testing.T) {
 	h := hasher(t, "pepper")
 	for range runtime.GOMAXPROCS(0) + 1 {
-		if err := h.Compare(t.Context(), "damaged", secret.New("s")); err == nil || errors.Is(err, ErrMismatch) {
+		if err := h.Compare(t.Context(), Peppered{Hash: "damaged"}, secret.New("s")); err == nil || errors.Is(err, ErrMismatch) {
 			t.Fatalf("got %v", err)
 		}
 	}

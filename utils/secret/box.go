@@ -11,30 +11,33 @@ import (
 	"strings"
 )
 
-// KeySize is the length in bytes of a Box's key and of what Derive returns:
-// that of AES-256.
+// KeySize is the length in bytes of what Derive returns: that of AES-256.
 const KeySize = 32
 
-// sealedPrefix names the scheme, so that a later one can be told apart.
-const sealedPrefix = "v1."
+// The schemes of sealed values. Those of the first name no key, so that each is
+// tried.
+const (
+	unnamedPrefix = "v1."
+	namedPrefix   = "v2."
+)
 
 // ErrUnopened is the error for every value a Box cannot open: altered,
 // truncated, sealed under another key or for another purpose.
 var ErrUnopened = errors.New("secret: sealed value cannot be opened")
 
-// Box seals values at rest with AES-256-GCM (NIST SP 800-38D) under one key. A
-// nonce of 96 random bits allows 2³² seals under one key (section 8.3 there). A
-// Box is safe for concurrent use.
+// Box seals values at rest with AES-256-GCM (NIST SP 800-38D) under the first of
+// its keys, and opens what any of them sealed. A nonce of 96 random bits allows
+// 2³² seals under one key (section 8.3 there). A Box is safe for concurrent use.
 type Box struct {
+	keys []boxKey
+}
+
+type boxKey struct {
+	id   string
 	aead cipher.AEAD
 }
 
-// NewBox returns a Box under a key of KeySize bytes; any other length is an
-// error.
-func NewBox(key []byte) (*Box, error) {
-	if len(key) != KeySize {
-		return nil, fmt.Errorf("secret: a box needs a key of %d bytes, not %d", KeySize, len(key))
-	}
+func sealer(key []byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, fmt.Errorf("secret: %w", err)
@@ -43,22 +46,22 @@ func NewBox(key []byte) (*Box, error) {
 	if err != nil {
 		return nil, fmt.Errorf("secret: %w", err)
 	}
-	return &Box{aead: aead}, nil
+	return aead, nil
 }
 
 // Seal encrypts plain and binds it to aad, which names its owner and purpose
 // (such as "project prj_… storage") and is required to open it. The result is
-// text: "v1." and unpadded base64url. The error is always nil today; the
+// text: a version, the id of the key and unpadded base64url. The error is always nil today; the
 // signature allows for keys in an external service.
 func (b *Box) Seal(plain []byte, aad string) (string, error) {
-	sealed := b.aead.Seal(nil, nil, plain, []byte(aad))
-	return sealedPrefix + base64.RawURLEncoding.EncodeToString(sealed), nil
+	sealed := b.keys[0].aead.Seal(nil, nil, plain, []byte(aad))
+	return namedPrefix + b.keys[0].id + "." + base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
-// Open returns the bytes that Seal was given under the same key and aad, or
-// ErrUnopened.
+// Open returns the bytes that Seal was given under one of the keys and the same
+// aad, or ErrUnopened.
 func (b *Box) Open(sealed, aad string) ([]byte, error) {
-	body, ok := strings.CutPrefix(sealed, sealedPrefix)
+	key, body, ok := cutSealed(sealed)
 	// A value has one valid text: Go's decoder skips line breaks, and only a
 	// strict one refuses trailing bits.
 	if !ok || strings.ContainsAny(body, "\r\n") {
@@ -68,11 +71,39 @@ func (b *Box) Open(sealed, aad string) ([]byte, error) {
 	if err != nil {
 		return nil, ErrUnopened
 	}
-	plain, err := b.aead.Open(nil, nil, raw, []byte(aad))
-	if err != nil {
-		return nil, ErrUnopened
+	for _, k := range b.keys {
+		if key != "" && key != k.id {
+			continue
+		}
+		if plain, err := k.aead.Open(nil, nil, raw, []byte(aad)); err == nil {
+			return plain, nil
+		}
 	}
-	return plain, nil
+	return nil, ErrUnopened
+}
+
+// Current reports whether a value names the key that Seal seals with.
+func (b *Box) Current(sealed string) bool {
+	key, ok := SealedWith(sealed)
+	return ok && key == b.keys[0].id
+}
+
+// SealedWith returns the id of the key that a value was sealed with: "" if it
+// does not name one. ok is false for a text that Seal did not make.
+func SealedWith(sealed string) (key string, ok bool) {
+	key, _, ok = cutSealed(sealed)
+	return key, ok
+}
+
+func cutSealed(sealed string) (key, body string, ok bool) {
+	if body, ok := strings.CutPrefix(sealed, unnamedPrefix); ok {
+		return "", body, true
+	}
+	if rest, ok := strings.CutPrefix(sealed, namedPrefix); ok {
+		key, body, ok := strings.Cut(rest, ".")
+		return key, body, ok && key != ""
+	}
+	return "", "", false
 }
 
 // Derive derives a key of KeySize bytes for one purpose from a master key by

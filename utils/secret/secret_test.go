@@ -77,7 +77,21 @@ func TestSecretsAreEqualByContent(t *testing.T) {
 
 func box(t *testing.T, master string) *secret.Box {
 	t.Helper()
-	made, err := secret.NewBox(secret.Derive([]byte(master), "test"))
+	return boxes(t, master)
+}
+
+// boxes is a box under several master keys.
+func boxes(t *testing.T, masters ...string) *secret.Box {
+	t.Helper()
+	values := make([]secret.Value, len(masters))
+	for i, m := range masters {
+		values[i] = secret.New(m)
+	}
+	ring, err := secret.NewRing(values...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := ring.Box("test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +102,7 @@ func TestABoxOpensWhatItSealed(t *testing.T) {
 	b := box(t, "master")
 	for _, text := range []string{"", "a", plain, strings.Repeat("x", 1<<16)} {
 		sealed, err := b.Seal([]byte(text), "project prj_1")
-		if err != nil || !strings.HasPrefix(sealed, "v1.") || len(text) > 1 && strings.Contains(sealed, text) {
+		if err != nil || !strings.HasPrefix(sealed, "v2."+secret.KeyID(secret.New("master"))+".") || len(text) > 1 && strings.Contains(sealed, text) {
 			t.Fatalf("sealed %.20q…: %.60q %v", text, sealed, err)
 		}
 		again, _ := b.Seal([]byte(text), "project prj_1")
@@ -131,11 +145,6 @@ func TestABoxOpensNothingElse(t *testing.T) {
 	if _, err := box(t, "other").Open(sealed, "project prj_1"); !errors.Is(err, secret.ErrUnopened) {
 		t.Fatal("opened under another key")
 	}
-	for _, size := range []int{0, 16, 31, 33} {
-		if _, err := secret.NewBox(make([]byte, size)); err == nil {
-			t.Errorf("a key of %d bytes was taken", size)
-		}
-	}
 }
 
 func TestDerivedKeysAreThoseOfRFC5869AndDifferByPurpose(t *testing.T) {
@@ -146,5 +155,60 @@ func TestDerivedKeysAreThoseOfRFC5869AndDifferByPurpose(t *testing.T) {
 	}
 	if bytes.Equal(secret.Derive([]byte("m"), "a"), secret.Derive([]byte("m"), "b")) {
 		t.Fatal("two purposes share a key")
+	}
+}
+
+func TestEveryKeyOfARingOpensAndTheFirstSeals(t *testing.T) {
+	old, both, fresh := boxes(t, "old"), boxes(t, "fresh", "old"), boxes(t, "fresh")
+	before, _ := old.Seal([]byte(plain), "project prj_1")
+	after, _ := both.Seal([]byte(plain), "project prj_1")
+	for name, row := range map[string]struct {
+		box    *secret.Box
+		sealed string
+		opens  bool
+	}{
+		"the second key opens":          {both, before, true},
+		"the first opens":               {both, after, true},
+		"the first alone sealed":        {fresh, after, true},
+		"another key does not open":     {fresh, before, false},
+		"the second key sealed nothing": {old, after, false},
+	} {
+		if opened, err := row.box.Open(row.sealed, "project prj_1"); (err == nil) != row.opens || row.opens && string(opened) != plain {
+			t.Errorf("%s: %q, %v", name, opened, err)
+		}
+		if _, err := row.box.Open(row.sealed, "project prj_2"); !errors.Is(err, secret.ErrUnopened) {
+			t.Errorf("%s: opened for another purpose", name)
+		}
+	}
+}
+
+func TestARingNeedsKeysThatDiffer(t *testing.T) {
+	for _, masters := range [][]secret.Value{nil, {secret.New("")}, {secret.New("a"), secret.New("")}, {secret.New("a"), secret.New("b"), secret.New("a")}} {
+		if _, err := secret.NewRing(masters...); err == nil || strings.Contains(err.Error(), "\"a\"") {
+			t.Errorf("%d keys: %v", len(masters), err)
+		}
+	}
+}
+
+func TestTheIDOfAKeyIsAFunctionOfTheKeyAndDoesNotContainIt(t *testing.T) {
+	ring, _ := secret.NewRing(secret.New("one"), secret.New("two"))
+	if id := secret.KeyID(secret.New("one")); id != ring.Current() || id == secret.KeyID(secret.New("two")) || len(id) != 12 || strings.Contains(id, "one") {
+		t.Errorf("id %q", id)
+	}
+	if keys := ring.Derive("x"); len(keys) != 2 || !bytes.Equal(keys[1], secret.Derive([]byte("two"), "x")) {
+		t.Error("the derived keys are others")
+	}
+}
+
+func TestASealedValueNamesItsKeyOnceItHasAName(t *testing.T) {
+	for sealed, want := range map[string]string{"v2.abc.AAAA": "abc", "v1.AAAA": ""} {
+		if key, ok := secret.SealedWith(sealed); !ok || key != want {
+			t.Errorf("%s: %q, %t", sealed, key, ok)
+		}
+	}
+	for _, other := range []string{"", "v1", "v2.", "v2..AAAA", "v2.abc", "text"} {
+		if _, ok := secret.SealedWith(other); ok {
+			t.Errorf("%q is no sealed value", other)
+		}
 	}
 }
