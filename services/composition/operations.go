@@ -23,8 +23,8 @@ func (b *builder) operations() (err error) {
 	if err != nil {
 		return err
 	}
-	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer()}
-	measuring, err := worker.New(worker.Config{Name: "measurements", Pass: worker.Simple(b.out.Operations.Measure), Every: measureEvery, Deadline: 30 * time.Second}, site.Options())
+	site := b.site()
+	measuring, err := worker.New(worker.Config{Name: "measurements", Pass: worker.Simple(b.out.Operations.Measure), Every: measureEvery, Deadline: 30 * time.Second}, site.Quiet(site.Options()))
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,8 @@ type InboxWorkerConfig struct {
 	Own func(ctx context.Context, events []models.LiveKitEvent) error `optional:"true"`
 	// Observer hears of every pass; optional.
 	Observer worker.Observer `optional:"true"`
+	// Activity tells when nothing happens; optional.
+	Activity *worker.Activity `optional:"true"`
 	Log      zerolog.Logger
 }
 
@@ -97,8 +99,14 @@ func NewInboxWorker(c InboxWorkerConfig) (*InboxWorker, error) {
 			Pass: func(ctx context.Context) (int, error) { return w.workOn(ctx, n) }})
 	}
 	for i, pass := range passes {
-		running, err := worker.New(pass, worker.Options{Log: c.Log, Observer: c.Observer,
-			Backoff: worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}})
+		options := worker.Options{Log: c.Log, Observer: c.Observer, Backoff: worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}}
+		switch pass.Name {
+		case "inbox_shares":
+			options.Aligned = true
+		case "inbox_poll", "inbox_measure":
+			options.Activity = c.Activity
+		}
+		running, err := worker.New(pass, options)
 		if err != nil {
 			return nil, err
 		}
