@@ -27,6 +27,10 @@ const (
 	HangUpBefore
 	// HangUpAfter executes it and closes the connection without an answer.
 	HangUpAfter
+	// Expired answers MaxTimeMSExpired (50) and does not execute it; ExpiredAfter executes it first, as when the majority was
+	// not reached in time. The driver does not repeat such a command and keeps its connection.
+	Expired
+	ExpiredAfter
 	// Silent does not execute it and never answers.
 	Silent
 )
@@ -173,6 +177,8 @@ func (l *Line) answer(ctx context.Context, command bson.D) (bson.Raw, error) {
 		return encode(failed(10107, "not primary"))
 	case HangUpBefore:
 		return nil, errHungUp
+	case Expired:
+		return encode(failed(50, "operation exceeded time limit"))
 	case Silent:
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -182,8 +188,11 @@ func (l *Line) answer(ctx context.Context, command bson.D) (bson.Raw, error) {
 	if err != nil {
 		return nil, err
 	}
-	if fault == HangUpAfter {
+	switch fault {
+	case HangUpAfter:
 		return nil, errHungUp
+	case ExpiredAfter:
+		return encode(failed(50, "operation exceeded time limit"))
 	}
 	if wait := latency - time.Since(began); wait > 0 {
 		timer := time.NewTimer(wait)
