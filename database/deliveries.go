@@ -56,6 +56,17 @@ func (r *Deliveries) Named(ctx context.Context, ids []models.DeliveryID) ([]mode
 	})
 }
 
+// Pending tells whether any of some shards has a pending delivery.
+func (r *Deliveries) Pending(ctx context.Context, shards []int64) (bool, error) {
+	if len(shards) == 0 {
+		return false, nil
+	}
+	n, err := r.engine.Count(ctx, deliveries, bson.D{
+		{Key: "state", Value: string(models.DeliveryPending)}, {Key: "shard", Value: bson.D{{Key: "$in", Value: shards}}},
+	}, 1)
+	return n > 0, err
+}
+
 // NextEndpoint gives the next endpoint of a shard, in order of ids, that has a
 // pending delivery; "" after the last one. It skips from one to the next, however
 // many deliveries each has.

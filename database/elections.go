@@ -18,6 +18,7 @@ import (
 // holder's time to live.
 type Elections struct {
 	engine Engine
+	table  *LeaseTable
 	since  func() time.Duration
 
 	mu sync.Mutex
@@ -32,17 +33,20 @@ type watchedLease struct {
 	at time.Duration
 }
 
-// NewElections reads and writes leases through an engine.
-func NewElections(e Engine) *Elections {
-	start := time.Now()
-	return &Elections{engine: e, since: func() time.Duration { return time.Since(start) }, watched: map[string]watchedLease{}}
+// NewElections reads and writes leases through an engine, with a table of its own.
+func NewElections(e Engine) *Elections { return NewLeaseTable(e).Elections() }
+
+// Elections returns the elections that share the commands of a table.
+func (t *LeaseTable) Elections() *Elections {
+	return &Elections{engine: t.engine, table: t, since: t.since, watched: map[string]watchedLease{}}
 }
 
 // Acquire takes a lease for ttl, or extends it if owner has it already; false
 // while another process keeps it alive.
 func (r *Elections) Acquire(ctx context.Context, name, owner string, ttl time.Duration) (bool, error) {
-	held, err := one[models.Lease](ctx, r.engine, leases, Query{Filter: bson.D{{Key: "_id", Value: name}}})
+	held, err := r.get(ctx, name)
 	if models.IsKind(err, models.KindNotFound) {
+		defer r.table.touched()
 		err = r.engine.Insert(ctx, leases, &models.Lease{ID: name, Holder: owner, Term: 1, TTLMillis: ttl.Milliseconds(), ExpiresAt: time.Now().Add(ttl)})
 		if models.IsKind(err, models.KindConflict) {
 			return false, nil
@@ -55,7 +59,25 @@ func (r *Elections) Acquire(ctx context.Context, name, owner string, ttl time.Du
 	if held.Holder != owner && !r.abandoned(&held, ttl) {
 		return false, nil
 	}
+	defer r.table.touched()
 	return r.extend(ctx, bson.D{{Key: "_id", Value: name}, {Key: "holder", Value: held.Holder}, termOf(&held)}, owner, ttl)
+}
+
+// get reads a lease; not_found if nobody has it.
+func (r *Elections) get(ctx context.Context, name string) (models.Lease, error) {
+	if r.table.apart() {
+		return one[models.Lease](ctx, r.engine, leases, Query{Filter: bson.D{{Key: "_id", Value: name}}})
+	}
+	all, err := r.table.list(ctx, name, electionsListed)
+	for i := range all {
+		if all[i].ID == name {
+			return all[i], nil
+		}
+	}
+	if err == nil {
+		err = models.NotFound()
+	}
+	return models.Lease{}, err
 }
 
 // termOf asks for a lease as it was read; one of an older binary has no term.
@@ -85,7 +107,8 @@ func (r *Elections) abandoned(held *models.Lease, ttl time.Duration) bool {
 
 // Renew extends a lease that owner has; false if it has it no more.
 func (r *Elections) Renew(ctx context.Context, name, owner string, ttl time.Duration) (bool, error) {
-	return r.extend(ctx, bson.D{{Key: "_id", Value: name}, {Key: "holder", Value: owner}}, owner, ttl)
+	held, err := r.table.renew(ctx, []string{name}, owner, ttl, electionsGathered)
+	return held[name], err
 }
 
 func (r *Elections) extend(ctx context.Context, filter bson.D, owner string, ttl time.Duration) (bool, error) {
@@ -103,6 +126,7 @@ func (r *Elections) extend(ctx context.Context, filter bson.D, owner string, ttl
 // Release gives a lease back before it ends. That owner does not have it is no
 // error.
 func (r *Elections) Release(ctx context.Context, name, owner string) error {
+	defer r.table.touched()
 	_, err := r.engine.Delete(ctx, leases, bson.D{{Key: "_id", Value: name}, {Key: "holder", Value: owner}}, 1)
 	return err
 }

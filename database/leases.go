@@ -23,35 +23,43 @@ const maxLeases = 1000
 // Leases is the repository of leases that one process holds many of. As with
 // Elections, no two clocks are compared: a lease is a counter that its holder
 // raises, and its reader judges by its own clock for how long it stood still.
-type Leases struct{ engine Engine }
+type Leases struct {
+	engine Engine
+	table  *LeaseTable
+}
 
-// NewLeases returns the repository over an engine.
-func NewLeases(e Engine) *Leases { return &Leases{e} }
+// NewLeases returns the repository over an engine, with a table of its own.
+func NewLeases(e Engine) *Leases { return NewLeaseTable(e).Leases() }
 
-// List reads the leases whose ids begin with a prefix of ASCII letters.
+// Leases returns the repository that shares the commands of a table.
+func (t *LeaseTable) Leases() *Leases { return &Leases{t.engine, t} }
+
+// List reads the leases whose ids begin with a prefix of ASCII letters, a moment
+// ago at most.
 func (r *Leases) List(ctx context.Context, prefix string) ([]models.Lease, error) {
-	return many[models.Lease](ctx, r.engine, leases, Query{
-		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$gte", Value: prefix}, {Key: "$lt", Value: prefix + "~"}}}},
-		Sort:   bson.D{{Key: "_id", Value: 1}}, Limit: maxLeases,
-	})
+	return r.table.list(ctx, prefix, sharesListed)
 }
 
 // All reads the leases of all jobs, up to a thousand, in order of their names.
-func (r *Leases) All(ctx context.Context) ([]models.Lease, error) {
-	return many[models.Lease](ctx, r.engine, leases, Query{Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: ""}}}}, Sort: bson.D{{Key: "_id", Value: 1}}, Limit: maxLeases})
-}
+func (r *Leases) All(ctx context.Context) ([]models.Lease, error) { return r.table.read(ctx, "") }
 
 // Renew raises those of up to MaxBatch leases that a holder still has, and tells
 // how many there are.
 func (r *Leases) Renew(ctx context.Context, ids []string, holder string, ttl time.Duration) (int64, error) {
-	return r.engine.Update(ctx, leases, bson.D{
-		{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, {Key: "holder", Value: holder},
-	}, taken(holder, ttl), UpdateOptions{Many: true})
+	held, err := r.table.renew(ctx, ids, holder, ttl, sharesGathered)
+	var n int64
+	for _, id := range ids {
+		if held[id] {
+			n++
+		}
+	}
+	return n, err
 }
 
 // Take gives a lease that was read to a holder, or one that nobody has; false
 // if it has changed since, or was taken.
 func (r *Leases) Take(ctx context.Context, read *models.Lease, holder string, ttl time.Duration) (bool, error) {
+	defer r.table.touched()
 	if read.Holder == "" {
 		err := r.engine.Insert(ctx, leases, &models.Lease{ID: read.ID, Holder: holder, Term: 1, TTLMillis: ttl.Milliseconds(), ExpiresAt: time.Now().Add(ttl)})
 		if models.IsKind(err, models.KindConflict) {
@@ -79,6 +87,7 @@ func taken(holder string, ttl time.Duration) bson.D {
 // Release gives up to MaxBatch leases back before they end. Those that holder
 // does not have stay.
 func (r *Leases) Release(ctx context.Context, ids []string, holder string) error {
+	defer r.table.touched()
 	_, err := r.engine.Delete(ctx, leases, bson.D{
 		{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, {Key: "holder", Value: holder},
 	}, 0)

@@ -165,8 +165,16 @@ func (r *Organizations) SoftDelete(ctx context.Context, t models.Tenant, id mode
 	}.update())
 }
 
-// Discard deletes an organization whose sign-up failed before it had an owner.
-func (r *Organizations) Discard(ctx context.Context, id models.OrganizationID) error {
-	_, err := r.engine.Delete(ctx, organizations, bson.D{{Key: "_id", Value: string(id)}}, 1)
+// Discard deletes an organization whose sign-up failed before it had an owner, if
+// the version of its members is still the same: a sign-up that goes on raises it
+// last.
+func (r *Organizations) Discard(ctx context.Context, id models.OrganizationID, version int64) error {
+	_, err := r.engine.Delete(ctx, organizations, bson.D{{Key: "_id", Value: string(id)}, {Key: "members_version", Value: version}}, 1)
 	return err
+}
+
+// Exists tells whether an organization is stored, deleted or not.
+func (r *Organizations) Exists(ctx context.Context, id models.OrganizationID) (bool, error) {
+	n, err := r.engine.Count(ctx, organizations, bson.D{{Key: "_id", Value: string(id)}}, 1)
+	return n > 0, err
 }

@@ -26,7 +26,7 @@ func repositories(e Engine) map[string]any {
 	return map[string]any{
 		"NewAPIKeys": NewAPIKeys(e), "NewAuditLogs": NewAuditLogs(e), "NewChanges": NewChanges(e), "NewElections": NewElections(e),
 		"NewEvictions": NewEvictions(e), "NewIdempotencyKeys": NewIdempotencyKeys(e), "NewInvitations": NewInvitations(e),
-		"NewLeases": NewLeases(e), "NewLiveKitEvents": NewLiveKitEvents(e), "NewOrganizations": NewOrganizations(e),
+		"NewLeases": NewLeases(e), "NewLeaseTable": NewLeaseTable(e), "NewLiveKitEvents": NewLiveKitEvents(e), "NewOrganizations": NewOrganizations(e),
 		"NewProjects": NewProjects(e), "NewQuotaEvents": NewQuotaEvents(e), "NewRevocations": NewRevocations(e),
 		"NewSessions": NewSessions(e), "NewSightings": NewSightings(e), "NewSlots": NewSlots(e), "NewUsageMetrics": NewUsageMetrics(e),
 		"NewDownloads": NewDownloads(e), "NewEgresses": NewEgresses(e), "NewIngresses": NewIngresses(e), "NewEvents": NewEvents(e), "NewEndpoints": NewEndpoints(e), "NewDeliveries": NewDeliveries(e), "NewIdempotencyStorage": NewIdempotencyStorage(e), "NewMailSlots": NewMailSlots(e), "NewPasswordResets": NewPasswordResets(e),

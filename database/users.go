@@ -138,6 +138,12 @@ func (r *Users) Remove(ctx context.Context, t models.Tenant, org models.Organiza
 	return err
 }
 
+// Discard deletes a person whose sign-up lost its organization.
+func (r *Users) Discard(ctx context.Context, org models.OrganizationID, id models.UserID) error {
+	_, err := r.engine.Delete(ctx, users, bson.D{{Key: "_id", Value: string(id)}, {Key: "org_id", Value: string(org)}}, 1)
+	return err
+}
+
 // CountOf counts the present and former users of an organization, up to limit.
 func (r *Users) CountOf(ctx context.Context, org models.OrganizationID, limit int64) (int64, error) {
 	return r.engine.Count(ctx, users, bson.D{{Key: "org_id", Value: string(org)}}, limit)

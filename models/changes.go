@@ -13,7 +13,19 @@ type Change struct {
 	ProjectID ProjectID      `bson:"project_id,omitempty"`
 	UserID    UserID         `bson:"user_id,omitempty"`
 	SessionID SessionID      `bson:"session_id,omitempty"`
+	// Topic, if set, is what replicas are told instead; no cache is affected.
+	Topic Topic `bson:"topic,omitempty"`
 }
+
+// Topic is something besides caches that replicas tell each other.
+type Topic string
+
+// The topics: something happened that may have made work, and a revocation was
+// stored.
+const (
+	TopicActivity    Topic = "activity"
+	TopicRevocations Topic = "revocations"
+)
 
 // ChangesKept is how long stored changes are kept. A replica that could not read
 // them for longer drops everything it remembers.

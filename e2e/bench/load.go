@@ -33,13 +33,18 @@ func (k keysOf) arguments() []string {
 	return []string{"-", k.one.Key, k.one.Secret}
 }
 
-// result is one run of wrk: requests a second, and latencies in milliseconds.
-type result struct{ perSecond, p50, p99 float64 }
+// result is one run of wrk: requests a second, latencies in milliseconds, and the server's CPU time for each request in
+// microseconds.
+type result struct{ perSecond, p50, p99, cpu float64 }
 
 // run loads a server once. An answer that is not 2xx is an error: refusals would be fast.
 func (l load) run(ctx context.Context, s *server, k keysOf) (result, error) {
 	args := append([]string{"--threads", "1", "--connections", fmt.Sprint(l.connections), "--duration", l.duration.String(),
 		"--script", "exchange.lua", "http://" + s.address, "--"}, k.arguments()...)
+	before, err := s.cpuSeconds()
+	if err != nil {
+		return result{}, err
+	}
 	out, err := exec.CommandContext(ctx, "wrk", args...).CombinedOutput()
 	if err != nil {
 		return result{}, fmt.Errorf("wrk: %w\n%s", err, out)
@@ -52,7 +57,8 @@ func (l load) run(ctx context.Context, s *server, k keysOf) (result, error) {
 		if failed > 0 {
 			return result{}, fmt.Errorf("%g of %g requests failed\n%s", failed, requests, out)
 		}
-		return result{requests / (microseconds / 1e6), p50 / 1000, p99 / 1000}, nil
+		after, err := s.cpuSeconds()
+		return result{requests / (microseconds / 1e6), p50 / 1000, p99 / 1000, (after - before) * 1e6 / requests}, err
 	}
 	return result{}, fmt.Errorf("wrk said nothing of its result\n%s", out)
 }
@@ -76,8 +82,8 @@ func (l load) alternate(ctx context.Context, all []contender, progress func(stri
 			}
 			if round > 0 {
 				results[i] = append(results[i], r)
-				progress(fmt.Sprintf("round %d of %d: %-28s %8.0f/s  p50 %6.2f ms  p99 %6.2f ms",
-					round, l.rounds, c.name, r.perSecond, r.p50, r.p99))
+				progress(fmt.Sprintf("round %d of %d: %-28s %8.0f/s  p50 %6.2f ms  p99 %6.2f ms  CPU %6.2f µs",
+					round, l.rounds, c.name, r.perSecond, r.p50, r.p99, r.cpu))
 			}
 		}
 	}

@@ -162,6 +162,26 @@ func (s *server) residentMB() (float64, error) {
 	return 0, errors.New("no VmRSS in /proc")
 }
 
+// ticksPerSecond is USER_HZ, in which Linux accounts CPU time to processes (proc(5)); it is 100 on every architecture.
+const ticksPerSecond = 100
+
+// cpuSeconds is the CPU time that the server has used, of user and system, by the kernel's account. Load of others on the
+// machine makes it wait, not work, so this is steadier than throughput.
+func (s *server) cpuSeconds() (float64, error) {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(s.cmd.Process.Pid) + "/stat")
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := bytes.Cut(text, []byte(") ")) // after the name, which may hold anything
+	words := strings.Fields(string(rest))
+	if len(words) < 13 {
+		return 0, errors.New("no CPU time in /proc")
+	}
+	user, err := strconv.ParseFloat(words[11], 64) // utime is field 14, stime 15
+	system, other := strconv.ParseFloat(words[12], 64)
+	return (user + system) / ticksPerSecond, errors.Join(err, other)
+}
+
 // pair is a project's key and secret, and which project's.
 type pair struct {
 	Project struct {

@@ -72,9 +72,9 @@ func markdown(rows []row, o options, loadBefore, loadAfter string) string {
 	}
 	fmt.Fprintf(&b, `
 How: the release build of Pulse (ENVIRONMENT=production, embedded database, JSON log to a file, limits off) and a bare
-net/http handler that mints a JWT with livekit/protocol/auth and does nothing else (e2e/bench/bare: it does not even read
-the request) run as separate processes. wrk loads both in turn, POST /v1/tokens/create over %d kept-alive connections
-from one thread for %s each, %d rounds after one to warm up. Figures are medians over the rounds; a ratio is the
+net/http handler that reads the same JSON request, mints a JWT with livekit/protocol/auth and does nothing else (e2e/bench/bare) run as separate processes. wrk loads both in turn, POST /v1/tokens/create over %d kept-alive connections
+from one thread for %s each, %d rounds after one to warm up. CPU time is what the kernel accounts to the process, divided by
+the requests: other load on the machine changes it least. Figures are medians over the rounds; a ratio is the
 median of the ratios within each round. A database of %d projects is filled through the embedded engine, with every
 project's key, and keys are drawn at random from 100,000 of them: most are asked of the database once and then found in memory.
 The embedded engine's figures are BenchmarkPointRead and BenchmarkDurableInsert32Writers of package database, whole

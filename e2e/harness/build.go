@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -88,10 +89,49 @@ func BuildPulse(ctx context.Context, dir string, progress io.Writer) (string, er
 	return path, nil
 }
 
+// clockAhead is the environment variable of [BuildPulseAhead].
+const clockAhead = "E2E_CLOCK_AHEAD"
+
+// BuildPulseAhead is BuildPulse with a main.go whose clock is ahead by the duration in the environment variable
+// E2E_CLOCK_AHEAD. The compiler is given the changed file instead of the product's (go build -overlay): the product itself
+// has no such setting.
+func BuildPulseAhead(ctx context.Context, dir string, progress io.Writer) (string, error) {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return "", err
+	}
+	main := filepath.Join(filepath.Dir(root), "main.go")
+	text, err := os.ReadFile(main)
+	if err != nil {
+		return "", err
+	}
+	const clock = "Now: time.Now,"
+	if bytes.Count(text, []byte(clock)) != 1 {
+		return "", fmt.Errorf("%s does not set its clock once, with %q", main, clock)
+	}
+	text = bytes.Replace(text, []byte(clock), []byte("Now: clockAhead(),"), 1)
+	text = fmt.Appendf(text, "\nfunc clockAhead() func() time.Time {\n\tahead, err := time.ParseDuration(os.Getenv(%q))\n"+
+		"\tif err != nil {\n\t\tpanic(err)\n\t}\n\treturn func() time.Time { return time.Now().Add(ahead) }\n}\n", clockAhead)
+	changed, overlay := filepath.Join(dir, "main_ahead.go"), filepath.Join(dir, "overlay.json")
+	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{main: changed}})
+	if err != nil {
+		return "", err
+	}
+	if err := errors.Join(os.WriteFile(changed, text, 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "pulse-with-a-clock-ahead")
+	if err := goBuild(ctx, filepath.Dir(root), ".", path, "pulse-control-plane", progress, "-overlay", overlay); err != nil {
+		return "", err
+	}
+	return path, nil
+}
+
 // goBuild runs `go build` of pkg in the module at dir and writes the binary to out.
-func goBuild(ctx context.Context, dir, pkg, out, name string, progress io.Writer) error {
+func goBuild(ctx context.Context, dir, pkg, out, name string, progress io.Writer, flags ...string) error {
 	// -buildvcs=false: tests must also work in a checkout of another user or without one.
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, pkg)
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = dir
 	// GOFLAGS and GOWORK of the developer must not apply to the other module; without cgo no C compiler is needed.
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")

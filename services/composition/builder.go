@@ -45,15 +45,17 @@ type stores struct {
 	totals        *database.UsageTotals
 	events        *database.LiveKitEvents
 	leases        *database.Leases
+	elections     *database.Elections
 }
 
 func newStores(engine database.Engine) stores {
+	table := database.NewLeaseTable(engine)
 	return stores{
 		organizations: database.NewOrganizations(engine), users: database.NewUsers(engine),
 		projects: database.NewProjects(engine), keys: database.NewAPIKeys(engine), logins: database.NewSessions(engine),
 		auditLogs: database.NewAuditLogs(engine), sessions: database.NewUsageSessions(engine),
 		facts: database.NewUsageMetrics(engine), totals: database.NewUsageTotals(engine),
-		events: database.NewLiveKitEvents(engine), leases: database.NewLeases(engine),
+		events: database.NewLiveKitEvents(engine), leases: table.Leases(), elections: table.Elections(),
 	}
 }
 
@@ -81,6 +83,10 @@ type builder struct {
 	// owed has the events of changes stored, when owedSoon runs.
 	owed     *events.Owed
 	owedSoon *worker.Worker
+	// activity tells the workers when nothing happens; nil without replicas.
+	activity *worker.Activity
+	// revoking reads the revocations of other replicas.
+	revoking *worker.Worker
 	// exchanging tells other replicas of changes, and hears of theirs.
 	exchanging *worker.Worker
 	// vault seals the credentials of storages.
@@ -255,6 +261,7 @@ func (b *builder) tokens() (err error) {
 	b.out.Revocations, err = tokens.NewRevocations(tokens.RevocationsConfig{
 		Store: database.NewRevocations(b.engine), Projects: b.projects, Sessions: b.sessions, Quotas: b.out.Limits,
 		Evictions: b.out.Evictions, Cursors: b.cursors, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
+		Stored: func() { b.out.Changes.Tell(models.TopicRevocations) },
 	})
 	if err != nil {
 		return err
@@ -278,7 +285,7 @@ func (b *builder) tokens() (err error) {
 
 func (b *builder) inbox() (err error) {
 	b.out.InboxWorker, err = metering.NewInboxWorker(metering.InboxWorkerConfig{
-		Inbox: b.out.Inbox, Events: b.events, Leases: b.leases, Holder: b.holder, Observer: b.Observer, Tracer: b.Recorder.Tracer(), Log: b.Log,
+		Inbox: b.out.Inbox, Events: b.events, Leases: b.leases, Holder: b.holder, Observer: b.Observer, Tracer: b.Recorder.Tracer(), Activity: b.activity, Log: b.Log,
 		Recorder: metering.NewRecorder(b.sessions, b.facts, b.totals, b.Now),
 		Own:      b.out.Egresses.Own,
 		Steps: append(b.egressSteps(), []metering.Step{

@@ -69,7 +69,7 @@ func (b *builder) egressWorkers(site worker.Site) error {
 	compare, wrong := worker.New(worker.Config{Name: "egress", Pass: worker.Simple(b.out.Egresses.Compare), Every: egressCompared, Deadline: time.Minute},
 		site.Led(15*time.Second, nil))
 	stop, err := worker.New(worker.Config{Name: "egress_stops", Pass: worker.Simple(b.out.Egresses.StopAsked), Every: stopsRetried, Deadline: time.Minute},
-		site.Options())
+		site.Quiet(site.Options()))
 	if wrong = errors.Join(wrong, err); wrong != nil {
 		return wrong
 	}

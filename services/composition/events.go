@@ -65,7 +65,7 @@ func (b *builder) eventWorkers(site worker.Site) (err error) {
 	options.Backoff = worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}
 	b.tailing, err = worker.New(worker.Config{
 		Name: "events", Pass: b.out.EventTail.Pass, Every: events.TailInterval, Deadline: 10 * time.Second,
-	}, options)
+	}, site.Quiet(options))
 	if err != nil {
 		return err
 	}

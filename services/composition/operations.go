@@ -28,12 +28,15 @@ func (b *builder) operations() (err error) {
 	if err != nil {
 		return err
 	}
-	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer()}
-	for _, c := range []worker.Config{
-		{Name: "measurements", Pass: worker.Simple(b.out.Operations.Measure), Every: measureEvery, Deadline: 30 * time.Second},
-		{Name: "components", Pass: worker.Simple(b.out.Status.Measure), Every: componentsEvery, Deadline: 30 * time.Second},
+	site := b.site()
+	for _, c := range []struct {
+		worker.Config
+		worker.Options
+	}{
+		{worker.Config{Name: "measurements", Pass: worker.Simple(b.out.Operations.Measure), Every: measureEvery, Deadline: 30 * time.Second}, site.Quiet(site.Options())},
+		{worker.Config{Name: "components", Pass: worker.Simple(b.out.Status.Measure), Every: componentsEvery, Deadline: 30 * time.Second}, site.Options()},
 	} {
-		measuring, err := worker.New(c, site.Options())
+		measuring, err := worker.New(c.Config, c.Options)
 		if err != nil {
 			return err
 		}

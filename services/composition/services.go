@@ -195,15 +195,16 @@ func New(engine database.Engine, c Config) (*Services, error) {
 	if c.SecretCost == 0 {
 		c.SecretCost = secretCost
 	}
-	engine = database.Observed(engine, c.Recorder)
-	b := &builder{Config: c, engine: engine, stores: newStores(engine), process: ids.New("proc_")}
+	b := &builder{Config: c, process: ids.New("proc_")}
+	b.engine = b.watched(database.Observed(engine, c.Recorder))
+	b.stores = newStores(b.engine)
 	b.holder = b.process
 	if engine.Exclusive() {
 		// The previous process is gone, so its leases need not expire first.
 		b.holder = "the only process"
 	}
 	if b.Mailer != nil {
-		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(engine), b.Now)
+		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(b.engine), b.Now)
 	}
 	for _, step := range []func() error{b.shared, b.foundations, b.storage, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.egress, b.ingress, b.inbox, b.workers, b.operations} {
 		if err := step(); err != nil {

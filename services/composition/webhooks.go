@@ -13,7 +13,7 @@ import (
 
 // fanoutTTL is how long other processes wait for the one that fans out after it
 // died.
-const fanoutTTL = 3 * time.Second
+const fanoutTTL = 4 * time.Second
 
 // webhooks builds endpoints, deliveries and the workers that make and send them.
 func (b *builder) webhooks(site worker.Site) error {
@@ -25,7 +25,7 @@ func (b *builder) webhooks(site worker.Site) error {
 	stored, sequences := database.NewEvents(b.engine), database.NewSequences(b.engine)
 	sending, err := webhooks.NewWorker(webhooks.WorkerConfig{
 		Endpoints: endpoints, Deliveries: deliveries, Events: stored, Sequences: sequences, Leases: b.leases, Holder: b.holder, Exclusive: b.engine.Exclusive(),
-		Secret: sealed, Client: safedial.NewClient(webhooks.ClientOptions(b.Targets)), Observer: b.Observer,
+		Secret: sealed, Client: safedial.NewClient(webhooks.ClientOptions(b.Targets)), Observer: b.Observer, Activity: b.activity,
 		Tracer: b.Recorder.Tracer(), Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
@@ -53,7 +53,7 @@ func (b *builder) webhooks(site worker.Site) error {
 	}
 	b.out.Deliveries = sending
 	b.out.workers = append(b.out.workers, Worker{"deliveries", sending.Run})
-	led := site.Led(fanoutTTL, nil)
+	led := site.Quiet(site.Led(fanoutTTL, nil))
 	led.Backoff = worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}
 	running := map[string]*worker.Worker{}
 	for _, w := range []worker.Config{

@@ -5,16 +5,25 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"pulse-control-plane/database"
+	"pulse-control-plane/models"
 	"pulse-control-plane/utils/worker"
 )
+
+// changesEvery is how often replicas hear of each other's changes: a change is
+// known everywhere within a second.
+const changesEvery = 700 * time.Millisecond
+
+// site is what the workers of this process share.
+func (b *builder) site() worker.Site {
+	return worker.Site{Lease: b.elections, Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer(), Activity: b.activity}
+}
 
 // workers declares the background tasks: what a pass does, how often it runs, how
 // long it may take and, for tasks of one replica at a time, how long the others
 // wait after it died.
 func (b *builder) workers() error {
 	s := &b.out
-	site := worker.Site{Lease: database.NewElections(b.engine), Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer()}
+	site := b.site()
 	flush := func(last time.Duration) worker.Options {
 		o := site.Options()
 		o.Last = last // what is in memory when the process stops
@@ -22,6 +31,7 @@ func (b *builder) workers() error {
 		return o
 	}
 	settle := site.Led(15*time.Second, s.Totals.CatchUp)
+	settle.Activity = b.activity
 	settle.Rest = 4 // after a long pass the database serves others first
 	changes := site.Options()
 	changes.Backoff = worker.Backoff{First: 200 * time.Millisecond, Most: time.Second}
@@ -34,12 +44,12 @@ func (b *builder) workers() error {
 		{worker.Config{Name: "usage_counters", Pass: worker.Simple(s.Counters.Flush), Every: time.Second, Deadline: 10 * time.Second}, flush(5 * time.Second)},
 		{worker.Config{Name: "usage_totals", Pass: worker.Simple(s.Totals.Settle), Every: time.Second, Deadline: time.Minute}, settle},
 		{worker.Config{Name: "reconciliation", Pass: worker.Simple(s.Reconciliation.Compare), Every: b.ReconcileInterval, Deadline: time.Minute}, site.Led(30*time.Second, nil)},
-		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, site.Options()},
+		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, site.Quiet(site.Options())},
 		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
 		{worker.Config{Name: "clusters", Pass: worker.Simple(s.Clusters.Probe), Every: 10 * time.Second, Deadline: 10 * time.Second}, site.Options()},
-		{worker.Config{Name: "changes", Pass: worker.Simple(s.Changes.Exchange), Every: 500 * time.Millisecond, Deadline: 5 * time.Second}, changes},
-		{worker.Config{Name: "password_resets", Pass: worker.Simple(s.PasswordResets.Send), Every: 2 * time.Second, Deadline: time.Minute}, site.Options()},
-		{worker.Config{Name: "evictions", Pass: s.Evictions.Work, Every: time.Second, Deadline: time.Minute}, site.Options()},
+		{worker.Config{Name: "changes", Pass: worker.Simple(s.Changes.Exchange), Every: changesEvery, Deadline: 5 * time.Second}, changes},
+		{worker.Config{Name: "password_resets", Pass: worker.Simple(s.PasswordResets.Send), Every: 2 * time.Second, Deadline: time.Minute}, site.Quiet(site.Options())},
+		{worker.Config{Name: "evictions", Pass: s.Evictions.Work, Every: time.Second, Deadline: time.Minute}, site.Quiet(site.Options())},
 	} {
 		running, err := worker.New(w.config, w.options)
 		if err != nil {
@@ -48,6 +58,8 @@ func (b *builder) workers() error {
 		switch w.config.Name {
 		case "evictions":
 			b.evicting = running
+		case "revocations":
+			b.revoking = running
 		case "changes":
 			b.exchanging = running
 			if b.engine.Exclusive() {
@@ -64,6 +76,10 @@ func (b *builder) workers() error {
 	}
 	if err := b.webhooks(site); err != nil {
 		return err
+	}
+	s.Changes.On(models.TopicRevocations, b.revoking.Wake)
+	if b.activity != nil {
+		s.Changes.On(models.TopicActivity, b.activity.Mark)
 	}
 	return b.clockWorker(site)
 }

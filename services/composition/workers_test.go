@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"golang.org/x/crypto/bcrypt"
 
 	"pulse-control-plane/database"
@@ -35,8 +36,8 @@ type leaseReader struct {
 	read chan struct{}
 }
 
-func (e leaseReader) FindOne(ctx context.Context, c string, q database.Query, out any) error {
-	err := e.Engine.FindOne(ctx, c, q, out)
+func (e leaseReader) Find(ctx context.Context, c string, q database.Query, each func(bson.Raw) error) error {
+	err := e.Engine.Find(ctx, c, q, each)
 	if c == "leases" {
 		select {
 		case e.read <- struct{}{}:

@@ -39,6 +39,9 @@ type Changes struct {
 	writer string
 	wake   func()
 
+	// heard are called when another replica tells of their topic.
+	heard map[models.Topic]func()
+
 	mu       sync.Mutex
 	waiting  []models.Change
 	overflow bool
@@ -55,12 +58,24 @@ type Changes struct {
 // NewChanges makes the bus. writer names this process, wake has Exchange called
 // soon; store may be nil.
 func NewChanges(b *bus.Bus[models.Change], store ChangeStore, writer string, wake func()) *Changes {
-	return &Changes{Bus: b, store: store, writer: writer, wake: wake, seen: map[string]time.Time{}, measured: time.Now}
+	return &Changes{Bus: b, store: store, writer: writer, wake: wake, heard: map[models.Topic]func(){}, seen: map[string]time.Time{}, measured: time.Now}
 }
+
+// On has a function called when another replica tells of a topic. It must be
+// called before Exchange, and the function must return soon.
+func (c *Changes) On(topic models.Topic, heard func()) { c.heard[topic] = heard }
+
+// Tell tells other replicas of a topic.
+func (c *Changes) Tell(topic models.Topic) { c.share(models.Change{Topic: topic}) }
 
 // Publish delivers changes in this process and has them stored for the others.
 func (c *Changes) Publish(changes ...models.Change) {
 	c.Bus.Publish(changes...)
+	c.share(changes...)
+}
+
+// share has changes stored for the other replicas.
+func (c *Changes) share(changes ...models.Change) {
 	if c.store == nil {
 		return
 	}
@@ -151,6 +166,13 @@ func (c *Changes) inject(stored *models.StoredChange) {
 	case stored.Writer == c.writer:
 	case stored.Change == models.Change{}:
 		c.Reset()
+		for _, heard := range c.heard {
+			heard()
+		}
+	case stored.Change.Topic != "":
+		if heard := c.heard[stored.Change.Topic]; heard != nil {
+			heard()
+		}
 	default:
 		c.Inject(stored.Change)
 	}

@@ -65,7 +65,9 @@ type InboxWorkerConfig struct {
 	Observer worker.Observer `optional:"true"`
 	// Tracer makes a span of every pass; optional.
 	Tracer trace.Tracer `optional:"true"`
-	Log    zerolog.Logger
+	// Activity tells when nothing happens; optional.
+	Activity *worker.Activity `optional:"true"`
+	Log      zerolog.Logger
 }
 
 // NewInboxWorker builds a worker. It fails if a required field is missing or two
@@ -100,8 +102,14 @@ func NewInboxWorker(c InboxWorkerConfig) (*InboxWorker, error) {
 			Pass: func(ctx context.Context) (int, error) { return w.workOn(ctx, n) }})
 	}
 	for i, pass := range passes {
-		running, err := worker.New(pass, worker.Options{Log: c.Log, Observer: c.Observer, Tracer: c.Tracer,
-			Backoff: worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}})
+		options := worker.Options{Log: c.Log, Observer: c.Observer, Tracer: c.Tracer, Backoff: worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}}
+		switch pass.Name {
+		case "inbox_shares":
+			options.Aligned = true
+		case "inbox_poll", "inbox_measure":
+			options.Activity = c.Activity
+		}
+		running, err := worker.New(pass, options)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package tenancy
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -120,10 +121,13 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 	}
 	if err := s.c.Users.Insert(ctx, &owner); err != nil {
 		if models.IsKind(err, models.KindConflict) {
-			if err := s.c.Organizations.Discard(ctx, org.ID); err != nil {
+			if err := s.c.Organizations.Discard(ctx, org.ID, org.MembersVersion); err != nil {
 				return SignedUp{}, err
 			}
 		}
+		return SignedUp{}, err
+	}
+	if err := s.settle(ctx, &org, &owner); err != nil {
 		return SignedUp{}, err
 	}
 	login, err := s.c.Sessions.Begin(ctx, owner, actor.Origin)
@@ -134,12 +138,21 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 // an organization that is whole, unless that is own: an earlier attempt of the
 // same sign-up.
 func (s *Organizations) addressFree(ctx context.Context, email string, own models.OrganizationID, now time.Time) error {
-	taken := models.Conflict("email_taken", "Something with the same unique value exists already.")
+	taken := emailTaken()
 	switch user, err := s.c.Users.ByEmail(ctx, email); {
 	case err == nil && user.OrgID == own:
 		return nil
 	case err == nil:
-		return taken
+		lost, err := s.lost(ctx, &user, now)
+		if err == nil && !lost {
+			err = taken
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.c.Users.Discard(ctx, user.OrgID, user.ID); err != nil {
+			return err
+		}
 	case !models.IsKind(err, models.KindNotFound):
 		return err
 	}
@@ -155,9 +168,50 @@ func (s *Organizations) addressFree(ctx context.Context, email string, own model
 	return taken
 }
 
+func emailTaken() *models.Error {
+	return models.Conflict("email_taken", "Something with the same unique value exists already.")
+}
+
+// settle ends a sign-up. From then on no other one with the address can discard
+// its organization; if one has, the owner is deleted: conflict email_taken.
+func (s *Organizations) settle(ctx context.Context, org *models.Organization, owner *models.User) error {
+	if org.MembersVersion == 0 {
+		settled, err := s.c.Organizations.SetMembers(ctx, org.ID, 0, org.OwnerIDs, nil)
+		if models.IsKind(err, models.KindNotFound) {
+			settled, err = s.c.Organizations.Get(ctx, models.TenantOf(org.ID), org.ID) // another attempt of the same sign-up may have come first
+		}
+		if models.IsKind(err, models.KindNotFound) {
+			return cmp.Or(s.c.Users.Discard(ctx, org.ID, owner.ID), error(emailTaken()))
+		}
+		if err != nil {
+			return err
+		}
+		*org = settled
+	}
+	if !intent.Resumed(ctx) {
+		return nil
+	}
+	// After a minute another sign-up may have taken its owner for a lost one.
+	_, err := s.c.Users.Member(ctx, models.TenantOf(org.ID), org.ID, owner.ID)
+	if models.IsKind(err, models.KindNotFound) {
+		return cmp.Or(s.c.Organizations.Discard(ctx, org.ID, org.MembersVersion), error(emailTaken()))
+	}
+	return err
+}
+
+// lost tells a person whose sign-up died after another one had discarded its
+// organization.
+func (s *Organizations) lost(ctx context.Context, user *models.User, now time.Time) (bool, error) {
+	if now.Sub(user.CreatedAt) < signUpRepairAge {
+		return false, nil
+	}
+	exists, err := s.c.Organizations.Exists(ctx, user.OrgID)
+	return !exists && err == nil, err
+}
+
 // abandoned tells an organization that never got its owner.
 func (s *Organizations) abandoned(ctx context.Context, org *models.Organization, now time.Time) bool {
-	if now.Sub(org.CreatedAt) < signUpRepairAge {
+	if now.Sub(org.CreatedAt) < signUpRepairAge || org.MembersVersion > 0 {
 		return false
 	}
 	people, err := s.c.Users.CountOf(ctx, org.ID, 1)
@@ -175,7 +229,7 @@ func (s *Organizations) insertRepairing(ctx context.Context, org *models.Organiz
 	if lookErr != nil || !s.abandoned(ctx, &holder, now) {
 		return err
 	}
-	if discardErr := s.c.Organizations.Discard(ctx, holder.ID); discardErr != nil {
+	if discardErr := s.c.Organizations.Discard(ctx, holder.ID, holder.MembersVersion); discardErr != nil {
 		return discardErr
 	}
 	return s.c.Organizations.Insert(ctx, org)

@@ -43,8 +43,10 @@ type RevocationsConfig struct {
 	Evictions *evictions.Queue
 	Cursors   *cursor.Codec
 	Trail     *audit.Trail
-	Log       zerolog.Logger
-	Now       func() time.Time
+	// Stored tells other replicas that there is something new to read.
+	Stored func()
+	Log    zerolog.Logger
+	Now    func() time.Time
 }
 
 // NewRevocations builds the service. It fails if a required field is missing.
@@ -94,6 +96,7 @@ func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in Re
 		return models.Revocation{}, err
 	}
 	s.known.add(&v)
+	s.c.Stored()
 	return v, errors.Join(s.evict(ctx, &v), s.c.Quotas.Slots().Release(ctx, project, in.Identity, in.RoomName))
 }
 

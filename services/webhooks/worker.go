@@ -80,8 +80,10 @@ type WorkerConfig struct {
 	Observer worker.Observer `optional:"true"`
 	// Tracer makes a span of every pass and attempt; optional.
 	Tracer trace.Tracer `optional:"true"`
-	Log    zerolog.Logger
-	Now    func() time.Time
+	// Activity tells when nothing happens; optional.
+	Activity *worker.Activity `optional:"true"`
+	Log      zerolog.Logger
+	Now      func() time.Time
 	// Random gives numbers in [0, 1); optional.
 	Random func() float64 `optional:"true"`
 }
@@ -111,8 +113,13 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 		{Name: "deliveries_scan", Pass: worker.Simple(w.scan), Every: scan, Deadline: passDeadline},
 		{Name: "deliveries_measure", Pass: worker.Simple(w.measure), Every: measureEvery, Deadline: passDeadline},
 	} {
-		running, err := worker.New(pass, worker.Options{Log: c.Log, Observer: c.Observer, Tracer: c.Tracer,
-			Backoff: worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}})
+		options := worker.Options{Log: c.Log, Observer: c.Observer, Tracer: c.Tracer, Backoff: worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}}
+		if pass.Name == "deliveries_shares" {
+			options.Aligned = true
+		} else {
+			options.Activity = c.Activity
+		}
+		running, err := worker.New(pass, options)
 		if err != nil {
 			return nil, err
 		}
@@ -181,6 +188,10 @@ func (w *Worker) share(ctx context.Context) error {
 func (w *Worker) scan(ctx context.Context) error { return w.look(ctx, w.shares.Own()) }
 
 func (w *Worker) look(ctx context.Context, numbers []int64) error {
+	pending, err := w.c.Deliveries.Pending(ctx, numbers)
+	if err != nil || !pending {
+		return err
+	}
 	var found []models.EndpointID
 	for _, shard := range numbers {
 		for id := models.EndpointID(""); ; {

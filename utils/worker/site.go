@@ -17,10 +17,19 @@ type Site struct {
 	// Observer and Tracer may be nil.
 	Observer Observer
 	Tracer   trace.Tracer
+	// Activity may be nil.
+	Activity *Activity
 }
 
 // Options are those of a worker that every process runs.
 func (s Site) Options() Options { return Options{Log: s.Log, Observer: s.Observer, Tracer: s.Tracer} }
+
+// Quiet are Options of a worker that looks for work less often while nothing
+// happens.
+func (s Site) Quiet(o Options) Options {
+	o.Activity = s.Activity
+	return o
+}
 
 // Led are the options of a worker that one process at a time runs, with a lease
 // of ttl; gained may be nil (Leadership.Gained).

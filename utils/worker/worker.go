@@ -45,6 +45,13 @@ type Options struct {
 	// Jitter is the share of Every by which a pause may be shorter, in (0, 1];
 	// zero: 0.1; negative: none.
 	Jitter float64
+	// Aligned has passes begin at multiples of Every by the machine's clock, without
+	// jitter, so that workers of the same interval can share what they ask.
+	Aligned bool
+	// Activity, if set, tells when nothing happens: then pauses are Quiet, unless
+	// Every is longer. Zero Quiet: 30 s. A pass that worked on something is activity.
+	Activity *Activity
+	Quiet    time.Duration
 	// Rest keeps a pause of at least so many times the last pass's duration,
 	// which no Wake shortens, so that heavy passes leave room for requests.
 	Rest float64
@@ -128,7 +135,14 @@ func New(c Config, o Options) (*Worker, error) {
 		o.Random = rand.Float64
 	}
 	o.Observer.Declared(c.Name)
-	return &Worker{config: c, o: o, woken: make(chan struct{}, 1)}, nil
+	if o.Quiet == 0 {
+		o.Quiet = 30 * time.Second
+	}
+	w := &Worker{config: c, o: o, woken: make(chan struct{}, 1)}
+	if o.Activity != nil {
+		o.Activity.add(w)
+	}
+	return w, nil
 }
 
 // Name is the worker's.
@@ -187,12 +201,12 @@ func (w *Worker) pause(ctx context.Context, worked int, took time.Duration) {
 	rest := time.Duration(w.o.Rest * float64(took))
 	sleep(ctx, rest)
 	if worked > 0 {
+		if w.o.Activity != nil {
+			w.o.Activity.Mark()
+		}
 		return
 	}
-	every := w.config.Every
-	if w.o.Jitter > 0 {
-		every -= time.Duration(w.o.Jitter * w.o.Random() * float64(every))
-	}
+	every := w.every()
 	timer := time.NewTimer(every - rest)
 	defer timer.Stop()
 	select {
@@ -200,6 +214,21 @@ func (w *Worker) pause(ctx context.Context, worked int, took time.Duration) {
 	case <-w.woken:
 	case <-timer.C:
 	}
+}
+
+// every is the pause after a pass that found nothing to work on.
+func (w *Worker) every() time.Duration {
+	every := w.config.Every
+	if w.o.Activity != nil && !w.o.Activity.Active() {
+		every = max(every, w.o.Quiet)
+	}
+	switch {
+	case w.o.Aligned:
+		return every - time.Duration(time.Now().UnixNano()%int64(every))
+	case w.o.Jitter > 0:
+		return every - time.Duration(w.o.Jitter*w.o.Random()*float64(every))
+	}
+	return every
 }
 
 // pass runs one pass within its deadline and reports it.
