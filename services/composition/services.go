@@ -13,6 +13,7 @@ import (
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/clock"
+	"pulse-control-plane/services/data"
 	"pulse-control-plane/services/downloads"
 	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/evictions"
@@ -109,6 +110,8 @@ type Config struct {
 	ReconcileInterval time.Duration
 	// ProjectMetrics has metrics of the most active projects by name.
 	ProjectMetrics bool
+	// Backups makes backups of the embedded database on a schedule; optional.
+	Backups *data.ScheduleConfig `optional:"true"`
 	// Recorder observes calls to the database and LiveKit; optional.
 	Recorder *observe.Recorder `optional:"true"`
 	// Redis counts guesses and failed logins for all replicas; optional, by default
