@@ -39,9 +39,10 @@ test: ## everything; the first run builds livekit-server, which takes minutes
 bench: ## next to a bare handler; needs wrk, takes 15 minutes; writes a temporary file, with BENCH_WRITE=1 docs/BENCHMARKS.md
 	cd e2e/bench && go run .
 
-soak: ## the full proof of metering: 20 participants for a minute, with every fault
+soak: ## the full proofs: 20 participants for a minute with every fault; 100 kills under load (SOAK_KILLS=1000 for more)
 	cd e2e && go run ./cmd/livekit-build
 	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 20m -v -run 'TestMeter' .
+	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 3h -v -run 'TestKilled' ./data
 
 fuzz: ## each fuzz test for 60 s
 	@set -e; for package in $$(go list ./...); do \

@@ -89,7 +89,7 @@ func (l *ledger) deliver(ctx context.Context, url string, all []webhook) error {
 // stored reads the ids of the events in a database that no server has open.
 func stored(t *testing.T, path string) map[string]bool {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro")
+	db, err := sql.Open("sqlite", "file:"+path)
 	if err != nil {
 		t.Fatal(err)
 	}
