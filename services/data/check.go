@@ -69,8 +69,17 @@ func (c Commands) Verify(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(k.run(ctx), closing())
-	if err != nil {
+	return errors.Join(c.report(ctx, k), closing())
+}
+
+// VerifyEngine checks a database that is open, which is not a file.
+func (c Commands) VerifyEngine(ctx context.Context, e database.Engine) error {
+	return c.report(ctx, c.newCheck(e))
+}
+
+// report runs a check and writes its faults.
+func (c Commands) report(ctx context.Context, k *check) error {
+	if err := k.run(ctx); err != nil {
 		return err
 	}
 	for _, f := range k.faults {
