@@ -7,6 +7,9 @@ import (
 	"pulse-control-plane/utils/worker"
 )
 
+// BackupSchedule says when and where the server makes backups.
+type BackupSchedule = data.ScheduleConfig
+
 // backupDeadline bounds one backup.
 const backupDeadline = 6 * time.Hour
 

@@ -13,7 +13,6 @@ import (
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/clock"
-	"pulse-control-plane/services/data"
 	"pulse-control-plane/services/downloads"
 	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/evictions"
@@ -111,7 +110,7 @@ type Config struct {
 	// ProjectMetrics has metrics of the most active projects by name.
 	ProjectMetrics bool
 	// Backups makes backups of the embedded database on a schedule; optional.
-	Backups *data.ScheduleConfig `optional:"true"`
+	Backups *BackupSchedule `optional:"true"`
 	// Recorder observes calls to the database and LiveKit; optional.
 	Recorder *observe.Recorder `optional:"true"`
 	// Redis counts guesses and failed logins for all replicas; optional, by default
