@@ -97,16 +97,36 @@ func filled(t *testing.T, e database.Engine) models.AuditEntry {
 	if _, err := metering.NewRecorder(sessions, facts, totals, time.Now).Record(t.Context(), all); err != nil {
 		t.Fatal(err)
 	}
-	settler, err := metering.NewTotals(metering.TotalsConfig{Totals: totals, Facts: facts, Sessions: sessions, Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := settler.Settle(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	settled(t, e)
 	head, err := logs.Head(t.Context(), "org_1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return head
+}
+
+// settled computes the totals that are marked, hours and then days, as the server does.
+func settled(t *testing.T, e database.Engine) {
+	t.Helper()
+	facts, totals := database.NewUsageMetrics(e), database.NewUsageTotals(e)
+	for _, w := range []models.Window{models.WindowHour, models.WindowDay} {
+		dirty, err := totals.Dirty(t.Context(), w, 100)
+		if err != nil || len(dirty) == 0 {
+			t.Fatalf("%d totals are marked, %v", len(dirty), err)
+		}
+		for i := range dirty {
+			total := &dirty[i]
+			if total.Value, err = facts.Sum(t.Context(), total.ProjectID, total.Meter, total.Start, w.Next(total.Start)); err != nil {
+				t.Fatal(err)
+			}
+			day := models.UsageTotal{ProjectID: total.ProjectID, Meter: total.Meter, Window: models.WindowDay, Start: models.WindowDay.Start(total.Start)}
+			day.ID = models.UsageTotalID(day.ProjectID, day.Meter, day.Window, day.Start)
+			if w == models.WindowHour {
+				err = totals.Touch(t.Context(), []models.UsageTotal{day})
+			}
+			if err := errors.Join(err, totals.Settle(t.Context(), total)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }

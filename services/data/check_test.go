@@ -60,16 +60,36 @@ func metered(t *testing.T, path string) {
 	if _, err := metering.NewRecorder(sessions, facts, totals, time.Now).Record(t.Context(), all); err != nil {
 		t.Fatal(err)
 	}
-	settler, err := metering.NewTotals(metering.TotalsConfig{Totals: totals, Facts: facts, Sessions: sessions, Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := settler.Settle(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	settled(t, e)
 	value, err := facts.Sum(t.Context(), meteredProject, models.MeterParticipantSeconds, began.Add(-time.Hour), time.Now())
 	if err != nil || value != 3000 {
 		t.Fatalf("%v participant seconds, %v; want 3000", value, err)
+	}
+}
+
+// settled computes the totals that are marked, hours and then days, as the server does.
+func settled(t *testing.T, e database.Engine) {
+	t.Helper()
+	facts, totals := database.NewUsageMetrics(e), database.NewUsageTotals(e)
+	for _, w := range []models.Window{models.WindowHour, models.WindowDay} {
+		dirty, err := totals.Dirty(t.Context(), w, 100)
+		if err != nil || len(dirty) == 0 {
+			t.Fatalf("%d totals are marked, %v", len(dirty), err)
+		}
+		for i := range dirty {
+			total := &dirty[i]
+			if total.Value, err = facts.Sum(t.Context(), total.ProjectID, total.Meter, total.Start, w.Next(total.Start)); err != nil {
+				t.Fatal(err)
+			}
+			day := models.UsageTotal{ProjectID: total.ProjectID, Meter: total.Meter, Window: models.WindowDay, Start: models.WindowDay.Start(total.Start)}
+			day.ID = models.UsageTotalID(day.ProjectID, day.Meter, day.Window, day.Start)
+			if w == models.WindowHour {
+				err = totals.Touch(t.Context(), []models.UsageTotal{day})
+			}
+			if err := errors.Join(err, totals.Settle(t.Context(), total)); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

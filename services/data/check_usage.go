@@ -221,7 +221,7 @@ func (k *check) totals(ctx context.Context) error {
 			}
 			var value float64
 			switch {
-			case t.Dirty, t.Window == models.WindowHour && (t.Meter == models.MeterPeak || k.pending[t.ProjectID] || k.unsettled(t.Start) || !metering.FactsKept(t.Start, k.at)):
+			case t.Dirty, t.Meter == models.MeterPeak, t.Window == models.WindowHour && (k.pending[t.ProjectID] || k.unsettled(t.Start) || !metering.FactsKept(t.Start, k.at)):
 				continue
 			case t.Window == models.WindowHour:
 				sum, err := facts.Sum(ctx, t.ProjectID, t.Meter, t.Start, t.Start.Add(time.Hour))
@@ -236,7 +236,7 @@ func (k *check) totals(ctx context.Context) error {
 				}
 				for j := range parts {
 					if parts[j].Meter == t.Meter {
-						value = metering.Combined(t.Meter, value, parts[j].Value)
+						value += parts[j].Value
 					}
 				}
 			}

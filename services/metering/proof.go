@@ -35,11 +35,3 @@ func SessionsNamed(e *models.LiveKitEvent) []string {
 
 // HourTotalOf names the hourly total that a fact is part of.
 func HourTotalOf(f *models.UsageFact) string { return hourTotal(f.ProjectID, f.Meter, f.Timestamp).ID }
-
-// Combined is the value of a window of a meter with parts of these values.
-func Combined(m models.Meter, values ...float64) (value float64) {
-	for _, v := range values {
-		value = combine(m, value, v)
-	}
-	return value
-}
