@@ -60,3 +60,9 @@ node_modules: package-lock.json
 screenshots: node_modules ## the pictures of README, into docs/
 	cd e2e && go run ./cmd/livekit-build
 	cd e2e && PULSE_SCREENSHOTS=1 go test -count=1 -v -run TestScreenshots ./dashboard
+
+soak: soak-kills
+
+.PHONY: soak-kills
+soak-kills: ## kills the server 100 times under load (SOAK_KILLS=1000 for more); part of soak
+	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 3h -v -run 'TestKilled' ./data

@@ -305,7 +305,7 @@ func build(engine database.Engine, cfg config.Config, o observation, options rou
 		ProjectRequestsPerMinute: int64(cfg.RateLimitProject), PersonRequestsPerMinute: int64(cfg.RateLimitProject),
 		Targets: safedial.Options{AllowHTTP: cfg.Environment == config.Development, AllowPrivate: cfg.AllowPrivate}, PublicURL: cfg.PublicURL,
 		Mailer: mailer, InvitationURL: cfg.InvitationURL, ResetURL: cfg.ResetURL, ReconcileInterval: cfg.ReconcileInterval,
-		ProjectMetrics: cfg.MetricsProjects, Recorder: o.recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Redis: shared, Log: o.log, Now: now,
+		Backups: commands.Backups(cfg, buildVersion()), ProjectMetrics: cfg.MetricsProjects, Recorder: o.recorder, Observer: worker.NewMetrics("pulse", metrics.Registry()), Redis: shared, Log: o.log, Now: now,
 	})
 	if err != nil {
 		return parts{}, err

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v3"
@@ -74,4 +75,15 @@ func Secrets(cfg config.Config) data.Secrets {
 		all[data.APIKeyPepper] = cfg.APIKeyPeppers
 	}
 	return all
+}
+
+// Backups are those that the server makes; nil without a schedule.
+func Backups(cfg config.Config, version string) *data.ScheduleConfig {
+	if cfg.Backups.Schedule == "" {
+		return nil
+	}
+	return &data.ScheduleConfig{
+		Tool: data.Tool{Path: cfg.Database.Path, Version: version, Now: time.Now},
+		Dir:  cfg.Backups.Dir, Keep: cfg.Backups.Keep, Next: cfg.Backups.Next,
+	}
 }

@@ -26,6 +26,7 @@ func (p Process) Stored() []*cli.Command {
 			Action: func(ctx context.Context, c *cli.Command) error {
 				return p.Configured("migrate", migrate(c.Bool(acceptSecrets)))(ctx, c)
 			}},
+		p.offline("check", "check the stored database, or the backup FILE, for faults; the server must not run on an embedded one", "[FILE]", data.Commands.Verify),
 		p.offline("backup", "write a backup of the embedded database to FILE; the server may run", "FILE", data.Commands.WriteBackup),
 		p.offline("restore", "put the database of the backup FILE into DATA_DIR, where none may be", "FILE", data.Commands.ReadBackup),
 		p.offline("compact", "give unused space of the embedded database back; the server must not run", "",

@@ -36,6 +36,8 @@ type Config struct {
 	Database Database
 	// DataDir is the folder of everything that Pulse itself keeps on disk.
 	DataDir string
+	// Backups are those that the server makes.
+	Backups Backups
 	LiveKit LiveKit
 	// ReconcileInterval is how often open usage sessions are compared with what
 	// LiveKit lists.
@@ -137,6 +139,14 @@ type Database struct {
 	Name string
 	// IndexTimeout limits the build of one index on MongoDB.
 	IndexTimeout time.Duration
+}
+
+// Backups say when the server backs up the embedded database, and where.
+type Backups struct {
+	// Schedule is a cron expression with its time zone, "" for none; see Next.
+	Schedule string
+	Dir      string
+	Keep     int
 }
 
 // Traces is an OpenTelemetry collector.
@@ -251,6 +261,12 @@ func (c *Config) settle(from *sources, problems *Error) {
 	}
 	if c.Database.URI.IsZero() && c.Database.Path == "" {
 		c.Database.Path = filepath.Join(c.DataDir, "pulse.db")
+	}
+	if c.Backups.Dir == "" {
+		c.Backups.Dir = filepath.Join(c.DataDir, "backups")
+	}
+	if c.Backups.Schedule != "" && !c.Database.URI.IsZero() {
+		problems.add("BACKUP_SCHEDULE", "works with the embedded database only; MONGO_URI names MongoDB, see docs/BACKUP.md")
 	}
 	if c.LiveKit.APIURL == "" {
 		c.LiveKit.APIURL = c.LiveKit.Host

@@ -89,7 +89,7 @@ func TestDevelopmentStartsWithoutAnySetting(t *testing.T) {
 	c := load(t, nil)
 	want := Config{
 		Environment: Development, Host: "127.0.0.1", Port: 8081, GinMode: "release",
-		Database: Database{Path: filepath.Join("data", "pulse.db"), Name: "pulse", IndexTimeout: 10 * time.Minute}, DataDir: "./data",
+		Database: Database{Path: filepath.Join("data", "pulse.db"), Name: "pulse", IndexTimeout: 10 * time.Minute}, DataDir: "./data", Backups: Backups{Dir: filepath.Join("data", "backups"), Keep: 7},
 		LiveKit:           LiveKit{Host: "ws://127.0.0.1:7880", APIURL: "ws://127.0.0.1:7880", APIKey: "devkey", APISecret: c.LiveKit.APISecret, Region: DefaultCluster},
 		ReconcileInterval: 30 * time.Second,
 		JWTSecrets:        c.JWTSecrets, APIKeyPeppers: c.APIKeyPeppers, DataKeys: c.DataKeys, BcryptCost: 12,

@@ -110,6 +110,16 @@ func variables() []variable {
 			Description: "Folder for everything Pulse itself keeps on disk."},
 			parse: func(c *Config, text string) error { return path(&c.DataDir, text) }},
 
+		{Variable: Variable{Name: "BACKUP_SCHEDULE", Group: groupStorage,
+			Description: "When the server backs up the embedded database (docs/BACKUP.md): a cron expression of five fields in UTC, such as 0 3 * * *, or @daily, @hourly or @every 6h. CRON_TZ=Europe/Berlin before it sets another time zone. Unset: never."},
+			parse: func(c *Config, text string) error { return schedule(&c.Backups, text) }},
+		{Variable: Variable{Name: "BACKUP_DIR", Group: groupStorage,
+			Description: "Folder of these backups, best on another disk. Unset: backups in DATA_DIR."},
+			parse: func(c *Config, text string) error { return path(&c.Backups.Dir, text) }},
+		{Variable: Variable{Name: "BACKUP_KEEP", Group: groupStorage, Default: "7",
+			Description: "How many of these backups are kept, 1 to 1000; older ones are deleted after a new one is complete."},
+			parse: func(c *Config, text string) error { return integer(&c.Backups.Keep, text, 1, 1000) }},
+
 		{Variable: Variable{Name: "LIVEKIT_HOST", Group: groupLiveKit, DevelopmentDefault: "ws://127.0.0.1:7880", Required: true,
 			Description: "URL of the LiveKit server as clients reach it: ws://, wss://, http:// or https://. The development values below are those of `livekit-server --dev`."},
 			parse: func(c *Config, text string) error { return liveKitHost(&c.LiveKit.Host, text) }},

@@ -131,9 +131,8 @@ type ColumnFault struct{ Collection, ID, Field string }
 
 // CompareColumns compares the columns of every document of a collection with the
 // document and returns the first that differs, or nil. It calls each for every
-// document, in the order in which they were stored; the document is valid during
-// the call only.
-func (e *Engine) CompareColumns(ctx context.Context, collection string, each func(bson.Raw)) (*ColumnFault, error) {
+// document.
+func (e *Engine) CompareColumns(ctx context.Context, collection string, each func()) (*ColumnFault, error) {
 	t, err := e.table(collection)
 	if err != nil {
 		return nil, err
@@ -162,7 +161,7 @@ func (e *Engine) CompareColumns(ctx context.Context, collection string, each fun
 				fault = &ColumnFault{collection, id, "doc"}
 				return rows.close()
 			}
-			each(doc)
+			each()
 			if field := t.differing(id, doc, row[3:]); field != "" {
 				fault = &ColumnFault{collection, id, field}
 				return rows.close()

@@ -127,7 +127,7 @@ func (e *Engine) Integrity(ctx context.Context) (fault string, err error) {
 			return err
 		}
 		if text, _ := row[0].(string); text != "ok" {
-			fault = strings.TrimSpace(text)
+			fault = strings.Join(strings.Fields(strings.TrimPrefix(text, "*** in database main ***")), " ")
 		}
 		return nil
 	})

@@ -1,10 +1,13 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -25,6 +28,8 @@ type PulseOptions struct {
 	LiveKit *LiveKit
 	// Env adds variables or replaces those set here (see [Pulse]).
 	Env map[string]string
+	// DataDir is an existing DATA_DIR; "" makes an empty one.
+	DataDir string
 }
 
 // Pulse is a running product. It keeps its port, its data folder and its environment over a restart: ENVIRONMENT is
@@ -45,7 +50,10 @@ type Pulse struct {
 // and stops it with SIGTERM when the test ends; an exit status other than 0 then fails the test.
 func StartPulse(t testing.TB, o PulseOptions) *Pulse {
 	t.Helper()
-	p := &Pulse{DataDir: t.TempDir(), workDir: t.TempDir(), binary: o.Binary}
+	p := &Pulse{DataDir: o.DataDir, workDir: t.TempDir(), binary: o.Binary}
+	if p.DataDir == "" {
+		p.DataDir = t.TempDir()
+	}
 	var last error
 	for range pulseStartAttempts {
 		port, err := FreeTCPPort()
@@ -160,4 +168,23 @@ func (p *Pulse) Restart(t testing.TB) {
 	if err := p.start(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Run runs a sub-command of the product with the environment of the server, in which env replaces variables, until it
+// ends by itself or with ctx, and returns its exit code and what it wrote.
+func (p *Pulse) Run(ctx context.Context, env map[string]string, args ...string) (code int, stdout, stderr string, err error) {
+	command := exec.CommandContext(ctx, p.binary, args...)
+	command.Dir, command.SysProcAttr = p.workDir, dieWithParent()
+	command.Env = slices.Clone(p.env)
+	for name, value := range env {
+		command.Env = append(command.Env, name+"="+value) // the last one counts
+	}
+	var out, errs bytes.Buffer
+	command.Stdout, command.Stderr = &out, &errs
+	err = command.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = ctx.Err()
+	}
+	return command.ProcessState.ExitCode(), out.String(), errs.String(), err
 }

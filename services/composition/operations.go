@@ -20,10 +20,14 @@ const (
 // operations builds what the operator asks of the installation, and the metrics of
 // the parts that the others do not register.
 func (b *builder) operations() (err error) {
+	backups, err := b.backups()
+	if err != nil {
+		return err
+	}
 	b.out.Operations, err = operations.New(operations.Config{
 		Inbox: b.out.Inbox, Totals: b.out.Totals, Evictions: database.NewEvictions(b.engine), Deliveries: database.NewDeliveries(b.engine), Leases: b.leases,
-		Compared: b.out.Reconciliation.LastRead,
-		Holder:   b.holder, ClockAhead: b.out.Clock.Ahead, Trail: b.out.Trail, Now: b.Now,
+		Compared: b.out.Reconciliation.LastRead, LastBackup: backups,
+		Holder: b.holder, ClockAhead: b.out.Clock.Ahead, Trail: b.out.Trail, Now: b.Now,
 	})
 	if err != nil {
 		return err
@@ -42,7 +46,7 @@ func (b *builder) operations() (err error) {
 		}
 		b.out.workers = append(b.out.workers, Worker{measuring.Name(), measuring.Run})
 	}
-	b.out.measured = []measured{b.out.Operations, b.out.KeyAuth, b.out.LoginSessions, b.out.InboxWorker, b.out.Reconciliation, b.out.Status, b.placements, b.sources}
+	b.out.measured = append(b.out.measured, b.out.Operations, b.out.KeyAuth, b.out.LoginSessions, b.out.InboxWorker, b.out.Reconciliation, b.out.Status, b.placements, b.sources)
 	return nil
 }
 

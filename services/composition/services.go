@@ -113,6 +113,8 @@ type Config struct {
 	ReconcileInterval time.Duration
 	// ProjectMetrics has metrics of the most active projects by name.
 	ProjectMetrics bool
+	// Backups makes backups of the embedded database on a schedule; optional.
+	Backups *BackupSchedule `optional:"true"`
 	// Recorder observes calls to the database and LiveKit; optional.
 	Recorder *observe.Recorder `optional:"true"`
 	// Redis counts guesses and failed logins for all replicas; optional, by default
