@@ -231,7 +231,7 @@ func preload(base string, names []string) string {
 	var out strings.Builder
 	for _, name := range names {
 		folder := path.Dir(name)
-		if path.Ext(name) == ".js" && (folder == "kit" || folder == "shell" || name == "messages.js") {
+		if path.Ext(name) == ".js" && (folder == "kit" || folder == "shell" || name == "messages.js" || name == "screens/parts.js") {
 			out.WriteString(`<link rel="modulepreload" href="` + base + name + "\">\n")
 		}
 	}

@@ -35,7 +35,14 @@ const screens = [
   ['/operator/usage', () => import('./screens/operator.js'), 'usage'],
 ];
 /** Those that need nobody. @type {Record<string, string>} */
-const open = { '/login': 'login', '/login/operator': 'operator', '/signup': 'signup', '/forgot': 'forgot', '/reset': 'reset', '/accept': 'accept' };
+const open = {
+  '/login': 'login',
+  '/login/operator': 'operator',
+  '/signup': 'signup',
+  '/forgot': 'forgot',
+  '/reset': 'reset',
+  '/accept': 'accept',
+};
 
 /** @param {string} at */
 async function choose(at) {
@@ -50,11 +57,22 @@ async function choose(at) {
       suspect();
       return () => {
         // When the server is back, or an update took this page's modules away, a new page has them; once, not in a circle.
-        const began = revived.peek(), last = Number(sessionStorage.getItem('pulse.reloaded') ?? 0);
+        const began = revived.peek(),
+          last = Number(sessionStorage.getItem('pulse.reloaded') ?? 0);
         effect(() => {
-          if (revived() > began && Date.now() - last > 30_000) fetch(location.pathname, { cache: 'no-store' }).then((a) => { if (a.ok) { sessionStorage.setItem('pulse.reloaded', String(Date.now())); location.reload(); } }, suspect);
+          if (revived() > began && Date.now() - last > 30_000)
+            fetch(location.pathname, { cache: 'no-store' }).then((a) => {
+              if (a.ok) {
+                sessionStorage.setItem('pulse.reloaded', String(Date.now()));
+                location.reload();
+              }
+            }, suspect);
         });
-        return h('div', { class: 'page' }, failure(new Problem(0, null), () => location.reload()));
+        return h(
+          'div',
+          { class: 'page' },
+          failure(new Problem(0, null), () => location.reload()),
+        );
       };
     }
   }
@@ -68,35 +86,65 @@ let end = () => {};
 function stage(make) {
   end();
   app.replaceChildren();
-  root((stop) => { end = stop; append(app, make()); });
+  root((stop) => {
+    end = stop;
+    append(app, make());
+  });
 }
 
 let shown = '';
 effect(() => {
-  const at = path(), name = open[at], inside = signedIn();
+  const at = path(),
+    name = open[at],
+    inside = signedIn();
   if (inside === null && !name) return;
   untracked(() => {
     if (name && !(inside && name !== 'accept' && name !== 'reset')) {
-      if (shown !== 'open') { shown = 'open'; stage(() => { const box = h('div', { class: 'door' }); outlet(box, async (p) => { const auth = /** @type {any} */ (await import('./screens/auth.js')); return () => open[p] ? auth[open[p]]() : null; }); return [connection(), box]; }); }
+      if (shown !== 'open') {
+        shown = 'open';
+        stage(() => {
+          const box = h('div', { class: 'door' });
+          outlet(box, async (p) => {
+            const auth = /** @type {any} */ (await import('./screens/auth.js'));
+            return () => (open[p] ? auth[open[p]]() : null);
+          });
+          return [connection(), box];
+        });
+      }
     } else if (inside === null) return;
     else if (!inside) {
       const next = here.peek().path + (here.peek().query.size ? '?' + here.peek().query : '');
       go('/login' + (next === '/' ? '' : '?next=' + encodeURIComponent(next)), { replace: true });
     } else if (name) go(wanted(), { replace: true });
-    else if (shown !== 'frame') { shown = 'frame'; stage(() => frame(choose)); }
+    else if (shown !== 'frame') {
+      shown = 'frame';
+      stage(() => frame(choose));
+    }
   });
 });
-effect(() => { if (signedIn()) untracked(() => { me.set(null); enter(); }); });
+effect(() => {
+  if (signedIn())
+    untracked(() => {
+      me.set(null);
+      enter();
+    });
+});
 // The operator has no organization: their home is the installation.
-effect(() => { if (me()?.operator && path() === '/') untracked(() => go('/operator', { replace: true })); });
+effect(() => {
+  if (me()?.operator && path() === '/') untracked(() => go('/operator', { replace: true }));
+});
 
 shortcuts();
 // The screen's module comes while it is found out who is here.
 for (const [pattern, load] of screens) if (match(pattern, path.peek())) load().catch(() => {});
-const tryResume = () => resume().catch((e) => {
-  // Neither in nor out: say what is wrong and try again when the server is back.
-  if (shown !== 'open') { shown = 'lost'; stage(() => h('div', { class: 'door' }, h('div', { class: 'sheet-box' }, failure(e, tryResume)))); }
-  setTimeout(tryResume, Math.max(3000, Math.min((e.retryAfter ?? 0) * 1000, 30_000)));
-});
+const tryResume = () =>
+  resume().catch((e) => {
+    // Neither in nor out: say what is wrong and try again when the server is back.
+    if (shown !== 'open') {
+      shown = 'lost';
+      stage(() => h('div', { class: 'door' }, h('div', { class: 'sheet-box' }, failure(e, tryResume))));
+    }
+    setTimeout(tryResume, Math.max(3000, Math.min((e.retryAfter ?? 0) * 1000, 30_000)));
+  });
 tryResume();
 export { endedBy };

@@ -26,7 +26,7 @@ function sized(draw) {
 
 /**
  * Bars over time, stacked when there are several series.
- * @param {{label: string, rows: {start: string, end: string, values: number[]}[], series: string[], value: (n: number) => string, time: (iso: string) => string, span: (row: {start: string, end: string}) => string, height?: number, untitled?: boolean}} o
+ * @param {{label: string, rows: {start: string, end: string, values: number[]}[], series: string[], value: (n: number) => string, time: (iso: string) => string, span: (row: {start: string, end: string}) => string, height?: number, controls?: any}} o
  */
 export function bars(o) {
   const asTable = signal(false), at = signal(-1), H = o.height ?? 200, T = 8, B = 22, id = uid('chart');
@@ -61,10 +61,10 @@ export function bars(o) {
   };
   const rows = () => table({ label: o.label, rows: o.rows, columns: [{ label: m.time, cell: (r) => o.span(r) },
     ...o.series.map((s, j) => ({ label: s, number: true, cell: (/** @type {any} */ r) => o.value(r.values[j]) }))] }).node;
-  return h('figure', { class: 'chart' }, h('figcaption', null, h('span', { id, class: o.untitled ? 'offscreen' : 'strong' }, o.label),
+  return h('figure', { class: 'chart' }, h('figcaption', null, h('span', { id, class: 'strong' }, o.label),
     h('span', { class: 'hint now', id: id + '-now', 'aria-live': 'polite' }, () => at() >= 0 && o.rows[at()] ? `${o.span(o.rows[at()])} · ${exact(at())}` : ''),
     o.series.length > 1 && h('span', { class: 'legend' }, o.series.map((s, j) => h('span', null, h('i', { class: 'swatch s' + j }), s))),
-    h('button', { type: 'button', class: 'button quiet', 'aria-pressed': () => String(asTable()), onclick: () => asTable.update((v) => !v) }, () => asTable() ? m.asChart : m.asTable)),
+    o.controls, h('button', { type: 'button', class: 'button quiet', 'aria-pressed': () => String(asTable()), onclick: () => asTable.update((v) => !v) }, () => asTable() ? m.asChart : m.asTable)),
   () => asTable() ? rows() : sized(draw));
 }
 

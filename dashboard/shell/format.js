@@ -7,9 +7,21 @@ import { m } from '../messages.js';
 
 const DASH = '–';
 /** @param {string} key @param {string} otherwise */
-export const stored = (key, otherwise) => { try { return localStorage.getItem(key) ?? otherwise; } catch { return otherwise; } };
+export const stored = (key, otherwise) => {
+  try {
+    return localStorage.getItem(key) ?? otherwise;
+  } catch {
+    return otherwise;
+  }
+};
 /** @param {string} key @param {string} value */
-export const store = (key, value) => { try { localStorage.setItem(key, value); } catch { /* no storage */ } };
+export const store = (key, value) => {
+  try {
+    localStorage.setItem(key, value);
+  } catch {
+    /* no storage */
+  }
+};
 
 /** `local` or `utc`. */
 export const zone = signal(stored('pulse.zone', 'local'));
@@ -18,7 +30,12 @@ const now = signal(Date.now());
 setInterval(() => now.set(Date.now()), 15_000);
 
 /** The zone's name as the bar shows it. */
-export const zoneName = () => zone() === 'utc' ? 'UTC' : Intl.DateTimeFormat(undefined, { timeZoneName: 'short' }).formatToParts(new Date()).find((p) => p.type === 'timeZoneName')?.value ?? m.localTime;
+export const zoneName = () =>
+  zone() === 'utc'
+    ? 'UTC'
+    : (Intl.DateTimeFormat(undefined, { timeZoneName: 'short' })
+        .formatToParts(new Date())
+        .find((p) => p.type === 'timeZoneName')?.value ?? m.localTime);
 
 /** @param {Date} d */
 function fields(d) {
@@ -41,14 +58,15 @@ const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'lo
 export function time(iso, none = DASH) {
   if (!iso) return h('span', { class: 'muted' }, none);
   return h('time', { datetime: iso, title: () => exact(iso) + ' ' + zoneName() }, () => {
-    const seconds = (Date.parse(iso) - now()) / 1000, away = Math.abs(seconds);
+    const seconds = (Date.parse(iso) - now()) / 1000,
+      away = Math.abs(seconds);
     if (away >= 86_400) return exact(iso);
     if (away < 45) return seconds > 10 ? m.soon : m.justNow;
     return away < 3600 ? relative.format(Math.round(seconds / 60), 'minute') : relative.format(Math.round(seconds / 3600), 'hour');
   });
 }
 /** The exact time, for logs. @param {string|null|undefined} iso */
-export const stamp = (iso) => iso ? h('time', { datetime: iso, class: 'num', title: () => iso }, () => exact(iso)) : DASH;
+export const stamp = (iso) => (iso ? h('time', { datetime: iso, class: 'num', title: () => iso }, () => exact(iso)) : DASH);
 
 const two = (/** @type {number} */ n) => String(n).padStart(2, '0');
 /** `29 m 04 s`. @param {number|null|undefined} seconds */
@@ -62,13 +80,16 @@ export function duration(seconds) {
 }
 const numbers = new Intl.NumberFormat('en', { maximumFractionDigits: 2 });
 /** @param {number|null|undefined} n */
-export const count = (n) => n === null || n === undefined ? DASH : numbers.format(n);
+export const count = (n) => (n === null || n === undefined ? DASH : numbers.format(n));
 /** @param {number|null|undefined} n */
 export function bytes(n) {
   if (n === null || n === undefined) return DASH;
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let i = 0;
-  while (n >= 1000 && i < 4) { n /= 1000; i++; }
+  while (n >= 1000 && i < 4) {
+    n /= 1000;
+    i++;
+  }
   return (i ? n.toFixed(1) : n) + ' ' + units[i];
 }
 /** Seconds as a unit that fits the largest. @param {number} most */
@@ -79,28 +100,84 @@ export function secondsUnit(most) {
 }
 
 /** An id: shortened in the middle, copies on click. @param {string|null|undefined} text @param {string} [label] */
-export const ident = (text, label) => text ? copyable(text, { short: true, label }) : DASH;
+export const ident = (text, label) => (text ? copyable(text, { short: true, label }) : DASH);
 
 /** @type {Record<string, 'good'|'warn'|'bad'|'idle'|'live'>} */
 const tones = {
-  operational: 'good', ok: 'good', healthy: 'good', ready: 'good', delivered: 'good', complete: 'good', success: 'good', valid: 'good', enabled: 'good', active: 'good', publishing: 'live',
-  live: 'live', open: 'live', recording: 'live', starting: 'warn', ending: 'warn', degraded: 'warn', retrying: 'warn', pending: 'warn', waiting: 'warn', expiring: 'warn', buffering: 'warn', warning: 'warn',
-  down: 'bad', failed: 'bad', failure: 'bad', dead: 'bad', aborted: 'bad', limit_reached: 'bad', invalid: 'bad', suspended: 'bad', expired: 'bad', reached: 'bad', error: 'bad',
+  operational: 'good',
+  ok: 'good',
+  healthy: 'good',
+  ready: 'good',
+  delivered: 'good',
+  complete: 'good',
+  success: 'good',
+  valid: 'good',
+  enabled: 'good',
+  active: 'good',
+  publishing: 'live',
+  live: 'live',
+  open: 'live',
+  recording: 'live',
+  starting: 'warn',
+  ending: 'warn',
+  degraded: 'warn',
+  retrying: 'warn',
+  pending: 'warn',
+  waiting: 'warn',
+  expiring: 'warn',
+  buffering: 'warn',
+  warning: 'warn',
+  down: 'bad',
+  failed: 'bad',
+  failure: 'bad',
+  dead: 'bad',
+  aborted: 'bad',
+  limit_reached: 'bad',
+  invalid: 'bad',
+  suspended: 'bad',
+  expired: 'bad',
+  reached: 'bad',
+  error: 'bad',
 };
 /** A dot and a word. @param {string} word @param {string} [shown] */
-export const status = (word, shown) => h('span', { class: 'status ' + (tones[word] ?? 'idle') }, h('i', { 'aria-hidden': 'true' }), shown ?? m.state(word));
+export const status = (word, shown) =>
+  h('span', { class: 'status ' + (tones[word] ?? 'idle') }, h('i', { 'aria-hidden': 'true' }), shown ?? m.state(word));
 /** @param {any} text @param {string} [tone] */
 export const badge = (text, tone = '') => h('span', { class: 'badge ' + tone }, text);
 /** A text of somebody else's: its direction is its own. @param {string|null|undefined} text */
-export const their = (text) => text ? h('bdi', { class: 'their', title: text }, text) : h('span', { class: 'muted' }, DASH);
+export const their = (text) => (text ? h('bdi', { class: 'their', title: text }, text) : h('span', { class: 'muted' }, DASH));
 /** A list of terms. @param {([string, any]|false|null|undefined|'')[]} rows */
-export const terms = (rows) => h('dl', { class: 'terms' }, rows.filter((r) => !!r).map((r) => { const [k, v] = /** @type {[string, any]} */ (r); return [h('dt', null, k), h('dd', null, v)]; }));
+export const terms = (rows) =>
+  h(
+    'dl',
+    { class: 'terms' },
+    rows
+      .filter((r) => !!r)
+      .map((r) => {
+        const [k, v] = /** @type {[string, any]} */ (r);
+        return [h('dt', null, k), h('dd', null, v)];
+      }),
+  );
 /** @param {any} value */
 export const raw = (value) => h('details', { class: 'raw' }, h('summary', null, m.rawJSON), code(JSON.stringify(value, null, 2)));
 /** A block of code with a button that copies it. @param {string} text @param {string} [label] */
-export const code = (text, label = m.copy) => h('div', { class: 'code' }, h('pre', { tabindex: 0 }, text), h('span', { class: 'code-copy' }, copyButton(text, label)));
+export const code = (text, label = m.copy) =>
+  h('div', { class: 'code' }, h('pre', { tabindex: 0 }, text), h('span', { class: 'code-copy' }, copyButton(text, label)));
 /** @param {string} text @param {string} label @param {string} [kind] */
 export function copyButton(text, label, kind = 'quiet') {
   const said = signal(false);
-  return h('button', { type: 'button', class: 'button ' + kind, onclick: async () => { await (await import('../kit/load.js')).copy(text); said.set(true); setTimeout(() => said.set(false), 1500); } }, icon('copy'), () => said() ? m.copied : label);
+  return h(
+    'button',
+    {
+      type: 'button',
+      class: 'button ' + kind,
+      onclick: async () => {
+        await (await import('../kit/load.js')).copy(text);
+        said.set(true);
+        setTimeout(() => said.set(false), 1500);
+      },
+    },
+    icon('copy'),
+    () => (said() ? m.copied : label),
+  );
 }

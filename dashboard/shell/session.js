@@ -19,7 +19,11 @@ export const lost = signal(/** @type {any} */ (null));
 /** Reads what every visitor may know, once. */
 export async function loadConfig() {
   if (config.peek()) return;
-  try { config.set(await get('/v1/config')); } catch (e) { if (e instanceof Problem && e.status === 404) config.set({ signup_enabled: true, mail: false, livekit_urls: [], features: {} }); }
+  try {
+    config.set(await get('/v1/config'));
+  } catch (e) {
+    if (e instanceof Problem && e.status === 404) config.set({ signup_enabled: true, mail: false, livekit_urls: [], features: {} });
+  }
 }
 
 /** When the overview was asked for. */
@@ -28,34 +32,60 @@ let readAt = 0;
 export async function enter() {
   lost.set(null);
   try {
-    const rights = get('/v1/auth/permissions'), operator = claimsOf(await credential()).sub === 'operator';
-    const first = operator || overview.peek() ? null : get('/v1/overview').catch((e) => { overviewError.set(e); return null; });
-    const who = operator ? { operator: true, user: null, organization: null } : { operator: false, ...await get('/v1/auth/me') };
+    const rights = get('/v1/auth/permissions'),
+      operator = claimsOf(await credential()).sub === 'operator';
+    const first =
+      operator || overview.peek()
+        ? null
+        : get('/v1/overview').catch((e) => {
+            overviewError.set(e);
+            return null;
+          });
+    const who = operator ? { operator: true, user: null, organization: null } : { operator: false, ...(await get('/v1/auth/me')) };
     permissions.set(new Map((await rights).permissions.map((/** @type {any} */ p) => [p.action, p])));
     readAt = Date.now();
     me.set(who);
     const answer = await first;
-    if (answer) { overview.set(answer); overviewError.set(null); }
-  } catch (e) { if (signedIn.peek()) lost.set(e); }
+    if (answer) {
+      overview.set(answer);
+      overviewError.set(null);
+    }
+  } catch (e) {
+    if (signedIn.peek()) lost.set(e);
+  }
 }
 /** Waits until it is known who is here. @returns {Promise<void>} */
-export const known = () => new Promise((done) => { if (me.peek()) done(); else waiting.push(done); });
+export const known = () =>
+  new Promise((done) => {
+    if (me.peek()) done();
+    else waiting.push(done);
+  });
 /** @type {(() => void)[]} */
 const waiting = [];
-effect(() => { if (me()) for (const done of waiting.splice(0)) done(); });
-effect(() => { if (signedIn() === false) { me.set(null); overview.set(null); } });
+effect(() => {
+  if (me()) for (const done of waiting.splice(0)) done();
+});
+effect(() => {
+  if (signedIn() === false) {
+    me.set(null);
+    overview.set(null);
+  }
+});
 
 /** The payload of a JWT, unverified: for show. @param {string} jwt @returns {any} */
 export function claimsOf(jwt, part = 1) {
   try {
     const text = atob(jwt.split('.')[part].replaceAll('-', '+').replaceAll('_', '/'));
     return JSON.parse(new TextDecoder().decode(Uint8Array.from(text, (c) => c.charCodeAt(0))));
-  } catch { return {}; }
+  } catch {
+    return {};
+  }
 }
 
 /** '' if the caller may do it, otherwise why not. @param {string} action */
 export function barred(action) {
-  const who = me(), rule = permissions().get(action);
+  const who = me(),
+    rule = permissions().get(action);
   if (!who || !rule) return '';
   if (who.operator) return rule.operator ? '' : m.notForOperator;
   if (who.user && rule.roles.includes(who.user.role)) return '';
@@ -77,7 +107,9 @@ export const overview = signal(/** @type {{items: ProjectRow[]}|null} */ (null))
 export const overviewError = signal(/** @type {any} */ (null));
 
 /** Reads the overview anew, if it is not from just now: for screens that show its counts. */
-export const freshOverview = () => { if (Date.now() - readAt > 3000) refreshOverview(); };
+export const freshOverview = () => {
+  if (Date.now() - readAt > 3000) refreshOverview();
+};
 /** Reads the overview anew. */
 export async function refreshOverview() {
   readAt = Date.now();
@@ -85,21 +117,46 @@ export async function refreshOverview() {
   if (!org || !me.peek()) return;
   try {
     const answer = await get('/v1/overview', me.peek()?.operator ? { org_id: org } : {});
-    if (orgId.peek() === org) { overview.set(answer); overviewError.set(null); }
-  } catch (e) { overviewError.set(e); }
+    if (orgId.peek() === org) {
+      overview.set(answer);
+      overviewError.set(null);
+    }
+  } catch (e) {
+    overviewError.set(e);
+  }
 }
 /** The organization that the overview is of: the operator goes from one to the other. */
 let shown = '';
 effect(() => {
-  const org = orgId(), who = me();
-  if (!org || !who) { shown = ''; return; }
-  if (org !== shown) untracked(() => { shown = org; if (who.operator) { overview.set(null); refreshOverview(); } });
+  const org = orgId(),
+    who = me();
+  if (!org || !who) {
+    shown = '';
+    return;
+  }
+  if (org !== shown)
+    untracked(() => {
+      shown = org;
+      if (who.operator) {
+        overview.set(null);
+        refreshOverview();
+      }
+    });
 });
 effect(() => {
   const id = projectId();
-  if (me()?.operator && id) untracked(() => { ofProject.set(''); get('/v1/projects/' + encodeURIComponent(id)).then((p) => ofProject.set(p.org_id), () => {}); });
+  if (me()?.operator && id)
+    untracked(() => {
+      ofProject.set('');
+      get('/v1/projects/' + encodeURIComponent(id)).then(
+        (p) => ofProject.set(p.org_id),
+        () => {},
+      );
+    });
 });
-setInterval(() => { if (!document.hidden && signedIn.peek()) refreshOverview(); }, 15_000);
+setInterval(() => {
+  if (!document.hidden && signedIn.peek()) refreshOverview();
+}, 15_000);
 
 /** The row of the project on screen. */
 export const project = computed(() => overview()?.items.find((p) => p.project_id === projectId()) ?? null);
@@ -110,7 +167,8 @@ export const inProject = (rest) => `/p/${projectId.peek()}${rest}`;
 
 /** Where an id belongs, '' if nowhere. @param {string} id */
 export function homeOf(id) {
-  const p = projectId.peek() || overview.peek()?.items[0]?.project_id, e = encodeURIComponent(id);
+  const p = projectId.peek() || overview.peek()?.items[0]?.project_id,
+    e = encodeURIComponent(id);
   if (/^prj_/.test(id)) return '/p/' + e;
   if (/^org_/.test(id)) return me.peek()?.operator ? `/o/${e}` : '/';
   if (/^aud_/.test(id) && orgId.peek()) return `/o/${orgId.peek()}/audit?open=${e}`;
@@ -129,4 +187,7 @@ export function homeOf(id) {
 }
 
 /** Where login should lead afterwards. */
-export const wanted = () => { const to = here.peek().query.get('next') ?? ''; return to.startsWith('/') && !to.startsWith('//') && !match('/login', to) ? to : '/'; };
+export const wanted = () => {
+  const to = here.peek().query.get('next') ?? '';
+  return to.startsWith('/') && !to.startsWith('//') && !match('/login', to) ? to : '/';
+};

@@ -11,7 +11,11 @@ export async function follow(path, got, stop, state) {
   let last = '';
   for (let wait = 1000; !stop.aborted; wait = Math.min(wait * 2, 15000)) {
     try {
-      const answer = await call('GET', path, undefined, { signal: stop, raw: true, headers: { Accept: 'text/event-stream', ...(last ? { 'Last-Event-ID': last } : {}) } });
+      const answer = await call('GET', path, undefined, {
+        signal: stop,
+        raw: true,
+        headers: { Accept: 'text/event-stream', ...(last ? { 'Last-Event-ID': last } : {}) },
+      });
       state('live');
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       let rest = '';
@@ -20,7 +24,12 @@ export async function follow(path, got, stop, state) {
         const blocks = (rest + part.value).replaceAll('\r\n', '\n').split('\n\n');
         rest = blocks.pop() ?? '';
         for (const block of blocks) {
-          const field = (/** @type {string} */ name) => block.split('\n').filter((l) => l.startsWith(name + ':')).map((l) => l.slice(name.length + 1).trimStart()).join('\n');
+          const field = (/** @type {string} */ name) =>
+            block
+              .split('\n')
+              .filter((l) => l.startsWith(name + ':'))
+              .map((l) => l.slice(name.length + 1).trimStart())
+              .join('\n');
           const text = field('data');
           if (field('id')) last = field('id');
           if (text) got({ id: field('id'), type: field('event'), data: JSON.parse(text) });
@@ -28,7 +37,10 @@ export async function follow(path, got, stop, state) {
       }
     } catch (e) {
       if (stop.aborted) return;
-      if (e instanceof Problem && (e.status === 404 || e.status === 401 || e.status === 403)) { state('missing'); return; }
+      if (e instanceof Problem && (e.status === 404 || e.status === 401 || e.status === 403)) {
+        state('missing');
+        return;
+      }
     }
     state('waiting');
     await pause(wait);
