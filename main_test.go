@@ -231,7 +231,7 @@ func TestADatabaseTheOperatorMustCorrectEndsWithCode78AndTheReason(t *testing.T)
 // subCommands are all of them, with the arguments they need.
 func subCommands() [][]string {
 	return [][]string{{"serve"}, {"migrate"}, {"healthcheck"}, {"audit"}, {"audit", "verify"}, {"version"},
-		{"backup"}, {"restore"}, {"compact"}}
+		{"backup"}, {"restore"}, {"compact"}, {"rekey"}}
 }
 
 func TestHelpOfEachCommandDescribesItAndEndsWithCode0(t *testing.T) {

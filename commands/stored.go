@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -18,20 +19,61 @@ import (
 // acceptSecrets is the flag of migrate that records other secrets.
 const acceptSecrets = "accept-secrets"
 
+// moveTo is the flag of migrate that copies the database elsewhere, moveToVariable
+// the variable that it may be in: a URI with a password does not belong into the
+// list of processes.
+const (
+	moveTo         = "to"
+	moveToVariable = "MIGRATE_TO"
+)
+
 // Stored are the sub-commands that work on the stored database.
 func (p Process) Stored() []*cli.Command {
 	return []*cli.Command{
 		{Name: "migrate", Usage: "create or verify collections and indexes, then exit", OnUsageError: arguments.Wrong,
-			Flags: []cli.Flag{&cli.BoolFlag{Name: acceptSecrets, Usage: "record the secrets of this configuration as the database's, though it was made with others"}},
+			Flags: []cli.Flag{
+				&cli.BoolFlag{Name: acceptSecrets, Usage: "record the secrets of this configuration as the database's, though it was made with others"},
+				&cli.StringFlag{Name: moveTo, Usage: "copy the database into an empty one, mongodb://… or sqlite://PATH (docs/MOVING.md); also from " + moveToVariable},
+			},
+			ArgValidator: arguments.None,
 			Action: func(ctx context.Context, c *cli.Command) error {
+				if to, asked := p.target(c); asked {
+					return p.move(ctx, c, to)
+				}
 				return p.Configured("migrate", migrate(c.Bool(acceptSecrets)))(ctx, c)
 			}},
 		p.offline("check", "check the stored database, or the backup FILE, for faults; the server must not run on an embedded one", "[FILE]", data.Commands.Verify),
 		p.offline("backup", "write a backup of the embedded database to FILE; the server may run", "FILE", data.Commands.WriteBackup),
 		p.offline("restore", "put the database of the backup FILE into DATA_DIR, where none may be", "FILE", data.Commands.ReadBackup),
+		p.offline("rekey", "seal every sealed value with the first DATA_KEY; servers may run", "",
+			func(c data.Commands, ctx context.Context, _ string) error { return c.SealAgain(ctx) }),
 		p.offline("compact", "give unused space of the embedded database back; the server must not run", "",
 			func(c data.Commands, ctx context.Context, _ string) error { return c.Shrink(ctx) }),
 	}
+}
+
+// target is where migrate is to move the database, if it is.
+func (p Process) target(c *cli.Command) (to string, asked bool) {
+	if c.IsSet(moveTo) {
+		return c.String(moveTo), true
+	}
+	for _, entry := range p.Environ {
+		if text, ok := strings.CutPrefix(entry, moveToVariable+"="); ok && text != "" {
+			to, asked = text, true
+		}
+	}
+	return to, asked
+}
+
+// move is migrate --to.
+func (p Process) move(ctx context.Context, c *cli.Command, to string) error {
+	return p.offline("migrate", "", "", func(stored data.Commands, ctx context.Context, _ string) error {
+		at, err := config.ParseDatabase(to)
+		if err != nil {
+			return models.Misconfigured("invalid_target", "--"+moveTo+" "+err.Error()+".")
+		}
+		return stored.MoveTo(ctx, database.Location{URI: at.URI.Reveal(), Path: at.Path, Name: stored.At.Name, IndexTimeout: stored.At.IndexTimeout})
+	}).Action(ctx, c)
 }
 
 // offline is a sub-command that serves nothing and needs no server's settings.

@@ -242,6 +242,14 @@ func token(into *string, text string) error {
 	return nil
 }
 
+// ParseDatabase reads the text of MONGO_URI. The error's text follows the name of
+// what it was read from.
+func ParseDatabase(text string) (Database, error) {
+	var d Database
+	err := database(&d, text)
+	return d, err
+}
+
 // database takes a MongoDB connection string or sqlite://PATH. The driver
 // checks the rest of the former when it connects.
 func database(into *Database, text string) error {

@@ -87,8 +87,10 @@ func schemasCollection() Collection {
 type schemaState struct {
 	Version int64 `bson:"version"`
 	// MinReader is the oldest schema version whose binary can use the data.
-	MinReader int64          `bson:"min_reader"`
-	Cursor    *rewriteCursor `bson:"cursor"`
+	MinReader int64 `bson:"min_reader"`
+	// Moving is set in the target of a move that has not finished.
+	Moving bool           `bson:"moving"`
+	Cursor *rewriteCursor `bson:"cursor"`
 }
 
 // rewriteCursor is the progress of a rewrite. It names its migration, since a
@@ -119,6 +121,10 @@ func (m migrator) check(ctx context.Context) (schemaState, error) {
 	state, err := one[schemaState](ctx, m.engine, schemas, Query{Filter: bson.D{{Key: "_id", Value: schemaID}}})
 	if err != nil && !models.IsKind(err, models.KindNotFound) {
 		return schemaState{}, err
+	}
+	if state.Moving {
+		return schemaState{}, models.Misconfigured("move_unfinished",
+			"This database is the target of a move that has not finished. Run `pulse-control-plane migrate --to` with the source again, or drop this database.")
 	}
 	if state.MinReader > m.latest() {
 		return schemaState{}, models.Misconfigured("database_too_new", fmt.Sprintf(

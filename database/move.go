@@ -1,0 +1,430 @@
+package database
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/database/embedded"
+	"pulse-control-plane/models"
+)
+
+// moveID is the id of the document that describes a move, in the collection of
+// the schema's version: in the source its identity, in the target its progress
+// too.
+const moveID = "move"
+
+// moving is the minReader of a target that is not complete: no version of Pulse
+// starts on it.
+const moving = 1 << 40
+
+// moveState is the document of a move.
+type moveState struct {
+	// Source is the identity of the source.
+	Source string `bson:"source"`
+	// After is the id of the last document that was copied, by collection.
+	After map[string]string `bson:"after,omitempty"`
+	// Copied counts the documents of each.
+	Copied map[string]int64 `bson:"copied,omitempty"`
+	// Verified says that the copy was compared, Finished that the target is
+	// complete.
+	Verified bool `bson:"verified,omitempty"`
+	Finished bool `bson:"finished,omitempty"`
+}
+
+// Move copies every document of one database into another.
+type Move struct {
+	source, target Engine
+	state          moveState
+	// started says that the target was empty or is of this move.
+	started bool
+}
+
+// NewMove prepares the move of a source, which nothing else changes meanwhile and
+// which has the schema of this binary. id is its identity if it has none yet.
+func NewMove(ctx context.Context, source Engine, id string) (*Move, error) {
+	m := &Move{source: source}
+	_, err := source.Update(ctx, schemas, bson.D{{Key: "_id", Value: moveID}},
+		bson.D{{Key: "$setOnInsert", Value: bson.D{{Key: "source", Value: id}}}}, UpdateOptions{Upsert: true})
+	if err != nil {
+		return nil, err
+	}
+	own, err := one[moveState](ctx, source, schemas, Query{Filter: bson.D{{Key: "_id", Value: moveID}}})
+	m.state.Source = own.Source
+	return m, err
+}
+
+// OpenTarget opens the engine that a move copies into, with the schema of this
+// binary, which it may create. An embedded target is locked.
+func OpenTarget(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
+	at.AllIndexes = true
+	if at.URI != "" {
+		return openEngine(ctx, at, log)
+	}
+	return embedded.Open(ctx, at.Path, Schema(), embedded.Options{Log: log})
+}
+
+// Into begins or continues the move into a target. conflict "target_not_empty"
+// if it has documents that this move did not copy; the source itself is refused
+// too.
+func (m *Move) Into(ctx context.Context, target Engine) error {
+	m.target = target
+	stored, err := one[moveState](ctx, target, schemas, Query{Filter: bson.D{{Key: "_id", Value: moveID}}})
+	switch {
+	case err == nil && stored.After == nil:
+		return notEmpty("it is the source of a move itself")
+	case err == nil && stored.Source == m.state.Source && stored.Finished:
+		m.state = stored
+		return nil
+	case err == nil && stored.Finished:
+		return notEmpty("it is the complete target of another move")
+	case err == nil && stored.Source == m.state.Source:
+		m.state, m.started = stored, true
+		return m.mark(ctx)
+	case err == nil:
+		return notEmpty("it is the target of another move, which did not finish")
+	case !models.IsKind(err, models.KindNotFound):
+		return err
+	}
+	for _, c := range Schema() {
+		n, err := target.Count(ctx, c.Name, bson.D{}, 1)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return notEmpty("it has documents in " + c.Name)
+		}
+	}
+	m.state.After, m.state.Copied = map[string]string{"": ""}, map[string]int64{}
+	_, err = target.Update(ctx, schemas, bson.D{{Key: "_id", Value: moveID}}, bson.D{{Key: "$set", Value: bson.D{
+		{Key: "source", Value: m.state.Source}, {Key: "after", Value: bson.D{{Key: "begun", Value: "begun"}}}}}}, UpdateOptions{Upsert: true})
+	if err != nil {
+		return err
+	}
+	m.started = true
+	if err := m.mark(ctx); err != nil {
+		return err
+	}
+	_, err = target.EnsureSchema(ctx)
+	return err
+}
+
+func notEmpty(why string) error {
+	return models.Misconfigured("target_not_empty", "The target of the move is not empty: "+why+". Name an empty database; a move never overwrites.")
+}
+
+// mark keeps every version of Pulse from starting on the target.
+func (m *Move) mark(ctx context.Context) error {
+	_, err := m.target.Update(ctx, schemas, bson.D{{Key: "_id", Value: schemaID}}, bson.D{
+		{Key: "$set", Value: bson.D{{Key: "moving", Value: true}}}, {Key: "$max", Value: bson.D{{Key: "min_reader", Value: int64(moving)}}},
+	}, UpdateOptions{Upsert: true})
+	return err
+}
+
+// Collections are those that a move copies: all but the schema's version, which
+// completes the target.
+func (m *Move) Collections() (names []string) {
+	for _, c := range Schema() {
+		if c.Name != schemas {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// Total counts the documents of a collection in the source, and those that were
+// copied already.
+func (m *Move) Total(ctx context.Context, collection string) (total, copied int64, err error) {
+	total, err = m.source.Count(ctx, collection, bson.D{}, 0)
+	return total, m.state.Copied[collection], err
+}
+
+const (
+	// pageBytes bounds the documents that are held of one page.
+	pageBytes = 8 << 20
+	// pagesAhead is how many pages are read before they are written.
+	pagesAhead = 2
+)
+
+// docPage is a run of documents in order of their ids.
+type docPage struct {
+	docs []bson.Raw
+	last bool
+	err  error
+}
+
+func (p docPage) after() string {
+	if len(p.docs) == 0 {
+		return ""
+	}
+	return p.docs[len(p.docs)-1].Lookup("_id").StringValue()
+}
+
+// errFull ends a page early.
+var errFull = errors.New("the page is full")
+
+// readPage reads the documents after an id.
+func readPage(ctx context.Context, e Engine, collection, after string) docPage {
+	var p docPage
+	size := 0
+	err := e.Find(ctx, collection, Query{
+		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}}, Sort: bson.D{{Key: "_id", Value: 1}}, Limit: MaxBatch,
+	}, func(raw bson.Raw) error {
+		p.docs = append(p.docs, bytes.Clone(raw))
+		if size += len(raw); size >= pageBytes {
+			return errFull
+		}
+		return nil
+	})
+	full := errors.Is(err, errFull)
+	if full {
+		err = nil
+	}
+	p.err, p.last = err, !full && len(p.docs) < MaxBatch
+	return p
+}
+
+// readPages sends the pages after an id until the last, an error or the end of
+// ctx.
+func readPages(ctx context.Context, e Engine, collection, after string) <-chan docPage {
+	pages := make(chan docPage, pagesAhead)
+	go func() {
+		defer close(pages)
+		for {
+			p := readPage(ctx, e, collection, after)
+			select {
+			case pages <- p:
+			case <-ctx.Done():
+				return
+			}
+			if p.last || p.err != nil {
+				return
+			}
+			after = p.after()
+		}
+	}()
+	return pages
+}
+
+// Copy copies the documents of a collection that were not copied yet, and calls
+// each with how many of a page it copied. It can be interrupted and run again.
+func (m *Move) Copy(ctx context.Context, collection string, each func(n int64)) error {
+	if !m.started {
+		return models.Internal(errors.New("database: a move without a target"))
+	}
+	if m.state.Verified {
+		return nil
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	copied := m.state.Copied[collection]
+	for p := range readPages(ctx, m.source, collection, m.state.After[collection]) {
+		if p.err != nil {
+			return p.err
+		}
+		if len(p.docs) == 0 {
+			continue
+		}
+		if err := m.insert(ctx, collection, p.docs); err != nil {
+			return err
+		}
+		copied += int64(len(p.docs))
+		_, err := m.target.Update(ctx, schemas, bson.D{{Key: "_id", Value: moveID}}, bson.D{{Key: "$set", Value: bson.D{
+			{Key: "after." + collection, Value: p.after()}, {Key: "copied." + collection, Value: copied}}}}, UpdateOptions{})
+		if err != nil {
+			return err
+		}
+		each(int64(len(p.docs)))
+	}
+	return ctx.Err()
+}
+
+// insert stores a page. What is there already must be the same.
+func (m *Move) insert(ctx context.Context, collection string, docs []bson.Raw) error {
+	batch := make([]any, len(docs))
+	for i, raw := range docs {
+		batch[i] = raw
+	}
+	duplicates, err := m.target.InsertMany(ctx, collection, batch)
+	if err != nil {
+		return err
+	}
+	for _, i := range duplicates {
+		id := docs[i].Lookup("_id").StringValue()
+		found, err := one[bson.Raw](ctx, m.target, collection, Query{Filter: bson.D{{Key: "_id", Value: id}}})
+		if err != nil && !models.IsKind(err, models.KindNotFound) {
+			return err
+		}
+		if err != nil || !bytes.Equal(found, docs[i]) {
+			return notEmpty(fmt.Sprintf("%s %s is not that of the source", collection, id))
+		}
+	}
+	return nil
+}
+
+// Compare compares every document of a collection with its copy and calls each
+// with how many of a page are the same. misconfigured "move_differs" names the
+// first that differs. Only documents that have expired may be missing.
+func (m *Move) Compare(ctx context.Context, collection string, each func(n int64)) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	copies := newDocReader(readPages(ctx, m.target, collection, ""))
+	for p := range readPages(ctx, m.source, collection, "") {
+		if p.err != nil {
+			return p.err
+		}
+		for _, want := range p.docs {
+			id := want.Lookup("_id").StringValue()
+			got, err := copies.peek()
+			if err != nil {
+				return err
+			}
+			if bytes.Equal(got, want) {
+				copies.skip()
+				continue
+			}
+			if got != nil && got.Lookup("_id").StringValue() == id || !expired(collection, want, time.Now()) {
+				return differs("%s %s is not in the target as it is in the source", collection, id)
+			}
+		}
+		each(int64(len(p.docs)))
+	}
+	extra, err := copies.peek()
+	if err == nil && extra != nil {
+		err = differs("%s %s is in the target and not in the source", collection, extra.Lookup("_id").StringValue())
+	}
+	return errors.Join(err, ctx.Err())
+}
+
+func differs(format string, args ...any) error {
+	return models.Misconfigured("move_differs", "The copy differs from its source: "+fmt.Sprintf(format, args...)+". Did a server run meanwhile? Drop the target and run the move again.")
+}
+
+// docReader reads the documents of pages one by one.
+type docReader struct {
+	pages <-chan docPage
+	docs  []bson.Raw
+}
+
+func newDocReader(pages <-chan docPage) *docReader { return &docReader{pages: pages} }
+
+// peek returns the next document, nil after the last.
+func (r *docReader) peek() (bson.Raw, error) {
+	for len(r.docs) == 0 {
+		p, open := <-r.pages
+		if !open {
+			return nil, nil
+		}
+		if p.err != nil {
+			return nil, p.err
+		}
+		r.docs = p.docs
+	}
+	return r.docs[0], nil
+}
+
+func (r *docReader) skip() { r.docs = r.docs[1:] }
+
+// expired reports whether a document may have been deleted by a TTL index.
+func expired(collection string, doc bson.Raw, now time.Time) bool {
+	for _, c := range Schema() {
+		for _, ix := range c.Indexes {
+			if c.Name != collection || ix.ExpireAfter == nil {
+				continue
+			}
+			if at, ok := doc.Lookup(ix.Keys[0]).TimeOK(); ok && !now.Before(at.Add(*ix.ExpireAfter)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// CompareTotals adds up the usage totals of two databases by meter and window and
+// says where they differ, "" nowhere. Engines add up in different orders, so the
+// last bits of a sum may differ.
+func CompareTotals(ctx context.Context, a, b Engine) (difference string, err error) {
+	first, err := a.Sum(ctx, usageTotals, bson.D{}, "value", "meter", "window")
+	if err != nil {
+		return "", err
+	}
+	second, err := b.Sum(ctx, usageTotals, bson.D{}, "value", "meter", "window")
+	if err != nil {
+		return "", err
+	}
+	if len(first) != len(second) {
+		return fmt.Sprintf("%d meters and windows, and %d", len(first), len(second)), nil
+	}
+	for i, g := range first {
+		other := second[i]
+		if !slices.Equal(g.Keys, other.Keys) || g.Count != other.Count || math.Abs(g.Sum-other.Sum) > 1e-9*math.Abs(g.Sum) {
+			return fmt.Sprintf("%v: %v in %d totals, and %v: %v in %d", g.Keys, g.Sum, g.Count, other.Keys, other.Sum, other.Count), nil
+		}
+	}
+	return "", nil
+}
+
+// Finish completes a target that was compared: it gets the version of the schema,
+// so that a server starts on it.
+func (m *Move) Finish(ctx context.Context) error {
+	state, err := migrator{engine: m.source, migrations: migrations()}.check(ctx)
+	if err != nil {
+		return err
+	}
+	own := bson.D{{Key: "_id", Value: moveID}}
+	if _, err := m.target.Update(ctx, schemas, own, bson.D{{Key: "$set", Value: bson.D{{Key: "verified", Value: true}}}}, UpdateOptions{}); err != nil {
+		return err
+	}
+	_, err = m.target.Update(ctx, schemas, bson.D{{Key: "_id", Value: schemaID}}, bson.D{
+		{Key: "$set", Value: bson.D{{Key: "version", Value: state.Version}, {Key: "min_reader", Value: state.MinReader}}},
+		{Key: "$unset", Value: bson.D{{Key: "moving", Value: ""}}},
+	}, UpdateOptions{})
+	if err != nil {
+		return err
+	}
+	_, err = m.target.Update(ctx, schemas, own, bson.D{{Key: "$set", Value: bson.D{{Key: "finished", Value: true}}}}, UpdateOptions{})
+	return err
+}
+
+// Verified says that an earlier run has compared everything.
+func (m *Move) Verified() bool { return m.state.Verified }
+
+// Finished says that an earlier run completed the target.
+func (m *Move) Finished() bool { return m.state.Finished }
+
+// Running reports whether a server seems to use a database: one of its leases is
+// renewed within a time.
+func Running(ctx context.Context, e Engine, within time.Duration) (bool, error) {
+	before, err := NewLeases(e).All(ctx)
+	if err != nil || len(before) == 0 {
+		return false, err
+	}
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false, models.Unavailable(ctx.Err())
+	case <-timer.C:
+	}
+	after, err := NewLeases(e).All(ctx)
+	if err != nil {
+		return false, err
+	}
+	terms := map[string]int64{}
+	for _, l := range before {
+		terms[l.ID] = l.Term
+	}
+	for _, l := range after {
+		if term, known := terms[l.ID]; !known || term != l.Term {
+			return true, nil
+		}
+	}
+	return false, nil
+}
