@@ -10,7 +10,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-func TestAChangeIsToldOnceHoweverOftenItsEntryIs(t *testing.T) {
+func TestAChangeMakesOneEventHoweverOftenItsEntryIsCompleted(t *testing.T) {
 	r := newRig(t)
 	s := testkit.Must[*Sources](t)(NewSources(SourcesConfig{Log: r.Log, Projects: database.NewProjects(r.engine), Keys: database.NewAPIKeys(r.engine), Now: r.clock.Now}))
 	entry := models.AuditEntry{ID: "aud_1", OrgID: "org_1", At: r.clock.Now(), Action: "key.created", Target: models.AuditTarget{Type: "key", ID: "key_1"},
@@ -44,7 +44,7 @@ func TestAChangeIsToldOnceHoweverOftenItsEntryIs(t *testing.T) {
 	}
 }
 
-func TestAThresholdOfAQuotaIsOneEventHoweverOftenItIsTold(t *testing.T) {
+func TestAThresholdOfAQuotaMakesOneEventHoweverOftenItIsReported(t *testing.T) {
 	r := newRig(t)
 	s := testkit.Must[*Sources](t)(NewSources(SourcesConfig{Log: r.Log, Projects: database.NewProjects(r.engine), Keys: database.NewAPIKeys(r.engine), Now: r.clock.Now}))
 	e := models.QuotaEvent{ID: "org_1|projects|100|2|2026-03-02", Owner: "org_1", Quota: models.QuotaProjects, Percent: 100, Limit: 2, Used: 2,
@@ -66,7 +66,7 @@ func TestAThresholdOfAQuotaIsOneEventHoweverOftenItIsTold(t *testing.T) {
 	}
 }
 
-func TestEachKeyThatExpiresWithinAWeekIsToldOnceAndReplacedOnesAreNot(t *testing.T) {
+func TestKeysThatExpireWithinAWeekMakeOneEventUnlessReplaced(t *testing.T) {
 	r := newRig(t)
 	keys := database.NewAPIKeys(r.engine)
 	s := testkit.Must[*Sources](t)(NewSources(SourcesConfig{Log: r.Log, Projects: database.NewProjects(r.engine), Keys: keys, Now: r.clock.Now}))
