@@ -137,7 +137,7 @@ func TestASignalTurnsReadinessOffAndRequestsUnderWayAreFinished(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatAskedNothingHoldsUpNoShutdown(t *testing.T) {
+func TestIdleConnectionsDelayNoShutdown(t *testing.T) {
 	s := start(t, t.TempDir())
 	for range 3 {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))

@@ -44,7 +44,7 @@ fallback:
 	}
 }
 
-func TestEveryProblemOfAClustersFileIsNamedAndNoSecret(t *testing.T) {
+func TestEveryMistakeInAClustersFileIsNamedAndNoSecretPrinted(t *testing.T) {
 	_, err := clustersOf(t, Production, `
 clusters:
   - {name: eu-1, region: EU, url: "ftp://x", keys: [{key: devkey, secret: short-secret-value}]}

@@ -71,7 +71,7 @@ func TestTheExampleFileDocumentsEveryVariableWithItsDefault(t *testing.T) {
 	}
 }
 
-func TestTheExampleFileStartsDevelopmentAsItStandsAndTakenAtItsWord(t *testing.T) {
+func TestTheExampleFileStartsDevelopmentUnchangedAndWithEveryLineUncommented(t *testing.T) {
 	text, err := os.ReadFile(examplePath)
 	if err != nil {
 		t.Fatal(err)

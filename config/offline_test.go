@@ -23,7 +23,7 @@ func TestCommandsThatServeNothingNeedAndMakeNoSecrets(t *testing.T) {
 	}
 }
 
-func TestCommandsThatServeNothingReadTheSecretsThatAreThere(t *testing.T) {
+func TestOfflineCommandsReadTheSecretsThatAreSet(t *testing.T) {
 	dir := t.TempDir()
 	made, err := Load([]string{"DATA_DIR=" + dir}, "")
 	if err != nil {
@@ -38,7 +38,7 @@ func TestCommandsThatServeNothingReadTheSecretsThatAreThere(t *testing.T) {
 	}
 }
 
-func TestCommandsThatServeNothingNameWhatIsWrongInTheirSettings(t *testing.T) {
+func TestOfflineCommandsNameInvalidSettings(t *testing.T) {
 	_, err := LoadOffline([]string{"ENVIRONMENT=production", "MONGO_URI=http://x", "DATA_KEY=short", "LIVEKIT_HOST=none of theirs"}, "")
 	if err == nil || !strings.Contains(err.Error(), "MONGO_URI") || !strings.Contains(err.Error(), "DATA_KEY") || strings.Contains(err.Error(), "LIVEKIT") {
 		t.Error(err)

@@ -87,7 +87,7 @@ func TestEveryAssetOfThePageIsImmutableCompressedAndOfItsKind(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoAssetIsThePageAndAnotherReleasesAssetIsNotThere(t *testing.T) {
+func TestUnknownPathsServeThePageAndAssetsOfOtherReleasesAreNotFound(t *testing.T) {
 	h := serve(t, dashboard.Config{})
 	page := body(t, get(t, h, "/dashboard/"))
 	for _, path := range []string{"/dashboard/login", "/dashboard/p/prj_x/rooms/a%2Fb", "/dashboard/../x", "/dashboard/index.html"} {

@@ -200,7 +200,7 @@ func TestTheGlossaryHasEveryWordOfMetrics(t *testing.T) {
 // stored are names that documents already have: renaming them needs a migration, so repositories map them.
 func stored() []string { return []string{"quota_places", "removals"} }
 
-func TestNobodyUsesARetiredWord(t *testing.T) {
+func TestNoFileUsesARetiredWord(t *testing.T) {
 	g := readGlossary(t)
 	for path, text := range texts(t) {
 		for number, line := range strings.Split(text, "\n") {

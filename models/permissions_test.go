@@ -10,7 +10,7 @@ func TestEveryActionHasARule(t *testing.T) {
 	}
 }
 
-func TestAnUnknownActionIsAllowedToNobody(t *testing.T) {
+func TestUnknownActionsAreForbiddenToEveryCaller(t *testing.T) {
 	for _, p := range []Principal{{Kind: CallerOperator}, {Kind: CallerPerson, Role: RoleOwner},
 		{Kind: CallerServerKey, Scopes: []Scope{ScopeAll}}, {}} {
 		if p.May("made.up") == nil {

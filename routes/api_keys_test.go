@@ -54,7 +54,7 @@ func TestAFurtherKeyIsMadeListedChangedAndRemoved(t *testing.T) {
 	s.do(http.MethodGet, own.keyPath(made.Key.ID), nil, own.asPerson).refused(http.StatusNotFound, "not_found")
 }
 
-func TestWhatIsWrongWithAKeyIsRefusedAllAtOnce(t *testing.T) {
+func TestEveryWrongFieldOfAKeyIsReportedAtOnce(t *testing.T) {
 	s := newServer(t)
 	own := s.tenant("acme")
 	path := "/v1/projects/" + own.project + "/keys"
@@ -133,7 +133,7 @@ func TestAKeyGivesAndChangesNoMoreThanItHas(t *testing.T) {
 	s.do(http.MethodPost, "/v1/tokens/create", nil, own.asOwn).want(201)
 }
 
-func TestRegeneratedKeysMayDoWhatTheOldOnesCould(t *testing.T) {
+func TestRegeneratedKeysKeepTheScopesOfTheOldOnes(t *testing.T) {
 	s := newServer(t)
 	own := s.tenant("acme")
 	path := "/v1/projects/" + own.project

@@ -285,7 +285,7 @@ func TestEveryRouteThatChangesSomethingHasARowInTheTableOfChanges(t *testing.T) 
 	}
 }
 
-func TestWhatChangesNothingLeavesNoEntry(t *testing.T) {
+func TestRequestsThatChangeNothingLeaveNoAuditEntry(t *testing.T) {
 	s := newServer(t)
 	own := s.tenant("acme")
 	before := len(s.trailOf(own.org))
@@ -297,7 +297,7 @@ func TestWhatChangesNothingLeavesNoEntry(t *testing.T) {
 	}
 }
 
-func TestWhoHasNoCredentialCanNotMakeATrailGrow(t *testing.T) {
+func TestUnauthenticatedRequestsAddNoAuditEntries(t *testing.T) {
 	s := newServer(t)
 	own := s.tenant("acme")
 	before := len(s.trailOf(own.org))

@@ -36,7 +36,7 @@ func (s *server) tamper(t tenant, seq int64, update bson.D) {
 	}
 }
 
-func TestEveryChangeLeavesOneEntryThatSaysWhoWhatAndHow(t *testing.T) {
+func TestEveryChangeLeavesOneAuditEntryWithActorTargetAndOutcome(t *testing.T) {
 	s := newServer(t)
 	own := s.tenant("acme")
 	s.do(http.MethodPatch, "/v1/projects/"+own.project, map[string]any{"name": "after"}, own.asPerson,

@@ -174,7 +174,7 @@ func TestDownloadsAreOfExportsOnly(t *testing.T) {
 	}
 }
 
-func TestTheOverviewSaysWhatIsOpenAndWhatIsNearItsEnd(t *testing.T) {
+func TestTheOverviewCountsOpenSessionsAndQuotasNearTheirLimit(t *testing.T) {
 	s := newServer(t)
 	ada, grace := s.tenant("ada"), s.tenant("grace")
 	s.patch(ada.project, map[string]any{"limits": map[string]any{"concurrent_participants": 1}})
@@ -194,7 +194,7 @@ func TestTheOverviewSaysWhatIsOpenAndWhatIsNearItsEnd(t *testing.T) {
 	s.do(http.MethodGet, "/v1/overview", nil, asOperator()).refused(http.StatusBadRequest, "invalid_request", "query.org_id")
 }
 
-func TestUsageByProjectAddsUpToWhatTheProjectsSay(t *testing.T) {
+func TestUsageByProjectEqualsTheReportsOfTheProjects(t *testing.T) {
 	s := newServer(t)
 	ada, grace := s.tenant("ada"), s.tenant("grace")
 	s.newProject(ada, "second")

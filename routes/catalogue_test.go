@@ -82,9 +82,9 @@ func TestTheDocumentHasEachTypeOfTheCatalogueAndNoOther(t *testing.T) {
 	}
 }
 
-// TestWhateverLiveKitSaysIsToldAsDescribed has each kind of event with each
+// TestEveryLiveKitEventBecomesAnEventOfTheDocumentedShape has each kind of event with each
 // recorded body, with none, and as a correction.
-func TestWhateverLiveKitSaysIsToldAsDescribed(t *testing.T) {
+func TestEveryLiveKitEventBecomesAnEventOfTheDocumentedShape(t *testing.T) {
 	bodies := []string{"", "{}", `{"track":{"type":"VIDEO","source":2,"width":1280},"egressInfo":{"error":"x","streamResults":[{"status":"ACTIVE"}],
 		"segmentResults":[{"playlistName":"a.m3u8","size":"9","duration":"1"}],"imageResults":[{"filenamePrefix":"i"}]}}`}
 	files, err := filepath.Glob("../services/metering/testdata/livekit/*.json")

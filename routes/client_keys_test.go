@@ -185,7 +185,7 @@ func TestAKeyAloneCanNotReserveAllSlots(t *testing.T) {
 	}
 }
 
-func TestSlotsOfParticipantsWhoJoinedCountInNoShare(t *testing.T) {
+func TestSlotsOfJoinedParticipantsDoNotCountTowardTheClientShare(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 5})
 	ask := func(identity string, caller with) *answer {
@@ -234,7 +234,7 @@ func TestAParticipantWhoJoinsAfterTheReservationTakesAFreeSlotOrIsEvicted(t *tes
 	}
 }
 
-func TestEveryPageMayAskForTokensAndTheProjectDecides(t *testing.T) {
+func TestAnyOriginMayRequestTokensAndAllowedOriginsDecides(t *testing.T) {
 	for _, origins := range [][]string{nil, {"https://dashboard.example"}} {
 		s := newServer(t, func(o *setup) { o.origins = origins })
 		ada := s.tenant("ada")
@@ -260,7 +260,7 @@ func TestEveryPageMayAskForTokensAndTheProjectDecides(t *testing.T) {
 	}
 }
 
-func TestWhateverIsMintedCanBeValidated(t *testing.T) {
+func TestEveryMintedTokenValidates(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	attributes := map[string]string{}

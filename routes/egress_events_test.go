@@ -16,7 +16,7 @@ import (
 )
 
 // The event of a start can be worked on before LiveKit has answered the start.
-func TestAnEventThatComesBeforeItsStartIsAnsweredMakesNoSecondRecord(t *testing.T) {
+func TestAnEventBeforeTheAnswerOfItsStartMakesNoSecondEgressRecord(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	s.livekit.egress.started = func(info *livekit.EgressInfo) {
@@ -169,7 +169,7 @@ func TestAnEgressThatStartsAfterItsStartWasGivenUpIsStopped(t *testing.T) {
 }
 
 // The process that asked for a start died before it could write down the answer.
-func TestAStartWhoseProcessDiedIsFoundAgain(t *testing.T) {
+func TestAnEgressWhoseStartingProcessDiedIsAdopted(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	file := map[string]any{"type": "room_composite", "room_name": "hall", "outputs": []any{map[string]any{"kind": "file"}}}

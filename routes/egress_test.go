@@ -82,7 +82,7 @@ func ends(status livekit.EgressStatus, seconds int64, files ...*livekit.FileInfo
 	}
 }
 
-func TestAnEgressGoesFromStartToItsFile(t *testing.T) {
+func TestAnEgressRunsFromStartToAStoredFile(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	started := s.records(ada.asOwn, "layout", "speaker-light", "encoding", "H264_1080P_30")

@@ -154,7 +154,7 @@ func TestNoTwoReplicasExceedTheLimitOfEndpointsTogether(t *testing.T) {
 	}
 }
 
-func TestAURLThatLeadsInwardIsRefused(t *testing.T) {
+func TestURLsOfPrivateAddressesAreRefused(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	e := s.newEndpoint(ada, nil).Endpoint

@@ -25,7 +25,7 @@ func TestARequestIdIsTakenIfItIsWellFormedAndReturnedAlways(t *testing.T) {
 	}
 }
 
-func TestAPathThatIsNotThereAndAMethodItHasNotAreProblems(t *testing.T) {
+func TestUnknownPathsAndMethodsAnswerAsProblems(t *testing.T) {
 	s := newServer(t)
 	for _, path := range []string{"/v1", "/v1/", "/v2/projects", "/v1/projects/", "/v1/projects/a/b", "//v1/projects", "/v1//projects",
 		"/V1/projects", "/v1/tokens", "/v1/organizations/", "/health/", "/.env", "/v1/projects%2f", "/v1/projects/x/regenerate-keys/"} {
@@ -51,7 +51,7 @@ func TestAPathThatIsNotThereAndAMethodItHasNotAreProblems(t *testing.T) {
 	}
 }
 
-func TestEveryAnswerTellsBrowsersToBeCareful(t *testing.T) {
+func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
 	s, strict := newServer(t), newServer(t, func(o *setup) { o.strict = true })
 	for _, path := range []string{"/health", "/v1/status", "/v1/projects", "/nowhere", "/openapi.json", "/docs"} {
 		a := s.do(http.MethodGet, path, nil)

@@ -127,7 +127,7 @@ func TestOf32IdenticalRequestsOneCreates(t *testing.T) {
 	}
 }
 
-func TestWhatWasRefusedBeforeAnythingHappenedRunsAgain(t *testing.T) {
+func TestRequestsRefusedBeforeAnyChangeRunAgainUnderTheirIdempotencyKey(t *testing.T) {
 	s := newServer(t)
 	own := s.tenant("acme")
 	s.do(http.MethodPost, "/v1/projects", `{"name":""}`, own.asPerson, again("k")).want(400)

@@ -30,7 +30,7 @@ func (s *server) operationsReport() handlers.OperationsReport {
 	return read[handlers.OperationsReport](s.do(http.MethodGet, "/v1/operations", nil, asOperator()).want(http.StatusOK))
 }
 
-func TestTheOperatorSeesWhatWaitsAndWhatFailed(t *testing.T) {
+func TestTheOperatorSeesWaitingAndDeadWork(t *testing.T) {
 	s := newServer(t)
 	own := s.tenant("acme")
 	before := s.operationsReport()

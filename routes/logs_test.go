@@ -71,7 +71,7 @@ func TestNoCredentialAppearsInTheLog(t *testing.T) {
 	}
 }
 
-func TestEveryRequestIsOneLineThatSaysWhoAndWhat(t *testing.T) {
+func TestEveryRequestIsOneLogLineWithCallerAndRoute(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	type line struct {

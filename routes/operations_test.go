@@ -64,7 +64,7 @@ func TestTheStatusIsMeasured(t *testing.T) {
 	}
 }
 
-func TestMetricsAreGuardedWhereThereIsAToken(t *testing.T) {
+func TestMetricsNeedTheirTokenWhereOneIsSet(t *testing.T) {
 	const token = "metrics-token-0123456789"
 	open, guarded := newServer(t), newServer(t, func(o *setup) { o.metricsToken = token })
 	open.do(http.MethodGet, "/metrics", nil).want(http.StatusOK)

@@ -11,7 +11,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-func TestSigningUpGivesAnOwnerWhoIsLoggedIn(t *testing.T) {
+func TestSignUpReturnsAnOwnerWithALoginSession(t *testing.T) {
 	s := newServer(t)
 	out := read[handlers.SignedUp](s.do(http.MethodPost, "/v1/organizations",
 		map[string]any{"name": "Acme", "admin_email": "Ada.L@Example.COM", "password": password}).want(http.StatusCreated))
@@ -31,7 +31,7 @@ func TestSigningUpGivesAnOwnerWhoIsLoggedIn(t *testing.T) {
 	}
 }
 
-func TestAnAddressIsTakenWhateverItsCase(t *testing.T) {
+func TestEmailAddressesAreUniqueRegardlessOfCase(t *testing.T) {
 	s := newServer(t)
 	body := map[string]any{"name": "Acme", "admin_email": "ada@example.com", "password": password}
 	s.do(http.MethodPost, "/v1/organizations", body).want(http.StatusCreated)
@@ -173,7 +173,7 @@ func TestClosingAnOrganizationCutsKeysAndSessionsAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhatIsClosedIsGoneFromEveryRead(t *testing.T) {
+func TestDeletedOrganizationsAndProjectsAreInNoRead(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	kept := s.newProject(ada, "kept")

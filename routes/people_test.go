@@ -118,7 +118,7 @@ func TestAPlanSetsTheRequestsAMinuteOfEachProjectUnlessItsOwnLimitDoes(t *testin
 	}
 }
 
-func TestASuspendedOrganizationIsKeptOutAtOnceAndLetInAgain(t *testing.T) {
+func TestSuspensionTakesEffectAtOnceAndEndsWithUnsuspend(t *testing.T) {
 	s := newServer(t)
 	acme, other := s.tenant("acme"), s.tenant("other")
 	ways := map[string]func(int) *answer{}

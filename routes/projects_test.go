@@ -55,7 +55,7 @@ func TestASecretIsShownOnce(t *testing.T) {
 	}
 }
 
-func TestPatchChangesWhatIsSentOnly(t *testing.T) {
+func TestPatchChangesOnlyTheFieldsSent(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	path := "/v1/projects/" + ada.project
@@ -103,7 +103,7 @@ func TestPatchChangesWhatIsSentOnly(t *testing.T) {
 	}
 }
 
-func TestPutMakesWhatIsLeftOutAsInANewProject(t *testing.T) {
+func TestPutResetsMissingFieldsToTheirDefaults(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	path := "/v1/projects/" + ada.project
@@ -225,7 +225,7 @@ func TestRegeneratingAtTheSameTimeLeavesOneWorkingPair(t *testing.T) {
 	}
 }
 
-func TestAKeyAloneIsNotEnoughForWhatTakesTheSecret(t *testing.T) {
+func TestClientGradeIsRefusedWhereTheSecretIsRequired(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	for _, caller := range []with{ada.asKey, bearer(ada.key)} {

@@ -122,7 +122,7 @@ func TestEveryRouteRefusesARepeatedQueryParameter(t *testing.T) {
 	}
 }
 
-func TestEveryTimeSaysHowToWriteAPlus(t *testing.T) {
+func TestErrorsOfTimesExplainHowToEncodeAPlus(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	for at, names := range routes.Parameters() {

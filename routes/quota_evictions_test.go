@@ -10,7 +10,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-func TestWhoJoinsOverTheCapIsRemoved(t *testing.T) {
+func TestParticipantsJoiningOverTheLimitAreEvicted(t *testing.T) {
 	s := newServer(t)
 	mine := s.tenant("mine")
 	for _, name := range []string{"ann", "bob", "cyd", "dan"} {
@@ -28,7 +28,7 @@ func TestWhoJoinsOverTheCapIsRemoved(t *testing.T) {
 	}
 }
 
-func TestWhoIsOverTheCapIsRemovedHoweverLongLiveKitIsAway(t *testing.T) {
+func TestParticipantsOverTheLimitAreEvictedHoweverLongLiveKitIsDown(t *testing.T) {
 	s := newServer(t)
 	mine := s.tenant("mine")
 	joined := s.clock.Now()
@@ -59,7 +59,7 @@ func TestWhoIsOverTheCapIsRemovedHoweverLongLiveKitIsAway(t *testing.T) {
 	}
 }
 
-func TestAClusterThatHangsHoldsUpNoEvent(t *testing.T) {
+func TestAHangingClusterDelaysNoEvent(t *testing.T) {
 	s := newServer(t)
 	mine, other := s.limited("mine", map[string]any{"concurrent_participants": 1}), s.tenant("other")
 	s.cluster.asked = func() { t.Error("the cluster was asked while events were worked on") }
@@ -96,7 +96,7 @@ func TestARoomBeyondTheLimitIsRefusedAndEnded(t *testing.T) {
 	s.ask(mine, "weekly", "ann").want(http.StatusCreated)
 }
 
-func TestADeletedProjectHasEverythingOfItEnded(t *testing.T) {
+func TestDeletingAProjectEndsItsRooms(t *testing.T) {
 	s := newServer(t)
 	mine, other := s.tenant("mine"), s.tenant("other")
 	s.joins(mine, "daily", "ann")

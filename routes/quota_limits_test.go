@@ -11,7 +11,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-func TestALimitThatIsTakenAwayAndSetAgainCountsWhoCameMeanwhile(t *testing.T) {
+func TestALimitSetAgainCountsParticipantsWhoJoinedWithoutIt(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
 	limit := func(n int) {
@@ -109,7 +109,7 @@ func TestAgentsWithALimitOfTheirOwnCountInNoOther(t *testing.T) {
 	}
 }
 
-func TestWhatWasOpenBeforeThereWasALimitStays(t *testing.T) {
+func TestSettingALimitEvictsNoOneWhoWasAlreadyThere(t *testing.T) {
 	s := newServer(t)
 	mine := s.tenant("mine")
 	joined := s.clock.Now()

@@ -128,7 +128,7 @@ func TestEgressMinutesThatAreUsedUpStopTheEgress(t *testing.T) {
 	s.ask(mine, "daily", "ann").want(http.StatusCreated) // who records nothing
 }
 
-func TestThresholdsOfAQuotaAreToldOfOnceInEachPeriod(t *testing.T) {
+func TestEachThresholdOfAQuotaIsReportedOncePerPeriod(t *testing.T) {
 	s := monthly(t, time.Hour)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 5, "participant_minutes_per_month": 100})
 	told := func(want ...string) {

@@ -42,7 +42,7 @@ func newcomers(mine tenant) func(*server, int) *answer {
 	return func(s *server, n int) *answer { return s.ask(mine, "daily", fmt.Sprint("new", n)) }
 }
 
-func TestReplicasCountWhoCameBeforeThereWasALimit(t *testing.T) {
+func TestReplicasCountParticipantsWhoJoinedBeforeTheLimit(t *testing.T) {
 	all := replicas(t, 3)
 	mine := all[0].tenant("mine")
 	for n := range 8 {
@@ -68,7 +68,7 @@ func TestReplicasCountSlotsBeyondALoweredLimit(t *testing.T) {
 	}
 }
 
-func TestReplicasCountTheProjectsThatThereAre(t *testing.T) {
+func TestReplicasCountExistingProjects(t *testing.T) {
 	all := replicas(t, 3, func(o *setup) { o.plans = models.PlanQuotas{models.PlanFree: {Projects: 5}} })
 	mine := all[0].signUp("mine")
 	var old string

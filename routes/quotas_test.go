@@ -80,7 +80,7 @@ func (s *server) leaves(t tenant, room, identity string, joined time.Time) {
 		reason: "CLIENT_INITIATED", at: now, joined: joined})
 }
 
-func TestTwoHundredMintsAtOnceAgainstACapOfFiftyLetInFifty(t *testing.T) {
+func TestTwoHundredConcurrentMintsAgainstALimitOfFiftyAdmitFifty(t *testing.T) {
 	for name, replicas := range map[string]int{"one process": 1, "three replicas": 3} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, func(o *setup) { o.replica = replicas > 1 })
@@ -299,7 +299,7 @@ func TestATokenThatOpensNothingUsesNothing(t *testing.T) {
 	s.ask(mine, "daily", "ann").want(http.StatusCreated)
 }
 
-func TestARevocationGivesBackWhatIsReserved(t *testing.T) {
+func TestARevocationReleasesReservedSlots(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"concurrent_participants": 2})
 	s.ask(mine, "daily", "mallory").want(http.StatusCreated)
@@ -314,7 +314,7 @@ func TestARevocationGivesBackWhatIsReserved(t *testing.T) {
 	s.ask(mine, "daily", "bob").want(http.StatusCreated)
 }
 
-func TestARevocationGivesBackTheRoomsThatWereReservedForNobodyElse(t *testing.T) {
+func TestARevocationReleasesRoomsReservedForThatParticipantOnly(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"rooms": 2})
 	s.ask(mine, "junk", "mallory").want(http.StatusCreated)

@@ -69,7 +69,7 @@ func TestNobodyIsCountedByAddress(t *testing.T) {
 	}
 }
 
-func TestAddressesBehindTrustedProxiesAreTold(t *testing.T) {
+func TestAddressesBehindTrustedProxiesAreRecognized(t *testing.T) {
 	s := newServer(t, func(o *setup) { o.ipPerMinute, o.proxies = 1, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
 	forwarded := func(address string) with { return header("X-Forwarded-For", address) }
 	s.do(http.MethodGet, "/v1/status", nil, from("10.1.1.1"), forwarded("203.0.113.1")).want(http.StatusOK)
@@ -192,7 +192,7 @@ func TestEveryBadCredentialIsA401ThatSaysHow(t *testing.T) {
 	}
 }
 
-func TestACallerWithoutACredentialIsToldWhichToSend(t *testing.T) {
+func TestMissingCredentialsAreAnsweredWithTheAcceptedOnes(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	for _, tc := range []struct {

@@ -54,7 +54,7 @@ func TestMadeUpKeysReachTheDatabaseOnlyWithinTheLimitOfTheAddress(t *testing.T) 
 }
 
 // Every refusal of a credential says which one was used and what would serve.
-func TestEveryRefusalOfACredentialSaysWhichWasUsedAndWhatServes(t *testing.T) {
+func TestRefusedCredentialsNameTheirKindAndTheAcceptedOnes(t *testing.T) {
 	s := newServer(t)
 	ada, eve := s.tenant("ada"), s.tenant("eve") // eve's objects may go
 	invited := read[handlers.Invited](s.do(http.MethodPost, "/v1/organizations/"+ada.org+"/invitations",
@@ -108,7 +108,7 @@ func TestTheDetailOfOneWrongFieldNamesIt(t *testing.T) {
 	}
 }
 
-func TestWhatIsMintedIsValidated(t *testing.T) {
+func TestMintedTokensValidate(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	attributes := map[string]string{}

@@ -75,9 +75,9 @@ func (s *server) later(t tenant, room, identity string) string {
 	return tokenAttribute(s.mint(t, room, identity).ParticipantToken)
 }
 
-// TestWhoCameBackIsNotRemovedForWhoLeft has somebody join on a revoked token
+// TestAnEvictionOfAnEndedSessionSparesTheParticipantWhoReturned has somebody join on a revoked token
 // while LiveKit can't be told, and come back on a good one.
-func TestWhoCameBackIsNotRemovedForWhoLeft(t *testing.T) {
+func TestAnEvictionOfAnEndedSessionSparesTheParticipantWhoReturned(t *testing.T) {
 	for name, heard := range map[string]bool{"and it was heard that they left": true, "before it was heard that they left": false} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
@@ -117,7 +117,7 @@ func TestARevocationOfOneRoomLeavesTheOthersAlone(t *testing.T) {
 		refused(http.StatusForbidden, "participant_revoked")
 }
 
-func TestRevokingTakesTheSecret(t *testing.T) {
+func TestRevokingRequiresTheSecret(t *testing.T) {
 	s := newServer(t)
 	mine := s.tenant("mine")
 	ask := map[string]any{"participant_identity": "ada"}
@@ -134,7 +134,7 @@ func TestARevocationHoldsEvenWhenLiveKitIsAway(t *testing.T) {
 	s.do(http.MethodPost, "/v1/tokens/create", ask, mine.asKey).refused(http.StatusForbidden, "participant_revoked")
 }
 
-func TestWhoIsRevokedWhileLiveKitIsAwayIsRemovedWhenItIsBack(t *testing.T) {
+func TestRevokedParticipantsAreEvictedOnceLiveKitIsBack(t *testing.T) {
 	s := newServer(t)
 	mine := s.tenant("mine")
 	for _, room := range []string{"daily", "weekly"} {
@@ -201,7 +201,7 @@ func TestABanIsListedAndLifted(t *testing.T) {
 
 // LiveKit adds "#" and a text of the bearer's choice to the identity of a
 // connection with the parameter publish.
-func TestABanCoversWhatTheBearerMayCallItself(t *testing.T) {
+func TestABanCoversEveryIdentityTheTokenAllows(t *testing.T) {
 	s := newServer(t)
 	mine := s.tenant("mine")
 	old := s.mint(mine, "daily", "ada")

@@ -100,7 +100,7 @@ func TestOneListOfTheClusterServesEveryCallerForASecondUntilAWrite(t *testing.T)
 	}
 }
 
-func TestWhatIsDoneToParticipantsReachesLiveKitUnderQualifiedNames(t *testing.T) {
+func TestChangesOfParticipantsReachLiveKitUnderQualifiedNames(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	hall, ann := "/v1/rooms/hall", "/v1/rooms/hall/participants/ann"

@@ -135,7 +135,7 @@ func scopedRoutes() map[string]scopedRoute {
 
 // Two keys of one project, one with the scope a route asks for and one with
 // every other scope, behave as the table says on every route.
-func TestAKeyIsGoodForWhatItsScopesSayOnEveryRoute(t *testing.T) {
+func TestEveryRouteEnforcesTheScopesOfAKey(t *testing.T) {
 	doc, err := document()
 	if err != nil {
 		t.Fatal(err)

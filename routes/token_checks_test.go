@@ -29,7 +29,7 @@ func TestAValidTokenIsReadBackAsItWasMinted(t *testing.T) {
 	}
 }
 
-func TestATokenThatIsNotGoodIsToldByItsReason(t *testing.T) {
+func TestInvalidTokensAreReportedWithTheirReason(t *testing.T) {
 	s := newServer(t)
 	ada, eve := s.tenant("ada"), s.tenant("eve")
 	mint := func(caller with) string {

@@ -55,7 +55,7 @@ func tokenAttribute(jwt string) string {
 	return claims.Attributes["pulse.token"]
 }
 
-func TestATokenSaysExactlyWhatWasAsked(t *testing.T) {
+func TestATokenHasExactlyTheRequestedClaims(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	metadata := "{\"quote\":\"\\\"\",\"tag\":\"</script>\",\"uni\":\"ü\U0001F600\u2028\"}"
@@ -251,7 +251,7 @@ func TestServerWideGrantsAreNeverMinted(t *testing.T) {
 	}
 }
 
-func TestRoomConfigIsLiveKitsWithoutWhatReachesBeyondTheRoom(t *testing.T) {
+func TestRoomConfigAcceptsLiveKitsFieldsExceptThoseReachingBeyondTheRoom(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	for _, egress := range []string{`{"egress":{}}`, `{"egress":{"room":{"roomName":"x"}}}`, `{"emptyTimeout":1,"egress":{"tracks":{}}}`} {

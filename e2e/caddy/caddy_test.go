@@ -159,7 +159,7 @@ func addresses(t *testing.T, path string) (list []string) {
 	return list
 }
 
-func TestTheClientsAddressComesFromCaddyAndFromNobodyElse(t *testing.T) {
+func TestTheClientsAddressIsTakenFromCaddyOnly(t *testing.T) {
 	const forged = "X-Forwarded-For: 203.0.113.7"
 	for path, from := range map[string]string{"/v1/through-caddy": shared.url, "/v1/past-caddy": shared.direct} {
 		do(t, shared.client("127.0.0.3"), http.MethodGet, from+path, "", forged)

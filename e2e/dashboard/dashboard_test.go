@@ -91,7 +91,7 @@ func node(t *testing.T, args ...string) {
 
 func TestEveryScreenWorksForEveryRoleInEveryLook(t *testing.T) { node(t, "--test", "screens.test.mjs") }
 
-func TestWhatPeopleComeForWorksInABrowser(t *testing.T) { node(t, "--test", "journeys.test.mjs") }
+func TestTheDashboardsMainTasksWorkInABrowser(t *testing.T) { node(t, "--test", "journeys.test.mjs") }
 
 func TestThePageSurvivesHostileNamesReloadsAndFailures(t *testing.T) {
 	node(t, "--test", "state.test.mjs")

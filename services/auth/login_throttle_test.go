@@ -174,7 +174,7 @@ func TestAddressesOfOneIPv6NetworkAreCountedTogether(t *testing.T) {
 	}
 }
 
-func TestStrangersCanNotKeepOutADeviceThatLoggedInBeforeFromWhereverItComes(t *testing.T) {
+func TestOtherAddressesCannotLockOutAKnownDevice(t *testing.T) {
 	throttle, _ := newThrottle(t)
 	for i := range 50 {
 		wait(t, throttle, "a", fmt.Sprint("192.0.2.", i))

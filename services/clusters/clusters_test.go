@@ -135,7 +135,7 @@ func TestANewRoomGoesToTheLeastLoadedUsableClusterOfItsRegionThenToTheFallback(t
 	}
 }
 
-func TestAReplacedSetKeepsTheHealthOfWhatStaysAndRefusesWhatIsWrong(t *testing.T) {
+func TestReplacingClustersKeepsTheHealthOfUnchangedOnesAndRefusesInvalidSets(t *testing.T) {
 	_, one := startCluster(t, "one", "eu")
 	_, two := startCluster(t, "two", "eu")
 	c := newClusters(t, new(strings.Builder), nil, one).probed(t)

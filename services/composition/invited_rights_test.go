@@ -37,7 +37,7 @@ func waysOfLosing() []losing {
 	}
 }
 
-func TestInvitationsEndWithTheRightsOfWhoGaveThemOut(t *testing.T) {
+func TestInvitationsEndWithTheRightsOfTheirInviter(t *testing.T) {
 	for _, way := range waysOfLosing() {
 		t.Run(way.name, func(t *testing.T) {
 			p := newPeople(t)

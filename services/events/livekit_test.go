@@ -66,7 +66,7 @@ func recordedBodies(t testing.TB) (out []string) {
 	return out
 }
 
-func TestARecordedRoomIsToldInTheTenantsWords(t *testing.T) {
+func TestEventsOfARecordingUseTheTenantsNames(t *testing.T) {
 	var types []string
 	for _, body := range recordedBodies(t) {
 		for _, e := range told(t, body) {
@@ -107,9 +107,9 @@ func TestTheSameLiveKitEventIsTheSameEvent(t *testing.T) {
 	}
 }
 
-// TestNoSecretOfAnEgressOrIngressIsTold has every field that may hold one hold
+// TestEventsContainNoSecretOfEgressOrIngress has every field that may hold one hold
 // one.
-func TestNoSecretOfAnEgressOrIngressIsTold(t *testing.T) {
+func TestEventsContainNoSecretOfEgressOrIngress(t *testing.T) {
 	const room = string(testkit.Project) + "_daily"
 	for _, body := range []string{
 		`{"event":"egress_ended","id":"EV_1","createdAt":"1795653642","egressInfo":{"egressId":"EG_1","roomName":"` + room + `","status":"EGRESS_FAILED",
@@ -136,7 +136,7 @@ func TestNoSecretOfAnEgressOrIngressIsTold(t *testing.T) {
 	}
 }
 
-func TestARoomOfNoTenantIsNotTold(t *testing.T) {
+func TestRoomsOfNoTenantMakeNoEvents(t *testing.T) {
 	r := newRig(t)
 	s := testkit.Must[*Sources](t)(NewSources(SourcesConfig{Log: r.Log, Projects: database.NewProjects(r.engine), Keys: database.NewAPIKeys(r.engine), Now: r.clock.Now}))
 	list := []models.LiveKitEvent{

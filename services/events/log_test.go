@@ -130,7 +130,7 @@ func TestACrashBetweenNumberAndEventStallsReadersForTwoSeconds(t *testing.T) {
 	}
 }
 
-func TestAnEventWhoseNumberWasClosedGetsALaterOne(t *testing.T) {
+func TestAnEventWhoseNumberWasSkippedGetsALaterOne(t *testing.T) {
 	r := newRig(t)
 	slow := &slowEngine{Engine: r.engine, before: func() {
 		// A reader gives up waiting between the number and the event.

@@ -11,7 +11,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-func TestAChangeIsToldOnceHoweverOftenItsEntryIs(t *testing.T) {
+func TestAChangeMakesOneEventHoweverOftenItsEntryIsCompleted(t *testing.T) {
 	r := newRig(t)
 	trail := database.NewAuditLogs(r.engine)
 	owed := testkit.Must[*Owed](t)(NewOwed(OwedConfig{Log: r.Log, Trail: trail, Exclusive: true, Wake: func() {}, Now: r.clock.Now,
@@ -56,7 +56,7 @@ func TestAChangeIsToldOnceHoweverOftenItsEntryIs(t *testing.T) {
 	}
 }
 
-func TestAThresholdOfAQuotaIsOneEventHoweverOftenItIsTold(t *testing.T) {
+func TestAThresholdOfAQuotaMakesOneEventHoweverOftenItIsReported(t *testing.T) {
 	r := newRig(t)
 	s := testkit.Must[*Sources](t)(NewSources(SourcesConfig{Log: r.Log, Projects: database.NewProjects(r.engine), Keys: database.NewAPIKeys(r.engine), Now: r.clock.Now}))
 	e := models.QuotaEvent{ID: "org_1|projects|100|2|2026-03-02", Owner: "org_1", Quota: models.QuotaProjects, Percent: 100, Limit: 2, Used: 2,
@@ -78,7 +78,7 @@ func TestAThresholdOfAQuotaIsOneEventHoweverOftenItIsTold(t *testing.T) {
 	}
 }
 
-func TestEachKeyThatExpiresWithinAWeekIsToldOnceAndReplacedOnesAreNot(t *testing.T) {
+func TestKeysThatExpireWithinAWeekMakeOneEventUnlessReplaced(t *testing.T) {
 	r := newRig(t)
 	keys := database.NewAPIKeys(r.engine)
 	s := testkit.Must[*Sources](t)(NewSources(SourcesConfig{Log: r.Log, Projects: database.NewProjects(r.engine), Keys: keys, Now: r.clock.Now}))

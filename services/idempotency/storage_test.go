@@ -108,7 +108,7 @@ func TestATenantsAnswersTakeNoMoreThanTheyMayForADay(t *testing.T) {
 	}
 }
 
-func TestAPublicKeyTakesNoIdempotencyKeyFromAServer(t *testing.T) {
+func TestClientGradeAndServerGradeHaveSeparateIdempotencyKeys(t *testing.T) {
 	s, _ := newStore(t)
 	r := Request{Key: "k", Route: "POST /x"}
 	if _, _, err := s.Begin(t.Context(), key(models.CallerClientKey, "prj_a"), r); err != nil {

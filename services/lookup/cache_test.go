@@ -90,7 +90,7 @@ func TestAnEntryIsRefreshedInTheBackgroundOnce(t *testing.T) {
 	})
 }
 
-func TestAnyFailureButNotFoundServesWhatIsKnown(t *testing.T) {
+func TestEveryFailureButNotFoundServesTheKnownValue(t *testing.T) {
 	for _, failure := range []error{models.Unavailable(errors.New("away")), models.Internal(errors.New("odd")), context.DeadlineExceeded} {
 		synctest.Test(t, func(t *testing.T) {
 			var b backing
@@ -106,7 +106,7 @@ func TestAnyFailureButNotFoundServesWhatIsKnown(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotFoundAnyMoreIsForgotten(t *testing.T) {
+func TestEntriesNoLongerFoundAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b backing
 		c := newCache(t, &b)
@@ -121,7 +121,7 @@ func TestWhatIsNotFoundAnyMoreIsForgotten(t *testing.T) {
 	})
 }
 
-func TestACacheThatWaitsServesWhatIsKnownIfAskingFails(t *testing.T) {
+func TestACacheThatWaitsServesTheKnownValueIfTheReadFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b backing
 		c, err := New(Config[int64]{Size: 10, Wait: 100 * time.Millisecond, Fresh: 5 * time.Second, Now: time.Now, Load: b.load})
@@ -138,7 +138,7 @@ func TestACacheThatWaitsServesWhatIsKnownIfAskingFails(t *testing.T) {
 	})
 }
 
-func TestACacheThatWaitsServesWhatIsKnownSoonAndThenAtOnceWhileTheDatabaseHangs(t *testing.T) {
+func TestACacheThatWaitsServesTheKnownValueWhileTheDatabaseHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b backing
 		c, err := New(Config[int64]{Size: 10, Wait: 100 * time.Millisecond, Fresh: 5 * time.Second, Now: time.Now, Load: b.load})

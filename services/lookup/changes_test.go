@@ -47,7 +47,7 @@ func (l *listener) want(t *testing.T, heard ...string) {
 	}
 }
 
-func TestEveryReplicaHearsOfEachChangeOnce(t *testing.T) {
+func TestEveryReplicaGetsEachChangeOnce(t *testing.T) {
 	e := testkit.NewEngine(t)
 	a, b := listen(t, e, "a"), listen(t, e, "b")
 	a.Publish(models.ProjectChanged("one"), models.ProjectChanged("two"))
@@ -60,7 +60,7 @@ func TestEveryReplicaHearsOfEachChangeOnce(t *testing.T) {
 	b.want(t, "three", "one", "two")
 }
 
-func TestAReplicaThatStartsHearsOfChangesOfTheLastSeconds(t *testing.T) {
+func TestAStartingReplicaGetsTheChangesOfTheLastSeconds(t *testing.T) {
 	e := testkit.NewEngine(t)
 	a := listen(t, e, "a")
 	a.Publish(models.ProjectChanged("before"))

@@ -74,7 +74,7 @@ func TestEventsInAnyOrderAndRepetitionGiveTheTrueSessions(t *testing.T) {
 	}
 }
 
-func TestLostEventsLoseOnlyWhatTheySay(t *testing.T) {
+func TestALostEventLosesOnlyItsOwnUsage(t *testing.T) {
 	for seed := range uint64(400) {
 		h := newHistory(seed, aMorning)
 		r := rand.New(rand.NewPCG(seed, 2))

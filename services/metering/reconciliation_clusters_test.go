@@ -68,7 +68,7 @@ func (r *rig) is(open bool, ids ...string) {
 	}
 }
 
-func TestWhatTheLivingClustersListIsUsedWhileAnotherIsAway(t *testing.T) {
+func TestReachableClustersAreComparedWhileAnotherIsDown(t *testing.T) {
 	r, clusters, compare := several(t)
 	must := func() {
 		t.Helper()
@@ -158,7 +158,7 @@ func TestWhenEachClusterWasLastComparedIsKnown(t *testing.T) {
 	}
 }
 
-func TestAClusterIsSilentWhileNoEventToldOfWhatItLists(t *testing.T) {
+func TestAClusterIsSilentUntilAnEventNamesWhatItLists(t *testing.T) {
 	r, clusters, compare := several(t)
 	silent := func(want ...string) {
 		t.Helper()

@@ -46,7 +46,7 @@ func TestTheIndexHoldsFortyThousandRevocationsInAFewMegabytes(t *testing.T) {
 	}
 }
 
-func TestAFullIndexCallsEverythingPossibleUntilItHasRoomAgain(t *testing.T) {
+func TestAFullIndexTreatsEveryTokenAsPossiblyRevoked(t *testing.T) {
 	now, x := time.Now(), newRevokedIndex(10)
 	for n := range 11 {
 		x.add(revocationOf(n, now.Add(time.Duration(n+1)*time.Minute)))

@@ -49,7 +49,7 @@ const (
 
 var aMorning = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 
-func TestThePeakCountsWhoWasThereTogether(t *testing.T) {
+func TestThePeakCountsParticipantsPresentTogether(t *testing.T) {
 	// 5–15, 10–20 and 12–13
 	if peak := present(t, [][2]int{{0, 10}, {10, 20}, {5, 15}, {12, 13}, {-30, 3}, {50, 90}, {-90, 0}, {60, 70}, {12, 12}}); peak != 3 {
 		t.Errorf("peak %v", peak)

@@ -51,10 +51,10 @@ func (r *rig) one(url string) models.Attempt {
 	return d.Attempts[0]
 }
 
-// TestNoSpellingOfAnInwardAddressIsConnectedTo has a server listen on every
+// TestNoSpellingOfAPrivateAddressIsDialed has a server listen on every
 // address of this machine; an attempt to it must be refused before it connects,
 // and say nothing of what is there.
-func TestNoSpellingOfAnInwardAddressIsConnectedTo(t *testing.T) {
+func TestNoSpellingOfAPrivateAddressIsDialed(t *testing.T) {
 	server := newReceiver(t, nil)
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(server.URL, "http://"))
 	if err != nil {
@@ -111,7 +111,7 @@ func (r *rig) oneUnchecked(url string) models.Attempt {
 	return got
 }
 
-func TestARedirectInwardIsNotFollowed(t *testing.T) {
+func TestRedirectsToPrivateAddressesAreNotFollowed(t *testing.T) {
 	inner := newReceiver(t, nil)
 	for _, code := range []int{301, 302, 303, 307, 308} {
 		server := newReceiver(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
@@ -162,9 +162,9 @@ func TestOnlyTheFirstKiBOfAnAnswerIsStored(t *testing.T) {
 	}
 }
 
-// TestNoAnswerHoldsAnAttemptLongerThanItMay has a client with a tenth of the
+// TestSlowAnswersEndAtTheDeadlineOfAnAttempt has a client with a tenth of the
 // time, against servers that are slow in every part of an answer.
-func TestNoAnswerHoldsAnAttemptLongerThanItMay(t *testing.T) {
+func TestSlowAnswersEndAtTheDeadlineOfAnAttempt(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	stop := make(chan struct{})
 	t.Cleanup(func() { close(stop) })
@@ -196,7 +196,7 @@ func TestNoAnswerHoldsAnAttemptLongerThanItMay(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatBreaksIsACodeAndNoText(t *testing.T) {
+func TestABrokenConnectionIsRecordedAsACodeWithoutText(t *testing.T) {
 	for name, want := range map[string]struct {
 		url  string
 		code string

@@ -190,7 +190,7 @@ func TestASuccessEndsTheTimeOfFailure(t *testing.T) {
 	}
 }
 
-func TestRecoverDeliversWhatFailedAndWhatWasNeverMade(t *testing.T) {
+func TestRecoverDeliversFailedEventsAndThoseMissedWhileDisabled(t *testing.T) {
 	server := newReceiver(t, status(http.StatusInternalServerError))
 	r := newRig(t)
 	e, _ := r.endpoint(server.URL, patterns("room.*"))
@@ -236,7 +236,7 @@ func TestRecoverDeliversWhatFailedAndWhatWasNeverMade(t *testing.T) {
 	}
 }
 
-func TestRecoveryOfManyEventsGoesOnWhereItStopped(t *testing.T) {
+func TestAnInterruptedRecoveryResumesAtItsPosition(t *testing.T) {
 	const many = 2500
 	server := newReceiver(t, nil)
 	r := newRig(t)
@@ -269,7 +269,7 @@ func TestRecoveryOfManyEventsGoesOnWhereItStopped(t *testing.T) {
 	}
 }
 
-func TestRetryAndResendSendAgainWhatIsAskedFor(t *testing.T) {
+func TestRetrySendsADeliveryAgainAndResendAnEvent(t *testing.T) {
 	server, second := newReceiver(t, nil), newReceiver(t, nil)
 	r := newRig(t)
 	e, _ := r.endpoint(server.URL)
@@ -318,7 +318,7 @@ func TestATestEventReachesItsEndpointAlone(t *testing.T) {
 	}
 }
 
-func TestAnExpiredPayloadIsNotTriedForEver(t *testing.T) {
+func TestADeliveryWithoutItsPayloadFails(t *testing.T) {
 	server := newReceiver(t, status(http.StatusInternalServerError))
 	r := newRig(t)
 	e, _ := r.endpoint(server.URL)

@@ -15,7 +15,7 @@ import (
 	"pulse-control-plane/database/testkit"
 )
 
-func TestEachAttemptIsASpanWithItsOutcomeAndTheEndpointHearsNothingOfIt(t *testing.T) {
+func TestEachAttemptIsASpanWithItsOutcomeAndNoTraceHeadersAreSent(t *testing.T) {
 	answers := []int{http.StatusInternalServerError, http.StatusOK}
 	var headers []http.Header
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

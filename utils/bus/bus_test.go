@@ -114,7 +114,7 @@ func TestAfterAGapEveryCacheDropsEverything(t *testing.T) {
 	}
 }
 
-func TestASubscriberThatPanicsIsResetAndKeepsNobodyElseFromHearing(t *testing.T) {
+func TestAPanickingSubscriberIsResetAndDelaysNoOther(t *testing.T) {
 	l := &log{}
 	b := bus.New[change](l)
 	broken, sound := newCache("a"), newCache("a")
@@ -136,7 +136,7 @@ func TestASubscriberThatPanicsIsResetAndKeepsNobodyElseFromHearing(t *testing.T)
 	}
 }
 
-func TestACancelledSubscriptionHearsNothingMoreAndFreesItsSlot(t *testing.T) {
+func TestACancelledSubscriptionGetsNothingMoreAndFreesItsSlot(t *testing.T) {
 	b := bus.New[change](nil)
 	c := newCache("a")
 	cancel := subscribe(t, b, c.subscriber())
@@ -167,7 +167,7 @@ func TestSubscribersAreBoundedAndComplete(t *testing.T) {
 	}
 }
 
-func TestSubscribersMayPublishAndSubscribeWhileTheyAreTold(t *testing.T) {
+func TestSubscribersMayPublishAndSubscribeDuringDelivery(t *testing.T) {
 	b := bus.New[change](nil)
 	c := newCache("a", "b")
 	subscribe(t, b, c.subscriber())

@@ -64,7 +64,7 @@ func TestTheClientIsTheLastAddressThatNoTrustedProxyHas(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatIsAnAddressIsRead(t *testing.T) {
+func TestOnlyValidAddressesAreRead(t *testing.T) {
 	for _, text := range []string{
 		"", ":", "[]", "[", "]", `"`, `""`, "for=", "for", "1.2.3", "1.2.3.4.5", "01.2.3.4", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:123456", "1.2.3.4:80:80",
 		"[1.2.3.4]", "[2001:db8::1", "2001:db8::1]", "[2001:db8::1]x", "[2001:db8::1]:", "[2001:db8::1]:x", "localhost", "localhost:80", "0x7f.1", "2130706433",

@@ -98,7 +98,7 @@ func TestOneShareLeavesASlotForTheOthers(t *testing.T) {
 	})
 }
 
-func TestOfEqualTurnsThatIsFirstWhoseShareHadNoneLately(t *testing.T) {
+func TestEqualTurnsGoFirstToTheShareThatWaitedLongest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := fair.New(fair.Config{Slots: 1, Wait: time.Minute, PerShare: 16, Most: 512})
 		if _, err := work(t.Context(), q, "known"); err != nil {

@@ -71,7 +71,7 @@ func TestAForgottenKeyIsVerifiedAnew(t *testing.T) {
 	}
 }
 
-func TestNoMorePairsAreRememberedThanThereIsRoomFor(t *testing.T) {
+func TestVerifiedPairsAreBounded(t *testing.T) {
 	v, _ := verified(t, 10)
 	for i := range 1000 {
 		v.Remember(strconv.Itoa(i), secret.New("s"), "hash")

@@ -194,7 +194,7 @@ func BenchmarkAllow(b *testing.B) {
 	})
 }
 
-func TestPeekingSaysWhatAllowWouldAndCountsNothing(t *testing.T) {
+func TestPeekAnswersAsAllowWithoutCounting(t *testing.T) {
 	l, clock := limiter(10)
 	for left := 3; left > 0; left-- {
 		for range 10 {

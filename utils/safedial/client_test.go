@@ -65,7 +65,7 @@ func TestANameThatChangesBetweenLookUpsReachesNothing(t *testing.T) {
 	}
 }
 
-func TestAClientReachesWhatItMayAndNothingElse(t *testing.T) {
+func TestAClientConnectsOnlyToAllowedAddresses(t *testing.T) {
 	server, connections := target(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
 	for _, raw := range []string{server.URL, strings.Replace(server.URL, "127.0.0.1", "localhost", 1), strings.Replace(server.URL, "127.0.0.1", "2130706433", 1)} {
 		if _, err := get(t, safedial.NewClient(safedial.Options{AllowHTTP: true}), raw); !errors.Is(err, safedial.ErrRefused) {

@@ -129,7 +129,7 @@ func TestLinkLocalAndMetadataAreRefusedEvenWherePrivateIsAllowed(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoPlainURLOfAnAllowedSchemeIsRefused(t *testing.T) {
+func TestURLsOtherThanPlainOnesOfAnAllowedSchemeAreRefused(t *testing.T) {
 	g := safedial.New(safedial.Options{Resolver: publicNames()})
 	for _, raw := range []string{
 		"", "hooks.example.com", "//hooks.example.com", "http://hooks.example.com", "ftp://hooks.example.com", "file:///etc/passwd", "gopher://hooks.example.com",
@@ -161,7 +161,7 @@ func TestOtherSchemesAndUsersAreTakenWhereTheyAreNamed(t *testing.T) {
 	}
 }
 
-func TestANameThatDoesNotResolveIsToldApartFromARefusedOne(t *testing.T) {
+func TestUnresolvableNamesAreDistinguishedFromRefusedOnes(t *testing.T) {
 	g := safedial.New(safedial.Options{Resolver: &resolver{names: names{"empty.example.com": {{}}}}})
 	for _, host := range []string{"missing.example.com", "empty.example.com"} {
 		if err := g.CheckURL(t.Context(), "https://"+host); !errors.Is(err, safedial.ErrLookup) {

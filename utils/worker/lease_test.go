@@ -224,7 +224,7 @@ func TestALeaseThatAnotherTookStopsThePassAtTheNextRenewal(t *testing.T) {
 	})
 }
 
-func TestWhatIsDoneOnTakingTheLeaseIsRetriedUntilItSucceeds(t *testing.T) {
+func TestTheStepOnTakingALeaseIsRetriedUntilItSucceeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, a := &store{}, record(nil)
 		gained := 0
