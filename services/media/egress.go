@@ -48,6 +48,11 @@ type EgressConfig struct {
 	Placements *livekit.Placements
 	Quotas     *quotas.Limits
 	Storages   Storages
+	// Rooms knows the rooms that requests open.
+	Rooms *database.Rooms
+	// Failed tells tenants of an automatic recording that could not be started, maybe
+	// more than once.
+	Failed func(ctx context.Context, record *models.Egress) error
 	// Targets judges the targets of rtmp, Pages those of web egress.
 	Targets, Pages Guard
 	// Web allows web egress (EGRESS_WEB).
@@ -55,8 +60,8 @@ type EgressConfig struct {
 	Cursors *cursor.Codec
 	// Trail records every change.
 	Trail *audit.Trail
-	// Wake starts a pass of StopAsked in this process.
-	Wake func()
+	// Wake starts a pass of StopAsked in this process, WakeDue one of StartDue.
+	Wake, WakeDue func()
 	// StopWait is how long a stop waits for an egress to be active; 0 is 10 s.
 	StopWait time.Duration
 	Log      zerolog.Logger

@@ -96,7 +96,7 @@ func (s *Egresses) unconfirmed(ctx context.Context, record *models.Egress, liste
 			return err
 		}
 	}
-	if s.now().Sub(record.CreatedAt) < confirmWithin {
+	if record.DueAt != nil || s.now().Sub(record.CreatedAt) < confirmWithin {
 		return nil
 	}
 	return s.presume(ctx, record, models.EgressFailed, "LiveKit did not confirm the start.")
