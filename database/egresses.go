@@ -123,6 +123,8 @@ type EgressChange struct {
 	Results    *[]models.EgressResult
 	Presumed   *bool
 	CDNBaseURL *string
+	// SilentAt is as in models.Egress; the zero time takes it away.
+	SilentAt *time.Time
 	// Begun tells that no worker has to start it any more.
 	Begun bool
 }
@@ -145,9 +147,18 @@ func (r *Egresses) Update(ctx context.Context, was *models.Egress, c EgressChang
 	setIf(&set, "results", c.Results)
 	setIf(&set, "presumed", c.Presumed)
 	setIf(&set, "cdn_base_url", c.CDNBaseURL)
-	update := append(set.update(), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}})
+	var unset bson.D
 	if c.Begun {
-		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "due_at", Value: ""}}})
+		unset = append(unset, bson.E{Key: "due_at", Value: ""})
+	}
+	if c.SilentAt != nil && c.SilentAt.IsZero() {
+		unset = append(unset, bson.E{Key: "silent_at", Value: ""})
+	} else {
+		setIf(&set, "silent_at", c.SilentAt)
+	}
+	update := append(set.update(), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}})
+	if len(unset) > 0 {
+		update = append(update, bson.E{Key: "$unset", Value: unset})
 	}
 	return changed[models.Egress](ctx, r.engine, egresses,
 		bson.D{{Key: "_id", Value: string(was.ID)}, {Key: "project_id", Value: string(was.ProjectID)}, {Key: "version", Value: was.Version}}, update)

@@ -153,6 +153,8 @@ type Egress struct {
 	Results   []EgressResult `bson:"results,omitempty"`
 	// CDNBaseURL is the storage's when it was started.
 	CDNBaseURL string `bson:"cdn_base_url,omitempty"`
+	// SilentAt is since when its worker does not answer; nil if it does.
+	SilentAt *time.Time `bson:"silent_at,omitempty"`
 	// Presumed tells that LiveKit did not say that it ended, but seems not to know it.
 	Presumed bool `bson:"presumed,omitempty"`
 	// Version counts the changes of the record.

@@ -38,7 +38,12 @@ type Storages interface {
 }
 
 // Egresses is the service of egress.
-type Egresses struct{ c EgressConfig }
+type Egresses struct {
+	c EgressConfig
+	// asked is when the workers of running egresses were asked last. Only the pass of
+	// Compare uses it.
+	asked map[string]time.Time
+}
 
 // EgressConfig of NewEgresses; every field but Web, StopWait and Log is required.
 type EgressConfig struct {
@@ -73,7 +78,7 @@ func NewEgresses(c EgressConfig) (*Egresses, error) {
 	if c.StopWait == 0 {
 		c.StopWait = stopWait
 	}
-	return &Egresses{c}, required.Fields(c)
+	return &Egresses{c: c, asked: map[string]time.Time{}}, required.Fields(c)
 }
 
 // EgressInput asks for an egress. Which fields a type takes, check says.

@@ -35,7 +35,7 @@ func TestFilesStayInTheFolderOfTheirProjectWhateverTheRoomIsCalled(t *testing.T)
 
 func TestARecordingOfARoomGoesToTheProjectsStorage(t *testing.T) {
 	v := vault(t, false)
-	s := &Egresses{EgressConfig{Storages: v}}
+	s := &Egresses{c: EgressConfig{Storages: v}}
 	project := models.Project{ID: "prj_1"}
 	project.Recording = models.Recording{Layout: "grid", Encoding: "h264_1080p_30", AudioOnly: true}
 	record := models.Egress{ID: "egr_01a2063f-e6cc-7690-9e88-10046bbf09e7", CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
