@@ -38,5 +38,6 @@ func Schema() []Collection {
 		ingressesCollection(),
 		throttlesCollection(),
 		clockReadingsCollection(),
+		fingerprintsCollection(),
 	}
 }

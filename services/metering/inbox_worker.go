@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
@@ -62,7 +63,9 @@ type InboxWorkerConfig struct {
 	Own func(ctx context.Context, events []models.LiveKitEvent) error `optional:"true"`
 	// Observer hears of every pass; optional.
 	Observer worker.Observer `optional:"true"`
-	Log      zerolog.Logger
+	// Tracer makes a span of every pass; optional.
+	Tracer trace.Tracer `optional:"true"`
+	Log    zerolog.Logger
 }
 
 // NewInboxWorker builds a worker. It fails if a required field is missing or two
@@ -97,7 +100,7 @@ func NewInboxWorker(c InboxWorkerConfig) (*InboxWorker, error) {
 			Pass: func(ctx context.Context) (int, error) { return w.workOn(ctx, n) }})
 	}
 	for i, pass := range passes {
-		running, err := worker.New(pass, worker.Options{Log: c.Log, Observer: c.Observer,
+		running, err := worker.New(pass, worker.Options{Log: c.Log, Observer: c.Observer, Tracer: c.Tracer,
 			Backoff: worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}})
 		if err != nil {
 			return nil, err

@@ -75,9 +75,11 @@ const (
 	Stopped   Result = "stopped"
 )
 
-// Observer hears what a worker does. Calls come from Run's goroutine and must
-// return soon.
+// Observer hears what a worker does. Calls, save of Declared, come from Run's
+// goroutine and must return soon.
 type Observer interface {
+	// Declared is called by New, in its caller's goroutine.
+	Declared(name string)
 	// Passed is called after each pass.
 	Passed(name string, result Result, worked int, took time.Duration)
 	// Held is called when a lease was taken or is no longer held.
@@ -125,6 +127,7 @@ func New(c Config, o Options) (*Worker, error) {
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
+	o.Observer.Declared(c.Name)
 	return &Worker{config: c, o: o, woken: make(chan struct{}, 1)}, nil
 }
 
@@ -260,5 +263,6 @@ func sleep(ctx context.Context, d time.Duration) {
 
 type nobody struct{}
 
+func (nobody) Declared(string)                           {}
 func (nobody) Passed(string, Result, int, time.Duration) {}
 func (nobody) Held(string, bool)                         {}
