@@ -12,6 +12,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/mongo"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/e2e/ferret"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
@@ -67,7 +68,7 @@ func TestTheCheckFindsFaultsOverTheWireProtocol(t *testing.T) {
 func filled(t *testing.T, e database.Engine) models.AuditEntry {
 	t.Helper()
 	logs := database.NewAuditLogs(e)
-	trail, err := audit.NewTrail(logs, func(context.Context, *models.AuditEntry, models.ProjectID) {}, time.Now)
+	trail, err := audit.NewTrail(logs, testkit.Silence{}, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
