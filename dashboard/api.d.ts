@@ -56,6 +56,7 @@ export interface Schemas {
   EventResult: { duration_seconds: number; kind: string; path?: string; playlist?: string; size_bytes: number; status?: string; };
   EvidenceEvent: { created_at: string; event: string; id: string; received_at: string; };
   ExplainedFact: { event_ids: Array<string>; events: Array<Schemas['EvidenceEvent']>; id: string; open: boolean; room_name: string | null; session_id: string | null; timestamp: string; value: number; };
+  FailedRecordingEventData: { egress_id: string; error: string; room_name: string; room_sid: string; };
   ForgotPasswordRequest: { email: string; };
   Grants: { agent?: boolean; canManageAgentSession?: boolean; canPublish?: boolean; canPublishData?: boolean; canPublishSources?: Array<"camera" | "microphone" | "screen_share" | "screen_share_audio">; canSubscribe?: boolean; canSubscribeMetrics?: boolean; canUpdateOwnMetadata?: boolean; hidden?: boolean; recorder?: boolean; roomAdmin?: boolean; roomJoin?: boolean; };
   GrantsRequest: { agent?: boolean; canManageAgentSession?: boolean; canPublish?: boolean; canPublishData?: boolean; canPublishSources?: Array<"camera" | "microphone" | "screen_share" | "screen_share_audio">; canSubscribe?: boolean; canSubscribeMetrics?: boolean; canUpdateOwnMetadata?: boolean; destinationRoom?: string; hidden?: boolean; ingressAdmin?: boolean; recorder?: boolean; room?: string; roomAdmin?: boolean; roomCreate?: boolean; roomJoin?: boolean; roomList?: boolean; roomRecord?: boolean; };

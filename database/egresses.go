@@ -19,6 +19,7 @@ func egressesCollection() Collection {
 		Fields: []Field{
 			{Name: "egress_id", Kind: String}, {Name: "project_id", Kind: String}, {Name: "room_name", Kind: String},
 			{Name: "status", Kind: String}, {Name: "open", Kind: Bool}, {Name: "stop_asked", Kind: Bool}, {Name: "version", Kind: Int},
+			{Name: "recorded_sid", Kind: String}, {Name: "due_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"egress_id"}, Unique: true, Partial: true},
@@ -29,6 +30,8 @@ func egressesCollection() Collection {
 			{Keys: []string{"project_id", "open", "_id"}},
 			{Keys: []string{"open", "_id"}},
 			{Keys: []string{"stop_asked", "open", "_id"}},
+			{Keys: []string{"recorded_sid"}, Unique: true, Partial: true},
+			{Keys: []string{"open", "due_at"}},
 		},
 	}
 }
@@ -109,16 +112,21 @@ func (r *Egresses) Open(ctx context.Context, after models.EgressID, limit int64)
 
 // EgressChange is a partial update; nil keeps a field.
 type EgressChange struct {
-	EgressID  *string
-	Status    *models.EgressStatus
-	StopAsked *bool
-	Layout    *string
-	Outputs   *[]models.EgressOutput
-	StartedAt *time.Time
-	EndedAt   *time.Time
-	Error     *string
-	Results   *[]models.EgressResult
-	Presumed  *bool
+	EgressID   *string
+	Status     *models.EgressStatus
+	StopAsked  *bool
+	Layout     *string
+	Outputs    *[]models.EgressOutput
+	StartedAt  *time.Time
+	EndedAt    *time.Time
+	Error      *string
+	Results    *[]models.EgressResult
+	Presumed   *bool
+	CDNBaseURL *string
+	// SilentAt is as in models.Egress; the zero time takes it away.
+	SilentAt *time.Time
+	// Begun tells that no worker has to start it any more.
+	Begun bool
 }
 
 // Update changes an egress of a project, as it was read, and returns it; not_found
@@ -138,9 +146,34 @@ func (r *Egresses) Update(ctx context.Context, was *models.Egress, c EgressChang
 	setIf(&set, "error", c.Error)
 	setIf(&set, "results", c.Results)
 	setIf(&set, "presumed", c.Presumed)
+	setIf(&set, "cdn_base_url", c.CDNBaseURL)
+	var unset bson.D
+	if c.Begun {
+		unset = append(unset, bson.E{Key: "due_at", Value: ""})
+	}
+	if c.SilentAt != nil && c.SilentAt.IsZero() {
+		unset = append(unset, bson.E{Key: "silent_at", Value: ""})
+	} else {
+		setIf(&set, "silent_at", c.SilentAt)
+	}
+	update := append(set.update(), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}})
+	if len(unset) > 0 {
+		update = append(update, bson.E{Key: "$unset", Value: unset})
+	}
 	return changed[models.Egress](ctx, r.engine, egresses,
-		bson.D{{Key: "_id", Value: string(was.ID)}, {Key: "project_id", Value: string(was.ProjectID)}, {Key: "version", Value: was.Version}},
-		append(set.update(), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}}))
+		bson.D{{Key: "_id", Value: string(was.ID)}, {Key: "project_id", Value: string(was.ProjectID)}, {Key: "version", Value: was.Version}}, update)
+}
+
+// ClaimDue returns an egress of any tenant that a worker is to start, the one that is
+// due longest first, and delays it until a time by which the worker has started it or
+// died; not_found if none is due.
+func (r *Egresses) ClaimDue(ctx context.Context, now, until time.Time) (models.Egress, error) {
+	var out models.Egress
+	err := r.engine.FindOneAndUpdate(ctx, egresses,
+		bson.D{{Key: "open", Value: true}, {Key: "due_at", Value: bson.D{{Key: "$lte", Value: now}}}},
+		bson.D{{Key: "$set", Value: bson.D{{Key: "due_at", Value: until}}}, {Key: "$inc", Value: bson.D{{Key: "attempts", Value: int64(1)}, {Key: "version", Value: int64(1)}}}},
+		FindAndUpdateOptions{Sort: bson.D{{Key: "due_at", Value: 1}}}, &out)
+	return out, err
 }
 
 // Discard deletes the record of a start that was refused.

@@ -138,6 +138,13 @@ type Egress struct {
 	Status    EgressStatus `bson:"status"`
 	// Open tells that the status is not final.
 	Open bool `bson:"open"`
+	// RecordedSID is LiveKit's id of the room whose opening Pulse records by itself: one
+	// record for each.
+	RecordedSID string `bson:"recorded_sid,omitempty"`
+	// DueAt is when a worker starts it, or tries again; nil for what a request started.
+	// Attempts counts the tries.
+	DueAt    *time.Time `bson:"due_at,omitempty"`
+	Attempts int64      `bson:"attempts,omitempty"`
 	// StopAsked tells that somebody stopped it, maybe before it was active.
 	StopAsked bool           `bson:"stop_asked,omitempty"`
 	StartedAt *time.Time     `bson:"started_at,omitempty"`
@@ -146,6 +153,8 @@ type Egress struct {
 	Results   []EgressResult `bson:"results,omitempty"`
 	// CDNBaseURL is the storage's when it was started.
 	CDNBaseURL string `bson:"cdn_base_url,omitempty"`
+	// SilentAt is since when its worker does not answer; nil if it does.
+	SilentAt *time.Time `bson:"silent_at,omitempty"`
 	// Presumed tells that LiveKit did not say that it ended, but seems not to know it.
 	Presumed bool `bson:"presumed,omitempty"`
 	// Version counts the changes of the record.

@@ -24,6 +24,8 @@ type fakeEgress struct {
 	// starting leaves what is started in that state; fails answers every call.
 	starting bool
 	fails    error
+	// silent are those whose workers do not answer.
+	silent map[string]bool
 	// started is called with each egress before its start is answered.
 	started func(*livekit.EgressInfo)
 }
@@ -120,6 +122,12 @@ func (f *fakeEgress) UpdateLayout(_ context.Context, in *livekit.UpdateLayoutReq
 func (f *fakeEgress) UpdateStream(_ context.Context, in *livekit.UpdateStreamRequest) (*livekit.EgressInfo, error) {
 	if err := f.note("UpdateStream", in); err != nil {
 		return nil, err
+	}
+	f.mu.Lock()
+	silent := f.silent[in.EgressId]
+	f.mu.Unlock()
+	if silent {
+		return nil, twirp.NewError(twirp.Unavailable, "no response from servers")
 	}
 	return f.change(in.EgressId, func(*livekit.EgressInfo) {})
 }

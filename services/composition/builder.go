@@ -80,7 +80,9 @@ type builder struct {
 	vault *storage.Vault
 	// stopping stops egresses that were to stop before they were active.
 	stopping *worker.Worker
-	out      Services
+	// recording starts the recordings of rooms that tokens open.
+	recording *worker.Worker
+	out       Services
 }
 
 func (b *builder) foundations() (err error) {
@@ -242,8 +244,8 @@ func (b *builder) tokens() (err error) {
 	b.out.Rooms, err = rooms.New(rooms.Config{
 		Projects: b.projects, Store: database.NewRooms(b.engine), Clusters: b.out.Clusters, Placements: b.placements,
 		Quotas: b.out.Limits, Cursors: b.cursors, Trail: b.out.Trail, Now: b.Now,
-		Recording: func(p *models.Project, room string, r models.Recording) (*livekit.EgressRequest, error) {
-			return b.out.Egresses.Recording(p, room, r)
+		Recording: func(ctx context.Context, p *models.Project, room string) (*livekit.EgressRequest, func(context.Context, error), error) {
+			return b.out.Egresses.Recording(ctx, p, room)
 		},
 	})
 	if err != nil {

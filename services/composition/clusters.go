@@ -6,6 +6,7 @@ import (
 
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/media"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/services/status"
 )
@@ -32,13 +33,29 @@ func (b *builder) compared() []metering.Cluster {
 	members := b.out.Clusters.All()
 	out := make([]metering.Cluster, 0, len(members))
 	for _, m := range members {
-		c := metering.Cluster{Name: m.Name, Keys: m.KeyIDs(), Lists: m.Client}
+		c := metering.Cluster{Name: m.Name, Keys: m.KeyIDs(), Lists: living{m.Client, b.out.Egresses}}
 		if b.Calls != nil {
-			c.Lists = b.Calls
+			c.Lists = living{b.Calls, b.out.Egresses}
 		}
 		out = append(out, c)
 	}
 	return out
+}
+
+// living are a cluster's lists without the egresses whose workers died: LiveKit lists
+// those as active for ever.
+type living struct {
+	metering.Lists
+	records *media.Egresses
+}
+
+// Egresses lists the active egresses.
+func (l living) Egresses(ctx context.Context) ([]livekit.Media, error) {
+	list, err := l.Lists.Egresses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.records.Living(ctx, list)
 }
 
 // eventsCome is the probe of LiveKit's events: none is dead, and no cluster lists

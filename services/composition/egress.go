@@ -30,6 +30,9 @@ const (
 	// list, stopsRetried how often a stop that waits is tried.
 	egressCompared = 5 * time.Second
 	stopsRetried   = 2 * time.Second
+	// recordingsStarted is how often automatic recordings are looked for that are due:
+	// this process is woken for those it heard of.
+	recordingsStarted = 5 * time.Second
 	// ingressCompared is as egressCompared, for ingresses: LiveKit reads each of its own
 	// from Redis for a list.
 	ingressCompared = 15 * time.Second
@@ -42,8 +45,9 @@ func (b *builder) egress() error {
 	var err error
 	b.out.Egresses, err = media.NewEgresses(media.EgressConfig{
 		Projects: b.projects, Store: database.NewEgresses(b.engine), Clusters: b.out.Clusters, Placements: b.placements, Quotas: b.out.Limits,
-		Storages: b.vault, Targets: safedial.New(targets), Pages: safedial.New(pages), Web: b.Media.EgressWeb,
-		Cursors: b.cursors, Trail: b.out.Trail, Wake: func() { b.stopping.Wake() }, StopWait: b.Media.StopWait, Log: b.Log, Now: b.Now,
+		Storages: b.vault, Rooms: database.NewRooms(b.engine), Failed: b.sources.RecordingFailed, Targets: safedial.New(targets), Pages: safedial.New(pages), Web: b.Media.EgressWeb,
+		Cursors: b.cursors, Trail: b.out.Trail, Wake: func() { b.stopping.Wake() }, WakeDue: func() { b.recording.Wake() },
+		StopWait: b.Media.StopWait, Log: b.Log, Now: b.Now,
 	})
 	return err
 }
@@ -61,7 +65,8 @@ func (b *builder) ingress() (err error) {
 
 // egressSteps are the steps of the inbox that egress and ingress need.
 func (b *builder) egressSteps() []metering.Step {
-	return []metering.Step{{Turn: metering.TurnEgress, Consumer: b.out.Egresses}, {Turn: metering.TurnIngress, Consumer: b.out.Ingresses}}
+	return []metering.Step{{Turn: metering.TurnEgress, Consumer: b.out.Egresses}, {Turn: metering.TurnIngress, Consumer: b.out.Ingresses},
+		{Turn: metering.TurnRecordings, Consumer: b.out.Egresses.Recordings()}}
 }
 
 // egressWorkers declares the background tasks of egress.
@@ -78,7 +83,12 @@ func (b *builder) egressWorkers(site worker.Site) error {
 	if err != nil {
 		return err
 	}
-	b.stopping = stop
-	b.out.workers = append(b.out.workers, Worker{compare.Name(), compare.Run}, Worker{stop.Name(), stop.Run}, Worker{ingress.Name(), ingress.Run})
+	recording, err := worker.New(worker.Config{Name: "recordings", Pass: b.out.Egresses.StartDue, Every: recordingsStarted, Deadline: 2 * time.Minute}, site.Options())
+	if err != nil {
+		return err
+	}
+	b.stopping, b.recording = stop, recording
+	b.out.workers = append(b.out.workers, Worker{compare.Name(), compare.Run}, Worker{stop.Name(), stop.Run}, Worker{ingress.Name(), ingress.Run},
+		Worker{recording.Name(), recording.Run})
 	return nil
 }

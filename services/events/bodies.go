@@ -111,6 +111,14 @@ type recordingData struct {
 	Results  []result `json:"results"`
 }
 
+// failedRecordingData is the data of recording.failed.
+type failedRecordingData struct {
+	EgressID string `json:"egress_id"`
+	RoomName string `json:"room_name"`
+	RoomSID  string `json:"room_sid"`
+	Error    string `json:"error"`
+}
+
 // result is something that an egress made. The address of a stream is left out:
 // it ends in the stream's key.
 type result struct {

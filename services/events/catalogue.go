@@ -17,6 +17,7 @@ const (
 	EgressUpdated      = "egress.updated"
 	EgressEnded        = "egress.ended"
 	RecordingAvailable = "recording.available"
+	RecordingFailed    = "recording.failed"
 	IngressStarted     = "ingress.started"
 	IngressEnded       = "ingress.ended"
 
@@ -53,6 +54,7 @@ func Types() []string {
 	return []string{
 		RoomStarted, RoomFinished, ParticipantJoined, ParticipantLeft, TrackPublished, TrackUnpublished,
 		EgressStarted, EgressUpdated, EgressEnded, RecordingAvailable, IngressStarted, IngressEnded,
+		RecordingFailed,
 		QuotaWarning, QuotaExceeded, KeyCreated, KeyUpdated, KeyRotated, KeyExpiring, KeyDeleted, TokenRevoked,
 		ProjectCreated, ProjectUpdated, ProjectDeleted, MemberJoined, MemberRoleChanged, MemberRemoved, EndpointDisabled, EndpointTest,
 	}

@@ -126,6 +126,17 @@ func (s *Sources) Quota(ctx context.Context, e *models.QuotaEvent) error {
 	return s.c.Log.Record(ctx, &out)
 }
 
+// RecordingFailed records the event of an automatic recording that Pulse could not
+// start; told again it is the same event.
+func (s *Sources) RecordingFailed(ctx context.Context, e *models.Egress) error {
+	data, err := json.Marshal(failedRecordingData{EgressID: e.PublicID(), RoomName: e.RoomName, RoomSID: e.RecordedSID, Error: e.Error})
+	if err != nil {
+		return models.Internal(err)
+	}
+	return s.c.Log.Record(ctx, &models.Event{Type: RecordingFailed, OrgID: e.OrgID, ProjectID: e.ProjectID, At: e.CreatedAt,
+		Order: models.QualifyRoom(e.ProjectID, e.RoomName), SourceID: string(e.ID), Data: string(data)})
+}
+
 const (
 	// expiringWithin is how long before it expires key.expiring tells of a key.
 	expiringWithin = 7 * 24 * time.Hour

@@ -38,7 +38,12 @@ type Storages interface {
 }
 
 // Egresses is the service of egress.
-type Egresses struct{ c EgressConfig }
+type Egresses struct {
+	c EgressConfig
+	// asked is when the workers of running egresses were asked last. Only the pass of
+	// Compare uses it.
+	asked map[string]time.Time
+}
 
 // EgressConfig of NewEgresses; every field but Web, StopWait and Log is required.
 type EgressConfig struct {
@@ -48,6 +53,11 @@ type EgressConfig struct {
 	Placements *livekit.Placements
 	Quotas     *quotas.Limits
 	Storages   Storages
+	// Rooms knows the rooms that requests open.
+	Rooms *database.Rooms
+	// Failed tells tenants of an automatic recording that could not be started, maybe
+	// more than once.
+	Failed func(ctx context.Context, record *models.Egress) error
 	// Targets judges the targets of rtmp, Pages those of web egress.
 	Targets, Pages Guard
 	// Web allows web egress (EGRESS_WEB).
@@ -55,8 +65,8 @@ type EgressConfig struct {
 	Cursors *cursor.Codec
 	// Trail records every change.
 	Trail *audit.Trail
-	// Wake starts a pass of StopAsked in this process.
-	Wake func()
+	// Wake starts a pass of StopAsked in this process, WakeDue one of StartDue.
+	Wake, WakeDue func()
 	// StopWait is how long a stop waits for an egress to be active; 0 is 10 s.
 	StopWait time.Duration
 	Log      zerolog.Logger
@@ -68,7 +78,7 @@ func NewEgresses(c EgressConfig) (*Egresses, error) {
 	if c.StopWait == 0 {
 		c.StopWait = stopWait
 	}
-	return &Egresses{c}, required.Fields(c)
+	return &Egresses{c: c, asked: map[string]time.Time{}}, required.Fields(c)
 }
 
 // EgressInput asks for an egress. Which fields a type takes, check says.

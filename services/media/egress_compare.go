@@ -27,6 +27,7 @@ const (
 func (s *Egresses) Compare(ctx context.Context) error {
 	lists := map[string]map[string]livekit.EgressState{} // by cluster; nil if it cannot be asked
 	var failures []error
+	var running []models.Egress
 	for after := models.EgressID(""); ; {
 		open, err := s.c.Store.Open(ctx, after, database.MaxBatch)
 		if err != nil {
@@ -46,10 +47,13 @@ func (s *Egresses) Compare(ctx context.Context) error {
 			}
 			if listed != nil {
 				failures = append(failures, s.compare(ctx, *record, listed))
+				if _, runs := listed[record.EgressID]; runs && record.EgressID != "" {
+					running = append(running, *record)
+				}
 			}
 		}
 		if len(open) < database.MaxBatch {
-			return errors.Join(failures...)
+			return errors.Join(append(failures, s.ask(ctx, running))...)
 		}
 		after = open[len(open)-1].ID
 	}
@@ -96,7 +100,7 @@ func (s *Egresses) unconfirmed(ctx context.Context, record *models.Egress, liste
 			return err
 		}
 	}
-	if s.now().Sub(record.CreatedAt) < confirmWithin {
+	if record.DueAt != nil || s.now().Sub(record.CreatedAt) < confirmWithin {
 		return nil
 	}
 	return s.presume(ctx, record, models.EgressFailed, "LiveKit did not confirm the start.")

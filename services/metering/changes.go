@@ -51,6 +51,7 @@ const (
 	TurnEvents      Turn = 40
 	TurnEgress      Turn = 50
 	TurnIngress     Turn = 60
+	TurnRecordings  Turn = 70
 )
 
 // Step is a consumer and its turn.

@@ -12,18 +12,6 @@ import (
 // refused, but never both admitted. Errors: quota_exceeded. Without limits it costs
 // nothing.
 func (s *Limits) AdmitEgress(ctx context.Context, project models.ProjectID) error {
-	return s.admitEgress(ctx, project, 0)
-}
-
-// AdmitRecording does so for an egress that LiveKit starts with a room: its record
-// comes with its first event, so that rooms opened at the same moment do not count
-// each other's.
-func (s *Limits) AdmitRecording(ctx context.Context, project models.ProjectID) error {
-	return s.admitEgress(ctx, project, 1)
-}
-
-// admitEgress counts the stored records of egresses, and more that have none yet.
-func (s *Limits) admitEgress(ctx context.Context, project models.ProjectID, more int64) error {
 	limits, err := s.limitsOf(ctx, project)
 	if err != nil {
 		return err
@@ -47,7 +35,7 @@ func (s *Limits) admitEgress(ctx context.Context, project models.ProjectID, more
 	if err != nil {
 		return err
 	}
-	if n += more; n > limit {
+	if n > limit {
 		return s.exceeded(ctx, string(project), models.QuotaUse{Quota: models.QuotaConcurrentEgresses, Limit: limit, Used: float64(limit)}, now)
 	}
 	s.tell(ctx, string(project), models.QuotaConcurrentEgresses, limit, float64(n), now)

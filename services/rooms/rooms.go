@@ -30,8 +30,9 @@ type Config struct {
 	Clusters   *livekit.Clusters
 	Placements *livekit.Placements
 	Quotas     *quotas.Limits
-	// Recording gives the egress that starts with a room, on the project's storage.
-	Recording func(p *models.Project, room string, r models.Recording) (*livekit.EgressRequest, error)
+	// Recording gives the egress that starts with a room, on the project's storage and
+	// within its quotas; settled is to be told how the opening ended.
+	Recording func(ctx context.Context, p *models.Project, room string) (ask *livekit.EgressRequest, settled func(context.Context, error), err error)
 	Cursors   *cursor.Codec
 	// Trail records every change.
 	Trail *audit.Trail
@@ -116,9 +117,12 @@ func (s *Rooms) Create(ctx context.Context, actor *models.Principal, in Input) (
 	case !models.IsKind(err, models.KindNotFound):
 		return Room{}, false, err
 	}
-	if in.Recording, err = s.recording(ctx, actor, &project, &in); err != nil {
+	recording, settled, err := s.recording(ctx, actor, &project, &in)
+	if err != nil {
 		return Room{}, false, err
 	}
+	defer func() { settled(ctx, err) }()
+	in.Recording = recording
 	if err := s.c.Quotas.AdmitRoom(ctx, project.ID, in.RoomName); err != nil {
 		return Room{}, false, err
 	}
@@ -131,7 +135,9 @@ func (s *Rooms) Create(ctx context.Context, actor *models.Principal, in Input) (
 		return Room{}, false, err
 	}
 	defer entry.End(ctx, &err)
-	if intent.Mark(ctx) != "" { // so that another attempt knows whose the room is
+	// So that another attempt knows whose the room is, and those that record what tokens
+	// open that this is not theirs.
+	if intent.Mark(ctx) != "" || project.Recording.Enabled {
 		if err := s.keep(ctx, qualified, "", in.Tags); err != nil {
 			return Room{}, false, err
 		}
@@ -151,20 +157,16 @@ func (s *Rooms) Create(ctx context.Context, actor *models.Principal, in Input) (
 // recording gives the egress that starts with a new room; nil for none. A caller
 // who asks for it needs the right to start an egress; quota_exceeded beyond the
 // project's quotas of egresses.
-func (s *Rooms) recording(ctx context.Context, actor *models.Principal, p *models.Project, in *Input) (*livekit.EgressRequest, error) {
+func (s *Rooms) recording(ctx context.Context, actor *models.Principal, p *models.Project, in *Input) (ask *livekit.EgressRequest, settled func(context.Context, error), err error) {
 	if in.Recorded != nil && !*in.Recorded || in.Recorded == nil && !p.Recording.Enabled {
-		return nil, nil
+		return nil, func(context.Context, error) {}, nil
 	}
 	if in.Recorded != nil {
 		if err := actor.May(models.ActionEgressWrite); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	recording, err := s.c.Recording(p, in.RoomName, p.Recording)
-	if err != nil {
-		return nil, err
-	}
-	return recording, s.c.Quotas.AdmitRecording(ctx, p.ID)
+	return s.c.Recording(ctx, p, in.RoomName)
 }
 
 // openedBefore tells whether an earlier attempt of the same request opened a room,

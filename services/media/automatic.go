@@ -1,0 +1,213 @@
+package media
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/metering"
+	"pulse-control-plane/utils/ids"
+)
+
+const (
+	// startsAtOnce is how many automatic recordings one process starts at a time, and
+	// startsPerPass how many in one pass: each may take as long as LiveKit looks for a
+	// worker.
+	startsAtOnce, startsPerPass = 8, 100
+	// startAttempts bounds the tries of an automatic recording that no worker takes, one
+	// each confirmWithin.
+	startAttempts = 10
+	// openingWithin is how long a request that opens a room may take to store the room's
+	// id.
+	openingWithin = time.Minute
+)
+
+// recordings is the step of the inbox that records rooms from their start.
+type recordings struct{ s *Egresses }
+
+// Recordings gives the step that records the rooms of projects whose setting says so
+// and that no request opened: those that a token opens. It stores what is to be
+// started; StartDue starts it.
+func (s *Egresses) Recordings() metering.Consumer { return recordings{s} }
+
+// Consume stores the record of each room that has just opened. There is one for each
+// opening, by LiveKit's id of it, however often it is told.
+func (r recordings) Consume(ctx context.Context, b *metering.Batch) error {
+	projects := map[models.ProjectID]*models.Project{}
+	for i := range b.Changes {
+		c := &b.Changes[i]
+		room := &c.Session
+		if !c.Announced || room.Subject != models.SubjectRoom || !room.Open || room.RoomSID == "" {
+			continue
+		}
+		project := projects[room.ProjectID]
+		if project == nil {
+			found, err := r.s.c.Projects.Named(ctx, room.ProjectID)
+			if err != nil && !models.IsKind(err, models.KindNotFound) {
+				return err
+			}
+			project = &found // the zero value records nothing
+			projects[room.ProjectID] = project
+		}
+		if !project.Recording.Enabled || project.IsDeleted {
+			continue
+		}
+		if err := r.s.due(ctx, project, room); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// due stores the record of a room that is to be recorded, unless a request opened it,
+// which has decided.
+func (s *Egresses) due(ctx context.Context, p *models.Project, room *models.UsageSession) error {
+	kept, err := s.c.Rooms.Named(ctx, []string{models.QualifyRoom(p.ID, room.RoomName)})
+	if err != nil {
+		return err
+	}
+	for i := range kept {
+		opening := kept[i].SID == "" && s.now().Sub(kept[i].ExpiresAt.Add(-models.RoomKept)) < openingWithin
+		if opening || kept[i].SID == room.RoomSID {
+			return nil
+		}
+	}
+	member := s.c.Clusters.OfKey(room.Cluster)
+	if member == nil {
+		return nil // of a cluster that was taken out since
+	}
+	record := s.recorded(p, room.RoomName, member.Name)
+	record.ID, record.RecordedSID, record.DueAt = models.EgressID(ids.Derived(models.EgressPrefix, record.CreatedAt, room.RoomSID)), room.RoomSID, &record.CreatedAt
+	switch err := s.c.Store.Insert(ctx, &record); {
+	case models.IsKind(err, models.KindConflict): // told before
+		return nil
+	case err != nil:
+		return err
+	}
+	s.c.WakeDue()
+	return nil
+}
+
+// StartDue starts the automatic recordings that are due. Each is claimed by a lease, so
+// that any replica may; one that no egress worker takes is tried again for some
+// minutes. It is the pass of a worker and tells how many it claimed.
+func (s *Egresses) StartDue(ctx context.Context) (int, error) {
+	var group errgroup.Group // without a context: a failed start must not cancel others
+	group.SetLimit(startsAtOnce)
+	claimed := 0
+	for ; claimed < startsPerPass && ctx.Err() == nil; claimed++ {
+		now := s.now()
+		record, err := s.c.Store.ClaimDue(ctx, now, now.Add(confirmWithin))
+		if models.IsKind(err, models.KindNotFound) {
+			break
+		}
+		if err != nil {
+			return claimed, errors.Join(err, group.Wait())
+		}
+		group.Go(func() error { return s.startDue(ctx, record) })
+	}
+	return claimed, group.Wait()
+}
+
+// startDue starts an automatic recording that was claimed.
+func (s *Egresses) startDue(ctx context.Context, record models.Egress) (err error) {
+	begun := func(r *models.Egress) (database.EgressChange, bool) {
+		return database.EgressChange{Begun: true}, r.DueAt != nil
+	}
+	project, err := s.c.Projects.Named(ctx, record.ProjectID)
+	if err != nil {
+		return err
+	}
+	if project.IsDeleted {
+		s.discard(ctx, &record)
+		return nil
+	}
+	client, err := s.client(&record)
+	if err != nil {
+		return err
+	}
+	if record.EgressID == "" && record.Attempts > 1 { // an earlier attempt may have started it
+		list, err := client.RunningEgresses(ctx)
+		if err != nil {
+			return s.notRecorded(ctx, &record, err)
+		}
+		for i := range list {
+			if recordOf(&list[i]) == record.ID {
+				if record, err = s.apply(ctx, record, &list[i]); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if record.EgressID != "" {
+		_, err = s.change(ctx, record, begun)
+		return err
+	}
+	asked := record
+	asked.Outputs = nil
+	ask, err := s.request(&project, &asked, recordingOf(&project, record.RoomName))
+	if err != nil {
+		return s.notRecorded(ctx, &record, err)
+	}
+	if err := s.c.Quotas.AdmitEgress(ctx, project.ID); err != nil {
+		return s.notRecorded(ctx, &record, err)
+	}
+	if record, err = s.change(ctx, record, func(r *models.Egress) (database.EgressChange, bool) {
+		return database.EgressChange{Outputs: &asked.Outputs, CDNBaseURL: &asked.CDNBaseURL}, r.Outputs == nil
+	}); err != nil {
+		return err
+	}
+	state, err := s.startAudited(ctx, &record, client, ask)
+	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	if err != nil {
+		return s.notRecorded(settling, &record, err)
+	}
+	if record, err = s.apply(settling, record, &state); err != nil {
+		return err
+	}
+	_, err = s.change(settling, record, begun)
+	return err
+}
+
+// startAudited has LiveKit start an egress that Pulse decided on.
+func (s *Egresses) startAudited(ctx context.Context, record *models.Egress, client *livekit.Client, ask *livekit.EgressRequest) (state livekit.EgressState, err error) {
+	system := &models.Principal{Kind: models.CallerSystem, OrgID: record.OrgID}
+	entry, err := s.c.Trail.Begin(ctx, system, audit.Event{OrgID: record.OrgID, Action: "egress.started", Type: "egress", ID: string(record.ID),
+		After: map[string]any{"project_id": record.ProjectID, "type": record.Type, "room_name": record.RoomName, "outputs": kindsOf(record.Outputs), "automatic": true}})
+	if err != nil {
+		return state, err
+	}
+	defer entry.End(ctx, &err)
+	return client.StartEgress(ctx, ask)
+}
+
+// notRecorded writes down why an automatic recording was not started, and tells the
+// project. What may work in a while stays due.
+func (s *Egresses) notRecorded(ctx context.Context, record *models.Egress, failed error) error {
+	var known *models.Error
+	switch {
+	case !errors.As(failed, &known), known.Kind == models.KindInternal:
+		known = models.NewError(models.KindInternal, "egress_not_started", "LiveKit refused the start.")
+		s.c.Log.Error().Err(failed).Str("egress_id", string(record.ID)).Msg("egress: an automatic recording was not started")
+	case known.Kind == models.KindUnavailable && record.Attempts < startAttempts:
+		s.c.Log.Warn().Err(failed).Str("egress_id", string(record.ID)).Int64("attempts", record.Attempts).Msg("egress: an automatic recording was not started; will retry")
+		return nil
+	case known.Kind == models.KindUnavailable:
+		known = models.NewError(models.KindUnavailable, "egress_not_started", "No egress worker took the recording.")
+	case known.Kind == models.KindNotFound:
+		return s.presume(ctx, record, models.EgressAborted, "The room ended before its recording began.")
+	}
+	record.Error = fmt.Sprintf("%s: %s", known.Code, known.Message)
+	if err := s.c.Failed(ctx, record); err != nil {
+		return err
+	}
+	return s.presume(ctx, record, models.EgressFailed, record.Error)
+}
