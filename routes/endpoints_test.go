@@ -161,19 +161,23 @@ func TestURLsOfPrivateAddressesAreRefused(t *testing.T) {
 	for _, url := range []string{
 		"https://127.0.0.1/", "https://2130706433/", "https://0x7f000001/", "https://0177.0.0.1/", "https://127.1/", "https://[::1]/", "https://[::ffff:127.0.0.1]/",
 		"https://localhost/", "https://localhost./", "https://inward.example/", "https://a.inward.example./", "https://169.254.169.254/latest/meta-data", "https://10.0.0.1/",
-		"https://100.64.0.1/", "https://[fc00::1]/", "https://[64:ff9b::7f00:1]/", "http://hooks.example.com/", "ftp://hooks.example.com/", "https://user:pass@hooks.example.com/", "//hooks.example.com", "hooks",
+		"https://100.64.0.1/", "https://[fc00::1]/", "https://[64:ff9b::7f00:1]/", "http://hooks.example.com/", "ftp://hooks.example.com/", "https://user:pass@hooks.example.com/", "https://user@hooks.example.com/",
+		"https://hooks.example.com/#", "https://hooks.example.com/a#b", "https://hooks.example.com:65536/", "https://hooks.example.com:99999999999999999999/", "https://hooks.example.com:-1/",
+		"https://ｌｏｃａｌｈｏｓｔ/", "https://１２７.0.0.1/", "https://bü cher.example/", "https://hooks.example.com\\@10.0.0.1/", "//hooks.example.com", "hooks",
 	} {
 		s.do(http.MethodPost, "/v1/webhooks/endpoints", map[string]any{"url": url}, ada.asOwn).refused(http.StatusBadRequest, "invalid_request", "body.url")
 		s.do(http.MethodPatch, endpointPath(e.ID), map[string]any{"url": url}, ada.asOwn).refused(http.StatusBadRequest, "invalid_request", "body.url")
 	}
 	// One that does not resolve yet may later; it is looked up whenever it is used.
 	s.do(http.MethodPost, "/v1/webhooks/endpoints", map[string]any{"url": "https://missing.example/"}, ada.asOwn).want(http.StatusCreated)
+	s.do(http.MethodPost, "/v1/webhooks/endpoints", map[string]any{"url": "https://bücher.example:65535/ü?a=b"}, ada.asOwn).want(http.StatusCreated)
+	s.do(http.MethodPost, "/v1/webhooks/endpoints", map[string]any{"url": hook, "description": strings.Repeat("x", 1<<20)}, ada.asOwn).want(http.StatusRequestEntityTooLarge)
 }
 
 func TestUnknownTypesOfEventsAreRefused(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
-	for _, pattern := range []string{"", "rooms.*", "room.start", "room", "*.*", "room.**", "Room.started", "livekit."} {
+	for _, pattern := range []string{"", "rooms.*", "room.start", "room", "*.*", "room.**", "Room.started", "livekit.", "*room", "**", "room.*.x", ".*", "room.started ", "room.started,room.finished", "livekit.A", "livekit.*x"} {
 		s.do(http.MethodPost, "/v1/webhooks/endpoints", map[string]any{"url": hook, "events": []string{pattern}}, ada.asOwn).
 			refused(http.StatusBadRequest, "invalid_request", "body.events")
 	}

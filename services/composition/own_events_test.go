@@ -273,3 +273,55 @@ func (w *ownWorld) restart(when string, change heard, mark string, made bool) {
 		w.t.Errorf("%s: made %t, told %d times", when, made, got)
 	}
 }
+
+// TestAChangeOfAReplicaIsDecidedOnlyOnceItCannotBeUnderWay has a replica die after a
+// change and another one before, whose project the next change finds as they left it.
+func TestAChangeOfAReplicaIsDecidedOnlyOnceItCannotBeUnderWay(t *testing.T) {
+	w := &ownWorld{people: newPeople(t)}
+	w.org = w.found()
+	w.owner = w.actor(w.org.Login)
+	done, undone := w.project(1), w.project(2)
+	lives := w.process(shared{w.engine}, nil, "jwt secret of the tests")
+	rename := func(s *services.Services, id models.ProjectID, name string) error {
+		_, err := s.Projects.Update(t.Context(), w.owner, id, tenancy.ProjectChange{Name: &name})
+		return err
+	}
+	for _, dies := range []struct {
+		id    models.ProjectID
+		write int64 // 1 is the entry of the trail, 2 the change, 3 its outcome
+	}{{done.ID, 3}, {undone.ID, 2}} {
+		engine := &testkit.Engine{Engine: shared{w.engine}}
+		dying := w.process(engine, nil, "jwt secret of the tests")
+		engine.Fatal = engine.Writes.Load() + dies.write
+		_ = rename(dying, dies.id, "lost")
+	}
+	sweep := func() {
+		t.Helper()
+		if err := lives.OwnEvents.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mark := `"lost"`
+	w.clock.Advance(models.AuditSettled - time.Second)
+	sweep()
+	if n := w.told(events.ProjectUpdated, mark); n != 0 {
+		t.Errorf("told of %d changes that may be under way", n)
+	}
+	for _, id := range []models.ProjectID{done.ID, undone.ID} { // what they left is overwritten
+		if err := rename(lives, id, "later"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.clock.Advance(2 * time.Second)
+	sweep()
+	sweep()
+	if n := w.told(events.ProjectUpdated, mark); n != 1 {
+		t.Errorf("told of %d changes, want that which was made", n)
+	}
+	if n := w.told(events.ProjectUpdated, string(undone.ID)); n != 0 {
+		t.Errorf("told %d times of a change that was not made, or before the process that made it", n)
+	}
+	if n, err := lives.OwnEvents.Pass(t.Context()); n != 2 || err != nil {
+		t.Errorf("%d changes of its own were told, %v", n, err)
+	}
+}

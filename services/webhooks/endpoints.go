@@ -205,6 +205,8 @@ func (s *Endpoints) check(ctx context.Context, url *string, patterns *[]string) 
 				message = "must lead to a public address"
 			}
 			wrong = append(wrong, models.FieldError{Location: "url", Message: message})
+		} else if strings.Contains(*url, "#") {
+			wrong = append(wrong, models.FieldError{Location: "url", Message: "must not have a fragment, which no request sends"})
 		}
 	}
 	if patterns != nil {
