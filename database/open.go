@@ -39,7 +39,7 @@ type Location struct {
 func Open(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
 	e, err := openEngine(ctx, at, log)
 	if err != nil {
-		return nil, err
+		return nil, pathMistake(at, err)
 	}
 	if err := Prepare(ctx, e, log); err != nil {
 		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))

@@ -42,7 +42,7 @@ export function resource(load, o = {}) {
 
 /** @template T @typedef {ReturnType<typeof resource<T>>} Resource */
 
-/** Whether a failure is shown in place of what was loaded before. @param {any} e @param {boolean} has */
+/** Whether a failure is shown instead of what was loaded before. @param {any} e @param {boolean} has */
 const grave = (e, has) => e && (!has || !(e instanceof Problem) || e.status < 500 && e.status !== 0 && e.status !== 429);
 
 /**

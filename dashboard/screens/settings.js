@@ -1,4 +1,4 @@
-// A project's settings, edited in place.
+// A project's settings, edited where it is shown.
 // @ts-check
 import { h, signal } from '../kit/dom.js';
 import { get, post } from '../kit/api.js';
