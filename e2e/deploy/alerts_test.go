@@ -57,6 +57,7 @@ func world() map[string]string {
 		`pulse_operations_total{system="livekit",operation="ListRooms",result="ok"}`:              "0+10x60",
 		`pulse_operations_total{system="livekit",operation="ListRooms",result="error"}`:           "0x60",
 		`pulse_redis_skipped_total{instance="a"}`:                                                 "0x60",
+		`pulse_backup_age_seconds{instance="a"}`:                                                  "80000+60x20 0+60x40",
 	}
 	for _, component := range []string{"database", "livekit", "redis", "events", "clock"} {
 		for state, value := range map[string]string{"operational": "1x60", "degraded": "0x60", "down": "0x60"} {
@@ -112,6 +113,7 @@ func faults() map[string]map[string]string {
 		"PulseConflicts":      {`pulse_operations_total{system="database",operation="insert",result="conflict"}`: "0+900x60"},
 		"PulseLiveKitErrors":  {`pulse_operations_total{system="livekit",operation="ListRooms",result="error"}`: "0+10x60"},
 		"PulseRedisFallbacks": {`pulse_redis_skipped_total{instance="a"}`: "0+600x60"},
+		"PulseBackupOld":      {`pulse_backup_age_seconds{instance="a"}`: "93000+60x60"},
 	}
 }
 

@@ -166,7 +166,7 @@ func TestAlertsAndBoardNameMetricsAndLabelsOfTheRealBinary(t *testing.T) {
 	}
 	port := freePort(t)
 	runs(t, redis, "--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--port", fmt.Sprint(port))
-	url, _ := serves(t, fmt.Sprintf("REDIS_URL=redis://127.0.0.1:%d", port), "METRICS_PROJECTS=true")
+	url, _ := serves(t, fmt.Sprintf("REDIS_URL=redis://127.0.0.1:%d", port), "METRICS_PROJECTS=true", "BACKUP_SCHEDULE=@daily")
 	tenant(t, url)
 	var last []labels.Labels
 	// The alert PulseShardsUnheld names the numbers of shards.
