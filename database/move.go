@@ -47,9 +47,9 @@ type Move struct {
 	started bool
 }
 
-// NewMove prepares the move of a source, which nothing else changes meanwhile and
+// BeginMove prepares the move of a source, which nothing else changes meanwhile and
 // which has the schema of this binary. id is its identity if it has none yet.
-func NewMove(ctx context.Context, source Engine, id string) (*Move, error) {
+func BeginMove(ctx context.Context, source Engine, id string) (*Move, error) {
 	m := &Move{source: source}
 	_, err := source.Update(ctx, schemas, bson.D{{Key: "_id", Value: moveID}},
 		bson.D{{Key: "$setOnInsert", Value: bson.D{{Key: "source", Value: id}}}}, UpdateOptions{Upsert: true})
@@ -153,66 +153,6 @@ const (
 	pagesAhead = 2
 )
 
-// docPage is a run of documents in order of their ids.
-type docPage struct {
-	docs []bson.Raw
-	last bool
-	err  error
-}
-
-func (p docPage) after() string {
-	if len(p.docs) == 0 {
-		return ""
-	}
-	return p.docs[len(p.docs)-1].Lookup("_id").StringValue()
-}
-
-// errFull ends a page early.
-var errFull = errors.New("the page is full")
-
-// readPage reads the documents after an id.
-func readPage(ctx context.Context, e Engine, collection, after string) docPage {
-	var p docPage
-	size := 0
-	err := e.Find(ctx, collection, Query{
-		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}}, Sort: bson.D{{Key: "_id", Value: 1}}, Limit: MaxBatch,
-	}, func(raw bson.Raw) error {
-		p.docs = append(p.docs, bytes.Clone(raw))
-		if size += len(raw); size >= pageBytes {
-			return errFull
-		}
-		return nil
-	})
-	full := errors.Is(err, errFull)
-	if full {
-		err = nil
-	}
-	p.err, p.last = err, !full && len(p.docs) < MaxBatch
-	return p
-}
-
-// readPages sends the pages after an id until the last, an error or the end of
-// ctx.
-func readPages(ctx context.Context, e Engine, collection, after string) <-chan docPage {
-	pages := make(chan docPage, pagesAhead)
-	go func() {
-		defer close(pages)
-		for {
-			p := readPage(ctx, e, collection, after)
-			select {
-			case pages <- p:
-			case <-ctx.Done():
-				return
-			}
-			if p.last || p.err != nil {
-				return
-			}
-			after = p.after()
-		}
-	}()
-	return pages
-}
-
 // Copy copies the documents of a collection that were not copied yet, and calls
 // each with how many of a page it copied. It can be interrupted and run again.
 func (m *Move) Copy(ctx context.Context, collection string, each func(n int64)) error {
@@ -305,46 +245,6 @@ func (m *Move) Compare(ctx context.Context, collection string, each func(n int64
 
 func differs(format string, args ...any) error {
 	return models.Misconfigured("move_differs", "The copy differs from its source: "+fmt.Sprintf(format, args...)+". Did a server run meanwhile? Drop the target and run the move again.")
-}
-
-// docReader reads the documents of pages one by one.
-type docReader struct {
-	pages <-chan docPage
-	docs  []bson.Raw
-}
-
-func newDocReader(pages <-chan docPage) *docReader { return &docReader{pages: pages} }
-
-// peek returns the next document, nil after the last.
-func (r *docReader) peek() (bson.Raw, error) {
-	for len(r.docs) == 0 {
-		p, open := <-r.pages
-		if !open {
-			return nil, nil
-		}
-		if p.err != nil {
-			return nil, p.err
-		}
-		r.docs = p.docs
-	}
-	return r.docs[0], nil
-}
-
-func (r *docReader) skip() { r.docs = r.docs[1:] }
-
-// expired reports whether a document may have been deleted by a TTL index.
-func expired(collection string, doc bson.Raw, now time.Time) bool {
-	for _, c := range Schema() {
-		for _, ix := range c.Indexes {
-			if c.Name != collection || ix.ExpireAfter == nil {
-				continue
-			}
-			if at, ok := doc.Lookup(ix.Keys[0]).TimeOK(); ok && !now.Before(at.Add(*ix.ExpireAfter)) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // CompareTotals adds up the usage totals of two databases by meter and window and

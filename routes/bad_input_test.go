@@ -41,7 +41,7 @@ func bodied(ada tenant) []struct {
 		{"POST", "/v1/media/egress/stop", `{"egress_id":"EG_x"}`, "egress_id", ada.asOwn},
 		{"PATCH", "/v1/media/egress/EG_x", `{"layout":"grid"}`, "layout", ada.asOwn},
 		{"POST", "/v1/media/ingress/create", `{"input_type":"rtmp","room_name":"hall","participant_identity":"obs"}`, "room_name", ada.asOwn},
-		{"PATCH", "/v1/media/ingress/IN_x", `{"name":"n"}`, "name", ada.asOwn},
+		{"PATCH", "/v1/media/ingress/IN_x", `{"room_name":"hall"}`, "room_name", ada.asOwn},
 		{"POST", "/v1/auth/login", `{"email":"` + ada.email + `","password":"` + password + `"}`, "email", nobody},
 		{"PUT", org, `{"name":"n"}`, "name", ada.asPerson},
 		{"PATCH", org, `{"name":"n"}`, "name", ada.asPerson},

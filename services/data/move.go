@@ -59,7 +59,7 @@ func samePath(a, b database.Location) bool {
 
 // move copies, compares and completes.
 func (c Commands) move(ctx context.Context, source, target database.Engine) error {
-	m, err := database.NewMove(ctx, source, rand.Text())
+	m, err := database.BeginMove(ctx, source, rand.Text())
 	if err != nil {
 		return err
 	}

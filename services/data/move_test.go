@@ -158,7 +158,7 @@ func TestAMoveNeverOverwrites(t *testing.T) {
 			return nil
 		},
 		"the source of a move": func(target *testkit.Engine) error {
-			_, err := database.NewMove(t.Context(), target, "itself")
+			_, err := database.BeginMove(t.Context(), target, "itself")
 			return err
 		},
 	} {
@@ -195,7 +195,7 @@ func TestAMoveFindsACopyThatDiffers(t *testing.T) {
 		},
 	} {
 		target, _ := emptyEngine(t)
-		m := testkit.Must[*database.Move](t)(database.NewMove(t.Context(), source, "id"))
+		m := testkit.Must[*database.Move](t)(database.BeginMove(t.Context(), source, "id"))
 		if err := m.Into(t.Context(), target); err != nil {
 			t.Fatal(err)
 		}
@@ -222,7 +222,7 @@ func TestDocumentsThatHaveExpiredMayBeMissingInACopy(t *testing.T) {
 	}
 	for deleted, want := range map[string]string{"old": "", "young": "move_differs"} {
 		target, _ := emptyEngine(t)
-		m := testkit.Must[*database.Move](t)(database.NewMove(t.Context(), source, "id"))
+		m := testkit.Must[*database.Move](t)(database.BeginMove(t.Context(), source, "id"))
 		if err := m.Into(t.Context(), target); err != nil {
 			t.Fatal(err)
 		}

@@ -62,6 +62,8 @@ type eventReader struct {
 	out  bytes.Buffer
 	path [readDepth + 1]string
 	raw  rawEvent
+	// streamKey of the ingress that the body is about, which was left out.
+	streamKey string
 }
 
 var errNoEvent = errors.New("not a LiveKit event")
@@ -110,7 +112,7 @@ func (r *eventReader) take(token jsontext.Token) error {
 		}
 	}
 	if isSecret(r.path[1], camel(name)) {
-		return noEOF(r.dec.SkipValue())
+		return r.leaveOut(camel(name))
 	}
 	value, err := r.dec.ReadToken()
 	if err != nil {
@@ -122,6 +124,7 @@ func (r *eventReader) take(token jsontext.Token) error {
 // value captures a value in an object or array at a depth, with its name in an
 // object, and copies it if that was copied and there is room.
 func (r *eventReader) value(token jsontext.Token, depth int, name string) error {
+	token = r.redacted(token)
 	if name != "" && depth <= readDepth {
 		if err := r.capture(depth, token); err != nil {
 			return fmt.Errorf("%s: %w", strings.Join(r.path[1:depth+1], "."), err)
@@ -143,14 +146,44 @@ func (r *eventReader) value(token jsontext.Token, depth int, name string) error 
 			return err
 		}
 	}
-	if token.Kind() == '"' && isMedia(r.path[1]) && strings.Contains(token.String(), "://") {
-		text := livekit.RedactText(token.String())
+	return r.enc.WriteToken(token)
+}
+
+// leaveOut skips a secret, and remembers the stream key of an ingress: LiveKit may
+// repeat it in a text, such as the error of a run. protojson writes fields in the
+// order of their numbers, so that the key comes before the texts.
+func (r *eventReader) leaveOut(name string) error {
+	if name != "streamKey" || r.path[1] != ingressPart || r.dec.PeekKind() != '"' {
+		return noEOF(r.dec.SkipValue())
+	}
+	token, err := r.dec.ReadToken()
+	if err != nil {
+		return noEOF(err)
+	}
+	r.streamKey = token.String()
+	return nil
+}
+
+// redacted is a token without the secrets that texts about media may have.
+func (r *eventReader) redacted(token jsontext.Token) jsontext.Token {
+	if token.Kind() != '"' || !isMedia(r.path[1]) {
+		return token
+	}
+	was := token.String()
+	text := was
+	if strings.Contains(text, "://") {
+		text = livekit.RedactText(text)
 		if r.path[1] == ingressPart {
 			text = livekit.WithoutPulled(text)
 		}
-		token = jsontext.String(text)
 	}
-	return r.enc.WriteToken(token)
+	if r.path[1] == ingressPart && r.streamKey != "" {
+		text = strings.ReplaceAll(text, r.streamKey, livekit.RedactedKey)
+	}
+	if text == was {
+		return token
+	}
+	return jsontext.String(text)
 }
 
 func opens(t jsontext.Token) bool { return t.Kind() == '{' || t.Kind() == '[' }
