@@ -20,22 +20,22 @@ import (
 	"github.com/urfave/cli/v3"
 	"go.opentelemetry.io/otel/trace"
 
+	"pulse-control-plane/commands"
 	"pulse-control-plane/config"
 	"pulse-control-plane/dashboard"
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
 	"pulse-control-plane/middleware"
-	"pulse-control-plane/models"
 	"pulse-control-plane/routes"
 	"pulse-control-plane/services"
 	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/data"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/arguments"
 	"pulse-control-plane/utils/buildinfo"
 	"pulse-control-plane/utils/httpserver"
 	"pulse-control-plane/utils/lifecycle"
-	"pulse-control-plane/utils/logging"
 	"pulse-control-plane/utils/observe"
 	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/safedial"
@@ -47,15 +47,13 @@ import (
 // version is set when a release is built.
 var version = "dev"
 
-// Exit codes, those of sysexits(3) above 63. None is 2, which is what the Go
-// runtime exits with when it crashes, so that a supervisor can tell a wrong
-// configuration, which needs an operator, from a crash, which needs a restart.
+// Exit codes; see commands.
 const (
 	exitOK      = 0
-	exitFailed  = 1
-	exitUsage   = arguments.ExitUsage // EX_USAGE: unknown command or flag, wrong arguments
-	exitNoInput = 66                  // EX_NOINPUT: a file named on the command line cannot be read
-	exitConfig  = 78                  // EX_CONFIG: the configuration is invalid
+	exitFailed  = commands.ExitFailed
+	exitUsage   = arguments.ExitUsage
+	exitNoInput = commands.ExitNoInput
+	exitConfig  = commands.ExitConfig
 )
 
 // process is what a run gets from outside.
@@ -100,10 +98,8 @@ func (p process) commands() *cli.Command {
 		Before:         p.versionFlag,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run reports and gives the exit code
 		Action:         p.configured("serve", p.serve),
-		Commands: []*cli.Command{
+		Commands: append(p.shared().Stored(), []*cli.Command{
 			{Name: "serve", Usage: "serve /v1 (the default)", OnUsageError: arguments.Wrong, Action: p.configured("serve", p.serve)},
-			{Name: "migrate", Usage: "create or verify collections and indexes, then exit", OnUsageError: arguments.Wrong,
-				Action: p.configured("migrate", migrate)},
 			{Name: "healthcheck", Usage: "exit 0 if the server on this machine answers /health", OnUsageError: arguments.Wrong,
 				Action: p.configured("healthcheck", healthcheck)},
 			{Name: "audit", Usage: "check the audit trail", OnUsageError: arguments.Wrong, Action: arguments.CommandMissing, Commands: []*cli.Command{{
@@ -112,34 +108,17 @@ func (p process) commands() *cli.Command {
 				OnUsageError: arguments.Wrong, ArgValidator: arguments.FileAndHead, Action: p.verifyExport,
 			}}},
 			{Name: "version", Usage: "print the version", OnUsageError: arguments.Wrong, Action: p.printVersion},
-		},
+		}...),
 	}
 }
 
-// configured is the action of a sub-command that needs the configuration and
-// the log.
+// shared is what commands of their own package get of this run.
+func (p process) shared() commands.Process {
+	return commands.Process{Environ: p.environ, Stdout: p.stdout, Stderr: p.stderr, Version: buildVersion()}
+}
+
 func (p process) configured(name string, act func(context.Context, config.Config, zerolog.Logger) error) cli.ActionFunc {
-	return func(ctx context.Context, _ *cli.Command) error {
-		cfg, err := config.Load(p.environ, ".env")
-		if err != nil {
-			return cli.Exit(err, exitConfig)
-		}
-		log, flush, err := logging.New(p.stderr, logging.Config{
-			Format: cfg.LogFormat, Level: cfg.LogLevel, Leading: []string{"status", "method", "path"},
-		})
-		if err != nil {
-			return cli.Exit(err, exitConfig)
-		}
-		defer flush()
-		if err := act(ctx, cfg, log); err != nil {
-			log.Error().Err(err).Msg(name + " failed")
-			if models.IsKind(err, models.KindMisconfigured) {
-				return cli.Exit("", exitConfig)
-			}
-			return cli.Exit("", exitFailed)
-		}
-		return nil
-	}
+	return p.shared().Configured(name, act)
 }
 
 // versionFlag makes --version do what the sub-command does, and nothing else.
@@ -151,7 +130,11 @@ func (p process) versionFlag(ctx context.Context, c *cli.Command) (context.Conte
 }
 
 func (p process) printVersion(context.Context, *cli.Command) error {
-	if _, err := fmt.Fprintln(p.stdout, buildVersion()); err != nil {
+	return p.print(buildVersion())
+}
+
+func (p process) print(line string) error {
+	if _, err := fmt.Fprintln(p.stdout, line); err != nil {
 		return cli.Exit(err, exitFailed)
 	}
 	return nil
@@ -168,38 +151,11 @@ func (p process) verifyExport(_ context.Context, c *cli.Command) error {
 	if err != nil {
 		return cli.Exit(fmt.Errorf("verification failed: %w", err), exitFailed)
 	}
-	scope := "unchanged, none missing between them"
-	if !report.Whole {
-		scope = "unchanged; the export was filtered, so missing entries do not show"
-	}
-	if _, err := fmt.Fprintf(p.stdout, "%d entries, %s; the last hash is %s\n", report.Entries, scope, report.Head); err != nil {
-		return cli.Exit(err, exitFailed)
-	}
-	return nil
+	return p.print(report.Sentence())
 }
 
 // buildVersion is the release's version, else what the go command stamped in.
 func buildVersion() string { return buildinfo.Version(version) }
-
-// location is the database that the configuration names.
-func location(cfg config.Config) database.Location {
-	return database.Location{
-		URI: cfg.Database.URI.Reveal(), Name: cfg.Database.Name, Path: cfg.Database.Path, IndexTimeout: cfg.Database.IndexTimeout,
-	}
-}
-
-// migrate opens the database, which creates and verifies collections and
-// indexes and runs the migrations.
-func migrate(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
-	at := location(cfg)
-	at.AllIndexes = true
-	engine, err := database.Open(ctx, at, log)
-	if err != nil {
-		return err
-	}
-	log.Info().Str("engine", engine.Name()).Int("collections", len(database.Schema())).Msg("collections and indexes are as declared")
-	return engine.Close(ctx)
-}
 
 // healthcheck requests /health from the server of this configuration on this
 // machine.
@@ -233,11 +189,12 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	served := server.Start(listener)
 	life.Closer("http", server.Shutdown)
 	log.Info().Str("address", listener.Addr().String()).Msg("listening; opening the database")
-	at := location(cfg)
+	at := commands.Location(cfg)
 	at.Tracer = observed.recorder.Tracer()
 	engine, err := database.Open(ctx, at, log)
 	if err == nil {
 		life.Closer("database", engine.Close)
+		err = data.Recognise(ctx, engine, commands.Secrets(cfg), false, log)
 	}
 	if ctx.Err() != nil {
 		log.Info().Msg("stopped by a signal before serving")

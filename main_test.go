@@ -247,7 +247,8 @@ func TestADatabaseTheOperatorMustCorrectEndsWithCode78AndTheReason(t *testing.T)
 
 // subCommands are all of them, with the arguments they need.
 func subCommands() [][]string {
-	return [][]string{{"serve"}, {"migrate"}, {"healthcheck"}, {"audit"}, {"audit", "verify"}, {"version"}}
+	return [][]string{{"serve"}, {"migrate"}, {"healthcheck"}, {"audit"}, {"audit", "verify"}, {"version"},
+		{"backup"}, {"restore"}, {"compact"}}
 }
 
 func TestHelpOfEachCommandDescribesItAndEndsWithCode0(t *testing.T) {
@@ -267,7 +268,7 @@ func TestHelpOfEachCommandDescribesItAndEndsWithCode0(t *testing.T) {
 func TestAWrongCommandLineEndsWithCode64AndIsQuoted(t *testing.T) {
 	wrong := map[string][]string{
 		`"fly"`: {"fly"}, `"now"`: {"serve", "now"}, `"x"`: {"version", "x"}, `"prove"`: {"audit", "prove", "a"}, "command is missing": {"audit"},
-		"expected FILE": {"audit", "verify"}, "expected FILE and": {"audit", "verify", "a", "b", "c"},
+		"expected FILE\n": {"backup"}, "expected FILE": {"audit", "verify"}, "expected FILE and": {"audit", "verify", "a", "b", "c"},
 	}
 	for quoted, args := range wrong {
 		if code, out, errs := command(t, nil, args...); code != 64 || !strings.Contains(errs, quoted) || !strings.Contains(errs, "--help") || out != "" {

@@ -16,7 +16,7 @@ const screens = [
   ['/o/:org/people', () => import('./screens/people.js'), 'people'],
   ['/o/:org/usage', () => import('./screens/usage.js'), 'organization'],
   ['/o/:org/audit', () => import('./screens/audit.js'), 'audit'],
-  ['/o/:org/settings', () => import('./screens/settings.js'), 'organization'],
+  ['/o/:org/settings', () => import('./screens/organization.js'), 'organization'],
   ['/p/:project', () => import('./screens/overview.js'), 'overview'],
   ['/p/:project/rooms', () => import('./screens/rooms.js'), 'rooms'],
   ['/p/:project/rooms/:room', () => import('./screens/room.js'), 'room'],
@@ -91,6 +91,8 @@ effect(() => { if (signedIn()) untracked(() => { me.set(null); enter(); }); });
 effect(() => { if (me()?.operator && path() === '/') untracked(() => go('/operator', { replace: true })); });
 
 shortcuts();
+// The screen's module comes while it is found out who is here.
+for (const [pattern, load] of screens) if (match(pattern, path.peek())) load().catch(() => {});
 const tryResume = () => resume().catch((e) => {
   // Neither in nor out: say what is wrong and try again when the server is back.
   if (shown !== 'open') { shown = 'lost'; stage(() => h('div', { class: 'door' }, h('div', { class: 'sheet-box' }, failure(e, tryResume)))); }

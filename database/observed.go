@@ -16,8 +16,13 @@ func Observed(e Engine, r *observe.Recorder) Engine {
 	if r == nil {
 		return e
 	}
+	r.Declare(system, []string{observe.OK, observe.Failed, resultConflict},
+		"insert", "insert_many", "find_one", "find", "update", "find_one_and_update", "delete", "count", "sum")
 	return &observed{Engine: e, r: r}
 }
+
+// system is the database in metrics and spans.
+const system = "database"
 
 type observed struct {
 	Engine
@@ -25,7 +30,7 @@ type observed struct {
 }
 
 func (o *observed) start(ctx context.Context, name, collection string) (context.Context, observe.Started) {
-	return o.r.Start(ctx, observe.Operation{System: "database", Name: name, Target: collection})
+	return o.r.Start(ctx, observe.Operation{System: system, Name: name, Target: collection})
 }
 
 // finish records what came of an operation: a missing document is no failure, and a

@@ -25,14 +25,19 @@ func TestAConflictIsAResultOfItsOwnAndAMissingDocumentIsNoFailure(t *testing.T) 
 		t.Fatal(err)
 	}
 	families, err := registry.Gather()
-	if err != nil || len(families) != 1 {
+	if err != nil || len(families) != 2 {
 		t.Fatal(families, err)
 	}
-	got := map[string]uint64{}
-	for _, m := range families[0].GetMetric() { // labels are in order of their names
-		got[m.GetLabel()[0].GetValue()+" "+m.GetLabel()[1].GetValue()] = m.GetHistogram().GetSampleCount()
+	got, sum := map[string]float64{}, 0.0
+	for _, m := range families[1].GetMetric() { // labels are in order of their names
+		n := m.GetCounter().GetValue()
+		got[m.GetLabel()[0].GetValue()+" "+m.GetLabel()[1].GetValue()] = n
+		sum += n
 	}
-	if len(got) != 3 || got["insert ok"] != 1 || got["insert conflict"] != 1 || got["find_one ok"] != 1 {
+	if sum != 3 || got["insert ok"] != 1 || got["insert conflict"] != 1 || got["find_one ok"] != 1 {
 		t.Errorf("got %v", got)
+	}
+	if n, known := got["delete error"]; n != 0 || !known {
+		t.Errorf("what has not happened does not begin at 0: %v", got)
 	}
 }

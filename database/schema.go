@@ -37,5 +37,6 @@ func Schema() []Collection {
 		egressesCollection(),
 		throttlesCollection(),
 		clockReadingsCollection(),
+		fingerprintsCollection(),
 	}
 }

@@ -18,8 +18,10 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
-	token    secret.Value
-	now      func() time.Time
+	// classes count responses of 1xx to 5xx.
+	classes [5]prometheus.Counter
+	token   secret.Value
+	now     func() time.Time
 }
 
 // NewMetrics makes a registry with the metrics of the process and of requests.
@@ -36,11 +38,16 @@ func NewMetrics(version string, token secret.Value, now func() time.Time) *Metri
 		token: token,
 		now:   now,
 	}
+	classes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_http_responses_total",
+		Help: "Responses to requests, by class of the status (1xx to 5xx)."}, []string{"class"})
+	for i := range m.classes {
+		m.classes[i] = classes.WithLabelValues(strconv.Itoa(i+1) + "xx") // a rate needs the 0 before the first one
+	}
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "pulse_build_info", Help: "1, with the version as a label.",
 		ConstLabels: prometheus.Labels{"version": version},
 	}, func() float64 { return 1 })
-	m.registry.MustRegister(m.requests, build, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, classes, build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -63,6 +70,9 @@ const lastingKey = "pulse.lasting"
 func (m *Metrics) Observe(c *gin.Context) {
 	start := m.now()
 	c.Next()
+	if class := c.Writer.Status()/100 - 1; class >= 0 && class < len(m.classes) {
+		m.classes[class].Inc()
+	}
 	if c.GetBool(lastingKey) {
 		return
 	}

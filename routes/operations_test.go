@@ -89,6 +89,7 @@ func TestMetricsCountRequestsByRouteAndNeverById(t *testing.T) {
 		`pulse_http_request_duration_seconds_count{method="GET",route="/v1/projects/:id",status="404"} 1`,
 		`pulse_http_request_duration_seconds_count{method="GET",route="unmatched",status="404"} 2`,
 		`pulse_http_request_duration_seconds_count{method="other",route="unmatched",status="405"} 1`,
+		`pulse_http_responses_total{class="4xx"} 4`, `pulse_http_responses_total{class="5xx"} 0`,
 		`pulse_build_info{version="` + version + `"} 1`, "go_goroutines", "process_resident_memory_bytes",
 	} {
 		if !slices.ContainsFunc(strings.Split(text, "\n"), func(line string) bool { return strings.HasPrefix(line, want) }) {

@@ -26,12 +26,12 @@ function sized(draw) {
 
 /**
  * Bars over time, stacked when there are several series.
- * @param {{label: string, rows: {start: string, end: string, values: number[]}[], series: string[], value: (n: number) => string, time: (iso: string) => string, span: (row: {start: string, end: string}) => string, height?: number, scale?: number[]}} o
+ * @param {{label: string, rows: {start: string, end: string, values: number[]}[], series: string[], value: (n: number) => string, time: (iso: string) => string, span: (row: {start: string, end: string}) => string, height?: number, untitled?: boolean}} o
  */
 export function bars(o) {
   const asTable = signal(false), at = signal(-1), H = o.height ?? 200, T = 8, B = 22, id = uid('chart');
   const totals = o.rows.map((r) => r.values.reduce((a, b) => a + b, 0));
-  const scale = o.scale ?? ticks(Math.max(...totals, 0)), top = scale[scale.length - 1];
+  const scale = ticks(Math.max(...totals, 0)), top = scale[scale.length - 1];
   const y = (/** @type {number} */ v) => T + (H - T - B) * (1 - v / top);
   const exact = (/** @type {number} */ i) => o.series.map((s, j) => (o.series.length > 1 ? s + ' ' : '') + o.value(o.rows[i].values[j])).join(', ');
   const now = Date.now();
@@ -61,7 +61,7 @@ export function bars(o) {
   };
   const rows = () => table({ label: o.label, rows: o.rows, columns: [{ label: m.time, cell: (r) => o.span(r) },
     ...o.series.map((s, j) => ({ label: s, number: true, cell: (/** @type {any} */ r) => o.value(r.values[j]) }))] }).node;
-  return h('figure', { class: 'chart' }, h('figcaption', null, h('span', { id, class: 'strong' }, o.label),
+  return h('figure', { class: 'chart' }, h('figcaption', null, h('span', { id, class: o.untitled ? 'offscreen' : 'strong' }, o.label),
     h('span', { class: 'hint now', id: id + '-now', 'aria-live': 'polite' }, () => at() >= 0 && o.rows[at()] ? `${o.span(o.rows[at()])} · ${exact(at())}` : ''),
     o.series.length > 1 && h('span', { class: 'legend' }, o.series.map((s, j) => h('span', null, h('i', { class: 'swatch s' + j }), s))),
     h('button', { type: 'button', class: 'button quiet', 'aria-pressed': () => String(asTable()), onclick: () => asTable.update((v) => !v) }, () => asTable() ? m.asChart : m.asTable)),
@@ -73,23 +73,4 @@ export function sparkline(values, label) {
   const W = 96, H = 20, most = Math.max(...values, 1e-9);
   const points = values.map((v, i) => `${(i / Math.max(values.length - 1, 1) * (W - 2) + 1).toFixed(1)},${(H - 2 - v / most * (H - 4)).toFixed(1)}`).join(' ');
   return h('svg:svg', { class: 'spark', width: W, height: H, viewBox: `0 0 ${W} ${H}`, role: 'img', 'aria-label': label }, h('svg:polyline', { points }));
-}
-
-/**
- * A row an identity, a bar a session; hatched while it is open. Arrow keys go from bar to bar.
- * @param {{label: string, start: number, end: number, rows: {name: string, bars: {id: string, from: number, to: number|null, text: string, href: string, corrected?: boolean}[]}[], time: (ms: number) => string}} o
- */
-export function timeline(o) {
-  const span = Math.max(o.end - o.start, 1000), id = uid('tl'), pos = (/** @type {number} */ t) => Math.min(100, Math.max(0, (t - o.start) / span * 100));
-  const marks = [0, 1, 2, 3, 4].map((i) => o.start + span * i / 4);
-  return h('div', { class: 'timeline', role: 'group', 'aria-label': o.label, onkeydown: (/** @type {any} */ e) => {
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[/** @type {string} */ (e.key)];
-    if (!step) return;
-    const all = [...e.currentTarget.querySelectorAll('a')], next = all[all.indexOf(document.activeElement) + step];
-    if (next) { e.preventDefault(); next.focus(); }
-  } },
-  h('div', { class: 'tl-head', 'aria-hidden': 'true' }, h('span', null), h('div', { class: 'tl-track' }, marks.map((t, i) => h('span', { class: 'tick' + (i === 4 ? ' last' : ''), style: { left: i * 25 + '%' } }, o.time(t))))),
-  o.rows.map((r) => h('div', { class: 'tl-row' }, h('span', { class: 'tl-name', title: r.name }, h('bdi', null, r.name)), h('div', { class: 'tl-track' },
-    r.bars.map((b) => h('a', { href: b.href, class: 'tl-bar' + (b.to === null ? ' open' : '') + (b.corrected ? ' corrected' : ''), title: b.text, 'aria-label': `${r.name}: ${b.text}`, 'data-id': b.id, id: `${id}-${b.id}`,
-      style: { left: pos(b.from) + '%', width: Math.max(pos(b.to ?? o.end) - pos(b.from), 0.4) + '%' } }))))));
 }

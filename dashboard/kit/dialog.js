@@ -32,12 +32,12 @@ export function dialog(title, make, o = {}) {
 }
 
 /** Asks before something that cannot be undone. With `typed` its name must be typed.
- * @param {{title: string, consequences: any, verb: string, typed?: string, act: () => Promise<any>, fields?: import('./form.js').Field[], send?: (values: any) => Promise<any>}} o */
+ * @param {{title: string, consequences: any, verb: string, typed?: string, request: (values: any) => import('./form.js').Call, done?: (answer: any) => any, fields?: import('./form.js').Field[]}} o */
 export function confirm(o) {
   return dialog(o.title, (close) => [h('div', { class: 'prose' }, o.consequences), form({
     fields: [...(o.fields ?? []), o.typed !== undefined && { name: 'typed', label: m.typeName(o.typed), required: true, attrs: { dir: 'auto' }, parse: (t) => { if (t !== o.typed) throw new Error(m.typedDiffers); return undefined; } }],
-    submit: o.verb, danger: true, cancel: close,
-    send: async (values) => { await (o.send ? o.send(values) : o.act()); close(); },
+    submit: o.verb, danger: true, cancel: close, request: ({ typed, ...values }) => o.request(values),
+    done: (answer) => { close(); return o.done?.(answer); },
   })]);
 }
 
@@ -62,10 +62,10 @@ export function download(name, text, type = 'text/plain') {
 }
 
 const tray = h('div', { class: 'toasts', role: 'status', 'aria-live': 'polite', popover: 'manual' });
-/** Says that something was done. @param {string} text */
-export function toast(text) {
+/** Says that something was done, or went wrong. @param {string} text @param {'bad'|''} [tone] */
+export function toast(text, tone = '') {
   if (!tray.isConnected) document.body.append(tray);
-  fill(tray, h('div', { class: 'toast' }, icon('check'), text));
+  fill(tray, h('div', { class: 'toast ' + tone }, icon(tone ? 'warning' : 'check'), text));
   tray.hidePopover?.();
   tray.showPopover?.(); // above an open dialog
   setTimeout(() => { if (tray.textContent === text) { tray.hidePopover?.(); tray.replaceChildren(); } }, 4000);

@@ -113,16 +113,22 @@ export function append(parent, child) {
   else if (child !== null && child !== undefined && child !== false) parent.appendChild(document.createTextNode(String(child)));
 }
 
-/** A part of parent that is made anew whenever what f read changes. @param {Node} parent @param {() => Child} f */
+/** A part of parent that is made anew whenever what f read changes. The focus stays where it was. @param {Node} parent @param {() => Child} f */
 function region(parent, f) {
   const start = parent.appendChild(document.createComment('')), end = parent.appendChild(document.createComment(''));
   effect(() => {
-    const made = document.createDocumentFragment();
+    const made = document.createDocumentFragment(), within = document.createRange();
     append(made, f());
+    within.setStartAfter(start); within.setEndBefore(end);
+    const focus = document.activeElement, held = focus && focus !== document.body && start.isConnected && within.intersectsNode(focus) && !focus.contains(start) ? likeness(focus) : '';
     while (start.nextSibling && start.nextSibling !== end) start.nextSibling.remove();
+    const again = held && [...made.querySelectorAll(focus?.tagName ?? '')].find((e) => likeness(e) === held);
     end.parentNode?.insertBefore(made, end);
+    if (again) /** @type {HTMLElement} */ (again).focus({ preventScroll: true });
   });
 }
+/** What two drawings of one control have in common. @param {Element} e */
+const likeness = (e) => ['href', 'name', 'aria-label', 'title', 'data-key'].map((a) => e.getAttribute(a) ?? '').join('\n') + '\n' + e.textContent;
 
 /** Empties an element and fills it. @param {Element} node @param {...Child} children */
 export function fill(node, ...children) {

@@ -102,6 +102,7 @@ export function outlet(into, choose) {
       for (const left of document.querySelectorAll('dialog[open]:not(.stays)')) /** @type {HTMLDialogElement} */ (left).close();
       into.replaceChildren();
       root((stop) => { end = stop; append(into, make()); });
+      into.dataset.path = at;
     });
   });
   onEnd(() => { turn++; end(); });

@@ -1,33 +1,53 @@
-// What happened: Pulse's events, newest first, with a live tail.
+// What happened: Pulse's events, newest first, as they come.
 // @ts-check
-import { h, signal, onEnd } from '../kit/dom.js';
-import { get, post, search, follow } from '../kit/api.js';
+import { h, debounce, signal } from '../kit/dom.js';
+import { get, search } from '../kit/api.js';
 import { href, param, withQuery } from '../kit/router.js';
 import { list, resource, show } from '../kit/load.js';
-import { toast } from '../kit/dialog.js';
 import { m } from '../messages.js';
-import { ofThis, projectId } from '../shell/session.js';
+import { inProject, ofThis, projectId } from '../shell/session.js';
 import { head, button, drawer } from '../shell/shell.js';
-import { badge, code, ident, stamp, status, terms, their } from '../shell/format.js';
-import { choiceFilter, curlButton, empty, ranges, textFilter, windowOf } from './parts.js';
+import { code, ident, raw, stamp, status, terms, their } from '../shell/format.js';
+import { act, calls, choiceFilter, curlButton, empty, live, ranges, textFilter, windowOf } from './parts.js';
+
+/** @typedef {import('../api.js').Schemas} S */
+/** Families of the catalogue that the filter suggests. */
+const families = ['room.*', 'participant.*', 'track.*', 'egress.*', 'recording.*', 'ingress.*', 'quota.*', 'key.*', 'token.*', 'project.*', 'member.*', 'webhook.*'];
+/** What an event is about, besides its room and its participant. @param {any} d */
+const about = (d) => d.room_name || d.quota || d.url || d.name || d.email || d.key_id || d.endpoint_id || '';
 
 export function events() {
-  const open = param('open'), type = param('type'), range = param('range', '24h');
-  const fresh = signal(/** @type {any[]} */ ([])), tail = signal('waiting'), on = signal(true);
-  const stop = new AbortController();
-  onEnd(() => stop.abort());
-  follow(`/v1/events/stream?project_id=${projectId.peek()}`, (e) => { if (on.peek() && (!type.peek() || matches(type.peek(), e.data.type))) fresh.update((all) => [e.data, ...all].slice(0, 100)); }, stop.signal, (s) => tail.set(s));
-  const what = (/** @type {any} */ e) => { const d = e.data ?? {}; return d.room_name ?? d.room?.name ?? d.room ?? d.quota ?? d.endpoint_id ?? ''; };
-  const who = (/** @type {any} */ e) => e.data?.participant_identity ?? e.data?.participant?.identity ?? e.data?.participant?.participant_identity ?? '';
-  const columns = [{ label: m.event, cell: (/** @type {any} */ e) => h('span', { class: 'strong' }, e.type) }, { label: m.about, cell: (/** @type {any} */ e) => their(typeof what(e) === 'string' ? what(e) : '') }, { label: m.identity, cell: (/** @type {any} */ e) => their(typeof who(e) === 'string' ? who(e) : '') }, { label: m.time, cell: (/** @type {any} */ e) => stamp(e.timestamp ?? e.created_at) }, { label: 'id', cell: (/** @type {any} */ e) => ident(e.id), wide: true }];
-  const asked = () => { const w = range() === 'all' ? {} : windowOf(range()); return { ...ofThis(), type: type(), ...w }; };
-  const l = list({ label: m.nav.events, load: (cursor, stop) => get('/v1/events', { ...asked(), limit: 50, cursor }, { signal: stop }), to: (e) => href(withQuery({ open: e.id })), columns,
-    got: () => fresh.set([]), empty: () => empty(m.noEvents, undefined, `curl -N "$PULSE/v1/events/stream?project_id=${projectId.peek()}" -H "Authorization: Bearer $ACCESS"`) });
-  drawer(open, open, (id) => ({ title: m.event, body: () => { const r = resource(() => get('/v1/events/' + encodeURIComponent(id), ofThis())); return show(r, (e) => [terms([[m.event, e.type ?? e.event], [m.time, stamp(e.timestamp ?? e.created_at)], ['id', ident(e.id)], e.livekit_event_id && ['LiveKit', ident(e.livekit_event_id)]]), h('h3', null, m.data), code(JSON.stringify(e.data ?? e, null, 2)),
-    h('div', { class: 'actions' }, button('webhooks.write', m.resend, async () => { try { await post(`/v1/events/${encodeURIComponent(id)}/resend?project_id=${projectId.peek()}`, {}); toast(m.resent); } catch (x) { toast(m.problem(x)); } }), curlButton('GET', `/v1/events/${id}?project_id=${projectId.peek()}`))]); } }));
-  return [head(m.nav.events, [() => tail() === 'live' ? status('live', m.liveTail) : tail() === 'missing' ? status('disabled', m.noTail) : status('waiting', m.connecting), curlButton('GET', () => '/v1/events' + search(asked()))]),
-    h('div', { class: 'filters' }, choiceFilter('range', m.period, [...ranges, ['all', m.range.all]], '24h'), textFilter('type', m.type, { placeholder: 'room.*' }), h('label', { class: 'filter check' }, h('input', { type: 'checkbox', checked: true, onchange: (/** @type {any} */ e) => on.set(e.target.checked) }), h('span', null, m.showNew))),
-    () => fresh().length > 0 && h('section', { class: 'fresh', 'aria-live': 'polite' }, h('h2', null, m.sinceOpened(fresh().length)), h('ul', { class: 'plain' }, fresh().map((e) => h('li', null, h('a', { href: href(withQuery({ open: e.id })) }, badge(e.type)), ' ', their(typeof what(e) === 'string' ? what(e) : ''), ' ', their(typeof who(e) === 'string' ? who(e) : ''), ' ', h('span', { class: 'hint' }, stamp(e.timestamp)))))), l.node];
+  const open = param('open'), type = param('type'), range = param('range', '24h'), following = signal(true);
+  const asked = () => ({ ...ofThis(), type: type(), ...(range() === 'all' ? {} : windowOf(range())) });
+  const l = list({
+    label: m.nav.events, to: (e) => href(withQuery({ open: e.id })),
+    load: (cursor, stop) => get('/v1/events', { ...asked(), limit: 50, cursor }, { signal: stop }),
+    columns: [
+      { label: m.event, cell: (e) => e.type }, { label: m.about, cell: (e) => their(about(e.data)) },
+      { label: m.identity, cell: (e) => their(e.data.participant_identity) }, { label: m.time, cell: (e) => stamp(e.timestamp) }, { label: 'id', cell: (e) => ident(e.id), wide: true }],
+    empty: () => empty(type() ? m.noneMatches : m.noEvents, undefined, ['GET', `/v1/events/stream?project_id=${projectId.peek()}`]),
+  });
+  const soon = debounce(l.refresh, 250), tail = live(() => { if (following.peek()) soon(); }, m.connecting);
+
+  drawer(open, open, (id) => ({ title: m.event, body: () => {
+    const at = '/v1/events/' + encodeURIComponent(id), q = search(ofThis()), r = resource(() => get(at, ofThis()));
+    return show(r, (/** @type {S['Event']} */ e) => {
+      const { room_name: room, participant_identity: identity } = /** @type {any} */ (e.data);
+      return [
+        terms([[m.event, h('span', { class: 'strong' }, e.type)], [m.time, stamp(e.timestamp)],
+          room && [m.room, h('a', { href: href(inProject('/sessions?range=all&room_name=' + encodeURIComponent(room))) }, their(room))],
+          identity && [m.identity, h('a', { href: href(inProject('/sessions?range=all&identity=' + encodeURIComponent(identity))) }, their(identity))],
+          ['id', ident(e.id)], e.livekit_event_id && [m.livekitId, ident(e.livekit_event_id)]]),
+        h('div', { class: 'actions' }, button('webhooks.write', m.resend, () => act(['POST', `${at}/resend`, {}], m.resent)),
+          calls([[m.read, 'GET', at + q], [m.resend, 'POST', `${at}/resend`, {}]])),
+        h('h3', null, m.data), code(JSON.stringify(e.data, null, 2)), raw(e)];
+    });
+  } }));
+
+  return [
+    head(m.nav.events, [() => tail.state() === 'missing' ? status('disabled', m.noTail) : following() ? tail.node() : status('idle', m.paused), curlButton('GET', () => '/v1/events' + search(asked()))], m.eventsUnder),
+    h('div', { class: 'filters' }, choiceFilter('range', m.period, [...ranges, ['all', m.range.all]], '24h'), textFilter('type', m.type, { placeholder: 'room.*', list: 'event-types' }),
+      h('datalist', { id: 'event-types' }, families.map((f) => h('option', { value: f }))),
+      h('label', { class: 'filter check' }, h('input', { type: 'checkbox', checked: true, onchange: (/** @type {any} */ e) => { following.set(e.target.checked); if (e.target.checked) l.refresh(); } }), h('span', null, m.showNew))),
+    l.node];
 }
-/** @param {string} pattern @param {string} type */
-const matches = (pattern, type) => pattern === '*' || pattern === type || pattern.endsWith('.*') && type.startsWith(pattern.slice(0, -1));

@@ -1,7 +1,7 @@
-// An organization: what is live, what needs attention, its projects.
+// An organization: what is live, what needs attention, what to do next, its projects.
 // @ts-check
 import { h } from '../kit/dom.js';
-import { get, post } from '../kit/api.js';
+import { get } from '../kit/api.js';
 import { go, href } from '../kit/router.js';
 import { resource, table, bones, failure } from '../kit/load.js';
 import { dialog, secret } from '../kit/dialog.js';
@@ -12,15 +12,17 @@ import { m } from '../messages.js';
 import { me, orgId, overview, overviewError, refreshOverview, freshOverview } from '../shell/session.js';
 import { head, button } from '../shell/shell.js';
 import { count, duration, time, their } from '../shell/format.js';
-import { stat, curlButton, windowOf, empty, optional } from './parts.js';
+import { stat, curlButton, windowOf, empty, optional, used } from './parts.js';
+
+/** @typedef {import('../api.js').Schemas} S */
+/** @typedef {import('../shell/session.js').ProjectRow} Row */
 
 /** Asks for a project and shows its secret, this once. */
 export function createProject() {
   dialog(m.createProject, (close) => form({
     fields: [{ name: 'name', label: m.name, required: true, hint: m.projectNameHint }, { name: 'region', label: m.region, hint: m.regionHint, parse: (v) => v || undefined }],
-    submit: m.createProject, cancel: close,
-    send: async (v) => {
-      const made = await post('/v1/projects', me.peek()?.operator ? { ...v, org_id: orgId.peek() } : v);
+    submit: m.createProject, cancel: close, request: (v) => ['POST', '/v1/projects', me.peek()?.operator ? { ...v, org_id: orgId.peek() } : v],
+    done: async (/** @type {S['KeyedProject']} */ made) => {
       close();
       await refreshOverview();
       secret(m.projectCreated(made.project.name), [{ label: m.apiKey, value: made.pulse_api_key, env: 'PULSE_API_KEY' }, { label: m.apiSecret, value: made.pulse_api_secret, env: 'PULSE_API_SECRET' }], () => go('/p/' + made.project.id));
@@ -28,39 +30,54 @@ export function createProject() {
   }));
 }
 
-/** @param {(row: import('../shell/session.js').ProjectRow) => number|null|undefined} f */
-const sum = (f) => { const rows = overview()?.items ?? []; return rows.some((r) => typeof f(r) === 'number') ? rows.reduce((n, r) => n + (f(r) ?? 0), 0) : null; };
+/** @param {(row: Row) => number} f */
+const sum = (f) => (overview()?.items ?? []).reduce((n, r) => n + f(r), 0);
+/** @param {Row} r @param {string} [rest] */
+const link = (r, rest = '') => h('a', { href: href(`/p/${r.project_id}${rest}`) }, h('bdi', null, r.name));
 
-/** What needs somebody, most urgent first. @param {import('../shell/session.js').ProjectRow[]} rows */
+/** What needs somebody, most urgent first. @param {Row[]} rows @returns {[string, any, string][]} */
 export function attention(rows) {
-  /** @type {any[]} */
+  /** @type {[string, any, string][]} */
   const out = [];
   for (const r of rows) {
-    const name = h('a', { href: href('/p/' + r.project_id) }, h('bdi', null, r.name));
-    for (const w of r.warnings ?? []) out.push([w.percent >= 100 ? 'bad' : 'warn', [name, ' ', m.quotaUsed(m.quotas[w.quota] ?? w.quota, count(w.used), count(w.limit))], `/p/${r.project_id}/usage`]);
-    if (r.failing_endpoints) out.push(['bad', [name, ' ', m.failingEndpoints(r.failing_endpoints)], `/p/${r.project_id}/webhooks`]);
+    for (const w of r.warnings) out.push([w.percent >= 100 ? 'bad' : 'warn', [link(r), ' ', m.quotaUsed(m.quotas[w.quota] ?? w.quota, count(Math.floor(w.used)), count(w.limit))], `/p/${r.project_id}/usage`]);
+    if (r.failing_endpoints) out.push(['bad', [link(r), ' ', m.failingEndpoints(r.failing_endpoints)], `/p/${r.project_id}/webhooks`]);
   }
-  return out.sort((a, b) => (a[0] === 'bad' ? 0 : 1) - (b[0] === 'bad' ? 0 : 1));
+  return out.sort((a, b) => Number(a[0] !== 'bad') - Number(b[0] !== 'bad'));
 }
+/** @param {Row[]} rows */
+export const alerts = (rows) => { const found = attention(rows); return found.length > 0 && h('ul', { class: 'alerts' }, found.map(([tone, text, to]) => h('li', { class: tone }, icon('warning'), h('span', { class: 'grow' }, text), h('a', { href: href(to) }, m.look)))); };
+
+/** What a project's set-up consists of, with what is done of it. @param {Row} r @returns {[done: string|null, text: string, to: string][]} */
+export const setUp = (r) => [[r.key_used_at, m.stepKey, `/p/${r.project_id}/tokens`], [r.last_event_at, m.stepEvents, `/p/${r.project_id}/events`], [r.first_session_at, m.stepSession, `/p/${r.project_id}/join`]];
 
 export function home() {
   freshOverview();
   const month = windowOf('month');
   const usage = resource(() => { const org = orgId(); return org ? optional(() => get('/v1/usage', { org_id: org, group_by: 'project', ...month })) : Promise.resolve(null); });
-  const ofMonth = (/** @type {string} */ id) => usage.data()?.items?.find((/** @type {any} */ i) => i.project_id === id);
+  const plans = resource(() => me()?.operator ? Promise.resolve(null) : get('/v1/plans'));
+  const quotas = () => /** @type {S['PlanList']|null|undefined} */ (plans.data())?.items.find((p) => p.name === me()?.organization?.plan)?.quotas;
+  const ofMonth = (/** @type {string} */ id) => usage.data()?.items.find((/** @type {any} */ i) => i.project_id === id)?.participant_seconds;
+  const minutes = (/** @type {Row} */ r) => {
+    const seconds = ofMonth(r.project_id), limit = quotas()?.participant_minutes_per_month;
+    return [duration(seconds), limit && seconds !== undefined ? used(m.ofPlan(count(limit)), seconds / 60, limit) : null];
+  };
+  const next = () => (overview()?.items ?? []).flatMap((r) => { const step = setUp(r).find(([done]) => !done); return step ? [/** @type {[Row, string, string]} */ ([r, step[1], step[2]])] : []; }).slice(0, 3);
   return [
     () => head(me()?.organization?.name ?? m.organization, [curlButton('GET', () => '/v1/overview' + (me()?.operator ? '?org_id=' + orgId() : '')), button('project.create', m.createProject, createProject, 'primary', 'plus')]),
     () => overviewError() && !overview() ? failure(overviewError(), refreshOverview) : !overview() ? bones(6) : [
+      () => alerts(overview()?.items ?? []),
       h('section', { class: 'stats', 'aria-label': m.now }, stat(m.peopleNow, () => count(sum((r) => r.participants))), stat(m.roomsNow, () => count(sum((r) => r.rooms))), stat(m.recordingsNow, () => count(sum((r) => r.egresses))),
-        stat(m.monthSoFar, () => usage.data() ? duration(usage.data().totals.participant_seconds) : '–', m.participantTime)),
-      () => { const list = attention(overview()?.items ?? []); return list.length > 0 && h('section', null, h('h2', null, m.attention), h('ul', { class: 'alerts' }, list.map(([tone, text, to]) => h('li', { class: tone }, icon('warning'), h('span', { class: 'grow' }, text), h('a', { href: href(to) }, m.look))))); },
+        stat(m.monthSoFar, () => duration(usage.data()?.totals.participant_seconds), m.participantTime),
+        stat(m.nav.projects, () => [count(overview()?.items.length), quotas()?.projects ? h('span', { class: 'hint' }, ' / ' + count(quotas()?.projects)) : null], () => me()?.organization ? m.planIs(m.plans[me()?.organization?.plan ?? ''] ?? '') : null)),
       h('section', null, h('h2', null, m.nav.projects), () => {
         const rows = overview()?.items ?? [];
-        return rows.length === 0 ? h('div', { class: 'empty' }, empty(m.noProjects, button('project.create', m.createProject, createProject, 'primary'), 'curl -X POST "$PULSE/v1/projects" -H "Authorization: Bearer $ACCESS" \\\n  -H \'Content-Type: application/json\' -d \'{"name":"Support calls"}\''))
+        return rows.length === 0 ? h('div', { class: 'empty' }, empty(m.noProjects, button('project.create', m.createProject, createProject, 'primary'), ['POST', '/v1/projects', { name: 'Support calls' }]))
           : table({ label: m.nav.projects, rows, to: (r) => href('/p/' + r.project_id), columns: [
             { label: m.project, cell: (r) => their(r.name) }, { label: m.people, number: true, cell: (r) => count(r.participants) }, { label: m.nav.rooms, number: true, cell: (r) => count(r.rooms) },
-            { label: m.last24h, cell: (r) => Array.isArray(/** @type {any} */ (r).hourly_participant_seconds) ? sparkline(/** @type {any} */ (r).hourly_participant_seconds, m.participantTime24h) : '–', wide: true },
-            { label: m.thisMonth, number: true, cell: (r) => () => duration(ofMonth(r.project_id)?.participant_seconds) }, { label: m.lastEvent, cell: (r) => time(r.last_event_at), wide: true }] }).node;
+            { label: m.last24h, cell: (r) => sparkline(r.hourly_participant_seconds, m.participantTime24h), wide: true },
+            { label: m.thisMonth, number: true, cell: (r) => () => minutes(r) }, { label: m.lastEvent, cell: (r) => time(r.last_event_at, m.never), wide: true }] }).node;
       }),
+      () => next().length > 0 && h('section', null, h('h2', null, m.next), h('ul', { class: 'steps' }, next().map(([r, text, to]) => h('li', null, h('span', { class: 'tick-box' }), h('span', { class: 'grow' }, link(r)), h('a', { href: href(to) }, text))))),
     ]];
 }

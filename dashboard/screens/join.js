@@ -49,7 +49,7 @@ export function join() {
       const r = room();
       if (!r) return h('div', { class: 'narrow' }, token && terms([[m.room, their(token.room_name)], [m.identity, their(token.participant_identity)]]), ask());
       return [
-        h('p', null, () => r.state() === 'live' ? status('live', m.inRoom) : r.state() === 'ended' ? status('ended', m.endedBecause(m.leaveReasons[r.reason()] ?? r.reason())) : status('waiting', m.connecting), ' ', h('span', { class: 'hint num' }, () => `↓ ${count(Math.round(r.rates().in / 1000))} kbit/s ↑ ${count(Math.round(r.rates().out / 1000))} kbit/s`)),
+        h('p', { class: 'actions' }, h('span', { class: 'strong' }, their(info.peek()?.room_name)), () => r.state() === 'live' ? status('live', m.inRoom) : r.state() === 'ended' ? status('ended', m.endedBecause(m.leaveReasons[r.reason()] ?? r.reason())) : status('waiting', m.connecting), ' ', h('span', { class: 'hint num' }, () => `↓ ${count(Math.round(r.rates().in / 1000))} kbit/s ↑ ${count(Math.round(r.rates().out / 1000))} kbit/s`)),
         () => r.state() === 'ended' && h('div', { class: 'actions' }, h('button', { type: 'button', class: 'button primary', onclick: () => { room.set(null); } }, m.again), h('a', { class: 'button', href: href(inProject('/sessions?room_name=' + encodeURIComponent(info.peek()?.room_name ?? back.peek()))) }, m.itsSessions)),
         h('div', { class: 'tiles' }, () => r.state() !== 'ended' && tile(info.peek()?.participant_identity ?? '', picture() ? [/** @type {MediaStream} */ (picture())] : [], true), () => r.state() !== 'ended' && r.people().map((p) => tile(p.identity, [...p.streams.values()], false, p.tracks.some((t) => t.type === 'AUDIO' && t.muted)))),
       ];

@@ -1,17 +1,32 @@
 // What several screens use.
 // @ts-check
-import { h, debounce } from '../kit/dom.js';
+import { h, debounce, onEnd, signal } from '../kit/dom.js';
 import { get, curl as asCurl, Problem, call } from '../kit/api.js';
+import { copy } from '../kit/load.js';
+import { download, toast } from '../kit/dialog.js';
+import { curlOf } from '../kit/form.js';
+import { icon } from '../kit/icons.js';
 import { param, setQuery, href } from '../kit/router.js';
 import { m } from '../messages.js';
-import { barred } from '../shell/session.js';
-import { copyButton, count, status, code } from '../shell/format.js';
+import { barred, projectId } from '../shell/session.js';
+import { menu } from '../shell/shell.js';
+import { follow } from '../shell/stream.js';
+import { count, status, code } from '../shell/format.js';
 
 export const secretField = { type: /** @type {'password'} */ ('password'), required: true };
 
+/** A menu of the calls behind a page or a drawer, each copied for the command line. @param {[label: string, method: string, path: string, body?: any][]} list */
+export const calls = (list) => menu([icon('copy'), 'curl'], () => list.map(([label, ...made]) => h('button', { type: 'button', class: 'nav', onclick: async () => { await copy(asCurl(...made)); toast(m.copied); } },
+  h('span', { class: 'grow' }, label), h('span', { class: 'hint mono' }, made[0]))), '');
+
+/** An action that needs no form: calls, says that it is done, and what went wrong. @param {import('../kit/form.js').Call} made @param {string} said @param {() => any} [then] */
+export async function act(made, said, then) {
+  try { await call(...made); toast(said); await then?.(); } catch (e) { toast(m.problem(e), 'bad'); }
+}
+
 /** A button that copies the equivalent call. @param {string} method @param {string|(() => string)} path @param {any} [body] */
 export function curlButton(method, path, body) {
-  return () => copyButton(asCurl(method, typeof path === 'function' ? path() : path, body), 'curl', '');
+  return curlOf(() => asCurl(method, typeof path === 'function' ? path() : path, body), 'curl', '');
 }
 
 /** A text filter that follows typing and is kept in the URL. @param {string} name @param {string} label @param {Record<string, any>} [attrs] */
@@ -52,16 +67,23 @@ export function windowOf(name, now = new Date()) {
 /** A number with its name. @param {string} label @param {any} value @param {any} [under] @param {string} [to] */
 export const stat = (label, value, under, to) => h(to ? 'a' : 'div', { class: 'stat', href: to ? href(to) : null }, h('span', { class: 'stat-label' }, label), h('span', { class: 'stat-value num' }, value), under && h('span', { class: 'hint' }, under));
 
-/** A bar that says how much of a limit is used. @param {{label: string, used: number|null|undefined, limit: number|null|undefined, reset?: string|null}} q */
+/** How full something is, as a bar. @param {string} label @param {number} used @param {number} limit */
+export function used(label, used, limit) {
+  const part = Math.min(1, used / limit);
+  return h('div', { class: 'meter ' + (part >= 1 ? 'bad' : part >= 0.8 ? 'warn' : ''), role: 'progressbar', title: label, 'aria-label': label, 'aria-valuenow': Math.round(part * 100), 'aria-valuemin': 0, 'aria-valuemax': 100 }, h('i', { style: { width: part * 100 + '%' } }));
+}
+/** A quota: how much of a limit is used. @param {{label: string, used: number|null, limit: number|null}} q */
 export function quota(q) {
-  const part = q.limit ? Math.min(1, (q.used ?? 0) / q.limit) : 0, tone = part >= 1 ? 'bad' : part >= 0.8 ? 'warn' : '';
-  return h('div', { class: 'quota' }, h('span', { class: 'quota-label' }, q.label), h('span', { class: 'quota-value num', title: count(q.used) }, count(q.used === null || q.used === undefined ? null : Math.floor(q.used)), q.limit ? [' / ', count(q.limit)] : h('span', { class: 'hint' }, ' ' + m.noLimit)),
-    Boolean(q.limit) && h('div', { class: 'meter ' + tone, role: 'progressbar', 'aria-label': q.label, 'aria-valuenow': Math.round(part * 100), 'aria-valuemin': 0, 'aria-valuemax': 100 }, h('i', { style: { width: part * 100 + '%' } })),
-    tone && status(part >= 1 ? 'reached' : 'warning'));
+  const part = q.limit ? (q.used ?? 0) / q.limit : 0;
+  return h('div', { class: 'quota' }, h('span', { class: 'quota-label' }, q.label), h('span', { class: 'quota-value num', title: count(q.used) }, count(q.used === null ? null : Math.floor(q.used)), q.limit ? [' / ', count(q.limit)] : h('span', { class: 'hint' }, ' ' + m.noLimit)),
+    Boolean(q.limit) && used(q.label, q.used ?? 0, q.limit ?? 1), part >= 0.8 && status(part >= 1 ? 'reached' : 'warning'));
 }
 
-/** An empty list: what would be here, and the call or action that fills it. @param {string} text @param {any} [action] @param {string} [call] */
-export const empty = (text, action, call) => [h('p', null, text), action, call && code(call)];
+/** The words of a text, by spaces, commas and lines. @param {string} v */
+export const lines = (v) => v.split(/[\s,]+/).filter(Boolean);
+
+/** An empty list: what would be here, and the action or call that fills it. @param {string} text @param {any} [action] @param {import('../kit/form.js').Call} [made] */
+export const empty = (text, action, made) => [h('p', null, text), action, made && code(asCurl(...made))];
 
 /** Whether a failure says that this installation lacks the route. @param {any} e */
 export const lacking = (e) => e instanceof Problem && e.status === 404;
@@ -70,12 +92,11 @@ export const optional = async (f) => { try { return await f(); } catch (e) { if 
 
 /** Downloads an export by a link that works once; where there are none, through the page. @param {string} path @param {string} name */
 export async function exportFile(path, name) {
-  const { download, toast } = await import('../kit/dialog.js');
   try {
     const { url } = await call('POST', '/v1/downloads', { path });
     h('a', { href: url, download: name }).click();
   } catch (e) {
-    if (!lacking(e)) { toast(m.problem(e)); return; }
+    if (!lacking(e)) { toast(m.problem(e), 'bad'); return; }
     const answer = await call('GET', path, undefined, { raw: true });
     download(name, await answer.text());
   }
@@ -101,3 +122,14 @@ export async function all(path, query, stop) {
   }
   return { items, complete: false };
 }
+
+/** Calls `changed` with each event of the project as it comes. `node` says whether it does. @param {(event: any) => void} changed @param {string} [otherwise] what is said while there is no stream */
+export function live(changed, otherwise = m.polling) {
+  const state = signal(/** @type {'live'|'waiting'|'missing'} */ ('waiting')), stop = new AbortController();
+  onEnd(() => stop.abort());
+  follow(`/v1/events/stream?project_id=${projectId.peek()}`, (e) => changed(e.data), stop.signal, (s) => state.set(s));
+  return { state, node: () => state() === 'live' ? status('live') : status('idle', otherwise) };
+}
+
+/** A part of a page of settings: what it is on the left, its form on the right. @param {string} title @param {any} hint @param {any} body */
+export const setting = (title, hint, body) => h('section', { class: 'setting' }, h('div', null, h('h2', null, title), h('p', { class: 'hint' }, hint)), h('div', null, body));

@@ -9,7 +9,7 @@ import { me, ofThis, orgId, project, projectId, overview } from '../shell/sessio
 import { head, drawer } from '../shell/shell.js';
 import { count, duration, stamp, their, exact, secondsUnit, status } from '../shell/format.js';
 import { choiceFilter, curlButton, exportFile, ranges, windowOf, all, optional, tabs } from './parts.js';
-import { meterChart } from './overview.js';
+import { meterChart } from './meter.js';
 
 const meters = Object.keys(m.meters);
 /** @param {string} meter @param {number} v */
@@ -34,7 +34,7 @@ export function usage() {
     () => view.at() === 'rooms' ? byRoom(() => ({ ...range(), meter: meter() })) : h('div', null, show(r, (u) => [
       h('div', { class: 'statement-head' }, h('h2', null, m.statement), h('p', null, h('bdi', null, project()?.name ?? u.project_id), ' · ', u.project_id), h('p', null, `${u.start} – ${u.end}`)),
       () => u.items.some((/** @type {any} */ i) => meter() in i) ? meterChart(u, meter(), m.meters[meter()] ?? meter()) : h('p', { class: 'note' }, m.notMeasured),
-      table({ label: m.totals, rows: Object.entries(u.totals), columns: [{ label: m.meter, cell: ([k]) => h('a', { href: href(withQuery({ meter: k })) }, m.meters[k] ?? k) }, { label: m.total, number: true, cell: ([k, v]) => amount(k, /** @type {number} */ (v)) }, { label: m.exactly, number: true, cell: ([, v]) => count(/** @type {number} */ (v)), wide: true },
+      table({ label: m.totals, rows: Object.entries(u.totals), columns: [{ label: m.meter, cell: ([k]) => h('a', { href: href(withQuery({ meter: k })) }, m.meters[k] ?? k) }, { label: m.total, number: true, cell: ([k, v]) => amount(k, /** @type {number} */ (v)) }, { label: m.exactly, number: true, cell: ([k, v]) => count(/** @type {number} */ (v)) + (k.endsWith('_seconds') ? ' s' : ''), wide: true },
         { label: '', cell: ([k]) => k.startsWith('peak') || k === 'api_requests' ? null : h('a', { href: href(withQuery({ open: k })) }, m.explainWord) }] }).node,
     ], () => bones(8))),
   ];

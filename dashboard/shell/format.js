@@ -93,7 +93,7 @@ export const status = (word, shown) => h('span', { class: 'status ' + (tones[wor
 export const badge = (text, tone = '') => h('span', { class: 'badge ' + tone }, text);
 /** A text of somebody else's: its direction is its own. @param {string|null|undefined} text */
 export const their = (text) => text ? h('bdi', { class: 'their', title: text }, text) : h('span', { class: 'muted' }, DASH);
-/** A list of terms. @param {([string, any]|false|null|undefined)[]} rows */
+/** A list of terms. @param {([string, any]|false|null|undefined|'')[]} rows */
 export const terms = (rows) => h('dl', { class: 'terms' }, rows.filter((r) => !!r).map((r) => { const [k, v] = /** @type {[string, any]} */ (r); return [h('dt', null, k), h('dd', null, v)]; }));
 /** @param {any} value */
 export const raw = (value) => h('details', { class: 'raw' }, h('summary', null, m.rawJSON), code(JSON.stringify(value, null, 2)));

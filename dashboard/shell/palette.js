@@ -9,9 +9,12 @@ import { overview, projectId, orgId, me, homeOf } from './session.js';
 import { projectScreens, orgScreens, operatorScreens } from './shell.js';
 import { store, stored } from './format.js';
 
-const ID = /^(prj|org|usr|key|inv|evt|whe|dlv|aud|req|egr|PA|RM|EG|IN|EV)_[\w-]+$/;
+const ID = /^(prj|org|usr|key|inv|evt|whe|dlv|aud|req|egr|igr|PA|RM|EG|IN|EV)_[\w-]+$/;
 /** @returns {string[]} */
 const recent = () => { try { return JSON.parse(stored('pulse.recent', '[]')); } catch { return []; } };
+
+/** Keeps an id that was looked at, to offer it again. @param {string} id */
+export const remember = (id) => { if (ID.test(id)) store('pulse.recent', JSON.stringify([id, ...recent().filter((r) => r !== id)].slice(0, 8))); };
 
 /** @param {'projects'|'keys'|''} [only] */
 export function openPalette(only = '') {
@@ -39,7 +42,7 @@ export function openPalette(only = '') {
   const d = dialog(only ? m.switchProject : m.search, (close) => {
     const choose = (/** @type {Item|undefined} */ i) => {
       if (!i) return;
-      if (ID.test(i.label)) store('pulse.recent', JSON.stringify([i.label, ...recent().filter((r) => r !== i.label)].slice(0, 8)));
+      remember(i.label);
       close(); go(i.to);
     };
     return [h('input', { type: 'text', class: 'palette-input', placeholder: only ? m.findProject : m.searchHint, role: 'combobox', 'aria-expanded': 'true', 'aria-controls': 'palette-list', 'aria-label': m.search, autocomplete: 'off', spellcheck: false,

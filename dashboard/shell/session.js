@@ -22,15 +22,20 @@ export async function loadConfig() {
   try { config.set(await get('/v1/config')); } catch (e) { if (e instanceof Problem && e.status === 404) config.set({ signup_enabled: true, mail: false, livekit_urls: [], features: {} }); }
 }
 
-/** Finds out who logged in. */
+/** When the overview was asked for. */
+let readAt = 0;
+/** Finds out who logged in. What does not wait for the answer is asked for at the same time. */
 export async function enter() {
   lost.set(null);
   try {
-    const rights = get('/v1/auth/permissions');
-    const claims = claimsOf(await credential());
-    const who = claims.sub === 'operator' ? { operator: true, user: null, organization: null } : { operator: false, ...await get('/v1/auth/me') };
+    const rights = get('/v1/auth/permissions'), operator = claimsOf(await credential()).sub === 'operator';
+    const first = operator || overview.peek() ? null : get('/v1/overview').catch((e) => { overviewError.set(e); return null; });
+    const who = operator ? { operator: true, user: null, organization: null } : { operator: false, ...await get('/v1/auth/me') };
     permissions.set(new Map((await rights).permissions.map((/** @type {any} */ p) => [p.action, p])));
+    readAt = Date.now();
     me.set(who);
+    const answer = await first;
+    if (answer) { overview.set(answer); overviewError.set(null); }
   } catch (e) { if (signedIn.peek()) lost.set(e); }
 }
 /** Waits until it is known who is here. @returns {Promise<void>} */
@@ -66,14 +71,11 @@ const ofProject = signal('');
 /** The organization on screen: one's own, or the one the operator acts on. */
 export const orgId = computed(() => me()?.organization?.id ?? (named() || (projectId() ? ofProject() : '')));
 
-/** @typedef {object} ProjectRow
- * @property {string} project_id @property {string} name @property {string} [region] @property {number|null} [rooms] @property {number|null} [participants]
- * @property {number|null} [egresses] @property {any[]} [warnings] @property {string|null} [last_event_at] @property {string|null} [key_used_at] @property {string|null} [first_session_at] @property {number|null} [failing_endpoints] */
+/** @typedef {S['ProjectOverview']} ProjectRow */
 /** What is going on in the organization's projects: the switcher, the counts and the home page read it. */
 export const overview = signal(/** @type {{items: ProjectRow[]}|null} */ (null));
 export const overviewError = signal(/** @type {any} */ (null));
 
-let readAt = 0;
 /** Reads the overview anew, if it is not from just now: for screens that show its counts. */
 export const freshOverview = () => { if (Date.now() - readAt > 3000) refreshOverview(); };
 /** Reads the overview anew. */
@@ -81,18 +83,18 @@ export async function refreshOverview() {
   readAt = Date.now();
   const org = orgId.peek();
   if (!org || !me.peek()) return;
-  const query = me.peek()?.operator ? { org_id: org } : {};
   try {
-    let seen;
-    try { seen = await get('/v1/overview', query); } catch (e) {
-      if (!(e instanceof Problem) || e.status !== 404) throw e;
-      const page = await get('/v1/projects', { ...query, limit: 100 });
-      seen = { items: page.items.map((/** @type {any} */ p) => ({ project_id: p.id, name: p.name, region: p.region })) };
-    }
-    if (orgId.peek() === org) { overview.set(seen); overviewError.set(null); }
+    const answer = await get('/v1/overview', me.peek()?.operator ? { org_id: org } : {});
+    if (orgId.peek() === org) { overview.set(answer); overviewError.set(null); }
   } catch (e) { overviewError.set(e); }
 }
-effect(() => { if (orgId() && me()) untracked(() => { overview.set(null); refreshOverview(); }); });
+/** The organization that the overview is of: the operator goes from one to the other. */
+let shown = '';
+effect(() => {
+  const org = orgId(), who = me();
+  if (!org || !who) { shown = ''; return; }
+  if (org !== shown) untracked(() => { shown = org; if (who.operator) { overview.set(null); refreshOverview(); } });
+});
 effect(() => {
   const id = projectId();
   if (me()?.operator && id) untracked(() => { ofProject.set(''); get('/v1/projects/' + encodeURIComponent(id)).then((p) => ofProject.set(p.org_id), () => {}); });
@@ -118,7 +120,7 @@ export function homeOf(id) {
   if (/^PA_/.test(id)) return `/p/${p}/sessions?open=${e}`;
   if (/^RM_/.test(id)) return `/p/${p}/sessions?room_sid=${e}`;
   if (/^(EG|egr)_/.test(id)) return `/p/${p}/recordings?open=${e}`;
-  if (/^IN_/.test(id)) return `/p/${p}/ingest?open=${e}`;
+  if (/^(IN|igr)_/.test(id)) return `/p/${p}/ingest?open=${e}`;
   if (/^(evt|EV)_/.test(id)) return `/p/${p}/events?open=${e}`;
   if (/^key_/.test(id)) return `/p/${p}/keys?open=${e}`;
   if (/^(whe)_/.test(id)) return `/p/${p}/webhooks?open=${e}`;

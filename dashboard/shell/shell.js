@@ -8,7 +8,7 @@ import { failure } from '../kit/load.js';
 import { m } from '../messages.js';
 import { me, orgId, project, projectId, barred, lost, enter } from './session.js';
 import { store, zone, zoneName, stored, count } from './format.js';
-import { openPalette } from './palette.js';
+import { openPalette, remember } from './palette.js';
 
 /** `system`, `light` or `dark`. */
 export const theme = signal(stored('pulse.theme', 'system'));
@@ -29,7 +29,7 @@ export const projectScreens = () => [
 /** @returns {[string, string, string, string?][]} */
 export const orgScreens = () => [['', 'org', m.nav.projects], ['/people', 'people', m.nav.people], ['/usage', 'usage', m.nav.orgUsage], ['/audit', 'audit', m.nav.audit, 'audit.read'], ['/settings', 'settings', m.nav.orgSettings]];
 /** @returns {[string, string, string][]} */
-export const operatorScreens = () => [['/operator', 'server', m.nav.installation], ['/operator/organizations', 'org', m.nav.organizations], ['/operator/usage', 'usage', m.nav.orgUsage]];
+export const operatorScreens = () => [['/operator', 'server', m.nav.installation], ['/operator/organizations', 'org', m.nav.organizations], ['/operator/usage', 'usage', m.nav.allUsage]];
 
 /** @param {string} to @param {string} picture @param {string} label @param {(() => any)} [note] @param {boolean} [whole] */
 const entry = (to, picture, label, note, whole) => h('a', { href: href(to), class: 'nav', 'aria-current': () => (whole ? path() === to || label === m.nav.projects && path() === '/' : path() === to || path().startsWith(to + '/')) ? 'page' : null },
@@ -56,12 +56,12 @@ function switcher() {
     h('bdi', { class: 'grow' }, () => project()?.name ?? m.project), icon('down'));
 }
 
-/** A menu below its button. @param {any} face @param {() => any[]} items */
-function menu(face, items) {
+/** A menu below its button. @param {any} face @param {() => any[]} items @param {string} [kind] */
+export function menu(face, items, kind = 'quiet') {
   const open = signal(false);
   const box = h('div', { class: 'menu', onkeydown: (/** @type {KeyboardEvent} */ e) => { if (e.key === 'Escape' && open.peek()) { open.set(false); box.querySelector('button').focus(); } },
     onfocusout: (/** @type {FocusEvent} */ e) => { if (!box.contains(e.relatedTarget)) open.set(false); } },
-  h('button', { type: 'button', class: 'button quiet', 'aria-expanded': () => String(open()), onclick: () => open.update((v) => !v) }, face, icon('down')),
+  h('button', { type: 'button', class: 'button ' + kind, 'aria-expanded': () => String(open()), onclick: () => open.update((v) => !v) }, face, icon('down')),
   () => open() && h('div', { class: 'menu-items', onclick: () => open.set(false) }, items()));
   return box;
 }
@@ -121,6 +121,7 @@ export function drawer(open, at, make) {
     turn++;
     if (shown) { const was = shown; shown = null; was.close(); }
     if (!id) return;
+    remember(id);
     const mineTurn = ++turn;
     import('../kit/dialog.js').then(({ dialog }) => {
       if (mineTurn !== turn || shown) return;
@@ -141,16 +142,19 @@ export function button(action, label, act, kind = '', picture) {
 /** g and a letter jump, ? lists, ⌘K searches. */
 export function shortcuts() {
   let g = 0;
-  const jumps = () => ({ h: '/', ...(projectId.peek() ? { o: '', r: '/rooms', s: '/sessions', u: '/usage', k: '/keys', t: '/tokens', w: '/webhooks', e: '/events' } : {}) });
+  /** Paths by their letter. @returns {Record<string, string>} */
+  const jumps = () => {
+    const p = projectId.peek(), o = orgId.peek(), inside = { o: '', r: '/rooms', s: '/sessions', u: '/usage', c: '/recordings', i: '/ingest', k: '/keys', t: '/tokens', w: '/webhooks', e: '/events', ',': '/settings' };
+    return { h: '/', ...(o ? { a: `/o/${o}/audit`, p: `/o/${o}/people` } : {}), ...(p ? Object.fromEntries(Object.entries(inside).map(([k, to]) => [k, `/p/${p}${to}`])) : {}) };
+  };
   addEventListener('keydown', (e) => {
     if ((e.metaKey || e.ctrlKey) && e.key.toLowerCase() === 'k' && me.peek()) { e.preventDefault(); openPalette(); return; }
     const typing = /** @type {Element} */ (e.target).closest?.('input,textarea,select,dialog');
     if (typing || e.metaKey || e.ctrlKey || e.altKey || !me.peek()) return;
     if (e.key === '?') { openPalette('keys'); return; }
     if (e.key === 'g') { g = Date.now(); return; }
-    /** @type {any} */
-    const to = jumps();
-    if (Date.now() - g < 1200 && e.key in to) { g = 0; go(e.key === 'h' ? '/' : `/p/${projectId.peek()}${to[e.key]}`); }
+    const to = jumps()[e.key];
+    if (to && Date.now() - g < 1200) { g = 0; go(to); }
   });
 }
 /** @type {() => import('../kit/router.js').Location} */

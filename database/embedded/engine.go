@@ -38,6 +38,9 @@ type Engine struct {
 	tables  map[string]*table
 	declare engine.Declarations
 
+	// missing is what a file that is open read-only lacks.
+	missing []string
+
 	lock    *os.File
 	writer  *writer
 	readers *readers

@@ -45,3 +45,7 @@ func writeAt(f *os.File, text string) error {
 	_, err := f.WriteAt([]byte(text), 0)
 	return err
 }
+
+// Lock takes the lock of the database at path, which need not exist; the errors
+// are those of opening it. Closing gives it back.
+func Lock(path string) (io.Closer, error) { return lockFile(path + ".lock") }

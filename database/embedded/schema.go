@@ -53,9 +53,7 @@ func checkLayout(ctx context.Context, conn *sqliteConn) error {
 	}
 	switch version := row[0].(int64); {
 	case version > fileLayout:
-		return models.Misconfigured("database_too_new", fmt.Sprintf(
-			"A newer version of Pulse wrote the database file (file layout %d; this version supports up to %d). Start that version again.",
-			version, fileLayout))
+		return tooNew(version)
 	case version == fileLayout:
 		return nil
 	}
@@ -69,6 +67,12 @@ func checkLayout(ctx context.Context, conn *sqliteConn) error {
 		}
 	}
 	return nil
+}
+
+func tooNew(layout int64) error {
+	return models.Misconfigured("database_too_new", fmt.Sprintf(
+		"A newer version of Pulse wrote the database file (file layout %d; this version supports up to %d). Start that version again.",
+		layout, fileLayout))
 }
 
 // ensureTable creates a collection's table, or adds and fills the columns of

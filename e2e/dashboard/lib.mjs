@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
 import { readFileSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { createServer } from 'node:http';
 
 export const BASE = process.env.PULSE_URL;
 export const OPERATOR = process.env.PULSE_OPERATOR;
@@ -20,12 +21,18 @@ export const browser = await chromium.launch({
 export async function open(options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: 'light', timezoneId: 'UTC', ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000); // a machine may be busy
   page.wrong = [];
   page.calls = [];
   page.on('console', (m) => { if (m.type() === 'error' || m.type() === 'warning') page.wrong.push(`${m.type()}: ${m.text()} ${m.location().url}`); });
   page.on('pageerror', (e) => page.wrong.push('exception: ' + (e.stack ?? e)));
-  page.on('request', (r) => { if (new URL(r.url()).pathname.startsWith('/v1/')) page.calls.push(`${r.method()} ${new URL(r.url()).pathname}`); });
+  page.on('request', (r) => {
+    const { pathname } = new URL(r.url());
+    if (!pathname.startsWith('/v1/')) return;
+    page.calls.push(`${r.method()} ${pathname}`);
+    const why = unknown(r.method(), r.url());
+    if (why) page.wrong.push(why);
+  });
   await page.addInitScript(() => {
     addEventListener('securitypolicyviolation', (e) => console.error('content policy: ' + e.violatedDirective + ' ' + e.blockedURI));
     addEventListener('unhandledrejection', (e) => console.error('unhandled: ' + (e.reason?.stack ?? e.reason)));
@@ -52,16 +59,28 @@ export async function api(method, path, body, credential) {
   return text ? JSON.parse(text) : null;
 }
 
-/** Routes the installation has, as regular expressions: what is not served (yet) answers 404, and a screen says so. */
+/** What the installation serves, by its own description. */
 const document_ = await fetch(BASE + '/openapi.json').then((a) => a.json());
-const served = Object.keys(document_.paths).map((p) => new RegExp('^' + p.replaceAll(/\{[^}]+\}/g, '[^/]+') + '$'));
+const routes = Object.entries(document_.paths).map(([path, operations]) => ({ pattern: new RegExp('^' + path.replaceAll(/\{[^}]+\}/g, '[^/]+') + '$'), operations }))
+  // A path without variables comes before one with them: /v1/events/stream is no event.
+  .sort((a, b) => Number(a.pattern.source.includes('[^/]+')) - Number(b.pattern.source.includes('[^/]+')));
+const served = routes.map((r) => r.pattern);
+const resolved = (p) => p.$ref ? document_.components.parameters[p.$ref.split('/').at(-1)] : p;
+/** Why the description has no such call; '' if it has. */
+export function unknown(method, url) {
+  const { pathname, searchParams } = new URL(url, BASE), route = routes.find((r) => r.pattern.test(pathname)), operation = route?.operations[method.toLowerCase()];
+  if (!operation) return `${method} ${pathname} is no route`;
+  const names = [...operation.parameters ?? [], ...route.operations.parameters ?? []].map(resolved).filter((p) => p.in === 'query').map((p) => p.name);
+  const odd = [...searchParams.keys()].filter((k) => !names.includes(k));
+  return odd.length ? `${method} ${pathname} has no parameter ${odd.join(', ')}` : '';
+}
 const lacking = (line) => {
   const url = /404 \(Not Found\) (\S+)/.exec(line)?.[1];
   return url && !served.some((r) => r.test(new URL(url).pathname));
 };
 /** Fails with everything that is listed. */
 export function none(list) {
-  const left = list.filter((line) => !lacking(line));
+  const left = list.filter((line) => !lacking(line) && !/ingress is no route/.test(line));
   if (left.length) assert.fail(left.join('\n'));
 }
 export const serves = (path) => served.some((r) => r.test(path));
@@ -84,6 +103,42 @@ export async function member(of, role) {
   const { accept_token } = await api('POST', `/v1/organizations/${of.org}/invitations`, { email, role }, of.access);
   await api('POST', '/v1/invitations/accept', { token: accept_token, name: role, password: PASSWORD });
   return email;
+}
+
+/** Somebody who receives webhooks: answers by the path (/200, /503, …) and keeps what came. */
+export async function receiver() {
+  const got = [];
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (part) => { body += part; });
+    request.on('end', () => {
+      got.push({ path: request.url, headers: request.headers, body: JSON.parse(body) });
+      const code = Number(request.url.slice(1)) || 200;
+      response.writeHead(code, { 'content-type': 'text/plain' }).end(code < 300 ? 'thanks' : `the answer ${code} <b>of the receiver</b>`);
+    });
+  });
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  return { got, url: (code) => `http://127.0.0.1:${server.address().port}/${code}`, close: () => { server.closeAllConnections(); server.close(); } };
+}
+
+/** Asks until the answer is as wanted; says what it was last. */
+export async function until(what, ask, right, within = 60_000) {
+  const began = Date.now();
+  let last;
+  for (;;) {
+    last = await ask().catch((e) => String(e));
+    if (typeof last !== 'string' && right(last)) return last;
+    if (Date.now() - began > within) assert.fail(`${what}: ${JSON.stringify(last).slice(0, 2000)}`);
+    await new Promise((done) => setTimeout(done, 250));
+  }
+}
+
+/** Opens the join screen and enters a room with a fake camera. */
+export async function join(page, t, room, identity) {
+  await page.goto(`${BASE}/dashboard/p/${t.project}/join?room=${room}&identity=${identity}`);
+  await page.waitForSelector('form');
+  await page.getByRole('button', { name: 'Join', exact: true }).click();
+  await page.waitForSelector('.status.live');
 }
 
 /** Logs a page in through the form. */
@@ -109,7 +164,10 @@ export const go = (page, path) => page.evaluate((p) => { const a = document.crea
 /** Waits until a screen has drawn its title and nothing loads. */
 export async function settled(page) {
   await page.waitForSelector('main h1');
-  await page.waitForFunction(() => !document.querySelector('.bones'));
+  await page.waitForFunction(() => {
+    const main = document.querySelector('#main'), path = location.pathname.replace(/^\/dashboard/, '').replace(/(.)\/$/, '$1');
+    return (!main || main.dataset.path === path) && !document.querySelector('.bones');
+  });
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 }
 

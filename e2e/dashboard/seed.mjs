@@ -5,19 +5,19 @@ import { BASE, api, tenant } from './lib.mjs';
 const KEY = process.env.PULSE_LIVEKIT_KEY, SECRET = process.env.PULSE_LIVEKIT_SECRET;
 const b64 = (v) => Buffer.from(v).toString('base64url');
 
-/** Posts one event to the installation. */
-async function event(body) {
-  const text = JSON.stringify(body), now = Math.floor(Date.now() / 1000);
+/** Posts one event, or a text that is none, to the installation. */
+export async function event(body) {
+  const text = typeof body === 'string' ? body : JSON.stringify(body), now = Math.floor(Date.now() / 1000);
   const claims = `${b64(JSON.stringify({ alg: 'HS256', typ: 'JWT' }))}.${b64(JSON.stringify({ iss: KEY, nbf: now - 5, exp: now + 300, sha256: createHash('sha256').update(text).digest('base64') }))}`;
   const answer = await fetch(BASE + '/v1/webhooks/livekit', { method: 'POST', body: text, headers: { 'content-type': 'application/webhook+json', authorization: `${claims}.${createHmac('sha256', SECRET).update(claims).digest('base64url')}` } });
   if (!answer.ok) throw new Error(`event: ${answer.status} ${await answer.text()}`);
 }
 
 let serial = 0;
-const id = (prefix) => prefix + randomBytes(5).toString('hex') + (serial++).toString(36).padStart(4, '0');
+export const id = (prefix) => prefix + randomBytes(5).toString('hex') + (serial++).toString(36).padStart(4, '0');
 
 /** A room with people who came and, mostly, left. Times are seconds. */
-async function call(project, name, began, people, ended) {
+export async function call(project, name, began, people, ended) {
   const room = { sid: id('RM_'), name: `${project}_${name}`, creationTime: String(began), emptyTimeout: 300 };
   const at = (event_, when, more = {}) => event({ event: event_, id: id('EV_'), createdAt: String(when), room, ...more });
   await at('room_started', began);
@@ -27,6 +27,19 @@ async function call(project, name, began, people, ended) {
     if (to) await at('participant_left', to, { participant: { ...participant, state: 'DISCONNECTED', disconnectReason: 'CLIENT_INITIATED' } });
   }
   if (ended) await at('room_finished', ended);
+}
+
+/** A room in which n people are: n sessions, of an hour until now. */
+export async function crowd(project, name, n) {
+  const began = Math.floor(Date.now() / 1000) - 3600, room = { sid: id('RM_'), name: `${project}_${name}`, creationTime: String(began), emptyTimeout: 300 };
+  await event({ event: 'room_started', id: id('EV_'), createdAt: String(began), room });
+  let next = 0;
+  await Promise.all(Array.from({ length: 24 }, async () => {
+    for (let i; (i = next++) < n;) {
+      const at = began + Math.floor(i * 3500 / n);
+      await event({ event: 'participant_joined', id: id('EV_'), createdAt: String(at), room, participant: { sid: id('PA_'), identity: 'p' + i, name: 'Participant ' + i, state: 'ACTIVE', joinedAt: String(at), joinedAtMs: String(at * 1000), kind: 'STANDARD' } });
+    }
+  }));
 }
 
 /** A tenant with a day of calls behind it and one going on. */

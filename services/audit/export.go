@@ -77,6 +77,15 @@ func VerifyExport(r io.Reader, head string) (Report, error) {
 	return report, nil
 }
 
+// Sentence says what an export that was verified is.
+func (r Report) Sentence() string {
+	scope := "unchanged, none missing between them"
+	if !r.Whole {
+		scope = "unchanged; the export was filtered, so missing entries do not show"
+	}
+	return fmt.Sprintf("%d entries, %s; the last hash is %s", r.Entries, scope, r.Head)
+}
+
 func first(a, b error) error {
 	if a != nil {
 		return a

@@ -26,7 +26,8 @@ func (b *builder) webhooks(site worker.Site) error {
 	stored, sequences := database.NewEvents(b.engine), database.NewSequences(b.engine)
 	sending, err := webhooks.NewWorker(webhooks.WorkerConfig{
 		Endpoints: endpoints, Deliveries: deliveries, Events: stored, Sequences: sequences, Leases: b.leases, Holder: b.holder, Exclusive: b.engine.Exclusive(),
-		Box: box, Client: safedial.NewClient(webhooks.ClientOptions(b.Targets)), Observer: b.Observer, Activity: b.activity, Log: b.Log, Now: b.Now,
+		Box: box, Client: safedial.NewClient(webhooks.ClientOptions(b.Targets)), Observer: b.Observer, Activity: b.activity,
+		Tracer: b.Recorder.Tracer(), Log: b.Log, Now: b.Now,
 	})
 	if err != nil {
 		return err

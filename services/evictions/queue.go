@@ -76,9 +76,15 @@ func NewQueue(c Config) (*Queue, error) {
 	if c.Spare == nil {
 		c.Spare = func(context.Context, *models.UsageSession, *models.Eviction) (bool, error) { return false, nil }
 	}
-	return &Queue{store: c.Store, sessions: c.Sessions, clusters: c.Clusters, spare: c.Spare, log: c.Log, now: c.Now, wake: c.Wake,
+	q := &Queue{store: c.Store, sessions: c.Sessions, clusters: c.Clusters, spare: c.Spare, log: c.Log, now: c.Now, wake: c.Wake,
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_evictions_total",
-			Help: "Participants, rooms and egresses that were evicted from the cluster."}, []string{"subject", "cause"})}, nil
+			Help: "Participants, rooms and egresses that were evicted from the cluster."}, []string{"subject", "cause"})}
+	for _, subject := range []models.Subject{models.SubjectParticipant, models.SubjectRoom, models.SubjectEgress} {
+		for _, cause := range []models.EvictionCause{models.EvictedByQuota, models.EvictedByRevocation, models.EvictedByDeletion} {
+			q.ended.WithLabelValues(string(subject), string(cause)) // a rate needs the 0 before the first one
+		}
+	}
+	return q, nil
 }
 
 // Register registers the number of evictions as a metric.

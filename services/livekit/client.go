@@ -27,6 +27,9 @@ type Client struct {
 // joined with a token of any of the clusters' keys.
 func NewClient(clusters []Cluster, r *observe.Recorder) *Client {
 	c, observed := clusters[0], twirp.WithClientHooks(observedBy(r))
+	r.Declare(system, []string{observe.OK, observe.Failed}, "CreateRoom", "DeleteRoom", "ListRooms", "UpdateRoomMetadata", "SendData",
+		"GetParticipant", "ListParticipants", "RemoveParticipant", "MutePublishedTrack", "UpdateParticipant", "MoveParticipant", "ForwardParticipant",
+		"ListEgress", "StopEgress", "ListIngress")
 	return &Client{
 		tokens:  NewTokenAttributes(clusters),
 		lister:  newRoomLister(&c, r),
@@ -35,6 +38,9 @@ func NewClient(clusters []Cluster, r *observe.Recorder) *Client {
 		ingress: lksdk.NewIngressClient(c.CallURL(), c.APIKey, c.APISecret.Reveal(), observed),
 	}
 }
+
+// system is LiveKit in metrics and spans.
+const system = "livekit"
 
 // startedKey is the context's key of the call under way.
 type startedKey struct{}
@@ -50,7 +56,7 @@ func observedBy(r *observe.Recorder) *twirp.ClientHooks {
 	return &twirp.ClientHooks{
 		RequestPrepared: func(ctx context.Context, _ *http.Request) (context.Context, error) {
 			method, _ := twirp.MethodName(ctx)
-			ctx, call := r.Start(ctx, observe.Operation{System: "livekit", Name: method})
+			ctx, call := r.Start(ctx, observe.Operation{System: system, Name: method})
 			return context.WithValue(ctx, startedKey{}, call), nil
 		},
 		ResponseReceived: func(ctx context.Context) { end(ctx, nil) },

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
@@ -64,7 +65,9 @@ type InboxWorkerConfig struct {
 	Observer worker.Observer `optional:"true"`
 	// Activity tells when nothing happens; optional.
 	Activity *worker.Activity `optional:"true"`
-	Log      zerolog.Logger
+	// Tracer makes a span of every pass; optional.
+	Tracer trace.Tracer `optional:"true"`
+	Log    zerolog.Logger
 }
 
 // NewInboxWorker builds a worker. It fails if a required field is missing or two
@@ -99,7 +102,7 @@ func NewInboxWorker(c InboxWorkerConfig) (*InboxWorker, error) {
 			Pass: func(ctx context.Context) (int, error) { return w.workOn(ctx, n) }})
 	}
 	for i, pass := range passes {
-		options := worker.Options{Log: c.Log, Observer: c.Observer, Backoff: worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}}
+		options := worker.Options{Log: c.Log, Observer: c.Observer, Tracer: c.Tracer, Backoff: worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}}
 		switch pass.Name {
 		case "inbox_shares":
 			options.Aligned = true

@@ -3,8 +3,11 @@ package metering
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"pulse-control-plane/models"
 )
 
 // Results of an event of LiveKit, as a label of pulse_inbox_events_total.
@@ -82,13 +85,38 @@ func (w *InboxWorker) Register(registry prometheus.Registerer) { w.shares.Regist
 
 // newCorrections counts the corrections that reconciliation stored.
 func newCorrections() *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_corrections_total",
+	counter := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_corrections_total",
 		Help: "Corrections of usage sessions whose events LiveKit did not deliver, by event and subject."}, []string{"event", "subject"})
+	for _, event := range []string{models.EventFoundPresent, models.EventFoundGone} {
+		for _, subject := range []models.Subject{models.SubjectParticipant, models.SubjectRoom, models.SubjectEgress, models.SubjectIngress} {
+			counter.WithLabelValues(event, string(subject)) // a rate needs the 0 before the first one
+		}
+	}
+	return counter
 }
 
 // Register offers the number of corrections as a metric.
 func (r *Reconciliation) Register(registry prometheus.Registerer) {
 	registry.MustRegister(r.corrections)
+}
+
+// LastRead gives when the rooms of each cluster were last compared, by any process;
+// the zero time for a cluster that never was.
+func (r *Reconciliation) LastRead(ctx context.Context) (map[string]time.Time, error) {
+	clusters := r.c.Clusters()
+	names := make([]string, len(clusters))
+	for i := range clusters {
+		names[i] = on(allRooms, clusters[i].Name)
+	}
+	seen, err := r.c.Sightings.Of(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]time.Time, len(clusters))
+	for i := range clusters {
+		out[clusters[i].Name] = seen[names[i]]
+	}
+	return out, nil
 }
 
 // unsettledCounted bounds the count of unsettled totals.

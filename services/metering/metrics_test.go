@@ -105,7 +105,7 @@ func TestEachStoredCorrectionIsCountedOnce(t *testing.T) {
 		}
 		r.now = r.now.Add(30 * time.Second)
 	}
-	if got := metricsOf(t, registry, "pulse_corrections_total"); len(got) != 1 || got[" "+models.EventFoundGone+" participant"] != 1 {
+	if got := metricsOf(t, registry, "pulse_corrections_total"); len(got) != 8 || got[" "+models.EventFoundGone+" participant"] != 1 || got[" "+models.EventFoundPresent+" room"] != 0 {
 		t.Errorf("got %v", got)
 	}
 }

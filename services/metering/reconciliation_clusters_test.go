@@ -130,6 +130,34 @@ func TestSessionsOfNoClusterOfNowAreClosedWhenAllClustersWereRead(t *testing.T) 
 	r.is(true, "PA_one", "RM_one", "EG_one")
 }
 
+func TestWhenEachClusterWasLastComparedIsKnown(t *testing.T) {
+	r, clusters, compare := several(t)
+	begin := r.now
+	clusters["two"].away = true
+	if err := compare(); err != nil {
+		t.Fatal(err)
+	}
+	read := func() map[string]time.Time {
+		t.Helper()
+		got, err := r.compared.LastRead(t.Context())
+		if err != nil || len(got) != 2 {
+			t.Fatal(got, err)
+		}
+		return got
+	}
+	if got := read(); !got["one"].Equal(begin) || !got["two"].IsZero() {
+		t.Errorf("got %v, want one at %v and two never", got, begin)
+	}
+	again := r.now
+	clusters["two"].away = false
+	if err := compare(); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(); !got["one"].Equal(again) || !got["two"].Equal(again) {
+		t.Errorf("got %v, want both at %v", got, again)
+	}
+}
+
 func TestAClusterIsSilentWhileNoEventToldOfWhatItLists(t *testing.T) {
 	r, clusters, compare := several(t)
 	silent := func(want ...string) {

@@ -12,6 +12,13 @@ type metrics struct {
 	evictions, stuck, unsettled atomic.Int64
 	// oldest is in milliseconds.
 	oldest atomic.Int64
+	// compared is when each cluster was last compared.
+	compared *prometheus.GaugeVec
+}
+
+func newMetrics() metrics {
+	return metrics{compared: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pulse_reconciliation_last_success_timestamp_seconds",
+		Help: "When open usage sessions were last compared with what a cluster lists, by any process, in Unix seconds; 0 if they never were."}, []string{"cluster"})}
 }
 
 // Register offers what Measure last counted as metrics.
@@ -20,7 +27,7 @@ func (s *Service) Register(registry prometheus.Registerer) {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	m := &s.metrics
-	registry.MustRegister(
+	registry.MustRegister(m.compared,
 		gauge("pulse_evictions_waiting", "Evictions that wait to be carried out, counted up to 10000.", func() float64 { return float64(m.evictions.Load()) }),
 		gauge("pulse_evictions_dead", "Evictions that the cluster refused ten times or more, counted up to 10000.", func() float64 { return float64(m.stuck.Load()) }),
 		gauge("pulse_evictions_oldest_seconds", "Age of the oldest eviction that waits.", func() float64 { return float64(m.oldest.Load()) / 1000 }),
@@ -36,6 +43,18 @@ func (s *Service) Measure(ctx context.Context) error {
 	unsettled, err := s.c.Totals.Unsettled(ctx)
 	if err != nil {
 		return err
+	}
+	compared, err := s.c.Compared(ctx)
+	if err != nil {
+		return err
+	}
+	s.metrics.compared.Reset() // a cluster may have been taken out
+	for cluster, at := range compared {
+		seconds := 0.0
+		if !at.IsZero() {
+			seconds = float64(at.UnixMilli()) / 1000
+		}
+		s.metrics.compared.WithLabelValues(cluster).Set(seconds)
 	}
 	s.metrics.evictions.Store(r.Evictions.Waiting)
 	s.metrics.stuck.Store(r.Evictions.Dead)

@@ -34,6 +34,8 @@ type Config struct {
 	Evictions  *database.Evictions
 	Deliveries *database.Deliveries
 	Leases     *database.Leases
+	// Compared gives when each cluster was last compared with what is open.
+	Compared func(ctx context.Context) (map[string]time.Time, error)
 	// Holder is this process's name for leases.
 	Holder string
 	// ClockAhead is how far this process's clock is ahead of the database's.
@@ -50,7 +52,7 @@ func New(c Config) (*Service, error) {
 	if c.LastBackup == nil {
 		c.LastBackup = func() (time.Time, bool) { return time.Time{}, false }
 	}
-	return &Service{c: c}, required.Fields(c)
+	return &Service{c: c, metrics: newMetrics()}, required.Fields(c)
 }
 
 // Queue is work that waits. Waiting and Dead are counted up to Counted.

@@ -119,6 +119,9 @@ func NewLimits(c Config) (*Limits, error) {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_quota_refused_total",
 			Help: "Requests refused because a quota was exhausted."}, []string{"quota"}),
 	}
+	for _, q := range models.QuotaNames() {
+		s.refused.WithLabelValues(string(q)) // a rate needs the 0 before the first one
+	}
 	var err, wrong error
 	s.slots, wrong = NewSlots(c.Slots, c.Exclusive, c.Now)
 	s.limits, err = lookup.New(lookup.Config[*projectQuotas]{Size: quotasKept, Exact: c.Exclusive, Now: c.Now, Load: s.readLimits})

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -65,6 +67,7 @@ type Monitor struct {
 	probes  []*watched
 	now     func() time.Time
 	started time.Time
+	states  *prometheus.GaugeVec
 }
 
 // watched is a component with its last measurement.
@@ -79,7 +82,7 @@ type watched struct {
 
 // New starts the clock of the uptime.
 func New(now func() time.Time, probes ...Probe) *Monitor {
-	s := &Monitor{now: now, started: now()}
+	s := &Monitor{now: now, started: now(), states: newStates()}
 	for _, p := range probes {
 		s.probes = append(s.probes, &watched{Probe: p})
 	}

@@ -4,6 +4,10 @@ import (
 	"context"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
 	"pulse-control-plane/models"
 )
 
@@ -92,7 +96,36 @@ func (a *attempt) send(ctx context.Context) (out result) {
 		}
 	})
 	defer stop()
-	return send(sending, a.w.c.Client, a.w.c.Now, &a.endpoint, a.keys, a.event)
+	sending, span := a.trace(sending)
+	out = send(sending, a.w.c.Client, a.w.c.Now, &a.endpoint, a.keys, a.event)
+	traced(span, &out)
+	return out
+}
+
+// trace begins a span of the attempt; it is nil if nothing is traced. The endpoint
+// hears nothing of it: it belongs to a tenant.
+func (a *attempt) trace(ctx context.Context) (context.Context, trace.Span) {
+	if a.w.c.Tracer == nil {
+		return ctx, nil
+	}
+	return a.w.c.Tracer.Start(ctx, "webhook attempt", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+		attribute.String("pulse.project_id", string(a.endpoint.ProjectID)), attribute.String("pulse.endpoint_id", string(a.endpoint.ID)),
+		attribute.String("pulse.delivery_id", string(a.delivery.ID)), attribute.String("pulse.event_type", string(a.event.Type))))
+}
+
+// traced ends the span of an attempt with its outcome: codes, no text of the
+// endpoint's.
+func traced(span trace.Span, out *result) {
+	if span == nil {
+		return
+	}
+	if out.attempt.Status != 0 {
+		span.SetAttributes(attribute.Int("http.response.status_code", out.attempt.Status))
+	}
+	if !out.ok {
+		span.SetStatus(codes.Error, out.attempt.Error)
+	}
+	span.End()
 }
 
 // store stores the outcome, also of a request that ended while the process

@@ -22,18 +22,28 @@ type metrics struct {
 }
 
 func newMetrics() *metrics {
-	return &metrics{
+	m := &metrics{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pulse_delivery_attempts_total",
-			Help: "Attempts to deliver an event to an endpoint."}, []string{"result"}),
+			Help: "Attempts to deliver an event to an endpoint, by result (delivered, failed)."}, []string{"result"}),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "pulse_delivery_attempt_seconds",
 			Help: "How long attempts took.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15}}),
 	}
+	for _, result := range []string{attemptDelivered, attemptFailed} {
+		m.attempts.WithLabelValues(result) // a rate needs the 0 before the first one
+	}
+	return m
 }
 
+// Results of attempts.
+const (
+	attemptDelivered = "delivered"
+	attemptFailed    = "failed"
+)
+
 func (m *metrics) attempted(r *result) {
-	label := "failed"
+	label := attemptFailed
 	if r.ok {
-		label = "delivered"
+		label = attemptDelivered
 	}
 	m.attempts.WithLabelValues(label).Inc()
 	m.latency.Observe(float64(r.attempt.Millis) / 1000)

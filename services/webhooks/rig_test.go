@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/testkit"
@@ -49,6 +50,7 @@ type rigOptions struct {
 	holder string
 	client *http.Client
 	guard  safedial.Options
+	tracer trace.Tracer
 	// now is another clock than the rig's.
 	now func() time.Time
 }
@@ -81,7 +83,7 @@ func rigOn(t testing.TB, engine *testkit.Engine, clock *testkit.Clock, o rigOpti
 	r.log = testkit.Must[*events.Log](t)(events.NewLog(events.LogConfig{Events: stored, Sequences: sequences, Now: o.now}))
 	r.worker = testkit.Must[*Worker](t)(NewWorker(WorkerConfig{
 		Endpoints: endpoints, Deliveries: r.deliveries, Events: stored, Sequences: sequences, Leases: database.NewLeases(engine), Holder: o.holder, Exclusive: true,
-		Box: box, Client: o.client, Log: zerolog.Nop(), Now: o.now, Random: func() float64 { return 0.5 },
+		Box: box, Client: o.client, Tracer: o.tracer, Log: zerolog.Nop(), Now: o.now, Random: func() float64 { return 0.5 },
 	}))
 	r.fanout = testkit.Must[*Fanout](t)(NewFanout(FanoutConfig{
 		Log: r.log, Endpoints: endpoints, Deliveries: r.deliveries, Sequences: sequences, Wake: r.worker.Wake, Now: o.now}))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
@@ -79,8 +80,10 @@ type WorkerConfig struct {
 	Observer worker.Observer `optional:"true"`
 	// Activity tells when nothing happens; optional.
 	Activity *worker.Activity `optional:"true"`
-	Log      zerolog.Logger
-	Now      func() time.Time
+	// Tracer makes a span of every pass and attempt; optional.
+	Tracer trace.Tracer `optional:"true"`
+	Log    zerolog.Logger
+	Now    func() time.Time
 	// Random gives numbers in [0, 1); optional.
 	Random func() float64 `optional:"true"`
 }
@@ -110,7 +113,7 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 		{Name: "deliveries_scan", Pass: worker.Simple(w.scan), Every: scan, Deadline: passDeadline},
 		{Name: "deliveries_measure", Pass: worker.Simple(w.measure), Every: measureEvery, Deadline: passDeadline},
 	} {
-		options := worker.Options{Log: c.Log, Observer: c.Observer, Backoff: worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}}
+		options := worker.Options{Log: c.Log, Observer: c.Observer, Tracer: c.Tracer, Backoff: worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}}
 		if pass.Name == "deliveries_shares" {
 			options.Aligned = true
 		} else {

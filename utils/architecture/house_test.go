@@ -21,6 +21,7 @@ func importRules() architecture.Rules {
 	return architecture.Rules{
 		Module: "pulse-control-plane",
 		MayImport: map[string][]string{
+			"commands":   {"config", "services", "database", "models", "utils"},
 			"routes":     {"handlers", "middleware", "services", "dashboard"},
 			"dashboard":  {"utils"},
 			"handlers":   {"handlers/request", "services", "models", "utils"},
@@ -44,7 +45,7 @@ func importRules() architecture.Rules {
 			"modernc.org/sqlite":                  {"database/embedded"},
 			"github.com/livekit/protocol":         {"services"},
 			"github.com/livekit/server-sdk-go":    {"services"},
-			"github.com/urfave/cli":               {"utils/arguments"}, // and main
+			"github.com/urfave/cli":               {"utils/arguments", "commands"}, // and main
 			"github.com/getkin/kin-openapi":       {},
 			"github.com/wneessen/go-mail":         {"services"},
 			"github.com/emersion/go-smtp":         {},

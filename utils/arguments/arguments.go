@@ -42,3 +42,23 @@ func FileAndHead(ctx context.Context, c *cli.Command) error {
 	}
 	return nil
 }
+
+// Files returns the validator of a command with one argument if its usage says
+// "FILE", at most one if it says "[FILE]", and none otherwise.
+func Files(usage string) cli.ArgValidatorFunc {
+	least, most, what := 0, 0, ""
+	switch usage {
+	case "FILE":
+		least, most, what = 1, 1, "expected FILE"
+	case "[FILE]":
+		most, what = 1, "expected at most one FILE"
+	default:
+		return None
+	}
+	return func(ctx context.Context, c *cli.Command) error {
+		if n := c.Args().Len(); n < least || n > most {
+			return Wrong(ctx, c, errors.New(what), true)
+		}
+		return nil
+	}
+}

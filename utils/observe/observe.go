@@ -28,19 +28,39 @@ type Config struct {
 type Recorder struct {
 	c         Config
 	durations *prometheus.HistogramVec
+	results   *prometheus.CounterVec
 }
 
 // New returns a Recorder.
 func New(c Config) *Recorder {
 	return &Recorder{c: c, durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: c.Namespace, Name: "operation_duration_seconds",
-		Help:    "Time of a call to another system, by system, operation and result (ok, error, conflict).",
+		Help:    "Time of a call to another system, by system and operation.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15},
+	}, []string{"system", "operation"}), results: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: c.Namespace, Name: "operations_total",
+		Help: "Calls to another system, by system, operation and result (ok, error, conflict).",
 	}, []string{"system", "operation", "result"})}
 }
 
-// Register registers the metric.
-func (r *Recorder) Register(registry prometheus.Registerer) { registry.MustRegister(r.durations) }
+// Register registers the metrics.
+func (r *Recorder) Register(registry prometheus.Registerer) {
+	registry.MustRegister(r.durations, r.results)
+}
+
+// Declare begins the counters of operations and their results at 0, because a rate
+// needs the 0 before the first one.
+func (r *Recorder) Declare(system string, results []string, operations ...string) {
+	if r == nil {
+		return
+	}
+	for _, operation := range operations {
+		r.durations.WithLabelValues(system, operation)
+		for _, result := range results {
+			r.results.WithLabelValues(system, operation, result)
+		}
+	}
+}
 
 // Tracer makes the spans; nil makes none.
 func (r *Recorder) Tracer() trace.Tracer {
@@ -87,12 +107,18 @@ func (r *Recorder) Start(ctx context.Context, o Operation) (context.Context, Sta
 	return ctx, s
 }
 
+// The results that End records.
+const (
+	OK     = "ok"
+	Failed = "error"
+)
+
 // End records the operation; err is why it failed, nil if it did not. A result
 // that the caller expects, such as a missing document, is no failure.
 func (s Started) End(err error) {
-	result := "ok"
+	result := OK
 	if err != nil {
-		result = "error"
+		result = Failed
 	}
 	s.EndAs(result, err)
 }
@@ -104,7 +130,8 @@ func (s Started) EndAs(result string, err error) {
 		return
 	}
 	took := time.Since(s.begin)
-	s.r.durations.WithLabelValues(s.o.System, s.o.Name, result).Observe(took.Seconds())
+	s.r.durations.WithLabelValues(s.o.System, s.o.Name).Observe(took.Seconds())
+	s.r.results.WithLabelValues(s.o.System, s.o.Name, result).Inc()
 	if slow := s.r.c.Slow; slow > 0 && took >= slow {
 		line := s.r.c.Log.Warn().Err(err).Str("system", s.o.System).Str("operation", s.o.Name).Dur("latency_ms", took)
 		if s.o.Target != "" {

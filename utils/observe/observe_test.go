@@ -42,23 +42,35 @@ func TestOnlyOperationsAsSlowAsTheThresholdAreLogged(t *testing.T) {
 	})
 }
 
-func TestOperationsAreCountedBySystemNameAndResult(t *testing.T) {
+func TestOperationsAreTimedAndCountedByResultFromZeroOn(t *testing.T) {
 	r, registry := observe.New(observe.Config{Namespace: "app"}), prometheus.NewRegistry()
 	r.Register(registry)
+	r.Declare("database", []string{observe.OK, observe.Failed, "conflict"}, "find", "insert")
 	for _, err := range []error{nil, errors.New("away"), nil} {
 		_, o := r.Start(t.Context(), find())
 		o.End(err)
 	}
+	want := `
+# HELP app_operations_total Calls to another system, by system, operation and result (ok, error, conflict).
+# TYPE app_operations_total counter
+app_operations_total{operation="find",result="conflict",system="database"} 0
+app_operations_total{operation="find",result="error",system="database"} 1
+app_operations_total{operation="find",result="ok",system="database"} 2
+app_operations_total{operation="insert",result="conflict",system="database"} 0
+app_operations_total{operation="insert",result="error",system="database"} 0
+app_operations_total{operation="insert",result="ok",system="database"} 0
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "app_operations_total"); err != nil {
+		t.Error(err)
+	}
 	families, err := registry.Gather()
-	if err != nil || len(families) != 1 || families[0].GetName() != "app_operation_duration_seconds" {
+	if err != nil || len(families) != 2 || families[0].GetName() != "app_operation_duration_seconds" {
 		t.Fatal(families, err)
 	}
-	var got []string
-	for _, m := range families[0].GetMetric() {
-		got = append(got, m.GetLabel()[1].GetValue()+" "+m.GetLabel()[0].GetValue()+" "+m.GetLabel()[2].GetValue())
-	}
-	if n := testutil.CollectAndCount(registry); n != 2 {
-		t.Errorf("%d series: %v", n, got)
+	for i, count := range []uint64{3, 0} { // find, insert
+		if got := families[0].GetMetric()[i].GetHistogram().GetSampleCount(); got != count {
+			t.Errorf("duration %d has %d samples, want %d", i, got, count)
+		}
 	}
 }
 
@@ -83,6 +95,7 @@ func TestAnOperationIsAChildSpanWithItsErrorAndItsTraceIDIsInTheSlowLine(t *test
 
 func TestANilRecorderObservesNothingAndWithoutATracerNothingIsAllocated(t *testing.T) {
 	var none *observe.Recorder
+	none.Declare("database", []string{observe.OK}, "find")
 	ctx, o := none.Start(t.Context(), find())
 	o.End(errors.New("away"))
 	if ctx != t.Context() {

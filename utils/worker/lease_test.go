@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"pulse-control-plane/utils/worker"
 )
@@ -244,6 +245,16 @@ func TestWhatIsDoneOnTakingTheLeaseIsRetriedUntilItSucceeds(t *testing.T) {
 	})
 }
 
+func TestTheResultsOfAWorkersPassesBeginAtZero(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	o := leader(&store{}, "a")
+	o.Observer = worker.NewMetrics("x", registry)
+	made(t, func(context.Context) (int, error) { return 0, nil }, o)
+	if n, err := testutil.GatherAndCount(registry, "x_worker_passes_total"); n != 6 || err != nil {
+		t.Errorf("%d results before the first pass: %v", n, err)
+	}
+}
+
 func TestMetricsShowPassesAndLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry := prometheus.NewRegistry()
@@ -270,6 +281,9 @@ func TestMetricsShowPassesAndLeases(t *testing.T) {
 			}
 			t.Fatalf("no %s", name)
 			return 0
+		}
+		if n, err := testutil.GatherAndCount(registry, "x_worker_passes_total"); n != 6 || err != nil {
+			t.Fatal(n, err)
 		}
 		if value("x_worker_pass_duration_seconds") != 3 || value("x_worker_items_total") != 3 || value("x_worker_lease_held") != 1 {
 			t.Fatal("passes, items or the lease are not shown")

@@ -82,9 +82,11 @@ const (
 	Stopped   Result = "stopped"
 )
 
-// Observer hears what a worker does. Calls come from Run's goroutine and must
-// return soon.
+// Observer hears what a worker does. Calls, save of Declared, come from Run's
+// goroutine and must return soon.
 type Observer interface {
+	// Declared is called by New, in its caller's goroutine.
+	Declared(name string)
 	// Passed is called after each pass.
 	Passed(name string, result Result, worked int, took time.Duration)
 	// Held is called when a lease was taken or is no longer held.
@@ -139,6 +141,7 @@ func New(c Config, o Options) (*Worker, error) {
 	if o.Activity != nil {
 		o.Activity.add(w)
 	}
+	o.Observer.Declared(c.Name)
 	return w, nil
 }
 
@@ -289,5 +292,6 @@ func sleep(ctx context.Context, d time.Duration) {
 
 type nobody struct{}
 
+func (nobody) Declared(string)                           {}
 func (nobody) Passed(string, Result, int, time.Duration) {}
 func (nobody) Held(string, bool)                         {}

@@ -49,6 +49,8 @@ func (s *seen) Passed(_ string, r worker.Result, worked int, _ time.Duration) {
 	s.results = append(s.results, r)
 	s.worked += worked
 }
+func (s *seen) Declared(string) {}
+
 func (s *seen) Held(_ string, held bool) { s.held = append(s.held, held) }
 
 func made(t *testing.T, p worker.Pass, o worker.Options) *worker.Worker {

@@ -1,0 +1,11 @@
+// Package commands owns the sub-commands that work on the stored database
+// (migrate, backup, restore, compact), how every command gets its configuration
+// and log, and the exit codes.
+//
+// It does not own what they do (services/data, database) nor the server (main).
+// Invariants: a command writes its result to standard output and everything else
+// to standard error; commands that serve nothing need none of the server's
+// settings, and generate no secrets.
+//
+// Called by main.
+package commands

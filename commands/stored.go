@@ -1,0 +1,71 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/urfave/cli/v3"
+
+	"pulse-control-plane/config"
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/data"
+	"pulse-control-plane/utils/arguments"
+)
+
+// acceptSecrets is the flag of migrate that records other secrets.
+const acceptSecrets = "accept-secrets"
+
+// Stored are the sub-commands that work on the stored database.
+func (p Process) Stored() []*cli.Command {
+	return []*cli.Command{
+		{Name: "migrate", Usage: "create or verify collections and indexes, then exit", OnUsageError: arguments.Wrong,
+			Flags: []cli.Flag{&cli.BoolFlag{Name: acceptSecrets, Usage: "record the secrets of this configuration as the database's, though it was made with others"}},
+			Action: func(ctx context.Context, c *cli.Command) error {
+				return p.Configured("migrate", migrate(c.Bool(acceptSecrets)))(ctx, c)
+			}},
+		p.offline("backup", "write a backup of the embedded database to FILE; the server may run", "FILE", data.Commands.WriteBackup),
+		p.offline("restore", "put the database of the backup FILE into DATA_DIR, where none may be", "FILE", data.Commands.ReadBackup),
+		p.offline("compact", "give unused space of the embedded database back; the server must not run", "",
+			func(c data.Commands, ctx context.Context, _ string) error { return c.Shrink(ctx) }),
+	}
+}
+
+// offline is a sub-command that serves nothing and needs no server's settings.
+func (p Process) offline(name, usage, args string, act func(data.Commands, context.Context, string) error) *cli.Command {
+	action := func(ctx context.Context, c *cli.Command) error {
+		cfg, err := config.LoadOffline(p.Environ, ".env")
+		if err != nil {
+			return cli.Exit(err, ExitConfig)
+		}
+		tool := data.Tool{Path: cfg.Database.Path, Version: p.Version, Now: time.Now}
+		err = act(data.Commands{Tool: tool, At: Location(cfg), Secrets: Secrets(cfg), Out: p.Stdout, Progress: p.Stderr}, ctx, c.Args().First())
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, data.ErrUnreadable):
+			return cli.Exit(data.Explain(err), ExitNoInput)
+		case models.IsKind(err, models.KindMisconfigured):
+			return cli.Exit(data.Explain(err), ExitConfig)
+		}
+		return cli.Exit(data.Explain(err), ExitFailed)
+	}
+	return &cli.Command{Name: name, Usage: usage, ArgsUsage: args, ArgValidator: arguments.Files(args), OnUsageError: arguments.Wrong, Action: action}
+}
+
+// migrate opens the database, which creates and verifies collections and
+// indexes and runs the migrations, and compares or records the secrets.
+func migrate(accept bool) func(context.Context, config.Config, zerolog.Logger) error {
+	return func(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
+		at := Location(cfg)
+		at.AllIndexes = true
+		engine, err := database.Open(ctx, at, log)
+		if err != nil {
+			return err
+		}
+		log.Info().Str("engine", engine.Name()).Int("collections", len(database.Schema())).Msg("collections and indexes are as declared")
+		return errors.Join(data.Recognise(ctx, engine, Secrets(cfg), accept, log), engine.Close(ctx))
+	}
+}

@@ -1,0 +1,131 @@
+package data
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/utils/secret"
+)
+
+func with(name string, values ...string) Secrets {
+	s := someSecrets()
+	s[name] = nil
+	for _, v := range values {
+		s[name] = append(s[name], secret.New(v))
+	}
+	return s
+}
+
+func TestAStartWithOtherSecretsThanTheDatabaseWasMadeWithIsRefusedAndNamesThem(t *testing.T) {
+	e := open(t, store(t, 0))
+	defer shut(t, e)
+	start := func(s Secrets, accept bool) error { return Recognise(t.Context(), e, s, accept, zerolog.Nop()) }
+	if err := start(someSecrets(), false); err != nil {
+		t.Fatal(err)
+	}
+	all := Secrets{DataKey: {secret.New("x")}, APIKeyPepper: {secret.New("y")}, JWTSecret: {secret.New("z")}}
+	for name, c := range map[string]struct {
+		given Secrets
+		named []string
+	}{
+		"all":      {all, []string{DataKey, APIKeyPepper, JWTSecret}},
+		"data key": {with(DataKey, "x"), []string{DataKey}},
+		"pepper":   {with(APIKeyPepper, "y"), []string{APIKeyPepper}},
+	} {
+		for range 2 { // a refused start changes nothing
+			err := start(c.given, false)
+			if !models.IsKind(err, models.KindMisconfigured) {
+				t.Fatalf("%s: %v", name, err)
+			}
+			for _, secret := range []string{DataKey, APIKeyPepper, JWTSecret} {
+				wanted := len(c.named) == 3 || c.named[0] == secret
+				if strings.Contains(err.Error(), secret) != wanted {
+					t.Errorf("%s: %s named: %v: %v", name, secret, !wanted, err)
+				}
+			}
+		}
+	}
+	if err := start(someSecrets(), false); err != nil {
+		t.Errorf("the right secrets after refused ones: %v", err)
+	}
+	if err := start(all, true); err != nil {
+		t.Errorf("accepted on purpose: %v", err)
+	}
+	if err := start(all, false); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	if err := start(someSecrets(), false); err == nil {
+		t.Error("the secrets from before are accepted too")
+	}
+}
+
+func TestSecretsThatAreRotatedStayKnown(t *testing.T) {
+	e := open(t, store(t, 0))
+	defer shut(t, e)
+	for i, s := range []Secrets{
+		someSecrets(), with(DataKey, "new", "a data key of thirty-two bytes.."), with(DataKey, "new"), with(DataKey, "newer", "new"),
+		{DataKey: {secret.New("newer")}, APIKeyPepper: {secret.New("pepper")}, JWTSecret: {secret.New("replaced as a whole")}},
+	} {
+		if err := Recognise(t.Context(), e, s, false, zerolog.Nop()); err != nil {
+			t.Errorf("step %d: %v", i, err)
+		}
+	}
+	if err := Recognise(t.Context(), e, someSecrets(), false, zerolog.Nop()); err == nil {
+		t.Error("a key that was rotated out is accepted")
+	}
+}
+
+func TestABackupTellsWhichSecretsItNeedsAndContainsNone(t *testing.T) {
+	file := backedUp(t, store(t, 0))
+	m, err := ReadManifest(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := with(APIKeyPepper, "another")
+	delete(given, JWTSecret)
+	want := []SecretState{{APIKeyPepper, true, false}, {DataKey, true, true}, {JWTSecret, false, false}}
+	got := m.Needs(given)
+	for i := range want {
+		if len(got) != len(want) || got[i] != want[i] {
+			t.Errorf("%+v, want %+v", got, want)
+			break
+		}
+	}
+	seen := map[string]bool{}
+	for _, other := range []string{file, backedUp(t, store(t, 0))} {
+		m, err := ReadManifest(t.Context(), other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range m.Secrets {
+			for _, print := range s.Fingerprints {
+				if seen[print] {
+					t.Errorf("two databases with the same %s have the same fingerprint", s.Name)
+				}
+				seen[print] = true
+			}
+		}
+	}
+}
+
+func TestTwoProcessesThatStartAtOnceRecordTheSameSecrets(t *testing.T) {
+	e := open(t, filepath.Join(t.TempDir(), "pulse.db"))
+	defer shut(t, e)
+	done := make(chan error)
+	for range 4 {
+		go func() { done <- Recognise(t.Context(), e, someSecrets(), false, zerolog.Nop()) }()
+	}
+	for range 4 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if all, err := database.NewFingerprints(e).All(t.Context()); err != nil || len(all) != 3 {
+		t.Errorf("%d fingerprints, %v", len(all), err)
+	}
+}
