@@ -149,7 +149,7 @@ func (h *Auth) Logout(c *gin.Context) error {
 			return err
 		}
 	default:
-		return models.Forbidden("person_required", "This takes a person's access token, not a key.")
+		return models.Forbidden("person_required", "This requires a person's access token, not a key.")
 	}
 	if h.cookies.held(c) {
 		h.cookies.clear(c)

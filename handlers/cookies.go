@@ -70,7 +70,7 @@ func (k *Cookies) take(c *gin.Context) (secret.Value, error) {
 		return secret.Value{}, err
 	}
 	if c.GetHeader(pulseRequest) != "1" {
-		return secret.Value{}, models.Forbidden("request_header_required", "With the cookie this takes the header "+pulseRequest+": 1.")
+		return secret.Value{}, models.Forbidden("request_header_required", "Requests with the cookie require the header "+pulseRequest+": 1.")
 	}
 	return secret.New(value.Value), nil
 }

@@ -72,7 +72,7 @@ func (h *Downloads) export(path string) (Export, error) {
 	}
 	for name := range u.Query() {
 		if !slices.Contains(export.Parameters, name) {
-			return Export{}, models.Invalid(models.FieldError{Location: "body.path", Message: "has a parameter that the export does not"})
+			return Export{}, models.Invalid(models.FieldError{Location: "body.path", Message: "has a parameter that the export does not accept"})
 		}
 	}
 	return export, nil

@@ -43,7 +43,7 @@ func (c *Set) Follow(ctx context.Context, path string, read func() ([]livekit.Cl
 			err = c.Replace(list, fallback)
 		}
 		if err != nil {
-			c.log.Error().Err(err).Msg("livekit: the clusters file is wrong; the clusters stay as they were")
+			c.log.Error().Err(err).Msg("livekit: the clusters file is invalid; the clusters are unchanged")
 			continue
 		}
 		c.log.Info().Int("clusters", len(list)).Msg("livekit: the clusters file was read again")

@@ -94,7 +94,7 @@ func (f *Feed) admit(s *Stream) error {
 	case f.closed || len(f.open) >= maxStreams:
 		return models.Unavailable(io.EOF)
 	case f.callers[caller] >= maxCallerStreams:
-		full := models.NewError(models.KindRateLimited, "too_many_streams", "You have as many streams open as are allowed.")
+		full := models.NewError(models.KindRateLimited, "too_many_streams", "You have reached the limit of open streams.")
 		full.RetryAfter = time.Minute
 		return full
 	}

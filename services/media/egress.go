@@ -219,7 +219,7 @@ func (s *Egresses) notStarted(ctx context.Context, record *models.Egress, failed
 		failed = models.NewError(models.KindNotFound, "not_found", reason).Because(failed)
 	}
 	if err := s.presume(ctx, record, models.EgressFailed, reason); err != nil {
-		s.c.Log.Error().Err(err).Str("egress_id", string(record.ID)).Msg("egress: could not write down that it did not start")
+		s.c.Log.Error().Err(err).Str("egress_id", string(record.ID)).Msg("egress: could not record that the start failed")
 	}
 	return failed
 }

@@ -125,7 +125,7 @@ func (w *InboxWorker) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
 	if err := w.shares.Leave(ctx); err != nil {
-		w.c.Log.Warn().Err(err).Msg("inbox: shards are left to the others to take over")
+		w.c.Log.Warn().Err(err).Msg("inbox: shards were left to other replicas")
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func (s *Limits) tell(ctx context.Context, owner string, q models.Quota, limit i
 			return
 		}
 		if err := s.c.Told(ctx, &e); err != nil {
-			s.c.Log.Error().Err(err).Str("owner", owner).Str("quota", string(q)).Msg("quotas: could not tell of a threshold")
+			s.c.Log.Error().Err(err).Str("owner", owner).Str("quota", string(q)).Msg("quotas: could not publish the event of a threshold")
 			return
 		}
 		s.told.Add(e.ID, struct{}{})

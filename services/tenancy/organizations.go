@@ -75,7 +75,7 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 	switch actor.Kind {
 	case models.CallerNobody, models.CallerOperator:
 	case models.CallerPerson:
-		return SignedUp{}, models.Conflict("already_signed_in", "You are signed in; sign out to found another organization.")
+		return SignedUp{}, models.Conflict("already_signed_in", "You are signed in; sign out to create another organization.")
 	default:
 		return SignedUp{}, models.Forbidden("not_allowed", "This kind of credential may not do this.")
 	}

@@ -187,7 +187,7 @@ func (s *Endpoints) Resend(ctx context.Context, actor *models.Principal, event s
 		}
 	}
 	if len(hearing) == 0 {
-		return nil, models.Conflict("no_endpoint", "No enabled webhook endpoint hears of this event.")
+		return nil, models.Conflict("no_endpoint", "No enabled webhook endpoint is subscribed to this event.")
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{OrgID: e.OrgID, Action: "webhooks.event_resent", Type: "event", ID: e.ID,
 		After: map[string]any{"project_id": e.ProjectID, "endpoints": len(hearing)}})

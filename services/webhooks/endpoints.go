@@ -89,7 +89,7 @@ func (s *Endpoints) owner(ctx context.Context, actor *models.Principal, action m
 		return owned{}, err
 	}
 	if o.Project != "" {
-		return owned{}, models.Invalid(models.FieldError{Location: "org_id", Message: "is not sent together with project_id"})
+		return owned{}, models.Invalid(models.FieldError{Location: "org_id", Message: "must not be sent together with project_id"})
 	}
 	if err := mayOrganization(actor); err != nil {
 		return owned{}, err
