@@ -57,7 +57,7 @@ func runs(t *testing.T, program string, arguments ...string) *output {
 
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	deadline, tick := time.NewTimer(15*time.Second), time.NewTicker(20*time.Millisecond)
+	deadline, tick := time.NewTimer(time.Minute), time.NewTicker(100*time.Millisecond)
 	defer deadline.Stop()
 	defer tick.Stop()
 	for {

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(dir)
 		binary = filepath.Join(dir, "pulse-control-plane")
 		build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, ".")
-		build.Dir, build.Env = "../..", append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
+		build.Dir, build.Env = "../..", append(os.Environ(), "GOFLAGS=-trimpath", "GOWORK=off", "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 			return 1
