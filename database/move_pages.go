@@ -108,4 +108,3 @@ func expired(collection string, doc bson.Raw, now time.Time) bool {
 	}
 	return false
 }
-
