@@ -1,7 +1,9 @@
 package data
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -248,5 +250,37 @@ func TestRekeyCountsTheAPIKeysThatNeedEachPepper(t *testing.T) {
 	}
 	if text := report.String(); strings.Count(text, "API_KEY_PEPPER: 1 API keys") != 3 || !strings.Contains(text, "2 API keys are hashed with the first pepper") {
 		t.Errorf("report %s", text)
+	}
+}
+
+func TestTheCheckProvesThatNothingIsSealedWithARetiredKey(t *testing.T) {
+	const old, next = "a data key of thirty-two bytes..", "the data key that comes after it"
+	e := open(t, store(t, 0))
+	defer shut(t, e)
+	sealSome(t, e, 0, 3, old)
+	check := func(keys ...string) (string, string) {
+		t.Helper()
+		var notes bytes.Buffer
+		k := Commands{Tool: tool(""), Secrets: with(DataKey, keys...), Progress: &notes}.newCheck(e)
+		if err := k.sealed(t.Context()); err != nil && !errors.Is(err, errFound) {
+			t.Fatal(err)
+		}
+		var faults []string
+		for _, f := range k.faults {
+			faults = append(faults, f.What)
+		}
+		return strings.Join(faults, "; "), notes.String()
+	}
+	if faults, notes := check(next, old); faults != "" || !strings.Contains(notes, "rekey") {
+		t.Errorf("before rekey: %q, noted %q", faults, notes)
+	}
+	if faults, _ := check(next); !strings.Contains(faults, "no key of DATA_KEY opens") {
+		t.Errorf("without the key that sealed: %q", faults)
+	}
+	if _, err := rekeyUnder(t, e, next, old).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if faults, notes := check(next); faults != "" || strings.Contains(notes, "rekey") {
+		t.Errorf("after rekey: %q, noted %q", faults, notes)
 	}
 }
