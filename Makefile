@@ -41,10 +41,11 @@ test: ## everything; the first run builds livekit-server, which takes minutes
 bench: ## next to a bare handler; needs wrk, takes 15 minutes; writes a temporary file, with BENCH_WRITE=1 docs/BENCHMARKS.md
 	cd e2e/bench && go run .
 
-soak: ## the full proofs: metering (20 participants for a minute with every fault), 20,000 events to a receiver that fails, replicas
+soak: ## the full proofs: metering (20 participants for a minute with every fault), 20,000 events to a receiver that fails, replicas, moves and rekey
 	cd e2e && go run ./cmd/livekit-build
 	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 40m -v -run 'TestMeter|TestEachEventArrives' .
 	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 30m -v ./replicas
+	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 30m -v -run 'Move|Rekey' ./wire
 
 fuzz: ## each fuzz test for 60 s
 	@set -e; for package in $$(go list ./...); do \
