@@ -176,6 +176,19 @@ func (r *APIKeys) Known(ctx context.Context, project models.ProjectID, id models
 	return one[models.APIKey](ctx, r.engine, apiKeys, Query{Filter: bson.D{{Key: "_id", Value: string(id)}, {Key: "project_id", Value: string(project)}}})
 }
 
+// Names reads the names of API keys of an organization, deleted ones too, by their
+// ids.
+func (r *APIKeys) Names(ctx context.Context, org models.OrganizationID, ids []models.KeyID) (map[models.KeyID]string, error) {
+	names := make(map[models.KeyID]string, len(ids))
+	found, err := many[models.APIKey](ctx, r.engine, apiKeys, Query{
+		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, {Key: "org_id", Value: string(org)}}, Limit: int64(len(ids)),
+	})
+	for i := range found {
+		names[found[i].ID] = found[i].Name
+	}
+	return names, err
+}
+
 // Used records the use of an API key at a time, unless a use less than
 // models.KeyUseInterval earlier is recorded.
 func (r *APIKeys) Used(ctx context.Context, id models.KeyID, at time.Time) error {

@@ -91,6 +91,18 @@ func (r *Users) Known(ctx context.Context, org models.OrganizationID, id models.
 	return one[models.User](ctx, r.engine, users, Query{Filter: bson.D{{Key: "_id", Value: string(id)}, {Key: "org_id", Value: string(org)}}})
 }
 
+// Names reads the names of users of an organization, former ones too, by their ids.
+func (r *Users) Names(ctx context.Context, org models.OrganizationID, ids []models.UserID) (map[models.UserID]string, error) {
+	names := make(map[models.UserID]string, len(ids))
+	found, err := many[models.User](ctx, r.engine, users, Query{
+		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, {Key: "org_id", Value: string(org)}}, Limit: int64(len(ids)),
+	})
+	for i := range found {
+		names[found[i].ID] = found[i].Name
+	}
+	return names, err
+}
+
 // SetRole sets a user's role below owner and returns the user, or not_found.
 func (r *Users) SetRole(ctx context.Context, t models.Tenant, org models.OrganizationID, id models.UserID, role models.Role, now time.Time) (models.User, error) {
 	filter, err := r.member(t, org, id)

@@ -50,7 +50,29 @@ func (h *AuditLogs) List(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusOK, listOf(out, audit.LineOf))
+	return answer(c, http.StatusOK, listOf(out, renderAuditEntry))
+}
+
+// AuditEntry is an entry in a list.
+type AuditEntry struct {
+	audit.Line
+	Actor AuditActor `json:"actor"`
+}
+
+// AuditActor is the caller that made a change.
+type AuditActor struct {
+	audit.Actor
+	// Name is null for callers without one.
+	Name *string `json:"name"`
+}
+
+func renderAuditEntry(e audit.Named) AuditEntry {
+	out := AuditEntry{Line: audit.LineOf(e.AuditEntry)}
+	out.Actor.Actor = out.Line.Actor
+	if e.ActorName != "" {
+		out.Actor.Name = &e.ActorName
+	}
+	return out
 }
 
 // AuditCheck is the result of verification.

@@ -17,12 +17,13 @@ const auditBatch = 1000
 // Logs reads the audit trail.
 type Logs struct {
 	logs    *database.AuditLogs
+	names   *ActorNames
 	cursors *cursor.Codec
 }
 
-// NewLogs reads from a repository.
-func NewLogs(logs *database.AuditLogs, cursors *cursor.Codec) *Logs {
-	return &Logs{logs: logs, cursors: cursors}
+// NewLogs reads from a repository. Lists need names and cursors.
+func NewLogs(logs *database.AuditLogs, names *ActorNames, cursors *cursor.Codec) *Logs {
+	return &Logs{logs: logs, names: names, cursors: cursors}
 }
 
 // Query filters the trail; empty fields do not filter. OrgID is for the operator.
@@ -54,12 +55,12 @@ func (s *Logs) organization(actor *models.Principal, asked models.OrganizationID
 }
 
 // List reads a page of an organization's trail, newest first.
-func (s *Logs) List(ctx context.Context, actor *models.Principal, q Query, p paging.Request) (paging.Page[models.AuditEntry], error) {
+func (s *Logs) List(ctx context.Context, actor *models.Principal, q Query, p paging.Request) (paging.Page[Named], error) {
 	org, err := s.organization(actor, q.OrgID)
 	if err != nil {
-		return paging.Page[models.AuditEntry]{}, err
+		return paging.Page[Named]{}, err
 	}
-	return paging.ByID(s.cursors, actor, "audit-logs|"+string(org), p, func(at database.Page) ([]models.AuditEntry, error) {
+	page, err := paging.ByID(s.cursors, actor, "audit-logs|"+string(org), p, func(at database.Page) ([]models.AuditEntry, error) {
 		below := int64(0)
 		if at.After != "" {
 			if below, err = strconv.ParseInt(at.After, 10, 64); err != nil {
@@ -68,6 +69,11 @@ func (s *Logs) List(ctx context.Context, actor *models.Principal, q Query, p pag
 		}
 		return s.logs.Before(ctx, org, q.filter(), below, int64(at.Limit))
 	}, func(e models.AuditEntry) string { return strconv.FormatInt(e.Seq, 10) })
+	if err != nil {
+		return paging.Page[Named]{}, err
+	}
+	named, err := s.names.of(ctx, org, page.Items)
+	return paging.Page[Named]{Items: named, NextCursor: page.NextCursor}, err
 }
 
 // Summary describes an export: the number of entries, the hash of the last one, and

@@ -43,7 +43,7 @@ func BenchmarkVerify(b *testing.B) {
 			batch = batch[:0]
 		}
 	}
-	logs := audit.NewLogs(database.NewAuditLogs(engine), cursor.New([]byte("key")))
+	logs := audit.NewLogs(database.NewAuditLogs(engine), audit.NewActorNames(database.NewUsers(engine), database.NewAPIKeys(engine)), cursor.New([]byte("key")))
 	operator := &models.Principal{Kind: models.CallerOperator}
 	for b.Loop() {
 		check, err := logs.Verify(b.Context(), operator, org)

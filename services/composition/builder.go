@@ -122,7 +122,7 @@ func (b *builder) foundations() (err error) {
 	wrong = errors.Join(wrong, err)
 	b.out.Trail, err = audit.NewTrail(b.auditLogs, owing{b}, b.Now)
 	wrong = errors.Join(wrong, err)
-	b.out.AuditLogs = audit.NewLogs(b.auditLogs, b.cursors)
+	b.out.AuditLogs = audit.NewLogs(b.auditLogs, audit.NewActorNames(database.NewUsers(b.engine), database.NewAPIKeys(b.engine)), b.cursors)
 	seed, err := b.sealed.Of("idempotency_keys", "seed")
 	wrong = errors.Join(wrong, err)
 	answer, err := b.sealed.Of("idempotency_keys", "answer")

@@ -28,7 +28,7 @@ func same(a, b float64) bool { return math.Abs(a-b) <= tolerance*max(1, math.Abs
 
 // audit verifies the chain of every organization.
 func (k *check) audit(ctx context.Context) error {
-	logs := audit.NewLogs(database.NewAuditLogs(k.engine), nil)
+	logs := audit.NewLogs(database.NewAuditLogs(k.engine), nil, nil)
 	return k.look.EachChain(ctx, func(head models.AuditEntry) error {
 		k.working("audit trails: %s", head.OrgID)
 		found, err := logs.VerifyChain(ctx, head.OrgID)
