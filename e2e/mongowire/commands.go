@@ -3,6 +3,7 @@ package mongowire
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,6 +97,15 @@ func (s *Server) update(ctx context.Context, collection string, command bson.D) 
 		return nil, errors.Join(errMalformed, err)
 	}
 	u := updates[0]
+	if before := s.sealed(collection, sub(u, "q")); before != nil {
+		id, _ := field(sub(u, "q"), "_id").(string)
+		swapped, err := s.engine.Swap(ctx, collection, id, before, sub(sub(u, "u"), "$set"))
+		n := int64(0)
+		if swapped {
+			n = 1
+		}
+		return bson.D{{Key: "n", Value: n}, {Key: "nModified", Value: n}}, err
+	}
 	matched, err := s.engine.Update(ctx, collection, sub(u, "q"), sub(u, "u"), engine.UpdateOptions{Many: flag(u, "multi"), Upsert: flag(u, "upsert")})
 	if err != nil {
 		return s.wrote(err)
@@ -106,6 +116,21 @@ func (s *Server) update(ctx context.Context, collection string, command bson.D) 
 			bson.D{{Key: "index", Value: 0}, {Key: "_id", Value: field(sub(u, "q"), "_id")}}}}}
 	}
 	return out, nil
+}
+
+// sealed is the part of an update's filter that names sealed fields: such an update is a swap.
+func (s *Server) sealed(collection string, filter bson.D) (before bson.D) {
+	for _, c := range s.schema {
+		if c.Name != collection {
+			continue
+		}
+		for _, e := range filter {
+			if slices.ContainsFunc(c.Sealed, func(f engine.Sealed) bool { return f.Field == e.Key }) {
+				before = append(before, e)
+			}
+		}
+	}
+	return before
 }
 
 func (s *Server) delete(ctx context.Context, collection string, command bson.D) (bson.D, error) {
