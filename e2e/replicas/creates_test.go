@@ -16,7 +16,6 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/e2e/harness"
 	"pulse-control-plane/e2e/mongowire"
-	"pulse-control-plane/models"
 	"pulse-control-plane/services/events"
 )
 
@@ -24,6 +23,9 @@ import (
 func entities() []string {
 	return []string{"organizations", "users", "projects", "api_keys", "invitations", "webhook_endpoints", "rooms"}
 }
+
+// confirmed are the collections of what LiveKit makes.
+func confirmed() []string { return []string{"egresses", "ingresses"} }
 
 // background are the collections that a process writes by itself, whatever it is asked.
 func background(c mongowire.Command) bool {
@@ -41,12 +43,14 @@ func (f *fleet) count(t *testing.T) map[string]int64 {
 		}
 		out[name] = n
 	}
-	// A start of an egress that failed leaves its record, and is tried again with another.
-	n, err := f.db.Engine().Count(t.Context(), "egresses", bson.D{{Key: "status", Value: bson.D{{Key: "$ne", Value: string(models.EgressFailed)}}}}, 0)
-	if err != nil {
-		t.Fatal(err)
+	// Of egresses and ingresses those that LiveKit confirmed: a record that it did not confirm is cleared up later.
+	for _, name := range confirmed() {
+		n, err := f.db.Engine().Count(t.Context(), name, bson.D{{Key: strings.TrimSuffix(name, "es") + "_id", Value: bson.D{{Key: "$exists", Value: true}}}}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[name] = n
 	}
-	out["egresses"] = n
 	// Of events only those that a create is for: what tells of a change comes later, and unused numbers are stored too.
 	if err := f.db.Engine().Find(t.Context(), "events", database.Query{Filter: bson.D{{Key: "seq", Value: bson.D{{Key: "$gte", Value: int64(0)}}}}, Limit: 100_000},
 		func(raw bson.Raw) error {
@@ -63,7 +67,7 @@ func (f *fleet) count(t *testing.T) map[string]int64 {
 // made is what was made between two counts.
 func made(before, after map[string]int64) string {
 	var out []string
-	for _, name := range append(entities(), "egresses", events.EndpointTest) {
+	for _, name := range slices.Concat(entities(), confirmed(), []string{events.EndpointTest}) {
 		if n := after[name] - before[name]; n != 0 {
 			out = append(out, fmt.Sprintf("%s %+d", name, n))
 		}
@@ -124,6 +128,9 @@ func (f *fleet) creates(t *testing.T, account harness.Account, project harness.P
 		"/v1/media/egress/start": func(n string) creating {
 			return creating{"/v1/media/egress/start", server, map[string]any{"room_name": n, "type": "room_composite",
 				"outputs": []any{map[string]any{"kind": "rtmp", "urls": []string{"rtmp://127.0.0.1:1/live/" + n}}}}}
+		},
+		"/v1/media/ingress/create": func(n string) creating {
+			return creating{"/v1/media/ingress/create", server, map[string]any{"input_type": "rtmp", "room_name": n, "participant_identity": "obs"}}
 		},
 	}
 	var document struct {
