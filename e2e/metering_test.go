@@ -224,7 +224,8 @@ func TestMeteredSecondsEqualTheSecondsClientsMeasured(t *testing.T) {
 			if got < v.least()-time.Second || got > v.most()+time.Second {
 				t.Errorf("%s: %v metered, between %v and %v measured", v.identity, got, v.least(), v.most())
 			}
-			if s.RoomName != v.room || len(s.EventIDs) < 2 {
+			// LiveKit tells of a connection that ended before the media flowed in one event, participant_connection_aborted.
+			if s.RoomName != v.room || len(s.EventIDs) < 1 {
 				t.Errorf("%s: was in %q, metered in %q, proved by %v", v.identity, v.room, s.RoomName, s.EventIDs)
 			}
 			sum += s.DurationSeconds
