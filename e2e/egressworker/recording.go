@@ -34,6 +34,8 @@ type recording struct {
 	file    *bufio.Writer
 	closing func() error
 	size    int64
+	// closed tells that nothing more is written.
+	closed bool
 	// ending is closed when the recording is asked to end.
 	ending chan struct{}
 	once   sync.Once
@@ -130,6 +132,10 @@ func (r *recording) hear(track *webrtc.TrackRemote) {
 			return // the track has ended
 		}
 		r.mu.Lock()
+		if r.closed {
+			r.mu.Unlock()
+			return
+		}
 		n, _ := r.file.Write(packet.Payload) // what is wrong with the file is told when it is closed
 		r.size += int64(n)
 		r.mu.Unlock()
@@ -182,6 +188,7 @@ func (r *recording) finish(status livekit.EgressStatus) error {
 		return err
 	}
 	r.mu.Lock()
+	r.closed = true
 	err := r.closing()
 	r.mu.Unlock()
 	return errors.Join(err, r.report(func(i *livekit.EgressInfo) {
