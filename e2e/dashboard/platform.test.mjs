@@ -173,7 +173,7 @@ test('the usage of the day, its sessions and their proof are those of LiveKit', 
   await until('ann has left', () => api('GET', '/v1/usage/sessions' + q() + '&participant_identity=ann', undefined, t.access), (page) => page.items.some((s) => s.left_at));
   await look('sessions', p('/sessions'), 'ann');
   await look('timeline', p('/sessions?view=timeline'), 'ann');
-  const bar = page.locator('.tl-bar').first();
+  const bar = page.locator('.tl-bar[aria-label^="ann:"]').first();
   await bar.focus();
   await page.locator('.told', { hasText: 'ann:' }).waitFor();
   await bar.press('Enter');
