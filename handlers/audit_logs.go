@@ -66,7 +66,7 @@ type AuditActor struct {
 	Name *string `json:"name"`
 }
 
-func renderAuditEntry(e audit.Named) AuditEntry {
+func renderAuditEntry(e audit.ActorEntry) AuditEntry {
 	out := AuditEntry{Line: audit.LineOf(e.AuditEntry)}
 	out.Actor.Actor = out.Line.Actor
 	if e.ActorName != "" {

@@ -55,10 +55,10 @@ func (s *Logs) organization(actor *models.Principal, asked models.OrganizationID
 }
 
 // List reads a page of an organization's trail, newest first.
-func (s *Logs) List(ctx context.Context, actor *models.Principal, q Query, p paging.Request) (paging.Page[Named], error) {
+func (s *Logs) List(ctx context.Context, actor *models.Principal, q Query, p paging.Request) (paging.Page[ActorEntry], error) {
 	org, err := s.organization(actor, q.OrgID)
 	if err != nil {
-		return paging.Page[Named]{}, err
+		return paging.Page[ActorEntry]{}, err
 	}
 	page, err := paging.ByID(s.cursors, actor, "audit-logs|"+string(org), p, func(at database.Page) ([]models.AuditEntry, error) {
 		below := int64(0)
@@ -70,10 +70,10 @@ func (s *Logs) List(ctx context.Context, actor *models.Principal, q Query, p pag
 		return s.logs.Before(ctx, org, q.filter(), below, int64(at.Limit))
 	}, func(e models.AuditEntry) string { return strconv.FormatInt(e.Seq, 10) })
 	if err != nil {
-		return paging.Page[Named]{}, err
+		return paging.Page[ActorEntry]{}, err
 	}
 	named, err := s.names.of(ctx, org, page.Items)
-	return paging.Page[Named]{Items: named, NextCursor: page.NextCursor}, err
+	return paging.Page[ActorEntry]{Items: named, NextCursor: page.NextCursor}, err
 }
 
 // Summary describes an export: the number of entries, the hash of the last one, and

@@ -7,8 +7,8 @@ import (
 	"pulse-control-plane/models"
 )
 
-// Named is an entry with the name of its actor.
-type Named struct {
+// ActorEntry is an entry with the name of its actor.
+type ActorEntry struct {
 	models.AuditEntry
 	// ActorName is the present name of the person or API key, also of a former one.
 	// It is empty for callers without a name. No hash covers it.
@@ -28,7 +28,7 @@ func NewActorNames(users *database.Users, keys *database.APIKeys) *ActorNames {
 
 // of names the actors of a page of entries of an organization, with two queries at
 // most.
-func (n *ActorNames) of(ctx context.Context, org models.OrganizationID, entries []models.AuditEntry) ([]Named, error) {
+func (n *ActorNames) of(ctx context.Context, org models.OrganizationID, entries []models.AuditEntry) ([]ActorEntry, error) {
 	var people []models.UserID
 	var keys []models.KeyID
 	seen := map[string]bool{}
@@ -65,9 +65,9 @@ func (n *ActorNames) of(ctx context.Context, org models.OrganizationID, entries 
 			names[string(id)] = name
 		}
 	}
-	out := make([]Named, 0, len(entries))
+	out := make([]ActorEntry, 0, len(entries))
 	for i := range entries {
-		out = append(out, Named{AuditEntry: entries[i], ActorName: names[entries[i].Actor.ID]})
+		out = append(out, ActorEntry{AuditEntry: entries[i], ActorName: names[entries[i].Actor.ID]})
 	}
 	return out, nil
 }
