@@ -164,7 +164,7 @@ func TestAThousandReadersOfTwoReplicasMissNothingWhileOthersStall(t *testing.T) 
 	}
 	idle := (inUse() - before) / uint64(readers+stalled)
 	t.Logf("an idle reader costs %d bytes, the test's own end of its connection included", idle)
-	if idle > 30<<10 && !raceDetector {
+	if idle > 40<<10 && !raceDetector { // 28 KB on a quiet machine
 		t.Errorf("an idle reader costs %d bytes", idle)
 	}
 	s.tailing()
