@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -172,18 +173,24 @@ func TestAThousandReadersOfTwoReplicasMissNothingWhileOthersStall(t *testing.T) 
 
 	want := s.happened(ada, "ada", 1, 10)
 	var reading sync.WaitGroup
+	var dropped atomic.Int64
 	got := make([][]string, readers)
 	for i, conn := range conns {
 		reading.Go(func() {
-			upTo := 1 + many
+			all, upTo := 1+many, 1+many
 			if i%10 == 0 {
 				upTo = 1 + (i*7)%many
 			}
 			ids, err := told(conn, upTo)
-			if err == nil && upTo <= many {
+			// A busy machine makes some readers slow, whom Pulse drops; they resume as clients do.
+			for tries := 0; len(ids) < all && len(ids) > 0 && tries < 20; tries++ {
 				conn.Close()
+				if err != nil {
+					dropped.Add(1)
+				}
+				conn = connected(t, addresses[(i+tries+1)%2], ada.asOwn, ids[len(ids)-1])
 				var more []string
-				more, err = told(connected(t, addresses[(i+1)%2], ada.asOwn, ids[len(ids)-1]), 1+many-upTo)
+				more, err = told(conn, all-len(ids))
 				ids = append(ids, more...)
 			}
 			if got[i] = ids; err != nil {
@@ -195,7 +202,7 @@ func TestAThousandReadersOfTwoReplicasMissNothingWhileOthersStall(t *testing.T) 
 	want = append(want, s.happened(ada, "ada-more", many, 300)...)
 	began := time.Now()
 	reading.Wait()
-	t.Logf("all told %v after the last event was stored", time.Since(began))
+	t.Logf("all told %v after the last event was stored; %d times a reader was dropped and resumed", time.Since(began), dropped.Load())
 	for i := range got {
 		if strings.Join(got[i], " ") != strings.Join(want, " ") {
 			at := 0
