@@ -96,8 +96,8 @@ func (a *attempt) send(ctx context.Context) (out result) {
 		}
 	})
 	defer stop()
-	sending, span := a.trace(sending)
-	out = send(sending, a.w.c.Client, a.w.c.Now, &a.endpoint, a.keys, a.event)
+	observed, span := a.trace(sending)
+	out = send(observed, a.w.c.Client, a.w.c.Now, &a.endpoint, a.keys, a.event)
 	traced(span, &out)
 	return out
 }
