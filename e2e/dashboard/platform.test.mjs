@@ -74,6 +74,37 @@ test('a recording runs, is stopped and shows its file; one that failed says why'
   await closeDrawer();
 });
 
+test('an ingress is created with its stream key shown once, shows that it publishes, is edited, and is deleted after its name was typed', async () => {
+  await go(page, p('/ingest'));
+  await settled(page);
+  await page.getByRole('button', { name: 'Create ingress' }).first().click();
+  await page.fill('dialog[open] input[name=name]', 'Main camera');
+  await page.fill('dialog[open] input[name=room_name]', 'standup');
+  await page.fill('dialog[open] input[name=participant_identity]', 'obs');
+  await page.locator('dialog[open]').getByRole('button', { name: 'Create ingress' }).click();
+  const [url, key] = await page.locator('.secrets .copyable').allTextContents();
+  assert.match(url, /rtmp:\/\/127\.0\.0\.1:1935\/live/);
+  await page.getByRole('button', { name: 'I have stored it' }).click();
+  await page.waitForFunction(() => !document.querySelector('dialog[open]'));
+  assert.equal((await page.content()).includes(key.trim()), false, 'the stream key is still in the page');
+  const [made] = (await api('GET', '/v1/media/ingress' + q(), undefined, t.access)).items;
+  // LiveKit tells that the stream has begun.
+  const rooms = await api('GET', '/v1/rooms/standup' + q(), undefined, t.access);
+  await event({ event: 'ingress_started', id: id('EV_'), createdAt: String(Math.floor(Date.now() / 1000)), ingressInfo: { ingressId: made.id, name: 'Main camera', inputType: 'RTMP_INPUT', roomName: `${t.project}_standup`, participantIdentity: 'obs', state: { status: 'ENDPOINT_PUBLISHING', roomId: rooms.sid, startedAt: String(Date.now() * 1e6), updatedAt: String(Date.now() * 1e6) } } });
+  await until('it publishes', () => api('GET', `/v1/media/ingress/${made.id}${q()}`, undefined, t.access), (i) => i.status === 'publishing');
+  await look('ingest', p('/ingest'), 'Main camera', 'publishing');
+  await look('ingress', p('/ingest?open=' + made.id), 'shown when the ingress was created', 'publishing');
+  await drawer().getByRole('button', { name: 'Edit' }).click();
+  await page.fill('dialog.dialog[open] input[name=participant_name]', 'The stage');
+  await page.locator('dialog.dialog[open]').getByRole('button', { name: 'Save' }).click();
+  await drawer().getByText('The stage').first().waitFor();
+  await drawer().getByRole('button', { name: 'Delete ingress' }).first().click();
+  await page.fill('dialog.dialog[open] input[name=typed]', 'Main camera');
+  await page.locator('dialog.dialog[open]').getByRole('button', { name: 'Delete ingress' }).click();
+  await page.waitForFunction(() => !document.querySelector('dialog[open]'));
+  await page.waitForFunction(() => !document.querySelector('main tbody')?.textContent.includes('Main camera'));
+});
+
 test('endpoints show their health; deliveries show every attempt, what was sent and what came back, and are sent again', async () => {
   const at = (code) => until(`a delivery answered ${code}`, () => api('GET', '/v1/webhooks/deliveries' + q() + '&limit=100', undefined, t.access), (page) => page.items.some((d) => d.last_status === code && (code !== 503 || d.attempt_count > 1))).then((page) => page.items.find((d) => d.last_status === code && (code !== 503 || d.attempt_count > 1)));
   const delivered = await at(200), refused = await at(503);

@@ -161,6 +161,8 @@ func liveKitConfig(l *LiveKit, tcp, udp, media int, o LiveKitOptions) map[string
 	}
 	if o.RedisAddress != "" {
 		config["redis"] = map[string]any{"address": o.RedisAddress}
+		// What LiveKit gives out as the address to send to; nothing listens there.
+		config["ingress"] = map[string]any{"rtmp_base_url": "rtmp://127.0.0.1:1935/live", "whip_base_url": "http://127.0.0.1:8080/w"}
 	}
 	return config
 }
