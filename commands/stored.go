@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -19,9 +20,9 @@ import (
 // acceptSecrets is the flag of migrate that records other secrets.
 const acceptSecrets = "accept-secrets"
 
-// moveTo is the flag of migrate that copies the database elsewhere, moveToVariable
-// the variable that it may be in: a URI with a password does not belong into the
-// list of processes.
+// moveTo is the flag of migrate that copies the database elsewhere. Its value
+// moveToVariable stands for the variable of that name: a URI with a password does
+// not belong into the list of processes. The variable alone moves nothing.
 const (
 	moveTo         = "to"
 	moveToVariable = "MIGRATE_TO"
@@ -33,12 +34,12 @@ func (p Process) Stored() []*cli.Command {
 		{Name: "migrate", Usage: "create or verify collections and indexes, then exit", OnUsageError: arguments.Wrong,
 			Flags: []cli.Flag{
 				&cli.BoolFlag{Name: acceptSecrets, Usage: "record the secrets of this configuration as the database's, though it was made with others"},
-				&cli.StringFlag{Name: moveTo, Usage: "copy the database into an empty one, mongodb://… or sqlite://PATH (docs/MOVING.md); also from " + moveToVariable},
+				&cli.StringFlag{Name: moveTo, Usage: "copy the database into an empty one, mongodb://… or sqlite://PATH (docs/MOVING.md); " + moveToVariable + " reads it from that variable"},
 			},
 			ArgValidator: arguments.None,
 			Action: func(ctx context.Context, c *cli.Command) error {
-				if to, asked := p.target(c); asked {
-					return p.move(ctx, c, to)
+				if c.IsSet(moveTo) {
+					return p.move(ctx, c)
 				}
 				return p.Configured("migrate", migrate(c.Bool(acceptSecrets)))(ctx, c)
 			}},
@@ -52,21 +53,32 @@ func (p Process) Stored() []*cli.Command {
 	}
 }
 
-// target is where migrate is to move the database, if it is.
-func (p Process) target(c *cli.Command) (to string, asked bool) {
-	if c.IsSet(moveTo) {
-		return c.String(moveTo), true
+// target is the value of --to, or of the variable that it names.
+func (p Process) target(c *cli.Command) (to string, err error) {
+	if to = c.String(moveTo); to != moveToVariable {
+		return to, nil
 	}
+	to = ""
 	for _, entry := range p.Environ {
-		if text, ok := strings.CutPrefix(entry, moveToVariable+"="); ok && text != "" {
-			to, asked = text, true
+		if text, ok := strings.CutPrefix(entry, moveToVariable+"="); ok {
+			to = text
 		}
 	}
-	return to, asked
+	if to == "" {
+		return "", fmt.Errorf("--%s %s: the variable %s is not set", moveTo, moveToVariable, moveToVariable)
+	}
+	return to, nil
 }
 
 // move is migrate --to.
-func (p Process) move(ctx context.Context, c *cli.Command, to string) error {
+func (p Process) move(ctx context.Context, c *cli.Command) error {
+	if c.Bool(acceptSecrets) {
+		return arguments.Wrong(ctx, c, fmt.Errorf("--%s and --%s exclude each other: a move changes no secrets", acceptSecrets, moveTo), true)
+	}
+	to, err := p.target(c)
+	if err != nil {
+		return arguments.Wrong(ctx, c, err, true)
+	}
 	return p.offline("migrate", "", "", func(stored data.Commands, ctx context.Context, _ string) error {
 		at, err := config.ParseDatabase(to)
 		if err != nil {
