@@ -31,7 +31,7 @@ const (
 // Stored are the sub-commands that work on the stored database.
 func (p Process) Stored() []*cli.Command {
 	return []*cli.Command{
-		{Name: "migrate", Usage: "create or verify collections and indexes, then exit", OnUsageError: arguments.Wrong,
+		{Name: "migrate", Usage: "create or verify collections and indexes and drop what only older versions need, then exit", OnUsageError: arguments.Wrong,
 			Flags: []cli.Flag{
 				&cli.BoolFlag{Name: acceptSecrets, Usage: "record the secrets of this configuration as the database's, though it was made with others"},
 				&cli.StringFlag{Name: moveTo, Usage: "copy the database into an empty one, mongodb://… or sqlite://PATH (docs/MOVING.md); " + moveToVariable + " reads it from that variable"},
@@ -111,7 +111,8 @@ func (p Process) offline(name, usage, args string, act func(data.Commands, conte
 }
 
 // migrate opens the database, which creates and verifies collections and
-// indexes and runs the migrations, and compares or records the secrets.
+// indexes and runs the migrations, compares or records the secrets, and drops what
+// only older versions need.
 func migrate(accept bool) func(context.Context, config.Config, zerolog.Logger) error {
 	return func(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 		at := Location(cfg)
@@ -121,6 +122,9 @@ func migrate(accept bool) func(context.Context, config.Config, zerolog.Logger) e
 			return err
 		}
 		log.Info().Str("engine", engine.Name()).Int("collections", len(database.Schema())).Msg("collections and indexes are as declared")
-		return errors.Join(data.Recognise(ctx, engine, Secrets(cfg), accept, log), engine.Close(ctx))
+		if err = data.Recognise(ctx, engine, Secrets(cfg), accept, log); err == nil { // nothing is dropped of another installation's database
+			err = database.Contract(ctx, engine, log)
+		}
+		return errors.Join(err, engine.Close(ctx))
 	}
 }
