@@ -1,5 +1,5 @@
 // Package commands owns the sub-commands that work on the stored database
-// (migrate, backup, restore, compact, rekey), how every command gets its configuration
+// (migrate, check, backup, restore, compact, rekey), how every command gets its configuration
 // and log, and the exit codes.
 //
 // It does not own what they do (services/data, database) nor the server (main).

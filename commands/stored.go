@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -19,9 +20,9 @@ import (
 // acceptSecrets is the flag of migrate that records other secrets.
 const acceptSecrets = "accept-secrets"
 
-// moveTo is the flag of migrate that copies the database elsewhere, moveToVariable
-// the variable that it may be in: a URI with a password does not belong into the
-// list of processes.
+// moveTo is the flag of migrate that copies the database elsewhere. Its value
+// moveToVariable stands for the variable of that name: a URI with a password does
+// not belong into the list of processes. The variable alone moves nothing.
 const (
 	moveTo         = "to"
 	moveToVariable = "MIGRATE_TO"
@@ -30,15 +31,15 @@ const (
 // Stored are the sub-commands that work on the stored database.
 func (p Process) Stored() []*cli.Command {
 	return []*cli.Command{
-		{Name: "migrate", Usage: "create or verify collections and indexes, then exit", OnUsageError: arguments.Wrong,
+		{Name: "migrate", Usage: "create or verify collections and indexes and drop what only older versions need, then exit", OnUsageError: arguments.Wrong,
 			Flags: []cli.Flag{
 				&cli.BoolFlag{Name: acceptSecrets, Usage: "record the secrets of this configuration as the database's, though it was made with others"},
-				&cli.StringFlag{Name: moveTo, Usage: "copy the database into an empty one, mongodb://… or sqlite://PATH (docs/MOVING.md); also from " + moveToVariable},
+				&cli.StringFlag{Name: moveTo, Usage: "copy the database into an empty one, mongodb://… or sqlite://PATH (docs/MOVING.md); " + moveToVariable + " reads it from that variable"},
 			},
 			ArgValidator: arguments.None,
 			Action: func(ctx context.Context, c *cli.Command) error {
-				if to, asked := p.target(c); asked {
-					return p.move(ctx, c, to)
+				if c.IsSet(moveTo) {
+					return p.move(ctx, c)
 				}
 				return p.Configured("migrate", migrate(c.Bool(acceptSecrets)))(ctx, c)
 			}},
@@ -52,21 +53,32 @@ func (p Process) Stored() []*cli.Command {
 	}
 }
 
-// target is where migrate is to move the database, if it is.
-func (p Process) target(c *cli.Command) (to string, asked bool) {
-	if c.IsSet(moveTo) {
-		return c.String(moveTo), true
+// target is the value of --to, or of the variable that it names.
+func (p Process) target(c *cli.Command) (to string, err error) {
+	if to = c.String(moveTo); to != moveToVariable {
+		return to, nil
 	}
+	to = ""
 	for _, entry := range p.Environ {
-		if text, ok := strings.CutPrefix(entry, moveToVariable+"="); ok && text != "" {
-			to, asked = text, true
+		if text, ok := strings.CutPrefix(entry, moveToVariable+"="); ok {
+			to = text
 		}
 	}
-	return to, asked
+	if to == "" {
+		return "", fmt.Errorf("--%s %s: the variable %s is not set", moveTo, moveToVariable, moveToVariable)
+	}
+	return to, nil
 }
 
 // move is migrate --to.
-func (p Process) move(ctx context.Context, c *cli.Command, to string) error {
+func (p Process) move(ctx context.Context, c *cli.Command) error {
+	if c.Bool(acceptSecrets) {
+		return arguments.Wrong(ctx, c, fmt.Errorf("--%s and --%s exclude each other: a move changes no secrets", acceptSecrets, moveTo), true)
+	}
+	to, err := p.target(c)
+	if err != nil {
+		return arguments.Wrong(ctx, c, err, true)
+	}
 	return p.offline("migrate", "", "", func(stored data.Commands, ctx context.Context, _ string) error {
 		at, err := config.ParseDatabase(to)
 		if err != nil {
@@ -99,7 +111,8 @@ func (p Process) offline(name, usage, args string, act func(data.Commands, conte
 }
 
 // migrate opens the database, which creates and verifies collections and
-// indexes and runs the migrations, and compares or records the secrets.
+// indexes and runs the migrations, compares or records the secrets, and drops what
+// only older versions need.
 func migrate(accept bool) func(context.Context, config.Config, zerolog.Logger) error {
 	return func(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 		at := Location(cfg)
@@ -109,6 +122,9 @@ func migrate(accept bool) func(context.Context, config.Config, zerolog.Logger) e
 			return err
 		}
 		log.Info().Str("engine", engine.Name()).Int("collections", len(database.Schema())).Msg("collections and indexes are as declared")
-		return errors.Join(data.Recognise(ctx, engine, Secrets(cfg), accept, log), engine.Close(ctx))
+		if err = data.Recognise(ctx, engine, Secrets(cfg), accept, log); err == nil { // nothing is dropped of another installation's database
+			err = database.Contract(ctx, engine, log)
+		}
+		return errors.Join(err, engine.Close(ctx))
 	}
 }

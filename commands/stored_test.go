@@ -3,6 +3,7 @@ package commands
 import (
 	"bytes"
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -43,6 +44,10 @@ func TestCommandsOnTheStoredDatabaseEndWithTheCodeOfWhatIsWrong(t *testing.T) {
 		{64, "expected FILE", []string{"restore"}},
 		{66, "cannot be read", []string{"check", filepath.Join(dir, "none")}},
 		{66, "cannot be read", []string{"restore", filepath.Join(dir, "none")}},
+		{66, "cannot be read", []string{"restore", dir}},
+		{66, "cannot be read", []string{"backup", dir}},
+		{64, "exclude each other", []string{"migrate", "--accept-secrets", "--to", "sqlite://" + filepath.Join(dir, "x.db")}},
+		{64, "MIGRATE_TO is not set", []string{"migrate", "--to", "MIGRATE_TO"}},
 		{78, "There is no database", []string{"check"}},
 		{78, "There is no database", []string{"compact"}},
 		{0, "", []string{"migrate"}},
@@ -58,6 +63,21 @@ func TestCommandsOnTheStoredDatabaseEndWithTheCodeOfWhatIsWrong(t *testing.T) {
 	}
 	if code, written := run(t, []string{"DATA_DIR=" + dir, "MONGO_URI=mongodb://db"}, "backup", "f"); code != 78 || !strings.Contains(written, "mongodump") {
 		t.Errorf("on MongoDB: exit code %d:\n%s", code, written)
+	}
+}
+
+func TestTheVariableOfATargetMovesNothingUnlessTheFlagNamesIt(t *testing.T) {
+	dir := t.TempDir()
+	target := filepath.Join(dir, "target.db")
+	environ := []string{"DATA_DIR=" + dir, "BCRYPT_COST=4", "MIGRATE_TO=sqlite://" + target}
+	if code, written := run(t, environ, "migrate"); code != 0 {
+		t.Fatal(written)
+	}
+	if _, err := os.Stat(target); !os.IsNotExist(err) {
+		t.Fatalf("a plain migrate made the target: %v", err)
+	}
+	if code, written := run(t, environ, "migrate", "--to", "MIGRATE_TO"); code != 0 || !strings.Contains(written, "the target is complete") {
+		t.Errorf("exit code %d: %s", code, written)
 	}
 }
 

@@ -16,20 +16,21 @@ import (
 // Rules, so that an interrupted migration can run again and replicas of two
 // versions can run side by side:
 //   - it is idempotent: its second run changes nothing;
-//   - it expands first: it adds what the new version reads and leaves what the
-//     old version reads;
-//   - what the old version needs goes in a later migration, which raises
-//     minReader.
+//   - it expands: it adds what the new version reads and leaves what the old
+//     version reads. Every start does this;
+//   - it contracts: it drops what only the old version needs, and raises minReader.
+//     Only `migrate` does this, when no replica has the old version any more.
 type migration struct {
 	// version is the schema version after this migration.
 	version int64
-	// minReader is the oldest schema version whose binary can use the data
-	// afterwards; 0 leaves it.
+	// minReader is the oldest schema version whose binary can use the data once the
+	// migration has contracted; 0 leaves it.
 	minReader int64
 	// rewrite, if set, changes the documents of one collection. Its progress is
 	// stored, so that it continues where it was interrupted.
 	rewrite *rewrite
-	// retire are indexes that this version no longer declares.
+	// retire are indexes that this version no longer declares; contracting drops
+	// them.
 	retire []retiredIndex
 }
 
@@ -85,7 +86,10 @@ func schemasCollection() Collection {
 
 // schemaState is the version of the stored data.
 type schemaState struct {
-	Version int64 `bson:"version"`
+	// Version is that of the last migration that has expanded, Contracted of the last
+	// that has contracted.
+	Version    int64 `bson:"version"`
+	Contracted int64 `bson:"contracted"`
 	// MinReader is the oldest schema version whose binary can use the data.
 	MinReader int64 `bson:"min_reader"`
 	// Moving is set in the target of a move that has not finished.
@@ -104,7 +108,9 @@ type rewriteCursor struct {
 type migrator struct {
 	engine     Engine
 	migrations []migration
-	log        zerolog.Logger
+	// contract makes it contract too.
+	contract bool
+	log      zerolog.Logger
 }
 
 // latest is the schema version of this binary.
@@ -145,34 +151,53 @@ func (m migrator) run(ctx context.Context) error {
 		if step.version <= state.Version {
 			continue
 		}
-		if err := m.step(ctx, step, state); err != nil {
+		if err := m.expand(ctx, step, state.Cursor); err != nil {
 			return fmt.Errorf("migration to schema version %d: %w", step.version, err)
 		}
 		m.log.Info().Int64("schema_version", step.version).Msg("the database was migrated")
-		state = schemaState{Version: step.version}
+		state.Cursor = nil
+	}
+	for _, step := range m.migrations {
+		if !m.contract || step.version <= state.Contracted {
+			continue
+		}
+		if err := m.dropOld(ctx, step); err != nil {
+			return fmt.Errorf("contraction of schema version %d: %w", step.version, err)
+		}
+		m.log.Info().Int64("schema_version", step.version).Msg("what only older versions need was dropped")
 	}
 	return nil
 }
 
-func (m migrator) step(ctx context.Context, step migration, state schemaState) error {
+// expand does what a version of Pulse before the migration can bear.
+func (m migrator) expand(ctx context.Context, step migration, cursor *rewriteCursor) error {
 	if step.rewrite != nil {
 		after := ""
-		if state.Cursor != nil && state.Cursor.Version == step.version {
-			after = state.Cursor.After
+		if cursor != nil && cursor.Version == step.version {
+			after = cursor.After
 		}
 		if err := m.rewrite(ctx, step, after); err != nil {
 			return err
 		}
+	}
+	return m.store(ctx, bson.D{
+		{Key: "$max", Value: bson.D{{Key: "version", Value: step.version}, {Key: "min_reader", Value: int64(0)}}},
+		{Key: "$unset", Value: bson.D{{Key: "cursor", Value: ""}}},
+	})
+}
+
+// dropOld does the rest. It keeps older versions from starting before it drops what
+// they need.
+func (m migrator) dropOld(ctx context.Context, step migration) error {
+	if err := m.store(ctx, bson.D{{Key: "$max", Value: bson.D{{Key: "min_reader", Value: step.minReader}}}}); err != nil {
+		return err
 	}
 	for _, ix := range step.retire {
 		if err := m.engine.DropIndex(ctx, ix.collection, ix.keys); err != nil {
 			return err
 		}
 	}
-	return m.store(ctx, bson.D{
-		{Key: "$max", Value: bson.D{{Key: "version", Value: step.version}, {Key: "min_reader", Value: step.minReader}}},
-		{Key: "$unset", Value: bson.D{{Key: "cursor", Value: ""}}},
-	})
+	return m.store(ctx, bson.D{{Key: "$max", Value: bson.D{{Key: "contracted", Value: step.version}}}})
 }
 
 func (m migrator) store(ctx context.Context, update bson.D) error {

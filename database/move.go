@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -29,12 +27,14 @@ const moving = 1 << 40
 type moveState struct {
 	// Source is the identity of the source.
 	Source string `bson:"source"`
+	// Identity is that of a finished target which became a source itself.
+	Identity string `bson:"identity,omitempty"`
 	// After is the id of the last document that was copied, by collection.
 	After map[string]string `bson:"after,omitempty"`
 	// Copied counts the documents of each.
 	Copied map[string]int64 `bson:"copied,omitempty"`
-	// Verified says that the copy was compared, Finished that the target is
-	// complete.
+	// Verified says that the copy was compared and is being completed, Finished that
+	// the target is complete.
 	Verified bool `bson:"verified,omitempty"`
 	Finished bool `bson:"finished,omitempty"`
 }
@@ -48,7 +48,9 @@ type Move struct {
 }
 
 // BeginMove prepares the move of a source, which nothing else changes meanwhile and
-// which has the schema of this binary. id is its identity if it has none yet.
+// which has the schema of this binary. id is its identity if it has none yet. The
+// target of an earlier move gets its own: under that of its source, a move of
+// either would pass for a move of the other.
 func BeginMove(ctx context.Context, source Engine, id string) (*Move, error) {
 	m := &Move{source: source}
 	_, err := source.Update(ctx, schemas, bson.D{{Key: "_id", Value: moveID}},
@@ -57,7 +59,19 @@ func BeginMove(ctx context.Context, source Engine, id string) (*Move, error) {
 		return nil, err
 	}
 	own, err := one[moveState](ctx, source, schemas, Query{Filter: bson.D{{Key: "_id", Value: moveID}}})
-	m.state.Source = own.Source
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case own.Identity != "":
+		m.state.Source = own.Identity
+	case own.After == nil:
+		m.state.Source = own.Source
+	default:
+		m.state.Source = id
+		_, err = source.Update(ctx, schemas, bson.D{{Key: "_id", Value: moveID}},
+			bson.D{{Key: "$set", Value: bson.D{{Key: "identity", Value: id}}}}, UpdateOptions{})
+	}
 	return m, err
 }
 
@@ -73,46 +87,79 @@ func OpenTarget(ctx context.Context, at Location, log zerolog.Logger) (Engine, e
 
 // Into begins or continues the move into a target. conflict "target_not_empty"
 // if it has documents that this move did not copy; the source itself is refused
-// too.
+// too. A target that this move completed is not changed; see Finished.
 func (m *Move) Into(ctx context.Context, target Engine) error {
 	m.target = target
 	stored, err := one[moveState](ctx, target, schemas, Query{Filter: bson.D{{Key: "_id", Value: moveID}}})
 	switch {
-	case err == nil && stored.After == nil:
-		return notEmpty("it is the source of a move itself")
-	case err == nil && stored.Source == m.state.Source && stored.Finished:
-		m.state = stored
-		return nil
-	case err == nil && stored.Finished:
-		return notEmpty("it is the complete target of another move")
-	case err == nil && stored.Source == m.state.Source:
-		m.state, m.started = stored, true
-		return m.mark(ctx)
-	case err == nil:
-		return notEmpty("it is the target of another move, which did not finish")
-	case !models.IsKind(err, models.KindNotFound):
+	case models.IsKind(err, models.KindNotFound):
+		return m.begin(ctx, schemas)
+	case err != nil:
 		return err
+	case stored.After == nil:
+		return notEmpty("it is the source of a move itself")
+	case stored.Source == m.state.Source:
+		m.state = stored
+		return m.resume(ctx)
+	case stored.Finished:
+		return notEmpty("it is the complete target of another move")
 	}
-	for _, c := range Schema() {
-		n, err := target.Count(ctx, c.Name, bson.D{}, 1)
+	return notEmpty("it is the target of another move, which did not finish")
+}
+
+// begun is the only key of moveState.After in a target before it is marked.
+const begun = "begun"
+
+// begin takes a target without documents in the collections of the move and in
+// further ones.
+func (m *Move) begin(ctx context.Context, further ...string) error {
+	for _, collection := range append(m.Collections(), further...) {
+		n, err := m.target.Count(ctx, collection, bson.D{}, 1)
 		if err != nil {
 			return err
 		}
 		if n > 0 {
-			return notEmpty("it has documents in " + c.Name)
+			return notEmpty("it has documents in " + collection)
 		}
 	}
 	m.state.After, m.state.Copied = map[string]string{"": ""}, map[string]int64{}
-	_, err = target.Update(ctx, schemas, bson.D{{Key: "_id", Value: moveID}}, bson.D{{Key: "$set", Value: bson.D{
-		{Key: "source", Value: m.state.Source}, {Key: "after", Value: bson.D{{Key: "begun", Value: "begun"}}}}}}, UpdateOptions{Upsert: true})
+	_, err := m.target.Update(ctx, schemas, bson.D{{Key: "_id", Value: moveID}}, bson.D{{Key: "$set", Value: bson.D{
+		{Key: "source", Value: m.state.Source}, {Key: "after", Value: bson.D{{Key: begun, Value: begun}}}}}}, UpdateOptions{Upsert: true})
 	if err != nil {
 		return err
 	}
-	m.started = true
+	return m.prepare(ctx)
+}
+
+// resume continues an earlier run, which may have ended after any write. Without
+// the mark a server may use the target, so that it is not marked again: either the
+// run had completed it and only not noted so, or it had written nothing else.
+func (m *Move) resume(ctx context.Context) error {
+	if m.state.Finished {
+		return nil
+	}
+	schema, err := one[schemaState](ctx, m.target, schemas, Query{Filter: bson.D{{Key: "_id", Value: schemaID}}})
+	switch {
+	case err != nil && !models.IsKind(err, models.KindNotFound):
+		return err
+	case schema.Moving:
+		return m.prepare(ctx)
+	case !m.state.Verified:
+		return m.begin(ctx)
+	}
+	m.state.Finished = true
+	_, err = m.target.Update(ctx, schemas, bson.D{{Key: "_id", Value: moveID}}, bson.D{{Key: "$set", Value: bson.D{{Key: "finished", Value: true}}}}, UpdateOptions{})
+	return err
+}
+
+// prepare marks the target and brings it to the schema: an earlier run may have
+// ended before every index was made.
+func (m *Move) prepare(ctx context.Context) error {
 	if err := m.mark(ctx); err != nil {
 		return err
 	}
-	_, err = target.EnsureSchema(ctx)
+	m.started = true
+	_, err := m.target.EnsureSchema(ctx)
 	return err
 }
 
@@ -159,9 +206,6 @@ func (m *Move) Copy(ctx context.Context, collection string, each func(n int64)) 
 	if !m.started {
 		return models.Internal(errors.New("database: a move without a target"))
 	}
-	if m.state.Verified {
-		return nil
-	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	copied := m.state.Copied[collection]
@@ -202,73 +246,14 @@ func (m *Move) insert(ctx context.Context, collection string, docs []bson.Raw) e
 		if err != nil && !models.IsKind(err, models.KindNotFound) {
 			return err
 		}
+		if err != nil && expired(collection, docs[i], time.Now()) {
+			continue
+		}
 		if err != nil || !bytes.Equal(found, docs[i]) {
 			return notEmpty(fmt.Sprintf("%s %s is not that of the source", collection, id))
 		}
 	}
 	return nil
-}
-
-// Compare compares every document of a collection with its copy and calls each
-// with how many of a page are the same. misconfigured "move_differs" names the
-// first that differs. Only documents that have expired may be missing.
-func (m *Move) Compare(ctx context.Context, collection string, each func(n int64)) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	copies := newDocReader(readPages(ctx, m.target, collection, ""))
-	for p := range readPages(ctx, m.source, collection, "") {
-		if p.err != nil {
-			return p.err
-		}
-		for _, want := range p.docs {
-			id := want.Lookup("_id").StringValue()
-			got, err := copies.peek()
-			if err != nil {
-				return err
-			}
-			if bytes.Equal(got, want) {
-				copies.skip()
-				continue
-			}
-			if got != nil && got.Lookup("_id").StringValue() == id || !expired(collection, want, time.Now()) {
-				return differs("%s %s is not in the target as it is in the source", collection, id)
-			}
-		}
-		each(int64(len(p.docs)))
-	}
-	extra, err := copies.peek()
-	if err == nil && extra != nil {
-		err = differs("%s %s is in the target and not in the source", collection, extra.Lookup("_id").StringValue())
-	}
-	return errors.Join(err, ctx.Err())
-}
-
-func differs(format string, args ...any) error {
-	return models.Misconfigured("move_differs", "The copy differs from its source: "+fmt.Sprintf(format, args...)+". Did a server run meanwhile? Drop the target and run the move again.")
-}
-
-// CompareTotals adds up the usage totals of two databases by meter and window and
-// says where they differ, "" nowhere. Engines add up in different orders, so the
-// last bits of a sum may differ.
-func CompareTotals(ctx context.Context, a, b Engine) (difference string, err error) {
-	first, err := a.Sum(ctx, usageTotals, bson.D{}, "value", "meter", "window")
-	if err != nil {
-		return "", err
-	}
-	second, err := b.Sum(ctx, usageTotals, bson.D{}, "value", "meter", "window")
-	if err != nil {
-		return "", err
-	}
-	if len(first) != len(second) {
-		return fmt.Sprintf("%d meters and windows, and %d", len(first), len(second)), nil
-	}
-	for i, g := range first {
-		other := second[i]
-		if !slices.Equal(g.Keys, other.Keys) || g.Count != other.Count || math.Abs(g.Sum-other.Sum) > 1e-9*math.Abs(g.Sum) {
-			return fmt.Sprintf("%v: %v in %d totals, and %v: %v in %d", g.Keys, g.Sum, g.Count, other.Keys, other.Sum, other.Count), nil
-		}
-	}
-	return "", nil
 }
 
 // Finish completes a target that was compared: it gets the version of the schema,
@@ -293,10 +278,8 @@ func (m *Move) Finish(ctx context.Context) error {
 	return err
 }
 
-// Verified says that an earlier run has compared everything.
-func (m *Move) Verified() bool { return m.state.Verified }
-
-// Finished says that an earlier run completed the target.
+// Finished says that an earlier run completed the target: there is nothing to copy
+// or finish, and servers may have changed it since.
 func (m *Move) Finished() bool { return m.state.Finished }
 
 // Running reports whether a server seems to use a database: one of its leases is

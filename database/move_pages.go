@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
 )
 
 // docPage is a run of documents in order of their ids.
@@ -77,15 +79,19 @@ type docReader struct {
 
 func newDocReader(pages <-chan docPage) *docReader { return &docReader{pages: pages} }
 
-// peek returns the next document, nil after the last.
-func (r *docReader) peek() (bson.Raw, error) {
+// peek returns the next document, nil after the last. The pages end early with
+// ctx, which is unavailable and not the last document.
+func (r *docReader) peek(ctx context.Context) (bson.Raw, error) {
 	for len(r.docs) == 0 {
 		p, open := <-r.pages
-		if !open {
-			return nil, nil
-		}
 		if p.err != nil {
 			return nil, p.err
+		}
+		if !open {
+			if ctx.Err() != nil {
+				return nil, models.Unavailable(ctx.Err())
+			}
+			return nil, nil
 		}
 		r.docs = p.docs
 	}
@@ -94,6 +100,10 @@ func (r *docReader) peek() (bson.Raw, error) {
 
 func (r *docReader) skip() { r.docs = r.docs[1:] }
 
+// clockSlack is how far the clock of a database server may be ahead of this one's,
+// when it deletes what has expired.
+const clockSlack = time.Minute
+
 // expired reports whether a document may have been deleted by a TTL index.
 func expired(collection string, doc bson.Raw, now time.Time) bool {
 	for _, c := range Schema() {
@@ -101,7 +111,7 @@ func expired(collection string, doc bson.Raw, now time.Time) bool {
 			if c.Name != collection || ix.ExpireAfter == nil {
 				continue
 			}
-			if at, ok := doc.Lookup(ix.Keys[0]).TimeOK(); ok && !now.Before(at.Add(*ix.ExpireAfter)) {
+			if at, ok := doc.Lookup(ix.Keys[0]).TimeOK(); ok && !now.Add(clockSlack).Before(at.Add(*ix.ExpireAfter)) {
 				return true
 			}
 		}

@@ -32,8 +32,8 @@ type Location struct {
 }
 
 // Open opens the engine at a location, brings it to Schema and runs the
-// migrations. It waits for a database that is unavailable until ctx ends. A
-// database that a newer version of Pulse has migrated is refused unchanged
+// migrations, which add what this version needs and drop nothing; see Contract. It
+// waits for a database that is unavailable until ctx ends. A database that a newer version of Pulse has migrated is refused unchanged
 // (models.KindMisconfigured), as are the operator's mistakes that mongo.Open and
 // embedded.Open report.
 func Open(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
@@ -110,15 +110,27 @@ const (
 // does. It logs the indexes that differ from their declaration; they are left
 // unchanged.
 func Prepare(ctx context.Context, e Engine, log zerolog.Logger) error {
+	return patiently(ctx, migrator{engine: e, migrations: migrations(), log: log})
+}
+
+// Contract drops what only older versions of Pulse need of a database that Prepare
+// has prepared, and keeps those versions from starting on it. Only `migrate` does,
+// when every replica has this version.
+func Contract(ctx context.Context, e Engine, log zerolog.Logger) error {
+	return patiently(ctx, migrator{engine: e, migrations: migrations(), contract: true, log: log})
+}
+
+// patiently prepares, again and again while the database is unavailable.
+func patiently(ctx context.Context, m migrator) error {
 	waits := worker.Backoff{First: firstRetry, Most: lastRetry}
 	for attempt := int64(1); ; attempt++ {
-		err := prepare(ctx, e, migrations(), log)
+		err := prepare(ctx, m)
 		// A file that is unavailable stays so; a server comes back.
-		if err == nil || e.Exclusive() || !models.IsKind(err, models.KindUnavailable) || ctx.Err() != nil {
+		if err == nil || m.engine.Exclusive() || !models.IsKind(err, models.KindUnavailable) || ctx.Err() != nil {
 			return err
 		}
 		wait := waits.After(attempt)
-		log.Warn().Err(errors.Unwrap(err)).Int64("attempt", attempt).Dur("next_try_in", wait).
+		m.log.Warn().Err(errors.Unwrap(err)).Int64("attempt", attempt).Dur("next_try_in", wait).
 			Msg("the database is unavailable or busy; retrying to prepare it")
 		timer := time.NewTimer(wait)
 		select {
@@ -130,17 +142,16 @@ func Prepare(ctx context.Context, e Engine, log zerolog.Logger) error {
 	}
 }
 
-func prepare(ctx context.Context, e Engine, all []migration, log zerolog.Logger) error {
-	m := migrator{engine: e, migrations: all, log: log}
+func prepare(ctx context.Context, m migrator) error {
 	if _, err := m.check(ctx); err != nil {
 		return err
 	}
-	differences, err := e.EnsureSchema(ctx)
+	differences, err := m.engine.EnsureSchema(ctx)
 	if err != nil {
 		return err
 	}
 	for _, d := range differences {
-		log.Warn().Str("collection", d.Collection).Str("index", d.Index).Str("declared", d.Declared).
+		m.log.Warn().Str("collection", d.Collection).Str("index", d.Index).Str("declared", d.Declared).
 			Str("found", d.Found).Msg("an index differs from its declaration and was left as it is")
 	}
 	return m.run(ctx)

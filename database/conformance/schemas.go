@@ -16,6 +16,7 @@ func schemas() map[string]func(*testing.T, Open) {
 	return map[string]func(*testing.T, Open){
 		"EnsuringTheSchemaAgainChangesAndReportsNothing":     schemaTwice,
 		"ADifferentIndexIsReportedAndNotDropped":             indexDiffers,
+		"LookingForDifferencesCreatesNothing":                differencesOnly,
 		"ANewlyDeclaredFieldAndIndexCoverOldDocuments":       fieldAdded,
 		"AFieldDeclaredAgainCoversDocumentsWrittenMeanwhile": fieldReturns,
 		"AnUndeclaredIndexCanBeDroppedAndADeclaredOneCannot": indexDropped,
@@ -68,6 +69,28 @@ func indexDiffers(t *testing.T, open Open) {
 	mustBe(t, err, models.KindConflict)
 	// Queries by the field still work.
 	equal(t, "found", len(ids(t, e, engine.Query{Filter: single("email", "x"), Sort: single("_id", 1)})), 1)
+}
+
+func differencesOnly(t *testing.T, open Open) {
+	name := engine.Index{Keys: []string{"name"}}
+	e := opened(t, open, evolving(stringFields("email", "name"), engine.Index{Keys: []string{"email"}}, name))
+	_, err := e.EnsureSchema(t.Context())
+	must(t, err)
+	differences, err := e.SchemaDifferences(t.Context())
+	must(t, err)
+	equal(t, "differences", len(differences), 0)
+	must(t, e.Insert(t.Context(), things, bson.D{{Key: "_id", Value: "a"}}))
+	must(t, e.Close(t.Context()))
+
+	unique := open(t, evolving(stringFields("email", "name"), engine.Index{Keys: []string{"email"}, Unique: true}, name))
+	t.Cleanup(func() { must(t, unique.Close(context.Background())) })
+	for range 2 {
+		differences, err := unique.SchemaDifferences(t.Context())
+		must(t, err)
+		if len(differences) != 1 || differences[0].Index != "email_1" || differences[0].Found == differences[0].Declared {
+			t.Errorf("differences are %+v; want email_1 alone", differences)
+		}
+	}
 }
 
 func indexDropped(t *testing.T, open Open) {

@@ -270,18 +270,51 @@ func (e *Engine) DropIndex(ctx context.Context, collection string, keys []string
 	})
 }
 
-func ensureIndex(ctx context.Context, conn *sqliteConn, t *table, ix engine.Index, found map[string]string) (*engine.IndexDifference, error) {
+// SchemaDifferences implements engine.Engine.
+func (e *Engine) SchemaDifferences(ctx context.Context) (differences []engine.IndexDifference, err error) {
+	err = e.read(ctx, func(conn *sqliteConn) error {
+		found, err := definedIndexes(ctx, conn)
+		if err != nil {
+			return err
+		}
+		for _, name := range slices.Sorted(maps.Keys(e.tables)) {
+			t := e.tables[name]
+			for _, ix := range t.built {
+				d := indexDifference(t, ix, found)
+				if d == nil && found[t.indexName(ix)] == "" {
+					d = &engine.IndexDifference{Collection: name, Index: engine.IndexName(ix), Declared: t.indexStatements(ix)[t.indexName(ix)], Found: "missing"}
+				}
+				if d != nil {
+					differences = append(differences, *d)
+				}
+			}
+		}
+		return nil
+	})
+	return differences, err
+}
+
+// indexDifference compares an index with the one that has its name, if any.
+func indexDifference(t *table, ix engine.Index, found map[string]string) *engine.IndexDifference {
 	statements := t.indexStatements(ix)
 	if existing, ok := found[t.indexName(ix)]; ok && existing != statements[t.indexName(ix)] {
 		return &engine.IndexDifference{
 			Collection: t.Name, Index: engine.IndexName(ix), Declared: statements[t.indexName(ix)], Found: existing,
-		}, nil
+		}
 	}
 	// An index is created together with its companion for missing keys. One
 	// without the other was declared differently.
 	if existing, ok := found[t.nullIndexName(ix)]; ok && statements[t.nullIndexName(ix)] == "" {
-		return &engine.IndexDifference{Collection: t.Name, Index: engine.IndexName(ix), Declared: "no such index", Found: existing}, nil
+		return &engine.IndexDifference{Collection: t.Name, Index: engine.IndexName(ix), Declared: "no such index", Found: existing}
 	}
+	return nil
+}
+
+func ensureIndex(ctx context.Context, conn *sqliteConn, t *table, ix engine.Index, found map[string]string) (*engine.IndexDifference, error) {
+	if d := indexDifference(t, ix, found); d != nil {
+		return d, nil
+	}
+	statements := t.indexStatements(ix)
 	for _, name := range slices.Sorted(maps.Keys(statements)) {
 		if found[name] != "" {
 			continue

@@ -46,7 +46,9 @@ func Snapshot(ctx context.Context, path, into string) (err error) {
 	return syncFile(into)
 }
 
-// openExisting opens a connection to a database file that must be there.
+// openExisting opens a connection to a database file that must be there. VACUUM
+// copies the whole database into SQLite's temporary store, which is a file, not
+// memory.
 func openExisting(path string) (*sqliteConn, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -57,7 +59,7 @@ func openExisting(path string) (*sqliteConn, error) {
 	} else if err != nil {
 		return nil, models.Unavailable(err)
 	}
-	conn, err := openSQLite(path, []string{busyMilliseconds, readerCache, noCheckpoints, "temp_store=MEMORY"})
+	conn, err := openSQLite(path, []string{busyMilliseconds, readerCache, noCheckpoints, "temp_store=FILE"})
 	if err != nil {
 		return nil, notADatabase(path, sqliteFailure(err))
 	}
@@ -78,7 +80,7 @@ func syncFile(path string) error {
 
 // Vacuum rewrites the database file at path without its unused pages and returns
 // its size in bytes before and after. It holds the lock of the database. It needs
-// free space of twice the file's size and can be interrupted at any time.
+// free space of twice the file's size, half of it for temporary files, and can be interrupted at any time.
 //
 // Errors: as Snapshot; unavailable with the code "database_in_use" while another
 // process has the database open.

@@ -60,6 +60,9 @@ type Engine interface {
 	// leave indexes that are only for speed to Run. A database that is away or
 	// busy is unavailable; the call can be repeated.
 	EnsureSchema(ctx context.Context) ([]IndexDifference, error)
+	// SchemaDifferences reports the declared indexes that are missing or exist with
+	// another definition, and changes nothing.
+	SchemaDifferences(ctx context.Context) ([]IndexDifference, error)
 	// DropIndex drops an index that is no longer declared, by its keys; a missing
 	// one is not an error. A declared index is refused.
 	DropIndex(ctx context.Context, collection string, keys []string) error

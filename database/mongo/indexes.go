@@ -54,18 +54,53 @@ func (m *Engine) EnsureSchema(ctx context.Context) ([]engine.IndexDifference, er
 	return differences, nil
 }
 
+// SchemaDifferences implements engine.Engine.
+func (m *Engine) SchemaDifferences(ctx context.Context) (differences []engine.IndexDifference, err error) {
+	for _, declared := range m.schema {
+		c, err := m.collection(declared.Name)
+		if err != nil {
+			return nil, err
+		}
+		found, err := m.indexes(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		for _, index := range declared.Indexes {
+			exists, differs := lookFor(index, found)
+			if exists {
+				continue
+			}
+			d := engine.IndexDifference{Collection: c.Name, Index: engine.IndexName(index), Declared: describeIndex(index), Found: "missing"}
+			if differs != nil {
+				d.Index, d.Found = differs.name, differs.description
+			}
+			differences = append(differences, d)
+		}
+	}
+	return differences, nil
+}
+
+// lookFor reports whether an index exists as declared, else gives one that has its
+// name or keys, or nil.
+func lookFor(index engine.Index, found []foundIndex) (exists bool, differs *foundIndex) {
+	for i, f := range found {
+		switch {
+		case f.description == describeIndex(index):
+			return true, nil
+		case differs == nil && (f.name == engine.IndexName(index) || f.keys == strings.Join(index.Keys, " ")):
+			differs = &found[i]
+		}
+	}
+	return false, differs
+}
+
 // ensureIndex compares an index with the existing ones, and creates it, now or
 // in Run, if none has its name or keys.
 func (m *Engine) ensureIndex(ctx context.Context, c collection, index engine.Index, found []foundIndex) (*engine.IndexDifference, error) {
 	name, declared := engine.IndexName(index), describeIndex(index)
-	var differs *foundIndex
-	for i, f := range found {
-		switch {
-		case f.description == declared:
-			return nil, nil
-		case differs == nil && (f.name == name || f.keys == strings.Join(index.Keys, " ")):
-			differs = &found[i]
-		}
+	exists, differs := lookFor(index, found)
+	if exists {
+		return nil, nil
 	}
 	if differs != nil {
 		difference := &engine.IndexDifference{Collection: c.Name, Index: differs.name, Declared: declared, Found: differs.description}

@@ -160,3 +160,31 @@ func TestDroppingAMissingIndexIsNoErrorAndADeclaredOneIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestLookingForDifferencesOfTheSchemaChangesNothing(t *testing.T) {
+	short := asDeclared()
+	short[3] = listedIndex("seen_1", foundKeys("seen"), bson.E{Key: "expireAfterSeconds", Value: int32(60)})
+	for name, c := range map[string]struct {
+		found []bson.D
+		want  map[string]string
+	}{
+		"as declared":  {asDeclared(), nil},
+		"other expiry": {short, map[string]string{"seen_1": "expireAfterSeconds=60"}},
+		"one missing":  {asDeclared()[1:], map[string]string{"email_1": "missing"}},
+		"none":         {nil, map[string]string{"email_1": "missing", "nick_1": "missing", "org_id_1_born_-1": "missing", "seen_1": "missing"}},
+	} {
+		s := indexServer(t, nil, c.found...)
+		differences, err := openWire(t, s, "").SchemaDifferences(t.Context())
+		if err != nil || len(differences) != len(c.want) {
+			t.Errorf("%s: %v, %v", name, differences, err)
+		}
+		for _, d := range differences {
+			if want := c.want[d.Index]; want == "" || !strings.Contains(d.Found, want) {
+				t.Errorf("%s: %+v", name, d)
+			}
+		}
+		if n := len(s.commands("createIndexes")) + len(s.commands("collMod")); n > 0 {
+			t.Errorf("%s: %d changes", name, n)
+		}
+	}
+}

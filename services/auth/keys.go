@@ -222,12 +222,17 @@ func (a *Keys) check(ctx context.Context, k *models.APIKey, s secret.Value, ip s
 	return nil
 }
 
+// rehashTimeout limits what a verified request waits for the new hash of its secret.
+const rehashTimeout = 500 * time.Millisecond
+
 // rehash hashes a verified secret with the current pepper, if another one was
-// used. It may fail: the next verification tries again.
+// used and none was stored lately. It may fail: a later verification tries again.
 func (a *Keys) rehash(ctx context.Context, k *models.APIKey, s secret.Value) {
-	if k.PepperID == a.hasher.Pepper() {
+	if k.PepperID == a.hasher.Pepper() || k.RehashedAt != nil && a.now().Sub(*k.RehashedAt) < models.RehashInterval {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, rehashTimeout)
+	defer cancel()
 	fresh, err := a.hasher.Hash(ctx, s)
 	if err != nil {
 		return

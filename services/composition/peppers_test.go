@@ -1,6 +1,7 @@
 package composition_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -74,6 +75,59 @@ func TestAHashOlderThanPepperIDsGetsOneWhenItIsVerified(t *testing.T) {
 	}
 	if after := w.stored(); after.PepperID != secret.KeyID(secret.New("fresh")) {
 		t.Errorf("the hash names %q", after.PepperID)
+	}
+}
+
+// stalled never answers an update of an API key.
+type stalled struct{ database.Engine }
+
+func (s stalled) Update(ctx context.Context, collection string, filter, update bson.D, o database.UpdateOptions) (int64, error) {
+	if collection != "api_keys" {
+		return s.Engine.Update(ctx, collection, filter, update, o)
+	}
+	<-ctx.Done()
+	return 0, models.Unavailable(ctx.Err())
+}
+
+func TestAVerifiedRequestDoesNotWaitLongForItsSecretToBeHashedAgain(t *testing.T) {
+	w := newKeyWorld(t, nil, models.ScopeAll)
+	w.engine = stalled{w.engine}
+	began := time.Now()
+	if err := w.authenticates(w.peppered("fresh", "pepper")); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 3*time.Second { // the lookup alone may take 5 s
+		t.Errorf("it took %v", took)
+	}
+}
+
+// counted counts updates of API keys.
+type counted struct {
+	database.Engine
+	updates int
+}
+
+func (c *counted) Update(ctx context.Context, collection string, filter, update bson.D, o database.UpdateOptions) (int64, error) {
+	if collection == "api_keys" {
+		c.updates++
+	}
+	return c.Engine.Update(ctx, collection, filter, update, o)
+}
+
+func TestASecretThatWasHashedAgainLatelyIsNotSentToTheDatabase(t *testing.T) {
+	w := newKeyWorld(t, nil, models.ScopeAll)
+	if err := w.authenticates(w.peppered("fresh", "pepper")); err != nil {
+		t.Fatal(err)
+	}
+	c := &counted{Engine: w.engine}
+	w.engine = c
+	for range 3 { // each process verifies the secret anew
+		if err := w.authenticates(w.peppered("pepper", "fresh")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.updates > 0 {
+		t.Errorf("%d updates", c.updates)
 	}
 }
 

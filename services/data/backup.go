@@ -73,16 +73,19 @@ func (t Tool) Backup(ctx context.Context, file string) (m *Manifest, err error) 
 	return m, syncFolder(filepath.Dir(file))
 }
 
-// mayReplace refuses to replace a file that is not a backup.
+// mayReplace refuses to replace a file that is not a backup or that cannot be read.
 func (t Tool) mayReplace(ctx context.Context, file string) error {
 	_, err := os.Lstat(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err == nil {
-		_, err = ReadManifest(ctx, file)
-	}
 	if err != nil {
+		return unreadable(file, err)
+	}
+	if _, err = ReadManifest(ctx, file); err != nil {
+		if errors.Is(err, ErrUnreadable) || models.IsKind(err, models.KindUnavailable) {
+			return err
+		}
 		return models.NewError(models.KindInvalid, "file_exists", fmt.Sprintf("%s exists and is not a backup of Pulse; name another file.", file)).Because(err)
 	}
 	return nil

@@ -110,31 +110,55 @@ func (c Commands) checkFile(ctx context.Context, path string) (*check, func() er
 	return k, func() error { return f.Close(context.WithoutCancel(ctx)) }, nil
 }
 
-// checkMongoDB opens the database as a start does: it creates what is missing of
-// the schema.
+// checkMongoDB opens the database beside servers that may use it, and changes
+// nothing.
 func (c Commands) checkMongoDB(ctx context.Context) (*check, func() error, error) {
-	e, err := database.Open(ctx, c.At, zerolog.Nop())
+	e, err := database.OpenBeside(ctx, c.At, zerolog.Nop())
 	if err != nil {
 		return nil, nil, err
 	}
 	return c.newCheck(e), func() error { return e.Close(context.WithoutCancel(ctx)) }, nil
 }
 
+// checkPrefix begins the names of the folders that backups are unpacked into.
+const checkPrefix = "pulse-check-"
+
+// unpackFolder makes a locked temporary folder, and first removes those that killed
+// checks left; what cannot be removed stays.
+func unpackFolder() (*partial, error) {
+	_ = removeLeft(filepath.Join(os.TempDir(), checkPrefix+"*"))
+	for range folderTries {
+		dir, err := os.MkdirTemp("", checkPrefix)
+		if err != nil {
+			return nil, disk(err)
+		}
+		// Another check may take a new folder for one that was left.
+		lock, err := lockFolder(dir)
+		switch {
+		case err == nil:
+			return &partial{dir, lock}, nil
+		case !errors.Is(err, errGone) && !errors.Is(err, errLocked):
+			return nil, disk(errors.Join(err, os.Remove(dir)))
+		}
+	}
+	return nil, models.Unavailable(errGone)
+}
+
 // checkBackup checks the database of a backup, unpacked into a temporary folder,
 // and what the manifest says of it.
 func (c Commands) checkBackup(ctx context.Context, file string) (*check, func() error, error) {
-	dir, err := os.MkdirTemp("", "pulse-check-")
+	dir, err := unpackFolder()
 	if err != nil {
-		return nil, nil, disk(err)
+		return nil, nil, err
 	}
-	path := filepath.Join(dir, databaseName)
+	path := dir.path(databaseName)
 	m, err := extract(ctx, file, path)
 	if err != nil {
-		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, nil, errors.Join(err, dir.close())
 	}
 	k, closing, err := c.checkFile(ctx, path)
 	if err != nil {
-		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, nil, errors.Join(err, dir.close())
 	}
 	k.at = m.CreatedAt
 	var found Manifest
@@ -143,7 +167,7 @@ func (c Commands) checkBackup(ctx context.Context, file string) (*check, func() 
 	} else if wrong := m.contradiction(&found); wrong != "" {
 		k.fault(faultBackup, "%s", wrong)
 	}
-	return k, func() error { return errors.Join(closing(), disk(os.RemoveAll(dir))) }, nil
+	return k, func() error { return errors.Join(closing(), dir.close()) }, nil
 }
 
 // run looks for faults of every kind. Its error is one that ended it.
@@ -213,7 +237,7 @@ func (k *check) integrity(ctx context.Context) error {
 // schema compares the collections, fields and indexes with their declaration.
 func (k *check) schema(ctx context.Context) error {
 	if k.file == nil {
-		differences, err := k.engine.EnsureSchema(ctx)
+		differences, err := k.engine.SchemaDifferences(ctx)
 		if err != nil || len(differences) == 0 {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/utils/secret"
@@ -314,5 +315,17 @@ func TestOnMongoDBTheCommandsSayWhatToUseInstead(t *testing.T) {
 		if !models.IsKind(err, models.KindMisconfigured) || !strings.Contains(Explain(err), says) || !strings.Contains(Explain(err), "docs/BACKUP.md") {
 			t.Errorf("%v, want %q", err, says)
 		}
+	}
+}
+
+func TestACheckOfADatabaseThatServersUseWritesNothing(t *testing.T) {
+	e := &ensuring{Engine: sourceEngine(t, 5)}
+	var out strings.Builder
+	c := Commands{Tool: tool(""), Out: &out}
+	if err := c.VerifyEngine(t.Context(), e); err != nil && !errors.Is(err, ErrFaults) {
+		t.Fatal(err)
+	}
+	if writes := e.Engine.(*testkit.Engine).Writes.Load(); writes > 0 || e.times > 0 || strings.Contains(out.String(), "schema") {
+		t.Errorf("%d writes, the schema was ensured %d times: %s", writes, e.times, out.String())
 	}
 }

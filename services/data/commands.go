@@ -40,7 +40,7 @@ func Explain(err error) string {
 		return err.Error()
 	}
 	switch cause := known.Unwrap(); {
-	case cause == nil, known.Kind == models.KindInvalid, known.Code == "database_in_use", known.Code == "in_progress":
+	case cause == nil, known.Kind == models.KindInvalid, known.Code == "database_in_use", known.Code == "in_progress", known.Code == "interrupted":
 		return known.Message
 	case known.Kind == models.KindInternal, known.Code == "service_unavailable":
 		return cause.Error()
@@ -75,14 +75,22 @@ func (c Commands) ReadBackup(ctx context.Context, file string) error {
 	missing := false
 	for _, s := range m.Needs(c.Secrets) {
 		switch {
-		case s.Right:
+		case len(s.Missing) == 0 && s.Of <= 1:
 			fmt.Fprintf(&text, "%s: this configuration has the value that the database was made with\n", s.Name)
+		case len(s.Missing) == 0:
+			fmt.Fprintf(&text, "%s: this configuration has the %d values that the database was made with\n", s.Name, s.Of)
+		case s.Given && s.Of > 1:
+			for _, n := range s.Missing {
+				fmt.Fprintf(&text, "%s: this configuration lacks value %d of the %d that the database was made with; bring it\n", s.Name, n, s.Of)
+			}
+		case s.Of > 1:
+			fmt.Fprintf(&text, "%s: not set; bring the %d values that the database was made with\n", s.Name, s.Of)
 		case s.Given:
 			fmt.Fprintf(&text, "%s: this configuration has another value; bring the one that the database was made with\n", s.Name)
 		default:
 			fmt.Fprintf(&text, "%s: not set; bring the value that the database was made with\n", s.Name)
 		}
-		missing = missing || !s.Right
+		missing = missing || len(s.Missing) > 0
 	}
 	if len(m.Secrets) == 0 {
 		fmt.Fprintf(&text, "bring %s, %s and %s of the installation that was backed up; this backup is too old to tell whether they are right\n", DataKey, APIKeyPepper, JWTSecret)

@@ -2,6 +2,7 @@ package data
 
 import (
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -88,13 +89,9 @@ func TestABackupTellsWhichSecretsItNeedsAndContainsNone(t *testing.T) {
 	}
 	given := with(APIKeyPepper, "another")
 	delete(given, JWTSecret)
-	want := []SecretState{{APIKeyPepper, true, false}, {DataKey, true, true}, {JWTSecret, false, false}}
-	got := m.Needs(given)
-	for i := range want {
-		if len(got) != len(want) || got[i] != want[i] {
-			t.Errorf("%+v, want %+v", got, want)
-			break
-		}
+	want := []SecretState{{APIKeyPepper, true, 1, []int{1}}, {DataKey, true, 1, nil}, {JWTSecret, false, 1, []int{1}}}
+	if got := m.Needs(given); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 	seen := map[string]bool{}
 	for _, other := range []string{file, backedUp(t, store(t, 0))} {
@@ -109,6 +106,39 @@ func TestABackupTellsWhichSecretsItNeedsAndContainsNone(t *testing.T) {
 				}
 				seen[print] = true
 			}
+		}
+	}
+}
+
+func TestARestoreNamesEveryValueOfARotatedSecretThatIsMissing(t *testing.T) {
+	path := store(t, 0)
+	e := open(t, path)
+	if err := Recognise(t.Context(), e, with(DataKey, "new", "a data key of thirty-two bytes.."), false, zerolog.Nop()); err != nil {
+		t.Fatal(err)
+	}
+	shut(t, e)
+	file := backedUp(t, path)
+	for _, c := range []struct {
+		given Secrets
+		says  []string
+	}{
+		{with(DataKey, "new"), []string{"DATA_KEY: this configuration lacks value 2 of the 2 that", "secrets.json"}},
+		{with(DataKey, "x", "y"), []string{"DATA_KEY: this configuration lacks value 1 of the 2 that", "DATA_KEY: this configuration lacks value 2 of the 2 that"}},
+		{with(DataKey, "a data key of thirty-two bytes..", "new"), []string{"DATA_KEY: this configuration has the 2 values"}},
+		{with(DataKey), []string{"DATA_KEY: not set; bring the 2 values"}},
+	} {
+		var out strings.Builder
+		restored := Commands{Tool: tool(filepath.Join(t.TempDir(), "pulse.db")), Secrets: c.given, Out: &out}
+		if err := restored.ReadBackup(t.Context(), file); err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range c.says {
+			if !strings.Contains(out.String(), text) {
+				t.Errorf("it says %s, without %q", out.String(), text)
+			}
+		}
+		if strings.Contains(out.String(), "secrets.json") != strings.Contains(out.String(), "bring") {
+			t.Errorf("it says %s", out.String())
 		}
 	}
 }

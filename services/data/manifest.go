@@ -184,9 +184,10 @@ func unpack(ctx context.Context, file string, into io.Writer) (*Manifest, error)
 		return nil, err
 	}
 	header, err := archive.Next()
+	if failed := readFailure(file, err); failed != nil {
+		return nil, failed
+	}
 	switch {
-	case ctx.Err() != nil:
-		return nil, models.Unavailable(ctx.Err())
 	case err != nil || header.Name != databaseName:
 		return nil, notABackup(file, "the database is missing")
 	case header.Size != m.Database.Size:
@@ -196,6 +197,8 @@ func unpack(ctx context.Context, file string, into io.Writer) (*Manifest, error)
 	// A tar reader gives what the header says or an error, so that the size is right.
 	if _, err := io.Copy(io.MultiWriter(hash, into), archive); errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, notABackup(file, "it is cut off")
+	} else if failed := readFailure(file, err); failed != nil {
+		return nil, failed
 	} else if err != nil {
 		return nil, disk(err)
 	}
@@ -217,10 +220,16 @@ func ReadManifest(ctx context.Context, file string) (*Manifest, error) {
 
 func readManifest(file string, archive *tar.Reader) (*Manifest, error) {
 	header, err := archive.Next()
+	if failed := readFailure(file, err); failed != nil {
+		return nil, failed
+	}
 	if err != nil || header.Name != manifestName || header.Size > maxManifest {
 		return nil, notABackup(file, "it does not begin with a manifest")
 	}
 	text, err := io.ReadAll(archive)
+	if failed := readFailure(file, err); failed != nil {
+		return nil, failed
+	}
 	if err != nil {
 		return nil, notABackup(file, "its manifest is cut off")
 	}

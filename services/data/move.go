@@ -23,11 +23,14 @@ const quiet = 5 * time.Second
 // MoveTo is `migrate --to`: it copies the configured database into another, which
 // must be empty or the target of the same move that was interrupted, and compares
 // them. No server may run on either. Errors: as database.Open;
-// "database_in_use", "target_not_empty", "move_differs".
+// "database_in_use", "target_not_empty", "move_differs"; "move_finished" if an
+// earlier run completed the target and the databases differ since; "interrupted"
+// when ctx ends.
 func (c Commands) MoveTo(ctx context.Context, to database.Location) (err error) {
 	if c.At.URI != "" && c.At.URI == to.URI && c.At.Name == to.Name || to.URI == "" && samePath(c.At, to) {
 		return models.Misconfigured("target_is_source", "The target of the move is the configured database itself.")
 	}
+	defer func() { err = interrupted(ctx, err) }()
 	c.At.AllIndexes = true
 	source, err := database.Open(ctx, c.At, zerolog.Nop())
 	if err != nil {
@@ -57,8 +60,19 @@ func samePath(a, b database.Location) bool {
 	return a.URI == "" && err == nil && wrong == nil && first == second
 }
 
+// interrupted is the error of a move that failed after ctx ended, whatever the end
+// made of it.
+func interrupted(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || models.HasCode(err, "interrupted") {
+		return err
+	}
+	return models.NewError(models.KindUnavailable, "interrupted",
+		"The move was interrupted. Run the same command again: it continues where it was.").Because(err)
+}
+
 // move copies, compares and completes.
-func (c Commands) move(ctx context.Context, source, target database.Engine) error {
+func (c Commands) move(ctx context.Context, source, target database.Engine) (err error) {
+	defer func() { err = interrupted(ctx, err) }()
 	m, err := database.BeginMove(ctx, source, rand.Text())
 	if err != nil {
 		return err
@@ -66,25 +80,32 @@ func (c Commands) move(ctx context.Context, source, target database.Engine) erro
 	if err := m.Into(ctx, target); err != nil {
 		return err
 	}
+	began := c.Now()
+	passes := []pass{{"copy", m.Copy}, {"compare", m.Compare}}
 	if m.Finished() {
-		return say(c.Out, "the move had finished before; the target is complete\n")
+		passes = passes[1:]
+		if err := say(c.Out, "the move had finished before; the databases are compared again\n"); err != nil {
+			return err
+		}
 	}
-	began, documents := c.Now(), int64(0)
-	if !m.Verified() {
-		if documents, err = c.copyAll(ctx, m); err != nil {
+	var documents int64
+	for _, p := range passes {
+		if documents, err = c.each(ctx, m, p); err != nil {
 			return err
 		}
-		chains, err := verifyChains(ctx, source, target)
-		if err != nil {
-			return err
-		}
-		if err := verifyTotals(ctx, source, target); err != nil {
-			return err
-		}
-		if err := say(c.Out, "%d documents in %d collections, %d audit chains and all usage totals are the same in both, after %s\n",
-			documents, len(m.Collections()), chains, c.Now().Sub(began).Round(time.Second)); err != nil {
-			return err
-		}
+	}
+	chains, err := verifyChains(ctx, m, source, target)
+	if err != nil {
+		return err
+	}
+	if difference, err := database.CompareTotals(ctx, source, target); err != nil {
+		return err
+	} else if difference != "" {
+		return m.Differs("the usage totals are " + difference)
+	}
+	if err := say(c.Out, "%d documents in %d collections, %d audit chains and all usage totals are the same in both, after %s\n",
+		documents, len(m.Collections()), chains, c.Now().Sub(began).Round(time.Second)); err != nil || m.Finished() {
+		return err
 	}
 	if err := m.Finish(ctx); err != nil {
 		return err
@@ -92,31 +113,30 @@ func (c Commands) move(ctx context.Context, source, target database.Engine) erro
 	return say(c.Out, "the target is complete: set MONGO_URI to it and start Pulse with the same secrets\n")
 }
 
-// copyAll copies and compares every collection.
-func (c Commands) copyAll(ctx context.Context, m *database.Move) (documents int64, err error) {
-	for _, pass := range []struct {
-		name string
-		run  func(ctx context.Context, collection string, each func(int64)) error
-	}{{"copy", m.Copy}, {"compare", m.Compare}} {
-		documents = 0
-		for _, collection := range m.Collections() {
-			total, copied, err := m.Total(ctx, collection)
-			if err != nil {
-				return 0, err
-			}
-			documents += total
-			if total == 0 && copied == 0 {
-				continue
-			}
-			bar := progress.New(c.Progress, pass.name+" "+collection, total, c.Now)
-			if pass.name == "copy" {
-				bar.Add(copied)
-			}
-			err = pass.run(ctx, collection, bar.Add)
+// pass is a run over a collection that tells how many documents it has done.
+type pass struct {
+	name string
+	run  func(ctx context.Context, collection string, each func(int64)) error
+}
+
+// each runs a pass over every collection and counts their documents.
+func (c Commands) each(ctx context.Context, m *database.Move, p pass) (documents int64, err error) {
+	for _, collection := range m.Collections() {
+		total, copied, err := m.Total(ctx, collection)
+		if err != nil {
+			return 0, err
+		}
+		documents += total
+		bar := progress.New(c.Progress, p.name+" "+collection, total, c.Now)
+		if p.name == "copy" {
+			bar.Add(copied)
+		}
+		err = p.run(ctx, collection, bar.Add)
+		if total > 0 || copied > 0 {
 			bar.End()
-			if err != nil {
-				return 0, fmt.Errorf("%s: %w", collection, err)
-			}
+		}
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", collection, err)
 		}
 	}
 	return documents, nil
@@ -127,7 +147,7 @@ const chainPage = 500
 
 // verifyChains verifies every audit chain of the target, and that it ends as in
 // the source.
-func verifyChains(ctx context.Context, source, target database.Engine) (chains int64, err error) {
+func verifyChains(ctx context.Context, m *database.Move, source, target database.Engine) (chains int64, err error) {
 	logs := database.NewAuditLogs(target)
 	err = database.NewInspection(source).EachChain(ctx, func(head models.AuditEntry) error {
 		chains++
@@ -147,39 +167,9 @@ func verifyChains(ctx context.Context, source, target database.Engine) (chains i
 			}
 		}
 		if v.Head != head.Hash {
-			return models.Misconfigured("audit_chain_broken", fmt.Sprintf("The audit trail of %s does not end as in the source.", head.OrgID))
+			return m.Differs(fmt.Sprintf("the audit trail of %s does not end as in the source", head.OrgID))
 		}
 		return nil
 	})
 	return chains, err
-}
-
-// verifyTotals compares the sums of the usage totals.
-func verifyTotals(ctx context.Context, source, target database.Engine) error {
-	difference, err := database.CompareTotals(ctx, source, target)
-	if err == nil && difference != "" {
-		err = models.Misconfigured("move_differs", "The usage totals of the copy differ from those of its source: "+difference+".")
-	}
-	return err
-}
-
-// SealAgain is `rekey`.
-func (c Commands) SealAgain(ctx context.Context) (err error) {
-	if len(c.Secrets[DataKey]) == 0 {
-		return models.Misconfigured("data_key_required", "rekey needs DATA_KEY: the new key first, then those that sealed what is stored.")
-	}
-	e, err := database.OpenBeside(ctx, c.At, zerolog.Nop())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, e.Close(context.WithoutCancel(ctx))) }()
-	r, err := NewRekey(RekeyConfig{Engine: e, DataKeys: c.Secrets[DataKey], Peppers: c.Secrets[APIKeyPepper], Progress: c.Progress, Now: c.Now})
-	if err != nil {
-		return err
-	}
-	report, err := r.Run(ctx)
-	if err != nil {
-		return errors.Join(err, say(c.Out, "%d values were sealed again before the fault\n", report.Resealed))
-	}
-	return say(c.Out, "%d values were sealed again\n%s", report.Resealed, report)
 }

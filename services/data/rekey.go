@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/progress"
@@ -74,6 +76,27 @@ type KeyReport struct {
 	Peppers map[string]int64
 	// CurrentPepper is the id of the pepper in new hashes.
 	CurrentPepper string
+}
+
+// SealAgain is `rekey`.
+func (c Commands) SealAgain(ctx context.Context) (err error) {
+	if len(c.Secrets[DataKey]) == 0 {
+		return models.Misconfigured("data_key_required", "rekey needs DATA_KEY: the new key first, then those that sealed what is stored.")
+	}
+	e, err := database.OpenBeside(ctx, c.At, zerolog.Nop())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close(context.WithoutCancel(ctx))) }()
+	r, err := NewRekey(RekeyConfig{Engine: e, DataKeys: c.Secrets[DataKey], Peppers: c.Secrets[APIKeyPepper], Progress: c.Progress, Now: c.Now})
+	if err != nil {
+		return err
+	}
+	report, err := r.Run(ctx)
+	if err != nil {
+		return errors.Join(err, say(c.Out, "%d values were sealed again before the fault\n", report.Resealed))
+	}
+	return say(c.Out, "%d values were sealed again\n%s", report.Resealed, report)
 }
 
 // Run seals everything with the first key. It can be interrupted and run again: a

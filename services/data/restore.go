@@ -97,19 +97,28 @@ func extract(ctx context.Context, file, into string) (m *Manifest, err error) {
 // SecretState is whether a secret that a backup needs is at hand.
 type SecretState struct {
 	Name string
-	// Given tells that this configuration has a value, and Right that one of them is
-	// the database's.
-	Given, Right bool
+	// Given tells that this configuration has a value.
+	Given bool
+	// Of is how many values the database knew, and Missing are the positions, from 1,
+	// of those that this configuration lacks.
+	Of      int
+	Missing []int
 }
 
 // Needs tells for each secret that the database of a backup was made with whether
-// the given ones have it. A backup of a database that recorded none gives none.
+// the given ones have each of its values: a database that was backed up while a
+// secret was rotated needs the older ones too. A backup of a database that recorded none gives none.
 func (m *Manifest) Needs(given Secrets) []SecretState {
 	var out []SecretState
 	for _, s := range m.Secrets {
-		f := &models.Fingerprint{Name: s.Name, Salt: s.Salt, Prints: s.Fingerprints}
-		values := slices.Clone(given[s.Name])
-		out = append(out, SecretState{s.Name, len(values) > 0, known(f, values)})
+		state := SecretState{Name: s.Name, Given: len(given[s.Name]) > 0, Of: len(s.Fingerprints)}
+		prints := printsOf(s.Name, given[s.Name], s.Salt)
+		for i, p := range s.Fingerprints {
+			if !slices.Contains(prints, p) {
+				state.Missing = append(state.Missing, i+1)
+			}
+		}
+		out = append(out, state)
 	}
 	return out
 }

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -121,24 +120,7 @@ func (s *Schedule) Work(ctx context.Context) error {
 
 // sweep removes what killed backups of other names left.
 func (s *Schedule) sweep() error {
-	left, err := filepath.Glob(filepath.Join(s.c.Dir, "."+scheduledPrefix+"*"+scheduledSuffix+".partial"))
-	if err != nil {
-		return disk(err)
-	}
-	for _, dir := range left {
-		lock, err := os.Open(dir)
-		if err != nil {
-			return disk(err)
-		}
-		// One that is locked is being written, by another process.
-		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			err = os.RemoveAll(dir)
-		}
-		if err := errors.Join(err, lock.Close()); err != nil {
-			return disk(err)
-		}
-	}
-	return nil
+	return removeLeft(filepath.Join(s.c.Dir, "."+scheduledPrefix+"*"+scheduledSuffix+".partial"))
 }
 
 // Last gives when the newest backup was made, zero if there is none.

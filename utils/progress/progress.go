@@ -37,7 +37,7 @@ func New(out io.Writer, what string, total int64, now func() time.Time) *Bar {
 // isTerminal reports whether a writer is a terminal that can redraw a line.
 func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
-	if !ok || os.Getenv("TERM") == "dumb" {
+	if !ok {
 		return false
 	}
 	info, err := file.Stat()
