@@ -346,3 +346,39 @@ func TestAChangeOfAReplicaIsDecidedOnlyOnceItCannotBeUnderWay(t *testing.T) {
 		t.Errorf("%d changes of its own were told, %v", n, err)
 	}
 }
+
+func TestARevocationThatAnotherOverwroteIsTold(t *testing.T) {
+	w := &ownWorld{people: newPeople(t)}
+	w.org = w.found()
+	w.owner = w.actor(w.org.Login)
+	p := w.project(1)
+	lives := w.process(shared{w.engine}, nil, "jwt secret of the tests")
+	revoke := func(s *services.Services, identity string) error {
+		_, err := s.Revocations.Revoke(t.Context(), w.owner, tokens.RevokeInput{Project: p.ID, Identity: identity, BanSeconds: 60})
+		return err
+	}
+	for identity, write := range map[string]int64{"made": 3, "not made": 2} { // 1 is the entry of the trail, 2 the revocation
+		engine := &testkit.Engine{Engine: shared{w.engine}}
+		dying := w.process(engine, nil, "jwt secret of the tests")
+		engine.Fatal = engine.Writes.Load() + write
+		if err := revoke(dying, identity); err == nil && identity == "not made" {
+			t.Fatal("the revocation was to fail")
+		}
+		w.clock.Advance(time.Second)
+		if err := revoke(lives, identity); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := lives.OwnEvents.Pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.Advance(models.AuditSettled + time.Second)
+	if err := lives.OwnEvents.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for identity, want := range map[string]int{`"made"`: 2, `"not made"`: 1} {
+		if n := w.told(events.TokenRevoked, identity); n != want {
+			t.Errorf("told of %d revocations of %s, want %d", n, identity, want)
+		}
+	}
+}
