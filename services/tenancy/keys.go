@@ -264,7 +264,7 @@ func (s *Keys) Delete(ctx context.Context, actor *models.Principal, project mode
 			return err
 		}
 	}
-	return removal{s.c.Trail, s.c.Changes, actor}.key(ctx, &pair, func() error {
+	return deletion{s.c.Trail, s.c.Changes, actor}.key(ctx, &pair, func() error {
 		if !force {
 			if err := s.claimDeletion(ctx, actor, &pair); err != nil {
 				return err

@@ -240,5 +240,5 @@ func (s *Members) revokeKeys(ctx context.Context, actor *models.Principal, in Re
 	if !in.RevokeKeys {
 		return nil
 	}
-	return removal{s.c.Trail, s.c.Changes, actor}.keysBy(ctx, s.c.APIKeys, in.OrgID, in.UserID)
+	return deletion{s.c.Trail, s.c.Changes, actor}.keysBy(ctx, s.c.APIKeys, in.OrgID, in.UserID)
 }

@@ -361,7 +361,7 @@ func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id 
 	// The organization itself comes last: after a crash, repeating the request
 	// completes the deletion.
 	now := s.c.Now()
-	if err := (removal{s.c.Trail, s.c.Changes, actor}).projectsOf(ctx, s.c.Projects, id, now); err != nil {
+	if err := (deletion{s.c.Trail, s.c.Changes, actor}).projectsOf(ctx, s.c.Projects, id, now); err != nil {
 		return err
 	}
 	s.c.Changes.Publish(models.OrganizationChanged(id))

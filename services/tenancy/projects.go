@@ -245,7 +245,7 @@ func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id model
 	if err != nil {
 		return err
 	}
-	if err := (removal{s.c.Trail, s.c.Changes, actor}).project(ctx, s.c.Projects, actor.Tenant(), &project, s.c.Now()); err != nil {
+	if err := (deletion{s.c.Trail, s.c.Changes, actor}).project(ctx, s.c.Projects, actor.Tenant(), &project, s.c.Now()); err != nil {
 		return err
 	}
 	s.c.Quotas.ProjectGone(ctx, project.OrgID, id)

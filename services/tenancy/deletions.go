@@ -10,20 +10,20 @@ import (
 	"pulse-control-plane/services/lookup"
 )
 
-// removedAtOnce is how many projects or keys one read takes that are removed with
+// deletedAtOnce is how many projects or keys one read takes that are deleted with
 // what they belong to.
-const removedAtOnce = 100
+const deletedAtOnce = 100
 
-// removal removes projects and keys. Each has an entry of its own in the trail, so
+// deletion deletes projects and keys. Each has an entry of its own in the trail, so
 // that tenants hear of each once, wherever the process dies.
-type removal struct {
+type deletion struct {
 	trail   *audit.Trail
 	changes *lookup.Changes
 	actor   *models.Principal
 }
 
 // project deletes one project; not_found if another process was first.
-func (r removal) project(ctx context.Context, projects *database.Projects, t models.Tenant, p *models.Project, now time.Time) (err error) {
+func (r deletion) project(ctx context.Context, projects *database.Projects, t models.Tenant, p *models.Project, now time.Time) (err error) {
 	entry, err := r.trail.Begin(ctx, r.actor, audit.Event{
 		OrgID: p.OrgID, ProjectID: p.ID, Action: "project.deleted", Type: "project", ID: string(p.ID),
 		Before: map[string]any{"name": p.Name},
@@ -39,9 +39,9 @@ func (r removal) project(ctx context.Context, projects *database.Projects, t mod
 }
 
 // projectsOf deletes every project of an organization.
-func (r removal) projectsOf(ctx context.Context, projects *database.Projects, org models.OrganizationID, now time.Time) error {
+func (r deletion) projectsOf(ctx context.Context, projects *database.Projects, org models.OrganizationID, now time.Time) error {
 	for {
-		list, err := projects.List(ctx, models.TenantOf(org), database.ProjectFilter{}, database.Page{Limit: removedAtOnce})
+		list, err := projects.List(ctx, models.TenantOf(org), database.ProjectFilter{}, database.Page{Limit: deletedAtOnce})
 		if err != nil || len(list) == 0 {
 			return err
 		}
@@ -55,7 +55,7 @@ func (r removal) projectsOf(ctx context.Context, projects *database.Projects, or
 }
 
 // key deletes one API key; not_found if another process was first.
-func (r removal) key(ctx context.Context, k *models.APIKey, remove func() error) (err error) {
+func (r deletion) key(ctx context.Context, k *models.APIKey, remove func() error) (err error) {
 	entry, err := r.trail.Begin(ctx, r.actor, audit.Event{
 		OrgID: k.OrgID, ProjectID: k.ProjectID, Action: "key.deleted", Type: "key", ID: string(k.ID),
 		Before: map[string]any{"name": k.Name, "project_id": k.ProjectID},
@@ -68,9 +68,9 @@ func (r removal) key(ctx context.Context, k *models.APIKey, remove func() error)
 }
 
 // keysBy deletes every API key of an organization that a user created.
-func (r removal) keysBy(ctx context.Context, keys *database.APIKeys, org models.OrganizationID, by models.UserID) error {
+func (r deletion) keysBy(ctx context.Context, keys *database.APIKeys, org models.OrganizationID, by models.UserID) error {
 	for {
-		list, err := keys.CreatedBy(ctx, org, by, removedAtOnce)
+		list, err := keys.CreatedBy(ctx, org, by, deletedAtOnce)
 		if err != nil || len(list) == 0 {
 			return err
 		}
