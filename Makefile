@@ -12,7 +12,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0 --format pkgname --rerun-fails=1 \
 	--rerun-fails-max-failures=3 --rerun-fails-abort-on-data-race --packages ./... --
 
-.PHONY: run build check lint test bench soak fuzz screenshots
+.PHONY: run build check lint test bench soak soak-kills fuzz screenshots
 
 run: ## serve on :8081 with the embedded database
 	go run .
@@ -44,11 +44,15 @@ test: ## everything; the first run builds livekit-server, which takes minutes
 bench: ## next to a bare handler; needs wrk, takes 15 minutes; writes a temporary file, with BENCH_WRITE=1 docs/BENCHMARKS.md
 	cd e2e/bench && go run .
 
-soak: ## the full proofs: metering (20 participants for a minute with every fault), 20,000 events to a receiver that fails, replicas, moves and rekey
+soak: ## the full proofs: metering (20 participants for a minute with every fault), 20,000 events to a receiver that fails, replicas, moves, rekey and kills
 	cd e2e && go run ./cmd/livekit-build
 	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 40m -v -run 'TestMeter|TestEachEventArrives' .
 	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 30m -v ./replicas
 	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 30m -v -run 'Move|Rekey' ./wire
+	$(MAKE) soak-kills
+
+soak-kills: ## kills the server 100 times under load (SOAK_KILLS=1000 for more); part of soak
+	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 3h -v -run 'TestKilled' ./data
 
 fuzz: ## each fuzz test for 60 s
 	@set -e; for package in $$(go list ./...); do \
@@ -64,9 +68,3 @@ node_modules: package-lock.json
 screenshots: node_modules ## the pictures of README, into docs/
 	cd e2e && go run ./cmd/livekit-build
 	cd e2e && PULSE_SCREENSHOTS=1 go test -count=1 -v -run TestScreenshots ./dashboard
-
-soak: soak-kills
-
-.PHONY: soak-kills
-soak-kills: ## kills the server 100 times under load (SOAK_KILLS=1000 for more); part of soak
-	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 3h -v -run 'TestKilled' ./data

@@ -371,6 +371,7 @@ export const m = {
   facts: 'Facts',
   session: 'Session',
   noFacts: 'Nothing was counted in this period.',
+  notByRoom: 'This meter is counted for the project, not for a room; meters of time are shown by room.',
   notMeasured: 'This installation does not measure this meter.',
   meters: /** @type {Record<string, string>} */ ({
     participant_seconds: 'Participant time',

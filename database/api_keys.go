@@ -236,12 +236,11 @@ func (r *APIKeys) NotDeleted(ctx context.Context) (int64, error) {
 	return r.engine.Count(ctx, apiKeys, bson.D{alive()}, 0)
 }
 
-// RevokeOf deletes every API key of an organization that a user created.
-func (r *APIKeys) RevokeOf(ctx context.Context, org models.OrganizationID, by models.UserID) error {
-	_, err := r.engine.Update(ctx, apiKeys, bson.D{
-		{Key: "org_id", Value: string(org)}, {Key: "created_by", Value: string(by)}, alive(),
-	}, fields{{Key: "is_deleted", Value: true}}.update(), UpdateOptions{Many: true})
-	return err
+// CreatedBy reads up to limit API keys of an organization that a user created.
+func (r *APIKeys) CreatedBy(ctx context.Context, org models.OrganizationID, by models.UserID, limit int64) ([]models.APIKey, error) {
+	return many[models.APIKey](ctx, r.engine, apiKeys, Query{
+		Filter: bson.D{{Key: "org_id", Value: string(org)}, {Key: "created_by", Value: string(by)}, alive()}, Limit: limit,
+	})
 }
 
 // Discard deletes an API key that was never shown to anybody.

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -15,9 +16,11 @@ import (
 const (
 	// sharesGathered and electionsGathered are how long a renewal waits for others
 	// to share its command: those of shards come every second, and those of
-	// elections go with them.
+	// elections go with them, if they come electionsMargin late at most. After a
+	// renewal that failed, none waits.
 	sharesGathered    = 50 * time.Millisecond
-	electionsGathered = 1100 * time.Millisecond
+	electionsMargin   = 150 * time.Millisecond
+	electionsGathered = time.Second + electionsMargin
 	// sharesListed and electionsListed are how old a list of leases may be.
 	sharesListed    = 300 * time.Millisecond
 	electionsListed = time.Second
@@ -36,6 +39,8 @@ type LeaseTable struct {
 	// renewing are the renewals that wait for others.
 	renewing *renewals
 	listed   *leaseList
+	// failed tells that the last renewal got no answer.
+	failed bool
 	// changed counts what this process changed, so that no older list is kept.
 	changed int64
 }
@@ -103,15 +108,20 @@ func (t *LeaseTable) list(ctx context.Context, prefix string, maxAge time.Durati
 	return out, l.err
 }
 
-// read asks the database for the leases whose ids begin with a prefix.
+// read asks the database for the leases whose ids begin with a prefix; internal if
+// there are maxLeases or more.
 func (t *LeaseTable) read(ctx context.Context, prefix string) ([]models.Lease, error) {
 	among := bson.D{{Key: "$gt", Value: ""}}
 	if prefix != "" {
 		among = bson.D{{Key: "$gte", Value: prefix}, {Key: "$lt", Value: prefix + "~"}}
 	}
-	return many[models.Lease](ctx, t.engine, leases, Query{
+	out, err := many[models.Lease](ctx, t.engine, leases, Query{
 		Filter: bson.D{{Key: "_id", Value: among}}, Sort: bson.D{{Key: "_id", Value: 1}}, Limit: maxLeases,
 	})
+	if err == nil && len(out) == maxLeases {
+		return nil, models.Internal(fmt.Errorf("%d leases or more are stored; at most %d can be read", maxLeases, maxLeases-1))
+	}
+	return out, err
 }
 
 func (t *LeaseTable) forget(l *leaseList) {
@@ -145,6 +155,9 @@ func (t *LeaseTable) renew(ctx context.Context, ids []string, holder string, ttl
 		go t.gather(context.WithoutCancel(ctx), r)
 	}
 	r.ids, r.ttl = append(r.ids, ids...), max(r.ttl, ttl)
+	if t.failed { // the leases have little time left
+		within = 0
+	}
 	select { // the soonest that waits
 	case other := <-r.sooner:
 		r.sooner <- min(other, t.since()+within)
@@ -185,6 +198,9 @@ func (t *LeaseTable) gather(ctx context.Context, r *renewals) {
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
 	t.raise(ctx, r)
+	t.mu.Lock()
+	t.failed = r.err != nil
+	t.mu.Unlock()
 }
 
 // raise renews leases with one command, and with a second one if some are lost.

@@ -2,18 +2,23 @@ package database
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
 )
 
 // shared is an engine that other processes use too; it counts the commands.
 type shared struct {
 	Engine
 	reads, writes atomic.Int64
+	// away has updates fail.
+	away atomic.Bool
 }
 
 func (*shared) Exclusive() bool { return false }
@@ -25,6 +30,9 @@ func (s *shared) Find(ctx context.Context, collection string, q Query, each func
 
 func (s *shared) Update(ctx context.Context, collection string, filter, update bson.D, o UpdateOptions) (int64, error) {
 	s.writes.Add(1)
+	if s.away.Load() {
+		return 0, models.Unavailable(errors.New("away"))
+	}
 	return s.Engine.Update(ctx, collection, filter, update, o)
 }
 
@@ -72,5 +80,32 @@ func TestRenewalsAndQuestionsOfAllJobsShareCommands(t *testing.T) {
 	}
 	if held, err := elections.Acquire(t.Context(), "c", "two", time.Minute); !held || err != nil {
 		t.Errorf("a free lease is not taken: %v, %v", held, err)
+	}
+}
+
+func TestARenewalAfterOneThatFailedDoesNotWaitForOthers(t *testing.T) {
+	e := &shared{Engine: openForElections(t)}
+	elections := NewLeaseTable(e).Elections()
+	if held, err := elections.Acquire(t.Context(), "a", "one", time.Minute); !held || err != nil {
+		t.Fatal(held, err)
+	}
+	renew := func() (time.Duration, error) {
+		began := time.Now()
+		held, err := elections.Renew(t.Context(), "a", "one", time.Minute)
+		if err == nil && !held {
+			t.Error("the lease is lost")
+		}
+		return time.Since(began), err
+	}
+	e.away.Store(true)
+	if took, err := renew(); err == nil || took < electionsGathered {
+		t.Fatalf("the first renewal took %v, %v", took, err)
+	}
+	e.away.Store(false)
+	if took, err := renew(); err != nil || took >= electionsGathered {
+		t.Errorf("the renewal after one that failed took %v, %v", took, err)
+	}
+	if took, err := renew(); err != nil || took < electionsGathered {
+		t.Errorf("the one after that took %v, %v: it shares no command", took, err)
 	}
 }

@@ -16,8 +16,9 @@ func leasesCollection() Collection {
 	return Collection{Name: leases, Fields: []Field{{Name: "holder", Kind: String}, {Name: "expires_at", Kind: Time}, {Name: "term", Kind: Int}}}
 }
 
-// maxLeases bounds the leases of one prefix that are read: of all shares of a
-// job and all processes that work on it.
+// maxLeases bounds the leases that are read: of all jobs, of all shares of them and
+// of all processes that work on them. A longer list is an error: what is cut from it
+// would look free.
 const maxLeases = 1000
 
 // Leases is the repository of leases that one process holds many of. As with
@@ -40,7 +41,7 @@ func (r *Leases) List(ctx context.Context, prefix string) ([]models.Lease, error
 	return r.table.list(ctx, prefix, sharesListed)
 }
 
-// All reads the leases of all jobs, up to a thousand, in order of their names.
+// All reads the leases of all jobs, in order of their names.
 func (r *Leases) All(ctx context.Context) ([]models.Lease, error) { return r.table.read(ctx, "") }
 
 // Renew raises those of up to MaxBatch leases that a holder still has, and tells
@@ -82,6 +83,14 @@ func taken(holder string, ttl time.Duration) bson.D {
 		}},
 		{Key: "$inc", Value: bson.D{{Key: "term", Value: int64(1)}}},
 	}
+}
+
+// Forget deletes a lease of another process as it was read; one that was renewed
+// or taken since stays.
+func (r *Leases) Forget(ctx context.Context, read *models.Lease) error {
+	defer r.table.touched()
+	_, err := r.engine.Delete(ctx, leases, bson.D{{Key: "_id", Value: read.ID}, {Key: "holder", Value: read.Holder}, termOf(read)}, 1)
+	return err
 }
 
 // Release gives up to MaxBatch leases back before they end. Those that holder

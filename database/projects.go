@@ -206,11 +206,3 @@ func (r *Projects) SoftDelete(ctx context.Context, t models.Tenant, id models.Pr
 		{Key: "is_deleted", Value: true}, {Key: "deleted_at", Value: now}, {Key: "updated_at", Value: now},
 	}.update())
 }
-
-// SoftDeleteOf marks every project of an organization as deleted.
-func (r *Projects) SoftDeleteOf(ctx context.Context, org models.OrganizationID, now time.Time) error {
-	_, err := r.engine.Update(ctx, projects, bson.D{{Key: "org_id", Value: string(org)}, alive()}, fields{
-		{Key: "is_deleted", Value: true}, {Key: "deleted_at", Value: now}, {Key: "updated_at", Value: now},
-	}.update(), UpdateOptions{Many: true})
-	return err
-}

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"pulse-control-plane/models"
 )
 
 // Watched returns an engine that calls wrote after each write that may have
@@ -23,7 +25,8 @@ type watched struct {
 	collections []string
 }
 
-// told calls wrote unless a write did nothing.
+// told calls wrote unless a write did nothing; one whose outcome is unknown may
+// have.
 func (w *watched) told(collection string, nothing bool) {
 	if !nothing && slices.Contains(w.collections, collection) {
 		w.wrote()
@@ -50,6 +53,6 @@ func (w *watched) Update(ctx context.Context, collection string, filter, update 
 
 func (w *watched) FindOneAndUpdate(ctx context.Context, collection string, filter, update bson.D, opts FindAndUpdateOptions, out any) error {
 	err := w.Engine.FindOneAndUpdate(ctx, collection, filter, update, opts, out)
-	w.told(collection, err != nil)
+	w.told(collection, models.IsKind(err, models.KindNotFound))
 	return err
 }

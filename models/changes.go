@@ -13,7 +13,8 @@ type Change struct {
 	ProjectID ProjectID      `bson:"project_id,omitempty"`
 	UserID    UserID         `bson:"user_id,omitempty"`
 	SessionID SessionID      `bson:"session_id,omitempty"`
-	// Topic, if set, is what replicas are told instead; no cache is affected.
+	// Topic, if set, is what replicas are told instead; no cache is affected. KeyID
+	// is then that of no key, for older binaries.
 	Topic Topic `bson:"topic,omitempty"`
 }
 

@@ -115,7 +115,7 @@ function trail() {
     head(
       m.nav.audit,
       [
-        calls([
+        calls(() => [
           [m.read, 'GET', '/v1/audit-logs' + search(asked(q.peek()))],
           [m.verifyTrail, 'GET', '/v1/audit-logs/verify' + search(ofOrg())],
           [m.exportWord, 'GET', '/v1/audit-logs/export' + search({ ...asked(q.peek()), format: 'csv' })],

@@ -16,6 +16,8 @@ import { all, calls, choiceFilter, curlButton, optional, ranges, secretField, st
 
 /** How far behind a queue may be, in seconds, before somebody should look. */
 const LATE = 60;
+/** How far the clock may be off the database's, in seconds, as in the alert PulseClockOffset. */
+const CLOCK_OFF = 2;
 
 export function installation() {
   const state = resource(() => get('/v1/status'), { every: 10 }),
@@ -212,13 +214,14 @@ function alerts(s, clusters, o) {
   if (clusters?.items.length > 0 && clusters.items.every((/** @type {any} */ c) => !c.last_event_at))
     out.push(['warn', [m.noEventsReceived, ' ', h('code', null, location.origin + '/v1/webhooks/livekit')]]);
   if (o)
-    for (const k of /** @type {const} */ (['inbox', 'evictions', 'deliveries'])) {
+    // Not deliveries: they wait for endpoints that fail, hours between attempts, and in the end for their owners to
+    // recover them.
+    for (const k of /** @type {const} */ (['inbox', 'evictions'])) {
       if (o[k].dead > 0) out.push([k === 'inbox' ? 'bad' : 'warn', m.deadIn(m.queueNames[k], capped(o[k].dead))]);
-      // Deliveries wait for hours between attempts at endpoints that fail.
-      if (k !== 'deliveries' && (o[k].oldest_age_seconds ?? 0) > LATE)
+      if ((o[k].oldest_age_seconds ?? 0) > LATE)
         out.push(['warn', m.lateBy(m.queueNames[k], duration(o[k].oldest_age_seconds))]);
     }
-  if (o && Math.abs(o.clock_offset_seconds) > 1) out.push(['warn', m.clockIsOff(offset(o.clock_offset_seconds))]);
+  if (o && Math.abs(o.clock_offset_seconds) >= CLOCK_OFF) out.push(['warn', m.clockIsOff(offset(o.clock_offset_seconds))]);
   return out.sort((a, b) => Number(a[0] !== 'bad') - Number(b[0] !== 'bad'));
 }
 

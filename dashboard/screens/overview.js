@@ -6,7 +6,7 @@ import { href, param } from '../kit/router.js';
 import { resource, show, table, bones } from '../kit/load.js';
 import { icon } from '../kit/icons.js';
 import { m } from '../messages.js';
-import { freshOverview, inProject, ofThis, project, projectId } from '../shell/session.js';
+import { freshOverview, inProject, me, ofThis, orgId, project, projectId } from '../shell/session.js';
 import { head } from '../shell/shell.js';
 import { count, duration, ident, status, time } from '../shell/format.js';
 import { calls, choiceFilter, quota, stat, windowOf } from './parts.js';
@@ -68,7 +68,7 @@ export function overview() {
         row()?.name ?? m.project,
         [
           calls([
-            [m.nav.overview, 'GET', '/v1/overview'],
+            [m.nav.overview, 'GET', '/v1/overview' + search(me()?.operator ? { org_id: orgId() } : {})],
             [m.nav.usage, 'GET', `/v1/usage${search({ ...ofThis(), window: 'hour' })}`],
             [m.quotaTitle, 'GET', `/v1/usage/quota${search(ofThis())}`],
           ]),

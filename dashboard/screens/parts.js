@@ -15,12 +15,17 @@ import { count, status, code } from '../shell/format.js';
 
 export const secretField = { type: /** @type {'password'} */ ('password'), required: true };
 
-/** A menu of the calls behind a page or a drawer, each copied for the command line. @param {[label: string, method: string, path: string, body?: any][]} list */
+/** @typedef {[label: string, method: string, path: string, body?: any][]} Calls */
+/**
+ * A menu of the calls behind a page or a drawer, each copied for the command line. A function is asked when the menu
+ * opens: calls with the filters of that moment.
+ * @param {Calls|(() => Calls)} list
+ */
 export const calls = (list) =>
   menu(
     [icon('copy'), 'curl'],
     () =>
-      list.map(([label, ...made]) =>
+      (typeof list === 'function' ? list() : list).map(([label, ...made]) =>
         h(
           'button',
           {

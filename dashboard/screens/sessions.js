@@ -69,7 +69,7 @@ export function sessions() {
     head(
       m.nav.sessions,
       [
-        calls([
+        calls(() => [
           [m.read, 'GET', '/v1/usage/sessions' + search(filters(q.peek()))],
           [m.exportWord, 'GET', exported()],
         ]),
@@ -168,7 +168,7 @@ function proof(id) {
   return show(r, (/** @type {S['UsageSession']} */ s) => [
     terms([
       [m.room, h('a', { href: href(withQuery({ room_name: s.room_name, open: '' })) }, their(s.room_name))],
-      [m.roomSid, h('a', { class: 'mono', href: href(withQuery({ room_sid: s.room_sid, open: '' })) }, s.room_sid)],
+      [m.roomSid, h('a', { class: 'mono', href: href(withQuery({ room_sid: s.room_sid, range: 'all', open: '' })) }, s.room_sid)],
       s.participant_identity && [
         m.identity,
         h('a', { href: href(withQuery({ identity: s.participant_identity, open: '' })) }, their(s.participant_identity)),

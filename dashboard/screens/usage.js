@@ -78,7 +78,9 @@ export function usage() {
     ),
     () =>
       view.at() === 'rooms'
-        ? byRoom(() => ({ ...range(), meter: meter() }))
+        ? meter().endsWith('_seconds')
+          ? byRoom(() => ({ ...range(), meter: meter() }))
+          : h('p', { class: 'note' }, m.notByRoom)
         : h(
             'div',
             null,

@@ -176,7 +176,7 @@ export function homeOf(id) {
   if (/^(usr|inv)_/.test(id) && orgId.peek()) return `/o/${orgId.peek()}/people`;
   if (!p) return '';
   if (/^PA_/.test(id)) return `/p/${p}/sessions?open=${e}`;
-  if (/^RM_/.test(id)) return `/p/${p}/sessions?room_sid=${e}`;
+  if (/^RM_/.test(id)) return `/p/${p}/sessions?range=all&room_sid=${e}`;
   if (/^(EG|egr)_/.test(id)) return `/p/${p}/recordings?open=${e}`;
   if (/^(IN|igr)_/.test(id)) return `/p/${p}/ingest?open=${e}`;
   if (/^(evt|EV)_/.test(id)) return `/p/${p}/events?open=${e}`;

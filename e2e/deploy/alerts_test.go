@@ -199,6 +199,28 @@ func TestEachAlertFiresOnItsFaultAndNoOtherDoes(t *testing.T) {
 	}
 }
 
+func TestTheAlertOnReconciliationShowsAnAgeOnlyOfAComparisonThatWas(t *testing.T) {
+	const compared = `pulse_reconciliation_last_success_timestamp_seconds{instance="a",cluster="default"}`
+	for values, want := range map[string]string{
+		"0x60":        "usage sessions were never compared with cluster default",
+		"60x60":       "usage sessions were last compared with cluster default 59m 0s ago",
+		"0x20 1200x9": "", // the first comparison comes late
+	} {
+		series := world()
+		series[compared] = values
+		last := ""
+		if got := fired(t, series)["PulseReconciliationStopped"]; len(got) > 0 {
+			last = got[len(got)-1]
+		}
+		if want != "" && last != want {
+			t.Errorf("%s: says %q, want %q", values, last, want)
+		}
+		if want == "" && strings.Contains(last, " ago") {
+			t.Errorf("%s: says %q", values, last)
+		}
+	}
+}
+
 // alerts are the names of the alerts in the file, each once.
 func alerts(t *testing.T) []string {
 	t.Helper()

@@ -17,6 +17,8 @@ import (
 const (
 	adminToken = "operator-of-the-replicas-in-the-tests"
 	password   = "correct horse battery"
+	// metricsToken reads /metrics.
+	metricsToken = "metrics-of-the-replicas-in-the-tests"
 	// clusterKey and clusterSecret sign events as LiveKit does.
 	clusterKey    = "devkey"
 	clusterSecret = "secret-of-the-cluster-in-the-tests-of-replicas"
@@ -105,7 +107,7 @@ func (f *fleet) add(t *testing.T, ahead time.Duration) {
 		binary = aheadBinary
 	}
 	pulse := harness.StartPulse(t, harness.PulseOptions{Binary: binary, LiveKit: f.livekit, Env: map[string]string{
-		"MONGO_URI": line.URI, "PULSE_ADMIN_TOKEN": adminToken, "RATE_LIMIT_PROJECT_PER_MINUTE": "0", "BCRYPT_COST": "10", "RESERVATION_TTL": "10m",
+		"MONGO_URI": line.URI, "PULSE_ADMIN_TOKEN": adminToken, "METRICS_TOKEN": metricsToken, "RATE_LIMIT_PROJECT_PER_MINUTE": "0", "BCRYPT_COST": "10", "RESERVATION_TTL": "10m",
 		"DATA_KEY": "mN8vQ2xR5tY7wZ1aB3cD6eF9gH0jK4lP8oS2uV5xW7Y=", "API_KEY_PEPPER": "pepper-of-the-replicas-in-the-tests",
 		"JWT_SECRET": "jwt-secret-of-the-replicas-in-the-tests", "SHUTDOWN_TIMEOUT": "2s", "E2E_CLOCK_AHEAD": ahead.String(),
 		"WEBHOOK_ALLOW_PRIVATE": "true", "MEDIA_ALLOW_PRIVATE": "true", "EGRESS_LOCAL": "true",

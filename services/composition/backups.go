@@ -25,7 +25,7 @@ func (b *builder) backups() (last func() (time.Time, bool), err error) {
 	}
 	site := worker.Site{Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer()}
 	options := site.Options()
-	options.Backoff = worker.Backoff{First: 10 * time.Second, Most: 10 * time.Minute}
+	options.Backoff = worker.Backoff{First: 10 * time.Second, Most: 2 * time.Minute}
 	w, err := worker.New(worker.Config{Name: "backups", Pass: worker.Simple(schedule.Work), Every: 10 * time.Second, Deadline: backupDeadline}, options)
 	if err != nil {
 		return nil, err

@@ -287,7 +287,7 @@ func (b *builder) tokens() (err error) {
 
 func (b *builder) inbox() (err error) {
 	b.out.InboxWorker, err = metering.NewInboxWorker(metering.InboxWorkerConfig{
-		Inbox: b.out.Inbox, Events: b.events, Leases: b.leases, Holder: b.holder, Observer: b.Observer, Tracer: b.Recorder.Tracer(), Activity: b.activity, Log: b.Log,
+		Inbox: b.out.Inbox, Events: b.events, Leases: b.leases, Site: b.site(),
 		Recorder: metering.NewRecorder(b.sessions, b.facts, b.totals, b.Now),
 		Own:      b.out.Egresses.Own,
 		Steps: append(b.egressSteps(), []metering.Step{

@@ -167,6 +167,27 @@ func heardOf() []heard {
 				return s.Members.Remove(ctx, w.owner, tenancy.RemoveInput{OrgID: w.owner.OrgID, UserID: member.ID, RevokeKeys: true})
 			}, func() string { return string(member.ID) }, func() bool { return w.userOf(member.ID).IsDeleted }
 		}},
+		{events.ProjectDeleted, false, func(w *ownWorld, n int) (act, func() string, func() bool) { // with its organization
+			w.org = must[tenancy.SignedUp](w.t)(w.organizations.SignUp(w.t.Context(), &models.Principal{}, tenancy.SignUpInput{
+				Name: "To be deleted", AdminEmail: fmt.Sprintf("founder%d@example.com", n), Password: secret.New(ownersPassword)}))
+			w.owner = w.actor(w.org.Login)
+			p := []models.Project{w.project(1), w.project(2)}[n%2]
+			return func(ctx context.Context, s *services.Services) error {
+				return s.Organizations.Delete(ctx, w.owner, w.owner.OrgID)
+			}, func() string { return string(p.ID) }, func() bool { return w.stored(p.ID).IsDeleted }
+		}},
+		{events.KeyDeleted, false, func(w *ownWorld, n int) (act, func() string, func() bool) { // with the member who created it
+			p, admin := w.project(n), w.add(w.owner, fmt.Sprintf("admin%d@example.com", n), models.RoleAdmin)
+			var keys []models.APIKey
+			for range 2 {
+				made := must[tenancy.NewKeyPair](w.t)(w.all.Keys.Create(w.t.Context(), w.actor(admin.Login), p.ID, tenancy.KeyPairInput{Name: "theirs"}))
+				keys = append(keys, made.Key)
+			}
+			key := keys[n%2]
+			return func(ctx context.Context, s *services.Services) error {
+				return s.Members.Remove(ctx, w.owner, tenancy.RemoveInput{OrgID: w.owner.OrgID, UserID: admin.User.ID, RevokeKeys: true})
+			}, func() string { return string(key.ID) }, func() bool { key, _ := w.key(p.ID, key.ID); return key.IsDeleted }
+		}},
 		{events.TokenRevoked, false, func(w *ownWorld, n int) (act, func() string, func() bool) {
 			p, identity := w.project(n), fmt.Sprint("identity-", n, "-")
 			return func(ctx context.Context, s *services.Services) error {
@@ -323,5 +344,41 @@ func TestAChangeOfAReplicaIsDecidedOnlyOnceItCannotBeUnderWay(t *testing.T) {
 	}
 	if n, err := lives.OwnEvents.Pass(t.Context()); n != 2 || err != nil {
 		t.Errorf("%d changes of its own were told, %v", n, err)
+	}
+}
+
+func TestARevocationThatAnotherOverwroteIsTold(t *testing.T) {
+	w := &ownWorld{people: newPeople(t)}
+	w.org = w.found()
+	w.owner = w.actor(w.org.Login)
+	p := w.project(1)
+	lives := w.process(shared{w.engine}, nil, "jwt secret of the tests")
+	revoke := func(s *services.Services, identity string) error {
+		_, err := s.Revocations.Revoke(t.Context(), w.owner, tokens.RevokeInput{Project: p.ID, Identity: identity, BanSeconds: 60})
+		return err
+	}
+	for identity, write := range map[string]int64{"made": 3, "not made": 2} { // 1 is the entry of the trail, 2 the revocation
+		engine := &testkit.Engine{Engine: shared{w.engine}}
+		dying := w.process(engine, nil, "jwt secret of the tests")
+		engine.Fatal = engine.Writes.Load() + write
+		if err := revoke(dying, identity); err == nil && identity == "not made" {
+			t.Fatal("the revocation was to fail")
+		}
+		w.clock.Advance(time.Second)
+		if err := revoke(lives, identity); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := lives.OwnEvents.Pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.Advance(models.AuditSettled + time.Second)
+	if err := lives.OwnEvents.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for identity, want := range map[string]int{`"made"`: 2, `"not made"`: 1} {
+		if n := w.told(events.TokenRevoked, identity); n != want {
+			t.Errorf("told of %d revocations of %s, want %d", n, identity, want)
+		}
 	}
 }

@@ -24,9 +24,8 @@ func (b *builder) webhooks(site worker.Site) error {
 	endpoints, deliveries := database.NewEndpoints(b.engine), database.NewDeliveries(b.engine)
 	stored, sequences := database.NewEvents(b.engine), database.NewSequences(b.engine)
 	sending, err := webhooks.NewWorker(webhooks.WorkerConfig{
-		Endpoints: endpoints, Deliveries: deliveries, Events: stored, Sequences: sequences, Leases: b.leases, Holder: b.holder, Exclusive: b.engine.Exclusive(),
-		Secret: sealed, Client: safedial.NewClient(webhooks.ClientOptions(b.Targets)), Observer: b.Observer, Activity: b.activity,
-		Tracer: b.Recorder.Tracer(), Log: b.Log, Now: b.Now,
+		Endpoints: endpoints, Deliveries: deliveries, Events: stored, Sequences: sequences, Leases: b.leases, Site: site, Exclusive: b.engine.Exclusive(),
+		Secret: sealed, Client: safedial.NewClient(webhooks.ClientOptions(b.Targets)), Now: b.Now,
 	})
 	if err != nil {
 		return err

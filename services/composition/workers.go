@@ -13,6 +13,10 @@ import (
 // known everywhere within a second.
 const changesEvery = 700 * time.Millisecond
 
+// revocationsQuiet is how often revocations are looked for while nothing happens:
+// those that a replica died before it told of are known within it.
+const revocationsQuiet = 5 * time.Second
+
 // site is what the workers of this process share.
 func (b *builder) site() worker.Site {
 	return worker.Site{Lease: b.elections, Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer(), Activity: b.activity}
@@ -33,6 +37,8 @@ func (b *builder) workers() error {
 	settle := site.Led(15*time.Second, s.Totals.CatchUp)
 	settle.Activity = b.activity
 	settle.Rest = 4 // after a long pass the database serves others first
+	revocations := site.Quiet(site.Options())
+	revocations.Quiet = revocationsQuiet
 	changes := site.Options()
 	changes.Backoff = worker.Backoff{First: 200 * time.Millisecond, Most: time.Second}
 	s.workers = append(s.workers, Worker{"inbox", s.InboxWorker.Run})
@@ -44,7 +50,7 @@ func (b *builder) workers() error {
 		{worker.Config{Name: "usage_counters", Pass: worker.Simple(s.Counters.Flush), Every: time.Second, Deadline: 10 * time.Second}, flush(5 * time.Second)},
 		{worker.Config{Name: "usage_totals", Pass: worker.Simple(s.Totals.Settle), Every: time.Second, Deadline: time.Minute}, settle},
 		{worker.Config{Name: "reconciliation", Pass: worker.Simple(s.Reconciliation.Compare), Every: b.ReconcileInterval, Deadline: time.Minute}, site.Led(30*time.Second, nil)},
-		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, site.Quiet(site.Options())},
+		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, revocations},
 		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
 		{worker.Config{Name: "clusters", Pass: worker.Simple(s.Clusters.Probe), Every: 10 * time.Second, Deadline: 10 * time.Second}, site.Options()},
 		{worker.Config{Name: "changes", Pass: worker.Simple(s.Changes.Exchange), Every: changesEvery, Deadline: 5 * time.Second}, changes},

@@ -65,8 +65,12 @@ func NewChanges(b *bus.Bus[models.Change], store ChangeStore, writer string, wak
 // called before Exchange, and the function must return soon.
 func (c *Changes) On(topic models.Topic, heard func()) { c.heard[topic] = heard }
 
+// noKey is the id of no key. A binary that knows no topics reads a change that has
+// nothing but one as empty, and drops all it remembers; with this id it drops nothing.
+const noKey models.KeyID = "none"
+
 // Tell tells other replicas of a topic.
-func (c *Changes) Tell(topic models.Topic) { c.share(models.Change{Topic: topic}) }
+func (c *Changes) Tell(topic models.Topic) { c.share(models.Change{Topic: topic, KeyID: noKey}) }
 
 // Publish delivers changes in this process and has them stored for the others.
 func (c *Changes) Publish(changes ...models.Change) {

@@ -100,3 +100,26 @@ func TestAReplicaThatMissedHalfAnHourDropsEverything(t *testing.T) {
 	a.exchange(t)
 	a.want(t, "reset")
 }
+
+func TestATopicIsToldAndNoReplicaOfEitherVersionDropsAnything(t *testing.T) {
+	e := testkit.NewEngine(t)
+	a, b := listen(t, e, "a"), listen(t, e, "b")
+	topics := 0
+	b.On(models.TopicActivity, func() { topics++ })
+	a.Tell(models.TopicActivity)
+	a.exchange(t)
+	b.exchange(t)
+	b.want(t)
+	if topics != 1 {
+		t.Errorf("told %d times", topics)
+	}
+	stored, err := database.NewChanges(e).Since(t.Context(), time.Time{}, 10)
+	if err != nil || len(stored) != 1 {
+		t.Fatal(stored, err)
+	}
+	older := stored[0].Change // as a binary that knows no topics reads it
+	older.Topic = ""
+	if older != (models.Change{KeyID: "none"}) {
+		t.Errorf("an older binary reads %+v", older)
+	}
+}

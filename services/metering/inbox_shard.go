@@ -103,7 +103,7 @@ func (s *shard) oneByOne(ctx context.Context, events []models.LiveKitEvent) (fin
 		if e.Attempts+1 >= maxAttempts {
 			state = models.EventDead
 		}
-		s.w.c.Log.Error().Err(reason).Str("event_id", e.ID).Str("event", e.Event).Str("state", string(state)).
+		s.w.c.Site.Log.Error().Err(reason).Str("event_id", e.ID).Str("event", e.Event).Str("state", string(state)).
 			Int64("attempts", e.Attempts+1).Msg("inbox: an event failed")
 		if _, err := s.w.c.Events.Failed(ctx, e.ID, state, reason.Error()); err != nil {
 			return finished, err

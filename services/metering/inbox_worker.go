@@ -7,9 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rs/zerolog"
-	"go.opentelemetry.io/otel/trace"
-
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/shards"
@@ -46,14 +43,14 @@ type InboxWorker struct {
 	ofShard [inboxShards]*worker.Worker
 }
 
-// InboxWorkerConfig of NewInboxWorker; every field but Log is required, save
-// Observer.
+// InboxWorkerConfig of NewInboxWorker; every field is required save those marked
+// optional.
 type InboxWorkerConfig struct {
 	Inbox  *Inbox
 	Events *database.LiveKitEvents
 	Leases *database.Leases
-	// Holder names this process among replicas.
-	Holder string
+	// Site is of this process; its Owner holds the leases.
+	Site worker.Site
 	// Recorder sees every event first; the steps get what it derived, in order
 	// of their turns.
 	Recorder *Recorder
@@ -61,13 +58,6 @@ type InboxWorkerConfig struct {
 	// Own names the tenants of events about egresses that have no room, before they
 	// are recorded; optional.
 	Own func(ctx context.Context, events []models.LiveKitEvent) error `optional:"true"`
-	// Observer hears of every pass; optional.
-	Observer worker.Observer `optional:"true"`
-	// Tracer makes a span of every pass; optional.
-	Tracer trace.Tracer `optional:"true"`
-	// Activity tells when nothing happens; optional.
-	Activity *worker.Activity `optional:"true"`
-	Log      zerolog.Logger
 }
 
 // NewInboxWorker builds a worker. It fails if a required field is missing or two
@@ -81,7 +71,7 @@ func NewInboxWorker(c InboxWorkerConfig) (*InboxWorker, error) {
 		return nil, err
 	}
 	w := &InboxWorker{c: c, steps: steps, parallel: make(chan struct{}, parallelShards)}
-	w.shares, err = shards.New(shards.Config{Name: "inbox", Count: inboxShards, Leases: c.Leases, Holder: c.Holder,
+	w.shares, err = shards.New(shards.Config{Name: "inbox", Count: inboxShards, Leases: c.Leases, Holder: c.Site.Owner,
 		Now:    func() time.Time { return c.Inbox.now() },
 		Gained: func(ctx context.Context, n int64) error { return w.shards[n].gained(ctx) }})
 	if err != nil {
@@ -102,12 +92,13 @@ func NewInboxWorker(c InboxWorkerConfig) (*InboxWorker, error) {
 			Pass: func(ctx context.Context) (int, error) { return w.workOn(ctx, n) }})
 	}
 	for i, pass := range passes {
-		options := worker.Options{Log: c.Log, Observer: c.Observer, Tracer: c.Tracer, Backoff: worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}}
+		options := c.Site.Options()
+		options.Backoff = worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}
 		switch pass.Name {
 		case "inbox_shares":
 			options.Aligned = true
 		case "inbox_poll", "inbox_measure":
-			options.Activity = c.Activity
+			options = c.Site.Quiet(options)
 		}
 		running, err := worker.New(pass, options)
 		if err != nil {
@@ -133,7 +124,7 @@ func (w *InboxWorker) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
 	if err := w.shares.Leave(ctx); err != nil {
-		w.c.Log.Warn().Err(err).Msg("inbox: shards were left to other replicas")
+		w.c.Site.Log.Warn().Err(err).Msg("inbox: shards were left to other replicas")
 	}
 	return nil
 }

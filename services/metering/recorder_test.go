@@ -17,6 +17,7 @@ import (
 	"pulse-control-plane/services/shards"
 	"pulse-control-plane/services/usage"
 	"pulse-control-plane/utils/cursor"
+	"pulse-control-plane/utils/worker"
 )
 
 // rig is the inbox and everything derived from it, over an embedded database.
@@ -66,7 +67,7 @@ func (r *rig) worker(holder string, consumers ...Consumer) *InboxWorker {
 		steps = append(steps, Step{Turn(i), c})
 	}
 	return testkit.Must[*InboxWorker](r.t)(NewInboxWorker(InboxWorkerConfig{
-		Inbox: r.inbox, Events: r.events, Leases: database.NewLeases(r.engine), Holder: holder, Recorder: r.metering, Steps: steps}))
+		Inbox: r.inbox, Events: r.events, Leases: database.NewLeases(r.engine), Site: worker.Site{Owner: holder}, Recorder: r.metering, Steps: steps}))
 }
 
 func (r *rig) record(ctx context.Context, events []models.LiveKitEvent) error {

@@ -14,6 +14,7 @@ import (
 	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/shards"
+	"pulse-control-plane/utils/worker"
 )
 
 // process is one of several that share a database and its inbox, with a clock of
@@ -33,7 +34,7 @@ func newProcess(t testing.TB, e database.Engine, name string, now *time.Time, ah
 	p.inbox = testkit.Must[*Inbox](t)(NewInbox(InboxConfig{Events: database.NewLiveKitEvents(e), Sequences: database.NewSequences(e),
 		Clusters: testClusters(t), Now: clock}))
 	p.InboxWorker = testkit.Must[*InboxWorker](t)(NewInboxWorker(InboxWorkerConfig{
-		Inbox: p.inbox, Events: database.NewLiveKitEvents(e), Leases: database.NewLeases(e), Holder: name,
+		Inbox: p.inbox, Events: database.NewLiveKitEvents(e), Leases: database.NewLeases(e), Site: worker.Site{Owner: name},
 		Recorder: NewRecorder(database.NewUsageSessions(e), database.NewUsageMetrics(e), database.NewUsageTotals(e), clock),
 		Steps:    []Step{{TurnQuotas, p.seen}}}))
 	return p

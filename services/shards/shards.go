@@ -21,6 +21,9 @@ const (
 	// is noticed within TTL and two passes.
 	TTL          = 2500 * time.Millisecond
 	PassInterval = time.Second
+	// forgottenAfter is how long the lease of a process that died is kept: each
+	// restart of a pod leaves one, under a name of its own.
+	forgottenAfter = time.Hour
 )
 
 // Shares divides the shards of one kind of work fairly among the processes that
@@ -151,7 +154,7 @@ func (s *Shares) Pass(ctx context.Context) (taken []int64, err error) {
 	if err != nil {
 		return nil, err
 	}
-	mine, free, members := s.look(list, asked)
+	mine, free, members, dead := s.look(list, asked)
 	renewed := []string{s.member + s.c.Holder}
 	if !slices.ContainsFunc(list, func(l models.Lease) bool { return l.ID == renewed[0] }) {
 		if _, err := s.c.Leases.Take(ctx, &models.Lease{ID: renewed[0]}, s.c.Holder, TTL); err != nil {
@@ -166,7 +169,7 @@ func (s *Shares) Pass(ctx context.Context) (taken []int64, err error) {
 		return nil, err
 	}
 	if n < int64(len(renewed)) {
-		mine = nil // one was taken since it was read; the next pass knows which
+		return nil, nil // one was taken since it was read; the next pass knows which
 	}
 	if taken, err = s.believe(ctx, mine, asked); err != nil {
 		return taken, err
@@ -194,12 +197,18 @@ func (s *Shares) Pass(ctx context.Context) (taken []int64, err error) {
 			return taken, err
 		}
 	}
+	for i := range dead {
+		if err := s.c.Leases.Forget(ctx, &dead[i]); err != nil {
+			return taken, err
+		}
+	}
 	return taken, nil
 }
 
 // look sorts the leases into the shards of this process, those that nobody keeps
-// alive, and the number of processes that take part, this one included.
-func (s *Shares) look(list []models.Lease, now time.Time) (mine []int64, free []models.Lease, members int) {
+// alive, the number of processes that take part, this one included, and the leases
+// of processes that died long ago.
+func (s *Shares) look(list []models.Lease, now time.Time) (mine []int64, free []models.Lease, members int, dead []models.Lease) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	members = 1
@@ -222,19 +231,22 @@ func (s *Shares) look(list []models.Lease, now time.Time) (mine []int64, free []
 			seen = stillLease{l.Holder, l.Term, now}
 		}
 		still[l.ID] = seen
-		alive := now.Sub(seen.since) < TTL
+		stood := now.Sub(seen.since)
+		alive := stood < TTL
 		switch {
 		case ofShard && !alive:
 			free = append(free, *l)
 		case strings.HasPrefix(l.ID, s.member) && alive:
 			members++
+		case strings.HasPrefix(l.ID, s.member) && stood >= forgottenAfter:
+			dead = append(dead, *l)
 		}
 	}
 	s.seen = still
 	for shard := range missing {
 		free = append(free, models.Lease{ID: s.lease(shard)})
 	}
-	return mine, free, members
+	return mine, free, members, dead
 }
 
 func (s *Shares) shardOf(id string) (int64, bool) {

@@ -264,22 +264,16 @@ func (s *Keys) Delete(ctx context.Context, actor *models.Principal, project mode
 			return err
 		}
 	}
-	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: pair.OrgID, ProjectID: project, Action: "key.deleted", Type: "key", ID: string(id),
-		Before: map[string]any{"name": pair.Name, "project_id": project},
-	})
-	if err != nil {
-		return err
-	}
-	defer entry.End(ctx, &err)
-	if !force {
-		if err := s.claimDeletion(ctx, actor, &pair); err != nil {
-			return err
+	return deletion{s.c.Trail, s.c.Changes, actor}.key(ctx, &pair, func() error {
+		if !force {
+			if err := s.claimDeletion(ctx, actor, &pair); err != nil {
+				return err
+			}
 		}
-	}
-	err = s.c.APIKeys.Remove(ctx, actor.Tenant(), project, id)
-	s.c.Changes.Publish(models.KeyChanged(id, pair.Key))
-	return err
+		err := s.c.APIKeys.Remove(ctx, actor.Tenant(), project, id)
+		s.c.Changes.Publish(models.KeyChanged(id, pair.Key))
+		return err
+	})
 }
 
 // claimDeletion records in the project that a key is about to be deleted, if a

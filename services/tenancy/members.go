@@ -191,7 +191,7 @@ func (s *Members) Remove(ctx context.Context, actor *models.Principal, in Remove
 	if err != nil {
 		return err
 	}
-	if err := s.revokeKeys(ctx, in); err != nil {
+	if err := s.revokeKeys(ctx, actor, in); err != nil {
 		return err
 	}
 	released := database.Released(member.Email, string(member.ID))
@@ -201,7 +201,7 @@ func (s *Members) Remove(ctx context.Context, actor *models.Principal, in Remove
 		return err
 	}
 	// For keys created during the first sweep.
-	if err := s.revokeKeys(ctx, in); err != nil {
+	if err := s.revokeKeys(ctx, actor, in); err != nil {
 		return err
 	}
 	if err := s.revokeInvitations(ctx, in.OrgID, in.UserID, ""); err != nil {
@@ -236,11 +236,9 @@ func (s *Members) revokeInvitations(ctx context.Context, org models.Organization
 	return nil
 }
 
-func (s *Members) revokeKeys(ctx context.Context, in RemoveInput) error {
+func (s *Members) revokeKeys(ctx context.Context, actor *models.Principal, in RemoveInput) error {
 	if !in.RevokeKeys {
 		return nil
 	}
-	err := s.c.APIKeys.RevokeOf(ctx, in.OrgID, in.UserID)
-	s.c.Changes.Publish(models.OrganizationChanged(in.OrgID))
-	return err
+	return deletion{s.c.Trail, s.c.Changes, actor}.keysBy(ctx, s.c.APIKeys, in.OrgID, in.UserID)
 }

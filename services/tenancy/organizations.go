@@ -173,7 +173,8 @@ func emailTaken() *models.Error {
 }
 
 // settle ends a sign-up. From then on no other one with the address can discard
-// its organization; if one has, the owner is deleted: conflict email_taken.
+// its organization; if one has, the owner is deleted: conflict email_taken, as for an
+// owner who has left since.
 func (s *Organizations) settle(ctx context.Context, org *models.Organization, owner *models.User) error {
 	if org.MembersVersion == 0 {
 		settled, err := s.c.Organizations.SetMembers(ctx, org.ID, 0, org.OwnerIDs, nil)
@@ -192,9 +193,12 @@ func (s *Organizations) settle(ctx context.Context, org *models.Organization, ow
 		return nil
 	}
 	// After a minute another sign-up may have taken its owner for a lost one.
-	_, err := s.c.Users.Member(ctx, models.TenantOf(org.ID), org.ID, owner.ID)
-	if models.IsKind(err, models.KindNotFound) {
+	known, err := s.c.Users.Known(ctx, org.ID, owner.ID)
+	switch {
+	case models.IsKind(err, models.KindNotFound):
 		return cmp.Or(s.c.Organizations.Discard(ctx, org.ID, org.MembersVersion), error(emailTaken()))
+	case err == nil && known.IsDeleted: // they left: the organization is others' now
+		return emailTaken()
 	}
 	return err
 }
@@ -357,7 +361,7 @@ func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id 
 	// The organization itself comes last: after a crash, repeating the request
 	// completes the deletion.
 	now := s.c.Now()
-	if err := s.c.Projects.SoftDeleteOf(ctx, id, now); err != nil {
+	if err := (deletion{s.c.Trail, s.c.Changes, actor}).projectsOf(ctx, s.c.Projects, id, now); err != nil {
 		return err
 	}
 	s.c.Changes.Publish(models.OrganizationChanged(id))

@@ -55,7 +55,8 @@ func ProjectFields(p *models.Project) map[string]any {
 		"limits.concurrent_participants": p.Limits.ConcurrentParticipants, "limits.concurrent_agents": p.Limits.ConcurrentAgents,
 		"limits.rooms": p.Limits.Rooms, "limits.participant_minutes_per_month": p.Limits.ParticipantMinutes,
 		"limits.egress_minutes_per_month": p.Limits.EgressMinutes, "limits.concurrent_egresses": p.Limits.ConcurrentEgresses,
-		"recording.enabled": p.Recording.Enabled, "recording.layout": p.Recording.Layout,
+		"limits.concurrent_ingresses": p.Limits.ConcurrentIngresses,
+		"recording.enabled":           p.Recording.Enabled, "recording.layout": p.Recording.Layout,
 		"recording.encoding": p.Recording.Encoding, "recording.audio_only": p.Recording.AudioOnly,
 	}
 }

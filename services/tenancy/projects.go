@@ -245,18 +245,9 @@ func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id model
 	if err != nil {
 		return err
 	}
-	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: project.OrgID, ProjectID: id, Action: "project.deleted", Type: "project", ID: string(id),
-		Before: map[string]any{"name": project.Name},
-	})
-	if err != nil {
+	if err := (deletion{s.c.Trail, s.c.Changes, actor}).project(ctx, s.c.Projects, actor.Tenant(), &project, s.c.Now()); err != nil {
 		return err
 	}
-	defer entry.End(ctx, &err)
-	if _, err := s.c.Projects.SoftDelete(ctx, actor.Tenant(), id, s.c.Now()); err != nil {
-		return err
-	}
-	s.c.Changes.Publish(models.ProjectChanged(id))
 	s.c.Quotas.ProjectGone(ctx, project.OrgID, id)
 	return nil
 }

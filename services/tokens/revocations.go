@@ -84,8 +84,12 @@ func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in Re
 	if s.known.of(project) >= models.MaxRevocations && !s.known.has(project, in.RoomName, in.Identity) {
 		return models.Revocation{}, models.Conflict("too_many_revocations", "Too many revocations of this project are in force.")
 	}
+	before, err := s.before(ctx, v.ID)
+	if err != nil {
+		return models.Revocation{}, err
+	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: acting.Project.OrgID, ProjectID: acting.Project.ID, Action: "tokens.revoked", Type: "participant", ID: in.Identity,
+		OrgID: acting.Project.OrgID, ProjectID: acting.Project.ID, Action: "tokens.revoked", Type: "participant", ID: in.Identity, Before: before,
 		After: map[string]any{"project_id": project, "room_name": in.RoomName, "banned_until": v.BannedUntil, "revocation_id": v.PublicID},
 	})
 	if err != nil {
@@ -98,6 +102,16 @@ func (s *Revocations) Revoke(ctx context.Context, actor *models.Principal, in Re
 	s.known.add(&v)
 	s.c.Stored()
 	return v, errors.Join(s.evict(ctx, &v), s.c.Quotas.Slots().Release(ctx, project, in.Identity, in.RoomName))
+}
+
+// before gives the revocation that one with the same id overwrites: a process that died
+// after storing it owes its event, and nothing else will tell that it was stored.
+func (s *Revocations) before(ctx context.Context, id string) (map[string]any, error) {
+	list, err := s.c.Store.Named(ctx, []string{id})
+	if err != nil || len(list) == 0 || list[0].PublicID == "" {
+		return nil, err
+	}
+	return map[string]any{"revocation_id": list[0].PublicID}, nil
 }
 
 // evict has the participants evicted that a revocation covers and that events

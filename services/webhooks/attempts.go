@@ -77,7 +77,7 @@ type attempt struct {
 func (a *attempt) send(ctx context.Context) (out result) {
 	defer func() {
 		if p := recover(); p != nil {
-			a.w.c.Log.Error().Err(panicked(p)).Str("delivery_id", string(a.delivery.ID)).Msg("webhooks: an attempt failed")
+			a.w.c.Site.Log.Error().Err(panicked(p)).Str("delivery_id", string(a.delivery.ID)).Msg("webhooks: an attempt failed")
 			out = result{attempt: models.Attempt{At: a.w.c.Now(), URL: a.endpoint.URL, Error: errorNoRequest}}
 		}
 	}()
@@ -105,10 +105,10 @@ func (a *attempt) send(ctx context.Context) (out result) {
 // trace begins a span of the attempt; it is nil if nothing is traced. The endpoint
 // hears nothing of it: it belongs to a tenant.
 func (a *attempt) trace(ctx context.Context) (context.Context, trace.Span) {
-	if a.w.c.Tracer == nil {
+	if a.w.c.Site.Tracer == nil {
 		return ctx, nil
 	}
-	return a.w.c.Tracer.Start(ctx, "webhook attempt", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+	return a.w.c.Site.Tracer.Start(ctx, "webhook attempt", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		attribute.String("pulse.project_id", string(a.endpoint.ProjectID)), attribute.String("pulse.endpoint_id", string(a.endpoint.ID)),
 		attribute.String("pulse.delivery_id", string(a.delivery.ID)), attribute.String("pulse.event_type", string(a.event.Type))))
 }

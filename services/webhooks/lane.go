@@ -54,7 +54,7 @@ func (l *lane) run(ctx context.Context) {
 		}
 		next, err := l.serve(ctx)
 		if err != nil && ctx.Err() == nil {
-			l.w.c.Log.Error().Err(err).Str("endpoint_id", string(l.id)).Msg("webhooks: the deliveries of an endpoint wait")
+			l.w.c.Site.Log.Error().Err(err).Str("endpoint_id", string(l.id)).Msg("webhooks: the deliveries of an endpoint wait")
 			next = l.w.c.Now().Add(laneRetry)
 		}
 		if l.w.rest(l, next, err != nil || ctx.Err() != nil) {

@@ -74,7 +74,7 @@ func TestTwoReplicasShareTheWorkAndSendNoAttemptTwice(t *testing.T) {
 	wake := func() { one.worker.passes[1].Wake(); two.worker.passes[1].Wake() }
 	until("both work", func() bool { wake(); return total() == sent*len(list) })
 	for _, r := range []*rig{one, two} {
-		by[r.worker.c.Holder] = int(testutil.ToFloat64(r.worker.metrics.attempts.WithLabelValues("delivered")))
+		by[r.worker.c.Site.Owner] = int(testutil.ToFloat64(r.worker.metrics.attempts.WithLabelValues("delivered")))
 	}
 	if by["one"] == 0 || by["two"] == 0 {
 		t.Errorf("attempts by process: %v", by)

@@ -22,6 +22,7 @@ import (
 	"pulse-control-plane/services/events"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/safedial"
+	"pulse-control-plane/utils/worker"
 )
 
 const (
@@ -81,8 +82,8 @@ func rigOn(t testing.TB, engine *testkit.Engine, clock *testkit.Clock, o rigOpti
 	projects, organizations := database.NewProjects(engine), database.NewOrganizations(engine)
 	r.log = testkit.Must[*events.Log](t)(events.NewLog(events.LogConfig{Events: stored, Sequences: sequences, Now: o.now}))
 	r.worker = testkit.Must[*Worker](t)(NewWorker(WorkerConfig{
-		Endpoints: endpoints, Deliveries: r.deliveries, Events: stored, Sequences: sequences, Leases: database.NewLeases(engine), Holder: o.holder, Exclusive: true,
-		Secret: sealed, Client: o.client, Tracer: o.tracer, Log: zerolog.Nop(), Now: o.now, Random: func() float64 { return 0.5 },
+		Endpoints: endpoints, Deliveries: r.deliveries, Events: stored, Sequences: sequences, Leases: database.NewLeases(engine), Site: worker.Site{Owner: o.holder, Tracer: o.tracer, Log: zerolog.Nop()}, Exclusive: true,
+		Secret: sealed, Client: o.client, Now: o.now, Random: func() float64 { return 0.5 },
 	}))
 	r.fanout = testkit.Must[*Fanout](t)(NewFanout(FanoutConfig{
 		Log: r.log, Endpoints: endpoints, Deliveries: r.deliveries, Sequences: sequences, Wake: r.worker.Wake, Now: o.now}))

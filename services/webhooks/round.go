@@ -283,7 +283,7 @@ func (r *round) judge(ctx context.Context, got *result) error {
 		return r.read(ctx)
 	}
 	r.stopped = true
-	r.w.c.Log.Warn().Str("endpoint_id", string(r.id)).Str("reason", reason).Msg("webhooks: an endpoint was disabled")
+	r.w.c.Site.Log.Warn().Str("endpoint_id", string(r.id)).Str("reason", reason).Msg("webhooks: an endpoint was disabled")
 	return nil
 }
 

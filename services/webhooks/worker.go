@@ -9,9 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rs/zerolog"
-	"go.opentelemetry.io/otel/trace"
-
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/shards"
@@ -68,22 +65,15 @@ type WorkerConfig struct {
 	Events     *database.Events
 	Sequences  *database.Sequences
 	Leases     *database.Leases
-	// Holder names this process among replicas.
-	Holder string
-	// Exclusive tells that there are none.
+	// Site is of this process; its Owner holds the leases.
+	Site worker.Site
+	// Exclusive tells that there are no replicas.
 	Exclusive bool
 	// Secret opens the secrets of endpoints.
 	Secret *database.SealedField
 	// Client sends; it guards which addresses are reached (ClientOptions).
 	Client *http.Client
-	// Observer hears of every pass; optional.
-	Observer worker.Observer `optional:"true"`
-	// Tracer makes a span of every pass and attempt; optional.
-	Tracer trace.Tracer `optional:"true"`
-	// Activity tells when nothing happens; optional.
-	Activity *worker.Activity `optional:"true"`
-	Log      zerolog.Logger
-	Now      func() time.Time
+	Now    func() time.Time
 	// Random gives numbers in [0, 1); optional.
 	Random func() float64 `optional:"true"`
 }
@@ -99,7 +89,7 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 	w := &Worker{c: c, secrets: secrets{c.Secret}, quick: make(chan struct{}, poolSize), slow: make(chan struct{}, poolSize),
 		bell: make(chan struct{}, 1), metrics: newMetrics(), storeFor: storeFor, lanes: map[models.EndpointID]*lane{}, asked: map[models.EndpointID]struct{}{}}
 	var err error
-	w.shares, err = shards.New(shards.Config{Name: "deliveries", Count: models.EndpointShards, Leases: c.Leases, Holder: c.Holder, Now: c.Now,
+	w.shares, err = shards.New(shards.Config{Name: "deliveries", Count: models.EndpointShards, Leases: c.Leases, Holder: c.Site.Owner, Now: c.Now,
 		Gained: func(context.Context, int64) error { return nil }})
 	if err != nil {
 		return nil, err
@@ -113,11 +103,12 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 		{Name: "deliveries_scan", Pass: worker.Simple(w.scan), Every: scan, Deadline: passDeadline},
 		{Name: "deliveries_measure", Pass: worker.Simple(w.measure), Every: measureEvery, Deadline: passDeadline},
 	} {
-		options := worker.Options{Log: c.Log, Observer: c.Observer, Tracer: c.Tracer, Backoff: worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}}
+		options := c.Site.Options()
+		options.Backoff = worker.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}
 		if pass.Name == "deliveries_shares" {
 			options.Aligned = true
 		} else {
-			options.Activity = c.Activity
+			options = c.Site.Quiet(options)
 		}
 		running, err := worker.New(pass, options)
 		if err != nil {
@@ -164,7 +155,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
 	if err := w.shares.Leave(ctx); err != nil {
-		w.c.Log.Warn().Err(err).Msg("webhooks: shards were left to other replicas")
+		w.c.Site.Log.Warn().Err(err).Msg("webhooks: shards were left to other replicas")
 	}
 	return nil
 }

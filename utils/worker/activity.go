@@ -37,7 +37,9 @@ func (a *Activity) Mark() {
 	if until-now > int64(a.lasts)*3/4 {
 		return // marked a moment ago
 	}
-	if a.until.Swap(now+int64(a.lasts)) > now {
+	// The time is read again: a worker that found it quiet after the first reading
+	// must be woken.
+	if a.until.Swap(now+int64(a.lasts)) > int64(a.since()) {
 		return
 	}
 	a.mu.Lock()

@@ -2,6 +2,10 @@
 // woken, with jitter, a deadline a pass, exponential backoff after errors, and,
 // where several processes run the same work, leadership by a lease.
 //
+// An Activity, which workers of a process share, tells them whether anything
+// happened lately that may have made work: while nothing does, they pause for
+// longer, and the first thing that happens wakes them all.
+//
 // It owns when a pass runs and whether this process may run it. It does not own
 // what a pass does, nor where leases are stored: the caller implements Lease.
 //

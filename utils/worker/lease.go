@@ -63,6 +63,7 @@ func (l *Leadership) believed(asked time.Time) time.Time { return asked.Add(l.TT
 // lead asks for the lease and works while it has it, until ctx ends.
 func (w *Worker) lead(ctx context.Context) {
 	l := w.o.Leadership
+	w.o.Observer.Held(w.config.Name, false)
 	// An unanswered question may have taken the lease.
 	perhaps := false
 	var failures int64

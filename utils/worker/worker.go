@@ -89,7 +89,8 @@ type Observer interface {
 	Declared(name string)
 	// Passed is called after each pass.
 	Passed(name string, result Result, worked int, took time.Duration)
-	// Held is called when a lease was taken or is no longer held.
+	// Held is called when Run begins, with false, and when a lease was taken or is no
+	// longer held. Without Leadership it is not called.
 	Held(name string, held bool)
 }
 
