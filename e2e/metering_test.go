@@ -230,9 +230,13 @@ func TestMeteredSecondsEqualTheSecondsClientsMeasured(t *testing.T) {
 			}
 			sum += s.DurationSeconds
 		}
-		if total := in.participantSeconds(t, p); total < sum-.01 || total > sum+.01 {
-			t.Errorf("the total is %v, its sessions %v", total, sum)
-		}
+		// The end of a session is stored just before its usage facts.
+		harness.Eventually(t, soon, "a total equal to its sessions", func() error {
+			if total := in.participantSeconds(t, p); total < sum-.01 || total > sum+.01 {
+				return fmt.Errorf("the total is %v, its sessions %v", total, sum)
+			}
+			return nil
+		})
 	}
 	t.Logf("%d visits", len(visits))
 }
