@@ -18,8 +18,9 @@ func leasesCollection() Collection {
 
 // maxLeases bounds the leases that are read: of all jobs, of all shares of them and
 // of all processes that work on them. A longer list is an error: what is cut from it
-// would look free.
-const maxLeases = 1000
+// would look free. Versions that never forgot the leases of dead processes left one
+// for each process and job, so there may be thousands until this one forgets them.
+const maxLeases = 20_000
 
 // Leases is the repository of leases that one process holds many of. As with
 // Elections, no two clocks are compared: a lease is a counter that its holder
