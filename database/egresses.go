@@ -31,7 +31,7 @@ func egressesCollection() Collection {
 			{Keys: []string{"open", "_id"}},
 			{Keys: []string{"stop_asked", "open", "_id"}},
 			{Keys: []string{"recorded_sid"}, Unique: true, Partial: true},
-			{Keys: []string{"open", "due_at"}},
+			{Keys: []string{"open", "project_id", "due_at"}},
 		},
 	}
 }
@@ -164,13 +164,22 @@ func (r *Egresses) Update(ctx context.Context, was *models.Egress, c EgressChang
 		bson.D{{Key: "_id", Value: string(was.ID)}, {Key: "project_id", Value: string(was.ProjectID)}, {Key: "version", Value: was.Version}}, update)
 }
 
-// ClaimDue returns an egress of any tenant that a worker is to start, the one that is
+// NextDue returns the project after another, in order of their ids, that has an egress
+// for a worker to start; not_found if none has.
+func (r *Egresses) NextDue(ctx context.Context, after models.ProjectID, now time.Time) (models.ProjectID, error) {
+	found, err := one[models.Egress](ctx, r.engine, egresses, Query{
+		Filter: bson.D{{Key: "open", Value: true}, {Key: "project_id", Value: bson.D{{Key: "$gt", Value: string(after)}}}, {Key: "due_at", Value: bson.D{{Key: "$lte", Value: now}}}},
+		Sort:   bson.D{{Key: "project_id", Value: 1}}})
+	return found.ProjectID, err
+}
+
+// ClaimDue returns an egress of a project that a worker is to start, the one that is
 // due longest first, and delays it until a time by which the worker has started it or
 // died; not_found if none is due.
-func (r *Egresses) ClaimDue(ctx context.Context, now, until time.Time) (models.Egress, error) {
+func (r *Egresses) ClaimDue(ctx context.Context, p models.ProjectID, now, until time.Time) (models.Egress, error) {
 	var out models.Egress
 	err := r.engine.FindOneAndUpdate(ctx, egresses,
-		bson.D{{Key: "open", Value: true}, {Key: "due_at", Value: bson.D{{Key: "$lte", Value: now}}}},
+		bson.D{{Key: "open", Value: true}, {Key: "project_id", Value: string(p)}, {Key: "due_at", Value: bson.D{{Key: "$lte", Value: now}}}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: "due_at", Value: until}}}, {Key: "$inc", Value: bson.D{{Key: "attempts", Value: int64(1)}, {Key: "version", Value: int64(1)}}}},
 		FindAndUpdateOptions{Sort: bson.D{{Key: "due_at", Value: 1}}}, &out)
 	return out, err
