@@ -112,12 +112,13 @@ func (r *Egresses) Open(ctx context.Context, after models.EgressID, limit int64)
 
 // EgressChange is a partial update; nil keeps a field.
 type EgressChange struct {
-	EgressID   *string
-	Status     *models.EgressStatus
-	StopAsked  *bool
-	Layout     *string
-	Outputs    *[]models.EgressOutput
-	StartedAt  *time.Time
+	EgressID  *string
+	Status    *models.EgressStatus
+	StopAsked *bool
+	Layout    *string
+	Outputs   *[]models.EgressOutput
+	StartedAt *time.Time
+	// EndedAt is as in models.Egress; the zero time takes it away.
 	EndedAt    *time.Time
 	Error      *string
 	Results    *[]models.EgressResult
@@ -142,7 +143,6 @@ func (r *Egresses) Update(ctx context.Context, was *models.Egress, c EgressChang
 	setIf(&set, "layout", c.Layout)
 	setIf(&set, "outputs", c.Outputs)
 	setIf(&set, "started_at", c.StartedAt)
-	setIf(&set, "ended_at", c.EndedAt)
 	setIf(&set, "error", c.Error)
 	setIf(&set, "results", c.Results)
 	setIf(&set, "presumed", c.Presumed)
@@ -151,10 +151,12 @@ func (r *Egresses) Update(ctx context.Context, was *models.Egress, c EgressChang
 	if c.Begun {
 		unset = append(unset, bson.E{Key: "due_at", Value: ""})
 	}
-	if c.SilentAt != nil && c.SilentAt.IsZero() {
-		unset = append(unset, bson.E{Key: "silent_at", Value: ""})
-	} else {
-		setIf(&set, "silent_at", c.SilentAt)
+	for field, at := range map[string]*time.Time{"ended_at": c.EndedAt, "silent_at": c.SilentAt} {
+		if at != nil && at.IsZero() {
+			unset = append(unset, bson.E{Key: field, Value: ""})
+		} else {
+			setIf(&set, field, at)
+		}
 	}
 	update := append(set.update(), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}})
 	if len(unset) > 0 {

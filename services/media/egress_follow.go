@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
@@ -200,7 +201,8 @@ func (s *Egresses) apply(ctx context.Context, record models.Egress, state *livek
 
 // forward gives what a state changes in a record. States never go back. Only what
 // Pulse presumed is overruled: an egress that LiveKit starts after its start was
-// given up is one that nobody expects, so it is to stop.
+// given up is one that nobody expects, so it is to stop; one whose worker was silent for
+// a while goes on.
 func (s *Egresses) forward(r *models.Egress, state *livekit.EgressState) (c database.EgressChange) {
 	yes, no := true, false
 	switch {
@@ -209,7 +211,11 @@ func (s *Egresses) forward(r *models.Egress, state *livekit.EgressState) (c data
 		return c
 	default:
 		c.Presumed = &no
-		if !state.Status.Final() {
+		switch {
+		case state.Status.Final():
+		case r.SilentAt != nil:
+			c.SilentAt, c.EndedAt, c.Error = &time.Time{}, &time.Time{}, new(string)
+		default:
 			c.StopAsked = &yes
 		}
 	}
