@@ -8,6 +8,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/storage"
 )
 
 const (
@@ -144,7 +145,7 @@ func (s *Egresses) startDue(ctx context.Context, record models.Egress) (err erro
 			return s.notRecorded(ctx, &record, err)
 		}
 		for i := range list {
-			if recordOf(&list[i]) == record.ID {
+			if storage.RecordOf(list[i].Paths) == record.ID {
 				if record, err = s.apply(ctx, record, &list[i]); err != nil {
 					return err
 				}

@@ -12,6 +12,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/storage"
 	"pulse-control-plane/utils/ids"
 )
 
@@ -85,7 +86,7 @@ func (s *Egresses) Own(ctx context.Context, events []models.LiveKitEvent) error 
 			return err
 		}
 		if state, readable := livekit.EgressOf(e); len(list) == 0 && readable {
-			if id := recordOf(&state); id != "" {
+			if id := storage.RecordOf(state.Paths); id != "" {
 				if list, err = s.c.Store.WithIDs(ctx, []string{string(id)}); err != nil {
 					return err
 				}
@@ -114,7 +115,7 @@ func egressOf(e *models.LiveKitEvent) string {
 // or, if it writes no file, because it is the only one of its room and type. For an
 // egress that was not started by a request (a room's own recording) it makes one.
 func (s *Egresses) adopt(ctx context.Context, e *models.LiveKitEvent, state *livekit.EgressState) (record models.Egress, found bool, err error) {
-	if id := recordOf(state); id != "" {
+	if id := storage.RecordOf(state.Paths); id != "" {
 		list, err := s.c.Store.WithIDs(ctx, []string{string(id)})
 		if err != nil || len(list) == 0 || list[0].EgressID != "" {
 			return models.Egress{}, false, err
@@ -168,22 +169,6 @@ func (s *Egresses) automatic(ctx context.Context, e *models.LiveKitEvent, state 
 		return list[0], true, nil
 	}
 	return record, err == nil, err
-}
-
-// recordOf finds the id of a record in the paths that setPath built; "" if there is
-// none.
-func recordOf(state *livekit.EgressState) models.EgressID {
-	const length = len(models.EgressPrefix) + 36 // of ids.New
-	for _, path := range state.Paths {
-		at := strings.LastIndex(path, "-"+models.EgressPrefix)
-		if at < 0 {
-			continue
-		}
-		if id := path[at+1:]; len(id) >= length && ids.Valid(models.EgressPrefix, id[:length]) {
-			return models.EgressID(id[:length])
-		}
-	}
-	return ""
 }
 
 // apply brings a record forward to a state that LiveKit told, in one write; nothing

@@ -18,18 +18,6 @@ func vault(t *testing.T, local bool) *storage.Vault {
 	return storage.NewVault(testkit.Sealed(t, "projects", "storage.secret"), local)
 }
 
-func TestFilesStayInTheFolderOfTheirProjectWhateverTheRoomIsCalled(t *testing.T) {
-	upload := &livekit.Upload{Storage: models.Storage{Prefix: "acme/recordings"}}
-	for room, want := range map[string]string{"hall": "prj_1/hall", "": "prj_1/web", ".": "prj_1/_", "..": "prj_1/__", "a..b": "prj_1/a..b", "день 1": "prj_1/день 1", "~": "prj_1/~"} {
-		if got := folder("prj_1", room, nil); got != want {
-			t.Errorf("%q is in %s, want %s", room, got, want)
-		}
-		if got := folder("prj_1", room, upload); got != "acme/recordings/"+want {
-			t.Errorf("%q is in %s with a prefix", room, got)
-		}
-	}
-}
-
 func TestARecordingOfARoomGoesToTheProjectsStorage(t *testing.T) {
 	v := vault(t, false)
 	s := &Egresses{c: EgressConfig{Storages: v}}
@@ -54,7 +42,7 @@ func TestARecordingOfARoomGoesToTheProjectsStorage(t *testing.T) {
 		out.Path != "x/prj_1/hall/20260102T030405Z-"+string(record.ID)+".mp4" || out.Upload.Opened.Reveal() != "hush" || out.Upload.Bucket != "b" {
 		t.Errorf("got %+v", ask)
 	}
-	if id := recordOf(&livekit.EgressState{Paths: []string{out.Path}}); id != record.ID {
+	if id := storage.RecordOf([]string{out.Path}); id != record.ID {
 		t.Errorf("it is taken for the record %q", id)
 	}
 }

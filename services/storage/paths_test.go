@@ -1,0 +1,20 @@
+package storage
+
+import (
+	"testing"
+
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/livekit"
+)
+
+func TestFilesStayInTheFolderOfTheirProjectWhateverTheRoomIsCalled(t *testing.T) {
+	upload := &livekit.Upload{Storage: models.Storage{Prefix: "acme/recordings"}}
+	for room, want := range map[string]string{"hall": "prj_1/hall", "": "prj_1/web", ".": "prj_1/_", "..": "prj_1/__", "a..b": "prj_1/a..b", "день 1": "prj_1/день 1", "~": "prj_1/~"} {
+		if got := Folder("prj_1", room, nil); got != want {
+			t.Errorf("%q is in %s, want %s", room, got, want)
+		}
+		if got := Folder("prj_1", room, upload); got != "acme/recordings/"+want {
+			t.Errorf("%q is in %s with a prefix", room, got)
+		}
+	}
+}
