@@ -63,7 +63,8 @@ func ingressState(info *livekit.IngressInfo) IngressState {
 	s := info.GetState()
 	out := IngressState{ID: info.IngressId, Name: info.Name, Room: info.RoomName, URL: info.Url, StreamKey: secret.New(info.StreamKey),
 		Status: ingressStatus(s.GetStatus().String()), Error: WithoutKey(publicText(s.GetError(), info.RoomName), info.StreamKey),
-		Enabled: info.Enabled == nil || *info.Enabled, Transcode: info.InputType != livekit.IngressInput_WHIP_INPUT,
+		Identity: info.ParticipantIdentity, ParticipantName: info.ParticipantName, ParticipantMetadata: info.ParticipantMetadata,
+		Audio: audioAsked(info.Audio), Video: videoAsked(info.Video), Enabled: info.Enabled == nil || *info.Enabled, Transcode: info.InputType != livekit.IngressInput_WHIP_INPUT,
 		StartedAt: UnixNanos(s.GetStartedAt()), EndedAt: UnixNanos(s.GetEndedAt()), UpdatedAt: UnixNanos(s.GetUpdatedAt())}
 	if info.EnableTranscoding != nil {
 		out.Transcode = *info.EnableTranscoding

@@ -3,7 +3,6 @@ package media
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -17,8 +16,6 @@ import (
 )
 
 const (
-	// maxResults bounds the results of an egress that are kept.
-	maxResults = 100
 	// maxError bounds the reason of a failure that is kept, in bytes.
 	maxError = 1 << 10
 	// candidates bounds the unnamed records that an event is compared with.
@@ -217,7 +214,7 @@ func (s *Egresses) forward(r *models.Egress, state *livekit.EgressState) (c data
 		c.Status = &state.Status
 	}
 	if state.Status.Final() {
-		ended, reason, results := state.EndedAt, clip(state.Error, maxError), resultsOf(r, state)
+		ended, reason, results := state.EndedAt, clip(state.Error, maxError), storage.Results(r.CDNBaseURL, state.Results)
 		if ended.IsZero() {
 			ended = s.now()
 		}
@@ -228,21 +225,6 @@ func (s *Egresses) forward(r *models.Egress, state *livekit.EgressState) (c data
 
 func clip(text string, most int) string {
 	return strings.ToValidUTF8(text[:min(len(text), most)], "")
-}
-
-// resultsOf completes what LiveKit says an egress made with the URLs it is played
-// back from.
-func resultsOf(r *models.Egress, state *livekit.EgressState) []models.EgressResult {
-	out := slices.Clone(state.Results[:min(len(state.Results), maxResults)])
-	for i := range out {
-		if out[i].Kind == models.OutputRTMP || r.CDNBaseURL == "" || out[i].Path == "" {
-			continue
-		}
-		if base, err := url.Parse(r.CDNBaseURL); err == nil {
-			out[i].URL = base.JoinPath(strings.Split(strings.TrimPrefix(out[i].Path, "/"), "/")...).String()
-		}
-	}
-	return out
 }
 
 // presume ends an egress of which LiveKit says nothing.

@@ -7,7 +7,6 @@ import (
 
 	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/storage"
 	"pulse-control-plane/utils/secret"
 )
@@ -47,17 +46,7 @@ func TestARecordingOfARoomGoesToTheProjectsStorage(t *testing.T) {
 	}
 }
 
-func TestResultsArePlayedBackFromTheCDN(t *testing.T) {
-	record := &models.Egress{CDNBaseURL: "https://cdn.example.com/media/"}
-	got := resultsOf(record, &livekit.EgressState{Results: []models.EgressResult{
-		{Kind: models.OutputFile, Path: "prj_1/a b?#/f.mp4"}, {Kind: models.OutputRTMP, Path: "rtmp://a/live/***"}}})
-	if got[0].URL != "https://cdn.example.com/media/prj_1/a%20b%3F%23/f.mp4" || got[1].URL != "" {
-		t.Errorf("got %+v", got)
-	}
-	many := &livekit.EgressState{Results: make([]models.EgressResult, maxResults+1)}
-	if n := len(resultsOf(&models.Egress{}, many)); n != maxResults {
-		t.Errorf("%d results are kept", n)
-	}
+func TestALongReasonIsClippedBetweenCharacters(t *testing.T) {
 	if text := clip(strings.Repeat("ü", maxError), maxError-1); len(text) != maxError-2 {
 		t.Errorf("clipped to %d bytes", len(text))
 	}

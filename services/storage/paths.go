@@ -1,7 +1,9 @@
 package storage
 
 import (
+	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"pulse-control-plane/models"
@@ -79,4 +81,22 @@ func RecordOf(paths []string) models.EgressID {
 		}
 	}
 	return ""
+}
+
+// maxResults bounds the results of an egress that are kept.
+const maxResults = 100
+
+// Results completes what LiveKit says an egress made with the URLs it is played back
+// from, below a base URL; "" is none.
+func Results(base string, made []models.EgressResult) []models.EgressResult {
+	out := slices.Clone(made[:min(len(made), maxResults)])
+	for i := range out {
+		if out[i].Kind == models.OutputRTMP || base == "" || out[i].Path == "" {
+			continue
+		}
+		if u, err := url.Parse(base); err == nil {
+			out[i].URL = u.JoinPath(strings.Split(strings.TrimPrefix(out[i].Path, "/"), "/")...).String()
+		}
+	}
+	return out
 }

@@ -18,3 +18,14 @@ func TestFilesStayInTheFolderOfTheirProjectWhateverTheRoomIsCalled(t *testing.T)
 		}
 	}
 }
+
+func TestResultsArePlayedBackFromTheCDN(t *testing.T) {
+	got := Results("https://cdn.example.com/media/", []models.EgressResult{
+		{Kind: models.OutputFile, Path: "prj_1/a b?#/f.mp4"}, {Kind: models.OutputRTMP, Path: "rtmp://a/live/***"}})
+	if got[0].URL != "https://cdn.example.com/media/prj_1/a%20b%3F%23/f.mp4" || got[1].URL != "" {
+		t.Errorf("got %+v", got)
+	}
+	if n := len(Results("", make([]models.EgressResult, maxResults+1))); n != maxResults {
+		t.Errorf("%d results are kept", n)
+	}
+}
