@@ -61,7 +61,8 @@ type IngressInput struct {
 // Create makes an ingress and gives its stream key, which nothing gives again; empty
 // for what is pulled from a URL. Errors: invalid with every field that is wrong;
 // quota_exceeded; unavailable ingress_not_created if LiveKit or, for a URL, an ingress
-// worker does not answer: what was made all the same is deleted.
+// worker does not answer: what was made all the same is deleted
+// within a minute.
 func (s *Ingresses) Create(ctx context.Context, actor *models.Principal, in IngressInput) (out models.Ingress, key secret.Value, err error) {
 	project, err := lookup.Project(ctx, s.c.Projects, actor, models.ActionIngressWrite, in.Project)
 	if err != nil {
@@ -163,9 +164,9 @@ func (s *Ingresses) notCreated(ctx context.Context, record *models.Ingress, fail
 		s.discard(ctx, record)
 		return failed
 	}
-	reason := "LiveKit did not answer. No ingress stays behind."
+	reason := "LiveKit did not answer. What it made all the same is deleted within a minute, or as soon as it answers."
 	if record.InputType == models.IngressURL {
-		reason = "No ingress worker took the URL. No ingress stays behind."
+		reason = "No ingress worker took the URL. What LiveKit made all the same is deleted within a minute."
 	}
 	return models.NewError(models.KindUnavailable, "ingress_not_created", reason).Because(failed)
 }
