@@ -31,7 +31,7 @@ func egressesCollection() Collection {
 			{Keys: []string{"open", "_id"}},
 			{Keys: []string{"stop_asked", "open", "_id"}},
 			{Keys: []string{"recorded_sid"}, Unique: true, Partial: true},
-			{Keys: []string{"open", "due_at"}},
+			{Keys: []string{"open", "project_id", "due_at"}},
 		},
 	}
 }
@@ -112,12 +112,13 @@ func (r *Egresses) Open(ctx context.Context, after models.EgressID, limit int64)
 
 // EgressChange is a partial update; nil keeps a field.
 type EgressChange struct {
-	EgressID   *string
-	Status     *models.EgressStatus
-	StopAsked  *bool
-	Layout     *string
-	Outputs    *[]models.EgressOutput
-	StartedAt  *time.Time
+	EgressID  *string
+	Status    *models.EgressStatus
+	StopAsked *bool
+	Layout    *string
+	Outputs   *[]models.EgressOutput
+	StartedAt *time.Time
+	// EndedAt is as in models.Egress; the zero time takes it away.
 	EndedAt    *time.Time
 	Error      *string
 	Results    *[]models.EgressResult
@@ -142,7 +143,6 @@ func (r *Egresses) Update(ctx context.Context, was *models.Egress, c EgressChang
 	setIf(&set, "layout", c.Layout)
 	setIf(&set, "outputs", c.Outputs)
 	setIf(&set, "started_at", c.StartedAt)
-	setIf(&set, "ended_at", c.EndedAt)
 	setIf(&set, "error", c.Error)
 	setIf(&set, "results", c.Results)
 	setIf(&set, "presumed", c.Presumed)
@@ -151,10 +151,12 @@ func (r *Egresses) Update(ctx context.Context, was *models.Egress, c EgressChang
 	if c.Begun {
 		unset = append(unset, bson.E{Key: "due_at", Value: ""})
 	}
-	if c.SilentAt != nil && c.SilentAt.IsZero() {
-		unset = append(unset, bson.E{Key: "silent_at", Value: ""})
-	} else {
-		setIf(&set, "silent_at", c.SilentAt)
+	for field, at := range map[string]*time.Time{"ended_at": c.EndedAt, "silent_at": c.SilentAt} {
+		if at != nil && at.IsZero() {
+			unset = append(unset, bson.E{Key: field, Value: ""})
+		} else {
+			setIf(&set, field, at)
+		}
 	}
 	update := append(set.update(), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}})
 	if len(unset) > 0 {
@@ -164,13 +166,22 @@ func (r *Egresses) Update(ctx context.Context, was *models.Egress, c EgressChang
 		bson.D{{Key: "_id", Value: string(was.ID)}, {Key: "project_id", Value: string(was.ProjectID)}, {Key: "version", Value: was.Version}}, update)
 }
 
-// ClaimDue returns an egress of any tenant that a worker is to start, the one that is
+// NextDue returns the project after another, in order of their ids, that has an egress
+// for a worker to start; not_found if none has.
+func (r *Egresses) NextDue(ctx context.Context, after models.ProjectID, now time.Time) (models.ProjectID, error) {
+	found, err := one[models.Egress](ctx, r.engine, egresses, Query{
+		Filter: bson.D{{Key: "open", Value: true}, {Key: "project_id", Value: bson.D{{Key: "$gt", Value: string(after)}}}, {Key: "due_at", Value: bson.D{{Key: "$lte", Value: now}}}},
+		Sort:   bson.D{{Key: "project_id", Value: 1}}})
+	return found.ProjectID, err
+}
+
+// ClaimDue returns an egress of a project that a worker is to start, the one that is
 // due longest first, and delays it until a time by which the worker has started it or
 // died; not_found if none is due.
-func (r *Egresses) ClaimDue(ctx context.Context, now, until time.Time) (models.Egress, error) {
+func (r *Egresses) ClaimDue(ctx context.Context, p models.ProjectID, now, until time.Time) (models.Egress, error) {
 	var out models.Egress
 	err := r.engine.FindOneAndUpdate(ctx, egresses,
-		bson.D{{Key: "open", Value: true}, {Key: "due_at", Value: bson.D{{Key: "$lte", Value: now}}}},
+		bson.D{{Key: "open", Value: true}, {Key: "project_id", Value: string(p)}, {Key: "due_at", Value: bson.D{{Key: "$lte", Value: now}}}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: "due_at", Value: until}}}, {Key: "$inc", Value: bson.D{{Key: "attempts", Value: int64(1)}, {Key: "version", Value: int64(1)}}}},
 		FindAndUpdateOptions{Sort: bson.D{{Key: "due_at", Value: 1}}}, &out)
 	return out, err

@@ -18,7 +18,7 @@ func ingressesCollection() Collection {
 		Name: ingresses,
 		Fields: []Field{
 			{Name: "ingress_id", Kind: String}, {Name: "project_id", Kind: String}, {Name: "room_name", Kind: String}, {Name: "status", Kind: String},
-			{Name: "confirmed", Kind: Bool}, {Name: "open", Kind: Bool}, {Name: "version", Kind: Int},
+			{Name: "confirmed", Kind: Bool}, {Name: "open", Kind: Bool}, {Name: "version", Kind: Int}, {Name: "due_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"ingress_id"}, Unique: true, Partial: true},
@@ -28,6 +28,7 @@ func ingressesCollection() Collection {
 			{Keys: []string{"project_id", "confirmed", "room_name", "status", "_id"}},
 			{Keys: []string{"project_id", "open"}},
 			{Keys: []string{"open", "_id"}},
+			{Keys: []string{"due_at"}},
 		},
 	}
 }
@@ -90,6 +91,13 @@ func (r *Ingresses) Open(ctx context.Context, after models.IngressID, limit int6
 		Sort:   bson.D{{Key: "_id", Value: 1}}, Limit: limit})
 }
 
+// Due reads up to limit ingresses of all tenants that Pulse is to look at again, those
+// first that are due longest.
+func (r *Ingresses) Due(ctx context.Context, now time.Time, limit int64) ([]models.Ingress, error) {
+	return many[models.Ingress](ctx, r.engine, ingresses, Query{
+		Filter: bson.D{{Key: "due_at", Value: bson.D{{Key: "$lte", Value: now}}}}, Sort: bson.D{{Key: "due_at", Value: 1}}, Limit: limit})
+}
+
 // IngressChange is a partial update; nil keeps a field.
 type IngressChange struct {
 	IngressID           *string
@@ -111,10 +119,11 @@ type IngressChange struct {
 	Confirmed           *bool
 	Open                *bool
 	DeleteAsked         *bool
+	DueAt               *time.Time
 }
 
 // Update changes an ingress of a project, as it was read, and returns it; not_found
-// if it was changed since. A zero EndedAt takes the time away.
+// if it was changed since. A zero EndedAt or DueAt takes the time away.
 func (r *Ingresses) Update(ctx context.Context, was *models.Ingress, c IngressChange, now time.Time) (models.Ingress, error) {
 	set := fields{{Key: "updated_at", Value: now}}
 	setIf(&set, "ingress_id", c.IngressID)
@@ -135,15 +144,18 @@ func (r *Ingresses) Update(ctx context.Context, was *models.Ingress, c IngressCh
 	setIf(&set, "confirmed", c.Confirmed)
 	setIf(&set, "open", c.Open)
 	setIf(&set, "delete_asked", c.DeleteAsked)
-	update := bson.D{}
-	switch {
-	case c.EndedAt == nil:
-	case c.EndedAt.IsZero():
-		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "ended_at", Value: ""}}})
-	default:
-		setIf(&set, "ended_at", c.EndedAt)
+	var unset bson.D
+	for field, at := range map[string]*time.Time{"ended_at": c.EndedAt, "due_at": c.DueAt} {
+		if at != nil && at.IsZero() {
+			unset = append(unset, bson.E{Key: field, Value: ""})
+		} else {
+			setIf(&set, field, at)
+		}
 	}
-	update = append(append(set.update(), update...), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}})
+	update := append(set.update(), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}})
+	if len(unset) > 0 {
+		update = append(update, bson.E{Key: "$unset", Value: unset})
+	}
 	return changed[models.Ingress](ctx, r.engine, ingresses,
 		bson.D{{Key: "_id", Value: string(was.ID)}, {Key: "project_id", Value: string(was.ProjectID)}, {Key: "version", Value: was.Version}}, update)
 }

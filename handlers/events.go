@@ -88,15 +88,18 @@ func (h *Events) Stream(again Again) func(*gin.Context) error {
 // instead of 16.
 func (h *Events) stream(c *gin.Context, again Again) error {
 	stream, err := h.open(c)
-	if stream == nil {
+	if err != nil {
 		return err
 	}
 	defer stream.Close()
+	if c.Request.Method == http.MethodHead {
+		return nil
+	}
 	_ = send(&sending{c: c, stream: stream, again: again, comment: ": connected\n\n"}) // there is nobody left to tell of an error
 	return nil
 }
 
-// open begins the answer; no stream without an error is what HEAD gets.
+// open begins the answer.
 func (h *Events) open(c *gin.Context) (*events.Stream, error) {
 	q := request.NewQuery(c)
 	ask := events.StreamQuery{Scope: scopeOf(q), Type: q.Text("type"), LastEventID: c.GetHeader("Last-Event-ID")}
@@ -112,10 +115,6 @@ func (h *Events) open(c *gin.Context) (*events.Stream, error) {
 	header.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	c.Status(http.StatusOK)
 	c.Writer.WriteHeaderNow()
-	if c.Request.Method == http.MethodHead {
-		stream.Close()
-		return nil, nil
-	}
 	return stream, nil
 }
 

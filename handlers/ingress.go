@@ -174,6 +174,12 @@ type createIngressRequest struct {
 	Video               *IngressVideo       `json:"video"`
 }
 
+// inputType takes the name of an input in any case, also as LiveKit spells it:
+// RTMP_INPUT.
+func inputType(name models.IngressInput) models.IngressInput {
+	return models.IngressInput(strings.TrimSuffix(strings.ToLower(string(name)), "_input"))
+}
+
 // Create makes an ingress.
 func (h *Ingress) Create(c *gin.Context) error {
 	var in createIngressRequest
@@ -184,7 +190,7 @@ func (h *Ingress) Create(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	made, key, err := h.service.Create(c.Request.Context(), actor(c), media.IngressInput{Project: project, InputType: in.InputType, Name: in.Name, RoomName: in.RoomName,
+	made, key, err := h.service.Create(c.Request.Context(), actor(c), media.IngressInput{Project: project, InputType: inputType(in.InputType), Name: in.Name, RoomName: in.RoomName,
 		ParticipantIdentity: in.ParticipantIdentity, ParticipantName: in.ParticipantName, ParticipantMetadata: in.ParticipantMetadata,
 		URL: secret.New(in.URL), Transcode: in.EnableTranscoding, Enabled: in.Enabled, Audio: in.Audio.model(), Video: in.Video.model()})
 	if err != nil {

@@ -50,6 +50,9 @@ func IngressStatuses() []IngressStatus {
 	return []IngressStatus{IngressInactive, IngressBuffering, IngressPublishing, IngressError, IngressComplete}
 }
 
+// Over tells whether a run has ended in this state.
+func (s IngressStatus) Over() bool { return s == IngressComplete || s == IngressError }
+
 // IngressAudio is how an ingress publishes audio: a preset of LiveKit's, by its name
 // in lower case, or explicit values; zero values are LiveKit's defaults. Bitrate is
 // in bit/s.
@@ -119,6 +122,9 @@ type Ingress struct {
 	Open bool `bson:"open"`
 	// DeleteAsked tells that somebody deleted it and LiveKit has not yet.
 	DeleteAsked bool `bson:"delete_asked,omitempty"`
+	// DueAt is when Pulse looks at LiveKit's again though it is not open: one that pulled
+	// a URL is deleted there, one that LiveKit did not list may be there again.
+	DueAt *time.Time `bson:"due_at,omitempty"`
 	// Version counts the changes of the record.
 	Version   int64     `bson:"version"`
 	CreatedAt time.Time `bson:"created_at"`

@@ -2,6 +2,7 @@ package routes_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,8 +76,16 @@ func TestAnEgressWhoseWorkerWasKilledIsAbortedAndMeteredNoLonger(t *testing.T) {
 	if open["EG_1"] || !open["EG_2"] {
 		t.Errorf("metered on: %v", open)
 	}
-	// What the worker says after all overrules what was presumed.
+	// What the worker says after all overrules what was presumed: it goes on.
 	silent()
+	s.tellsEgress("egress_updated", "EG_1", func(info *livekit.EgressInfo) { info.UpdatedAt = s.clock.Now().UnixNano() })
+	s.compare()
+	if err := s.Egresses.StopAsked(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e := s.egress(ada.asOwn, "EG_1"); e.Status != "active" || e.EndedAt != nil || e.Error != nil || strings.Contains(s.livekit.egress.calls(), "StopEgress") {
+		t.Errorf("a worker that answers again is stopped: %+v", e)
+	}
 	s.tellsEgress("egress_ended", "EG_1", ends(livekit.EgressStatus_EGRESS_COMPLETE, 9, &livekit.FileInfo{Filename: "f", Size: 1}))
 	if e := s.egress(ada.asOwn, "EG_1"); e.Status != "complete" || len(e.Results) != 1 {
 		t.Errorf("got %+v", e)

@@ -103,7 +103,7 @@ func TestAnIngressIsCreatedChangedAndDeleted(t *testing.T) {
 		!i.Enabled || !i.EnableTranscoding || !i.Reusable || i.Audio.Preset != "opus_mono_64kbs" || i.Video.Options.Layers[0].Width != 640 || i.StartedAt != nil || i.Error != nil {
 		t.Errorf("made %+v", made)
 	}
-	whip := s.takesIn(ada.asOwn, "input_type", "whip", "enabled", false).Ingress
+	whip := s.takesIn(ada.asOwn, "input_type", "WHIP_INPUT", "enabled", false).Ingress
 	if whip.EnableTranscoding || whip.Enabled || *whip.URL != "https://ingress.example/w" {
 		t.Errorf("made %+v", whip)
 	}

@@ -23,8 +23,12 @@ type fakeIngress struct {
 	made  int
 	// fails answers every call; unheard does so after a creation was carried out.
 	fails, unheard error
+	// blind leaves every ingress out of lists; one by its id is found.
+	blind bool
 	// created is called with each ingress before its creation is answered.
 	created func(*livekit.IngressInfo)
+	// updated is called before a change is answered.
+	updated func()
 }
 
 // streamKey is the key of the nth ingress.
@@ -109,6 +113,15 @@ func (f *fakeIngress) UpdateIngress(_ context.Context, in *livekit.UpdateIngress
 		if in.Enabled != nil {
 			info.Enabled = in.Enabled
 		}
+		if in.Audio != nil {
+			info.Audio = in.Audio
+		}
+		if in.Video != nil {
+			info.Video = in.Video
+		}
+		if f.updated != nil {
+			f.updated()
+		}
 	})
 }
 
@@ -120,7 +133,7 @@ func (f *fakeIngress) ListIngress(_ context.Context, in *livekit.ListIngressRequ
 	}
 	out := &livekit.ListIngressResponse{}
 	for _, info := range f.all {
-		if in.RoomName == "" || in.RoomName == info.RoomName {
+		if in.IngressId == info.IngressId || in.IngressId == "" && !f.blind && (in.RoomName == "" || in.RoomName == info.RoomName) {
 			out.Items = append(out.Items, proto.CloneOf(info))
 		}
 	}

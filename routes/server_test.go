@@ -302,6 +302,8 @@ type meteredEngine struct {
 	replica       bool
 	away          atomic.Bool
 	reads, writes atomic.Int64
+	// changing, if set, is called before a document of a collection is changed.
+	changing func(collection string)
 }
 
 func (e *meteredEngine) count(n *atomic.Int64) error {
@@ -352,6 +354,9 @@ func (e *meteredEngine) Update(ctx context.Context, c string, filter, update bso
 func (e *meteredEngine) FindOneAndUpdate(ctx context.Context, c string, filter, update bson.D, o database.FindAndUpdateOptions, out any) error {
 	if err := e.count(&e.writes); err != nil {
 		return err
+	}
+	if e.changing != nil {
+		e.changing(c)
 	}
 	return e.Engine.FindOneAndUpdate(ctx, c, filter, update, o, out)
 }

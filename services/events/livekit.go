@@ -193,7 +193,11 @@ func (in *said) egress(e *models.LiveKitEvent, corrected bool) egressData {
 func (in *said) ingress(e *models.LiveKitEvent, corrected bool) ingressData {
 	i := &in.Ingress
 	_, name := models.SplitIngress(i.Name)
-	out := ingressData{IngressID: ingressOf(e.SessionID), Name: name, InputType: i.InputType.or("rtmp", "", "_INPUT"), RoomName: e.RoomName, RoomSID: e.RoomSID,
+	left := "rtmp" // what LiveKit leaves out; without a body nobody knows
+	if corrected {
+		left = ""
+	}
+	out := ingressData{IngressID: ingressOf(e.SessionID), Name: name, InputType: i.InputType.or(left, "", "_INPUT"), RoomName: e.RoomName, RoomSID: e.RoomSID,
 		ParticipantIdentity: i.ParticipantIdentity, Error: safeText(i.State.Error), Reconciled: corrected}
 	if m := e.Media; m != nil {
 		out.IngressID, out.Status = ingressOf(m.ID), word(m.Status).or("inactive", "ENDPOINT_", "")

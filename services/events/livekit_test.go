@@ -136,6 +136,19 @@ func TestEventsContainNoSecretOfEgressOrIngress(t *testing.T) {
 	}
 }
 
+func TestAReconciledEventClaimsNoInputTypeOfItsIngress(t *testing.T) {
+	in := said{}
+	if data := in.ingress(&models.LiveKitEvent{SessionID: "IN_1@5"}, true); data.InputType != "" || data.IngressID != "IN_1" {
+		t.Errorf("told %+v", data)
+	}
+	for written, want := range map[word]string{"": "rtmp", "URL_INPUT": "url", "whip_input": "whip", "rtmp": "rtmp"} {
+		in.Ingress.InputType = written
+		if data := in.ingress(&models.LiveKitEvent{SessionID: "IN_1@5"}, false); data.InputType != want {
+			t.Errorf("%s is told as %s", written, data.InputType)
+		}
+	}
+}
+
 func TestRoomsOfNoTenantMakeNoEvents(t *testing.T) {
 	r := newRig(t)
 	s := testkit.Must[*Sources](t)(NewSources(SourcesConfig{Log: r.Log, Projects: database.NewProjects(r.engine), Keys: database.NewAPIKeys(r.engine), Now: r.clock.Now}))

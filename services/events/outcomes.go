@@ -151,7 +151,7 @@ func (o *Outcomes) stored(ctx context.Context, entry *models.AuditEntry) (map[st
 	}
 	list, err := o.c.Revocations.Named(ctx, []string{models.RevocationKey(entry.ProjectID, textOf(after["room_name"]), id)})
 	if err != nil || len(list) == 0 {
-		return nil, err
+		return map[string]any{}, err
 	}
 	return map[string]any{"revocation_id": string(list[0].PublicID)}, nil
 }

@@ -115,7 +115,7 @@ func (w word) or(otherwise, prefix, suffix string) string {
 	if w == "" {
 		return otherwise
 	}
-	return strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(string(w), prefix), suffix))
+	return strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(string(w)), strings.ToLower(prefix)), strings.ToLower(suffix))
 }
 
 // kind names the request that an egress was started with.

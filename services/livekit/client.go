@@ -97,5 +97,5 @@ func (l *Client) Load(ctx context.Context) (rooms, participants int, err error) 
 // Refused recognizes LiveKit's answer to a key it does not trust.
 func Refused(err error) bool {
 	var e twirp.Error
-	return errors.As(err, &e) && (e.Code() == twirp.Unauthenticated || e.Code() == twirp.PermissionDenied)
+	return errors.As(err, &e) && !fromProxy(e) && (e.Code() == twirp.Unauthenticated || e.Code() == twirp.PermissionDenied)
 }

@@ -21,7 +21,7 @@ func (l *Client) EgressAnswers(ctx context.Context, id string) (bool, error) {
 	switch {
 	case err == nil:
 		return true, nil
-	case ctx.Err() != nil || !errors.As(err, &e):
+	case ctx.Err() != nil || !errors.As(err, &e) || fromProxy(e):
 		return false, called(err)
 	}
 	switch e.Code() {
@@ -32,3 +32,7 @@ func (l *Client) EgressAnswers(ctx context.Context, id string) (bool, error) {
 	}
 	return true, nil
 }
+
+// fromProxy tells that an error is not LiveKit's answer but that of something in front
+// of it, such as a load balancer: what became of the call is unknown.
+func fromProxy(e twirp.Error) bool { return e.Meta("http_error_from_intermediary") != "" }

@@ -79,6 +79,13 @@ func EncodingPresets() []string {
 	return out
 }
 
+// Layouts lists the layouts of LiveKit's own template
+// (https://docs.livekit.io/home/egress/composite-recording/#default-layouts).
+func Layouts() []string {
+	return []string{"grid", "speaker", "single-speaker", "grid-light", "speaker-light", "single-speaker-light",
+		"grid-dark", "speaker-dark", "single-speaker-dark"}
+}
+
 // VideoCodecs and AudioCodecs list the codecs of an Encoding.
 func VideoCodecs() []string { return []string{"h264_baseline", "h264_main", "h264_high"} }
 

@@ -197,3 +197,18 @@ func TestLiveKitsErrorsOfEgressAreThoseOfRooms(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAnswerOfAProxyIsNotLiveKits(t *testing.T) {
+	for _, status := range []int{301, 400, 401, 403, 404, 429, 500, 502, 503, 504} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", status) }))
+		client := livekit.NewClient([]livekit.Cluster{{Name: "default", URL: server.URL, APIURL: server.URL, APIKey: "key", APISecret: secret.New("secret")}}, nil)
+		if answers, err := client.EgressAnswers(t.Context(), "EG_1"); answers || !models.IsKind(err, models.KindUnavailable) {
+			t.Errorf("%d: the worker answers %v, %v", status, answers, err)
+		}
+		_, err := client.StartEgress(t.Context(), &livekit.EgressRequest{Type: models.EgressRoomComposite})
+		if !models.IsKind(err, models.KindUnavailable) || livekit.Refused(err) {
+			t.Errorf("%d: the start is %v, want one whose outcome is unknown", status, err)
+		}
+		server.Close()
+	}
+}

@@ -21,10 +21,9 @@ const RedactedKey = "***"
 // segment of the path is the key; only the first one before it is kept, since some
 // servers take the key in several.
 func RedactStreamURL(text string) string {
-	scheme, _, _ := strings.Cut(text, "://")
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {
-		return scheme + "://" + RedactedKey
+		return hidden(text)
 	}
 	app, key, found := strings.Cut(strings.Trim(u.Path, "/"), "/")
 	switch {
@@ -34,6 +33,15 @@ func RedactStreamURL(text string) string {
 		return u.Scheme + "://" + u.Host + "/" + RedactedKey
 	}
 	return u.Scheme + "://" + u.Host + "/" + app + "/" + RedactedKey
+}
+
+// hidden gives only the scheme of a text that is no URL with a host.
+func hidden(text string) string {
+	scheme, _, found := strings.Cut(text, "://")
+	if !found || strings.ContainsFunc(scheme, func(r rune) bool { return r > unicode.MaxASCII || !isLetter(byte(r)) }) {
+		return RedactedKey
+	}
+	return scheme + "://" + RedactedKey
 }
 
 // RedactText gives a text whose URLs have no stream keys.
@@ -130,7 +138,7 @@ func egressState(info *livekit.EgressInfo) EgressState {
 			duration = s.EndedAt - s.StartedAt
 		}
 		out.Results = append(out.Results, models.EgressResult{Kind: models.OutputRTMP, Path: RedactStreamURL(s.Url),
-			DurationSeconds: seconds(duration), Error: RedactText(s.Error)})
+			DurationSeconds: seconds(duration), Error: publicText(s.Error, info.RoomName)})
 	}
 	for _, i := range info.ImageResults {
 		out.Results = append(out.Results, models.EgressResult{Kind: models.OutputImages, Path: i.FilenamePrefix, DurationSeconds: seconds(i.EndedAt - i.StartedAt)})
@@ -202,7 +210,7 @@ func fileType(t livekit.EncodedFileType) string {
 	return "mp4"
 }
 
-// withoutKeys gives an error whose text, which is logged, has no stream key.
+// withoutKeys gives an error whose text, which is logged, has no secret of a URL.
 func withoutKeys(err error) error {
 	if err == nil || !strings.Contains(err.Error(), "://") {
 		return err
@@ -212,15 +220,15 @@ func withoutKeys(err error) error {
 
 type keyless struct{ error }
 
-// Error is the text without stream keys.
-func (e keyless) Error() string { return RedactText(e.error.Error()) }
+// Error is the text without what is secret in URLs.
+func (e keyless) Error() string { return WithoutPulled(RedactText(e.error.Error())) }
 
 // Unwrap gives the error whose text may have them.
 func (e keyless) Unwrap() error { return e.error }
 
 // publicText is a text of LiveKit's as the tenant of a room may see it.
 func publicText(text, room string) string {
-	text = RedactText(text)
+	text = WithoutPulled(RedactText(text))
 	if p, _, ours := models.SplitRoom(room); ours {
 		text = strings.ReplaceAll(text, models.QualifyRoom(p, ""), "")
 	}

@@ -33,8 +33,13 @@ type IngressState struct {
 	ID, Name, Room, URL, Error    string
 	StreamKey                     secret.Value
 	Status                        models.IngressStatus
-	Transcode, Enabled            bool
 	StartedAt, EndedAt, UpdatedAt time.Time
+
+	Identity, ParticipantName, ParticipantMetadata string
+	Transcode, Enabled                             bool
+	// Audio and Video are nil where nothing was asked for.
+	Audio *models.IngressAudio
+	Video *models.IngressVideo
 }
 
 // IngressAudioPresets lists the names of presets in lower case; IngressVideoPresets
@@ -98,9 +103,25 @@ func (l *Client) DeleteIngress(ctx context.Context, id string) error {
 // ListIngresses lists the ingresses of the cluster, or ("" is all) of a room by its
 // qualified name.
 func (l *Client) ListIngresses(ctx context.Context, room string) ([]IngressState, error) {
+	return l.listIngress(ctx, &livekit.ListIngressRequest{RoomName: room})
+}
+
+// GetIngress reads an ingress; not_found if LiveKit does not know it.
+func (l *Client) GetIngress(ctx context.Context, id string) (IngressState, error) {
+	list, err := l.listIngress(ctx, &livekit.ListIngressRequest{IngressId: id})
+	if err == nil && len(list) == 0 {
+		err = models.NotFound()
+	}
+	if err != nil {
+		return IngressState{}, err
+	}
+	return list[0], nil
+}
+
+func (l *Client) listIngress(ctx context.Context, ask *livekit.ListIngressRequest) ([]IngressState, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	list, err := l.ingress.ListIngress(ctx, &livekit.ListIngressRequest{RoomName: room})
+	list, err := l.ingress.ListIngress(ctx, ask)
 	if err != nil {
 		return nil, called(err)
 	}

@@ -3,6 +3,7 @@ package livekit
 import (
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,11 +18,10 @@ import (
 // user, the query and, of srt, whose query has the passphrase and stream id, all after
 // the host.
 func RedactPullURL(text string) string {
-	scheme, _, _ := strings.Cut(text, "://")
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "":
-		return scheme + "://" + RedactedKey
+		return hidden(text)
 	case u.Scheme == "http" || u.Scheme == "https":
 		return u.Scheme + "://" + u.Host + u.EscapedPath()
 	}
@@ -62,8 +62,9 @@ func ingressStatus(name string) models.IngressStatus {
 func ingressState(info *livekit.IngressInfo) IngressState {
 	s := info.GetState()
 	out := IngressState{ID: info.IngressId, Name: info.Name, Room: info.RoomName, URL: info.Url, StreamKey: secret.New(info.StreamKey),
-		Status: ingressStatus(s.GetStatus().String()), Error: WithoutPulled(publicText(s.GetError(), info.RoomName)),
-		Enabled: info.Enabled == nil || *info.Enabled, Transcode: info.InputType != livekit.IngressInput_WHIP_INPUT,
+		Status: ingressStatus(s.GetStatus().String()), Error: WithoutKey(publicText(s.GetError(), info.RoomName), info.StreamKey),
+		Identity: info.ParticipantIdentity, ParticipantName: info.ParticipantName, ParticipantMetadata: info.ParticipantMetadata,
+		Audio: audioAsked(info.Audio), Video: videoAsked(info.Video), Enabled: info.Enabled == nil || *info.Enabled, Transcode: info.InputType != livekit.IngressInput_WHIP_INPUT,
 		StartedAt: UnixNanos(s.GetStartedAt()), EndedAt: UnixNanos(s.GetEndedAt()), UpdatedAt: UnixNanos(s.GetUpdatedAt())}
 	if info.EnableTranscoding != nil {
 		out.Transcode = *info.EnableTranscoding
@@ -71,14 +72,36 @@ func ingressState(info *livekit.IngressInfo) IngressState {
 	if info.InputType == livekit.IngressInput_URL_INPUT {
 		out.URL = RedactPullURL(info.Url)
 	}
-	if key := info.StreamKey; key != "" {
-		out.Error = strings.ReplaceAll(out.Error, key, RedactedKey)
-	}
 	return out
 }
 
-// WithoutPulled redacts the URLs of http in a text about an ingress, which RedactText
-// leaves.
+// leastKey is the length from which a stream key is one wherever it stands in a text;
+// LiveKit's own are longer.
+const leastKey = 8
+
+// WithoutKey gives a text without a stream key. A short one may be part of any word, so
+// it is redacted only where it stands by itself.
+func WithoutKey(text, key string) string {
+	if len(key) >= leastKey {
+		return strings.ReplaceAll(text, key, RedactedKey)
+	}
+	inWord := func(b byte) bool { return isLetter(b) || '0' <= b && b <= '9' || b >= utf8.RuneSelf }
+	for from := 0; key != ""; {
+		at := strings.Index(text[from:], key)
+		if at < 0 {
+			break
+		}
+		at += from
+		from = at + len(key)
+		if (at == 0 || !inWord(text[at-1])) && (from == len(text) || !inWord(text[from])) {
+			text = text[:at] + RedactedKey + text[from:]
+			from = at + len(RedactedKey)
+		}
+	}
+	return text
+}
+
+// WithoutPulled redacts the URLs of http in a text, which RedactText leaves.
 func WithoutPulled(text string) string {
 	return eachURL(text, func(scheme, whole string) string {
 		switch strings.ToLower(scheme) {

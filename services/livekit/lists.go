@@ -32,7 +32,7 @@ func (l *Client) Rooms(ctx context.Context) ([]Room, error) {
 	defer cancel()
 	list, err := l.lister.list(ctx)
 	if err != nil {
-		return nil, models.Unavailable(err)
+		return nil, models.Unavailable(withoutKeys(err))
 	}
 	out := make([]Room, 0, len(list))
 	for _, r := range list {
@@ -51,7 +51,7 @@ func (l *Client) Participants(ctx context.Context, room string) (active []models
 		return nil, nil, nil // the room ended after it was listed
 	}
 	if err != nil {
-		return nil, nil, models.Unavailable(err)
+		return nil, nil, models.Unavailable(withoutKeys(err))
 	}
 	project, _, _ := models.SplitRoom(room)
 	for _, p := range list.Participants {
@@ -76,7 +76,7 @@ func (l *Client) Egresses(ctx context.Context) ([]Media, error) {
 	defer cancel()
 	list, err := l.egress.ListEgress(ctx, &livekit.ListEgressRequest{Active: true})
 	if err != nil {
-		return nil, models.Unavailable(err)
+		return nil, models.Unavailable(withoutKeys(err))
 	}
 	out := make([]Media, 0, len(list.Items))
 	for _, e := range list.Items {
@@ -91,7 +91,7 @@ func (l *Client) Ingresses(ctx context.Context) ([]Media, error) {
 	defer cancel()
 	list, err := l.ingress.ListIngress(ctx, &livekit.ListIngressRequest{})
 	if err != nil {
-		return nil, models.Unavailable(err)
+		return nil, models.Unavailable(withoutKeys(err))
 	}
 	var out []Media
 	for _, i := range list.Items {
@@ -110,7 +110,7 @@ func (l *Client) RemoveParticipant(ctx context.Context, room, identity string) e
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	if _, err := l.rooms.RemoveParticipant(ctx, &livekit.RoomParticipantIdentity{Room: room, Identity: identity}); err != nil && !isGone(err) {
-		return models.Unavailable(err)
+		return models.Unavailable(withoutKeys(err))
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func (l *Client) EndRoom(ctx context.Context, room string) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	if _, err := l.rooms.DeleteRoom(ctx, &livekit.DeleteRoomRequest{Room: room}); err != nil && !isGone(err) {
-		return models.Unavailable(err)
+		return models.Unavailable(withoutKeys(err))
 	}
 	return nil
 }
@@ -132,7 +132,7 @@ func (l *Client) StopEgress(ctx context.Context, id string) error {
 	defer cancel()
 	_, err := l.egress.StopEgress(ctx, &livekit.StopEgressRequest{EgressId: id})
 	if err != nil && !isGone(err) && !isOver(err) {
-		return models.Unavailable(err)
+		return models.Unavailable(withoutKeys(err))
 	}
 	return nil
 }

@@ -226,7 +226,7 @@ func called(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case !errors.As(err, &e):
+	case !errors.As(err, &e) || fromProxy(e):
 		return models.Unavailable(err)
 	}
 	switch e.Code() {

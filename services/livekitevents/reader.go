@@ -177,8 +177,8 @@ func (r *eventReader) redacted(token jsontext.Token) jsontext.Token {
 			text = livekit.WithoutPulled(text)
 		}
 	}
-	if r.path[1] == ingressPart && r.streamKey != "" {
-		text = strings.ReplaceAll(text, r.streamKey, livekit.RedactedKey)
+	if r.path[1] == ingressPart {
+		text = livekit.WithoutKey(text, r.streamKey)
 	}
 	if text == was {
 		return token

@@ -18,3 +18,15 @@ func TestNoStreamKeyOfAnEventIsKept(t *testing.T) {
 		t.Error(kept)
 	}
 }
+
+func TestAnEventOfAPulledURLKeepsNoSecretAndItsTextsStayReadable(t *testing.T) {
+	body := `{"event":"ingress_ended","id":"EV_1","ingressInfo":{"ingressId":"IN_1","name":"a","streamKey":"a","inputType":"URL_INPUT",
+		"url":"https://user:s3cr3t@a.example.com/live?sig=s3cr3t","state":{"error":"a camera at https://user:s3cr3t@a.example.com/live is gone"}}}`
+	_, kept, err := readBody(strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(kept, "s3cr3t") || !strings.Contains(kept, `"*** camera at https://***.example.com/live is gone"`) {
+		t.Error(kept)
+	}
+}

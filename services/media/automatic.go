@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/livekit"
@@ -17,10 +14,6 @@ import (
 )
 
 const (
-	// startsAtOnce is how many automatic recordings one process starts at a time, and
-	// startsPerPass how many in one pass: each may take as long as LiveKit looks for a
-	// worker.
-	startsAtOnce, startsPerPass = 8, 100
 	// startAttempts bounds the tries of an automatic recording that no worker takes, one
 	// each confirmWithin.
 	startAttempts = 10
@@ -93,88 +86,6 @@ func (s *Egresses) due(ctx context.Context, p *models.Project, room *models.Usag
 	}
 	s.c.WakeDue()
 	return nil
-}
-
-// StartDue starts the automatic recordings that are due. Each is claimed by a lease, so
-// that any replica may; one that no egress worker takes is tried again for some
-// minutes. It is the pass of a worker and tells how many it claimed.
-func (s *Egresses) StartDue(ctx context.Context) (int, error) {
-	var group errgroup.Group // without a context: a failed start must not cancel others
-	group.SetLimit(startsAtOnce)
-	claimed := 0
-	for ; claimed < startsPerPass && ctx.Err() == nil; claimed++ {
-		now := s.now()
-		record, err := s.c.Store.ClaimDue(ctx, now, now.Add(confirmWithin))
-		if models.IsKind(err, models.KindNotFound) {
-			break
-		}
-		if err != nil {
-			return claimed, errors.Join(err, group.Wait())
-		}
-		group.Go(func() error { return s.startDue(ctx, record) })
-	}
-	return claimed, group.Wait()
-}
-
-// startDue starts an automatic recording that was claimed.
-func (s *Egresses) startDue(ctx context.Context, record models.Egress) (err error) {
-	begun := func(r *models.Egress) (database.EgressChange, bool) {
-		return database.EgressChange{Begun: true}, r.DueAt != nil
-	}
-	project, err := s.c.Projects.Named(ctx, record.ProjectID)
-	if err != nil {
-		return err
-	}
-	if project.IsDeleted {
-		s.discard(ctx, &record)
-		return nil
-	}
-	client, err := s.client(&record)
-	if err != nil {
-		return err
-	}
-	if record.EgressID == "" && record.Attempts > 1 { // an earlier attempt may have started it
-		list, err := client.RunningEgresses(ctx)
-		if err != nil {
-			return s.notRecorded(ctx, &record, err)
-		}
-		for i := range list {
-			if recordOf(&list[i]) == record.ID {
-				if record, err = s.apply(ctx, record, &list[i]); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	if record.EgressID != "" {
-		_, err = s.change(ctx, record, begun)
-		return err
-	}
-	asked := record
-	asked.Outputs = nil
-	ask, err := s.request(&project, &asked, recordingOf(&project, record.RoomName))
-	if err != nil {
-		return s.notRecorded(ctx, &record, err)
-	}
-	if err := s.c.Quotas.AdmitEgress(ctx, project.ID); err != nil {
-		return s.notRecorded(ctx, &record, err)
-	}
-	if record, err = s.change(ctx, record, func(r *models.Egress) (database.EgressChange, bool) {
-		return database.EgressChange{Outputs: &asked.Outputs, CDNBaseURL: &asked.CDNBaseURL}, r.Outputs == nil
-	}); err != nil {
-		return err
-	}
-	state, err := s.startAudited(ctx, &record, client, ask)
-	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	if err != nil {
-		return s.notRecorded(settling, &record, err)
-	}
-	if record, err = s.apply(settling, record, &state); err != nil {
-		return err
-	}
-	_, err = s.change(settling, record, begun)
-	return err
 }
 
 // startAudited has LiveKit start an egress that Pulse decided on.

@@ -8,6 +8,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/services/storage"
 )
 
 const (
@@ -95,7 +96,7 @@ func (s *Egresses) compare(ctx context.Context, record models.Egress, listed map
 // unconfirmed is a start whose process did not come to write down how it ended.
 func (s *Egresses) unconfirmed(ctx context.Context, record *models.Egress, listed map[string]livekit.EgressState) error {
 	for _, state := range listed {
-		if recordOf(&state) == record.ID {
+		if storage.RecordOf(state.Paths) == record.ID {
 			_, err := s.apply(ctx, *record, &state)
 			return err
 		}

@@ -2,6 +2,7 @@ package media
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -43,20 +44,27 @@ func errEnded() error { return models.Conflict("egress_ended", "The egress has e
 
 // change updates a record, again if others changed it meanwhile.
 func (s *Egresses) change(ctx context.Context, record models.Egress, to func(*models.Egress) (database.EgressChange, bool)) (models.Egress, error) {
+	return changed(record, to, func(r *models.Egress, c database.EgressChange) (models.Egress, error) {
+		return s.c.Store.Update(ctx, r, c, s.now())
+	}, func(r *models.Egress) (models.Egress, error) { return s.c.Store.Get(ctx, r.ProjectID, string(r.ID)) })
+}
+
+// changed updates a record, and reads it again if others changed it meanwhile.
+func changed[T, C any](record T, to func(*T) (C, bool), update func(*T, C) (T, error), read func(*T) (T, error)) (none T, err error) {
 	for range changeRaces {
 		c, wanted := to(&record)
 		if !wanted {
 			return record, nil
 		}
-		updated, err := s.c.Store.Update(ctx, &record, c, s.now())
+		updated, err := update(&record, c)
 		if !models.IsKind(err, models.KindNotFound) {
 			return updated, err
 		}
-		if record, err = s.c.Store.Get(ctx, record.ProjectID, string(record.ID)); err != nil {
-			return models.Egress{}, err
+		if record, err = read(&record); err != nil {
+			return none, err
 		}
 	}
-	return models.Egress{}, models.Unavailable(fmt.Errorf("media: others change the egress %s at the same time", record.ID))
+	return none, models.Unavailable(errors.New("media: others change the same record at the same time"))
 }
 
 // Stop ends an egress. One that is not active yet is stopped as soon as it is: the
@@ -239,8 +247,8 @@ func (s *Egresses) checkUpdate(ctx context.Context, record *models.Egress, u *Eg
 	if u.Layout != nil {
 		if record.Type != models.EgressRoomComposite {
 			wrong.say("layout", "is not a field of the type "+string(record.Type))
-		} else if !slices.Contains(Layouts(), *u.Layout) {
-			wrong.oneOf("layout", *u.Layout+" ", Layouts()) // also an empty one
+		} else if !slices.Contains(livekit.Layouts(), *u.Layout) {
+			wrong.oneOf("layout", *u.Layout+" ", livekit.Layouts()) // also an empty one
 		}
 	}
 	for field, list := range map[string][]secret.Value{"add_urls": u.AddURLs, "remove_urls": u.RemovedURLs} {

@@ -3,20 +3,19 @@ package media
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/storage"
 	"pulse-control-plane/utils/ids"
 )
 
 const (
-	// maxResults bounds the results of an egress that are kept.
-	maxResults = 100
 	// maxError bounds the reason of a failure that is kept, in bytes.
 	maxError = 1 << 10
 	// candidates bounds the unnamed records that an event is compared with.
@@ -84,7 +83,7 @@ func (s *Egresses) Own(ctx context.Context, events []models.LiveKitEvent) error 
 			return err
 		}
 		if state, readable := livekit.EgressOf(e); len(list) == 0 && readable {
-			if id := recordOf(&state); id != "" {
+			if id := storage.RecordOf(state.Paths); id != "" {
 				if list, err = s.c.Store.WithIDs(ctx, []string{string(id)}); err != nil {
 					return err
 				}
@@ -113,7 +112,7 @@ func egressOf(e *models.LiveKitEvent) string {
 // or, if it writes no file, because it is the only one of its room and type. For an
 // egress that was not started by a request (a room's own recording) it makes one.
 func (s *Egresses) adopt(ctx context.Context, e *models.LiveKitEvent, state *livekit.EgressState) (record models.Egress, found bool, err error) {
-	if id := recordOf(state); id != "" {
+	if id := storage.RecordOf(state.Paths); id != "" {
 		list, err := s.c.Store.WithIDs(ctx, []string{string(id)})
 		if err != nil || len(list) == 0 || list[0].EgressID != "" {
 			return models.Egress{}, false, err
@@ -169,22 +168,6 @@ func (s *Egresses) automatic(ctx context.Context, e *models.LiveKitEvent, state 
 	return record, err == nil, err
 }
 
-// recordOf finds the id of a record in the paths that setPath built; "" if there is
-// none.
-func recordOf(state *livekit.EgressState) models.EgressID {
-	const length = len(models.EgressPrefix) + 36 // of ids.New
-	for _, path := range state.Paths {
-		at := strings.LastIndex(path, "-"+models.EgressPrefix)
-		if at < 0 {
-			continue
-		}
-		if id := path[at+1:]; len(id) >= length && ids.Valid(models.EgressPrefix, id[:length]) {
-			return models.EgressID(id[:length])
-		}
-	}
-	return ""
-}
-
 // apply brings a record forward to a state that LiveKit told, in one write; nothing
 // is written if it tells nothing new.
 func (s *Egresses) apply(ctx context.Context, record models.Egress, state *livekit.EgressState) (models.Egress, error) {
@@ -200,7 +183,8 @@ func (s *Egresses) apply(ctx context.Context, record models.Egress, state *livek
 
 // forward gives what a state changes in a record. States never go back. Only what
 // Pulse presumed is overruled: an egress that LiveKit starts after its start was
-// given up is one that nobody expects, so it is to stop.
+// given up is one that nobody expects, so it is to stop; one whose worker was silent for
+// a while goes on.
 func (s *Egresses) forward(r *models.Egress, state *livekit.EgressState) (c database.EgressChange) {
 	yes, no := true, false
 	switch {
@@ -209,7 +193,11 @@ func (s *Egresses) forward(r *models.Egress, state *livekit.EgressState) (c data
 		return c
 	default:
 		c.Presumed = &no
-		if !state.Status.Final() {
+		switch {
+		case state.Status.Final():
+		case r.SilentAt != nil:
+			c.SilentAt, c.EndedAt, c.Error = &time.Time{}, &time.Time{}, new(string)
+		default:
 			c.StopAsked = &yes
 		}
 	}
@@ -226,7 +214,7 @@ func (s *Egresses) forward(r *models.Egress, state *livekit.EgressState) (c data
 		c.Status = &state.Status
 	}
 	if state.Status.Final() {
-		ended, reason, results := state.EndedAt, clip(state.Error, maxError), resultsOf(r, state)
+		ended, reason, results := state.EndedAt, clip(state.Error, maxError), storage.Results(r.CDNBaseURL, state.Results)
 		if ended.IsZero() {
 			ended = s.now()
 		}
@@ -237,21 +225,6 @@ func (s *Egresses) forward(r *models.Egress, state *livekit.EgressState) (c data
 
 func clip(text string, most int) string {
 	return strings.ToValidUTF8(text[:min(len(text), most)], "")
-}
-
-// resultsOf completes what LiveKit says an egress made with the URLs it is played
-// back from.
-func resultsOf(r *models.Egress, state *livekit.EgressState) []models.EgressResult {
-	out := slices.Clone(state.Results[:min(len(state.Results), maxResults)])
-	for i := range out {
-		if out[i].Kind == models.OutputRTMP || r.CDNBaseURL == "" || out[i].Path == "" {
-			continue
-		}
-		if base, err := url.Parse(r.CDNBaseURL); err == nil {
-			out[i].URL = base.JoinPath(strings.Split(strings.TrimPrefix(out[i].Path, "/"), "/")...).String()
-		}
-	}
-	return out
 }
 
 // presume ends an egress of which LiveKit says nothing.

@@ -2,7 +2,6 @@ package media
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,13 +25,6 @@ const (
 	// maxPixels bounds a width or height.
 	maxPixels = 4096
 )
-
-// Layouts lists the layouts of LiveKit's own template
-// (https://docs.livekit.io/home/egress/composite-recording/#default-layouts).
-func Layouts() []string {
-	return []string{"grid", "speaker", "single-speaker", "grid-light", "speaker-light", "single-speaker-light",
-		"grid-dark", "speaker-dark", "single-speaker-dark"}
-}
 
 // findings collects every field that is wrong.
 type findings []models.FieldError
@@ -91,7 +83,7 @@ func (s *Egresses) check(ctx context.Context, in *EgressInput) error {
 	for field, sid := range map[string]string{"track_sid": in.TrackSID, "audio_track_sid": in.AudioTrackSID, "video_track_sid": in.VideoTrackSID} {
 		wrong.atMost(field, sid, maxSID)
 	}
-	wrong.oneOf("layout", in.Layout, Layouts())
+	wrong.oneOf("layout", in.Layout, livekit.Layouts())
 	if in.AudioOnly && in.VideoOnly {
 		wrong.say("video_only", "must not be combined with audio_only")
 	}
@@ -239,14 +231,8 @@ func (s *Egresses) judgeAll(ctx context.Context, field string, targets []secret.
 // in it. A name that cannot be resolved now is allowed, since the worker looks it up
 // itself.
 func judge(ctx context.Context, g Guard, raw string) error {
-	switch err := g.CheckURL(ctx, raw); {
-	case len(raw) > maxURL:
+	if len(raw) > maxURL {
 		return fmt.Errorf("must be at most %d bytes long", maxURL)
-	case err == nil, errors.Is(err, safedial.ErrLookup):
-		return nil
-	case errors.Is(err, safedial.ErrRefused):
-		return errors.New("must not lead to a private, local or reserved address")
-	default:
-		return errors.New("must be a URL with an allowed scheme and a plain host")
 	}
+	return safedial.Refusal(g.CheckURL(ctx, raw))
 }

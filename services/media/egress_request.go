@@ -2,16 +2,10 @@ package media
 
 import (
 	"path"
-	"strings"
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
-)
-
-// Defaults of outputs, in seconds.
-const (
-	defaultSegment  = 4
-	defaultInterval = 10
+	"pulse-control-plane/services/storage"
 )
 
 // request turns an input into LiveKit's, and completes the record with its outputs.
@@ -39,60 +33,10 @@ func (s *Egresses) request(p *models.Project, record *models.Egress, in *EgressI
 			if out.Upload = upload; upload != nil {
 				record.CDNBaseURL = upload.CDNBaseURL
 			}
-			setPath(&out.EgressOutput, path.Join(folder(p.ID, in.RoomName, upload), base), in.Outputs[i].Live, track)
+			storage.SetPath(&out.EgressOutput, path.Join(storage.Folder(p.ID, in.RoomName, upload), base), in.Outputs[i].Live, track)
 		}
 		ask.Outputs = append(ask.Outputs, out)
 		record.Outputs = append(record.Outputs, out.EgressOutput)
 	}
 	return ask, nil
-}
-
-// setPath sets the path of an output that begins with base.
-func setPath(out *models.EgressOutput, base string, live, track bool) {
-	switch out.Kind {
-	case models.OutputFile:
-		if out.FileType == "" && !track {
-			out.FileType = "mp4"
-		}
-		out.Path = base // LiveKit completes that of a track by its codec
-		if out.FileType != "" {
-			out.Path += "." + out.FileType
-		}
-	case models.OutputHLS:
-		out.Path = base + ".m3u8"
-		if live {
-			out.LivePlaylist = base + "-live.m3u8"
-		}
-		if out.SegmentSeconds == 0 {
-			out.SegmentSeconds = defaultSegment
-		}
-	case models.OutputImages:
-		out.Path = base + "-image"
-		if out.IntervalSeconds == 0 {
-			out.IntervalSeconds = defaultInterval
-		}
-	case models.OutputRTMP:
-	}
-}
-
-// folder is <prefix>/<project>/<room>; "web" is the room of what has none.
-func folder(p models.ProjectID, room string, upload *livekit.Upload) string {
-	if room == "" {
-		room = "web"
-	}
-	prefix := ""
-	if upload != nil {
-		prefix = upload.Prefix
-	}
-	return path.Join(prefix, string(p), pathSegment(room))
-}
-
-// pathSegment makes a room's name one segment of a path. The names "." and ".."
-// would leave the folder; others cannot, since no room's name has a slash. Braces,
-// of LiveKit's templates, are in no name either.
-func pathSegment(name string) string {
-	if strings.Trim(name, ".") == "" {
-		return strings.Repeat("_", len(name))
-	}
-	return name
 }

@@ -2,7 +2,6 @@ package media
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -62,7 +61,8 @@ type IngressInput struct {
 // Create makes an ingress and gives its stream key, which nothing gives again; empty
 // for what is pulled from a URL. Errors: invalid with every field that is wrong;
 // quota_exceeded; unavailable ingress_not_created if LiveKit or, for a URL, an ingress
-// worker does not answer: what was made all the same is deleted.
+// worker does not answer: what was made all the same is deleted
+// within a minute.
 func (s *Ingresses) Create(ctx context.Context, actor *models.Principal, in IngressInput) (out models.Ingress, key secret.Value, err error) {
 	project, err := lookup.Project(ctx, s.c.Projects, actor, models.ActionIngressWrite, in.Project)
 	if err != nil {
@@ -164,9 +164,9 @@ func (s *Ingresses) notCreated(ctx context.Context, record *models.Ingress, fail
 		s.discard(ctx, record)
 		return failed
 	}
-	reason := "LiveKit did not answer. No ingress stays behind."
+	reason := "LiveKit did not answer. What it made all the same is deleted within a minute, or as soon as it answers."
 	if record.InputType == models.IngressURL {
-		reason = "No ingress worker took the URL. No ingress stays behind."
+		reason = "No ingress worker took the URL. What LiveKit made all the same is deleted within a minute."
 	}
 	return models.NewError(models.KindUnavailable, "ingress_not_created", reason).Because(failed)
 }
@@ -276,14 +276,16 @@ func (s *Ingresses) Update(ctx context.Context, actor *models.Principal, named m
 	if err != nil {
 		return models.Ingress{}, err
 	}
-	record, err = s.change(ctx, record, func(*models.Ingress) (database.IngressChange, bool) {
+	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	record, err = s.change(settling, record, func(*models.Ingress) (database.IngressChange, bool) {
 		return database.IngressChange{Name: u.Name, RoomName: u.RoomName, ParticipantIdentity: u.ParticipantIdentity, ParticipantName: u.ParticipantName,
 			ParticipantMetadata: u.ParticipantMetadata, EnableTranscoding: u.Transcode, Enabled: u.Enabled, Audio: u.Audio, Video: u.Video}, true
 	})
 	if err != nil {
 		return models.Ingress{}, err
 	}
-	return s.apply(ctx, record, &state)
+	return s.apply(settling, record, &state)
 }
 
 func text(given *string) string {
@@ -293,10 +295,14 @@ func text(given *string) string {
 	return *given
 }
 
-// sameCluster refuses a room that is on another cluster than the ingress.
+// sameCluster refuses a room that is on another cluster than the ingress. One that is on
+// none is assigned to that of the ingress.
 func (s *Ingresses) sameCluster(ctx context.Context, record *models.Ingress, room string) error {
 	project, err := s.c.Projects.Named(ctx, record.ProjectID)
 	if err != nil {
+		return err
+	}
+	if err := s.c.Placements.Keep(ctx, record.ProjectID, room, record.Cluster, s.now().Add(models.MaxTokenTTLSeconds*time.Second)); err != nil {
 		return err
 	}
 	member, err := s.c.Placements.Of(ctx, &project, room)
@@ -353,18 +359,7 @@ func (s *Ingresses) client(record *models.Ingress) (*livekit.Client, error) {
 
 // change updates a record, again if others changed it meanwhile.
 func (s *Ingresses) change(ctx context.Context, record models.Ingress, to func(*models.Ingress) (database.IngressChange, bool)) (models.Ingress, error) {
-	for range changeRaces {
-		c, wanted := to(&record)
-		if !wanted {
-			return record, nil
-		}
-		updated, err := s.c.Store.Update(ctx, &record, c, s.now())
-		if !models.IsKind(err, models.KindNotFound) {
-			return updated, err
-		}
-		if record, err = s.c.Store.Get(ctx, record.ProjectID, string(record.ID)); err != nil {
-			return models.Ingress{}, err
-		}
-	}
-	return models.Ingress{}, models.Unavailable(errors.New("media: others change the ingress " + string(record.ID) + " at the same time"))
+	return changed(record, to, func(r *models.Ingress, c database.IngressChange) (models.Ingress, error) {
+		return s.c.Store.Update(ctx, r, c, s.now())
+	}, func(r *models.Ingress) (models.Ingress, error) { return s.c.Store.Get(ctx, r.ProjectID, string(r.ID)) })
 }

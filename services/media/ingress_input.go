@@ -2,7 +2,6 @@ package media
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"pulse-control-plane/models"
@@ -13,24 +12,7 @@ import (
 const (
 	maxIngressName = 256
 	maxMetadata    = 32 << 10
-	// maxBitrate is in bit/s.
-	maxBitrate = 100_000_000
-	// maxLayers is how many qualities LiveKit has.
-	maxLayers = 3
 )
-
-// IngressAudioSources lists what the audio of an ingress may be published as, and
-// IngressVideoSources the video.
-func IngressAudioSources() []string { return []string{"microphone", "screen_share_audio"} }
-
-// IngressVideoSources are as IngressAudioSources.
-func IngressVideoSources() []string { return []string{"camera", "screen_share"} }
-
-// IngressAudioCodecs and IngressVideoCodecs list the codecs of explicit values.
-func IngressAudioCodecs() []string { return []string{"opus"} }
-
-// IngressVideoCodecs are as IngressAudioCodecs.
-func IngressVideoCodecs() []string { return []string{"h264_baseline", "vp8"} }
 
 // check reports every field that is wrong.
 func (s *Ingresses) check(ctx context.Context, in *IngressInput) error {
@@ -93,7 +75,7 @@ func (f *findings) transcoding(input models.IngressInput, asked *bool, transcode
 	}
 	if a := audio; a != nil {
 		f.atMost("audio.name", a.Name, maxIngressName)
-		f.oneOf("audio.source", a.Source, IngressAudioSources())
+		f.oneOf("audio.source", a.Source, livekit.IngressAudioSources())
 		f.oneOf("audio.preset", a.Preset, livekit.IngressAudioPresets())
 		explicit("audio.preset", a.Preset != "")
 		values := a.Codec != "" || a.Bitrate != 0 || a.Channels != 0 || a.DisableDTX
@@ -101,13 +83,13 @@ func (f *findings) transcoding(input models.IngressInput, asked *bool, transcode
 		if values && a.Preset != "" {
 			f.say("audio.preset", "must not be combined with options")
 		}
-		f.oneOf("audio.options.audio_codec", a.Codec, IngressAudioCodecs())
-		f.between("audio.options.bitrate", a.Bitrate, 1, maxBitrate)
+		f.oneOf("audio.options.audio_codec", a.Codec, livekit.IngressAudioCodecs())
+		f.between("audio.options.bitrate", a.Bitrate, 1, livekit.MaxIngressBitrate)
 		f.between("audio.options.channels", a.Channels, 1, 2)
 	}
 	if v := video; v != nil {
 		f.atMost("video.name", v.Name, maxIngressName)
-		f.oneOf("video.source", v.Source, IngressVideoSources())
+		f.oneOf("video.source", v.Source, livekit.IngressVideoSources())
 		f.oneOf("video.preset", v.Preset, livekit.IngressVideoPresets())
 		explicit("video.preset", v.Preset != "")
 		values := v.Codec != "" || v.FrameRate != 0 || len(v.Layers) > 0
@@ -115,53 +97,13 @@ func (f *findings) transcoding(input models.IngressInput, asked *bool, transcode
 		if values && v.Preset != "" {
 			f.say("video.preset", "must not be combined with options")
 		}
-		f.oneOf("video.options.video_codec", v.Codec, IngressVideoCodecs())
+		f.oneOf("video.options.video_codec", v.Codec, livekit.IngressVideoCodecs())
 		if v.FrameRate < 0 || v.FrameRate > 120 {
 			f.say("video.options.frame_rate", "must be from 0 to 120")
 		}
-		f.layers(v.Layers)
+		*f = append(*f, livekit.CheckLayers("video.options.layers", v.Layers)...)
 	}
 }
-
-// layers checks the layers of simulcast as LiveKit does: one of each quality, even
-// sizes that grow with it.
-func (f *findings) layers(list []models.IngressLayer) {
-	const field = "video.options.layers"
-	if len(list) > maxLayers {
-		f.say(field, fmt.Sprintf("must be at most %d items", maxLayers))
-		return
-	}
-	of := map[string]models.IngressLayer{}
-	for i, layer := range list {
-		at := fmt.Sprintf("%s[%d].", field, i)
-		if !slices.Contains(ingressQualities(), layer.Quality) {
-			f.say(at+"quality", "must be one of: low, medium, high")
-		}
-		if _, twice := of[layer.Quality]; twice {
-			f.say(at+"quality", "must not repeat")
-		}
-		of[layer.Quality] = layer
-		for name, size := range map[string]int64{"width": layer.Width, "height": layer.Height} {
-			if size < 16 || size > maxPixels || size%2 != 0 {
-				f.say(at+name, fmt.Sprintf("must be an even number from 16 to %d", maxPixels))
-			}
-		}
-		f.between(at+"bitrate", layer.Bitrate, 1, maxBitrate)
-	}
-	var least models.IngressLayer
-	for _, quality := range ingressQualities() {
-		layer, given := of[quality]
-		if !given {
-			continue
-		}
-		if layer.Width < least.Width || layer.Height < least.Height {
-			f.say(field, "must not be smaller at a higher quality")
-		}
-		least = layer
-	}
-}
-
-func ingressQualities() []string { return []string{"low", "medium", "high"} }
 
 // check reports every field of an update that is wrong.
 func (u *IngressUpdate) check(record *models.Ingress) error {

@@ -7,7 +7,6 @@ import (
 
 	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/storage"
 	"pulse-control-plane/utils/secret"
 )
@@ -16,18 +15,6 @@ import (
 func vault(t *testing.T, local bool) *storage.Vault {
 	t.Helper()
 	return storage.NewVault(testkit.Sealed(t, "projects", "storage.secret"), local)
-}
-
-func TestFilesStayInTheFolderOfTheirProjectWhateverTheRoomIsCalled(t *testing.T) {
-	upload := &livekit.Upload{Storage: models.Storage{Prefix: "acme/recordings"}}
-	for room, want := range map[string]string{"hall": "prj_1/hall", "": "prj_1/web", ".": "prj_1/_", "..": "prj_1/__", "a..b": "prj_1/a..b", "день 1": "prj_1/день 1", "~": "prj_1/~"} {
-		if got := folder("prj_1", room, nil); got != want {
-			t.Errorf("%q is in %s, want %s", room, got, want)
-		}
-		if got := folder("prj_1", room, upload); got != "acme/recordings/"+want {
-			t.Errorf("%q is in %s with a prefix", room, got)
-		}
-	}
 }
 
 func TestARecordingOfARoomGoesToTheProjectsStorage(t *testing.T) {
@@ -54,22 +41,12 @@ func TestARecordingOfARoomGoesToTheProjectsStorage(t *testing.T) {
 		out.Path != "x/prj_1/hall/20260102T030405Z-"+string(record.ID)+".mp4" || out.Upload.Opened.Reveal() != "hush" || out.Upload.Bucket != "b" {
 		t.Errorf("got %+v", ask)
 	}
-	if id := recordOf(&livekit.EgressState{Paths: []string{out.Path}}); id != record.ID {
+	if id := storage.RecordOf([]string{out.Path}); id != record.ID {
 		t.Errorf("it is taken for the record %q", id)
 	}
 }
 
-func TestResultsArePlayedBackFromTheCDN(t *testing.T) {
-	record := &models.Egress{CDNBaseURL: "https://cdn.example.com/media/"}
-	got := resultsOf(record, &livekit.EgressState{Results: []models.EgressResult{
-		{Kind: models.OutputFile, Path: "prj_1/a b?#/f.mp4"}, {Kind: models.OutputRTMP, Path: "rtmp://a/live/***"}}})
-	if got[0].URL != "https://cdn.example.com/media/prj_1/a%20b%3F%23/f.mp4" || got[1].URL != "" {
-		t.Errorf("got %+v", got)
-	}
-	many := &livekit.EgressState{Results: make([]models.EgressResult, maxResults+1)}
-	if n := len(resultsOf(&models.Egress{}, many)); n != maxResults {
-		t.Errorf("%d results are kept", n)
-	}
+func TestALongReasonIsClippedBetweenCharacters(t *testing.T) {
 	if text := clip(strings.Repeat("ü", maxError), maxError-1); len(text) != maxError-2 {
 		t.Errorf("clipped to %d bytes", len(text))
 	}
