@@ -191,10 +191,14 @@ func TestEachRouteThatChangesSomethingLeavesExactlyTheEntryOfTheTable(t *testing
 				org, before = out.Organization.ID, 0
 			}
 			trail := s.trailOf(org)
-			if len(trail) != before+1 {
-				t.Fatalf("%d entries more, want one", len(trail)-before)
+			want := 1
+			if row.action == "organization.deleted" {
+				want = 2 // its project has an entry of its own
 			}
-			e := trail[0]
+			if len(trail) != before+want {
+				t.Fatalf("%d entries more, want %d", len(trail)-before, want)
+			}
+			e := trail[want-1]
 			id := map[string]string{
 				"path": path[strings.LastIndex(path, "/")+1:], "user": w.org.user, "session": e.Actor.CredentialID, "grace": "grace", "mallory": "mallory", "{invited}": string(invited.Invitation.ID),
 				"organization.id": out.Organization.ID, "project.id": out.Project.ID, "key.id": out.Key.ID, "invitation.id": out.Invitation.ID, "endpoint.id": out.Endpoint.ID,

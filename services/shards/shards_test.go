@@ -84,15 +84,19 @@ func TestAListThatIsTooLongIsAnErrorAndNotCut(t *testing.T) {
 	r := newRig(t)
 	s := r.process("one")
 	put := func(from, to int) {
+		list := make([]any, 0, to-from)
 		for n := from; n < to; n++ {
-			if _, err := r.leases.Take(t.Context(), &models.Lease{ID: fmt.Sprintf("work|member|%04d", n)}, "dead", time.Second); err != nil {
+			list = append(list, models.Lease{ID: fmt.Sprintf("work|member|%05d", n), Holder: "dead", Term: 1})
+		}
+		for batch := range slices.Chunk(list, database.MaxBatch) {
+			if _, err := r.engine.InsertMany(t.Context(), "leases", batch); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	put(0, 900)
+	put(0, 19_900)
 	r.pass(s)
-	put(900, 1000)
+	put(19_900, 20_000)
 	if taken, err := s.Pass(t.Context()); !models.IsKind(err, models.KindInternal) {
 		t.Errorf("a list that is cut is believed: took %v, %v", taken, err)
 	}
