@@ -81,6 +81,40 @@ func TestAReconnectIsMeteredOnceWhateverWasLost(t *testing.T) {
 	}
 }
 
+func TestAReconnectWithinTheSameInstantIsMeteredOnceWhateverWasLost(t *testing.T) {
+	for name, lost := range map[string]map[string]bool{
+		"nothing": {}, "the end of the first": {"EV_left_1": true}, "the end of the second": {"EV_left_2": true},
+		"both ends": {"EV_left_1": true, "EV_left_2": true},
+	} {
+		for _, sids := range [][2]string{{"PA_1", "PA_2"}, {"PA_2", "PA_1"}} {
+			for seed := range uint64(6) {
+				s := newStory()
+				say := func(id string, second int, kind, sid string) {
+					if s.tell(second, kind, "RM_1", 0, s.person(sid, "ann", 0)); lost[id] {
+						s.events = s.events[:len(s.events)-1]
+						return
+					}
+					s.events[len(s.events)-1].ID = id
+				}
+				say("EV_joined_1", 0, models.EventParticipantJoined, sids[0])
+				say("EV_joined_2", 0, models.EventParticipantJoined, sids[1])
+				say("EV_left_1", 0, models.EventParticipantLeft, sids[0])
+				say("EV_left_2", 900, models.EventParticipantLeft, sids[1])
+				s.tell(1000, models.EventRoomFinished, "RM_1", 0, nil)
+				r, report := s.metered(t, seed)
+				want := 900.0
+				if lost["EV_left_2"] {
+					want = 1000
+				}
+				wantMeters(t, seed, report, map[models.Meter]float64{models.MeterParticipantSeconds: want, models.MeterPeak: 1})
+				if first := r.session(sids[0]); !lost["EV_left_1"] && first.LeftAt.Sub(first.JoinedAt) > time.Second {
+					t.Errorf("%s was lost, seed %d: the first lasted until %v", name, seed, first.LeftAt)
+				}
+			}
+		}
+	}
+}
+
 func TestARoomEndsAtTheLatestWhenTheNextOfItsNameBegins(t *testing.T) {
 	for seed := range uint64(20) {
 		s := newStory()
