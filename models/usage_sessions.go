@@ -167,8 +167,9 @@ func (o *Observed) Join(other Observed) {
 }
 
 // Settle derives when the session began and ended, why, which events prove it,
-// and its meter. An end of its own counts before any other; then whichever of the
-// room's end and reconciliation's finding came first. None is after the start of
+// and its meter. An end of its own counts before any other, unless its room had
+// ended; then whichever of the room's end and reconciliation's finding came first.
+// None is after the start of
 // what replaced the session or its room.
 func (s *UsageSession) Settle() {
 	o := &s.Observed
@@ -196,6 +197,9 @@ func (s *UsageSession) Settle() {
 		s.end(o.RoomEndedAt, EndedByRoom, o.RoomEndedBy)
 	case !gone.IsZero():
 		s.end(gone, EndedByReconciliation, nil)
+	}
+	if !o.RoomEndedAt.IsZero() && s.outlasts(o.RoomEndedAt.Add(startPrecision)) {
+		s.end(o.RoomEndedAt, EndedByRoom, o.RoomEndedBy) // nobody is in a room that has ended
 	}
 	reason := EndedByDuplicate
 	if s.Subject == SubjectRoom {

@@ -213,6 +213,53 @@ func TestTimesThatCannotBeAreClampedAndMarked(t *testing.T) {
 	}
 }
 
+func TestAParticipantEndsAtTheLatestWithTheirRoom(t *testing.T) {
+	for seed := range uint64(6) {
+		s := newStory()
+		s.tell(0, models.EventParticipantJoined, "RM_1", 0, s.person("PA_1", "ann", 0))
+		s.tell(500, models.EventRoomFinished, "RM_1", 0, nil)
+		s.tell(900, models.EventParticipantLeft, "RM_1", 0, s.person("PA_1", "ann", 0))
+		r, report := s.metered(t, seed)
+		wantMeters(t, seed, report, map[models.Meter]float64{models.MeterParticipantSeconds: 500, models.MeterRoomSeconds: 500})
+		if got := r.session("PA_1"); got.EndReason != models.EndedByRoom {
+			t.Errorf("seed %d: ended by %s", seed, got.EndReason)
+		}
+	}
+}
+
+func TestWhatBeginsWithoutATimeThatCanBeIsMeteredFromItsEvent(t *testing.T) {
+	for _, joined := range []string{"0", "-5", "-9223372036854775808"} {
+		body := func(event, second string) []byte {
+			return []byte(`{"event":"` + event + `","id":"EV_` + event + `","createdAt":"` + second + `","room":{"sid":"RM_1","creationTime":"` + joined + `",
+				"name":"` + models.QualifyRoom(testProject, "daily") + `"},"participant":{"sid":"PA_1","identity":"ann","joinedAt":"` + joined + `"}}`)
+		}
+		s := newStory()
+		for second, event := range map[int]string{0: models.EventRoomStarted, 1: models.EventParticipantJoined, 901: models.EventParticipantLeft, 1000: models.EventRoomFinished} {
+			e := readEvent(t, body(event, strconv.FormatInt(s.at(second).Unix(), 10)), s.at(second))
+			e.ReceivedAt = s.at(second)
+			s.events = append(s.events, e)
+		}
+		r, report := s.metered(t, 1)
+		wantMeters(t, 1, report, map[models.Meter]float64{models.MeterParticipantSeconds: 900, models.MeterRoomSeconds: 1000})
+		if !r.session("PA_1").Clamped {
+			t.Errorf("%s: nothing is marked", joined)
+		}
+	}
+}
+
+func TestAnEgressWithOneTimeThatCannotBeEndsWithItsEvent(t *testing.T) {
+	for name, ended := range map[string]time.Time{"1970": time.Unix(0, 1), "2262": time.Unix(0, 1<<63-1)} {
+		s := newStory()
+		s.tell(100, models.EventEgressEnded, "", 0, nil)
+		e := &s.events[0]
+		e.RoomCreatedAt, e.Media = time.Time{}, &models.EventMedia{ID: "EG_1", StartedAt: s.at(0), EndedAt: ended}
+		e.Believe(s.at(3600)) // it came an hour late
+		if _, report := s.metered(t, 0); !e.Clamped || report.Totals[models.MeterEgressSeconds] != 100 {
+			t.Errorf("%s: %v seconds, marked %v", name, report.Totals[models.MeterEgressSeconds], e.Clamped)
+		}
+	}
+}
+
 func TestATimeLongBeforeItsRoomIsNotBelievedWhereTheRoomIsKnown(t *testing.T) {
 	s := newStory()
 	s.tell(0, models.EventRoomStarted, "RM_1", 0, nil)
