@@ -83,7 +83,6 @@ func (p RoomPolicy) bounds(config *livekit.RoomConfiguration) error {
 	if p.MaxParticipants > 0 {
 		most("max_participants", config.GetMaxParticipants(), p.MaxParticipants, ", the project's quota")
 	}
-	most("metadata", uint32(len(config.GetMetadata())), models.MaxMetadataBytes, " bytes long")
 	most("tags", uint32(len(config.GetTags())), MaxRoomTags, " items")
 	bytes := 0
 	for name, value := range config.GetTags() {
