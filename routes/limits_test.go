@@ -89,7 +89,7 @@ func bounds(ada tenant) []bound {
 	x := func(n int) string { return strings.Repeat("x", n) }
 	u := func(n int) string { return strings.Repeat("ü", n) }
 	lines := []any{"x", x(100), u(100), " x ", "日本"}
-	notLines := []any{"", x(101), u(101), " ", "\u00a0\u3000", "a\tb", "a\nb", "\x00", "a\u0085", "a\u2028b", "a\u2029b", 1, true, []any{}, map[string]any{}}
+	notLines := []any{"", x(101), u(101), " ", "\u00a0\u3000", "a\tb", "a\nb", "\x00", "a\u0085", 1, true, []any{}, map[string]any{}}
 	regions := []any{"", x(64), "eu-central-1", "0"}
 	notRegions := []any{x(65), "EU", "a b", "a_b", "ü", 1}
 	mail := func(n int) string { // an address of n characters

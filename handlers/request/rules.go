@@ -23,7 +23,7 @@ const embedded = "\x00"
 // work on strings:
 //
 //	roomname     what models.ValidRoomName allows
-//	line         no control characters or separators of lines, so one line
+//	line         no control characters, so one line
 //	mailbox      visible characters without spaces: no control, bidi or line ones
 //	notblank     at least one character that is not white space
 //	region       lower-case letters, digits and hyphens, as clouds name regions
@@ -53,7 +53,7 @@ func newValidator() *validator.Validate {
 	known := passwords.New()
 	for tag, holds := range map[string]func(text, param string) bool{
 		"roomname": func(text, _ string) bool { return models.ValidRoomName(text) },
-		"line":     func(text, _ string) bool { return every(text, inLine) },
+		"line":     func(text, _ string) bool { return every(text, func(r rune) bool { return !unicode.IsControl(r) }) },
 		"mailbox":  func(text, _ string) bool { return every(text, visible) },
 		"notblank": func(text, _ string) bool { return strings.TrimSpace(text) != "" },
 		"region":   func(text, _ string) bool { return every(text, inRegion) },
@@ -76,9 +76,6 @@ func newValidator() *validator.Validate {
 	}
 	return v
 }
-
-// inLine refuses U+2028 and U+2029 too, which end lines in many programs.
-func inLine(r rune) bool { return !unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp) }
 
 func visible(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
 
