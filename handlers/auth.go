@@ -153,7 +153,7 @@ func (h *Auth) Logout(c *gin.Context) error {
 			return err
 		}
 	default:
-		return models.Forbidden("person_required", "This requires a person's access token, not a key.")
+		return caller.Refused("person_required", "a person's access token (Authorization: Bearer)")
 	}
 	if h.cookies.held(c) {
 		h.cookies.clear(c)
