@@ -124,7 +124,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"JWT_SECRET="+strongText(11)+", "+strongText(12), "API_KEY_PEPPER="+strongText(13)+", "+strongText(17),
 		"DATA_KEY="+hex.EncodeToString([]byte(strongText(14)[:32]))+","+base64.StdEncoding.EncodeToString([]byte(strongText(18)[:32])),
 		"PULSE_ADMIN_TOKEN="+strongText(15), "METRICS_TOKEN="+strongText(16), "BCRYPT_COST=11", "SIGNUP_ENABLED=false",
-		"CORS_ORIGINS=https://A.example.com, http://localhost:3000", "TRUSTED_PROXIES=10.1.2.3/8, 192.0.2.1,::1",
+		"CORS_ORIGINS=https://A.example.com:443, http://localhost:3000", "TRUSTED_PROXIES=10.1.2.3/8, 192.0.2.1,::1",
 		"RATE_LIMIT_IP_PER_MINUTE=0", "RATE_LIMIT_PROJECT_PER_MINUTE=5", "BODY_MEMORY=128 MiB", "LOG_LEVEL=debug", "LOG_FORMAT=console",
 		"REDIS_URL=rediss://:pw@redis:6379/1", "QUOTA_FREE=rooms=2, projects=3", "QUOTA_PRO=concurrent_participants=4",
 		"QUOTA_ENTERPRISE=participant_minutes_per_month=5,egress_minutes_per_month=6", "QUOTA_GRACE=0s",

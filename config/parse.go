@@ -16,6 +16,7 @@ import (
 	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/secret"
 	"pulse-control-plane/utils/smtpurl"
+	"pulse-control-plane/utils/weborigin"
 )
 
 const (
@@ -325,7 +326,7 @@ func page(into *string, text string) error {
 	return nil
 }
 
-// origins takes origins as browsers send them (RFC 6454, section 6.1).
+// origins gives origins as browsers send them, whose ports leave out that of their scheme.
 func origins(into *[]string, text string) error {
 	var out []string
 	for item := range strings.SplitSeq(text, ",") {
@@ -341,7 +342,7 @@ func origins(into *[]string, text string) error {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || item != u.Scheme+"://"+u.Host {
 			return errors.New("must be origins such as https://app.example.com, separated by commas, or *")
 		}
-		out = append(out, item)
+		out = append(out, weborigin.Serialize(item))
 	}
 	if len(out) > 1 && slices.Contains(out, "*") {
 		return errors.New("must be either * or a list of origins")

@@ -95,11 +95,15 @@ type Refreshed struct {
 // Refresh returns a new access token and the next refresh token. Without a body
 // the token is the cookie's.
 func (h *Auth) Refresh(c *gin.Context) error {
-	if c.Request.ContentLength == 0 && h.cookies.held(c) {
-		return h.refreshCookie(c)
-	}
 	var in refreshRequest
-	if err := h.requests.Body(c, &in); err != nil {
+	if h.cookies.held(c) {
+		switch sent, err := h.requests.SentBody(c, &in); {
+		case err != nil:
+			return err
+		case !sent:
+			return h.refreshCookie(c)
+		}
+	} else if err := h.requests.Body(c, &in); err != nil {
 		return err
 	}
 	login, err := h.sessions.Refresh(c.Request.Context(), in.RefreshToken, origin(c))
@@ -149,7 +153,7 @@ func (h *Auth) Logout(c *gin.Context) error {
 			return err
 		}
 	default:
-		return models.Forbidden("person_required", "This requires a person's access token, not a key.")
+		return caller.Refused("person_required", "a person's access token (Authorization: Bearer)")
 	}
 	if h.cookies.held(c) {
 		h.cookies.clear(c)

@@ -70,9 +70,16 @@ func (h *Downloads) export(path string) (Export, error) {
 	if !ok {
 		return Export{}, models.Invalid(models.FieldError{Location: "body.path", Message: "must be the path of an export"})
 	}
-	for name := range u.Query() {
-		if !slices.Contains(export.Parameters, name) {
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil { // the export would be served without what does not parse
+		return Export{}, models.Invalid(models.FieldError{Location: "body.path", Message: "has a query that does not parse"})
+	}
+	for name, values := range query {
+		switch {
+		case !slices.Contains(export.Parameters, name):
 			return Export{}, models.Invalid(models.FieldError{Location: "body.path", Message: "has a parameter that the export does not accept"})
+		case len(values) > 1:
+			return Export{}, models.Invalid(models.FieldError{Location: "body.path", Message: "has a parameter more than once"})
 		}
 	}
 	return export, nil

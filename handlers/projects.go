@@ -9,6 +9,7 @@ import (
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/tenancy"
+	"pulse-control-plane/utils/weborigin"
 )
 
 // Projects serves /v1/projects.
@@ -252,6 +253,11 @@ func (h *Projects) Patch(c *gin.Context) error {
 func (r clientTokensRequest) change() (models.ClientTokensChange, error) {
 	out := models.ClientTokensChange{Enabled: r.Enabled, MaxTTLSeconds: r.MaxTTLSeconds, AllowedOrigins: r.AllowedOrigins.Value,
 		AllowedRooms: r.AllowedRooms.Value, Identities: r.Identities, Agents: r.Agents.Value}
+	if r.AllowedOrigins.Value != nil {
+		for i, origin := range *r.AllowedOrigins.Value {
+			(*r.AllowedOrigins.Value)[i] = weborigin.Serialize(origin)
+		}
+	}
 	if r.Grants != nil {
 		if names := r.Grants.serverWide(); len(names) > 0 {
 			return out, models.GrantNotAllowed("client_tokens.grants.", names)

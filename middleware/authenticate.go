@@ -258,7 +258,7 @@ func errCredential(p *models.Principal, code, needs string) *models.Error {
 	if p.Kind == models.CallerNobody {
 		return errNoCredential(needs)
 	}
-	return models.Forbidden(code, "You called "+p.Kind.Credential()+"; this needs "+needs+".")
+	return p.Refused(code, needs)
 }
 
 func principalOf(c *gin.Context) (*models.Principal, bool) {

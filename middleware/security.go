@@ -67,7 +67,7 @@ func corsRules(origins []string) *cors.Cors {
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
 			http.MethodDelete, http.MethodOptions},
 		AllowedHeaders: []string{"Authorization", "Content-Type", "Accept", "X-Pulse-Key", "X-Pulse-Secret",
-			"Idempotency-Key", "X-Request-Id", "Traceparent", "Tracestate", "Baggage", "Sentry-Trace"},
+			"Idempotency-Key", "X-Request-Id", "Traceparent", "Tracestate", "Baggage", "Sentry-Trace", "Last-Event-Id"},
 		ExposedHeaders: []string{"X-Request-Id", "RateLimit", "RateLimit-Policy", "X-RateLimit-Limit",
 			"X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After", "Idempotent-Replayed", "Deprecation", "Sunset"},
 		MaxAge: 600,

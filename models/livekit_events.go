@@ -149,33 +149,55 @@ const (
 )
 
 // Believe replaces times that cannot be: outside of [the room's start - 1 day,
-// received + 1 day]. What is too late becomes the time the event was received,
-// what is too early the start of its room; either marks the event. Without a
-// time of its own an event happened in the second it was received.
+// received + 1 day]. What is too late becomes the time of the event, what is too
+// early the start of its room; that of the event itself and of its room become
+// the time it was received. Either marks the event. Without a time of its own an
+// event happened in the second it was received, and what it begins or ends began
+// at the latest when it happened.
 func (e *LiveKitEvent) Believe(received time.Time) {
 	if e.CreatedAt.IsZero() {
 		e.CreatedAt = received.Truncate(time.Second)
 	}
-	earliest, latest, early := received.Add(-oldestRoom), received.Add(clockTolerance), received
+	earliest, latest, late := received.Add(-oldestRoom), received.Add(clockTolerance), received
 	clamp := func(t *time.Time, early time.Time) {
 		switch {
 		case t.IsZero():
 		case t.After(latest):
-			*t, e.Clamped = received, true
+			*t, e.Clamped = late, true
 		case t.Before(earliest):
 			*t, e.Clamped = early, true
 		}
 	}
 	clamp(&e.RoomCreatedAt, received)
 	if !e.RoomCreatedAt.IsZero() {
-		earliest, early = e.RoomCreatedAt.Add(-clockTolerance), e.RoomCreatedAt
+		earliest = e.RoomCreatedAt.Add(-clockTolerance)
 	}
 	clamp(&e.CreatedAt, received)
+	late = e.CreatedAt
+	early := late
+	if !e.RoomCreatedAt.IsZero() {
+		early = e.RoomCreatedAt
+	}
+	switch e.Event {
+	case EventRoomStarted, EventRoomFinished:
+		e.begunBy(&e.RoomCreatedAt)
+	case EventParticipantJoined, EventParticipantLeft, EventParticipantAborted:
+		if e.Participant != nil {
+			e.begunBy(&e.Participant.JoinedAt)
+		}
+	}
 	if e.Participant != nil {
 		clamp(&e.Participant.JoinedAt, early)
 	}
 	if e.Media != nil {
 		clamp(&e.Media.StartedAt, early)
 		clamp(&e.Media.EndedAt, early)
+	}
+}
+
+// begunBy sets a start that LiveKit did not name to when the event happened.
+func (e *LiveKitEvent) begunBy(start *time.Time) {
+	if start.IsZero() {
+		*start, e.Clamped = e.CreatedAt, true
 	}
 }

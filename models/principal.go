@@ -91,7 +91,13 @@ func (p *Principal) May(a Action) error {
 	case CallerNobody:
 		return Unauthenticated("unauthenticated", "You called without a credential; this needs "+rule.Needs()+".")
 	}
-	return Forbidden("not_allowed", "You called "+p.Kind.Credential()+"; this needs "+rule.Needs()+".")
+	return p.Refused("not_allowed", rule.Needs())
+}
+
+// Refused says with what kind of credential the caller called and which would
+// serve: forbidden with the code.
+func (p *Principal) Refused(code, needs string) *Error {
+	return Forbidden(code, "You called "+p.Kind.Credential()+"; this needs "+needs+".")
 }
 
 // Credential names what a caller proved who they are with, as it follows "You

@@ -111,6 +111,12 @@ type Observed struct {
 	// ReplacedBy the events that announced it.
 	ReplacedAt time.Time `bson:"replaced_at,omitempty"`
 	ReplacedBy []string  `bson:"replaced_by,omitempty"`
+	// RivalAt is its own start, if another session with its name began in the same
+	// instant. RivalSeenAt is until when the others were there for certain, and
+	// RivalID the one that was there the longest.
+	RivalAt     time.Time `bson:"rival_at,omitempty"`
+	RivalSeenAt time.Time `bson:"rival_seen_at,omitempty"`
+	RivalID     string    `bson:"rival_id,omitempty"`
 	// RoomStartedAt is the start of its room, and RoomReplacedAt that of the
 	// next room of the same name.
 	RoomStartedAt  time.Time `bson:"room_started_at,omitempty"`
@@ -153,6 +159,7 @@ func (o *Observed) Join(other Observed) {
 	case earliest(o.ReplacedAt, other.ReplacedAt).Equal(other.ReplacedAt):
 		o.ReplacedAt, o.ReplacedBy = other.ReplacedAt, union(nil, other.ReplacedBy)
 	}
+	o.joinRival(&other)
 	o.RoomStartedAt = earliest(o.RoomStartedAt, other.RoomStartedAt)
 	o.RoomReplacedAt = earliest(o.RoomReplacedAt, other.RoomReplacedAt)
 	o.Person, o.Recorder, o.Agent = o.Person || other.Person, o.Recorder || other.Recorder, o.Agent || other.Agent
@@ -160,8 +167,9 @@ func (o *Observed) Join(other Observed) {
 }
 
 // Settle derives when the session began and ended, why, which events prove it,
-// and its meter. An end of its own counts before any other; then whichever of the
-// room's end and reconciliation's finding came first. None is after the start of
+// and its meter. An end of its own counts before any other, unless its room had
+// ended; then whichever of the room's end and reconciliation's finding came first.
+// None is after the start of
 // what replaced the session or its room.
 func (s *UsageSession) Settle() {
 	o := &s.Observed
@@ -190,12 +198,18 @@ func (s *UsageSession) Settle() {
 	case !gone.IsZero():
 		s.end(gone, EndedByReconciliation, nil)
 	}
+	if !o.RoomEndedAt.IsZero() && s.outlasts(o.RoomEndedAt.Add(startPrecision)) {
+		s.end(o.RoomEndedAt, EndedByRoom, o.RoomEndedBy) // nobody is in a room that has ended
+	}
 	reason := EndedByDuplicate
 	if s.Subject == SubjectRoom {
 		reason = EndedByNewRoom
 	}
 	if s.outlasts(o.ReplacedAt) {
 		s.end(o.ReplacedAt, reason, o.ReplacedBy)
+	}
+	if s.wasReplacedAtOnce() {
+		s.end(o.StartedAt, reason, nil)
 	}
 	if s.outlasts(o.RoomReplacedAt) {
 		s.end(o.RoomReplacedAt, EndedByNewRoom, nil)

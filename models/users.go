@@ -3,6 +3,7 @@ package models
 import (
 	"strings"
 	"time"
+	"unicode"
 )
 
 // User is a person. A person belongs to one organization.
@@ -54,3 +55,19 @@ type Session struct {
 // FoldEmail gives the form in which e-mail addresses are stored and compared:
 // trimmed and in lower case.
 func FoldEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+
+// AddressInText gives an e-mail address as it may stand in a mail to somebody
+// else, or otherwise for one whose first part has characters that programs for
+// mail make links of, such as www.example.com/prize@example.org.
+func AddressInText(email, otherwise string) string {
+	at := strings.LastIndexByte(email, '@')
+	if at <= 0 {
+		return otherwise
+	}
+	for _, r := range email[:at] {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._+-'", r) {
+			return otherwise
+		}
+	}
+	return email
+}

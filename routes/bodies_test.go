@@ -29,6 +29,10 @@ func TestAChunkedBodyOfNoBytesIsNoBody(t *testing.T) {
 			chunked.refused(http.StatusBadRequest, "invalid_request", "body")
 		}
 	}
+	login := s.do(http.MethodPost, "/v1/auth/login", map[string]any{"email": "ada0@example.com", "password": password, "cookie": true}).want(http.StatusOK)
+	s.do(http.MethodPost, "/v1/auth/refresh", nil, sending(cookieOf(login)), func(r *http.Request) {
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader("")), -1
+	}).want(http.StatusOK)
 }
 
 // unfinished is a body that is read as far as it goes and then waits.

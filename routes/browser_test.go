@@ -169,7 +169,7 @@ func TestDownloadsAreOfExportsOnly(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	for _, path := range []string{"/v1/projects", "https://evil.example/v1/usage/export", "//evil.example/v1/usage/export", "v1/usage/export",
-		"/v1/usage/export?nonsense=1", "/v1/usage/../auth/me", "/v1/usage/export%2f", ""} {
+		"/v1/usage/export?nonsense=1", "/v1/usage/export?of=facts;format=csv", "/v1/usage/export?format=%zz", "/v1/usage/export?format=csv&format=jsonl", "/v1/usage/../auth/me", "/v1/usage/export%2f", ""} {
 		s.do(http.MethodPost, "/v1/downloads", map[string]any{"path": path}, ada.asPerson).refused(http.StatusBadRequest, "invalid_request", "body.path")
 	}
 }

@@ -30,19 +30,30 @@ func dispatching(names ...string) string {
 	return roomConfig(`"agents":[` + strings.Join(parts, ",") + `]`)
 }
 
+func tagsOf(n int) string {
+	parts := make([]string, 0, n)
+	for name, value := range pairs(n) {
+		parts = append(parts, fmt.Sprintf("%q:%q", name, value))
+	}
+	return "{" + strings.Join(parts, ",") + "}"
+}
+
 func TestNoCallerMakesARoomThatNeverEnds(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	s.patch(ada.project, map[string]any{"limits": map[string]any{"concurrent_participants": 50}})
 	for who, caller := range map[string]with{"key": ada.asKey, "key and secret": ada.asOwn} {
-		for _, fits := range []string{`"empty_timeout":86400,"departureTimeout":86400`, `"max_participants":50`, `"maxPlayoutDelay":40950`, `"emptyTimeout":0`} {
+		for _, fits := range []string{`"empty_timeout":86400,"departureTimeout":86400`, `"max_participants":50`, `"maxPlayoutDelay":40950`, `"emptyTimeout":0`,
+			`"tags":{"a":"` + strings.Repeat("x", 4095) + `"}`, `"tags":` + tagsOf(32)} {
 			s.do(http.MethodPost, create, roomConfig(fits), caller).want(http.StatusCreated)
 		}
 		for over, locations := range map[string][]string{
 			`"empty_timeout":4294967295,"departure_timeout":4294967295`: {"body.room_config.departure_timeout", "body.room_config.empty_timeout"},
 			`"emptyTimeout":86401`: {"body.room_config.empty_timeout"}, `"departureTimeout":86401`: {"body.room_config.departure_timeout"},
 			`"max_participants":51`: {"body.room_config.max_participants"}, `"minPlayoutDelay":40951`: {"body.room_config.min_playout_delay"},
-			`"maxPlayoutDelay":4294967295`: {"body.room_config.max_playout_delay"},
+			`"maxPlayoutDelay":4294967295`:                     {"body.room_config.max_playout_delay"},
+			`"tags":{"a":"` + strings.Repeat("x", 4096) + `"}`: {"body.room_config.tags"},
+			`"tags":` + tagsOf(33):                             {"body.room_config.tags"},
 		} {
 			s.do(http.MethodPost, create, roomConfig(over), caller).refused(http.StatusBadRequest, "invalid_request", locations...)
 		}

@@ -77,7 +77,7 @@ func TestPagesOfTheNamedOriginsMayCall(t *testing.T) {
 	for _, origin := range origins {
 		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"} {
 			r := s.raw(http.MethodOptions, "/v1/projects", header("Origin", origin), header("Access-Control-Request-Method", method),
-				header("Access-Control-Request-Headers", "authorization,baggage,content-type,idempotency-key,sentry-trace,traceparent,tracestate,x-pulse-key,x-pulse-secret,x-request-id"))
+				header("Access-Control-Request-Headers", "authorization,baggage,content-type,idempotency-key,last-event-id,sentry-trace,traceparent,tracestate,x-pulse-key,x-pulse-secret,x-request-id"))
 			h := r.Result().Header
 			if r.Code != http.StatusNoContent || h.Get("Access-Control-Allow-Origin") != origin || h.Get("Access-Control-Allow-Credentials") != "true" ||
 				!strings.Contains(h.Get("Access-Control-Allow-Methods"), method) || !strings.Contains(h.Get("Access-Control-Allow-Headers"), "x-pulse-secret") {

@@ -122,6 +122,30 @@ func TestEveryRouteRefusesARepeatedQueryParameter(t *testing.T) {
 	}
 }
 
+func TestAnEmptyTimeOrChoiceIsRefusedRatherThanDefaulted(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	for at, names := range routes.Parameters() {
+		for _, r := range routesOf(s, ada) {
+			if (request.Route{Method: r.method, Pattern: r.pattern}) != at {
+				continue
+			}
+			t.Run(r.method+" "+r.pattern, func(t *testing.T) {
+				for _, name := range names {
+					switch name {
+					case "start", "end", "window", "group_by", "open", "subject", "status", "plan", "format", "of", "force", "revoke_keys", "limit":
+						query := "?" + name + "="
+						if slices.Contains(names, "meter") {
+							query += "&meter=room_seconds"
+						}
+						s.in(t).allowed(r, query, ada).refused(http.StatusBadRequest, "invalid_request", "query."+name)
+					}
+				}
+			})
+		}
+	}
+}
+
 func TestErrorsOfTimesExplainHowToEncodeAPlus(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")

@@ -66,10 +66,22 @@ func TestRefusedCredentialsNameTheirKindAndTheAcceptedOnes(t *testing.T) {
 	codes := []string{"unauthenticated", "invalid_credential", "invalid_api_key", "invalid_token", "person_required", "key_required",
 		"secret_required", "insufficient_role", "insufficient_scope", "not_allowed"}
 	seen := map[string]bool{}
-	for _, r := range routesOf(s, eve) {
-		if r.pattern == "/v1/auth/logout" {
-			continue
+	// Refused with a request that is well-formed otherwise.
+	own, keys := "/v1/webhooks/endpoints?org_id="+ada.org, "/v1/projects/"+ada.project+"/keys"
+	narrowest := read[handlers.CreatedAPIKey](s.do(http.MethodPost, keys, map[string]any{"name": "narrowest", "scopes": []string{"keys:write"}}, ada.asPerson).want(http.StatusCreated))
+	asNarrowest := asServer(narrowest.PulseAPIKey, narrowest.PulseAPISecret)
+	for _, a := range []*answer{
+		s.do(http.MethodPost, "/v1/organizations", map[string]any{"name": "x", "admin_email": "x@example.com", "password": password}, ada.asOwn),
+		s.do(http.MethodGet, "/v1/usage?group_by=project", nil, ada.asOwn),
+		s.do(http.MethodPost, "/v1/auth/logout", nil, ada.asOwn), s.do(http.MethodPost, "/v1/auth/logout", nil, ada.asKey),
+		s.do(http.MethodGet, own, nil, ada.asOwn), s.do(http.MethodGet, own, nil, viewer),
+		s.do(http.MethodPost, keys, map[string]any{"name": "x", "scopes": []string{"*"}}, asNarrowest),
+	} {
+		if p := a.want(http.StatusForbidden).problem(); !strings.HasPrefix(p.Detail, "You called with") || !strings.Contains(p.Detail, "; this needs ") {
+			t.Errorf("%s %s: %q", p.Instance, p.Code, p.Detail)
 		}
+	}
+	for _, r := range routesOf(s, eve) {
 		t.Run(r.method+" "+r.pattern, func(t *testing.T) {
 			for _, caller := range []with{func(*http.Request) {}, asOperator(), viewer, ada.asKey, asServer(narrow.PulseAPIKey, narrow.PulseAPISecret),
 				asKey("pulse_key_x"), bearer("x"), header("Authorization", "Digest x"), header("X-Pulse-Secret", "x")} {

@@ -133,7 +133,8 @@ func TestChangesOfParticipantsReachLiveKitUnderQualifiedNames(t *testing.T) {
 			t.Errorf("%q is not among %q", call, s.livekit.asked)
 		}
 	}
-	for _, path := range []string{"/v1/rooms/nowhere", "/v1/rooms/nowhere/participants", "/v1/rooms/hall/participants/bob", "/v1/rooms/a%2Fb", "/v1/rooms/nowhere/participants/ann"} {
+	s.do(http.MethodDelete, "/v1/rooms/hall/participants/a%ff", nil, ada.asOwn).refused(http.StatusNotFound, "not_found")
+	for _, path := range []string{"/v1/rooms/nowhere", "/v1/rooms/nowhere/participants", "/v1/rooms/hall/participants/bob", "/v1/rooms/hall/participants/%ff", "/v1/rooms/a%2Fb", "/v1/rooms/nowhere/participants/ann"} {
 		s.do(http.MethodGet, path, nil, ada.asOwn).refused(http.StatusNotFound, "not_found")
 	}
 }

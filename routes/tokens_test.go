@@ -207,7 +207,7 @@ func TestClientGradeNeverGetsMoreThanThePolicy(t *testing.T) {
 func TestAClientPolicyMayBeSwitchedOffAndHeldToOrigins(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
-	s.patch(ada.project, map[string]any{"client_tokens": map[string]any{"allowed_origins": []string{"https://a.example", "http://localhost:3000"}}})
+	s.patch(ada.project, map[string]any{"client_tokens": map[string]any{"allowed_origins": []string{"HTTPS://A.example:443", "http://localhost:3000"}}})
 	for origin, status := range map[string]int{"https://a.example": 201, "http://localhost:3000": 201, "https://b.example": 403,
 		"http://a.example": 403, "https://a.example.evil.example": 403, "null": 403} {
 		a := s.do(http.MethodPost, create, nil, ada.asKey, header("Origin", origin)).want(status)

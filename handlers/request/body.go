@@ -37,14 +37,20 @@ func (r *Reader) Patch(c *gin.Context, into any) error { return r.read(c, into, 
 // OptionalBody is Body for a request that may come without one. A chunked body
 // of no bytes is none.
 func (r *Reader) OptionalBody(c *gin.Context, into any) error {
+	_, err := r.SentBody(c, into)
+	return err
+}
+
+// SentBody is OptionalBody that also tells whether there was a body.
+func (r *Reader) SentBody(c *gin.Context, into any) (sent bool, err error) {
 	if c.Request.ContentLength == 0 {
-		return nil
+		return false, nil
 	}
 	data, err := Bytes(c.Request)
 	if err != nil || len(data) == 0 {
-		return err
+		return false, err
 	}
-	return r.decodeAs(c.Request, data, into, nullIsAbsent)
+	return true, r.decodeAs(c.Request, data, into, nullIsAbsent)
 }
 
 func (r *Reader) read(c *gin.Context, into any, null nulls) error {

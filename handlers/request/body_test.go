@@ -295,6 +295,20 @@ func TestErrorsOfOneBodyAreBoundedInNumberAndLength(t *testing.T) {
 	}
 }
 
+func TestAnUnknownNameIsFoldedOnceHoweverManyFieldsThereAre(t *testing.T) {
+	const names = 10_000
+	var body strings.Builder
+	body.WriteByte('{')
+	for i := range names {
+		fmt.Fprintf(&body, `"unknown_%d":1,`, i)
+	}
+	text := strings.TrimSuffix(body.String(), ",") + "}"
+	each := testing.AllocsPerRun(3, func() { of(t, text, new(tokenRequest)) }) / names
+	if each > 8 {
+		t.Errorf("%.1f allocations a name", each)
+	}
+}
+
 func TestAnErrorNeverRepeatsAValue(t *testing.T) {
 	const value = "hunter2hunter2"
 	for _, body := range []string{

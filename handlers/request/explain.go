@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -172,9 +173,9 @@ func want(v reflect.Value) string {
 type jsonField struct {
 	name  string
 	index []int
-	// folded fields match in any case and with or without underscores, as the
-	// option case:ignore of json says.
-	folded bool
+	// folded is the name of a field that matches in any case and with or without
+	// underscores, as the option case:ignore of json says; "" for others.
+	folded string
 }
 
 type jsonFields []jsonField
@@ -189,14 +190,19 @@ func fieldsOf(t reflect.Type) jsonFields {
 		if name == "" {
 			name = member.Name
 		}
-		out = append(out, jsonField{name: name, index: member.Index, folded: options == "case:ignore"})
+		field := jsonField{name: name, index: member.Index}
+		if options == "case:ignore" {
+			field.folded = fold(name)
+		}
+		out = append(out, field)
 	}
 	return out
 }
 
 func (f jsonFields) find(name string) (jsonField, bool) {
+	folded := fold(name) // once: a body may have very many names
 	for _, field := range f {
-		if field.name == name || field.folded && fold(field.name) == fold(name) {
+		if field.name == name || field.folded != "" && field.folded == folded {
 			return field, true
 		}
 	}
@@ -204,7 +210,12 @@ func (f jsonFields) find(name string) (jsonField, bool) {
 }
 
 func fold(name string) string {
-	return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, name)
 }
 
 // members calls each for every member of a well-formed object.

@@ -65,7 +65,7 @@ func (q *Query) OneOf(name string, options ...string) string {
 			return value
 		}
 	}
-	if value != "" {
+	if q.values.Has(name) {
 		q.Refuse(name, "must be one of: "+strings.Join(options, ", "))
 	}
 	return ""
@@ -93,8 +93,12 @@ func (q *Query) Flag(name string) bool {
 
 // Time gives an RFC 3339 time in UTC, the zero time if absent.
 func (q *Query) Time(name string) time.Time {
+	if !q.values.Has(name) {
+		return time.Time{}
+	}
+	wrong := len(q.wrong)
 	text := q.Text(name)
-	if text == "" {
+	if len(q.wrong) > wrong {
 		return time.Time{}
 	}
 	at, err := time.Parse(time.RFC3339, text)

@@ -314,7 +314,7 @@ func allowedFrom(networks []netip.Prefix, ip string) bool {
 
 func ErrMoreScopes() *models.Error {
 	return models.Forbidden("insufficient_scope",
-		"A key can't create or change a key with more scopes, a later expiry or more networks than its own.")
+		"You called with an API key that can't create or change a key with more scopes, a later expiry or more networks than its own; this needs a person's access token.")
 }
 
 func ErrKeyRotated() *models.Error {

@@ -14,6 +14,8 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
+	"pulse-control-plane/utils/clientip"
+	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
@@ -119,7 +121,7 @@ func (s *PasswordResets) send(ctx context.Context, reset models.PasswordReset, n
 		link = s.c.URL + "#token=" + token
 	}
 	var text strings.Builder
-	if err := s.text.Execute(&text, map[string]any{"Email": user.Email, "Link": link, "Token": token, "ExpiresAt": expires}); err != nil {
+	if err := s.text.Execute(&text, map[string]any{"Email": models.AddressInText(user.Email, "your account"), "Link": link, "Token": token, "ExpiresAt": expires}); err != nil {
 		return models.Internal(err)
 	}
 	err = s.c.Mail(ctx, user.Email, "Set a new password on Pulse", text.String())
@@ -149,7 +151,7 @@ func (s *PasswordResets) Reset(ctx context.Context, in ResetInput) (err error) {
 		return err
 	}
 	sessions := s.c.Sessions
-	hash, err := sessions.hasher.HashPassword(ctx, in.Password)
+	hash, err := sessions.hasher.HashPassword(hashing.WithShare(ctx, clientip.BucketOf(in.Origin.IP)), in.Password)
 	if err != nil {
 		return err
 	}

@@ -233,7 +233,7 @@ func (f *Feed) Changed(c models.Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for s := range f.open {
-		if concerns(c, s.actor) {
+		if s.concerned(c) {
 			s.poke()
 		}
 	}
@@ -249,12 +249,14 @@ func (s *Stream) poke() {
 	}
 }
 
-func concerns(c models.Change, p *models.Principal) bool {
-	project := models.ProjectID("")
+// concerned tells whether a change may take the stream from its caller, of
+// themselves or of the project they named.
+func (s *Stream) concerned(c models.Change) bool {
+	p, project := s.actor, s.query.Project
 	if p.Project != nil {
 		project = p.Project.ID
 	}
-	return (c.OrgID == "" || c.OrgID == p.OrgID) && (c.ProjectID == "" || c.ProjectID == project) && (c.KeyID == "" || c.KeyID == p.KeyID) &&
+	return (c.OrgID == "" || c.OrgID == p.OrgID || p.Kind == models.CallerOperator) && (c.ProjectID == "" || c.ProjectID == project) && (c.KeyID == "" || c.KeyID == p.KeyID) &&
 		(c.UserID == "" || c.UserID == p.UserID) && (c.SessionID == "" || c.SessionID == p.SessionID)
 }
 

@@ -16,6 +16,10 @@ const (
 	MaxRoomTimeout = 86_400
 	// maxDispatches bounds the agents one token dispatches.
 	maxDispatches = 10
+	// MaxRoomTags and MaxRoomTagsBytes bound the tags of a room: pairs, and the bytes
+	// of all names and values together.
+	MaxRoomTags      = 32
+	MaxRoomTagsBytes = 4 << 10
 	// maxPlayoutDelay is the most, in milliseconds, that the RTP header extension
 	// playout-delay can carry: 12 bits of 10 ms.
 	maxPlayoutDelay = 40_950
@@ -79,6 +83,12 @@ func (p RoomPolicy) bounds(config *livekit.RoomConfiguration) error {
 	if p.MaxParticipants > 0 {
 		most("max_participants", config.GetMaxParticipants(), p.MaxParticipants, ", the project's quota")
 	}
+	most("tags", uint32(len(config.GetTags())), MaxRoomTags, " items")
+	bytes := 0
+	for name, value := range config.GetTags() {
+		bytes += len(name) + len(value)
+	}
+	most("tags", uint32(bytes), MaxRoomTagsBytes, " bytes in all")
 	if len(config.GetAgents()) > maxDispatches {
 		wrong = append(wrong, models.FieldError{Location: "room_config.agents", Message: fmt.Sprintf("must be at most %d items", maxDispatches)})
 	}

@@ -74,12 +74,15 @@ func Milliseconds(ms, seconds int64) time.Time {
 	return UnixSeconds(seconds)
 }
 
+// farFuture is in seconds; later times would overflow and become past ones.
+const farFuture = 1 << 40
+
 // UnixSeconds is a time in seconds; the zero time for 0 and less.
 func UnixSeconds(s int64) time.Time {
 	if s <= 0 {
 		return time.Time{}
 	}
-	return time.Unix(s, 0).UTC()
+	return time.Unix(min(s, farFuture), 0).UTC()
 }
 
 // UnixNanos is a time in nanoseconds, as the database keeps it; the zero time for 0

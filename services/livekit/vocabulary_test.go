@@ -18,3 +18,11 @@ func TestNamesOfLiveKitsEnumsAreThoseOfItsModule(t *testing.T) {
 		}
 	}
 }
+
+func TestATimeFarInTheFutureIsNotTakenForAPastOne(t *testing.T) {
+	for _, seconds := range []int64{1 << 40, 1 << 62, 1<<63 - 1} {
+		if at := UnixSeconds(seconds); at.Year() < 9999 {
+			t.Errorf("%d is %v", seconds, at)
+		}
+	}
+}

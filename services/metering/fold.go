@@ -1,6 +1,7 @@
 package metering
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -238,7 +239,6 @@ func (l ledger) succeed() []*models.UsageSession {
 	for _, of := range named {
 		slices.SortFunc(of, func(a, b *models.UsageSession) int { return a.Observed.StartedAt.Compare(b.Observed.StartedAt) })
 		for i, s := range of {
-			// Of two that began in the same instant neither is known to be later.
 			for _, later := range of[i+1:] {
 				if next := &later.Observed; next.StartedAt.After(s.Observed.StartedAt) {
 					s.Observed.Join(models.Observed{ReplacedAt: next.StartedAt, ReplacedBy: next.StartedBy})
@@ -247,6 +247,36 @@ func (l ledger) succeed() []*models.UsageSession {
 				}
 			}
 		}
+		told = append(told, rivals(of)...)
+	}
+	return told
+}
+
+// rivals tells sessions with one name, in order of their start, of others that
+// began in the same instant, of which none is known to be later
+// (models.Observed.RivalAt). It gives the sessions that were told.
+func rivals(named []*models.UsageSession) []*models.UsageSession {
+	var told []*models.UsageSession
+	for rest := named; len(rest) > 1; {
+		n := 1
+		for n < len(rest) && rest[n].Observed.StartedAt.Equal(rest[0].Observed.StartedAt) {
+			n++
+		}
+		group := slices.DeleteFunc(slices.Clone(rest[:n]), func(s *models.UsageSession) bool { return !s.Observed.Started })
+		rest = rest[n:]
+		if len(group) < 2 {
+			continue
+		}
+		// The one that was there the longest is every other's rival.
+		slices.SortFunc(group, func(a, b *models.UsageSession) int {
+			return cmp.Or(b.Observed.SeenAt().Compare(a.Observed.SeenAt()), cmp.Compare(b.ID, a.ID))
+		})
+		first, second := group[0].Rival(), group[1].Rival()
+		for _, s := range group[1:] {
+			s.Observed.Join(first)
+		}
+		group[0].Observed.Join(second)
+		told = append(told, group...)
 	}
 	return told
 }

@@ -146,7 +146,9 @@ func (m *Recorder) loadNamed(ctx context.Context, books ledger, before map[strin
 	for id, s := range books {
 		old, known := before[id]
 		began := s.Observed.StartedAt
-		if s.Name == "" || began.IsZero() || !announced[id] && known && old.Observed.StartedAt.Equal(began) {
+		// What is there longer than was known may decide between it and its rivals.
+		same := known && old.Observed.StartedAt.Equal(began) && (s.Observed.RivalAt.IsZero() || old.Observed.SeenAt().Equal(s.Observed.SeenAt()))
+		if s.Name == "" || began.IsZero() || !announced[id] && same {
 			continue
 		}
 		names = append(names, s.Name)

@@ -81,6 +81,40 @@ func TestAReconnectIsMeteredOnceWhateverWasLost(t *testing.T) {
 	}
 }
 
+func TestAReconnectWithinTheSameInstantIsMeteredOnceWhateverWasLost(t *testing.T) {
+	for name, lost := range map[string]map[string]bool{
+		"nothing": {}, "the end of the first": {"EV_left_1": true}, "the end of the second": {"EV_left_2": true},
+		"both ends": {"EV_left_1": true, "EV_left_2": true},
+	} {
+		for _, sids := range [][2]string{{"PA_1", "PA_2"}, {"PA_2", "PA_1"}} {
+			for seed := range uint64(6) {
+				s := newStory()
+				say := func(id string, second int, kind, sid string) {
+					if s.tell(second, kind, "RM_1", 0, s.person(sid, "ann", 0)); lost[id] {
+						s.events = s.events[:len(s.events)-1]
+						return
+					}
+					s.events[len(s.events)-1].ID = id
+				}
+				say("EV_joined_1", 0, models.EventParticipantJoined, sids[0])
+				say("EV_joined_2", 0, models.EventParticipantJoined, sids[1])
+				say("EV_left_1", 0, models.EventParticipantLeft, sids[0])
+				say("EV_left_2", 900, models.EventParticipantLeft, sids[1])
+				s.tell(1000, models.EventRoomFinished, "RM_1", 0, nil)
+				r, report := s.metered(t, seed)
+				want := 900.0
+				if lost["EV_left_2"] {
+					want = 1000
+				}
+				wantMeters(t, seed, report, map[models.Meter]float64{models.MeterParticipantSeconds: want, models.MeterPeak: 1})
+				if first := r.session(sids[0]); !lost["EV_left_1"] && first.LeftAt.Sub(first.JoinedAt) > time.Second {
+					t.Errorf("%s was lost, seed %d: the first lasted until %v", name, seed, first.LeftAt)
+				}
+			}
+		}
+	}
+}
+
 func TestARoomEndsAtTheLatestWhenTheNextOfItsNameBegins(t *testing.T) {
 	for seed := range uint64(20) {
 		s := newStory()
@@ -175,6 +209,53 @@ func TestTimesThatCannotBeAreClampedAndMarked(t *testing.T) {
 		}
 		if n := r.engine.Writes.Load(); n > 100 {
 			t.Errorf("%s: %d writes", name, n)
+		}
+	}
+}
+
+func TestAParticipantEndsAtTheLatestWithTheirRoom(t *testing.T) {
+	for seed := range uint64(6) {
+		s := newStory()
+		s.tell(0, models.EventParticipantJoined, "RM_1", 0, s.person("PA_1", "ann", 0))
+		s.tell(500, models.EventRoomFinished, "RM_1", 0, nil)
+		s.tell(900, models.EventParticipantLeft, "RM_1", 0, s.person("PA_1", "ann", 0))
+		r, report := s.metered(t, seed)
+		wantMeters(t, seed, report, map[models.Meter]float64{models.MeterParticipantSeconds: 500, models.MeterRoomSeconds: 500})
+		if got := r.session("PA_1"); got.EndReason != models.EndedByRoom {
+			t.Errorf("seed %d: ended by %s", seed, got.EndReason)
+		}
+	}
+}
+
+func TestWhatBeginsWithoutATimeThatCanBeIsMeteredFromItsEvent(t *testing.T) {
+	for _, joined := range []string{"0", "-5", "-9223372036854775808"} {
+		body := func(event, second string) []byte {
+			return []byte(`{"event":"` + event + `","id":"EV_` + event + `","createdAt":"` + second + `","room":{"sid":"RM_1","creationTime":"` + joined + `",
+				"name":"` + models.QualifyRoom(testProject, "daily") + `"},"participant":{"sid":"PA_1","identity":"ann","joinedAt":"` + joined + `"}}`)
+		}
+		s := newStory()
+		for second, event := range map[int]string{0: models.EventRoomStarted, 1: models.EventParticipantJoined, 901: models.EventParticipantLeft, 1000: models.EventRoomFinished} {
+			e := readEvent(t, body(event, strconv.FormatInt(s.at(second).Unix(), 10)), s.at(second))
+			e.ReceivedAt = s.at(second)
+			s.events = append(s.events, e)
+		}
+		r, report := s.metered(t, 1)
+		wantMeters(t, 1, report, map[models.Meter]float64{models.MeterParticipantSeconds: 900, models.MeterRoomSeconds: 1000})
+		if !r.session("PA_1").Clamped {
+			t.Errorf("%s: nothing is marked", joined)
+		}
+	}
+}
+
+func TestAnEgressWithOneTimeThatCannotBeEndsWithItsEvent(t *testing.T) {
+	for name, ended := range map[string]time.Time{"1970": time.Unix(0, 1), "2262": time.Unix(0, 1<<63-1)} {
+		s := newStory()
+		s.tell(100, models.EventEgressEnded, "", 0, nil)
+		e := &s.events[0]
+		e.RoomCreatedAt, e.Media = time.Time{}, &models.EventMedia{ID: "EG_1", StartedAt: s.at(0), EndedAt: ended}
+		e.Believe(s.at(3600)) // it came an hour late
+		if _, report := s.metered(t, 0); !e.Clamped || report.Totals[models.MeterEgressSeconds] != 100 {
+			t.Errorf("%s: %v seconds, marked %v", name, report.Totals[models.MeterEgressSeconds], e.Clamped)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package rooms
 import (
 	"context"
 	"strings"
+	"unicode/utf8"
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
@@ -27,6 +28,9 @@ func (s *Rooms) Participant(ctx context.Context, actor *models.Principal, named 
 	if err != nil {
 		return livekit.ParticipantInfo{}, err
 	}
+	if !utf8.ValidString(identity) { // nobody's, and LiveKit can't be asked
+		return livekit.ParticipantInfo{}, models.NotFound()
+	}
 	return where.member.Client.GetParticipant(ctx, where.qualified, identity)
 }
 
@@ -36,6 +40,9 @@ func (s *Rooms) act(ctx context.Context, actor *models.Principal, named models.P
 	where, err := s.find(ctx, actor, models.ActionRoomsWrite, named, room)
 	if err != nil {
 		return err
+	}
+	if !utf8.ValidString(identity) {
+		return models.NotFound()
 	}
 	if _, err := where.member.Client.GetParticipant(ctx, where.qualified, identity); err != nil {
 		return err

@@ -176,7 +176,7 @@ func (s *Invitations) send(ctx context.Context, actor *models.Principal, org *mo
 		if err != nil {
 			return err
 		}
-		inviter = user.Email
+		inviter = models.AddressInText(user.Email, "A member")
 	}
 	link := ""
 	if s.c.AcceptURL != "" {
@@ -185,7 +185,7 @@ func (s *Invitations) send(ctx context.Context, actor *models.Principal, org *mo
 	var text strings.Builder
 	if err := s.text.Execute(&text, map[string]any{
 		"Inviter": inviter, "Organization": inMail(org.Name), "Role": string(i.Invitation.Role), "Link": link,
-		"Token": i.Token.Reveal(), "Email": i.Invitation.Email, "ExpiresAt": i.Invitation.ExpiresAt,
+		"Token": i.Token.Reveal(), "Email": models.AddressInText(i.Invitation.Email, "the reader of this mail"), "ExpiresAt": i.Invitation.ExpiresAt,
 	}); err != nil {
 		return models.Internal(err)
 	}

@@ -41,7 +41,7 @@ type mailLimit struct {
 // Send sends a mail. rate_limited too_many_mails beyond a limit; otherwise as
 // the mailer, and a mail it does not take is not counted.
 func (p *MailLimits) Send(ctx context.Context, m Mail) error {
-	limits := []mailLimit{{"to|" + models.FoldEmail(m.To), models.MailsPerAddress, models.MailAddressWindow}}
+	limits := []mailLimit{{"to|" + mailbox(m.To), models.MailsPerAddress, models.MailAddressWindow}}
 	if m.From != "" {
 		limits = append(limits, mailLimit{"from|" + string(m.From), models.MailsPerOrganization, models.MailOrganizationWindow})
 	}
@@ -94,6 +94,18 @@ func (p *MailLimits) take(ctx context.Context, l mailLimit) (id string, err erro
 		}
 	}
 	return "", errConcurrentChange()
+}
+
+// mailbox is where mails to an address arrive: of what is before the @ only the
+// part before a plus, since what follows is the sender's to choose (RFC 5233).
+func mailbox(address string) string {
+	folded := models.FoldEmail(address)
+	at := strings.LastIndexByte(folded, '@')
+	if at < 0 {
+		return folded
+	}
+	name, _, _ := strings.Cut(folded[:at], "+")
+	return name + folded[at:]
 }
 
 // maxNameInMail bounds a name in a mail, in characters.

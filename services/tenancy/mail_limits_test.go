@@ -49,6 +49,7 @@ func TestAnAddressGetsFiveMailsAnHourWhateverTheProcess(t *testing.T) {
 			t.Errorf("the next is let through after %s", wait)
 		}
 	}
+	testkit.WantCode(t, send("ada+newsletter@example.com"), "too_many_mails")
 	if err := send("eve@example.com"); err != nil {
 		t.Errorf("another address: %v", err)
 	}

@@ -78,7 +78,7 @@ func (s *Organizations) SignUp(ctx context.Context, actor *models.Principal, in 
 	case models.CallerPerson:
 		return SignedUp{}, models.Conflict("already_signed_in", "You are signed in; sign out to create another organization.")
 	default:
-		return SignedUp{}, models.Forbidden("not_allowed", "This kind of credential may not do this.")
+		return SignedUp{}, actor.Refused("not_allowed", "no credential, or the operator's token")
 	}
 	if actor.Kind != models.CallerOperator && !s.c.SignUp {
 		return SignedUp{}, models.Forbidden("signup_disabled", "Sign-up is disabled: only the operator of this installation creates organizations.")

@@ -39,7 +39,7 @@ func (s *Reports) ByProject(ctx context.Context, actor *models.Principal, org mo
 	}
 	switch own, all := actor.Tenant().Organization(); {
 	case actor.Tenant().Project() != "":
-		return OrganizationReport{}, models.Forbidden("person_required", "This requires a person's access token, not a key.")
+		return OrganizationReport{}, actor.Refused("person_required", "a person's access token (Authorization: Bearer)")
 	case all && org == "":
 		return OrganizationReport{}, models.Invalid(models.FieldError{Location: "org_id", Message: "is required of the operator"})
 	case !all && org != "" && org != own:

@@ -106,9 +106,10 @@ func mayOrganization(actor *models.Principal) error {
 	case actor.Kind == models.CallerOperator, actor.Kind == models.CallerPerson && actor.Role.AtLeast(models.RoleAdmin):
 		return nil
 	case actor.Kind == models.CallerPerson:
-		return models.Forbidden("insufficient_role", "The endpoints of an organization need the role admin or above.")
+		return models.Forbidden("insufficient_role", "You called with the access token of a person with the role "+string(actor.Role)+
+			"; this needs the role "+string(models.RoleAdmin)+" or above, for the endpoints of an organization.")
 	}
-	return models.Forbidden("not_allowed", "An API key acts on the endpoints of its own project.")
+	return actor.Refused("not_allowed", "a person's access token (Authorization: Bearer): an API key acts on the endpoints of its own project")
 }
 
 // find reads an endpoint that a caller may act on.
