@@ -46,6 +46,9 @@ func (i *Idempotency) Once(c *gin.Context) error {
 	}
 	if first != nil {
 		c.Writer.Header()["Idempotent-Replayed"] = []string{"true"}
+		for _, cookie := range first.Cookies {
+			c.Writer.Header().Add("Set-Cookie", cookie)
+		}
 		c.Data(first.Status, first.ContentType, first.Body)
 		c.Abort()
 		return nil
@@ -73,7 +76,7 @@ func (i *Idempotency) run(c *gin.Context, attempt *idempotency.Attempt) error {
 		// A response that cannot be stored is still sent: the same request again
 		// finds what this one made.
 		_ = attempt.Complete(ctx, idempotency.Answer{
-			Status: held.status, ContentType: held.Header().Get("Content-Type"), Body: held.body.Bytes(),
+			Status: held.status, ContentType: held.Header().Get("Content-Type"), Body: held.body.Bytes(), Cookies: held.Header()["Set-Cookie"],
 		})
 	case held.status >= statusClientGone: // what was written may be there, or come to be
 		attempt.Suspend(ctx)

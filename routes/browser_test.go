@@ -73,6 +73,19 @@ func TestTheCookieRefreshesAndLogsOut(t *testing.T) {
 	}
 }
 
+func TestARepeatedSignUpGetsTheCookieOfTheFirst(t *testing.T) {
+	s := newServer(t)
+	body := map[string]any{"name": "Acme", "admin_email": "ada@example.com", "password": password, "cookie": true}
+	once := header("Idempotency-Key", "sign up")
+	s.do(http.MethodPost, "/v1/organizations", body, once).want(http.StatusCreated) // and the answer is lost
+	again := s.do(http.MethodPost, "/v1/organizations", body, once).want(http.StatusCreated)
+	cookie := cookieOf(again)
+	if again.header.Get("Idempotent-Replayed") != "true" || cookie == nil || !cookie.HttpOnly {
+		t.Fatalf("got %v", again.header)
+	}
+	s.do(http.MethodPost, "/v1/auth/refresh", nil, sending(cookie)).want(http.StatusOK)
+}
+
 func TestOtherOriginsPagesCanNotUseTheCookie(t *testing.T) {
 	s := newServer(t)
 	s.signUp("ada")

@@ -2,7 +2,10 @@ package routes_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
+
+	"pulse-control-plane/handlers"
 )
 
 func TestNoAddressHoldsAControlBidiOrLineCharacter(t *testing.T) {
@@ -20,5 +23,26 @@ func TestNoAddressHoldsAControlBidiOrLineCharacter(t *testing.T) {
 	}
 	for _, good := range []string{"a.b+c@example.com", "o'neil@example.com"} {
 		s.do(http.MethodPost, "/v1/organizations/"+ada.org+"/invitations", map[string]any{"email": good, "role": "viewer"}, ada.asPerson).want(http.StatusCreated)
+	}
+}
+
+func TestMailsRepeatNoAddressThatReadsAsALink(t *testing.T) {
+	box := &postbox{}
+	s := newServer(t, func(o *setup) { o.mailer = box })
+	const link = "www.evil.example/prize@example.com"
+	out := read[handlers.SignedUp](s.do(http.MethodPost, "/v1/organizations", map[string]any{"name": "Acme", "admin_email": link, "password": password}).want(http.StatusCreated))
+	s.do(http.MethodPost, "/v1/organizations/"+string(out.Organization.ID)+"/invitations", map[string]any{"email": "victim+/www.evil.example@example.com", "role": "viewer"},
+		bearer(out.Session.AccessToken)).want(http.StatusCreated)
+	s.do(http.MethodPost, "/v1/auth/password/forgot", map[string]any{"email": link}).want(http.StatusAccepted)
+	if err := s.PasswordResets.Send(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(box.mails) != 2 {
+		t.Fatalf("%d mails", len(box.mails))
+	}
+	for _, m := range box.mails {
+		if strings.Contains(m.Subject+m.Text, "evil") {
+			t.Errorf("%s\n%s", m.Subject, m.Text)
+		}
 	}
 }

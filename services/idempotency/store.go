@@ -80,6 +80,8 @@ type Answer struct {
 	Status      int
 	ContentType string
 	Body        []byte
+	// Cookies are Set-Cookie lines: one may hold what the body then leaves out.
+	Cookies []string
 }
 
 // Attempt is a running request that holds its key.
@@ -179,14 +181,16 @@ func (s *Store) replay(held *models.IdempotencyKey) (*Attempt, *Answer, error) {
 	if err != nil {
 		return nil, nil, models.Internal(err)
 	}
-	return nil, &Answer{Status: held.Status, ContentType: held.ContentType, Body: body}, nil
+	answer := &Answer{Status: held.Status, ContentType: held.ContentType}
+	answer.unpack(body)
+	return nil, answer, nil
 }
 
 // Complete stores the response for repeated requests, even after the caller
 // disconnected, because that is when it is needed.
 func (a *Attempt) Complete(ctx context.Context, answer Answer) error {
 	defer a.service.ended.Add(a.lock, struct{}{})
-	sealed, err := a.service.c.Answer.Seal(answer.Body, a.id)
+	sealed, err := a.service.c.Answer.Seal(answer.pack(), a.id)
 	if err != nil {
 		return models.Internal(err)
 	}
