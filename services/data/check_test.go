@@ -19,6 +19,7 @@ import (
 	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/usage"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -68,28 +69,20 @@ func metered(t *testing.T, path string) {
 	}
 }
 
-// settled computes the totals that are marked, hours and then days, as the server does.
+// settled computes the totals that are marked, as the server does.
 func settled(t *testing.T, e database.Engine) {
 	t.Helper()
-	facts, totals := database.NewUsageMetrics(e), database.NewUsageTotals(e)
-	for _, w := range []models.Window{models.WindowHour, models.WindowDay} {
-		dirty, err := totals.Dirty(t.Context(), w, 100)
-		if err != nil || len(dirty) == 0 {
-			t.Fatalf("%d totals are marked, %v", len(dirty), err)
+	totals, err := usage.NewTotals(usage.TotalsConfig{Totals: database.NewUsageTotals(e), Facts: database.NewUsageMetrics(e),
+		Sessions: database.NewUsageSessions(e), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for marked := int64(1); marked > 0; {
+		if err := totals.Settle(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-		for i := range dirty {
-			total := &dirty[i]
-			if total.Value, err = facts.Sum(t.Context(), total.ProjectID, total.Meter, total.Start, w.Next(total.Start)); err != nil {
-				t.Fatal(err)
-			}
-			day := models.UsageTotal{ProjectID: total.ProjectID, Meter: total.Meter, Window: models.WindowDay, Start: models.WindowDay.Start(total.Start)}
-			day.ID = models.UsageTotalID(day.ProjectID, day.Meter, day.Window, day.Start)
-			if w == models.WindowHour {
-				err = totals.Touch(t.Context(), []models.UsageTotal{day})
-			}
-			if err := errors.Join(err, totals.Settle(t.Context(), total)); err != nil {
-				t.Fatal(err)
-			}
+		if marked, err = totals.Unsettled(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -201,13 +194,15 @@ func TestTheCheckFindsTheFirstFaultOfEachKind(t *testing.T) {
 			}
 			update("audit_logs", string(head.ID), bson.D{{Key: "action", Value: "other"}})(t, path)
 		}, []string{"audit"}, "entry 3 of org_1: the entry was changed"},
-		"a deleted audit entry":   {change(`DELETE FROM audit_logs WHERE org_id = 'org_0' AND seq = 2`), []string{"audit"}, "org_0"},
-		"a missing proof":         {change(`DELETE FROM livekit_events WHERE _id = 'EV_participant_left_2'`), []string{"sessions"}, "PA_2: the event EV_participant_left_2"},
-		"a missing session":       {change(`DELETE FROM usage_sessions WHERE _id = 'PA_4'`), []string{"events"}, "there is no usage session PA_4"},
-		"a changed fact":          {update("usage_metrics", factID(), bson.D{{Key: "value", Value: 601.0}}), []string{"sessions", "totals"}, "is 601 s, its times say 600 s"},
-		"a missing total":         {change(`DELETE FROM usage_totals WHERE _id = '` + totalID(models.WindowHour) + `'`), []string{"facts", "totals"}, totalID(models.WindowHour) + " is missing"},
-		"a changed hourly total":  {update("usage_totals", totalID(models.WindowHour), bson.D{{Key: "value", Value: 2999.0}}), []string{"totals"}, ""},
-		"a changed daily total":   {update("usage_totals", totalID(models.WindowDay), bson.D{{Key: "value", Value: 3001.0}}), []string{"totals"}, "is 3001, its parts are"},
+		"a deleted audit entry":  {change(`DELETE FROM audit_logs WHERE org_id = 'org_0' AND seq = 2`), []string{"audit"}, "org_0"},
+		"a missing proof":        {change(`DELETE FROM livekit_events WHERE _id = 'EV_participant_left_2'`), []string{"sessions"}, "PA_2: the event EV_participant_left_2"},
+		"a missing session":      {change(`DELETE FROM usage_sessions WHERE _id = 'PA_4'`), []string{"events", "totals"}, "there is no usage session PA_4"},
+		"a changed fact":         {update("usage_metrics", factID(), bson.D{{Key: "value", Value: 601.0}}), []string{"sessions", "totals"}, "is 601 s, its times say 600 s"},
+		"a missing total":        {change(`DELETE FROM usage_totals WHERE _id = '` + totalID(models.WindowHour) + `'`), []string{"facts", "totals"}, totalID(models.WindowHour) + " is missing"},
+		"a changed hourly total": {update("usage_totals", totalID(models.WindowHour), bson.D{{Key: "value", Value: 2999.0}}), []string{"totals"}, ""},
+		"a changed daily total":  {update("usage_totals", totalID(models.WindowDay), bson.D{{Key: "value", Value: 3001.0}}), []string{"totals"}, "is 3001, its parts are"},
+		"a changed peak": {update("usage_totals", models.UsageTotalID(meteredProject, models.MeterPeak, models.WindowHour, models.WindowHour.Start(meteredFrom())),
+			bson.D{{Key: "value", Value: 7.0}}), []string{"totals"}, "its parts are 7"},
 		"a total to be computed":  {update("usage_totals", totalID(models.WindowDay), bson.D{{Key: "value", Value: 1.0}, {Key: "dirty", Value: true}}), nil, "ok"},
 		"events that wait":        {update("livekit_events", "EV_participant_left_2", bson.D{{Key: "state", Value: "pending"}}), nil, "ok"},
 		"a dead event of nothing": {update("livekit_events", "EV_room", bson.D{{Key: "state", Value: "dead"}}), nil, "ok"},

@@ -10,6 +10,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/usage"
 )
 
 const (
@@ -209,36 +210,27 @@ func (k *check) facts(ctx context.Context) error {
 func (k *check) unsettled(hour time.Time) bool { return k.at.Sub(hour) < settling+time.Hour }
 
 // totals computes every total again that is not waiting to be computed: hours from
-// their facts, as long as those are kept, days from their hours. Peaks come from no
-// facts.
+// their facts, or peaks from usage sessions, as long as those are kept, days from
+// their hours.
 func (k *check) totals(ctx context.Context) error {
-	facts, hours, seen := database.NewUsageMetrics(k.engine), database.NewUsageTotals(k.engine), 0
+	computing, err := usage.NewTotals(usage.TotalsConfig{Totals: database.NewUsageTotals(k.engine), Facts: database.NewUsageMetrics(k.engine),
+		Sessions: database.NewUsageSessions(k.engine), Now: func() time.Time { return k.at }})
+	if err != nil {
+		return err
+	}
+	seen := 0
 	return k.look.EachUsageTotal(ctx, func(batch []models.UsageTotal) error {
 		for i := range batch {
 			t := &batch[i]
 			if seen++; seen%100 == 0 {
 				k.working("usage totals: %d", seen)
 			}
-			var value float64
-			switch {
-			case t.Dirty, t.Meter == models.MeterPeak, t.Window == models.WindowHour && (k.pending[t.ProjectID] || k.unsettled(t.Start) || !metering.FactsKept(t.Start, k.at)):
+			if t.Dirty || t.Window == models.WindowHour && (k.pending[t.ProjectID] || k.unsettled(t.Start) || !metering.FactsKept(t.Start, k.at)) {
 				continue
-			case t.Window == models.WindowHour:
-				sum, err := facts.Sum(ctx, t.ProjectID, t.Meter, t.Start, t.Start.Add(time.Hour))
-				if err != nil {
-					return err
-				}
-				value = sum
-			default:
-				parts, err := hours.Of(ctx, t.ProjectID, models.WindowHour, t.Start, models.WindowDay.Next(t.Start), database.MaxBatch)
-				if err != nil {
-					return err
-				}
-				for j := range parts {
-					if parts[j].Meter == t.Meter {
-						value += parts[j].Value
-					}
-				}
+			}
+			value, err := computing.Computed(ctx, *t)
+			if err != nil {
+				return err
 			}
 			if !same(t.Value, value) {
 				return k.fault(faultTotals, "%s is %v, its parts are %v", t.ID, t.Value, value)

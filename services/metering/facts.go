@@ -56,20 +56,31 @@ func factsOf(s *models.UsageSession, now time.Time) []models.UsageFact {
 	return out
 }
 
-// touchedBy lists the hourly totals that a session's facts and peak are part of.
-func touchedBy(s *models.UsageSession, facts []models.UsageFact, now time.Time) []models.UsageTotal {
+// touchedBy lists the hourly totals that a session's facts and peak are part of, or
+// were as it was before; before is the zero value for a new one.
+func touchedBy(s, before *models.UsageSession, facts []models.UsageFact, now time.Time) []models.UsageTotal {
 	var out []models.UsageTotal
 	for i := range facts {
 		out = append(out, hourTotal(s.ProjectID, facts[i].Meter, facts[i].Timestamp))
 	}
-	if s.Meter() != models.MeterParticipantSeconds || s.JoinedAt.IsZero() {
+	was := before.Meter() == models.MeterParticipantSeconds
+	if s.Meter() != models.MeterParticipantSeconds && !was || s.JoinedAt.IsZero() {
 		return out
 	}
-	last := s.Until(s.JoinedAt)
+	first, last := s.JoinedAt, s.Until(s.JoinedAt)
+	if was {
+		last = times.Latest(last, before.JoinedAt)
+		if before.JoinedAt.Before(first) {
+			first = before.JoinedAt
+		}
+	}
+	if s.Open != before.Open { // it was or is counted in every hour until now
+		last = times.Latest(last, now)
+	}
 	if !s.MeteredTo.IsZero() { // an earlier version of the session may have lasted longer
 		last = times.Latest(last, s.MeteredTo.Add(-time.Second))
 	}
-	hour := models.WindowHour.Start(s.JoinedAt)
+	hour := models.WindowHour.Start(first)
 	if oldest := models.WindowHour.Start(now.Add(-factRetention)); hour.Before(oldest) {
 		hour = oldest
 	}

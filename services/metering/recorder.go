@@ -79,7 +79,8 @@ func (m *Recorder) record(ctx context.Context, events []models.LiveKitEvent) ([]
 		meteredHours(s)
 		of := factsOf(s, now)
 		facts = append(facts, of...)
-		for _, t := range touchedBy(s, of, now) {
+		old := before[s.ID]
+		for _, t := range touchedBy(s, &old, of, now) {
 			marks[t.ID] = t
 		}
 	}

@@ -286,3 +286,25 @@ func TestLargeMetadataIsTakenInAndNotStored(t *testing.T) {
 const maxStored = 70 << 10
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
+
+func TestThePeakOfAnHourIsComputedAgainWhenAParticipantCountedInItHadLeftBefore(t *testing.T) {
+	const hour = 3600
+	s := newStory()
+	s.tell(0, models.EventParticipantJoined, "RM_1", 0, s.person("PA_1", "ann", 0))
+	s.tell(2*hour, models.EventParticipantJoined, "RM_1", 0, s.person("PA_2", "bob", 2*hour))
+	s.tell(2*hour+60, models.EventParticipantLeft, "RM_1", 0, s.person("PA_2", "bob", 2*hour))
+	late := newStory()
+	late.tell(600, models.EventParticipantLeft, "RM_1", 0, late.person("PA_1", "ann", 0))
+	r := newRig(t)
+	r.now = aMorning.Add(3 * time.Hour)
+	w, peaks := r.worker("one"), []float64{2, 1}
+	for i, events := range [][]models.LiveKitEvent{s.events, late.events} {
+		r.keep(events)
+		if err := r.drain(w); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.report(models.WindowHour).Items[10].Values[models.MeterPeak]; got != peaks[i] {
+			t.Errorf("the peak of the hour is %v, want %v", got, peaks[i])
+		}
+	}
+}

@@ -154,6 +154,17 @@ func (t *Totals) compute(ctx context.Context, totals []models.UsageTotal, comput
 	return group.Wait()
 }
 
+// Computed gives what a total is by now: an hour from its facts (a peak from usage
+// sessions), a day from its hours.
+func (t *Totals) Computed(ctx context.Context, total models.UsageTotal) (float64, error) {
+	compute := t.hour
+	if total.Window == models.WindowDay {
+		compute = t.day
+	}
+	err := compute(ctx, &total)
+	return total.Value, err
+}
+
 func (t *Totals) hour(ctx context.Context, total *models.UsageTotal) (err error) {
 	end := total.Start.Add(time.Hour)
 	if total.Meter == models.MeterPeak {
