@@ -19,7 +19,7 @@ var (
 		"tenancy":     {"quotas", "storage", "auth", "audit", "paging", "lookup"},
 		"auth":        {"audit", "lookup", "paging"},
 		"audit":       {"paging"},
-		"data":        {"audit", "metering"},
+		"data":        {"audit", "metering", "usage"},
 		"overview":    {"quotas"},
 		"operations":  {"metering", "usage", "audit", "clock"},
 		"downloads":   {},

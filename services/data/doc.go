@@ -4,7 +4,7 @@
 // secrets it was made with.
 //
 // It does not own what is stored (database) nor the rules that the check applies
-// (audit, metering). Invariants:
+// (audit, metering, usage). Invariants:
 //   - a file appears under its final name complete, verified and on disk, or not
 //     at all, whenever the process is killed; the next run removes what the
 //     killed one left;
