@@ -9,7 +9,7 @@ import { form } from '../kit/form.js';
 import { sparkline } from '../kit/chart.js';
 import { icon } from '../kit/icons.js';
 import { m } from '../messages.js';
-import { me, orgId, overview, overviewError, refreshOverview, freshOverview } from '../shell/session.js';
+import { me, orgId, orgName, overview, overviewError, refreshOverview, freshOverview } from '../shell/session.js';
 import { head, button } from '../shell/shell.js';
 import { count, duration, time, their } from '../shell/format.js';
 import { stat, curlButton, windowOf, empty, optional, used } from './parts.js';
@@ -112,7 +112,7 @@ export function home() {
       .slice(0, 3);
   return [
     () =>
-      head(me()?.organization?.name ?? m.organization, [
+      head(orgName() || m.organization, [
         curlButton('GET', () => '/v1/overview' + (me()?.operator ? '?org_id=' + orgId() : '')),
         button('project.create', m.createProject, createProject, 'primary', 'plus'),
       ]),
@@ -180,7 +180,7 @@ export function home() {
                         null,
                         h('span', { class: 'tick-box' }),
                         h('span', { class: 'grow' }, link(r)),
-                        h('a', { href: href(to) }, text),
+                        h('a', { class: 'do', href: href(to) }, text),
                       ),
                     ),
                   ),

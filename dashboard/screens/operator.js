@@ -363,7 +363,7 @@ export function usage() {
   const times = /** @type {const} */ (['participant_seconds', 'room_seconds', 'egress_seconds', 'ingress_seconds']);
   return [
     head(
-      m.nav.allUsage,
+      m.usageByOrganization,
       [
         curlButton(
           'GET',

@@ -53,6 +53,11 @@ export function room({ room }) {
       },
     ],
   });
+  /** The participants that LiveKit counts in its rooms, if all are listed: its own counts are seconds late. */
+  const listed = () => {
+    const page = people.data();
+    return page && !page.has_more ? page.items.filter((/** @type {any} */ p) => !/^(egress|agent)$/i.test(p.kind)) : undefined;
+  };
   const soon = debounce(() => {
     info.refresh();
     people.refresh();
@@ -260,8 +265,8 @@ export function room({ room }) {
                 h(
                   'section',
                   { class: 'stats' },
-                  stat(m.people, count(r.num_participants), r.max_participants ? m.atMost(r.max_participants) : null),
-                  stat(m.publishers, count(r.num_publishers)),
+                  stat(m.people, () => count(listed()?.length ?? r.num_participants), r.max_participants ? m.atMost(r.max_participants) : null),
+                  stat(m.publishers, () => count(listed()?.filter((p) => p.tracks.length > 0).length ?? r.num_publishers)),
                   stat(m.opened, time(r.created_at)),
                   stat(m.recording, r.recording ? status('recording') : m.no),
                   stat(m.region, r.region || '–'),

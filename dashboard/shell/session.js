@@ -101,6 +101,23 @@ const ofProject = signal('');
 /** The organization on screen: one's own, or the one the operator acts on. */
 export const orgId = computed(() => me()?.organization?.id ?? (named() || (projectId() ? ofProject() : '')));
 
+/** The organization that the operator acts on, once its name is known. */
+const acted = signal(/** @type {S['Organization']|null} */ (null));
+effect(() => {
+  const id = orgId();
+  if (me()?.operator && id)
+    untracked(() => {
+      if (acted.peek()?.id === id) return;
+      acted.set(null);
+      get('/v1/organizations/' + encodeURIComponent(id)).then(
+        (o) => orgId.peek() === id && acted.set(o),
+        () => {},
+      );
+    });
+});
+/** The name of the organization on screen; '' until it is known. */
+export const orgName = computed(() => me()?.organization?.name ?? acted()?.name ?? '');
+
 /** @typedef {S['ProjectOverview']} ProjectRow */
 /** What is going on in the organization's projects: the switcher, the counts and the home page read it. */
 export const overview = signal(/** @type {{items: ProjectRow[]}|null} */ (null));

@@ -6,8 +6,8 @@ import { here, path, href, outlet, go } from '../kit/router.js';
 import { icon } from '../kit/icons.js';
 import { failure } from '../kit/load.js';
 import { m } from '../messages.js';
-import { me, orgId, project, projectId, barred, lost, enter } from './session.js';
-import { store, zone, zoneName, stored, count } from './format.js';
+import { me, orgId, orgName, project, projectId, barred, lost, enter } from './session.js';
+import { store, zone, zoneName, stored, count, their } from './format.js';
 import { openPalette, remember } from './palette.js';
 
 /** `system`, `light` or `dark`. */
@@ -81,7 +81,7 @@ const entry = (to, picture, label, note, whole) =>
   );
 
 function sidebar() {
-  const org = () => me()?.organization?.name ?? m.organization;
+  const org = () => orgName() || m.organization;
   return h(
     'nav',
     { class: 'sidebar', 'aria-label': m.nav.main },
@@ -243,7 +243,7 @@ const acting = () => () =>
     icon('people'),
     m.actingOn,
     ' ',
-    h('a', { href: href('/o/' + orgId()) }, h('span', { class: 'mono' }, orgId())),
+    h('a', { href: href('/o/' + orgId()), title: orgId() }, () => (orgName() ? their(orgName()) : h('span', { class: 'mono' }, orgId()))),
     h('a', { class: 'end', href: href('/operator/organizations') }, m.stopActing),
   );
 

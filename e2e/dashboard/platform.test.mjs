@@ -44,6 +44,7 @@ const closeDrawer = async () => { await page.keyboard.press('Escape'); await pag
 test('a room shows who is in it and what they send, and mutes a track', async () => {
   await look('rooms', p('/rooms'), 'standup');
   await look('room', p('/rooms/standup'), 'camera', 'microphone');
+  assert.deepEqual((await page.locator('main .stat-value').allTextContents()).slice(0, 2), ['1', '1']);
   await look('participant', p('/rooms/standup?open=ann'), 'camera');
   await drawer().getByRole('button', { name: 'Mute' }).first().click();
   await drawer().locator('.status', { hasText: 'muted' }).first().waitFor();
@@ -82,6 +83,7 @@ test('an ingress is created with its stream key shown once, shows that it publis
   await page.fill('dialog[open] input[name=room_name]', 'standup');
   await page.fill('dialog[open] input[name=participant_identity]', 'obs');
   await page.locator('dialog[open]').getByRole('button', { name: 'Create ingress' }).click();
+  await page.locator('.secrets .copyable').first().waitFor();
   const [url, key] = await page.locator('.secrets .copyable').allTextContents();
   assert.match(url, /rtmp:\/\/127\.0\.0\.1:1935\/live/);
   await page.getByRole('button', { name: 'I have stored it' }).click();

@@ -179,14 +179,14 @@ test('what a role may not do is off, with the reason', async () => {
 });
 
 test('the operator acts on a tenant under a banner that names it', async () => {
-  const t = await tenant();
+  const t = await tenant('Northwind <b>Ltd</b>');
   const page = await open();
   await operatorLogin(page);
   await go(page, `/p/${t.project}/keys`);
-  await page.locator('.banner.acting', { hasText: t.org }).waitFor();
+  await page.locator('.banner.acting', { hasText: 'Northwind <b>Ltd</b>' }).waitFor();
   await page.locator('main:has(h1:text-is("Keys")) tbody').waitFor();
   await page.reload();
-  await page.locator('.banner.acting', { hasText: t.org }).waitFor();
+  await page.locator('.banner.acting', { hasText: 'Northwind <b>Ltd</b>' }).waitFor();
   none(page.wrong);
   await page.context().close();
 });

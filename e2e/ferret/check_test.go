@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -14,10 +15,12 @@ import (
 	"pulse-control-plane/database/mongo"
 	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/e2e/ferret"
+	"pulse-control-plane/e2e/harness"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/data"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/services/usage"
 )
 
 // TestTheCheckFindsFaultsOverTheWireProtocol runs the check as it runs on MongoDB, on a sound database and then on one with
@@ -31,6 +34,25 @@ func TestTheCheckFindsFaultsOverTheWireProtocol(t *testing.T) {
 		if err := e.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
+	})
+	if _, err := e.EnsureSchema(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	running := make(chan error, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	go func() { running <- e.Run(ctx) }() // builds the indexes that are for speed
+	defer func() {
+		stop()
+		if err := <-running; err != nil {
+			t.Error(err)
+		}
+	}()
+	harness.Eventually(t, 30*time.Second, "every index", func() error {
+		differences, err := e.SchemaDifferences(t.Context())
+		if err == nil && len(differences) > 0 {
+			err = fmt.Errorf("%+v", differences)
+		}
+		return err
 	})
 	head := filled(t, e)
 	check := func() string {
@@ -106,28 +128,20 @@ func filled(t *testing.T, e database.Engine) models.AuditEntry {
 	return head
 }
 
-// settled computes the totals that are marked, hours and then days, as the server does.
+// settled computes the totals that are marked, as the server does.
 func settled(t *testing.T, e database.Engine) {
 	t.Helper()
-	facts, totals := database.NewUsageMetrics(e), database.NewUsageTotals(e)
-	for _, w := range []models.Window{models.WindowHour, models.WindowDay} {
-		dirty, err := totals.Dirty(t.Context(), w, 100)
-		if err != nil || len(dirty) == 0 {
-			t.Fatalf("%d totals are marked, %v", len(dirty), err)
+	totals, err := usage.NewTotals(usage.TotalsConfig{Totals: database.NewUsageTotals(e), Facts: database.NewUsageMetrics(e),
+		Sessions: database.NewUsageSessions(e), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for marked := int64(1); marked > 0; {
+		if err := totals.Settle(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-		for i := range dirty {
-			total := &dirty[i]
-			if total.Value, err = facts.Sum(t.Context(), total.ProjectID, total.Meter, total.Start, w.Next(total.Start)); err != nil {
-				t.Fatal(err)
-			}
-			day := models.UsageTotal{ProjectID: total.ProjectID, Meter: total.Meter, Window: models.WindowDay, Start: models.WindowDay.Start(total.Start)}
-			day.ID = models.UsageTotalID(day.ProjectID, day.Meter, day.Window, day.Start)
-			if w == models.WindowHour {
-				err = totals.Touch(t.Context(), []models.UsageTotal{day})
-			}
-			if err := errors.Join(err, totals.Settle(t.Context(), total)); err != nil {
-				t.Fatal(err)
-			}
+		if marked, err = totals.Unsettled(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -110,7 +110,7 @@ func TestADatabaseMovesToMongoDBAndBackWhateverKillsTheMove(t *testing.T) {
 		documents = 200_000
 	}
 	path, server := stored(t, documents), wire.Start(t)
-	untilItFinishes(t, []string{"MONGO_URI=sqlite://" + path}, 300*time.Millisecond, func() {}, "migrate", "--to", server.URI)
+	untilItFinishes(t, []string{"MONGO_URI=sqlite://" + path}, 150*time.Millisecond, func() {}, "migrate", "--to", server.URI)
 
 	// A finished move says so, and another one into the same database is refused.
 	c, out := command(t, t.Context(), []string{"MONGO_URI=sqlite://" + path}, "migrate", "--to", server.URI)
@@ -127,7 +127,7 @@ func TestADatabaseMovesToMongoDBAndBackWhateverKillsTheMove(t *testing.T) {
 	}
 
 	back := filepath.Join(t.TempDir(), "back.db")
-	untilItFinishes(t, []string{"MONGO_URI=" + server.URI}, 1500*time.Millisecond, func() {}, "migrate", "--to", "sqlite://"+back)
+	untilItFinishes(t, []string{"MONGO_URI=" + server.URI}, 150*time.Millisecond, func() {}, "migrate", "--to", "sqlite://"+back)
 	if n := same(t, source, openFile(t, back)); n < documents {
 		t.Errorf("%d documents of %d came back", n, documents)
 	}
