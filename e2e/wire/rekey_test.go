@@ -63,7 +63,7 @@ func TestRekeyFinishesBesideARunningServerWhateverKillsIt(t *testing.T) {
 	during := pulse(t, pulseBinary, both)
 	settings := []string{"DATA_DIR=" + dir, "DATA_KEY=" + both["DATA_KEY"]}
 	kills := 0
-	untilItFinishes(t, settings, 100*time.Millisecond, func() {
+	untilItFinishes(t, settings, 20*time.Millisecond, func() {
 		kills++
 		projects = append(projects, create(during, values+kills)) // the server keeps working
 	}, "rekey")
