@@ -116,7 +116,7 @@ export function ingest() {
           [m.identity, their(i.participant_identity)],
           [m.displayName, their(i.participant_name)],
           [m.type, badge(m.inputs[i.input_type] ?? i.input_type)],
-          i.url && [i.input_type === 'url' ? 'URL' : m.pushTo, ident(i.url)],
+          i.url && [i.input_type === 'url' ? 'URL' : m.pushTo, h('span', { class: 'mono' }, their(i.url))],
           [m.streamKey, i.input_type === 'url' ? '–' : h('span', { class: 'hint' }, m.keyShownOnce)],
           [m.started, stamp(i.started_at)],
           [m.ended, stamp(i.ended_at)],
