@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,14 +17,14 @@ import (
 // built in dir and run directly: an interrupted `go test` would leave it running.
 func engineFigures(ctx context.Context, root, dir string, progress func(string)) (map[string]float64, error) {
 	binary := filepath.Join(dir, "database.test")
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "./database")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "./database/embedded")
 	build.Dir = root
 	if text, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go test -c: %w\n%s", err, text)
 	}
 	cmd := exec.CommandContext(ctx, binary, "-test.run", "^$", "-test.timeout", "60m",
 		"-test.bench", "^(BenchmarkPointRead|BenchmarkDurableInsert32Writers)$", "-test.benchtime", "3s")
-	cmd.Dir, cmd.Stderr = filepath.Join(root, "database"), os.Stderr
+	cmd.Dir, cmd.Stderr = filepath.Join(root, "database", "embedded"), os.Stderr
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir) // what it leaves behind goes with the rest
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -52,6 +53,9 @@ func engineFigures(ctx context.Context, root, dir string, progress func(string))
 	}
 	if err := cmd.Wait(); err != nil {
 		return nil, fmt.Errorf("the engine's benchmarks: %w", err)
+	}
+	if len(figures) == 0 {
+		return nil, errors.New("the engine's benchmarks printed no figure")
 	}
 	return figures, nil
 }

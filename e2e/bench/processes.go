@@ -115,7 +115,7 @@ func start(ctx context.Context, binary, log string, env []string, address func([
 		case err := <-s.done:
 			return nil, fmt.Errorf("%s ended: %w\n%s", binary, err, text)
 		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), s.stop())
+			return nil, errors.Join(fmt.Errorf("%s does not answer: %w\n%s", binary, ctx.Err(), text[max(0, len(text)-2000):]), s.stop())
 		case <-tick.C:
 		}
 	}
@@ -131,7 +131,7 @@ func (s *server) answers(ctx context.Context) bool {
 		return false
 	}
 	response.Body.Close()
-	return response.StatusCode < http.StatusMultipleChoices
+	return response.StatusCode < http.StatusInternalServerError // the bare handler knows no GET
 }
 
 // stop ends the server as a supervisor does.

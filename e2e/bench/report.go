@@ -77,7 +77,7 @@ from one thread for %s each, %d rounds after one to warm up. CPU time is what th
 the requests: other load on the machine changes it least. Figures are medians over the rounds; a ratio is the
 median of the ratios within each round. A database of %d projects is filled through the embedded engine, with every
 project's key, and keys are drawn at random from 100,000 of them: most are asked of the database once and then found in memory.
-The embedded engine's figures are BenchmarkPointRead and BenchmarkDurableInsert32Writers of package database, whole
+The embedded engine's figures are BenchmarkPointRead and BenchmarkDurableInsert32Writers of package database/embedded, whole
 documents, decoded; durable means that each insert waited for its fsync. LiveKit's events are POST /v1/webhooks/livekit as
 LiveKit's server sends it, signed before the clock starts, to a Pulse with a new database in each of %d rounds: participants join
 rooms of %d and leave after a second or two. For %s, %d events a second are due whether or not earlier ones were answered,
