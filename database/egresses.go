@@ -147,16 +147,9 @@ func (r *Egresses) Update(ctx context.Context, was *models.Egress, c EgressChang
 	setIf(&set, "results", c.Results)
 	setIf(&set, "presumed", c.Presumed)
 	setIf(&set, "cdn_base_url", c.CDNBaseURL)
-	var unset bson.D
+	unset := setTimes(&set, map[string]*time.Time{"ended_at": c.EndedAt, "silent_at": c.SilentAt})
 	if c.Begun {
 		unset = append(unset, bson.E{Key: "due_at", Value: ""})
-	}
-	for field, at := range map[string]*time.Time{"ended_at": c.EndedAt, "silent_at": c.SilentAt} {
-		if at != nil && at.IsZero() {
-			unset = append(unset, bson.E{Key: field, Value: ""})
-		} else {
-			setIf(&set, field, at)
-		}
 	}
 	update := append(set.update(), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}})
 	if len(unset) > 0 {

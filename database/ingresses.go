@@ -144,14 +144,7 @@ func (r *Ingresses) Update(ctx context.Context, was *models.Ingress, c IngressCh
 	setIf(&set, "confirmed", c.Confirmed)
 	setIf(&set, "open", c.Open)
 	setIf(&set, "delete_asked", c.DeleteAsked)
-	var unset bson.D
-	for field, at := range map[string]*time.Time{"ended_at": c.EndedAt, "due_at": c.DueAt} {
-		if at != nil && at.IsZero() {
-			unset = append(unset, bson.E{Key: field, Value: ""})
-		} else {
-			setIf(&set, field, at)
-		}
-	}
+	unset := setTimes(&set, map[string]*time.Time{"ended_at": c.EndedAt, "due_at": c.DueAt})
 	update := append(set.update(), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}})
 	if len(unset) > 0 {
 		update = append(update, bson.E{Key: "$unset", Value: unset})

@@ -33,9 +33,9 @@ type Location struct {
 
 // Open opens the engine at a location, brings it to Schema and runs the
 // migrations, which add what this version needs and drop nothing; see Contract. It
-// waits for a database that is unavailable until ctx ends. A database that a newer version of Pulse has migrated is refused unchanged
-// (models.KindMisconfigured), as are the operator's mistakes that mongo.Open and
-// embedded.Open report.
+// waits for a database that is unavailable until ctx ends. A database that a newer
+// version of Pulse has migrated is refused unchanged (models.KindMisconfigured), as
+// are the operator's mistakes that mongo.Open and embedded.Open report.
 func Open(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
 	e, err := openEngine(ctx, at, log)
 	if err != nil {

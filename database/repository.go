@@ -2,7 +2,9 @@ package database
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -118,6 +120,19 @@ func setIf[T any](f *fields, name string, value *T) {
 	if value != nil {
 		*f = append(*f, bson.E{Key: name, Value: *value})
 	}
+}
+
+// setTimes sets the times that are given, and gives the names of those to take away:
+// the zero times.
+func setTimes(f *fields, times map[string]*time.Time) (unset bson.D) {
+	for _, name := range slices.Sorted(maps.Keys(times)) {
+		if at := times[name]; at != nil && at.IsZero() {
+			unset = append(unset, bson.E{Key: name, Value: ""})
+		} else {
+			setIf(f, name, at)
+		}
+	}
+	return unset
 }
 
 func (f fields) update() bson.D { return bson.D{{Key: "$set", Value: bson.D(f)}} }

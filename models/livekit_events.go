@@ -181,8 +181,8 @@ func (e *LiveKitEvent) Believe(received time.Time) {
 	switch e.Event {
 	case EventRoomStarted, EventRoomFinished:
 		e.begunBy(&e.RoomCreatedAt)
-	case EventParticipantJoined, EventParticipantLeft, EventParticipantAborted:
-		if e.Participant != nil {
+	default:
+		if BeginsOrEndsParticipant(e.Event) && e.Participant != nil {
 			e.begunBy(&e.Participant.JoinedAt)
 		}
 	}
@@ -193,6 +193,12 @@ func (e *LiveKitEvent) Believe(received time.Time) {
 		clamp(&e.Media.StartedAt, early)
 		clamp(&e.Media.EndedAt, early)
 	}
+}
+
+// BeginsOrEndsParticipant tells the events of the beginning or end of a participant,
+// which carry its times, from those of its tracks.
+func BeginsOrEndsParticipant(event string) bool {
+	return event == EventParticipantJoined || event == EventParticipantLeft || event == EventParticipantAborted
 }
 
 // begunBy sets a start that LiveKit did not name to when the event happened.

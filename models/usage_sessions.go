@@ -169,8 +169,7 @@ func (o *Observed) Join(other Observed) {
 // Settle derives when the session began and ended, why, which events prove it,
 // and its meter. An end of its own counts before any other, unless its room had
 // ended; then whichever of the room's end and reconciliation's finding came first.
-// None is after the start of
-// what replaced the session or its room.
+// None is after the start of what replaced the session or its room.
 func (s *UsageSession) Settle() {
 	o := &s.Observed
 	s.JoinedAt, s.LeftAt, s.EndReason, s.Clamped = o.StartedAt, time.Time{}, "", o.Clamped

@@ -108,16 +108,22 @@ func TestEveryRouteRefusesAQueryThatDoesNotParse(t *testing.T) {
 func TestEveryRouteRefusesARepeatedQueryParameter(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
+	eachRouteWithParameters(t, s, ada, func(t *testing.T, r route, names []string) {
+		for _, name := range names {
+			s.in(t).allowed(r, "?"+name+"=1&"+name+"=1", ada).refused(http.StatusBadRequest, "invalid_request", "query."+name)
+		}
+	})
+}
+
+// eachRouteWithParameters runs a test of each route that has query parameters, with
+// their names.
+func eachRouteWithParameters(t *testing.T, s *server, ada tenant, test func(*testing.T, route, []string)) {
+	t.Helper()
 	for at, names := range routes.Parameters() {
 		for _, r := range routesOf(s, ada) {
-			if (request.Route{Method: r.method, Pattern: r.pattern}) != at {
-				continue
+			if (request.Route{Method: r.method, Pattern: r.pattern}) == at {
+				t.Run(r.method+" "+r.pattern, func(t *testing.T) { test(t, r, names) })
 			}
-			t.Run(r.method+" "+r.pattern, func(t *testing.T) {
-				for _, name := range names {
-					s.in(t).allowed(r, "?"+name+"=1&"+name+"=1", ada).refused(http.StatusBadRequest, "invalid_request", "query."+name)
-				}
-			})
 		}
 	}
 }
@@ -125,25 +131,18 @@ func TestEveryRouteRefusesARepeatedQueryParameter(t *testing.T) {
 func TestAnEmptyTimeOrChoiceIsRefusedRatherThanDefaulted(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
-	for at, names := range routes.Parameters() {
-		for _, r := range routesOf(s, ada) {
-			if (request.Route{Method: r.method, Pattern: r.pattern}) != at {
-				continue
-			}
-			t.Run(r.method+" "+r.pattern, func(t *testing.T) {
-				for _, name := range names {
-					switch name {
-					case "start", "end", "window", "group_by", "open", "subject", "status", "plan", "format", "of", "force", "revoke_keys", "limit":
-						query := "?" + name + "="
-						if slices.Contains(names, "meter") {
-							query += "&meter=room_seconds"
-						}
-						s.in(t).allowed(r, query, ada).refused(http.StatusBadRequest, "invalid_request", "query."+name)
-					}
+	eachRouteWithParameters(t, s, ada, func(t *testing.T, r route, names []string) {
+		for _, name := range names {
+			switch name {
+			case "start", "end", "window", "group_by", "open", "subject", "status", "plan", "format", "of", "force", "revoke_keys", "limit":
+				query := "?" + name + "="
+				if slices.Contains(names, "meter") {
+					query += "&meter=room_seconds"
 				}
-			})
+				s.in(t).allowed(r, query, ada).refused(http.StatusBadRequest, "invalid_request", "query."+name)
+			}
 		}
-	}
+	})
 }
 
 func TestErrorsOfTimesExplainHowToEncodeAPlus(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/clip"
 	"pulse-control-plane/utils/ids"
 )
 
@@ -120,7 +120,7 @@ func (t *Trail) Begin(ctx context.Context, actor *models.Principal, event Event)
 	doc := models.AuditEntry{
 		OrgID: event.OrgID, Actor: auditActor(actor), Action: event.Action,
 		Target: models.AuditTarget{Type: event.Type, ID: event.ID}, Before: before, After: after,
-		IP: actor.Origin.IP, UserAgent: clipText(actor.Origin.UserAgent, maxUserAgent), RequestID: actor.Origin.RequestID,
+		IP: actor.Origin.IP, UserAgent: clip.Bytes(actor.Origin.UserAgent, maxUserAgent), RequestID: actor.Origin.RequestID,
 		Outcome: models.AuditPending,
 	}
 	if t.telling.Heard(event.Action) {
@@ -300,11 +300,6 @@ func auditActor(p *models.Principal) models.AuditActor {
 	case models.CallerNobody:
 	}
 	return models.AuditActor{Kind: "anonymous"}
-}
-
-// clipText cuts a text to a number of bytes and makes it valid UTF-8.
-func clipText(text string, most int) string {
-	return strings.ToValidUTF8(text[:min(len(text), most)], "")
 }
 
 // Changes collects the changed fields of a partial update.

@@ -12,6 +12,7 @@ import (
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/utils/bus"
+	"pulse-control-plane/utils/clip"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ids"
@@ -262,7 +263,7 @@ func (s *LoginSessions) person(ctx context.Context, org models.OrganizationID, i
 // shortAgent bounds what is kept of a User-Agent.
 func shortAgent(agent string) string {
 	const most = 256
-	return strings.ToValidUTF8(agent[:min(len(agent), most)], "")
+	return clip.Bytes(agent, most)
 }
 
 // sessionKey is the cache key of a login session.

@@ -150,7 +150,7 @@ func (v Verifier) understand(cluster, bodyID string, in *rawEvent, kept string, 
 		e.Participant = &models.EventParticipant{SID: p.sid, Identity: p.identity}
 		v.tokens.Authenticate(e.Participant, e.ProjectID, p.token)
 		joined := livekit.Milliseconds(p.joinedAtMs, p.joinedAt)
-		if !joined.IsZero() || beginsOrEnds(e.Event) { // track events carry no more than the names
+		if !joined.IsZero() || models.BeginsOrEndsParticipant(e.Event) { // track events carry no more than the names
 			e.Participant.Kind, e.Participant.JoinedAt = orDefault(p.kind, models.ParticipantStandard), joined
 			e.Participant.Recorder, e.Participant.Agent = p.recorder, p.agent
 			e.Participant.Reason = strings.ToLower(orDefault(p.reason, livekit.UnknownReason))
@@ -188,15 +188,6 @@ func (m *rawMedia) egress() *models.EventMedia {
 
 func (m *rawMedia) ingress() *models.EventMedia {
 	return livekit.IngressRun(m.id, orDefault(m.status, livekit.IngressInactive), m.startedAt, m.endedAt)
-}
-
-// beginsOrEnds tells the events that begin or end a participant.
-func beginsOrEnds(event string) bool {
-	switch event {
-	case models.EventParticipantJoined, models.EventParticipantLeft, models.EventParticipantAborted:
-		return true
-	}
-	return false
 }
 
 func orDefault(text, otherwise string) string {

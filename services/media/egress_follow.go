@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"pulse-control-plane/database"
@@ -12,6 +11,7 @@ import (
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/services/storage"
+	"pulse-control-plane/utils/clip"
 	"pulse-control-plane/utils/ids"
 )
 
@@ -214,17 +214,13 @@ func (s *Egresses) forward(r *models.Egress, state *livekit.EgressState) (c data
 		c.Status = &state.Status
 	}
 	if state.Status.Final() {
-		ended, reason, results := state.EndedAt, clip(state.Error, maxError), storage.Results(r.CDNBaseURL, state.Results)
+		ended, reason, results := state.EndedAt, clip.Bytes(state.Error, maxError), storage.Results(r.CDNBaseURL, state.Results)
 		if ended.IsZero() {
 			ended = s.now()
 		}
 		c.EndedAt, c.Error, c.Results = &ended, &reason, &results
 	}
 	return c
-}
-
-func clip(text string, most int) string {
-	return strings.ToValidUTF8(text[:min(len(text), most)], "")
 }
 
 // presume ends an egress of which LiveKit says nothing.

@@ -1,6 +1,10 @@
 package media
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,12 +19,13 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// onTwoClusters has ingresses on two clusters of one region, and the project they are of.
-func onTwoClusters(t *testing.T) (*Ingresses, *models.Project) {
+// onTwoClusters has ingresses on two clusters of one region, whose servers are at one
+// address, and the project they are of.
+func onTwoClusters(t *testing.T, address string) (*Ingresses, *models.Project) {
 	t.Helper()
 	var list []livekit.Cluster
 	for _, name := range []string{"one", "two"} {
-		list = append(list, livekit.Cluster{Name: name, Region: "eu", URL: "wss://" + name + ".example.com", APIKey: "API" + name, APISecret: secret.New("secret"), Weight: 1})
+		list = append(list, livekit.Cluster{Name: name, Region: "eu", URL: address, APIKey: "API" + name, APISecret: secret.New("secret"), Weight: 1})
 	}
 	set := testkit.Must[*clusters.Set](t)(clusters.New(list, nil, nil, zerolog.Nop(), time.Now))
 	engine := testkit.NewEngine(t)
@@ -53,7 +58,7 @@ func (s *Ingresses) others(t *testing.T, p *models.Project) string {
 }
 
 func TestARoomThatEndsStaysOnTheClusterOfAnyOfItsOpenIngresses(t *testing.T) {
-	s, project := onTwoClusters(t)
+	s, project := onTwoClusters(t, "wss://livekit.example.com")
 	other := s.others(t, project)
 	s.keeps(t, project, "hall", other, true)
 	s.keeps(t, project, "hall", "one", false) // newer, and over
@@ -67,7 +72,7 @@ func TestARoomThatEndsStaysOnTheClusterOfAnyOfItsOpenIngresses(t *testing.T) {
 }
 
 func TestAnIngressMovesIntoARoomThatIsOnNoClusterYet(t *testing.T) {
-	s, project := onTwoClusters(t)
+	s, project := onTwoClusters(t, "wss://livekit.example.com")
 	record := s.keeps(t, project, "hall", s.others(t, project), true)
 	if err := s.sameCluster(t.Context(), record, "stage"); err != nil {
 		t.Fatal(err)
@@ -80,5 +85,31 @@ func TestAnIngressMovesIntoARoomThatIsOnNoClusterYet(t *testing.T) {
 	}
 	if err := s.sameCluster(t.Context(), record, "busy"); !models.HasCode(err, "room_on_another_cluster") {
 		t.Errorf("a room on the other cluster: %v", err)
+	}
+}
+
+func TestAClusterThatDoesNotAnswerIsAskedForItsDueIngressesOnceAPass(t *testing.T) {
+	var asked atomic.Int64
+	away := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer away.Close()
+	s, project := onTwoClusters(t, strings.Replace(away.URL, "http", "ws", 1))
+	now := time.Now()
+	for _, cluster := range []string{"one", "one", "one", "two", "two"} {
+		record := s.keeps(t, project, "hall", cluster, false)
+		if _, err := s.c.Store.Update(t.Context(), record, database.IngressChange{DueAt: &now}, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.lookAgain(t.Context()); !models.IsKind(err, models.KindUnavailable) {
+		t.Errorf("the pass gives %v", err)
+	}
+	if n := asked.Load(); n != 2 {
+		t.Errorf("two clusters were asked %d times", n)
+	}
+	if left, err := s.c.Store.Due(t.Context(), time.Now(), database.MaxBatch); err != nil || len(left) > 0 {
+		t.Errorf("%d are still due before others, %v", len(left), err)
 	}
 }

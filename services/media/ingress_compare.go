@@ -162,22 +162,28 @@ func unlike[T comparable](known, there T) *T {
 	return &there
 }
 
-// lookAgain looks at the ingresses that are due though they are not open. What pulled a
-// URL, LiveKit would list for ever: it is deleted there. What LiveKit did not know may be
-// there again.
+// lookAgain looks at the ingresses that are due though not open: what pulled a URL is
+// deleted at LiveKit, which would list it for ever; what LiveKit lost may be back.
 func (s *Ingresses) lookAgain(ctx context.Context) error {
 	list, err := s.c.Store.Due(ctx, s.now(), database.MaxBatch)
 	if err != nil {
 		return err
 	}
 	var failures []error
+	away := map[string]bool{} // clusters that do not answer are asked once a pass
 	for i := range list {
-		due, err := s.lookAt(ctx, &list[i])
-		if err == nil {
-			_, err = s.change(ctx, list[i], func(r *models.Ingress) (database.IngressChange, bool) {
-				return database.IngressChange{DueAt: &due}, !r.Open
-			})
+		record, due := &list[i], s.now().Add(forgottenAfter) // what fails lets others have their turn
+		if !away[record.Cluster] {
+			next, err := s.lookAt(ctx, record)
+			if err == nil {
+				due = next
+			}
+			away[record.Cluster] = models.IsKind(err, models.KindUnavailable)
+			failures = append(failures, ignoreGone(err))
 		}
+		_, err = s.change(ctx, *record, func(r *models.Ingress) (database.IngressChange, bool) {
+			return database.IngressChange{DueAt: &due}, !r.Open
+		})
 		failures = append(failures, ignoreGone(err))
 	}
 	return errors.Join(failures...)

@@ -10,6 +10,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/metering"
+	"pulse-control-plane/utils/clip"
 )
 
 var _ metering.Consumer = (*Ingresses)(nil)
@@ -126,7 +127,7 @@ func forwardIngress(r *models.Ingress, state *livekit.IngressState, now time.Tim
 		}
 		c.Open, c.DueAt = &open, &due
 	}
-	if reason := clip(state.Error, maxError); reason != r.Error {
+	if reason := clip.Bytes(state.Error, maxError); reason != r.Error {
 		c.Error = &reason
 	}
 	if !equal(state.StartedAt, r.StartedAt) {

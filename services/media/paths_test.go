@@ -1,7 +1,6 @@
 package media
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -43,11 +42,5 @@ func TestARecordingOfARoomGoesToTheProjectsStorage(t *testing.T) {
 	}
 	if id := storage.RecordOf([]string{out.Path}); id != record.ID {
 		t.Errorf("it is taken for the record %q", id)
-	}
-}
-
-func TestALongReasonIsClippedBetweenCharacters(t *testing.T) {
-	if text := clip(strings.Repeat("ü", maxError), maxError-1); len(text) != maxError-2 {
-		t.Errorf("clipped to %d bytes", len(text))
 	}
 }

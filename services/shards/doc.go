@@ -5,6 +5,6 @@
 // know what a shard holds. Invariants: at most one process works on a shard at a
 // time; no process compares its clock with another's; the shards of a process
 // that died are taken over within TTL and two passes; the lease of a process that
-// died is deleted after an hour. Called by metering for
-// LiveKit's events and by webhooks for deliveries.
+// died is deleted after an hour. Called by metering for LiveKit's events and by
+// webhooks for deliveries.
 package shards

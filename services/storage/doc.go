@@ -3,8 +3,8 @@
 //
 // It does not own the setting itself (tenancy), nor what is recorded (media).
 // Invariants: credentials are sealed with DATA_KEY and bound to their project;
-// nothing prints or returns them; paths begin with the project's id; requests to a provider pass the guard against
-// addresses that only this network can reach.
+// nothing prints or returns them; paths begin with the project's id; requests to a
+// provider pass the guard against addresses that only this network can reach.
 //
 // Called by tenancy to seal, by media to start recordings, and by handlers to
 // check.

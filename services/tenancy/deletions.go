@@ -14,8 +14,8 @@ import (
 // what they belong to.
 const deletedAtOnce = 100
 
-// deletion deletes projects and keys. Each has an entry of its own in the trail, so
-// that tenants hear of each once, wherever the process dies.
+// deletion deletes projects and keys. Each has an entry of its own in the trail, from
+// which its event is made once, wherever the process dies.
 type deletion struct {
 	trail   *audit.Trail
 	changes *lookup.Changes

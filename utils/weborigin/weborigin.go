@@ -7,8 +7,8 @@ import (
 )
 
 // Serialize gives an http or https origin as browsers send it: scheme and host in
-// lower case, without the scheme's own port or zeros before another. A text that is no such origin
-// stays as it is.
+// lower case, without the scheme's own port or zeros before another. A text that is
+// no such origin stays as it is.
 func Serialize(origin string) string {
 	u, err := url.Parse(strings.ToLower(origin))
 	if err != nil || u.Host == "" {
