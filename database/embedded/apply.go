@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,44 +21,66 @@ import (
 // their positions, new fields are appended, missing parent documents are
 // created. $setOnInsert applies only if inserting is true.
 func applyChanges(doc bson.Raw, changes []engine.Change, inserting bool) (bson.Raw, error) {
+	batch := make([]engine.Change, 0, len(changes))
 	for _, c := range changes {
 		if c.Op == "$setOnInsert" && !inserting {
 			continue
 		}
-		var err error
-		if doc, err = changeAt(doc, c.Path, c); err != nil {
-			return nil, fmt.Errorf("%s of %s: %w", c.Op, c.Name(), err)
+		if slices.ContainsFunc(batch, func(other engine.Change) bool { return other.Path[0] == c.Path[0] }) {
+			var err error
+			if doc, err = changeFields(doc, batch); err != nil {
+				return nil, err
+			}
+			batch = batch[:0]
 		}
+		batch = append(batch, c)
 	}
-	return doc, nil
+	return changeFields(doc, batch)
 }
 
-// changeAt returns the document with one change applied at a path.
-func changeAt(doc bson.Raw, path []string, c engine.Change) (bson.Raw, error) {
+// changeFields returns the document after changes of, or below, different fields
+// of it, in one pass.
+func changeFields(doc bson.Raw, changes []engine.Change) (bson.Raw, error) {
+	if len(changes) == 0 {
+		return doc, nil
+	}
 	elements, err := doc.Elements()
 	if err != nil {
 		return nil, err
 	}
-	out := make([]byte, 4, len(doc)+len(c.Value.Value)+64)
-	found := false
+	size := len(doc)
+	for _, c := range changes {
+		size += len(c.Path[0]) + len(c.Value.Value) + 2
+	}
+	out := make([]byte, 4, size)
+	change := func(c engine.Change, before bson.RawValue) error {
+		value, err := changeValue(before, c.Path[1:], c)
+		if err != nil {
+			return fmt.Errorf("%s of %s: %w", c.Op, c.Path[0], err)
+		}
+		out = appendElement(out, c.Path[0], value)
+		return nil
+	}
+	found := make([]bool, len(changes))
 	for _, e := range elements {
-		if e.Key() != path[0] {
+		key := e.Key()
+		i := slices.IndexFunc(changes, func(c engine.Change) bool { return c.Path[0] == key })
+		if i < 0 {
 			out = append(out, e...)
 			continue
 		}
-		found = true
-		value, err := changeValue(e.Value(), path[1:], c)
-		if err != nil {
+		found[i] = true
+		if err := change(changes[i], e.Value()); err != nil {
 			return nil, err
 		}
-		out = appendElement(out, path[0], value)
 	}
-	if !found {
-		value, err := changeValue(bson.RawValue{}, path[1:], c)
-		if err != nil {
+	for i, c := range changes {
+		if found[i] {
+			continue
+		}
+		if err := change(c, bson.RawValue{}); err != nil {
 			return nil, err
 		}
-		out = appendElement(out, path[0], value)
 	}
 	return endDocument(out), nil
 }
@@ -77,7 +100,8 @@ func changeValue(before bson.RawValue, rest []string, c engine.Change) (bson.Raw
 	case !engine.IsAbsent(before):
 		return bson.RawValue{}, errors.New("a parent of the changed field is not a document")
 	}
-	after, err := changeAt(inner, rest, c)
+	c.Path = rest
+	after, err := changeFields(inner, []engine.Change{c})
 	return bson.RawValue{Type: bson.TypeEmbeddedDocument, Value: after}, err
 }
 
@@ -198,7 +222,7 @@ func seedDocument(d *engine.Declared, f engine.Filter) (bson.Raw, error) {
 			return nil, err
 		}
 		set := engine.Change{Op: "$set", Path: strings.Split(c.Field, "."), Value: bson.RawValue{Type: kind, Value: data}}
-		if doc, err = changeAt(doc, set.Path, set); err != nil {
+		if doc, err = changeFields(doc, []engine.Change{set}); err != nil {
 			return nil, err
 		}
 	}

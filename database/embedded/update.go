@@ -156,8 +156,9 @@ func (u *preparedUpdate) matchesAfter(ctx context.Context, conn *sqliteConn, las
 	return storedRows(ctx, conn, b.String(), append(args, int64(changedAtOnce))...)
 }
 
-// change applies the update to a stored document and writes only what differs,
-// so that the indexes of other fields are not touched.
+// change applies the update to a stored document and writes only the columns
+// whose values differ: SQLite writes every index of a column that it is given,
+// also of one that keeps its value.
 func (u *preparedUpdate) change(ctx context.Context, conn *sqliteConn, row storedRow) (bson.Raw, error) {
 	after, err := applyChanges(row.doc, u.changes, false)
 	if err != nil {
@@ -169,23 +170,37 @@ func (u *preparedUpdate) change(ctx context.Context, conn *sqliteConn, row store
 	if err := u.t.CheckDocument(after); err != nil {
 		return nil, err
 	}
+	columns, args, err := u.changed(row.doc, after)
+	if err != nil {
+		return nil, err
+	}
 	var b strings.Builder
 	b.WriteString(`UPDATE "` + u.t.Name + `" SET doc = ?`)
-	args := []any{[]byte(after)}
+	for _, name := range columns {
+		b.WriteString(", " + quoted(name) + " = ?")
+	}
+	b.WriteString(" WHERE rowid = ?")
+	_, err = conn.exec(ctx, b.String(), append(append([]any{[]byte(after)}, args...), row.id)...)
+	return after, u.t.duplicate(err)
+}
+
+// changed returns the columns that differ between two versions of a document,
+// and what they store of the later one.
+func (u *preparedUpdate) changed(before, after bson.Raw) (names []string, values []any, err error) {
 	for _, c := range u.t.columns {
 		if !touches(u.changes, c.Parts) {
 			continue
 		}
 		value, err := u.t.columnValue(after, c)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		b.WriteString(", " + quoted(c.Name) + " = ?")
-		args = append(args, value)
+		if old, err := u.t.columnValue(before, c); err == nil && old == value {
+			continue
+		}
+		names, values = append(names, c.Name), append(values, value)
 	}
-	b.WriteString(" WHERE rowid = ?")
-	_, err = conn.exec(ctx, b.String(), append(args, row.id)...)
-	return after, u.t.duplicate(err)
+	return names, values, nil
 }
 
 // touches reports whether a change can alter the field at a path.

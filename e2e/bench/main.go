@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -21,7 +22,11 @@ type options struct {
 	projects int
 	root     string
 	out      string
+	only     string
 }
+
+// parts are what a run measures, in this order.
+var parts = []string{"exchange", "events", "deliveries", "readers", "standing", "engine"}
 
 func main() {
 	var o options
@@ -35,6 +40,7 @@ func main() {
 	flag.IntVar(&o.projects, "projects", 1_000_000, "projects in the large database")
 	flag.StringVar(&o.root, "root", "../..", "folder of the product's module")
 	flag.StringVar(&o.out, "out", "", "file to write the table to (default: a new one outside the repository, or docs/BENCHMARKS.md with BENCH_WRITE=1)")
+	flag.StringVar(&o.only, "only", "", "comma-separated parts to measure, of "+strings.Join(parts, ", ")+" (default: all)")
 	flag.Parse()
 	o.out = outPath(o, os.Getenv("BENCH_WRITE"))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -62,35 +68,34 @@ func run(ctx context.Context, o options) error {
 	if err := errors.Join(buildBinary(ctx, o.root, ".", pulse), buildBinary(ctx, ".", "./bare", bare)); err != nil {
 		return err
 	}
-	big, err := filled(ctx, o.projects, say)
-	if err != nil {
-		return fmt.Errorf("fill the large database: %w", err)
+	var rows []row
+	measure := map[string]func() ([]row, error){
+		"exchange": func() ([]row, error) {
+			big, err := filled(ctx, o.projects, say)
+			if err != nil {
+				return nil, fmt.Errorf("fill the large database: %w", err)
+			}
+			return exchanges(ctx, o, dir, pulse, bare, big)
+		},
+		"events":     func() ([]row, error) { return events(ctx, o, dir, pulse) },
+		"deliveries": func() ([]row, error) { return deliveries(ctx, o, dir, pulse) },
+		"readers":    func() ([]row, error) { return readers(ctx, dir, pulse) },
+		"standing":   func() ([]row, error) { return standing(ctx, o, dir, pulse) },
+		"engine": func() ([]row, error) {
+			figures, err := engineFigures(ctx, o.root, dir, say)
+			return engineRows(figures), err
+		},
 	}
-	rows, err := exchanges(ctx, o, dir, pulse, bare, big)
-	if err != nil {
-		return err
+	for _, part := range parts {
+		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), part) {
+			continue
+		}
+		measured, err := measure[part]()
+		if err != nil {
+			return err
+		}
+		rows = append(rows, measured...)
 	}
-	taken, err := events(ctx, o, dir, pulse)
-	if err != nil {
-		return err
-	}
-	sent, err := deliveries(ctx, o, dir, pulse)
-	if err != nil {
-		return err
-	}
-	idle, err := readers(ctx, dir, pulse)
-	if err != nil {
-		return err
-	}
-	still, err := standing(ctx, o, dir, pulse)
-	if err != nil {
-		return err
-	}
-	figures, err := engineFigures(ctx, o.root, dir, say)
-	if err != nil {
-		return err
-	}
-	rows = slices.Concat(rows, taken, sent, idle, engineRows(figures), still)
 	text := markdown(rows, o, before, loadAverage())
 	say("\n" + text)
 	written, err := writeTable(o.out, text)

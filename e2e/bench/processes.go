@@ -71,6 +71,9 @@ func startPulse(ctx context.Context, binary, dir, data string, more ...string) (
 	env := append(credentials(), "ENVIRONMENT=production", "HOST=127.0.0.1", "PORT=0", "DATA_DIR="+data,
 		"RATE_LIMIT_IP_PER_MINUTE=0", "RATE_LIMIT_PROJECT_PER_MINUTE=0")
 	env = append(env, more...)
+	if profiles := os.Getenv("PPROF_ADDRESS"); profiles != "" {
+		env = append(env, "PPROF_ADDRESS="+profiles)
+	}
 	s, err := start(ctx, binary, filepath.Join(dir, "pulse.log"), env, func(log []byte) string {
 		for line := range bytes.Lines(log) {
 			var said struct{ Message, Address string }

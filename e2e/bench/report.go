@@ -36,7 +36,11 @@ func (g goal) met(value float64) bool {
 	return value >= g.limit
 }
 
+// goalText is empty where there is no goal.
 func (r row) goalText() string {
+	if r.goal == (goal{}) {
+		return ""
+	}
 	sign := "≥"
 	if r.goal.most {
 		sign = "≤"
@@ -65,7 +69,10 @@ func markdown(rows []row, o options, loadBefore, loadAfter string) string {
 	b.WriteString("| | Pulse | bare net/http | measured | goal | |\n|---|---:|---:|---:|---:|---|\n")
 	for _, r := range rows {
 		verdict := "met"
-		if !r.goal.met(r.value) {
+		switch {
+		case r.goal == (goal{}):
+			verdict = ""
+		case !r.goal.met(r.value):
 			verdict = "**missed**"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s%s | %s | %s |\n", r.what, r.pulse, r.bare, number(r.value), r.unit, r.goalText(), verdict)

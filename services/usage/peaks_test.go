@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,30 +13,51 @@ import (
 	"pulse-control-plane/models"
 )
 
-// present stores the sessions of people who were there from one minute to another,
-// open for those with no end, and gives the peak of the hour after aMorning.
-func present(t *testing.T, stays [][2]int) float64 {
+// fixture are totals over stored sessions.
+type fixture struct {
+	*Totals
+	store *database.UsageSessions
+	clock *testkit.Clock
+	next  int
+}
+
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	engine := testkit.NewEngine(t)
-	store := database.NewUsageSessions(engine)
-	totals := testkit.Must[*Totals](t)(NewTotals(TotalsConfig{
-		Totals: database.NewUsageTotals(engine), Facts: database.NewUsageMetrics(engine), Sessions: store, Now: time.Now}))
+	f := &fixture{store: database.NewUsageSessions(engine), clock: testkit.NewClock()}
+	f.Totals = testkit.Must[*Totals](t)(NewTotals(TotalsConfig{
+		Totals: database.NewUsageTotals(engine), Facts: database.NewUsageMetrics(engine), Sessions: f.store, Now: f.clock.Now}))
+	return f
+}
+
+// stay stores the sessions of people who were there from one minute after aMorning
+// to another, open for those with no end.
+func (f *fixture) stay(t *testing.T, stays ...[2]int) {
+	t.Helper()
 	var sessions []*models.UsageSession
 	for n, stay := range stays {
-		s := &models.UsageSession{ID: fmt.Sprintf("PA_%d", n), Subject: models.SubjectParticipant, Kind: "STANDARD", ProjectID: testProject,
+		f.next++
+		s := &models.UsageSession{ID: fmt.Sprintf("PA_%d", f.next), Subject: models.SubjectParticipant, Kind: "STANDARD", ProjectID: testProject,
 			JoinedAt: aMorning.Add(time.Duration(stay[0]) * time.Minute), LeftAt: aMorning.Add(time.Duration(stay[1]) * time.Minute)}
 		if s.Open = stay[1] == open; s.Open {
 			s.LeftAt = time.Time{}
 		}
 		sessions = append(sessions, s)
 		if len(sessions) == database.MaxBatch || n == len(stays)-1 {
-			if _, err := store.InsertMany(t.Context(), sessions); err != nil {
+			if _, err := f.store.InsertMany(t.Context(), sessions); err != nil {
 				t.Fatal(err)
 			}
 			sessions = nil
 		}
 	}
-	peak, err := totals.peak(context.Background(), testProject, aMorning, aMorning.Add(time.Hour))
+}
+
+// present gives the peak of the hour after aMorning with those stays.
+func present(t *testing.T, stays [][2]int) float64 {
+	t.Helper()
+	f := newFixture(t)
+	f.stay(t, stays...)
+	peak, _, err := f.peak(context.Background(), testProject, aMorning, aMorning.Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,5 +104,45 @@ func TestThePeakOfManyPagesIsThatOfAllMinutes(t *testing.T) {
 	}
 	if peak := present(t, stays); peak != float64(most) {
 		t.Errorf("peak %v, not %d", peak, most)
+	}
+}
+
+func TestThePeakOfALargeHourThatKeepsChangingIsSettledAtABoundedRateAndReadAtOnce(t *testing.T) {
+	f := newFixture(t)
+	f.stay(t, slices.Repeat([][2]int{{0, open}}, sessionsPerSecond)...)
+	total := models.NewUsageTotal(testProject, models.MeterPeak, models.WindowHour, aMorning)
+	settle := func() (stored, read float64) {
+		t.Helper()
+		if err := f.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		of, err := f.c.Totals.Of(t.Context(), testProject, models.WindowHour, aMorning, aMorning.Add(time.Hour), 10)
+		if err != nil || len(of) != 1 {
+			t.Fatal(of, err)
+		}
+		current, err := f.Current(t.Context(), testProject, models.WindowHour, aMorning, aMorning.Add(time.Hour))
+		if err != nil || len(current) != 1 {
+			t.Fatal(current, err)
+		}
+		return of[0].Value, current[0].Value
+	}
+	touch := func() {
+		t.Helper()
+		if err := f.c.Totals.Touch(t.Context(), []models.UsageTotal{total}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	touch()
+	if stored, read := settle(); stored != sessionsPerSecond || read != sessionsPerSecond {
+		t.Fatalf("at first %v is stored and %v read", stored, read)
+	}
+	f.stay(t, [2]int{1, open})
+	touch()
+	if stored, read := settle(); stored != sessionsPerSecond || read != sessionsPerSecond+1 {
+		t.Errorf("at once %v is stored and %v read", stored, read)
+	}
+	f.clock.Advance(2 * time.Second) // each session is read as open and as a join
+	if stored, read := settle(); stored != sessionsPerSecond+1 || read != sessionsPerSecond+1 {
+		t.Errorf("two seconds later %v is stored and %v read", stored, read)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,12 +21,22 @@ const (
 	settleParallel = 4
 	// unsettledCounted bounds the count of unsettled totals.
 	unsettledCounted = 10_000
+	// sessionsPerSecond is how many usage sessions settling reads a second for the
+	// peak of one hour that keeps changing.
+	sessionsPerSecond = 1_000
+	// restingTotals bounds the totals that rest at a time.
+	restingTotals = 1_000
 )
 
 // Totals computes the hourly and daily totals: each from the facts of its hour, or
 // the hours of its day, whenever it was marked.
 type Totals struct {
 	c TotalsConfig
+	// resting says until when the peaks of large hours are not settled again: each
+	// is computed from all of the hour's usage sessions. Reads compute what is
+	// marked anyway, so no answer is late.
+	resting   map[string]time.Time
+	restingMu sync.Mutex
 }
 
 // TotalsConfig of NewTotals; every field is required.
@@ -38,7 +49,7 @@ type TotalsConfig struct {
 
 // NewTotals builds the service. It fails if a required field is missing.
 func NewTotals(c TotalsConfig) (*Totals, error) {
-	return &Totals{c: c}, required.Fields(c)
+	return &Totals{c: c, resting: map[string]time.Time{}}, required.Fields(c)
 }
 
 // CatchUp marks the totals of the last two hours: the process that counted before
@@ -54,7 +65,7 @@ func (t *Totals) Settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := t.settleHours(ctx, hours); err != nil {
+	if err := t.settleHours(ctx, t.rested(hours)); err != nil {
 		return err
 	}
 	days, err := t.c.Totals.Dirty(ctx, models.WindowDay, settleBatch)
@@ -62,6 +73,27 @@ func (t *Totals) Settle(ctx context.Context) error {
 		return err
 	}
 	return t.each(ctx, days, t.day)
+}
+
+// rested leaves out the totals that rest.
+func (t *Totals) rested(totals []models.UsageTotal) []models.UsageTotal {
+	now := t.c.Now()
+	t.restingMu.Lock()
+	defer t.restingMu.Unlock()
+	maps.DeleteFunc(t.resting, func(_ string, until time.Time) bool { return !now.Before(until) })
+	return slices.DeleteFunc(totals, func(total models.UsageTotal) bool { _, rests := t.resting[total.ID]; return rests })
+}
+
+// rest lets a total rest after it was computed from a number of usage sessions.
+func (t *Totals) rest(total *models.UsageTotal, sessions int) {
+	if sessions < sessionsPerSecond {
+		return
+	}
+	t.restingMu.Lock()
+	defer t.restingMu.Unlock()
+	if len(t.resting) < restingTotals {
+		t.resting[total.ID] = t.c.Now().Add(time.Duration(sessions) * time.Second / sessionsPerSecond)
+	}
 }
 
 // Current gives a project's totals of a window that begin in [start, end), in
@@ -132,7 +164,13 @@ func (t *Totals) settleHours(ctx context.Context, hours []models.UsageTotal) err
 	if err := t.c.Totals.Touch(ctx, marks); err != nil {
 		return err
 	}
-	return t.each(ctx, hours, t.hour)
+	return t.each(ctx, hours, func(ctx context.Context, total *models.UsageTotal) error {
+		sessions, err := t.hourFrom(ctx, total)
+		if err == nil {
+			t.rest(total, sessions)
+		}
+		return err
+	})
 }
 
 // each computes totals and stores them.
@@ -165,14 +203,20 @@ func (t *Totals) Computed(ctx context.Context, total models.UsageTotal) (float64
 	return total.Value, err
 }
 
-func (t *Totals) hour(ctx context.Context, total *models.UsageTotal) (err error) {
+func (t *Totals) hour(ctx context.Context, total *models.UsageTotal) error {
+	_, err := t.hourFrom(ctx, total)
+	return err
+}
+
+// hourFrom computes an hour and says how many usage sessions it read for that.
+func (t *Totals) hourFrom(ctx context.Context, total *models.UsageTotal) (sessions int, err error) {
 	end := total.Start.Add(time.Hour)
 	if total.Meter == models.MeterPeak {
-		total.Value, err = t.peak(ctx, total.ProjectID, total.Start, end)
+		total.Value, sessions, err = t.peak(ctx, total.ProjectID, total.Start, end)
 	} else {
 		total.Value, err = t.c.Facts.Sum(ctx, total.ProjectID, total.Meter, total.Start, end)
 	}
-	return err
+	return sessions, err
 }
 
 func (t *Totals) day(ctx context.Context, total *models.UsageTotal) error {
