@@ -138,10 +138,10 @@ func (e *Engine) open(ctx context.Context) error {
 		}
 	}
 	// The file stores the journal mode; the page size must precede it.
-	// synchronous=FULL syncs the log at each commit, so an acknowledged write
-	// survives a power failure (https://www.sqlite.org/pragma.html).
+	// With synchronous=NORMAL the syncer, not the commit, syncs the log, before a
+	// write is acknowledged.
 	conn, err := openSQLite(e.path, []string{
-		busyMilliseconds, pageSize, "journal_mode=WAL", "synchronous=FULL",
+		busyMilliseconds, pageSize, "journal_mode=WAL", "synchronous=NORMAL",
 		writerCache, mappedBytes, noCheckpoints, "temp_store=MEMORY",
 	})
 	if err != nil {
@@ -151,7 +151,7 @@ func (e *Engine) open(ctx context.Context) error {
 	if err != nil {
 		return sqliteFailure(errors.Join(err, conn.close()))
 	}
-	e.writer = startWriter(ctx, conn, startCheckpointer(ctx, moving, e.log), e.clock)
+	e.writer = startWriter(ctx, e.path, conn, startCheckpointer(ctx, moving, e.log), e.clock)
 	e.readers = newReaders(max(4, 2*runtime.GOMAXPROCS(0)), func() (*sqliteConn, error) {
 		return openSQLite(e.path, []string{
 			busyMilliseconds, readerCache, mappedBytes, "temp_store=MEMORY", "query_only=ON",

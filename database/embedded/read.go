@@ -53,17 +53,18 @@ func (e *Engine) FindOne(ctx context.Context, collection string, q engine.Query,
 	b.WriteString("SELECT doc")
 	args := t.selection(&b, f, order)
 	b.WriteString(" LIMIT 1")
+	asking := ctx
 	if t.isPoint(f) {
 		// A point read ends before a context could; watching the context costs
 		// more than the read.
 		if err := ctx.Err(); err != nil {
 			return models.Unavailable(err)
 		}
-		ctx = context.WithoutCancel(ctx)
+		asking = context.WithoutCancel(ctx)
 	}
 	var doc bson.Raw
 	err = e.read(ctx, func(conn *sqliteConn) error {
-		row, err := conn.row(ctx, b.String(), args...)
+		row, err := conn.row(asking, b.String(), args...)
 		if err != nil {
 			return err
 		}
@@ -119,9 +120,14 @@ func (e *Engine) Find(ctx context.Context, collection string, q engine.Query, ea
 		e.readers.release(conn)
 		return sqliteFailure(err)
 	}
+	settled := false
 	for open := true; open; {
 		var batch []bson.Raw
 		batch, open, err = readBatch(ctx, rows)
+		if err == nil && !settled {
+			// All batches are of the state that the first was read from.
+			err, settled = e.writer.syncer.wait(ctx), true
+		}
 		if err != nil || !open {
 			open = false
 			err = errors.Join(err, rows.close())

@@ -82,12 +82,19 @@ func (r *readers) close() error {
 	return errors.Join(errs...)
 }
 
-// read runs a query on a reader's connection.
+// read runs a query on a reader's connection and waits until what it saw is on
+// disk.
 func (e *Engine) read(ctx context.Context, ask func(*sqliteConn) error) error {
 	conn, err := e.readers.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer e.readers.release(conn)
-	return sqliteFailure(ask(conn))
+	err = func() error {
+		defer e.readers.release(conn)
+		return ask(conn)
+	}()
+	if err != nil {
+		return sqliteFailure(err)
+	}
+	return e.writer.syncer.wait(ctx)
 }

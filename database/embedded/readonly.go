@@ -58,7 +58,7 @@ func (e *Engine) openReadOnly(ctx context.Context) error {
 	if err != nil {
 		return sqliteFailure(errors.Join(err, conn.close()))
 	}
-	e.writer = startWriter(ctx, conn, startCheckpointer(ctx, moving, e.log), e.clock)
+	e.writer = startWriter(ctx, e.path, conn, startCheckpointer(ctx, moving, e.log), e.clock)
 	e.readers = newReaders(max(2, runtime.GOMAXPROCS(0)), open)
 	return e.read(ctx, func(conn *sqliteConn) error {
 		row, err := conn.row(ctx, "SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_master WHERE name = 'pulse_engine')")

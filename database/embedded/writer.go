@@ -25,19 +25,21 @@ const (
 )
 
 // writer is the only goroutine that writes. Waiting operations share one
-// transaction (group commit): one disk sync for all, and each is acknowledged
-// only after it.
+// transaction (group commit): one disk sync for all, and the syncer acknowledges
+// each only after it. Operations that come during a sync are run meanwhile and
+// committed after it.
 type writer struct {
-	conn  *sqliteConn
-	moves *checkpointer
-	clock func() time.Time
-	queue chan *write
-	done  chan struct{}
+	conn   *sqliteConn
+	moves  *checkpointer
+	syncer *syncer
+	clock  func() time.Time
+	queue  chan *write
+	done   chan struct{}
 	// guard prevents closing the queue during a send.
 	guard  sync.RWMutex
 	closed bool
-	// committed is the clock's time of the last commit, in Unix nanoseconds;
-	// zero after a failed commit.
+	// committed is the clock's time of the last commit on disk, in Unix
+	// nanoseconds; zero after a failed commit.
 	committed atomic.Int64
 	// finishAt is the length of the log, in frames, at which the writer does
 	// the checkpoint itself; used by its goroutine only.
@@ -62,13 +64,15 @@ const (
 	writeGivenUp
 )
 
-// startWriter takes ownership of a connection and a checkpointer. The writer
-// ends with close, not with ctx: queued operations still need an answer.
-func startWriter(ctx context.Context, conn *sqliteConn, moves *checkpointer, clock func() time.Time) *writer {
+// startWriter takes ownership of a connection to the file at path and a
+// checkpointer. The writer ends with close, not with ctx: queued operations still
+// need an answer.
+func startWriter(ctx context.Context, path string, conn *sqliteConn, moves *checkpointer, clock func() time.Time) *writer {
 	w := &writer{
 		conn: conn, moves: moves, clock: clock,
 		queue: make(chan *write, 4*batchedWrites), done: make(chan struct{}), finishAt: fullFrames,
 	}
+	w.syncer = startSyncer(path+"-wal", w.finished, moves.log)
 	go w.loop(context.WithoutCancel(ctx))
 	return w
 }
@@ -121,52 +125,74 @@ func (w *writer) send(op *write) error {
 // connection.
 func (w *writer) loop(ctx context.Context) {
 	defer close(w.done)
-	batch := make([]*write, 0, batchedWrites)
 	for op := range w.queue {
-		batch = w.transact(ctx, append(batch[:0], op))
+		w.transact(ctx, op)
 		w.keepLogShort(ctx)
 	}
+	w.syncer.close()
 	err := w.moves.close()
 	_, truncate := w.conn.row(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
 	w.failed = errors.Join(err, truncate, w.conn.close())
 }
 
 // transact runs the first operation and all that are queued meanwhile in one
-// transaction, and acknowledges them. It returns the batch for reuse.
-func (w *writer) transact(ctx context.Context, batch []*write) []*write {
+// transaction, commits it when the one before is on disk, and passes it to the
+// syncer, which acknowledges them.
+func (w *writer) transact(ctx context.Context, first *write) {
 	began := time.Now()
-	_, err := w.conn.exec(ctx, "BEGIN IMMEDIATE")
-	for i := 0; err == nil && i < len(batch); i++ {
-		err = batch[i].begin(w.conn)
-		if i+1 == len(batch) && len(batch) < batchedWrites && time.Since(began) < batchedFor {
-			if next := w.waiting(); next != nil {
-				batch = append(batch, next)
+	before := w.syncer.latest.Load()
+	c := &commit{batch: append(make([]*write, 0, 16), first), durable: make(chan struct{})}
+	var err error
+	if w.syncer.broken.Load() {
+		err = models.Unavailable(errNotSynced)
+	} else {
+		_, err = w.conn.exec(ctx, "BEGIN IMMEDIATE")
+	}
+	for i := 0; err == nil && i < len(c.batch); i++ {
+		err = c.batch[i].begin(w.conn)
+		if i+1 == len(c.batch) && len(c.batch) < batchedWrites && time.Since(began) < batchedFor {
+			if next := w.waiting(before); next != nil {
+				c.batch = append(c.batch, next)
 			}
 		}
 	}
+	if before != nil {
+		<-before.durable
+	}
 	if err == nil {
+		w.syncer.latest.Store(c) // before anybody can see it
 		_, err = w.conn.exec(ctx, "COMMIT")
 	}
 	if err == nil {
-		w.committed.Store(w.clock().UnixNano())
-	} else {
-		w.committed.Store(0)
-		// The rollback fails if SQLite has rolled back already.
-		_, _ = w.conn.exec(ctx, "ROLLBACK")
+		w.syncer.commits <- c
+		return
 	}
-	for i, op := range batch {
-		if err != nil {
-			op.err = sqliteFailure(err)
-		}
-		close(op.done)
-		batch[i] = nil
-	}
-	return batch
+	w.finished(err)
+	// The rollback fails if SQLite has rolled back already.
+	_, _ = w.conn.exec(ctx, "ROLLBACK")
+	c.acknowledge(err)
 }
 
-// waiting returns a queued operation or nil. It first yields, so that callers
-// just acknowledged can queue again.
-func (w *writer) waiting() *write {
+// finished notes when the last transaction was on disk, or that it failed.
+func (w *writer) finished(err error) {
+	if err != nil {
+		w.committed.Store(0)
+		return
+	}
+	w.committed.Store(w.clock().UnixNano())
+}
+
+// waiting returns a queued operation, or one that comes before the transaction
+// before is on disk, or nil. It yields, so that callers just acknowledged can queue
+// again.
+func (w *writer) waiting(before *commit) *write {
+	if before != nil {
+		select {
+		case op := <-w.queue: // nil once the queue is closed
+			return op
+		case <-before.durable:
+		}
+	}
 	for range 2 {
 		select {
 		case op, ok := <-w.queue:
