@@ -158,7 +158,7 @@ func (e *Engine) open(ctx context.Context) error {
 		})
 	})
 	var tables map[string]*table
-	err = e.writer.do(ctx, func(conn *sqliteConn) error {
+	err = e.writer.do(ctx, allTables, func(conn *sqliteConn) error {
 		var err error
 		tables, err = layOut(ctx, conn, e.declare, e.beside)
 		return err
@@ -196,7 +196,7 @@ func (e *Engine) table(name string) (*table, error) {
 // SQL, the indexes that differ from it. Open has done so already.
 func (e *Engine) EnsureSchema(ctx context.Context) ([]engine.IndexDifference, error) {
 	var differences []engine.IndexDifference
-	err := e.writer.do(ctx, func(conn *sqliteConn) error {
+	err := e.writer.do(ctx, allTables, func(conn *sqliteConn) error {
 		var err error
 		differences, err = ensureIndexes(ctx, conn, e.tables)
 		return err
@@ -209,7 +209,7 @@ func (e *Engine) EnsureSchema(ctx context.Context) ([]engine.IndexDifference, er
 
 // Ping reads and, unless a write was acknowledged in the last seconds, writes.
 func (e *Engine) Ping(ctx context.Context) error {
-	if err := e.read(ctx, func(conn *sqliteConn) error {
+	if err := e.read(ctx, noTable, func(conn *sqliteConn) error {
 		_, err := conn.row(ctx, "SELECT count(*) FROM sqlite_master")
 		return err
 	}); err != nil {

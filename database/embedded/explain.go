@@ -22,7 +22,7 @@ func (e *Engine) Explain(ctx context.Context, collection string, q engine.Query)
 	b.WriteString("EXPLAIN QUERY PLAN SELECT doc")
 	args := t.selection(&b, f, order)
 	var plan engine.Plan
-	err = e.read(ctx, func(conn *sqliteConn) error {
+	err = e.read(ctx, noTable, func(conn *sqliteConn) error {
 		rows, err := conn.query(ctx, b.String(), args...)
 		if err != nil {
 			return err

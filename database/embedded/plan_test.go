@@ -87,7 +87,7 @@ func TestTheDeclarationDecidesTheIndexOfAQuery(t *testing.T) {
 		b.WriteString("EXPLAIN QUERY PLAN SELECT doc")
 		args := tab.selection(&b, f, order)
 		plan := ""
-		err = e.read(t.Context(), func(conn *sqliteConn) error {
+		err = e.read(t.Context(), allTables, func(conn *sqliteConn) error {
 			rows, err := conn.query(t.Context(), b.String()+" LIMIT 21", args...)
 			if err != nil {
 				return err

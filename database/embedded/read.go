@@ -63,7 +63,7 @@ func (e *Engine) FindOne(ctx context.Context, collection string, q engine.Query,
 		asking = context.WithoutCancel(ctx)
 	}
 	var doc bson.Raw
-	err = e.read(ctx, func(conn *sqliteConn) error {
+	err = e.read(ctx, t.set, func(conn *sqliteConn) error {
 		row, err := conn.row(asking, b.String(), args...)
 		if err != nil {
 			return err
@@ -126,7 +126,7 @@ func (e *Engine) Find(ctx context.Context, collection string, q engine.Query, ea
 		batch, open, err = readBatch(ctx, rows)
 		if err == nil && !settled {
 			// All batches are of the state that the first was read from.
-			err, settled = e.writer.syncer.wait(ctx), true
+			err, settled = e.writer.syncer.wait(ctx, t.set), true
 		}
 		if err != nil || !open {
 			open = false
@@ -194,7 +194,7 @@ func (e *Engine) Count(ctx context.Context, collection string, raw bson.D, limit
 		args = t.selection(&b, f, nil)
 	}
 	var count int64
-	err = e.read(ctx, func(conn *sqliteConn) error {
+	err = e.read(ctx, t.set, func(conn *sqliteConn) error {
 		row, err := conn.row(ctx, b.String(), args...)
 		if err != nil {
 			return err

@@ -82,9 +82,9 @@ func (r *readers) close() error {
 	return errors.Join(errs...)
 }
 
-// read runs a query on a reader's connection and waits until what it saw is on
-// disk.
-func (e *Engine) read(ctx context.Context, ask func(*sqliteConn) error) error {
+// read runs a query of some tables on a reader's connection and waits until what it
+// saw is on disk.
+func (e *Engine) read(ctx context.Context, of tableSet, ask func(*sqliteConn) error) error {
 	conn, err := e.readers.acquire(ctx)
 	if err != nil {
 		return err
@@ -96,5 +96,5 @@ func (e *Engine) read(ctx context.Context, ask func(*sqliteConn) error) error {
 	if err != nil {
 		return sqliteFailure(err)
 	}
-	return e.writer.syncer.wait(ctx)
+	return e.writer.syncer.wait(ctx, of)
 }

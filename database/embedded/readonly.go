@@ -60,7 +60,7 @@ func (e *Engine) openReadOnly(ctx context.Context) error {
 	}
 	e.writer = startWriter(ctx, e.path, conn, startCheckpointer(ctx, moving, e.log), e.clock)
 	e.readers = newReaders(max(2, runtime.GOMAXPROCS(0)), open)
-	return e.read(ctx, func(conn *sqliteConn) error {
+	return e.read(ctx, allTables, func(conn *sqliteConn) error {
 		row, err := conn.row(ctx, "SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_master WHERE name = 'pulse_engine')")
 		if err != nil {
 			return err
@@ -142,7 +142,7 @@ func (e *Engine) CompareColumns(ctx context.Context, collection string, each fun
 		statement += ", " + quoted(c.Name)
 	}
 	var fault *ColumnFault
-	err = e.read(ctx, func(conn *sqliteConn) error {
+	err = e.read(ctx, allTables, func(conn *sqliteConn) error {
 		rows, err := conn.query(ctx, statement+" FROM "+quoted(t.Name)+" NOT INDEXED ORDER BY rowid")
 		if err != nil {
 			return err

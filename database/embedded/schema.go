@@ -258,7 +258,7 @@ func (e *Engine) DropIndex(ctx context.Context, collection string, keys []string
 	}
 	ix := engine.Index{Keys: keys}
 	kept := context.WithoutCancel(ctx)
-	return e.writer.do(ctx, func(conn *sqliteConn) error {
+	return e.writer.do(ctx, allTables, func(conn *sqliteConn) error {
 		return atomically(kept, conn, func() error {
 			for _, name := range []string{t.indexName(ix), t.nullIndexName(ix)} {
 				if _, err := conn.exec(kept, "DROP INDEX IF EXISTS "+quoted(name)); err != nil {
@@ -272,7 +272,7 @@ func (e *Engine) DropIndex(ctx context.Context, collection string, keys []string
 
 // SchemaDifferences implements engine.Engine.
 func (e *Engine) SchemaDifferences(ctx context.Context) (differences []engine.IndexDifference, err error) {
-	err = e.read(ctx, func(conn *sqliteConn) error {
+	err = e.read(ctx, allTables, func(conn *sqliteConn) error {
 		found, err := definedIndexes(ctx, conn)
 		if err != nil {
 			return err

@@ -15,7 +15,7 @@ import (
 
 func TestADamagedDocumentIsAnInternalError(t *testing.T) {
 	e := openListed(t, Options{})
-	err := e.writer.do(t.Context(), func(conn *sqliteConn) error {
+	err := e.writer.do(t.Context(), allTables, func(conn *sqliteConn) error {
 		_, err := conn.exec(t.Context(), `INSERT INTO listed (_id, doc, org) VALUES ('a', x'ff00000002', 'o')`)
 		return err
 	})
@@ -42,7 +42,7 @@ func TestAFileOfANewerLayoutIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.writer.do(t.Context(), func(conn *sqliteConn) error {
+	if err := e.writer.do(t.Context(), allTables, func(conn *sqliteConn) error {
 		_, err := conn.exec(t.Context(), fmt.Sprintf("PRAGMA user_version = %d", fileLayout+1))
 		return err
 	}); err != nil {

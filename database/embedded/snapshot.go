@@ -123,7 +123,7 @@ func Vacuum(ctx context.Context, path string) (before, after int64, err error) {
 // (https://www.sqlite.org/pragma.html#pragma_integrity_check). It returns the
 // first fault, or "".
 func (e *Engine) Integrity(ctx context.Context) (fault string, err error) {
-	err = e.read(ctx, func(conn *sqliteConn) error {
+	err = e.read(ctx, allTables, func(conn *sqliteConn) error {
 		row, err := conn.row(ctx, "PRAGMA integrity_check(1)")
 		if err != nil {
 			return err
@@ -140,7 +140,7 @@ func (e *Engine) Integrity(ctx context.Context) (fault string, err error) {
 // undeclared ones too.
 func (e *Engine) Counts(ctx context.Context) (map[string]int64, error) {
 	counts := map[string]int64{}
-	err := e.read(ctx, func(conn *sqliteConn) error {
+	err := e.read(ctx, allTables, func(conn *sqliteConn) error {
 		names, err := tableNames(ctx, conn)
 		if err != nil {
 			return err

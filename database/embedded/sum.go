@@ -41,7 +41,7 @@ func (e *Engine) Sum(ctx context.Context, collection string, raw bson.D, field s
 		b.WriteString(" GROUP BY " + grouping + " ORDER BY " + grouping)
 	}
 	var groups []engine.Group
-	err = e.read(ctx, func(conn *sqliteConn) error {
+	err = e.read(ctx, t.set, func(conn *sqliteConn) error {
 		rows, err := conn.query(ctx, b.String(), args...)
 		if err != nil {
 			return err

@@ -20,7 +20,7 @@ func (e *Engine) Swap(ctx context.Context, collection, id string, before, after 
 	}
 	statement := "SELECT rowid, doc FROM " + quoted(u.t.Name) + " WHERE " + quoted(engine.IDField) + " = ?"
 	kept := context.WithoutCancel(ctx)
-	err = e.writer.do(ctx, func(conn *sqliteConn) error {
+	err = e.writer.do(ctx, u.t.set, func(conn *sqliteConn) error {
 		rows, err := storedRows(kept, conn, statement, id)
 		if err != nil || len(rows) == 0 {
 			return err

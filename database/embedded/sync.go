@@ -43,6 +43,8 @@ type syncer struct {
 // commit is one transaction.
 type commit struct {
 	batch []*write
+	// in is which tables it may have changed.
+	in tableSet
 	// durable is closed when the transaction is on disk, or failed.
 	durable chan struct{}
 }
@@ -113,11 +115,12 @@ func (c *commit) acknowledge(err error) {
 	close(c.durable)
 }
 
-// wait returns once every transaction that is visible by now is on disk; unavailable
-// if ctx ends first.
-func (s *syncer) wait(ctx context.Context) error {
+// wait returns once every transaction that is visible by now and may have changed
+// one of some tables is on disk; unavailable if ctx ends first. Only the last can be
+// visible and not on disk, because the writer commits when the one before is.
+func (s *syncer) wait(ctx context.Context, of tableSet) error {
 	c := s.latest.Load()
-	if c == nil {
+	if c == nil || c.in&of == 0 {
 		return nil
 	}
 	select {

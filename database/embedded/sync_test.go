@@ -49,11 +49,14 @@ func TestNothingIsAnsweredBeforeItIsOnDisk(t *testing.T) {
 	ask("find", func() error {
 		return e.Find(t.Context(), "listed", engine.Query{Limit: 10}, func(bson.Raw) error { return nil })
 	})
+	if err := e.read(t.Context(), setOf("another"), func(*sqliteConn) error { return nil }); err != nil {
+		t.Errorf("a read of another table: %v", err)
+	}
 	// The writer does not wait for the disk with the next operation, but its
 	// transaction does.
 	ran := make(chan struct{})
 	ask("next", func() error {
-		return e.writer.do(t.Context(), func(*sqliteConn) error { close(ran); return nil })
+		return e.writer.do(t.Context(), allTables, func(*sqliteConn) error { close(ran); return nil })
 	})
 	<-ran
 	select {

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -17,6 +18,8 @@ import (
 // and inserts.
 type table struct {
 	*engine.Declared
+	// set contains this table.
+	set     tableSet
 	columns []column
 	// insert is the statement that stores a document; its parameters are "_id",
 	// "doc" and the columns.
@@ -28,6 +31,21 @@ type table struct {
 	// before them covers, since each ends with "_id" in any case.
 	built []engine.Index
 	plans []plan
+}
+
+// tableSet is a set of tables, one bit for each; two tables may share a bit.
+type tableSet uint64
+
+const (
+	noTable   tableSet = 0
+	allTables          = ^noTable
+)
+
+// setOf returns the set of the table with a name.
+func setOf(name string) tableSet {
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(name)) // never fails
+	return 1 << (sum.Sum64() % 64)
 }
 
 // column is one column of a table. A column that is no longer declared stays
@@ -61,7 +79,7 @@ func quoted(name string) string { return `"` + name + `"` }
 // newTable prepares a table with its declared fields and the columns of other
 // versions.
 func newTable(d *engine.Declared, leftover []column) *table {
-	t := &table{Declared: d, duplicates: map[string]string{}}
+	t := &table{Declared: d, set: setOf(d.Name), duplicates: map[string]string{}}
 	for _, p := range d.Paths {
 		t.columns = append(t.columns, column{Path: p})
 	}

@@ -90,7 +90,7 @@ func (e *Engine) updateOne(ctx context.Context, u *preparedUpdate) (found bool, 
 	kept := context.WithoutCancel(ctx)
 	var matched bool
 	var doc bson.Raw
-	err = e.writer.do(ctx, func(conn *sqliteConn) error {
+	err = e.writer.do(ctx, u.t.set, func(conn *sqliteConn) error {
 		rows, err := storedRows(kept, conn, b.String(), args...)
 		if err != nil {
 			return err
@@ -116,7 +116,7 @@ func (e *Engine) updateOne(ctx context.Context, u *preparedUpdate) (found bool, 
 func (e *Engine) updateMany(ctx context.Context, u *preparedUpdate) (matched int64, err error) {
 	for last := ""; ; {
 		var rows []storedRow
-		err := e.writer.do(ctx, func(conn *sqliteConn) error {
+		err := e.writer.do(ctx, u.t.set, func(conn *sqliteConn) error {
 			kept := context.WithoutCancel(ctx)
 			return atomically(kept, conn, func() error {
 				var err error

@@ -47,7 +47,7 @@ func (e *Engine) Insert(ctx context.Context, collection string, doc any) error {
 		return err
 	}
 	kept := context.WithoutCancel(ctx)
-	return e.writer.do(ctx, func(conn *sqliteConn) error {
+	return e.writer.do(ctx, t.set, func(conn *sqliteConn) error {
 		_, err := conn.exec(kept, t.insert, values...)
 		return t.duplicate(err)
 	})
@@ -73,7 +73,7 @@ func (e *Engine) InsertMany(ctx context.Context, collection string, docs []any) 
 	}
 	kept := context.WithoutCancel(ctx)
 	var duplicates []int
-	err = e.writer.do(ctx, func(conn *sqliteConn) error {
+	err = e.writer.do(ctx, t.set, func(conn *sqliteConn) error {
 		return atomically(kept, conn, func() error {
 			for i, values := range encoded {
 				_, err := conn.exec(kept, t.insert, values...)
@@ -122,7 +122,7 @@ func (e *Engine) remove(ctx context.Context, t *table, f engine.Filter, limit in
 	kept := context.WithoutCancel(ctx)
 	for {
 		var gone int64
-		err := e.writer.do(ctx, func(conn *sqliteConn) error {
+		err := e.writer.do(ctx, t.set, func(conn *sqliteConn) error {
 			var err error
 			gone, err = conn.exec(kept, b.String(), args...)
 			return err

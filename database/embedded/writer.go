@@ -51,6 +51,8 @@ type writer struct {
 type write struct {
 	ctx context.Context
 	run func(*sqliteConn) error
+	// in is which tables it may change.
+	in tableSet
 	// state decides the race between a caller that gives up and the writer that
 	// begins.
 	state atomic.Int32
@@ -77,12 +79,12 @@ func startWriter(ctx context.Context, path string, conn *sqliteConn, moves *chec
 	return w
 }
 
-// do runs an operation in a transaction and returns when it is on disk or has
+// do runs an operation on some tables in a transaction and returns when it is on disk or has
 // failed. If run returns an error it must leave no change: it changes one row
 // or opens a savepoint. It runs on the writer's goroutine, possibly after do
 // has returned because ctx ended.
-func (w *writer) do(ctx context.Context, run func(*sqliteConn) error) error {
-	op := &write{ctx: ctx, run: run, done: make(chan struct{})}
+func (w *writer) do(ctx context.Context, in tableSet, run func(*sqliteConn) error) error {
+	op := &write{ctx: ctx, run: run, in: in, done: make(chan struct{})}
 	if err := w.send(op); err != nil {
 		return err
 	}
@@ -149,6 +151,7 @@ func (w *writer) transact(ctx context.Context, first *write) {
 		_, err = w.conn.exec(ctx, "BEGIN IMMEDIATE")
 	}
 	for i := 0; err == nil && i < len(c.batch); i++ {
+		c.in |= c.batch[i].in
 		err = c.batch[i].begin(w.conn)
 		if i+1 == len(c.batch) && len(c.batch) < batchedWrites && time.Since(began) < batchedFor {
 			if next := w.waiting(before); next != nil {
@@ -246,7 +249,7 @@ func atomically(ctx context.Context, conn *sqliteConn, run func() error) error {
 // probe returns nil if a write could be served now: one was committed in the
 // last seconds, or a test write succeeds.
 func (w *writer) probe(ctx context.Context) error {
-	return w.do(ctx, func(conn *sqliteConn) error {
+	return w.do(ctx, noTable, func(conn *sqliteConn) error {
 		if last := w.committed.Load(); last != 0 && w.clock().Sub(time.Unix(0, last)) < probeEvery {
 			return nil
 		}

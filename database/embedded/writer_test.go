@@ -24,7 +24,7 @@ func TestAWriteWithAnEndedContextIsNotApplied(t *testing.T) {
 	busy, leave := make(chan struct{}), make(chan struct{})
 	held := make(chan error, 1)
 	go func() {
-		held <- e.writer.do(t.Context(), func(*sqliteConn) error {
+		held <- e.writer.do(t.Context(), allTables, func(*sqliteConn) error {
 			close(busy)
 			<-leave
 			return nil
@@ -51,7 +51,7 @@ func TestAWriteWithAnEndedContextIsNotApplied(t *testing.T) {
 func TestAWriteThatHasBegunReportsItsResultAfterItsContextEnds(t *testing.T) {
 	e := openListed(t, Options{})
 	ctx, cancel := context.WithCancel(t.Context())
-	err := e.writer.do(ctx, func(conn *sqliteConn) error {
+	err := e.writer.do(ctx, allTables, func(conn *sqliteConn) error {
 		cancel()
 		_, err := conn.exec(t.Context(), `INSERT INTO listed (_id, doc) VALUES (?, ?)`, "a", []byte{5, 0, 0, 0, 0})
 		return err
@@ -78,7 +78,7 @@ func TestALongReadEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	err := e.read(ctx, func(conn *sqliteConn) error {
+	err := e.read(ctx, allTables, func(conn *sqliteConn) error {
 		// 20,000 × 20,000 rows: minutes, if it were not ended.
 		_, err := conn.row(ctx, "SELECT count(*) FROM listed a, listed b WHERE a.name || b.name = 'y'")
 		return err
@@ -102,7 +102,7 @@ func TestAFullDiskIsUnavailableAndDamagesNothing(t *testing.T) {
 	}
 	// SQLite then answers SQLITE_FULL, as on a full disk.
 	setPages := func(pragma string) {
-		if err := e.writer.do(t.Context(), func(conn *sqliteConn) error {
+		if err := e.writer.do(t.Context(), allTables, func(conn *sqliteConn) error {
 			_, err := conn.row(t.Context(), pragma)
 			return err
 		}); err != nil {
@@ -133,7 +133,7 @@ func TestPingWritesUnlessAWriteWasJustAcknowledged(t *testing.T) {
 		if err := e.Ping(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := e.read(t.Context(), func(conn *sqliteConn) error {
+		if err := e.read(t.Context(), allTables, func(conn *sqliteConn) error {
 			row, err := conn.row(t.Context(), "SELECT probed FROM pulse_engine")
 			n = row[0].(int64)
 			return err
@@ -193,7 +193,7 @@ func TestAFailedOperationLeavesNoChangeAndDoesNotFailOthers(t *testing.T) {
 	outcomes := make([]error, 4)
 	var writers sync.WaitGroup
 	writers.Go(func() {
-		outcomes[0] = e.writer.do(t.Context(), func(conn *sqliteConn) error {
+		outcomes[0] = e.writer.do(t.Context(), allTables, func(conn *sqliteConn) error {
 			close(busy)
 			<-leave
 			return insert(conn, "first")
@@ -202,7 +202,7 @@ func TestAFailedOperationLeavesNoChangeAndDoesNotFailOthers(t *testing.T) {
 	<-busy
 	for i, id := range []string{"second", "", "third"} {
 		writers.Go(func() {
-			outcomes[i+1] = e.writer.do(t.Context(), func(conn *sqliteConn) error {
+			outcomes[i+1] = e.writer.do(t.Context(), allTables, func(conn *sqliteConn) error {
 				if id != "" {
 					return insert(conn, id)
 				}
@@ -240,7 +240,7 @@ func TestWaitingWritesShareOneTransaction(t *testing.T) {
 	busy, leave := make(chan struct{}), make(chan struct{})
 	var writers sync.WaitGroup
 	writers.Go(func() {
-		if err := e.writer.do(t.Context(), func(*sqliteConn) error {
+		if err := e.writer.do(t.Context(), allTables, func(*sqliteConn) error {
 			close(busy)
 			<-leave
 			return nil
