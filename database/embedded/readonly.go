@@ -98,8 +98,7 @@ func (e *Engine) takeTables(ctx context.Context, conn *sqliteConn) error {
 				continue
 			}
 			e.missing = append(e.missing, name+"."+p.Name)
-			delete(d.Kinds, p.Name)
-			d.Paths = slices.DeleteFunc(d.Paths, func(other engine.Path) bool { return other.Name == p.Name })
+			d.ForgetField(p.Name)
 		}
 		d.Indexes = slices.DeleteFunc(slices.Clone(d.Indexes), func(ix engine.Index) bool {
 			return slices.ContainsFunc(ix.Keys, func(key string) bool {

@@ -168,11 +168,29 @@ func (t *table) indexStatements(ix engine.Index) map[string]string {
 	}
 }
 
-// values returns the parameters of insert for a checked document.
+// values returns the parameters of insert for a document, which it checks.
 func (t *table) values(doc bson.Raw) ([]any, error) {
-	values := make([]any, 2, 2+len(t.columns))
+	columns, err := t.columnValues(doc)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]any, 2, 2+len(columns))
 	values[0], values[1] = doc.Lookup(engine.IDField).StringValue(), []byte(doc)
-	for _, c := range t.columns {
+	return append(values, columns...), nil
+}
+
+// columnValues checks a document and returns what the columns store of it.
+func (t *table) columnValues(doc bson.Raw) ([]any, error) {
+	fields, err := t.CheckedFields(doc)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]any, 0, len(t.columns))
+	for _, field := range fields {
+		values = append(values, stored(field))
+	}
+	// The columns of the declared fields are the first.
+	for _, c := range t.columns[len(fields):] {
 		v, err := t.columnValue(doc, c)
 		if err != nil {
 			return nil, err
@@ -192,19 +210,24 @@ func (t *table) columnValue(doc bson.Raw, c column) (any, error) {
 	case err != nil:
 		return nil, err
 	}
+	return stored(value), nil
+}
+
+// stored returns what a column stores of a field.
+func stored(value bson.RawValue) any {
 	switch value.Type {
 	case bson.TypeString:
-		return value.StringValue(), nil
+		return value.StringValue()
 	case bson.TypeInt32:
-		return int64(value.Int32()), nil
+		return int64(value.Int32())
 	case bson.TypeInt64:
-		return value.Int64(), nil
+		return value.Int64()
 	case bson.TypeDouble:
-		return value.Double(), nil
+		return value.Double()
 	case bson.TypeBoolean:
-		return value.Boolean(), nil
+		return value.Boolean()
 	case bson.TypeDateTime:
-		return value.DateTime(), nil
+		return value.DateTime()
 	}
-	return nil, nil
+	return nil
 }

@@ -167,9 +167,6 @@ func (u *preparedUpdate) change(ctx context.Context, conn *sqliteConn, row store
 	if string(after) == string(row.doc) {
 		return after, nil
 	}
-	if err := u.t.CheckDocument(after); err != nil {
-		return nil, err
-	}
 	columns, args, err := u.changed(row.doc, after)
 	if err != nil {
 		return nil, err
@@ -185,20 +182,17 @@ func (u *preparedUpdate) change(ctx context.Context, conn *sqliteConn, row store
 }
 
 // changed returns the columns that differ between two versions of a document,
-// and what they store of the later one.
+// and what they store of the later one, which it checks.
 func (u *preparedUpdate) changed(before, after bson.Raw) (names []string, values []any, err error) {
-	for _, c := range u.t.columns {
-		if !touches(u.changes, c.Parts) {
-			continue
+	later, err := u.t.columnValues(after)
+	if err != nil {
+		return nil, nil, err
+	}
+	earlier, unknown := u.t.columnValues(before)
+	for i, c := range u.t.columns {
+		if touches(u.changes, c.Parts) && (unknown != nil || earlier[i] != later[i]) {
+			names, values = append(names, c.Name), append(values, later[i])
 		}
-		value, err := u.t.columnValue(after, c)
-		if err != nil {
-			return nil, nil, err
-		}
-		if old, err := u.t.columnValue(before, c); err == nil && old == value {
-			continue
-		}
-		names, values = append(names, c.Name), append(values, value)
 	}
 	return names, values, nil
 }

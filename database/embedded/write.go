@@ -22,9 +22,6 @@ func (t *table) encode(doc any) ([]any, error) {
 	if err != nil {
 		return nil, models.Internal(fmt.Errorf("database: encoding a %T: %w", doc, err))
 	}
-	if err := t.CheckDocument(raw); err != nil {
-		return nil, err
-	}
 	return t.values(raw)
 }
 

@@ -20,6 +20,8 @@ const (
 	// commitGrace is how long a caller with an ended context waits for a write
 	// that has begun, before it is told that the result is unknown.
 	commitGrace = time.Second
+	// lookAtLog is after how many transactions the writer looks how long the log is.
+	lookAtLog = 8
 	// probeEvery limits how often Ping writes.
 	probeEvery = 5 * time.Second
 )
@@ -127,9 +129,15 @@ func (w *writer) send(op *write) error {
 // connection.
 func (w *writer) loop(ctx context.Context) {
 	defer close(w.done)
-	for op := range w.queue {
+	for n := 1; ; n++ {
+		op, more := <-w.queue
+		if !more {
+			break
+		}
 		w.transact(ctx, op)
-		w.keepLogShort(ctx)
+		if n%lookAtLog == 0 {
+			w.keepLogShort(ctx)
+		}
 	}
 	w.syncer.close()
 	err := w.moves.close()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"pulse-control-plane/models"
@@ -56,6 +57,8 @@ type Declared struct {
 	Kinds map[string]FieldKind
 	// Paths are the declared fields in declared order.
 	Paths []Path
+	// flat gives the place in Paths of each field without a dot.
+	flat map[string]int
 }
 
 // Path is a declared field with its name split at the dots.
@@ -124,6 +127,7 @@ func (d *Declared) addFields() (mistakes []error) {
 			d.Paths = append(d.Paths, NewPath(f.Name, f.Kind))
 		}
 	}
+	d.findFlat()
 	for _, a := range d.Paths {
 		for _, b := range d.Paths {
 			if strings.HasPrefix(b.Name, a.Name+".") {
@@ -132,6 +136,23 @@ func (d *Declared) addFields() (mistakes []error) {
 		}
 	}
 	return mistakes
+}
+
+func (d *Declared) findFlat() {
+	d.flat = map[string]int{}
+	for i, p := range d.Paths {
+		if len(p.Parts) == 1 {
+			d.flat[p.Name] = i
+		}
+	}
+}
+
+// ForgetField takes a field out of the declaration: a file that is only read lacks
+// it.
+func (d *Declared) ForgetField(name string) {
+	delete(d.Kinds, name)
+	d.Paths = slices.DeleteFunc(d.Paths, func(p Path) bool { return p.Name == name })
+	d.findFlat()
 }
 
 func (d *Declared) checkIndexes() (mistakes []error) {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"math"
 	"sort"
 	"strings"
@@ -149,19 +150,45 @@ func (d *Declared) CheckUpsert(f Filter) error {
 // not absent: such fields need omitempty, so that $exists and unique indexes
 // mean the same on both engines.
 func (d *Declared) CheckDocument(doc bson.Raw) error {
+	_, err := d.CheckedFields(doc)
+	return err
+}
+
+// CheckedFields checks a document as CheckDocument does and returns its declared
+// fields in the order of d.Paths; an absent one is a zero RawValue.
+func (d *Declared) CheckedFields(doc bson.Raw) ([]bson.RawValue, error) {
 	if len(doc) > maxDocument {
-		return d.Refuse("a document of %d bytes; %d are allowed", len(doc), maxDocument)
+		return nil, d.Refuse("a document of %d bytes; %d are allowed", len(doc), maxDocument)
 	}
-	id, ok := doc.Lookup(IDField).StringValueOK()
-	if !ok || id == "" {
-		return d.Refuse("a document without a non-empty string %q", IDField)
+	elements, err := doc.Elements()
+	if err != nil {
+		return nil, models.Internal(err)
 	}
-	for _, p := range d.Paths {
-		if _, err := d.FieldOf(doc, p); err != nil {
-			return err
+	var id bson.RawValue
+	fields := make([]bson.RawValue, len(d.Paths))
+	for _, e := range elements {
+		// An element is its type, its name, a zero byte and its value
+		// (https://bsonspec.org/spec.html).
+		name := e[1 : 1+bytes.IndexByte(e[1:], 0)]
+		if i, found := d.flat[string(name)]; found && IsAbsent(fields[i]) {
+			fields[i] = e.Value()
+		} else if string(name) == IDField && IsAbsent(id) {
+			id = e.Value()
 		}
 	}
-	return nil
+	if text, ok := id.StringValueOK(); !ok || text == "" {
+		return nil, d.Refuse("a document without a non-empty string %q", IDField)
+	}
+	for i, p := range d.Paths {
+		if len(p.Parts) > 1 {
+			if fields[i], err = d.FieldOf(doc, p); err != nil {
+				return nil, err
+			}
+		} else if err := d.checkKind(p, fields[i]); err != nil {
+			return nil, err
+		}
+	}
+	return fields, nil
 }
 
 // FieldOf returns a declared field of a document. An absent field is a zero
@@ -171,10 +198,18 @@ func (d *Declared) FieldOf(doc bson.Raw, p Path) (bson.RawValue, error) {
 	if err != nil {
 		return bson.RawValue{}, err
 	}
-	if !IsAbsent(value) && !HasKind(value, p.Kind) {
-		return bson.RawValue{}, d.Refuse("%q is a %s, declared as %s", p.Name, value.Type, p.Kind)
+	if err := d.checkKind(p, value); err != nil {
+		return bson.RawValue{}, err
 	}
 	return value, nil
+}
+
+// checkKind refuses a value of another kind than a field's.
+func (d *Declared) checkKind(p Path, value bson.RawValue) error {
+	if !IsAbsent(value) && !HasKind(value, p.Kind) {
+		return d.Refuse("%q is a %s, declared as %s", p.Name, value.Type, p.Kind)
+	}
+	return nil
 }
 
 // lookUp follows a path from a value. A scalar on the path means absent, as on

@@ -2,17 +2,17 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -212,24 +212,34 @@ func (l eventLoad) send(ctx context.Context, address string, requests [][]byte) 
 }
 
 // exchange sends a request and reads the answer. It does so on the connection itself: net/http's client has two goroutines
-// for each, which would run on the server's cores.
+// for each, and its reader makes a map of the headers, which would all run on the server's cores.
 func exchange(connection net.Conn, answers *bufio.Reader, request []byte) error {
 	if _, err := connection.Write(request); err != nil {
 		return err
 	}
-	response, err := http.ReadResponse(answers, nil)
-	if err != nil {
-		return err
+	status, length := "", -1
+	for {
+		line, err := answers.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) == 0 {
+			break
+		}
+		if status == "" {
+			status = string(line)
+		} else if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+			if length, err = strconv.Atoi(string(value)); err != nil {
+				return err
+			}
+		}
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil {
-		return err
+	if status != "HTTP/1.1 200 OK" || length < 0 || length > 1<<20 {
+		return fmt.Errorf("answered %s with a body of %d bytes", status, length)
 	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("answered %s: %s", response.Status, text)
-	}
-	return nil
+	_, err := answers.Discard(length)
+	return err
 }
 
 // workedOn waits until the project's usage has every usage session, and each ended: an unknown one is missing in its hour,
