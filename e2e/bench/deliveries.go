@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -114,13 +113,7 @@ func deliver(ctx context.Context, duration time.Duration, dir, pulse string) (pe
 	if err != nil {
 		return 0, 0, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.address+"/v1/webhooks/endpoints", strings.NewReader(`{"url":"`+to.URL+`"}`))
-	if err != nil {
-		return 0, 0, err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.SetBasicAuth(project.Key, project.Secret)
-	if err := ask(request, http.StatusCreated, &struct{}{}); err != nil {
+	if err := s.newEndpoint(ctx, project, `{"url":"`+to.URL+`"}`); err != nil {
 		return 0, 0, err
 	}
 	first := int(duration.Seconds() * deliveryRate)

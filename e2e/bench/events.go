@@ -35,8 +35,10 @@ const (
 
 // eventLoad is how LiveKit's webhooks are sent: so many a second, whether or not the ones before were answered.
 type eventLoad struct {
-	rounds      int
-	rate        int
+	rounds int
+	rate   int
+	// most is a rate that is more than can be worked on.
+	most        int
 	duration    time.Duration
 	connections int
 }
@@ -50,34 +52,64 @@ type intake struct{ perSecond, p50, p99, cpu float64 }
 
 // events measures the inbox of LiveKit's webhooks, each round on a database of its own.
 func events(ctx context.Context, o options, dir, pulse string) ([]row, error) {
-	if o.events.rounds < 1 || o.events.rate < 1 || o.events.connections < 1 {
+	if o.events.rounds < 1 || o.events.rate < 1 || o.events.most < 1 || o.events.connections < 1 {
 		return nil, fmt.Errorf("LiveKit's events need a round, a rate and a connection: %+v", o.events)
 	}
-	var perSecond, p99, cpu []float64
-	for round := range o.events.rounds {
-		own := filepath.Join(dir, fmt.Sprintf("events-%d", round))
+	calm, full, err := o.events.both(ctx, dir, pulse)
+	if err != nil {
+		return nil, fmt.Errorf("LiveKit's events: %w", err)
+	}
+	of := func(rounds []intake, figure func(intake) float64) float64 {
+		values := make([]float64, len(rounds))
+		for i, r := range rounds {
+			values[i] = figure(r)
+		}
+		return median(values)
+	}
+	done := of(full, func(r intake) float64 { return r.perSecond })
+	slowest := of(calm, func(r intake) float64 { return r.p99 })
+	work := of(full, func(r intake) float64 { return r.cpu })
+	return []row{
+		{what: fmt.Sprintf("LiveKit's events over HTTP, taken in and worked on of %d/s", o.events.most), pulse: number(done) + "/s", value: done, unit: "/s", goal: atLeast(5000)},
+		{what: fmt.Sprintf("LiveKit's events over HTTP, 99th percentile of an answer at %d/s", o.events.rate),
+			pulse: number(slowest) + " ms", value: slowest, unit: " ms", goal: atMost(50)},
+		{what: fmt.Sprintf("LiveKit's events over HTTP, CPU time of an event of %d/s", o.events.most), pulse: number(work) + " µs", value: work, unit: " µs"},
+	}, nil
+}
+
+// both runs the rounds at the rate whose latency is measured and at the one that is too much.
+func (l eventLoad) both(ctx context.Context, dir, pulse string) (calm, full []intake, err error) {
+	one := func(l eventLoad, name string, round int) (intake, error) {
+		own := filepath.Join(dir, fmt.Sprintf("events-%s-%d", name, round))
 		if err := os.MkdirAll(own, 0o700); err != nil {
-			return nil, err
+			return intake{}, err
 		}
 		s, err := startPulse(ctx, pulse, own, filepath.Join(own, "data"))
 		if err != nil {
-			return nil, err
+			return intake{}, err
 		}
-		r, err := o.events.run(ctx, s)
+		r, err := l.run(ctx, s)
 		if err := errors.Join(err, s.stop()); err != nil {
-			return nil, fmt.Errorf("LiveKit's events: %w", err)
+			return intake{}, err
 		}
 		say(fmt.Sprintf("round %d of %d: %-28s %8.0f/s  p50 %6.2f ms  p99 %6.2f ms  CPU %6.2f µs",
-			round+1, o.events.rounds, "LiveKit's events", r.perSecond, r.p50, r.p99, r.cpu))
-		perSecond, p99, cpu = append(perSecond, r.perSecond), append(p99, r.p99), append(cpu, r.cpu)
+			round+1, l.rounds, fmt.Sprintf("LiveKit's events, %d/s", l.rate), r.perSecond, r.p50, r.p99, r.cpu))
+		return r, nil
 	}
-	done, slowest, work := median(perSecond), median(p99), median(cpu)
-	return []row{
-		{what: "LiveKit's events over HTTP, taken in and worked on", pulse: number(done) + "/s", value: done, unit: "/s", goal: atLeast(2000)},
-		{what: fmt.Sprintf("LiveKit's events over HTTP, 99th percentile of an answer at %d/s", o.events.rate),
-			pulse: number(slowest) + " ms", value: slowest, unit: " ms", goal: atMost(100)},
-		{what: "LiveKit's events over HTTP, CPU time of an event", pulse: number(work) + " µs", value: work, unit: " µs"},
-	}, nil
+	most := l
+	most.rate = l.most
+	for round := range l.rounds {
+		slow, err := one(l, "calm", round)
+		if err != nil {
+			return nil, nil, err
+		}
+		fast, err := one(most, "full", round)
+		if err != nil {
+			return nil, nil, err
+		}
+		calm, full = append(calm, slow), append(full, fast)
+	}
+	return calm, full, nil
 }
 
 // run sends one load to a new server.

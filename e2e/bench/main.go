@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -26,7 +27,7 @@ type options struct {
 }
 
 // parts are what a run measures, in this order.
-var parts = []string{"exchange", "events", "deliveries", "readers", "standing", "engine"}
+var parts = []string{"exchange", "events", "deliveries", "readers", "growth", "standing", "engine"}
 
 func main() {
 	var o options
@@ -34,7 +35,8 @@ func main() {
 	flag.DurationVar(&o.load.duration, "duration", 4*time.Second, "length of one run of wrk")
 	flag.IntVar(&o.load.connections, "connections", 32, "connections of wrk")
 	flag.IntVar(&o.events.rounds, "event-rounds", 3, "rounds of LiveKit's events")
-	flag.IntVar(&o.events.rate, "event-rate", 2500, "LiveKit's events a second")
+	flag.IntVar(&o.events.rate, "event-rate", 3000, "LiveKit's events a second while their latency is measured")
+	flag.IntVar(&o.events.most, "event-most", 6000, "LiveKit's events a second that are more than can be worked on")
 	flag.DurationVar(&o.events.duration, "event-duration", 10*time.Second, "length of one round of LiveKit's events")
 	flag.IntVar(&o.events.connections, "event-connections", 64, "connections LiveKit's events come over")
 	flag.IntVar(&o.projects, "projects", 1_000_000, "projects in the large database")
@@ -68,19 +70,33 @@ func run(ctx context.Context, o options) error {
 	if err := errors.Join(buildBinary(ctx, o.root, ".", pulse), buildBinary(ctx, ".", "./bare", bare)); err != nil {
 		return err
 	}
+	big := sync.OnceValues(func() (string, error) {
+		folder, err := filled(ctx, o.projects, say)
+		if err != nil {
+			return "", fmt.Errorf("fill the large database: %w", err)
+		}
+		return folder, nil
+	})
 	var rows []row
 	measure := map[string]func() ([]row, error){
 		"exchange": func() ([]row, error) {
-			big, err := filled(ctx, o.projects, say)
+			folder, err := big()
 			if err != nil {
-				return nil, fmt.Errorf("fill the large database: %w", err)
+				return nil, err
 			}
-			return exchanges(ctx, o, dir, pulse, bare, big)
+			return exchanges(ctx, o, dir, pulse, bare, folder)
 		},
 		"events":     func() ([]row, error) { return events(ctx, o, dir, pulse) },
 		"deliveries": func() ([]row, error) { return deliveries(ctx, o, dir, pulse) },
 		"readers":    func() ([]row, error) { return readers(ctx, dir, pulse) },
-		"standing":   func() ([]row, error) { return standing(ctx, o, dir, pulse) },
+		"growth": func() ([]row, error) {
+			folder, err := big()
+			if err != nil {
+				return nil, err
+			}
+			return growth(ctx, o, dir, pulse, folder)
+		},
+		"standing": func() ([]row, error) { return standing(ctx, o, dir, pulse) },
 		"engine": func() ([]row, error) {
 			figures, err := engineFigures(ctx, o.root, dir, say)
 			return engineRows(figures), err

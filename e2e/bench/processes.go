@@ -194,19 +194,42 @@ type pair struct {
 	Secret string `json:"pulse_api_secret"`
 }
 
-// newPair signs up and makes a project through the API.
-func (s *server) newPair(ctx context.Context) (pair, error) {
+// signUp makes an organization through the API and gives its owner's access token.
+func (s *server) signUp(ctx context.Context) (string, error) {
 	var account struct {
 		Session struct {
 			AccessToken string `json:"access_token"`
 		} `json:"session"`
 	}
-	if err := s.post(ctx, "/v1/organizations", "",
-		`{"name":"Bench","admin_email":"bench@example.com","password":"correct horse battery"}`, &account); err != nil {
+	err := s.post(ctx, "/v1/organizations", "",
+		`{"name":"Bench","admin_email":"bench@example.com","password":"correct horse battery"}`, &account)
+	return account.Session.AccessToken, err
+}
+
+// newProject makes a project of the organization whose owner has the token.
+func (s *server) newProject(ctx context.Context, token string) (made pair, err error) {
+	err = s.post(ctx, "/v1/projects", token, `{"name":"Bench"}`, &made)
+	return made, err
+}
+
+// newPair signs up and makes a project through the API.
+func (s *server) newPair(ctx context.Context) (pair, error) {
+	token, err := s.signUp(ctx)
+	if err != nil {
 		return pair{}, err
 	}
-	var made pair
-	return made, s.post(ctx, "/v1/projects", account.Session.AccessToken, `{"name":"Bench"}`, &made)
+	return s.newProject(ctx, token)
+}
+
+// newEndpoint makes a webhook endpoint of a project.
+func (s *server) newEndpoint(ctx context.Context, of pair, body string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.address+"/v1/webhooks/endpoints", strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.SetBasicAuth(of.Key, of.Secret)
+	return ask(request, http.StatusCreated, &struct{}{})
 }
 
 func (s *server) post(ctx context.Context, path, token, body string, into any) error {

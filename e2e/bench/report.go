@@ -87,12 +87,14 @@ project's key, and keys are drawn at random from 100,000 of them: most are asked
 The embedded engine's figures are BenchmarkPointRead and BenchmarkDurableInsert32Writers of package database/embedded, whole
 documents, decoded; durable means that each insert waited for its fsync. LiveKit's events are POST /v1/webhooks/livekit as
 LiveKit's server sends it, signed before the clock starts, to a Pulse with a new database in each of %d rounds: participants join
-rooms of %d and leave after a second or two. For %s, %d events a second are due whether or not earlier ones were answered,
+rooms of %d and leave after a second or two. For %s, %d or %d events a second are due whether or not earlier ones were answered,
 over %d kept-alive connections; a latency counts from when an event was due. Events a second are all events divided by the
 time from when the first was due until GET /v1/usage has every usage session in full. Start is the median time from exec to
-the first response on /health.
+the first response on /health. Growth, marked with an arrow, is the CPU time of one operation on two servers that run at once and are
+loaded in turn, a small and a large one: exchanges with one key, %d events a second of one project that has the open usage sessions,
+or whose installation has the endpoints.
 `, o.load.connections, o.load.duration, o.load.rounds, o.projects,
-		o.events.rounds, peopleARoom, o.events.duration, o.events.rate, o.events.connections)
+		o.events.rounds, peopleARoom, o.events.duration, o.events.rate, o.events.most, o.events.connections, growthRate)
 	return b.String()
 }
 
