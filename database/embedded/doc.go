@@ -7,7 +7,8 @@
 // Invariants:
 //   - one server at a time has the file open (an advisory lock); an engine
 //     beside it changes documents only;
-//   - one goroutine writes; a write that returned nil is synced to the disk;
+//   - one goroutine writes; a write that returned nil, and every document that a
+//     read returned, is synced to the disk;
 //   - the index of a query depends on the declaration only, never on the data;
 //   - it never drops a table, a column or an index by itself.
 //
