@@ -163,10 +163,13 @@ func (v Verifier) understand(cluster, bodyID string, in *rawEvent, kept string, 
 		e.Media = in.ingress.ingress()
 	}
 	e.Believe(received)
+	if in.ingress != nil && in.ingress.startedAt <= 0 {
+		e.Media.ID = livekit.RunID(e.Media.ID, e.CreatedAt.UnixNano())
+	}
 	e.RoomKey = qualified
 	if qualified == "" {
 		e.RoomKey = e.ID
-		if e.Media != nil {
+		if e.Media != nil && e.Media.ID != "" {
 			e.RoomKey = e.Media.ID
 		}
 	}
