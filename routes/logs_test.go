@@ -125,7 +125,7 @@ func TestEveryRequestIsOneLogLineWithCallerAndRoute(t *testing.T) {
 	}
 }
 
-func TestAPathInTheLogIsShortAndEscaped(t *testing.T) {
+func TestAPathInTheLogAndInAProblemIsShortAndEscaped(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	for name, path := range map[string]string{
@@ -135,7 +135,14 @@ func TestAPathInTheLogIsShortAndEscaped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.log.Reset()
-			s.do(http.MethodGet, path, nil, ada.asPerson).want(http.StatusNotFound)
+			a := s.do(http.MethodGet, path, nil, ada.asPerson).want(http.StatusNotFound)
+			instance := a.problem().Instance
+			if u, err := url.Parse(instance); err != nil || len(instance) > 256 || strings.ContainsAny(u.Path, "\ufffd") || len(a.body) > 2048 {
+				t.Errorf("the problem has %d bytes, of them %d of the instance: %v", len(a.body), len(instance), err)
+			}
+			if strings.Contains(string(a.body), ada.key[len("pulse_key_"):]) {
+				t.Errorf("a credential stands in %s", a.body)
+			}
 			line := s.log.String()
 			var got struct{ Path string }
 			if err := json.Unmarshal([]byte(line), &got); err != nil {
