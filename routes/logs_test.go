@@ -130,6 +130,7 @@ func TestAPathInTheLogAndInAProblemIsShortAndEscaped(t *testing.T) {
 	ada := s.tenant("ada")
 	for name, path := range map[string]string{
 		"unknown": "/" + strings.Repeat("%01", 20_000), "known": "/v1/projects/" + strings.Repeat("%0A", 20_000), "letters": "/" + strings.Repeat("a", 60_000),
+		"cut in an escape": "/ab" + strings.Repeat("%01", 20_000), "cut in another": "/abc" + strings.Repeat("%01", 20_000),
 		"quotes": "/" + strings.Repeat(`"`, 100), "bidi": "/v1/projects/%E2%80%AE%1b[31m", "credential": "/v1/nothing/" + strings.Repeat("x", 5000) + ada.key,
 		"escaped credential": "/v1/nothing/%70ulse_key_" + ada.key[len("pulse_key_"):],
 	} {
