@@ -24,7 +24,9 @@ const (
 
 // Recorder derives sessions, facts and marks on totals from events. Each step can
 // be repeated without harm, in this order: sessions, facts, marks; the inbox marks
-// the events as done last.
+// the events as done last. Sessions come first although a reader may then see one that
+// has ended without its last facts for a moment: their versions stop a worker that lost
+// its lease before it writes older facts over newer ones.
 type Recorder struct {
 	sessions *database.UsageSessions
 	facts    *database.UsageMetrics
