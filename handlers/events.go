@@ -102,7 +102,7 @@ func (h *Events) stream(c *gin.Context, again Again) error {
 // open begins the answer.
 func (h *Events) open(c *gin.Context) (*events.Stream, error) {
 	q := request.NewQuery(c)
-	ask := events.StreamQuery{Scope: scopeOf(q), Type: q.Text("type"), LastEventID: c.GetHeader("Last-Event-ID")}
+	ask := events.StreamQuery{Scope: scopeOf(q), Type: q.Text("type"), LastEventID: c.GetHeader("Last-Event-ID"), IP: c.RemoteIP()}
 	if err := q.Err(); err != nil {
 		return nil, err
 	}

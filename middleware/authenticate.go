@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/authorization"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -117,8 +118,7 @@ func (a *Authentication) FoundOrganization(c *gin.Context) error {
 // isOperator tells the operator's token without any look-up.
 func (a *Authentication) isOperator(c *gin.Context) bool {
 	value, _ := only(c.Request.Header["Authorization"])
-	scheme, credential, _ := strings.Cut(value, " ")
-	return !a.Operator.IsZero() && strings.EqualFold(scheme, "Bearer") && a.Operator.Equal(secret.New(strings.TrimSpace(credential)))
+	return !a.Operator.IsZero() && a.Operator.Equal(secret.New(authorization.Bearer(value)))
 }
 
 // CountByIP counts a request by IP before it is handled: for paths that are
@@ -150,13 +150,12 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 	ctx, header := c.Request.Context(), c.Request.Header
 	key, hasKey := only(header["X-Pulse-Key"])
 	value, hasSecret := only(header["X-Pulse-Secret"])
-	authorization, hasAuthorization := only(header["Authorization"])
+	authorized, hasAuthorization := only(header["Authorization"])
 	if !hasKey && hasAuthorization {
-		scheme, credential, _ := strings.Cut(authorization, " ")
-		credential = strings.TrimSpace(credential)
+		scheme, credential := authorization.Split(authorized)
 		switch {
 		case strings.EqualFold(scheme, "Basic"):
-			user, password, ok := c.Request.BasicAuth()
+			user, password, ok := authorization.Basic(credential)
 			if !ok {
 				return nil, errBadCredential("an Authorization header of the scheme Basic that cannot be read")
 			}

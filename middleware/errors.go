@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -148,7 +149,7 @@ func Abort(c *gin.Context, err error) {
 	}
 	answer := Problem{
 		Type: problemType + problem.Code, Title: title(code), Status: code, Detail: detail,
-		Instance: c.Request.URL.EscapedPath(), Code: problem.Code, RequestID: RequestIDOf(c), TraceID: traceID(c.GetHeader(traceParent)),
+		Instance: instanceOf(c), Code: problem.Code, RequestID: RequestIDOf(c), TraceID: traceID(c.GetHeader(traceParent)),
 		Errors: problemFields(problem.Fields), Error: detail,
 	}
 	if use := problem.Quota; use != nil {
@@ -163,6 +164,14 @@ func Abort(c *gin.Context, err error) {
 	}
 	c.Abort()
 	c.Data(code, "application/problem+json", body)
+}
+
+// instanceOf is the request's path as in the log: bounded, and without credentials.
+func instanceOf(c *gin.Context) string {
+	if path := loggedPath(c); strings.HasPrefix(path, "/") {
+		return path
+	}
+	return "/"
 }
 
 func title(code int) string {

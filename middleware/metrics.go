@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -11,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/authorization"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -101,11 +101,11 @@ func method(name string) string {
 // Serve responds to /metrics.
 func (m *Metrics) Serve(c *gin.Context) error {
 	if !m.token.IsZero() {
-		scheme, credential, _ := strings.Cut(c.GetHeader("Authorization"), " ")
+		value, sent := only(c.Request.Header["Authorization"])
 		switch {
-		case credential == "":
+		case !sent:
 			return errNoCredential("the metrics token (Authorization: Bearer)")
-		case !strings.EqualFold(scheme, "Bearer") || !m.token.Equal(secret.New(strings.TrimSpace(credential))):
+		case !m.token.Equal(secret.New(authorization.Bearer(value))):
 			return models.Unauthenticated("invalid_credential", "You called with another credential; this needs the metrics token (Authorization: Bearer).")
 		}
 	}

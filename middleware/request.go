@@ -114,7 +114,7 @@ func logged(c *gin.Context, log *zerolog.Logger, took time.Duration) {
 	line.Msg("request")
 }
 
-// maxLoggedPath bounds a path in the log, in bytes.
+// maxLoggedPath bounds a path in the log and in problems, in bytes.
 const maxLoggedPath = 256
 
 // loggedPath is the request's path as it is escaped on the wire, cut to
@@ -124,7 +124,11 @@ func loggedPath(c *gin.Context) string {
 	if !holdsCredential(c.Request.URL.Path) {
 		path := c.Request.URL.EscapedPath() // ASCII: a line of the log needs no escapes for it
 		if len(path) > maxLoggedPath {
-			path = path[:maxLoggedPath-len(cutOff)] + cutOff
+			path = path[:maxLoggedPath-len(cutOff)]
+			if escape := strings.LastIndexByte(path, '%'); escape >= len(path)-2 {
+				path = path[:max(0, escape)]
+			}
+			path += cutOff
 		}
 		return path
 	}

@@ -181,6 +181,10 @@ func (e *LiveKitEvent) Believe(received time.Time) {
 	switch e.Event {
 	case EventRoomStarted, EventRoomFinished:
 		e.begunBy(&e.RoomCreatedAt)
+	case EventIngressStarted:
+		if e.Media != nil {
+			e.begunBy(&e.Media.StartedAt)
+		}
 	default:
 		if BeginsOrEndsParticipant(e.Event) && e.Participant != nil {
 			e.begunBy(&e.Participant.JoinedAt)

@@ -35,11 +35,11 @@ func (o *Observed) joinRival(other *Observed) {
 	}
 }
 
-// wasReplacedAtOnce decides between sessions of one name that began in the same
+// Lost decides between sessions of one name that began in the same
 // instant, of which one replaced the others: that which was there the longest,
 // since LiveKit ended the others then. One that is known to have ended at once was
 // itself replaced.
-func (s *UsageSession) wasReplacedAtOnce() bool {
+func (s *UsageSession) Lost() bool {
 	o := &s.Observed
 	if o.RivalAt.IsZero() || !o.RivalAt.Equal(o.StartedAt) || !o.Started {
 		return false

@@ -63,6 +63,9 @@ type UsageSession struct {
 	EventIDs  []string  `bson:"event_ids"`
 	// Clamped tells that a time of an event was not believed.
 	Clamped bool `bson:"clamped,omitempty"`
+	// RoomLost tells that the participant's room lost against its rival. It is not
+	// observed but derived from the room each time: which room won may turn out later.
+	RoomLost bool `bson:"room_lost,omitempty"`
 
 	// MeteredFrom and MeteredTo span the hours that facts were written for.
 	MeteredFrom time.Time `bson:"metered_from,omitempty"`
@@ -207,11 +210,14 @@ func (s *UsageSession) Settle() {
 	if s.outlasts(o.ReplacedAt) {
 		s.end(o.ReplacedAt, reason, o.ReplacedBy)
 	}
-	if s.wasReplacedAtOnce() {
+	if s.Lost() {
 		s.end(o.StartedAt, reason, nil)
 	}
 	if s.outlasts(o.RoomReplacedAt) {
 		s.end(o.RoomReplacedAt, EndedByNewRoom, nil)
+	}
+	if s.RoomLost && s.outlasts(o.RoomStartedAt) {
+		s.end(o.RoomStartedAt, EndedByNewRoom, nil)
 	}
 	if !o.Started && !s.LeftAt.IsZero() {
 		s.LeftAt = s.JoinedAt // it never was there

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -111,9 +112,23 @@ func (a *answer) checkProblem(r *http.Request) {
 	case !slices.Contains(codes, any(p.Code)):
 		a.t.Fatalf("%s: the code %q is not in the document", a.what, p.Code)
 	case p.Type != "urn:pulse:problem:"+p.Code, p.Status != a.status, p.Title != http.StatusText(a.status),
-		p.Detail != p.Error, p.Instance != r.URL.EscapedPath(), p.RequestID != a.header.Get("X-Request-Id"):
+		p.Detail != p.Error, !isInstanceOf(p.Instance, r.URL), p.RequestID != a.header.Get("X-Request-Id"):
 		a.t.Fatalf("%s: a problem that contradicts itself: %s", a.what, a.body)
 	}
+}
+
+// isInstanceOf tells whether a problem's instance names a path: as a whole, or cut if
+// it is long, or by its route if it holds what may be a credential.
+func isInstanceOf(instance string, u *url.URL) bool {
+	path := u.EscapedPath()
+	switch {
+	case strings.Contains(u.Path, "pulse_"), strings.Contains(u.Path, "ses_"), strings.Contains(u.Path, "eyJ"), strings.Contains(u.Path, "whsec_"):
+		return instance == "/" || strings.HasPrefix(instance, "/v1/") && strings.Contains(instance, ":")
+	case len(path) > 256:
+		start, cut := strings.CutSuffix(instance, "...")
+		return cut && len(instance) > 250 && strings.HasPrefix(path, start)
+	}
+	return instance == path
 }
 
 // want fails the test unless the answer has that status.

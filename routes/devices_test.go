@@ -3,6 +3,7 @@ package routes_test
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -49,4 +50,25 @@ func TestADeviceThatLoggedInBeforeIsNotLockedOutByGuessesAlsoAfterARestart(t *te
 	}
 	s.do(http.MethodPost, "/v1/auth/login", map[string]any{"email": eve.email, "password": password}, from("192.0.2.72"), header("Cookie", "pulse_device="+cookie)).
 		refused(http.StatusTooManyRequests, "too_many_attempts")
+}
+
+func TestAPasswordThatWasSetAnewIsNotHeldUpByGuessesAtTheOldOne(t *testing.T) {
+	box := &postbox{}
+	s := newServer(t, func(o *setup) { o.mailer = box })
+	s.signUp("ada")
+	login := func(password, ip string) *answer {
+		return s.do(http.MethodPost, "/v1/auth/login", map[string]any{"email": "ada@example.com", "password": password}, from(ip))
+	}
+	for n := 0; login("not the password", fmt.Sprint("192.0.2.", n)).status == http.StatusUnauthorized; n++ {
+		if n > 20 {
+			t.Fatal("nobody stops the guessing")
+		}
+	}
+	s.do(http.MethodPost, "/v1/auth/password/forgot", map[string]any{"email": "ada@example.com"}).want(http.StatusAccepted)
+	if err := s.PasswordResets.Send(t.Context()); err != nil || len(box.mails) != 1 {
+		t.Fatal(err, box.mails)
+	}
+	s.do(http.MethodPost, "/v1/auth/password/reset", map[string]any{"token": regexp.MustCompile(`usr_\S+`).FindString(box.mails[0].Text),
+		"password": "another one of theirs"}).want(http.StatusNoContent)
+	login("another one of theirs", "198.51.100.7").want(http.StatusOK)
 }

@@ -1,6 +1,7 @@
 package routes_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -125,4 +126,38 @@ func TestAnyOriginNeverComesWithCredentials(t *testing.T) {
 	if h := newServer(t).do(http.MethodGet, "/v1/status", nil, header("Origin", "https://app.example.com")).header; h.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("without origins: %v", h)
 	}
+}
+
+func TestBlanksAroundACredentialMakeNoDifferenceOnAnyRoute(t *testing.T) {
+	const token = "metrics-token-0123456789"
+	s := newServer(t, func(o *setup) { o.metricsToken = token })
+	ada := s.tenant("ada")
+	_, basic, _ := strings.Cut(basicOf(ada.key, ada.secret), " ")
+	signup := 0
+	for _, blank := range []string{"\t", "  ", " \t "} {
+		for name, ask := range map[string]func(how with) *answer{
+			"Bearer " + ada.session.AccessToken: func(how with) *answer { return s.do(http.MethodGet, "/v1/projects", nil, how).want(http.StatusOK) },
+			"Bearer " + ada.key:                 func(how with) *answer { return s.do(http.MethodPost, create, nil, how).want(http.StatusCreated) },
+			"basic " + basic:                    func(how with) *answer { return s.do(http.MethodGet, "/v1/rooms", nil, how).want(http.StatusOK) },
+			"bearer " + operatorToken: func(how with) *answer {
+				signup++
+				return s.do(http.MethodPost, "/v1/organizations", map[string]any{"name": "x", "admin_email": fmt.Sprint("x", signup, "@example.com"), "password": password}, how).want(http.StatusCreated)
+			},
+			"BEARER " + token: func(how with) *answer { return s.do(http.MethodGet, "/metrics", nil, how).want(http.StatusOK) },
+		} {
+			scheme, credential, _ := strings.Cut(name, " ")
+			ask(header("Authorization", scheme+blank+credential))
+			ask(header("Authorization", blank+scheme+blank+credential+blank))
+		}
+		body := fmt.Appendf(nil, `{"event":"room_started","id":"EV_%x","createdAt":"%d"}`, blank, s.clock.Now().Unix())
+		s.do(http.MethodPost, "/v1/webhooks/livekit", body, header("Content-Type", "application/webhook+json"),
+			header("Authorization", "Bearer"+blank+s.signature(body, clusterSecret))).want(http.StatusOK)
+	}
+}
+
+// basicOf is the field Authorization of a key and its secret.
+func basicOf(key, secret string) string {
+	r := &http.Request{Header: http.Header{}}
+	r.SetBasicAuth(key, secret)
+	return r.Header.Get("Authorization")
 }

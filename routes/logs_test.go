@@ -125,17 +125,25 @@ func TestEveryRequestIsOneLogLineWithCallerAndRoute(t *testing.T) {
 	}
 }
 
-func TestAPathInTheLogIsShortAndEscaped(t *testing.T) {
+func TestAPathInTheLogAndInAProblemIsShortAndEscaped(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
 	for name, path := range map[string]string{
 		"unknown": "/" + strings.Repeat("%01", 20_000), "known": "/v1/projects/" + strings.Repeat("%0A", 20_000), "letters": "/" + strings.Repeat("a", 60_000),
+		"cut in an escape": "/ab" + strings.Repeat("%01", 20_000), "cut in another": "/abc" + strings.Repeat("%01", 20_000),
 		"quotes": "/" + strings.Repeat(`"`, 100), "bidi": "/v1/projects/%E2%80%AE%1b[31m", "credential": "/v1/nothing/" + strings.Repeat("x", 5000) + ada.key,
 		"escaped credential": "/v1/nothing/%70ulse_key_" + ada.key[len("pulse_key_"):],
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.log.Reset()
-			s.do(http.MethodGet, path, nil, ada.asPerson).want(http.StatusNotFound)
+			a := s.do(http.MethodGet, path, nil, ada.asPerson).want(http.StatusNotFound)
+			instance := a.problem().Instance
+			if u, err := url.Parse(instance); err != nil || len(instance) > 256 || strings.ContainsAny(u.Path, "\ufffd") || len(a.body) > 2048 {
+				t.Errorf("the problem has %d bytes, of them %d of the instance: %v", len(a.body), len(instance), err)
+			}
+			if strings.Contains(string(a.body), ada.key[len("pulse_key_"):]) {
+				t.Errorf("a credential stands in %s", a.body)
+			}
 			line := s.log.String()
 			var got struct{ Path string }
 			if err := json.Unmarshal([]byte(line), &got); err != nil {

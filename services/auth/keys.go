@@ -22,8 +22,9 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// secretChecksPerMinute bounds the bcrypt checks per minute for one key and IP. A
-// verified pair is cached for a minute, so only guessing needs more.
+// secretChecksPerMinute bounds the wrong secrets per minute for one key and IP, and
+// how many are checked at a time. A verified secret does not count, however many
+// replicas verify it.
 const secretChecksPerMinute = 20
 
 // Keys authenticates a key, or a key and its secret. It answers from memory when
@@ -46,6 +47,9 @@ type Keys struct {
 // Guesses counts under a name and limits, where replicas share the counts.
 type Guesses interface {
 	Allow(ctx context.Context, name string, limit ratelimit.PerMinute) ratelimit.Decision
+	// GiveBack takes back that an attempt was counted, once for one that Allow
+	// allowed as d says. What can't be written stays counted for at most a minute.
+	GiveBack(ctx context.Context, name string, d ratelimit.Decision)
 }
 
 // keySnapshot is a cached key with both of its principals prebuilt, so that a
@@ -197,29 +201,56 @@ func (a *Keys) Server(ctx context.Context, key string, s secret.Value, ip string
 }
 
 // check verifies a secret with bcrypt, unless it was verified meanwhile, and caches
-// the result.
+// the result. An attempt counts as a guess until it is known to be none, so that
+// concurrent guesses gain nothing; only wrong secrets stay counted.
 func (a *Keys) check(ctx context.Context, k *models.APIKey, s secret.Value, ip string) error {
 	if a.verified.Check(string(k.ID), s, k.SecretHash) {
 		return nil
 	}
+	giveBack, err := a.guess(ctx, k.ID, ip)
+	if err != nil {
+		return err
+	}
+	err = a.hasher.Compare(hashing.WithShare(ctx, clientip.BucketOf(ip)), hashing.Peppered{Hash: k.SecretHash, Pepper: k.PepperID}, s)
+	if errors.Is(err, hashing.ErrMismatch) {
+		return ErrBadKey()
+	}
+	if err == nil {
+		a.verified.Remember(string(k.ID), s, k.SecretHash)
+	}
+	giveBack()
+	if err == nil {
+		a.rehash(hashing.WithShare(ctx, clientip.BucketOf(ip)), k, s)
+	}
+	return err
+}
+
+// guess counts an attempt at a key's secret from an IP, or refuses it: rate_limited,
+// and nothing is counted. giveBack takes the count back.
+func (a *Keys) guess(ctx context.Context, id models.KeyID, ip string) (giveBack func(), err error) {
+	type counted struct {
+		name string
+		d    ratelimit.Decision
+	}
+	var all []counted
+	giveBack = func() {
+		for _, c := range all {
+			a.guesses.GiveBack(ctx, c.name, c.d)
+		}
+	}
 	for _, c := range clientip.CountedUnder(ip) {
-		if d := a.guesses.Allow(ctx, "secret|"+string(k.ID)+"|"+c.Name, ratelimit.PerMinute(c.Factor*secretChecksPerMinute)); !d.Allowed {
+		name := "secret|" + string(id) + "|" + c.Name
+		d := a.guesses.Allow(ctx, name, ratelimit.PerMinute(c.Factor*secretChecksPerMinute))
+		if !d.Allowed {
+			giveBack()
 			limited := models.NewError(models.KindRateLimited, "too_many_attempts",
 				"Too many attempts with this key; wait before trying again.")
 			limited.RetryAfter = d.RetryAfter
-			return limited
+			return nil, limited
 		}
+		all = append(all, counted{name, d})
 	}
-	ctx = hashing.WithShare(ctx, clientip.BucketOf(ip))
-	if err := a.hasher.Compare(ctx, hashing.Peppered{Hash: k.SecretHash, Pepper: k.PepperID}, s); err != nil {
-		if !errors.Is(err, hashing.ErrMismatch) {
-			return err
-		}
-		return ErrBadKey()
-	}
-	a.verified.Remember(string(k.ID), s, k.SecretHash)
-	a.rehash(ctx, k, s)
-	return nil
+	return giveBack, nil
 }
 
 // rehashTimeout limits what a verified request waits for the new hash of its secret.

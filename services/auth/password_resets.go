@@ -169,6 +169,8 @@ func (s *PasswordResets) Reset(ctx context.Context, in ResetInput) (err error) {
 	if err != nil {
 		return err
 	}
+	// The failures were guesses at the old password.
+	sessions.throttle.failures.Clear(ctx, countedAs("account", models.FoldEmail(user.Email)))
 	err = sessions.sessions.EndOthers(ctx, user.ID, "")
 	sessions.changes.Publish(models.UserChanged(user.ID))
 	return err

@@ -2,6 +2,8 @@ package auth
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
 	"time"
 
 	"pulse-control-plane/database"
@@ -13,7 +15,7 @@ import (
 const (
 	// storedTries bounds the attempts to count that conflict with other replicas';
 	// after them the attempt must wait.
-	storedTries = 8
+	storedTries = 16
 	// storedTimeout bounds what a guess waits for the database: keys work without it.
 	storedTimeout = 250 * time.Millisecond
 	// conflictWait is what an attempt is told to wait that could not be counted.
@@ -94,38 +96,72 @@ func (s *StoredLimits) Clear(ctx context.Context, name string) {
 
 // Allow implements Guesses by the GCRA of ratelimit.Limiter.
 func (s *StoredLimits) Allow(ctx context.Context, name string, limit ratelimit.PerMinute) ratelimit.Decision {
-	if limit <= 0 || !s.breaker.Try() {
-		return s.local.Allow(name, limit)
+	if limit <= 0 {
+		return ratelimit.Decision{Allowed: true}
+	}
+	interval := intervalOf(int(limit))
+	wait, err := s.guessed(ctx, name, func(t ratelimit.Tally, now time.Time) (ratelimit.Tally, time.Duration) {
+		due := now
+		if t.Until.After(now) {
+			due = t.Until
+		}
+		t.Last, t.Until = now, due.Add(interval)
+		return t, t.Until.Sub(now) - interval*time.Duration(limit)
+	})
+	if err != nil {
+		d := s.local.Allow(name, limit)
+		d.Fallback = true
+		return d
+	}
+	return ratelimit.Decision{Allowed: wait <= 0, Limit: int(limit), RetryAfter: max(0, wait)}
+}
+
+// GiveBack implements Guesses. A database that is away, or whose count others keep
+// changing, keeps it: too many are counted then, for at most a minute.
+func (s *StoredLimits) GiveBack(ctx context.Context, name string, d ratelimit.Decision) {
+	switch {
+	case !d.Allowed || d.Limit <= 0:
+	case d.Fallback:
+		s.local.GiveBack(name, d)
+	default:
+		_, _ = s.guessed(ctx, name, func(t ratelimit.Tally, now time.Time) (ratelimit.Tally, time.Duration) {
+			if !t.Until.After(now) {
+				return t, 1 // the allowance is full: nothing is written
+			}
+			t.Until = t.Until.Add(-intervalOf(d.Limit))
+			return t, 0
+		})
+	}
+}
+
+// intervalOf is the time in which one guess is allowed again.
+func intervalOf(limit int) time.Duration { return max(1, time.Minute/time.Duration(limit)) }
+
+// errAway says that the database was not asked, because it did not answer a moment ago.
+var errAway = errors.New("auth: the database is away")
+
+// guessed changes what is stored of guesses, unless that must wait or the breaker is
+// open, within the timeout, whether the caller is still there or not.
+func (s *StoredLimits) guessed(ctx context.Context, name string, next func(ratelimit.Tally, time.Time) (ratelimit.Tally, time.Duration)) (wait time.Duration, err error) {
+	if !s.breaker.Try() {
+		return 0, errAway
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
-	interval := max(1, time.Minute/time.Duration(limit))
-	window := interval * time.Duration(limit)
 	id := secret.Digest(name)
 	found, err := s.read(ctx, []string{id})
-	var wait time.Duration
 	if err == nil {
-		wait, err = s.change(ctx, id, found[id], func(t ratelimit.Tally, now time.Time) (ratelimit.Tally, time.Duration) {
-			due := now
-			if t.Until.After(now) {
-				due = t.Until
-			}
-			t.Last, t.Until = now, due.Add(interval)
-			return t, t.Until.Sub(now) - window
-		})
+		wait, err = s.change(ctx, id, found[id], next)
 	}
 	s.breaker.Done(err)
-	if err != nil {
-		return s.local.Allow(name, limit)
-	}
-	return ratelimit.Decision{Allowed: wait <= 0, Limit: int(limit), RetryAfter: max(0, wait)}
+	return wait, err
 }
 
 // change makes a tally another one, unless that must wait, by the version that
 // was read. A tally that others keep changing must wait.
 func (s *StoredLimits) change(ctx context.Context, id string, found *models.Throttle,
 	next func(ratelimit.Tally, time.Time) (ratelimit.Tally, time.Duration)) (time.Duration, error) {
-	for range storedTries {
+	for try := range storedTries {
 		now := s.now()
 		tally, wait := next(tallyOf(found), now)
 		if wait > 0 {
@@ -140,6 +176,10 @@ func (s *StoredLimits) change(ctx context.Context, id string, found *models.Thro
 		if err != nil || done {
 			return 0, err
 		}
+		if try+1 == storedTries {
+			break
+		}
+		pause(ctx, try)
 		again, err := s.read(ctx, []string{id})
 		if err != nil {
 			return 0, err
@@ -147,6 +187,17 @@ func (s *StoredLimits) change(ctx context.Context, id string, found *models.Thro
 		found = again[id]
 	}
 	return conflictWait, nil
+}
+
+// pause lets others' changes of a tally pass: for a random time, up to 1 ms after
+// the first conflict and twice as long after each further one, up to 16 ms.
+func pause(ctx context.Context, try int) {
+	timer := time.NewTimer(rand.N(time.Millisecond << min(try, 4)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 func (s *StoredLimits) read(ctx context.Context, ids []string) (map[string]*models.Throttle, error) {

@@ -109,3 +109,36 @@ type awayEngine struct{ database.Engine }
 func (awayEngine) Find(context.Context, string, database.Query, func(bson.Raw) error) error {
 	return models.Unavailable(errors.New("away"))
 }
+
+func TestAGuessIsGivenBackWhereItWasCounted(t *testing.T) {
+	list, engine, clock := replicas(t)
+	for i := range 3 * secretChecksPerMinute {
+		d := list[i%2].Allow(t.Context(), "key", secretChecksPerMinute)
+		if !d.Allowed || d.Fallback {
+			t.Fatalf("attempt %d: %+v", i, d)
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		list[(i+1)%2].GiveBack(gone, "key", d)
+	}
+	stored := list[0].Allow(t.Context(), "key", 2)
+	away := NewStoredLimits(database.NewThrottles(awayEngine{}), clock.Now, ratelimit.New(100, clock.Now))
+	here := away.Allow(t.Context(), "key", 2)
+	if !here.Allowed || !here.Fallback {
+		t.Fatalf("while the database is away: %+v", here)
+	}
+	away.GiveBack(t.Context(), "key", stored) // nothing happens
+	if d := away.local.Peek("key", 2); d.Remaining != 1 {
+		t.Errorf("what the database counted was given back here: %+v", d)
+	}
+	away.GiveBack(t.Context(), "key", here)
+	if d := away.local.Peek("key", 2); d.Remaining != 2 {
+		t.Errorf("still counted here: %+v", d)
+	}
+	list[0].GiveBack(t.Context(), "nobody", ratelimit.Decision{Allowed: true, Limit: 2})
+	list[0].GiveBack(t.Context(), "nobody", ratelimit.Decision{Limit: 2})
+	written := 0
+	if err := engine.Find(t.Context(), "throttles", database.Query{Limit: 10}, func(bson.Raw) error { written++; return nil }); err != nil || written != 1 {
+		t.Errorf("%d documents, %v", written, err)
+	}
+}

@@ -74,6 +74,12 @@ func newKeyWorld(t testing.TB, allowed []string, scopes ...models.Scope) *keyWor
 // only process.
 func (w *keyWorld) process(exact bool) *auth.Keys {
 	w.t.Helper()
+	return w.processWith(exact, ratelimit.Local{Limiter: ratelimit.New(1000, w.clock.Now)})
+}
+
+// processWith is process, which counts guesses as told.
+func (w *keyWorld) processWith(exact bool, guesses auth.Guesses) *auth.Keys {
+	w.t.Helper()
 	keys := database.NewAPIKeys(w.engine)
 	verified, err := hashing.NewVerified(1000, w.clock.Now)
 	if err != nil {
@@ -86,7 +92,7 @@ func (w *keyWorld) process(exact bool) *auth.Keys {
 	changes := lookup.NewChanges(bus.New[models.Change](nil), store, ids.New("proc_"), func() {})
 	built, err := auth.NewKeys(auth.KeysConfig{
 		APIKeys: keys, Projects: database.NewProjects(w.engine), Organizations: database.NewOrganizations(w.engine),
-		Hasher: w.hasher, Verified: verified, Changes: changes, CacheSize: 1000, Guesses: ratelimit.Local{Limiter: ratelimit.New(1000, w.clock.Now)}, Exact: exact, Now: w.clock.Now})
+		Hasher: w.hasher, Verified: verified, Changes: changes, CacheSize: 1000, Guesses: guesses, Exact: exact, Now: w.clock.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -28,9 +28,9 @@ type Feed struct {
 	c FeedConfig
 
 	mu sync.Mutex
-	// open are the streams, and callers how many each caller has.
-	open    map[*Stream]struct{}
-	callers map[string]int
+	// open are the streams, and counts how many each caller and address has.
+	open   map[*Stream]struct{}
+	counts map[string]int
 	// closing is closed when streams must end.
 	closing chan struct{}
 	closed  bool
@@ -53,7 +53,7 @@ type FeedConfig struct {
 
 // NewFeed returns the feed. It fails if a required field is missing.
 func NewFeed(c FeedConfig) (*Feed, error) {
-	return &Feed{c: c, open: map[*Stream]struct{}{}, callers: map[string]int{}, closing: make(chan struct{}),
+	return &Feed{c: c, open: map[*Stream]struct{}{}, counts: map[string]int{}, closing: make(chan struct{}),
 		reading: make(chan struct{}, pagesAtOnce)}, required.Fields(c)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/clientip"
 )
 
 const (
@@ -14,6 +15,10 @@ const (
 	// one caller in it: a project, a person or the operator.
 	maxStreams       = 10_000
 	maxCallerStreams = 2_000
+	// maxAddressStreams bounds those from one IP address (IPv6: /64), and
+	// maxWideStreams those from a /48: nobody keeps all others out with many callers.
+	maxAddressStreams = 3_000
+	maxWideStreams    = 6_000
 	// StreamPage is the most events that Next gives at a time.
 	StreamPage = 128
 	// pageBytes bounds the data of a page that is read from the database for one
@@ -47,12 +52,14 @@ type StreamQuery struct {
 	Scope
 	Type        string
 	LastEventID string
+	// IP is the client's address.
+	IP string
 }
 
 // Open begins a stream, which must be closed. Errors: those of scopes and types;
 // not_found if LastEventID is not an event that the caller may see, or has
-// expired; rate_limited beyond the streams of a caller; unavailable at the end of
-// the process and beyond its streams.
+// expired; rate_limited beyond the streams of a caller or an address; unavailable at
+// the end of the process and beyond its streams.
 func (f *Feed) Open(ctx context.Context, actor *models.Principal, q StreamQuery) (*Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -89,29 +96,57 @@ func callerOf(p *models.Principal) string {
 func (f *Feed) admit(s *Stream) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	caller := callerOf(s.actor)
-	switch {
-	case f.closed || len(f.open) >= maxStreams:
+	if f.closed || len(f.open) >= maxStreams {
 		return models.Unavailable(io.EOF)
-	case f.callers[caller] >= maxCallerStreams:
-		full := models.NewError(models.KindRateLimited, "too_many_streams", "You have reached the limit of open streams.")
-		full.RetryAfter = time.Minute
-		return full
+	}
+	counted := countedOf(s)
+	for _, c := range counted {
+		if f.counts[c.name] >= c.most {
+			full := models.NewError(models.KindRateLimited, "too_many_streams", "You have reached the limit of open streams.")
+			full.RetryAfter = time.Minute
+			return full
+		}
 	}
 	f.open[s] = struct{}{}
-	f.callers[caller]++
+	for _, c := range counted {
+		f.counts[c.name]++
+	}
 	return nil
+}
+
+// counted is a name that a stream counts under, and how many may.
+type counted struct {
+	name string
+	most int
+}
+
+func countedOf(s *Stream) []counted {
+	out := append(make([]counted, 0, 3), counted{callerOf(s.actor), maxCallerStreams})
+	for _, c := range clientip.CountedUnder(s.query.IP) {
+		most := maxAddressStreams
+		if c.Factor > 1 {
+			most = maxWideStreams
+		}
+		out = append(out, counted{"ip|" + c.Name, most})
+	}
+	return out
 }
 
 // Close ends a stream.
 func (s *Stream) Close() {
-	f, caller := s.feed, callerOf(s.actor)
-	f.c.Tail.leave(s.of, s.topic)
+	s.feed.c.Tail.leave(s.of, s.topic)
+	s.feed.dismiss(s)
+}
+
+// dismiss takes back what admit counted.
+func (f *Feed) dismiss(s *Stream) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.open, s)
-	if f.callers[caller]--; f.callers[caller] == 0 {
-		delete(f.callers, caller)
+	for _, c := range countedOf(s) {
+		if f.counts[c.name]--; f.counts[c.name] == 0 {
+			delete(f.counts, c.name)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"fmt"
 	"testing"
 
 	"pulse-control-plane/models"
@@ -29,5 +30,49 @@ func TestAStreamIsCheckedWhenTheProjectItIsOfChangesForEachKindOfReader(t *testi
 	operators := &Stream{actor: &models.Principal{Kind: models.CallerOperator}, query: named("prj_a")}
 	if !operators.concerned(models.OrganizationChanged("org_a")) {
 		t.Error("the operator's is not checked when the organization changes")
+	}
+}
+
+func TestNeitherACallerNorAnAddressKeepsOthersFromStreams(t *testing.T) {
+	open := func(project, ip string) *Stream {
+		return &Stream{actor: &models.Principal{Kind: models.CallerServerKey, Project: &models.Project{ID: models.ProjectID(project)}}, query: StreamQuery{IP: ip}}
+	}
+	for name, c := range map[string]struct {
+		most int
+		// next is the n-th stream of those that are counted together.
+		next  func(n int) *Stream
+		other *Stream
+	}{
+		"a caller":   {maxCallerStreams, func(n int) *Stream { return open("prj_a", fmt.Sprint("203.0.113.", n%250)) }, open("prj_b", "203.0.113.1")},
+		"an address": {maxAddressStreams, func(n int) *Stream { return open(fmt.Sprint("prj_", n%50), "203.0.113.1") }, open("prj_1", "203.0.113.2")},
+		"a /64":      {maxAddressStreams, func(n int) *Stream { return open(fmt.Sprint("prj_", n%50), fmt.Sprintf("2001:db8::%x", n)) }, open("prj_1", "2001:db8:0:1::1")},
+		"a /48":      {maxWideStreams, func(n int) *Stream { return open(fmt.Sprint("prj_", n%50), fmt.Sprintf("2001:db8:0:%x::1", n)) }, open("prj_1", "2001:db8:1::1")},
+	} {
+		f := &Feed{open: map[*Stream]struct{}{}, counts: map[string]int{}}
+		var admitted []*Stream
+		var err error
+		for err == nil {
+			s := c.next(len(admitted))
+			if err = f.admit(s); err == nil {
+				admitted = append(admitted, s)
+			}
+		}
+		refused, ok := err.(*models.Error)
+		if len(admitted) != c.most || !ok || refused.Code != "too_many_streams" || refused.Kind != models.KindRateLimited || refused.RetryAfter <= 0 {
+			t.Errorf("%s: %d streams, then %v", name, len(admitted), err)
+		}
+		if err := f.admit(c.other); err != nil {
+			t.Errorf("%s keeps another out: %v", name, err)
+		}
+		f.dismiss(admitted[0])
+		if err := f.admit(c.next(0)); err != nil {
+			t.Errorf("%s: one ended, and %v", name, err)
+		}
+		for s := range f.open {
+			f.dismiss(s)
+		}
+		if len(f.counts) != 0 || len(f.open) != 0 {
+			t.Errorf("%s: %d counts of %d streams are left", name, len(f.counts), len(f.open))
+		}
 	}
 }

@@ -57,10 +57,22 @@ func ingressMedia(i *livekit.IngressInfo) *models.EventMedia {
 }
 
 // IngressRun names one run of an ingress, which may have many: LiveKit gives each
-// run its own start. Times are in nanoseconds.
+// run its own start. One whose start is not told has the ingress's own id. Times are
+// in nanoseconds.
 func IngressRun(ingress, status string, startedAt, endedAt int64) *models.EventMedia {
-	return &models.EventMedia{ID: ingress + "@" + strconv.FormatInt(startedAt, 10), Status: status,
-		StartedAt: UnixNanos(startedAt), EndedAt: UnixNanos(endedAt)}
+	m := &models.EventMedia{ID: ingress, Status: status, StartedAt: UnixNanos(startedAt), EndedAt: UnixNanos(endedAt)}
+	if startedAt > 0 {
+		m.ID = RunID(ingress, startedAt)
+	}
+	return m
+}
+
+// RunID names the run of an ingress that started at a time in nanoseconds.
+func RunID(ingress string, startedAt int64) string {
+	if ingress == "" {
+		return ""
+	}
+	return ingress + "@" + strconv.FormatInt(startedAt, 10)
 }
 
 func roomCreation(r *livekit.Room) time.Time { return Milliseconds(r.CreationTimeMs, r.CreationTime) }

@@ -15,6 +15,7 @@ import (
 
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
+	"pulse-control-plane/utils/authorization"
 )
 
 // Verifier tells which cluster signed a webhook.
@@ -59,10 +60,10 @@ type Signature struct {
 // may be missing or Bearer in any case. unauthenticated for one that no cluster
 // signed. LiveKit's own verifier would parse each token twice, which is half of
 // its cost.
-func (v Verifier) Authenticate(authorization string) (Signature, error) {
-	token := strings.TrimSpace(authorization)
-	if scheme, rest, found := strings.Cut(token, " "); found && strings.EqualFold(scheme, "Bearer") {
-		token = strings.TrimSpace(rest)
+func (v Verifier) Authenticate(header string) (Signature, error) {
+	token, credential := authorization.Split(header)
+	if credential != "" && strings.EqualFold(token, "Bearer") {
+		token = credential
 	}
 	var claims eventClaims
 	if _, err := v.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
@@ -163,10 +164,13 @@ func (v Verifier) understand(cluster, bodyID string, in *rawEvent, kept string, 
 		e.Media = in.ingress.ingress()
 	}
 	e.Believe(received)
+	if in.ingress != nil && in.ingress.startedAt <= 0 {
+		e.Media.ID = livekit.RunID(e.Media.ID, e.CreatedAt.UnixNano())
+	}
 	e.RoomKey = qualified
 	if qualified == "" {
 		e.RoomKey = e.ID
-		if e.Media != nil {
+		if e.Media != nil && e.Media.ID != "" {
 			e.RoomKey = e.Media.ID
 		}
 	}

@@ -218,6 +218,7 @@ func closeWith(s, room *models.UsageSession) {
 	}
 	seen := models.Observed{RoomStartedAt: room.Observed.StartedAt}
 	if s.Subject == models.SubjectParticipant {
+		s.RoomLost = room.Lost()
 		seen.RoomReplacedAt = room.Observed.ReplacedAt
 		if !room.Observed.EndedAt.IsZero() {
 			seen.RoomEndedAt, seen.RoomEndedBy = room.Observed.EndedAt, room.Observed.EndedBy

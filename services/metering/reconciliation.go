@@ -145,7 +145,7 @@ func (r *Reconciliation) missing(ctx context.Context, l *listing) (gone []models
 			s := &open[i]
 			known[listedSession(s)] = true
 			l.hear(s)
-			if _, read := l.listOf(s); read && !l.present[listedSession(s)] && s.JoinedAt.Before(l.at.Add(-settling)) {
+			if _, read := l.listOf(s); read && !l.has(s) && s.JoinedAt.Before(l.at.Add(-settling)) {
 				gone = append(gone, *s)
 			}
 		}

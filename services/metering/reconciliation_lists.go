@@ -176,6 +176,10 @@ func (c *Cluster) addMedia(ctx context.Context, l *listing, name string, subject
 			l.present[media[i].ID] = true // a page's, whose tenant its record names
 			continue
 		}
+		if subject == models.SubjectIngress && media[i].StartedAt.IsZero() {
+			l.present[media[i].ID] = true // it runs; which run it is nobody says
+			continue
+		}
 		l.add(models.LiveKitEvent{Cluster: c.Keys[0], ProjectID: project, RoomName: room, RoomSID: media[i].RoomSID,
 			RoomKey: media[i].RoomName, Media: &media[i].EventMedia}, media[i].ID, subject)
 	}
@@ -185,6 +189,12 @@ func (l *listing) add(e models.LiveKitEvent, id string, subject models.Subject) 
 	e.SessionID, e.Subject, e.Event = id, subject, models.EventFoundPresent
 	l.present[listed(subject, id, e.RoomSID)] = true
 	l.found = append(l.found, e)
+}
+
+// has tells whether a session is listed: an ingress also if it is listed as one that
+// runs since a time that is not told.
+func (l *listing) has(s *models.UsageSession) bool {
+	return l.present[listedSession(s)] || s.Subject == models.SubjectIngress && l.present[participantOf(s.ID)]
 }
 
 // listed is what a session is known by in a list: a participant may be in several

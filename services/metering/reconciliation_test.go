@@ -18,6 +18,7 @@ type fakeCluster struct {
 	people       map[string][]models.EventParticipant
 	joining      map[string][]string
 	egresses     []livekit.Media
+	ingresses    []livekit.Media
 	away         bool
 	roomsAway    map[string]bool
 	egressesAway bool
@@ -46,7 +47,7 @@ func (c *fakeCluster) Egresses(context.Context) ([]livekit.Media, error) {
 	return c.egresses, nil
 }
 
-func (c *fakeCluster) Ingresses(context.Context) ([]livekit.Media, error) { return nil, nil }
+func (c *fakeCluster) Ingresses(context.Context) ([]livekit.Media, error) { return c.ingresses, nil }
 
 // compared is a rig with a room, participant ann and a recording, both on the
 // cluster and as usage sessions.

@@ -24,7 +24,9 @@ const (
 
 // Recorder derives sessions, facts and marks on totals from events. Each step can
 // be repeated without harm, in this order: sessions, facts, marks; the inbox marks
-// the events as done last.
+// the events as done last. Sessions come first although a reader may then see one that
+// has ended without its last facts for a moment: their versions stop a worker that lost
+// its lease before it writes older facts over newer ones.
 type Recorder struct {
 	sessions *database.UsageSessions
 	facts    *database.UsageMetrics
@@ -167,11 +169,15 @@ func (m *Recorder) loadNamed(ctx context.Context, books ledger, before map[strin
 	return nil
 }
 
-// loadInside enters who was in a room when it ended, and gives them.
+// loadInside enters who was in a room when it ended, or in one that lost against its
+// rival or did so before, and gives them.
 func (m *Recorder) loadInside(ctx context.Context, books ledger, before map[string]models.UsageSession) ([]*models.UsageSession, error) {
 	var inside []*models.UsageSession
 	for _, room := range slices.Collect(maps.Values(books)) {
 		ended := earliest(room.Observed.EndedAt, room.Observed.ReplacedAt)
+		if old := before[room.ID]; room.Lost() || old.Lost() {
+			ended = room.Observed.StartedAt
+		}
 		if room.Subject != models.SubjectRoom || ended.IsZero() {
 			continue
 		}
@@ -196,24 +202,33 @@ func (m *Recorder) loadInside(ctx context.Context, books ledger, before map[stri
 }
 
 // store writes the sessions that changed: those that were known each over the
-// version it was read at, then the new ones together. Whatever a new session
-// ends has ended by then, should the process die in between.
+// version it was read at, rooms after who is in them, then the new ones together.
+// Whatever a new session or a room ends has ended by then, should the process die
+// in between.
 func (m *Recorder) store(ctx context.Context, books ledger, before map[string]models.UsageSession) error {
-	var fresh []*models.UsageSession
-	changed, writing := errgroup.WithContext(ctx)
-	changed.SetLimit(parallelWrites)
+	var fresh, inside, rooms []*models.UsageSession
 	for id, s := range books {
 		old, known := before[id]
 		switch {
 		case !known:
 			s.RecordedAt = m.now().UTC().Truncate(time.Millisecond)
 			fresh = append(fresh, s)
-		case !reflect.DeepEqual(old, *s):
-			changed.Go(func() error { return m.sessions.Replace(writing, s) })
+		case reflect.DeepEqual(old, *s):
+		case s.Subject == models.SubjectRoom:
+			rooms = append(rooms, s)
+		default:
+			inside = append(inside, s)
 		}
 	}
-	if err := changed.Wait(); err != nil {
-		return err
+	for _, changed := range [...][]*models.UsageSession{inside, rooms} {
+		group, writing := errgroup.WithContext(ctx)
+		group.SetLimit(parallelWrites)
+		for _, s := range changed {
+			group.Go(func() error { return m.sessions.Replace(writing, s) })
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
 	}
 	for batch := range slices.Chunk(fresh, database.MaxBatch) {
 		present, err := m.sessions.InsertMany(ctx, batch)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash"
+	mathrand "math/rand/v2"
 	"sync"
 	"time"
 
@@ -17,6 +18,10 @@ import (
 // VerifiedFor is how long a checked pair is remembered at most (API.md,
 // "Projects and keys").
 const VerifiedFor = 60 * time.Second
+
+// verifiedSpread is how much earlier a pair may be forgotten, at random: replicas
+// that verified it at the same time don't do so again together.
+const verifiedSpread = VerifiedFor / 4
 
 // Verified remembers which secrets were just found to belong to which hash, so
 // that bcrypt runs once a minute for a key and not on every request. It holds
@@ -67,7 +72,7 @@ func (v *Verified) Check(keyID string, confidential secret.Value, hash string) b
 func (v *Verified) Remember(keyID string, confidential secret.Value, hash string) {
 	state := v.states.Get().(*digester)
 	defer v.states.Put(state)
-	entry := verifiedEntry{until: v.clock().Add(VerifiedFor)}
+	entry := verifiedEntry{until: v.clock().Add(VerifiedFor - mathrand.N(verifiedSpread))}
 	copy(entry.digest[:], state.digest(keyID, confidential, hash))
 	v.entries.Add(keyID, entry)
 }

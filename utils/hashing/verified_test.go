@@ -38,13 +38,28 @@ func TestOnlyTheVeryPairThatWasVerifiedIsRemembered(t *testing.T) {
 func TestAPairIsForgottenAfterAMinute(t *testing.T) {
 	v, now := verified(t, 10)
 	v.Remember("key_1", secret.New("s"), "hash")
-	*now = now.Add(VerifiedFor - 1)
+	*now = now.Add(VerifiedFor - verifiedSpread)
 	if !v.Check("key_1", secret.New("s"), "hash") {
 		t.Fatal("forgotten early")
 	}
-	*now = now.Add(1)
+	*now = now.Add(verifiedSpread)
 	if v.Check("key_1", secret.New("s"), "hash") {
 		t.Fatal("remembered longer than a minute")
+	}
+}
+
+func TestReplicasDoNotForgetAPairAllAtOnce(t *testing.T) {
+	remembered := 0
+	for range 100 {
+		v, now := verified(t, 10)
+		v.Remember("key_1", secret.New("s"), "hash")
+		*now = now.Add(VerifiedFor - verifiedSpread/2)
+		if v.Check("key_1", secret.New("s"), "hash") {
+			remembered++
+		}
+	}
+	if remembered < 20 || remembered > 80 {
+		t.Errorf("in the middle of the time in which pairs are forgotten, %d of 100 replicas remember one", remembered)
 	}
 }
 

@@ -25,6 +25,9 @@ type Decision struct {
 	// RetryAfter is how long until the next request is allowed, after a refused
 	// one; otherwise 0.
 	RetryAfter time.Duration
+	// Fallback says that the request was counted in this process, because the store
+	// that replicas share was away.
+	Fallback bool
 }
 
 // Limiter counts by key. It is safe for concurrent use.
@@ -55,12 +58,33 @@ func (l *Limiter) Allow(key string, limit PerMinute) Decision { return l.decide(
 // Peek returns what Allow would, and counts nothing.
 func (l *Limiter) Peek(key string, limit PerMinute) Decision { return l.decide(key, limit, 0) }
 
+// GiveBack takes back that a request was counted, once for one that Allow allowed
+// as d says. So the requests that are not given back stay within the limit,
+// whatever order both come in.
+func (l *Limiter) GiveBack(key string, d Decision) {
+	if !d.Allowed || d.Limit <= 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	arrival, known := l.arrivals.Peek(key)
+	if !known {
+		return
+	}
+	if *arrival -= intervalOf(d.Limit); *arrival <= l.clock().Sub(l.start) {
+		l.arrivals.Remove(key)
+	}
+}
+
+// intervalOf is the time in which one request is allowed again. The finest is a
+// nanosecond.
+func intervalOf(limit int) time.Duration { return max(1, time.Minute/time.Duration(limit)) }
+
 func (l *Limiter) decide(key string, limit PerMinute, cost time.Duration) Decision {
 	if limit <= 0 {
 		return Decision{Allowed: true}
 	}
-	// The finest interval is a nanosecond.
-	interval := max(1, time.Minute/time.Duration(limit))
+	interval := intervalOf(int(limit))
 	window := interval * time.Duration(limit)
 
 	l.mu.Lock()

@@ -22,15 +22,24 @@ const (
 	failuresPrefix = "pulse:failures:"
 )
 
-// gcra is Limiter.Allow by Redis' clock, or Limiter.Peek. It takes the interval
-// and the window in microseconds and what to count, 1 or 0, and returns whether the request is allowed and, in microseconds,
-// ResetAfter and RetryAfter.
+// gcra is Limiter.Allow by Redis' clock, or Limiter.Peek, or GiveBack. It takes the
+// interval and the window in microseconds and what to count, 1, 0 or -1, and returns
+// whether the request is allowed and, in microseconds, ResetAfter and RetryAfter.
 const gcra = `
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local interval, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local paid = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
 local wait = paid + interval - window - now
+if ARGV[3] == '-1' then
+  paid = paid - interval
+  if paid <= now then
+    redis.call('DEL', KEYS[1])
+    return {1, 0, 0}
+  end
+  redis.call('SET', KEYS[1], string.format('%.0f', paid), 'PX', math.ceil((paid - now) / 1000))
+  return {1, paid - now, 0}
+end
 if wait > 0 then return {0, paid - now, wait} end
 if ARGV[3] == '1' then
   paid = paid + interval
@@ -72,9 +81,23 @@ func (s *Shared) Allow(ctx context.Context, key string, limit PerMinute) Decisio
 	}
 	d, err := s.ask(ctx, key, limit, 1)
 	if err != nil {
-		return s.local.Allow(key, limit)
+		d = s.local.Allow(key, limit)
+		d.Fallback = true
 	}
 	return d
+}
+
+// GiveBack takes back that a request was counted, once for one that Allow allowed
+// as d says, where it was counted. Redis that is away keeps the count: too many
+// are counted then, for at most a minute.
+func (s *Shared) GiveBack(ctx context.Context, key string, d Decision) {
+	switch {
+	case !d.Allowed || d.Limit <= 0:
+	case d.Fallback:
+		s.local.GiveBack(key, d)
+	default:
+		_, _ = s.ask(ctx, key, PerMinute(d.Limit), -1)
+	}
 }
 
 // Peek returns what Allow would, and counts nothing.
@@ -154,6 +177,9 @@ type Local struct{ *Limiter }
 func (l Local) Allow(_ context.Context, key string, limit PerMinute) Decision {
 	return l.Limiter.Allow(key, limit)
 }
+
+// GiveBack takes back that an allowed request was counted.
+func (l Local) GiveBack(_ context.Context, key string, d Decision) { l.Limiter.GiveBack(key, d) }
 
 // Peek returns what Allow would, and counts nothing.
 func (l Local) Peek(_ context.Context, key string, limit PerMinute) Decision {

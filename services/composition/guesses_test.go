@@ -1,0 +1,168 @@
+package composition_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/auth"
+	"pulse-control-plane/utils/apikey"
+	"pulse-control-plane/utils/ratelimit"
+	"pulse-control-plane/utils/secret"
+)
+
+// secretGuesses is how many wrong secrets of a key one address may try at once.
+const secretGuesses = 20
+
+// guessStores are the stores that replicas count guesses in; each call is another
+// replica's.
+func guessStores(t *testing.T, w *keyWorld) map[string]func() *noting {
+	server := miniredis.RunT(t)
+	server.SetTime(w.clock.now)
+	local := ratelimit.New(1000, w.clock.Now)
+	var redis [2]*ratelimit.Shared
+	for i := range redis {
+		redis[i] = ratelimit.NewShared("redis://"+server.Addr(), local)
+		t.Cleanup(func() { _ = redis[i].Close(t.Context()) })
+	}
+	turn := 0
+	return map[string]func() *noting{
+		"memory": func() *noting { return &noting{Guesses: ratelimit.Local{Limiter: local}} },
+		"the database": func() *noting {
+			return &noting{Guesses: auth.NewStoredLimits(database.NewThrottles(w.engine), w.clock.Now, local)}
+		},
+		"Redis": func() *noting { turn++; return &noting{Guesses: redis[turn%len(redis)]} },
+	}
+}
+
+// noting notes whether the store was too slow on a busy machine, so that the attempts
+// of a replica were counted elsewhere.
+type noting struct {
+	auth.Guesses
+	slow atomic.Int64
+}
+
+func (n *noting) Allow(ctx context.Context, name string, limit ratelimit.PerMinute) ratelimit.Decision {
+	d := n.Guesses.Allow(ctx, name, limit)
+	if d.Fallback {
+		n.slow.Add(1)
+	}
+	return d
+}
+
+func wrongSecret(t *testing.T) secret.Value {
+	t.Helper()
+	_, wrong, err := apikey.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wrong
+}
+
+func TestAnyNumberOfReplicasVerifyARightSecretFromOneAddress(t *testing.T) {
+	w := newKeyWorld(t, nil, models.ScopeAll)
+	for name, guesses := range guessStores(t, w) {
+		for _, ip := range []string{"203.0.113.1", "2001:db8::1"} {
+			t.Run(name+" "+ip, func(t *testing.T) {
+				for i := range 3 * secretGuesses {
+					if _, err := w.processWith(true, guesses()).Server(t.Context(), w.pair.Key, w.secret, ip); err != nil {
+						t.Fatalf("replica %d: %v", i, err)
+					}
+				}
+			})
+		}
+		w.clock.now = w.clock.now.Add(time.Hour)
+	}
+}
+
+func TestRightSecretsMakeNoRoomForMoreGuesses(t *testing.T) {
+	w := newKeyWorld(t, nil, models.ScopeAll)
+	for name, guesses := range guessStores(t, w) {
+		t.Run(name, func(t *testing.T) {
+			var all sync.WaitGroup
+			var passed, limited atomic.Int64
+			stores := []*noting{guesses(), guesses()}
+			for range 3 * secretGuesses {
+				guesser, owner, wrong := w.processWith(true, stores[0]), w.processWith(true, stores[1]), wrongSecret(t)
+				all.Go(func() {
+					switch _, err := guesser.Server(t.Context(), w.pair.Key, wrong, "203.0.113.1"); {
+					case models.HasCode(err, "invalid_api_key"):
+						passed.Add(1)
+					case models.HasCode(err, "too_many_attempts"):
+						limited.Add(1)
+					default:
+						t.Errorf("a guess: %v", err)
+					}
+				})
+				all.Go(func() {
+					if _, err := owner.Server(t.Context(), w.pair.Key, w.secret, "203.0.113.1"); err != nil && !models.HasCode(err, "too_many_attempts") {
+						t.Errorf("a right secret: %v", err)
+					}
+				})
+			}
+			all.Wait()
+			if n := passed.Load(); n > secretGuesses+stores[0].slow.Load() || n == 0 || limited.Load() == 0 {
+				t.Errorf("%d guesses passed and %d were refused", n, limited.Load())
+			}
+		})
+		w.clock.now = w.clock.now.Add(time.Hour)
+	}
+}
+
+func TestAnAddressThatIsRefusedByItsNetworkLosesNoneOfItsOwnAllowance(t *testing.T) {
+	w := newKeyWorld(t, nil, models.ScopeAll)
+	for name, guesses := range guessStores(t, w) {
+		t.Run(name, func(t *testing.T) {
+			store := guesses()
+			guess := func(subnet int) error {
+				_, err := w.processWith(true, store).Server(t.Context(), w.pair.Key, wrongSecret(t), fmt.Sprintf("2001:db8:0:%x::1", subnet))
+				return err
+			}
+			subnet := 0
+			for ; !models.HasCode(guess(subnet/10), "too_many_attempts"); subnet++ { // ten of each /64, until the /48 is refused
+				if subnet > 30*secretGuesses {
+					t.Fatal("no /48 is refused")
+				}
+			}
+			for range 2 * secretGuesses {
+				if err := guess(0x5000); !models.HasCode(err, "too_many_attempts") {
+					t.Fatal(err)
+				}
+			}
+			d := store.Allow(t.Context(), "secret|"+string(w.pair.ID)+"|2001:db8:0:5000::/64", secretGuesses)
+			if store.slow.Load() > 0 {
+				t.Skip("the machine is too busy")
+			}
+			if !d.Allowed || name != "the database" && d.Remaining != secretGuesses-1 {
+				t.Errorf("refused attempts were counted: %+v", d)
+			}
+		})
+		w.clock.now = w.clock.now.Add(time.Hour)
+	}
+}
+
+func TestTwentyReplicasVerifyARightSecretAtOnce(t *testing.T) {
+	w := newKeyWorld(t, nil, models.ScopeAll)
+	for name, guesses := range guessStores(t, w) {
+		t.Run(name, func(t *testing.T) {
+			var all sync.WaitGroup
+			for i := range secretGuesses {
+				replica := w.processWith(true, guesses())
+				all.Go(func() {
+					if _, err := replica.Server(t.Context(), w.pair.Key, w.secret, "203.0.113.1"); err != nil {
+						t.Errorf("replica %d: %v", i, err)
+					}
+				})
+			}
+			all.Wait()
+		})
+		w.clock.now = w.clock.now.Add(time.Hour)
+	}
+}
