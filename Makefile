@@ -48,7 +48,7 @@ soak: ## the full proofs: metering (20 participants for a minute with every faul
 	cd e2e && go run ./cmd/livekit-build
 	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 40m -v -run 'TestMeter|TestEachEventArrives' .
 	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 30m -v ./replicas
-	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 30m -v -run 'Move|Rekey' ./wire
+	cd e2e && PULSE_SOAK=1 go test -count=1 -timeout 30m -v -run 'Move|Rekey' ./commands
 	$(MAKE) soak-kills
 
 soak-kills: ## kills the server 100 times under load (SOAK_KILLS=1000 for more); part of soak

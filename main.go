@@ -204,6 +204,7 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 		return errors.Join(err, life.Close(ctx))
 	}
 	life.Worker("database", engine.Run)
+	life.Worker("names of collections", func(ctx context.Context) error { return database.FollowNames(ctx, engine) })
 
 	built, err := build(engine, cfg, observed, options, &life)
 	if err != nil {

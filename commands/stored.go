@@ -111,12 +111,12 @@ func (p Process) offline(name, usage, args string, act func(data.Commands, conte
 }
 
 // migrate opens the database, which creates and verifies collections and
-// indexes and runs the migrations, compares or records the secrets, and drops what
-// only older versions need.
+// indexes and runs the migrations, compares or records the secrets, and drops or
+// renames what only older versions need.
 func migrate(accept bool) func(context.Context, config.Config, zerolog.Logger) error {
 	return func(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 		at := Location(cfg)
-		at.AllIndexes = true
+		at.AllIndexes, at.Contracting = true, true
 		engine, err := database.Open(ctx, at, log)
 		if err != nil {
 			return err

@@ -9,8 +9,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-// evictions is stored under its former name.
-const evictions = "removals"
+const evictions = "evictions"
 
 // evictionsCollection holds the pending evictions.
 func evictionsCollection() Collection {

@@ -2,7 +2,11 @@ package database
 
 import (
 	"context"
+	"errors"
 	"io"
+	"slices"
+
+	"github.com/rs/zerolog"
 
 	"pulse-control-plane/database/embedded"
 )
@@ -13,7 +17,19 @@ type File = embedded.Engine
 // OpenFile opens an embedded database without changing it; see
 // embedded.OpenReadOnly.
 func OpenFile(ctx context.Context, path string) (*File, error) {
-	return embedded.OpenReadOnly(ctx, path, Schema())
+	e, err := embedded.OpenReadOnly(ctx, path, []Collection{schemasCollection()})
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(e.Missing(), schemas) { // a file of before schema versions
+		err = e.Declare(ctx, newMigrator(e, zerolog.Nop(), false).schema(schemaState{}))
+	} else {
+		err = newMigrator(e, zerolog.Nop(), false).named(ctx, e, false)
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
+	}
+	return e, nil
 }
 
 // Snapshot copies an embedded database, also one in use; see embedded.Snapshot.

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/rs/zerolog"
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -29,6 +30,9 @@ type migration struct {
 	// rewrite, if set, changes the documents of one collection. Its progress is
 	// stored, so that it continues where it was interrupted.
 	rewrite *rewrite
+	// rename are collections that get another name when the migration contracts; see
+	// renaming.
+	rename []renamed
 	// retire are indexes that this version no longer declares; contracting drops
 	// them.
 	retire []retiredIndex
@@ -70,6 +74,8 @@ func migrations() []migration {
 			{usageSessions, []string{"room_sid", "open"}},
 			{usageSessions, []string{"open"}},
 		}},
+		// Collections have the names of the glossary.
+		{version: 2, minReader: 2, rename: []renamed{{evictions, "removals"}, {slots, "quota_places"}}},
 	}
 }
 
@@ -81,7 +87,9 @@ const (
 
 // schemasCollection holds the version of the stored data.
 func schemasCollection() Collection {
-	return Collection{Name: schemas, Fields: []Field{{Name: "version", Kind: Int}, {Name: "min_reader", Kind: Int}}}
+	return Collection{Name: schemas, Fields: []Field{
+		{Name: "version", Kind: Int}, {Name: "min_reader", Kind: Int}, {Name: "renaming.version", Kind: Int}, {Name: "renaming.by", Kind: String},
+	}}
 }
 
 // schemaState is the version of the stored data.
@@ -92,6 +100,10 @@ type schemaState struct {
 	Contracted int64 `bson:"contracted"`
 	// MinReader is the oldest schema version whose binary can use the data.
 	MinReader int64 `bson:"min_reader"`
+	// Names is the version of the last migration whose collections have their new
+	// names; Renaming is set while one of them gets them.
+	Names    int64     `bson:"names"`
+	Renaming *renaming `bson:"renaming"`
 	// Moving is set in the target of a move that has not finished.
 	Moving bool           `bson:"moving"`
 	Cursor *rewriteCursor `bson:"cursor"`
@@ -110,7 +122,9 @@ type migrator struct {
 	migrations []migration
 	// contract makes it contract too.
 	contract bool
-	log      zerolog.Logger
+	// quiet is how long leases stand still before a renaming; see alone.
+	quiet time.Duration
+	log   zerolog.Logger
 }
 
 // latest is the schema version of this binary.
@@ -124,7 +138,7 @@ func (m migrator) latest() int64 {
 // check returns the state of the stored data, or misconfigured if this binary
 // is too old for it. A database without a state has version 0.
 func (m migrator) check(ctx context.Context) (schemaState, error) {
-	state, err := one[schemaState](ctx, m.engine, schemas, Query{Filter: bson.D{{Key: "_id", Value: schemaID}}})
+	state, err := m.read(ctx)
 	if err != nil && !models.IsKind(err, models.KindNotFound) {
 		return schemaState{}, err
 	}
@@ -137,7 +151,12 @@ func (m migrator) check(ctx context.Context) (schemaState, error) {
 			"A newer version of Pulse migrated this database to schema version %d; it requires a Pulse that knows schema version %d, and this one knows %d. "+
 				"Start the newer version again, or restore a backup from before the migration.", state.Version, state.MinReader, m.latest()))
 	}
-	return state, nil
+	return state, m.checkNames(state)
+}
+
+// read reads the state, or not_found.
+func (m migrator) read(ctx context.Context) (schemaState, error) {
+	return one[schemaState](ctx, m.engine, schemas, Query{Filter: bson.D{{Key: "_id", Value: schemaID}}})
 }
 
 // run runs the migrations that the stored data has not had. A second process
@@ -156,6 +175,10 @@ func (m migrator) run(ctx context.Context) error {
 		}
 		m.log.Info().Int64("schema_version", step.version).Msg("the database was migrated")
 		state.Cursor = nil
+	}
+	if remaining := m.remaining(state); !m.contract && len(remaining) > 0 {
+		m.log.Info().Strs("remaining", remaining).Msg("the database still serves earlier versions of Pulse; " +
+			"when you will not go back to one, stop every server and run `pulse-control-plane migrate`, which finishes the migration")
 	}
 	for _, step := range m.migrations {
 		if !m.contract || step.version <= state.Contracted {
@@ -180,8 +203,12 @@ func (m migrator) expand(ctx context.Context, step migration, cursor *rewriteCur
 			return err
 		}
 	}
+	raised := bson.D{{Key: "version", Value: step.version}, {Key: "min_reader", Value: int64(0)}}
+	if len(step.rename) > 0 && !m.uses(step) { // the engine was opened with the new names
+		raised = bson.D{{Key: "version", Value: step.version}, {Key: "min_reader", Value: step.minReader}, {Key: "names", Value: step.version}}
+	}
 	return m.store(ctx, bson.D{
-		{Key: "$max", Value: bson.D{{Key: "version", Value: step.version}, {Key: "min_reader", Value: int64(0)}}},
+		{Key: "$max", Value: raised},
 		{Key: "$unset", Value: bson.D{{Key: "cursor", Value: ""}}},
 	})
 }
@@ -189,6 +216,11 @@ func (m migrator) expand(ctx context.Context, step migration, cursor *rewriteCur
 // dropOld does the rest. It keeps older versions from starting before it drops what
 // they need.
 func (m migrator) dropOld(ctx context.Context, step migration) error {
+	if len(step.rename) > 0 {
+		if err := m.rename(ctx, step); err != nil {
+			return err
+		}
+	}
 	if err := m.store(ctx, bson.D{{Key: "$max", Value: bson.D{{Key: "min_reader", Value: step.minReader}}}}); err != nil {
 		return err
 	}

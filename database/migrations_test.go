@@ -89,9 +89,12 @@ func contents(t *testing.T, e Engine) map[string]string {
 	return all
 }
 
+// formerSchema is the schema with the names of before any migration.
+func formerSchema() []Collection { return migrator{migrations: migrations()}.schema(schemaState{}) }
+
 func TestADatabaseWithoutASchemaVersionIsMigratedWithoutLoss(t *testing.T) {
 	path := copyFixture(t)
-	e := openAt(t, path, Schema())
+	e := openAt(t, path, formerSchema())
 	before := contents(t, e)
 	closeEngine(t, e)
 	if len(before) < 100 {

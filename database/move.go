@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/models"
 )
 
@@ -79,10 +79,22 @@ func BeginMove(ctx context.Context, source Engine, id string) (*Move, error) {
 // binary, which it may create. An embedded target is locked.
 func OpenTarget(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
 	at.AllIndexes = true
-	if at.URI != "" {
-		return openEngine(ctx, at, log)
+	e, err := openEngine(ctx, at, log)
+	if err != nil {
+		return nil, err
 	}
-	return embedded.Open(ctx, at.Path, Schema(), embedded.Options{Log: log})
+	m := newMigrator(e, log, false)
+	state, err := m.read(ctx)
+	switch {
+	case models.IsKind(err, models.KindNotFound):
+		err = m.named(ctx, e, false)
+	case err == nil: // of a move that has not finished too
+		err = e.Declare(ctx, m.schema(state))
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
+	}
+	return e, nil
 }
 
 // Into begins or continues the move into a target. conflict "target_not_empty"
@@ -169,10 +181,25 @@ func notEmpty(why string) error {
 
 // mark keeps every version of Pulse from starting on the target.
 func (m *Move) mark(ctx context.Context) error {
+	raised := bson.D{{Key: "min_reader", Value: int64(moving)}}
+	if names := m.made().Names; names > 0 {
+		raised = append(raised, bson.E{Key: "names", Value: names})
+	}
 	_, err := m.target.Update(ctx, schemas, bson.D{{Key: "_id", Value: schemaID}}, bson.D{
-		{Key: "$set", Value: bson.D{{Key: "moving", Value: true}}}, {Key: "$max", Value: bson.D{{Key: "min_reader", Value: int64(moving)}}},
+		{Key: "$set", Value: bson.D{{Key: "moving", Value: true}}}, {Key: "$max", Value: raised},
 	}, UpdateOptions{Upsert: true})
 	return err
+}
+
+// made is the state of a target as this version makes it, whatever names its source
+// has: it has no index to drop and no collection to rename. One that an earlier version
+// began keeps its names and is contracted by migrate.
+func (m *Move) made() schemaState {
+	target := newMigrator(m.target, zerolog.Nop(), false)
+	if slices.ContainsFunc(target.migrations, target.uses) {
+		return schemaState{}
+	}
+	return target.newest()
 }
 
 // Collections are those that a move copies: all but the schema's version, which
@@ -267,8 +294,10 @@ func (m *Move) Finish(ctx context.Context) error {
 	if _, err := m.target.Update(ctx, schemas, own, bson.D{{Key: "$set", Value: bson.D{{Key: "verified", Value: true}}}}, UpdateOptions{}); err != nil {
 		return err
 	}
+	made := m.made()
 	_, err = m.target.Update(ctx, schemas, bson.D{{Key: "_id", Value: schemaID}}, bson.D{
-		{Key: "$set", Value: bson.D{{Key: "version", Value: state.Version}, {Key: "min_reader", Value: state.MinReader}}},
+		{Key: "$set", Value: bson.D{{Key: "version", Value: state.Version}, {Key: "min_reader", Value: max(state.MinReader, made.MinReader)},
+			{Key: "names", Value: made.Names}, {Key: "contracted", Value: made.Contracted}}},
 		{Key: "$unset", Value: bson.D{{Key: "moving", Value: ""}}},
 	}, UpdateOptions{})
 	if err != nil {
@@ -289,6 +318,12 @@ func Running(ctx context.Context, e Engine, within time.Duration) (bool, error) 
 	if err != nil || len(before) == 0 {
 		return false, err
 	}
+	return renewed(ctx, e, before, within)
+}
+
+// renewed reports whether one of some leases is renewed, or another one taken, within
+// a time.
+func renewed(ctx context.Context, e Engine, before []models.Lease, within time.Duration) (bool, error) {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {

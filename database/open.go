@@ -3,7 +3,6 @@ package database
 import (
 	"context"
 	"errors"
-	"os"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -29,6 +28,9 @@ type Location struct {
 	// AllIndexes makes Open build every index before it returns. Otherwise
 	// Engine.Run builds the indexes of large collections that are only for speed.
 	AllIndexes bool
+	// Contracting is of `migrate`: Open finishes a renaming that was interrupted,
+	// which everything else is refused for.
+	Contracting bool
 }
 
 // Open opens the engine at a location, brings it to Schema and runs the
@@ -41,8 +43,13 @@ func Open(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) 
 	if err != nil {
 		return nil, pathMistake(at, err)
 	}
-	if err := Prepare(ctx, e, log); err != nil {
-		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
+	m := newMigrator(e, log, at.Contracting)
+	err = patiently(ctx, m, func(ctx context.Context) error { return m.named(ctx, e, true) })
+	if err == nil {
+		err = Prepare(ctx, e, log)
+	}
+	if err != nil {
+		return nil, pathMistake(at, errors.Join(err, e.Close(context.WithoutCancel(ctx))))
 	}
 	return e, nil
 }
@@ -55,10 +62,13 @@ func OpenBeside(ctx context.Context, at Location, log zerolog.Logger) (Engine, e
 	if err != nil {
 		return nil, err
 	}
-	m := migrator{engine: e, migrations: migrations()}
+	m := newMigrator(e, log, false)
 	state, err := m.check(ctx)
 	if err == nil && state.Version < m.latest() {
 		err = models.Misconfigured("schema_differs", "The database has not been migrated to this version of Pulse. Start this version's server or run migrate first.")
+	}
+	if err == nil {
+		err = m.named(ctx, e, false)
 	}
 	if err != nil {
 		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
@@ -66,37 +76,27 @@ func OpenBeside(ctx context.Context, at Location, log zerolog.Logger) (Engine, e
 	return e, nil
 }
 
-func openBeside(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
+func openBeside(ctx context.Context, at Location, log zerolog.Logger) (declarer, error) {
 	if at.URI != "" {
 		return openEngine(ctx, at, log)
 	}
-	return embedded.Open(ctx, at.Path, Schema(), embedded.Options{Log: log, Beside: true})
+	return embedded.Open(ctx, at.Path, []Collection{schemasCollection()}, embedded.Options{Log: log, Beside: true})
 }
 
-func openEngine(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) {
+// openEngine opens an engine with the collection that tells which version and names
+// the others have; migrator.named declares those.
+func openEngine(ctx context.Context, at Location, log zerolog.Logger) (declarer, error) {
+	first := []Collection{schemasCollection()}
 	if at.URI != "" {
-		return mongo.Open(ctx, at.URI, at.Name, Schema(), mongo.Options{
+		return mongo.Open(ctx, at.URI, at.Name, first, mongo.Options{
 			Log: log, Tracer: at.Tracer, IndexTimeout: at.IndexTimeout, AllIndexes: at.AllIndexes,
 		})
 	}
-	if err := checkFile(ctx, at.Path); err != nil {
-		return nil, err
-	}
-	return embedded.Open(ctx, at.Path, Schema(), embedded.Options{Log: log})
+	return embedded.Open(ctx, at.Path, first, embedded.Options{Log: log})
 }
 
-// checkFile refuses an embedded database of a newer schema before it is brought
-// to the schema of this binary.
-func checkFile(ctx context.Context, path string) error {
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	e, err := embedded.Open(ctx, path, []Collection{schemasCollection()}, embedded.Options{})
-	if err != nil {
-		return err
-	}
-	_, err = migrator{engine: e, migrations: migrations()}.check(ctx)
-	return errors.Join(err, e.Close(context.WithoutCancel(ctx)))
+func newMigrator(e Engine, log zerolog.Logger, contract bool) migrator {
+	return migrator{engine: e, migrations: migrations(), contract: contract, quiet: quietLeases, log: log}
 }
 
 // firstRetry and lastRetry are the waits between attempts to prepare a database
@@ -110,21 +110,27 @@ const (
 // does. It logs the indexes that differ from their declaration; they are left
 // unchanged.
 func Prepare(ctx context.Context, e Engine, log zerolog.Logger) error {
-	return patiently(ctx, migrator{engine: e, migrations: migrations(), log: log})
+	return newMigrator(e, log, false).prepare(ctx)
 }
 
 // Contract drops what only older versions of Pulse need of a database that Prepare
 // has prepared, and keeps those versions from starting on it. Only `migrate` does,
-// when every replica has this version.
+// when every replica has this version. If collections are renamed, misconfigured
+// "server_runs" while a server uses the database.
 func Contract(ctx context.Context, e Engine, log zerolog.Logger) error {
-	return patiently(ctx, migrator{engine: e, migrations: migrations(), contract: true, log: log})
+	return newMigrator(e, log, true).prepare(ctx)
 }
 
-// patiently prepares, again and again while the database is unavailable.
-func patiently(ctx context.Context, m migrator) error {
+func (m migrator) prepare(ctx context.Context) error {
+	return patiently(ctx, m, func(ctx context.Context) error { return prepare(ctx, m) })
+}
+
+// patiently does a part of the preparation, again and again while the database is
+// unavailable.
+func patiently(ctx context.Context, m migrator, do func(context.Context) error) error {
 	waits := worker.Backoff{First: firstRetry, Most: lastRetry}
 	for attempt := int64(1); ; attempt++ {
-		err := prepare(ctx, m)
+		err := do(ctx)
 		// A file that is unavailable stays so; a server comes back.
 		if err == nil || m.engine.Exclusive() || !models.IsKind(err, models.KindUnavailable) || ctx.Err() != nil {
 			return err

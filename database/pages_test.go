@@ -63,7 +63,7 @@ func TestUnboundedCollectionsAreReadInPagesThatSeeEveryDocumentOnce(t *testing.T
 	}
 	insertAll(t, e, "usage_sessions", open)
 	insertAll(t, e, "usage_sessions", ended)
-	insertAll(t, e, "quota_places", slots)
+	insertAll(t, e, "slots", slots)
 	insertAll(t, e, "projects", projects)
 
 	const all = 2_000_000

@@ -9,7 +9,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-const slots = "quota_places"
+const slots = "slots"
 
 // slotsCollection holds the numbered slots of quotas. The unique ids and the
 // unique index ensure one holder for a number and one number for a holder.

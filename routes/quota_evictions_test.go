@@ -54,7 +54,7 @@ func TestParticipantsOverTheLimitAreEvictedHoweverLongLiveKitIsDown(t *testing.T
 	if dead := s.count("livekit_events", "state", "dead"); dead != 0 {
 		t.Errorf("%d events are dead", dead)
 	}
-	if waiting := s.count("removals", "", ""); waiting != 0 {
+	if waiting := s.count("evictions", "", ""); waiting != 0 {
 		t.Errorf("%d evictions wait", waiting)
 	}
 }

@@ -27,7 +27,7 @@ const patience = 150 * time.Second
 func Run(t *testing.T, open func(t *testing.T, schema []engine.Collection) engine.Engine, skips Skips) {
 	cases := map[string]func(*testing.T, Open){}
 	for _, group := range []map[string]func(*testing.T, Open){
-		documents(), updates(), uniqueness(), concurrency(), queries(), sums(), swaps(), refusals(), lifecycle(), schemas(),
+		documents(), updates(), uniqueness(), concurrency(), queries(), sums(), swaps(), refusals(), lifecycle(), schemas(), renames(),
 	} {
 		for name, run := range group {
 			if cases[name] != nil {

@@ -45,8 +45,9 @@ type Engine struct {
 	tables  map[string]*table
 	declare engine.Declarations
 
-	// missing is what a file that is open read-only lacks.
-	missing []string
+	// readOnly is of OpenReadOnly; missing is what a file that is open read-only lacks.
+	readOnly bool
+	missing  []string
 
 	lock    *os.File
 	writer  *writer
@@ -157,17 +158,7 @@ func (e *Engine) open(ctx context.Context) error {
 			busyMilliseconds, readerCache, mappedBytes, "temp_store=MEMORY", "query_only=ON",
 		})
 	})
-	var tables map[string]*table
-	err = e.writer.do(ctx, allTables, func(conn *sqliteConn) error {
-		var err error
-		tables, err = layOut(ctx, conn, e.declare, e.beside)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	e.tables = tables
-	return nil
+	return e.layOut(ctx)
 }
 
 // createFile creates a missing file that only its owner can read; SQLite would

@@ -53,5 +53,5 @@ func (t *table) indexIn(detail string) (string, bool) {
 	if strings.HasPrefix(name, "sqlite_autoindex_") {
 		return "_id_", true
 	}
-	return strings.TrimPrefix(name, t.Name+"."), true
+	return strings.TrimPrefix(name, t.StoredName()+"."), true
 }

@@ -38,7 +38,7 @@ func planOf(t *table, ix engine.Index) plan {
 
 // forgetPlan excludes an index that differs from its declaration.
 func (t *table) forgetPlan(index string) {
-	t.plans = slices.DeleteFunc(t.plans, func(p plan) bool { return p.name == t.Name+"."+index })
+	t.plans = slices.DeleteFunc(t.plans, func(p plan) bool { return p.name == t.StoredName()+"."+index })
 }
 
 // The value of a condition on the next key of an index. An equality narrows

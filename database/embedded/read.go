@@ -21,7 +21,7 @@ const bufferedBytes = 1 << 20
 // selection writes FROM with the index, WHERE and ORDER BY.
 func (t *table) selection(b *strings.Builder, f engine.Filter, order []engine.SortKey) []any {
 	b.WriteString(` FROM "`)
-	b.WriteString(t.Name)
+	b.WriteString(t.StoredName())
 	b.WriteByte('"')
 	b.WriteString(t.hint(f, order))
 	args := where(f, b, make([]any, 0, len(f.All)+2))

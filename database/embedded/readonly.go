@@ -36,7 +36,7 @@ func OpenReadOnly(ctx context.Context, path string, schema []engine.Collection) 
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil, models.Misconfigured("no_database", fmt.Sprintf("There is no database at %s.", path))
 	}
-	e := &Engine{path: path, clock: time.Now, every: time.Hour, declare: declare, closed: make(chan struct{})}
+	e := &Engine{path: path, clock: time.Now, every: time.Hour, declare: declare, readOnly: true, closed: make(chan struct{})}
 	if e.lock, err = lockFile(path + ".lock"); err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (e *Engine) takeTables(ctx context.Context, conn *sqliteConn) error {
 	e.tables = map[string]*table{}
 	for _, name := range slices.Sorted(maps.Keys(e.declare)) {
 		d := e.declare[name]
-		found, _, err := tableColumns(ctx, conn, name)
+		found, _, err := tableColumns(ctx, conn, d.StoredName())
 		if err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ func (e *Engine) CompareColumns(ctx context.Context, collection string, each fun
 	}
 	var fault *ColumnFault
 	err = e.read(ctx, allTables, func(conn *sqliteConn) error {
-		rows, err := conn.query(ctx, statement+" FROM "+quoted(t.Name)+" NOT INDEXED ORDER BY rowid")
+		rows, err := conn.query(ctx, statement+" FROM "+quoted(t.StoredName())+" NOT INDEXED ORDER BY rowid")
 		if err != nil {
 			return err
 		}

@@ -56,7 +56,7 @@ func layOut(ctx context.Context, conn *sqliteConn, all engine.Declarations, besi
 // checkComplete refuses a file that lacks a table or column of the schema.
 func checkComplete(ctx context.Context, conn *sqliteConn, all engine.Declarations) error {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		found, _, err := tableColumns(ctx, conn, name)
+		found, _, err := tableColumns(ctx, conn, all[name].StoredName())
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func tooNew(layout int64) error {
 // ensureTable creates a collection's table, or adds and fills the columns of
 // newly declared fields.
 func ensureTable(ctx context.Context, conn *sqliteConn, d *engine.Declared) (*table, error) {
-	found, order, err := tableColumns(ctx, conn, d.Name)
+	found, order, err := tableColumns(ctx, conn, d.StoredName())
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func ensureTable(ctx context.Context, conn *sqliteConn, d *engine.Declared) (*ta
 		columnType, ok := found[p.Name]
 		if !ok {
 			added = append(added, column{Path: p})
-			add := fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", quoted(d.Name), quoted(p.Name), columnTypes[p.Kind])
+			add := fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", quoted(d.StoredName()), quoted(p.Name), columnTypes[p.Kind])
 			if _, err := conn.exec(ctx, add); err != nil {
 				return nil, err
 			}
@@ -163,7 +163,7 @@ func backfill(ctx context.Context, conn *sqliteConn, t *table, added []column) e
 	if len(added) == 0 {
 		return nil
 	}
-	update := "UPDATE " + quoted(t.Name) + " SET "
+	update := "UPDATE " + quoted(t.StoredName()) + " SET "
 	for i, c := range added {
 		if i > 0 {
 			update += ", "
@@ -171,7 +171,7 @@ func backfill(ctx context.Context, conn *sqliteConn, t *table, added []column) e
 		update += quoted(c.Name) + " = ?"
 	}
 	update += " WHERE rowid = ?"
-	list := "SELECT rowid, doc FROM " + quoted(t.Name) + " WHERE rowid > ? ORDER BY rowid LIMIT ?"
+	list := "SELECT rowid, doc FROM " + quoted(t.StoredName()) + " WHERE rowid > ? ORDER BY rowid LIMIT ?"
 	for last := int64(0); ; {
 		batch, err := storedRows(ctx, conn, list, last, int64(backfillBatch))
 		if err != nil {

@@ -18,7 +18,7 @@ func (e *Engine) Swap(ctx context.Context, collection, id string, before, after 
 	if err != nil {
 		return false, err
 	}
-	statement := "SELECT rowid, doc FROM " + quoted(u.t.Name) + " WHERE " + quoted(engine.IDField) + " = ?"
+	statement := "SELECT rowid, doc FROM " + quoted(u.t.StoredName()) + " WHERE " + quoted(engine.IDField) + " = ?"
 	kept := context.WithoutCancel(ctx)
 	err = e.writer.do(ctx, u.t.set, func(conn *sqliteConn) error {
 		rows, err := storedRows(kept, conn, statement, id)

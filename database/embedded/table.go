@@ -89,14 +89,14 @@ func newTable(d *engine.Declared, leftover []column) *table {
 		names = append(names, quoted(c.Name))
 	}
 	t.insert = fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s)",
-		quoted(d.Name), strings.Join(names, ", "), strings.Repeat(", ?", len(names)-1))
+		quoted(d.StoredName()), strings.Join(names, ", "), strings.Repeat(", ?", len(names)-1))
 	for _, ix := range d.Indexes {
 		name := engine.IndexName(ix)
 		if ix.Unique {
 			var columns []string
 			for _, key := range ix.Keys {
 				field, _ := engine.IndexKey(key)
-				columns = append(columns, d.Name+"."+field)
+				columns = append(columns, d.StoredName()+"."+field)
 			}
 			t.duplicates[strings.Join(columns, ", ")] = name
 			t.duplicates["index '"+t.nullIndexName(ix)+"'"] = name
@@ -116,7 +116,7 @@ func newTable(d *engine.Declared, leftover []column) *table {
 // create returns the CREATE TABLE statement.
 func (t *table) create() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "CREATE TABLE %s (%s TEXT NOT NULL PRIMARY KEY, doc BLOB NOT NULL", quoted(t.Name), quoted(engine.IDField))
+	fmt.Fprintf(&b, "CREATE TABLE %s (%s TEXT NOT NULL PRIMARY KEY, doc BLOB NOT NULL", quoted(t.StoredName()), quoted(engine.IDField))
 	for _, c := range t.columns {
 		fmt.Fprintf(&b, ", %s %s", quoted(c.Name), columnTypes[c.Kind])
 	}
@@ -124,7 +124,7 @@ func (t *table) create() string {
 }
 
 // indexName returns an index's name in SQLite, where index names are global.
-func (t *table) indexName(ix engine.Index) string { return t.Name + "." + engine.IndexName(ix) }
+func (t *table) indexName(ix engine.Index) string { return t.StoredName() + "." + engine.IndexName(ix) }
 
 func (t *table) nullIndexName(ix engine.Index) string { return t.indexName(ix) + ".null" }
 
@@ -155,16 +155,16 @@ func (t *table) indexStatements(ix engine.Index) map[string]string {
 			keys = append(keys, quoted(engine.IDField)+direction)
 		}
 		return map[string]string{name: fmt.Sprintf("CREATE INDEX %s ON %s (%s)",
-			quoted(name), quoted(t.Name), strings.Join(keys, ", "))}
+			quoted(name), quoted(t.StoredName()), strings.Join(keys, ", "))}
 	}
-	unique := fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s)", quoted(name), quoted(t.Name), strings.Join(keys, ", "))
+	unique := fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s)", quoted(name), quoted(t.StoredName()), strings.Join(keys, ", "))
 	if ix.Partial {
 		return map[string]string{name: unique + " WHERE " + strings.Join(present, " AND ")}
 	}
 	return map[string]string{
 		name: unique,
 		t.nullIndexName(ix): fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s) WHERE %s",
-			quoted(t.nullIndexName(ix)), quoted(t.Name), strings.Join(coalesced, ", "), strings.Join(absent, " OR ")),
+			quoted(t.nullIndexName(ix)), quoted(t.StoredName()), strings.Join(coalesced, ", "), strings.Join(absent, " OR ")),
 	}
 }
 

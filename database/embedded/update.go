@@ -83,32 +83,42 @@ func (e *Engine) prepareUpdate(collection string, raw, update, order bson.D, ups
 // updateOne changes the first match or upserts. found reports a match; after is
 // the changed document, nil if there is none.
 func (e *Engine) updateOne(ctx context.Context, u *preparedUpdate) (found bool, after bson.Raw, err error) {
-	var b strings.Builder
-	b.WriteString("SELECT rowid, doc")
-	args := u.t.selection(&b, u.filter, u.order)
-	b.WriteString(" LIMIT 1")
+	selected, args := u.selectOne()
 	kept := context.WithoutCancel(ctx)
 	var matched bool
 	var doc bson.Raw
-	err = e.writer.do(ctx, u.t.set, func(conn *sqliteConn) error {
-		rows, err := storedRows(kept, conn, b.String(), args...)
-		if err != nil {
-			return err
-		}
-		if len(rows) > 0 {
-			matched = true
-			doc, err = u.change(kept, conn, rows[0])
-			return err
-		}
-		if u.upsert {
-			doc, err = u.make(kept, conn)
-		}
+	err = e.writer.do(ctx, u.t.set, func(conn *sqliteConn) (err error) {
+		matched, doc, err = u.one(kept, conn, selected, args)
 		return err
 	})
 	if err != nil {
 		return false, nil, err
 	}
 	return matched, doc, nil
+}
+
+// selectOne is the query of the first match.
+func (u *preparedUpdate) selectOne() (text string, args []any) {
+	var b strings.Builder
+	b.WriteString("SELECT rowid, doc")
+	args = u.t.selection(&b, u.filter, u.order)
+	b.WriteString(" LIMIT 1")
+	return b.String(), args
+}
+
+// one is updateOne in the writer's transaction, with what selectOne gave.
+func (u *preparedUpdate) one(ctx context.Context, conn *sqliteConn, selected string, args []any) (found bool, after bson.Raw, err error) {
+	rows, err := storedRows(ctx, conn, selected, args...)
+	switch {
+	case err != nil:
+		return false, nil, err
+	case len(rows) > 0:
+		after, err = u.change(ctx, conn, rows[0])
+		return true, after, err
+	case u.upsert:
+		after, err = u.make(ctx, conn)
+	}
+	return false, after, err
 }
 
 // updateMany changes every match in batches, in order of their ids, so that a
@@ -172,7 +182,7 @@ func (u *preparedUpdate) change(ctx context.Context, conn *sqliteConn, row store
 		return nil, err
 	}
 	var b strings.Builder
-	b.WriteString(`UPDATE "` + u.t.Name + `" SET doc = ?`)
+	b.WriteString(`UPDATE "` + u.t.StoredName() + `" SET doc = ?`)
 	for _, name := range columns {
 		b.WriteString(", " + quoted(name) + " = ?")
 	}

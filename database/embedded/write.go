@@ -108,7 +108,7 @@ func (e *Engine) Delete(ctx context.Context, collection string, raw bson.D, limi
 // remove deletes matches in batches, up to limit if it is positive.
 func (e *Engine) remove(ctx context.Context, t *table, f engine.Filter, limit int64) (deleted int64, err error) {
 	var b strings.Builder
-	b.WriteString(`DELETE FROM "` + t.Name + `" WHERE rowid IN (SELECT rowid`)
+	b.WriteString(`DELETE FROM "` + t.StoredName() + `" WHERE rowid IN (SELECT rowid`)
 	args := t.selection(&b, f, nil)
 	b.WriteString(" LIMIT ?)")
 	batch := int64(changedAtOnce)

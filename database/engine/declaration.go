@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+
 	"pulse-control-plane/models"
 )
 
@@ -87,7 +89,12 @@ var (
 func Declare(schema []Collection) (Declarations, error) {
 	all := Declarations{}
 	var mistakes []error
+	stored := map[string]bool{}
 	for _, c := range schema {
+		if !collectionName.MatchString(c.StoredName()) || stored[c.StoredName()] {
+			mistakes = append(mistakes, fmt.Errorf("collection %s: its stored name %q is not plain or another's", c.Name, c.StoredName()))
+		}
+		stored[c.StoredName()] = true
 		if !collectionName.MatchString(c.Name) {
 			mistakes = append(mistakes, fmt.Errorf("collection %q: not a plain lower-case name", c.Name))
 			continue
@@ -197,6 +204,14 @@ func (d *Declared) checkIndexes() (mistakes []error) {
 	return mistakes
 }
 
+// StoredName is that of a declared collection, "" of any other.
+func (all Declarations) StoredName(name string) string {
+	if d := all[name]; d != nil {
+		return d.StoredName()
+	}
+	return ""
+}
+
 // Collection returns a declared collection; an undeclared one is an internal
 // error.
 func (all Declarations) Collection(name string) (*Declared, error) {
@@ -228,6 +243,17 @@ func (d *Declared) Conflict(index string, cause error) error {
 	}
 	return models.Conflict(code, "Something with the same unique value exists already.").Because(cause)
 }
+
+// NamesTaken is the error of a Rename that found documents under both names.
+func NamesTaken(former, name string) error {
+	return models.Misconfigured("names_taken", fmt.Sprintf(
+		"The collection %s cannot be renamed to %s: both have documents, so that a server of an earlier version has written since. "+
+			"Stop every server, make a backup, delete the documents of the one that is wrong (what is in %s, if the renaming had begun), and run migrate again.",
+		former, name, former))
+}
+
+// ID is the filter of one document.
+func ID(id string) bson.D { return bson.D{{Key: IDField, Value: id}} }
 
 // Refuse returns the internal error for a query outside of the contract. Such a
 // query is a bug in Pulse; the database never receives it.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -63,6 +64,22 @@ type Engine interface {
 	// SchemaDifferences reports the declared indexes that are missing or exist with
 	// another definition, and changes nothing.
 	SchemaDifferences(ctx context.Context) ([]IndexDifference, error)
+	// StoredName gives the name of a declared collection in the database: its
+	// Former name, or its own. Of one that is not declared it is "".
+	StoredName(collection string) string
+	// Existing lists the stored names of the collections there are, of other
+	// programs too.
+	Existing(ctx context.Context) ([]string, error)
+	// Rename gives each of some declared collections that has its Former name its
+	// own, and then applies an update to one document, which may not be there yet.
+	// The embedded engine does all of it in one transaction. On MongoDB it can be
+	// interrupted after each step and called again; what is renamed is left. From
+	// then on the engine uses the new names: nothing else may use it meanwhile.
+	//
+	// A process that has not noticed must fail, not make the old collection again
+	// and work beside the new one: MongoDB gets a view under the old name, which no
+	// write is allowed to. misconfigured "names_taken" if both have documents.
+	Rename(ctx context.Context, collections []string, then Then) error
 	// DropIndex drops an index that is no longer declared, by its keys; a missing
 	// one is not an error. A declared index is refused.
 	DropIndex(ctx context.Context, collection string, keys []string) error
@@ -85,6 +102,12 @@ type Engine interface {
 // MaxBatch is the most documents in one InsertMany and the most values in one
 // $in.
 const MaxBatch = 1000
+
+// Then is the write that completes a Rename: an upsert of the document with an ID.
+type Then struct {
+	Collection, ID string
+	Update         bson.D
+}
 
 // Query selects documents. A zero Limit is allowed in FindOne only.
 type Query struct {
@@ -136,12 +159,18 @@ const (
 // Collection declares a collection: its name, the fields that filters and sorts
 // may use, and its indexes. "_id" (String, unique) needs no declaration.
 type Collection struct {
-	Name    string
+	Name string
+	// Former is the name in the database, if it is an earlier one: a database that
+	// `migrate` has not contracted has it. Names in code, filters and errors are Name.
+	Former  string
 	Fields  []Field
 	Indexes []Index
 	// Sealed are the fields whose values are sealed at rest.
 	Sealed []Sealed
 }
+
+// StoredName is the name in the database.
+func (c Collection) StoredName() string { return cmp.Or(c.Former, c.Name) }
 
 // SealedID stands for the id of the document in Sealed.BoundTo.
 const SealedID = "{id}"

@@ -54,7 +54,7 @@ func (m *Engine) collection(name string) (collection, error) {
 	if err != nil {
 		return collection{}, err
 	}
-	return collection{d, m.db.Collection(name)}, nil
+	return collection{d, m.db.Collection(d.StoredName())}, nil
 }
 
 // bounded adds the deadline of one operation to ctx; an earlier one stays. It

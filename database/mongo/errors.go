@@ -152,10 +152,11 @@ func isAccessCode(code int) bool {
 	return false
 }
 
-// Codes of an index or collection that does not exist.
+// Codes of an index or collection that does not exist, or exists.
 const (
 	namespaceNotFound = 26
 	indexNotFound     = 27
+	namespaceExists   = 48
 )
 
 // isBusy reports whether an index build or change failed for a temporary

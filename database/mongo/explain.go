@@ -17,7 +17,7 @@ func (m *Engine) Explain(ctx context.Context, collection string, q engine.Query)
 	if _, _, err := c.CheckQuery(q, false); err != nil {
 		return engine.Plan{}, err
 	}
-	find := bson.D{{Key: "find", Value: c.Name}, {Key: "filter", Value: filterOrAll(q.Filter)}}
+	find := bson.D{{Key: "find", Value: c.StoredName()}, {Key: "filter", Value: filterOrAll(q.Filter)}}
 	if len(q.Sort) > 0 {
 		find = append(find, bson.E{Key: "sort", Value: q.Sort})
 	}

@@ -155,7 +155,7 @@ func (m *Engine) isLarge(ctx context.Context, c collection) (bool, error) {
 func (m *Engine) changeExpiry(ctx context.Context, c collection, index engine.Index, difference *engine.IndexDifference) (*engine.IndexDifference, error) {
 	ctx, cancel := m.bounded(ctx)
 	defer cancel()
-	err := m.db.RunCommand(ctx, bson.D{{Key: "collMod", Value: c.Name}, {Key: "index", Value: bson.D{
+	err := m.db.RunCommand(ctx, bson.D{{Key: "collMod", Value: c.StoredName()}, {Key: "index", Value: bson.D{
 		{Key: "name", Value: difference.Index}, {Key: "expireAfterSeconds", Value: expireSeconds(*index.ExpireAfter)},
 	}}}).Err()
 	switch {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/embedded"
 )
@@ -60,7 +62,7 @@ var emptyDatabase = sync.OnceValues(func() ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "pulse.db")
-	e, err := embedded.Open(context.Background(), path, database.Schema(), embedded.Options{})
+	e, err := database.Open(context.Background(), database.Location{Path: path}, zerolog.Nop())
 	if err != nil {
 		return nil, err
 	}

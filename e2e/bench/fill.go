@@ -14,8 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"pulse-control-plane/database"
-	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/apikey"
 	"pulse-control-plane/utils/hashing"
@@ -88,7 +89,7 @@ func shape(t reflect.Type) string {
 }
 
 func fill(ctx context.Context, dir string, projects int, progress func(string)) (err error) {
-	engine, err := embedded.Open(ctx, filepath.Join(dir, "pulse.db"), database.Schema(), embedded.Options{})
+	engine, err := database.Open(ctx, database.Location{Path: filepath.Join(dir, "pulse.db")}, zerolog.Nop())
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,10 @@ module pulse-control-plane/e2e/bench
 
 go 1.26.0
 
-require github.com/livekit/protocol v1.50.4
+require (
+	github.com/livekit/protocol v1.50.4
+	github.com/rs/zerolog v1.35.1
+)
 
 require (
 	github.com/dustin/go-humanize v1.1.0 // indirect
@@ -11,7 +14,6 @@ require (
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
-	github.com/rs/zerolog v1.35.1 // indirect
 	github.com/xdg-go/scram v1.4.0 // indirect
 	github.com/xdg-go/stringprep v1.0.4 // indirect
 	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78 // indirect

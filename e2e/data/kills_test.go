@@ -187,7 +187,13 @@ func TestKilledAtRandomMomentsUnderLoadNothingAcknowledgedIsLost(t *testing.T) {
 	hour := hoursAgo(5)
 	connect := func() *load {
 		var answer struct{ Session harness.Session }
-		err := pulse.API().Do(t.Context(), http.MethodPost, "/v1/auth/login", nil, map[string]string{"email": killPerson, "password": "correct horse battery"}, &answer)
+		var err error
+		for range 4 { // a machine whose disk stands still for half a minute loses nothing
+			err = pulse.API().Do(t.Context(), http.MethodPost, "/v1/auth/login", nil, map[string]string{"email": killPerson, "password": "correct horse battery"}, &answer)
+			if err == nil {
+				break
+			}
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,6 +218,9 @@ func TestKilledAtRandomMomentsUnderLoadNothingAcknowledgedIsLost(t *testing.T) {
 		stop()
 		workers.Wait()
 		serving.client.CloseIdleConnections()
+		if (n+1)%100 == 0 {
+			t.Logf("%d kills", n+1)
+		}
 	}
 	t.Logf("%d kills, %d requests: %d events and %d projects, of which %d and %d without an answer",
 		total, l.requests, 2*l.people, len(l.projects), len(l.unacked), unanswered(l.projects))

@@ -1,6 +1,7 @@
 package ferret_test
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"io"
@@ -41,7 +42,7 @@ func fixtureEngine(t *testing.T) database.Engine {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e, err := embedded.Open(t.Context(), path, database.Schema(), embedded.Options{})
+	e, err := embedded.Open(t.Context(), path, formerSchema(), embedded.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +52,18 @@ func fixtureEngine(t *testing.T) database.Engine {
 		}
 	})
 	return e
+}
+
+// formerly is the former name of a collection, or its own.
+func formerly(name string) string { return cmp.Or(database.FormerNames()[name], name) }
+
+// formerSchema is the schema with the names of before any migration.
+func formerSchema() []database.Collection {
+	all := database.Schema()
+	for i := range all {
+		all[i].Former = database.FormerNames()[all[i].Name]
+	}
+	return all
 }
 
 // documents returns a collection's documents by id.
@@ -89,7 +102,7 @@ func TestADatabaseWithoutASchemaVersionIsMigratedWithoutLossOnFerretDB(t *testin
 			t.Fatal(err)
 		}
 		if len(stored) > 0 {
-			if _, err := db.Collection(c.Name).InsertMany(t.Context(), stored); err != nil {
+			if _, err := db.Collection(formerly(c.Name)).InsertMany(t.Context(), stored); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -100,7 +113,7 @@ func TestADatabaseWithoutASchemaVersionIsMigratedWithoutLossOnFerretDB(t *testin
 		t.Fatal(err)
 	}
 
-	e, err := mongo.Open(t.Context(), server.URI, "pulse", ferretSchema(database.Schema()), mongo.Options{})
+	e, err := mongo.Open(t.Context(), server.URI, "pulse", ferretSchema(formerSchema()), mongo.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,6 +139,10 @@ func TestADatabaseWithoutASchemaVersionIsMigratedWithoutLossOnFerretDB(t *testin
 		}
 		if names := indexes(); slices.Contains(names, "project_id_1_open_1") != (i < 2) || !slices.Contains(names, "project_id_1_open_1__id_1") {
 			t.Errorf("indexes %v after step %d; want a start to keep the retired one and migrate to drop it", names, i)
+		}
+		names, err := db.ListCollectionNames(t.Context(), bson.D{})
+		if err != nil || slices.Contains(names, "slots") != (i == 2) || slices.Contains(names, formerly("slots")) != (i < 2) {
+			t.Errorf("collections %v after step %d, %v; want migrate to rename them", names, i, err)
 		}
 		for _, c := range database.Schema() {
 			if c.Name == "schema" {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -187,4 +188,21 @@ func (p *Pulse) Run(ctx context.Context, env map[string]string, args ...string) 
 		err = ctx.Err()
 	}
 	return command.ProcessState.ExitCode(), out.String(), errs.String(), err
+}
+
+// Suspend stops the process as a suspended machine does, Resume lets it go on.
+func (p *Pulse) Suspend() error { return p.process.Signal(syscall.SIGSTOP) }
+
+// Resume is the end of Suspend.
+func (p *Pulse) Resume() error { return p.process.Signal(syscall.SIGCONT) }
+
+// Ended waits until the process has ended by itself and gives its exit code, or -1 if it has not within a time.
+func (p *Pulse) Ended(within time.Duration) int {
+	select {
+	case <-p.process.Exited():
+		p.process.ending.Store(true)
+		return p.process.cmd.ProcessState.ExitCode()
+	case <-time.After(within):
+		return -1
+	}
 }

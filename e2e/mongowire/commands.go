@@ -30,7 +30,16 @@ type cursor struct {
 func (s *Server) run(ctx context.Context, command bson.D) bson.D {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandTimeout)
 	defer cancel()
+	if slices.Contains(structures, command[0].Key) {
+		return s.reply(s.structure(ctx, command))
+	}
+	s.structural.RLock()
+	defer s.structural.RUnlock()
 	collection, _ := command[0].Value.(string)
+	collection, refused := s.resolve(command[0].Key, collection)
+	if refused != nil {
+		return refused
+	}
 	var out bson.D
 	var err error
 	switch name := command[0].Key; name {
@@ -59,8 +68,16 @@ func (s *Server) run(ctx context.Context, command bson.D) bson.D {
 	default:
 		return failed(59, "no such command: "+name)
 	}
-	if err != nil {
+	return s.reply(out, err)
+}
+
+// reply is that of a command; a command that refused itself gave its own.
+func (s *Server) reply(out bson.D, err error) bson.D {
+	switch {
+	case err != nil:
 		return s.failure(err)
+	case len(out) > 0 && out[0].Key == "ok":
+		return out
 	}
 	return append(bson.D{{Key: "ok", Value: 1}}, out...)
 }

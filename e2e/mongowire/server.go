@@ -28,7 +28,13 @@ type Server struct {
 	engine *embedded.Engine
 	schema []engine.Collection
 
+	// structural is held while collections change, and shared by other commands.
+	structural sync.RWMutex
+
 	mu sync.Mutex
+	// made are the collections there are, views those of another's documents, by name.
+	made  map[string]bool
+	views map[string]string
 	// written are the replies to retryable writes, by session and transaction number. A test makes few enough to keep all.
 	written map[[sha256.Size]byte]*reply
 	cursors map[int64]*cursor
@@ -50,6 +56,7 @@ func Start(t testing.TB) *Server {
 // StartWith is Start with a schema.
 func StartWith(t testing.TB, schema []engine.Collection) *Server {
 	t.Helper()
+	schema = physical(schema)
 	e, err := embedded.Open(context.Background(), filepath.Join(t.TempDir(), "pulse.db"), schema, embedded.Options{SweepEvery: sweepEvery})
 	if err != nil {
 		t.Fatalf("open the embedded database: %v", err)
@@ -66,7 +73,7 @@ func StartWith(t testing.TB, schema []engine.Collection) *Server {
 			t.Errorf("close the embedded database: %v", err)
 		}
 	})
-	return &Server{engine: e, schema: schema, written: map[[sha256.Size]byte]*reply{}, cursors: map[int64]*cursor{}}
+	return &Server{engine: e, schema: schema, made: map[string]bool{}, views: map[string]string{}, written: map[[sha256.Size]byte]*reply{}, cursors: map[int64]*cursor{}}
 }
 
 // Engine is the database itself, for what a test wants to know of it.

@@ -151,7 +151,7 @@ func TestReplicasWithWrongClocksAgreeWhateverFailsBetweenThemAndTheDatabase(t *t
 func (f *fleet) checkSlots(t *testing.T, p harness.Project, admitted int64) {
 	t.Helper()
 	numbers, holders := map[int64]string{}, map[string]int64{}
-	if err := f.db.Engine().Find(t.Context(), "quota_places", database.Query{
+	if err := f.db.Engine().Find(t.Context(), "slots", database.Query{
 		Filter: bson.D{{Key: "owner", Value: p.ID()}, {Key: "quota", Value: "concurrent_participants"}}, Limit: 1000}, func(raw bson.Raw) error {
 		number, holder := raw.Lookup("number").AsInt64(), raw.Lookup("holder").StringValue()
 		if other, taken := numbers[number]; taken {

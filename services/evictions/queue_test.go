@@ -97,7 +97,7 @@ func (r *rig) work() {
 
 func (r *rig) left() int64 {
 	r.t.Helper()
-	n, err := r.engine.Count(context.Background(), "removals", bson.D{}, 0)
+	n, err := r.engine.Count(context.Background(), "evictions", bson.D{}, 0)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package wire_test
+package commands_test
 
 import (
 	"bytes"
@@ -9,22 +9,31 @@ import (
 	"testing"
 
 	"pulse-control-plane/e2e/harness"
-	"pulse-control-plane/e2e/wire"
+	"pulse-control-plane/e2e/mongowire"
 )
+
+// git runs a command of git in this repository.
+func git(t *testing.T, args ...string) ([]byte, error) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "git", args...)
+	c.Dir = "../.."
+	return c.Output()
+}
 
 // previousBinary builds the product of the commit before this one, outside of the tree.
 func previousBinary(t *testing.T) string {
 	t.Helper()
-	git := func(args ...string) ([]byte, error) {
-		c := exec.CommandContext(t.Context(), "git", args...)
-		c.Dir = "../.."
-		return c.Output()
-	}
-	commit, err := git("rev-parse", "--verify", "--quiet", "HEAD^")
+	return binaryOf(t, "HEAD^")
+}
+
+// binaryOf builds the product of a commit.
+func binaryOf(t *testing.T, revision string) string {
+	t.Helper()
+	commit, err := git(t, "rev-parse", "--verify", "--quiet", revision)
 	if err != nil {
-		t.Skip("there is no previous commit here: no git, or a shallow clone")
+		t.Skip("there is no commit " + revision + " here: no git, or a shallow clone")
 	}
-	archive, err := git("archive", strings.TrimSpace(string(commit)))
+	archive, err := git(t, "archive", strings.TrimSpace(string(commit)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +93,8 @@ func TestThisVersionAndThePreviousOneWorkOnOneDatabaseSideBySide(t *testing.T) {
 		}
 	})
 	t.Run("MongoDB, at the same time", func(t *testing.T) {
-		server, dir := wire.Start(t), t.TempDir() // the secrets in DATA_DIR are for both
-		env := map[string]string{"DATA_DIR": dir, "MONGO_URI": server.URI}
+		uri, dir := mongowire.Start(t).Line(t).URI, t.TempDir() // the secrets in DATA_DIR are for both
+		env := map[string]string{"DATA_DIR": dir, "MONGO_URI": uri}
 		older := pulse(t, previous, env)
 		signUp(t, older)
 		newer := pulse(t, pulseBinary, env)

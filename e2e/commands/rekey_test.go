@@ -1,4 +1,4 @@
-package wire_test
+package commands_test
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package wire_test
+package commands_test
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "pulse-wire-")
+	dir, err := os.MkdirTemp("", "pulse-commands-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

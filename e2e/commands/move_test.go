@@ -1,4 +1,4 @@
-package wire_test
+package commands_test
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/embedded"
-	"pulse-control-plane/e2e/wire"
+	"pulse-control-plane/e2e/mongowire"
 	"pulse-control-plane/models"
 )
 
@@ -109,25 +109,26 @@ func TestADatabaseMovesToMongoDBAndBackWhateverKillsTheMove(t *testing.T) {
 	if soak() {
 		documents = 200_000
 	}
-	path, server := stored(t, documents), wire.Start(t)
-	untilItFinishes(t, []string{"MONGO_URI=sqlite://" + path}, 150*time.Millisecond, func() {}, "migrate", "--to", server.URI)
+	path, server := stored(t, documents), mongowire.Start(t)
+	uri := server.Line(t).URI
+	untilItFinishes(t, []string{"MONGO_URI=sqlite://" + path}, 150*time.Millisecond, func() {}, "migrate", "--to", uri)
 
 	// A finished move says so, and another one into the same database is refused.
-	c, out := command(t, t.Context(), []string{"MONGO_URI=sqlite://" + path}, "migrate", "--to", server.URI)
+	c, out := command(t, t.Context(), []string{"MONGO_URI=sqlite://" + path}, "migrate", "--to", uri)
 	if err := c.Run(); err != nil || !bytes.Contains(out.Bytes(), []byte("finished before")) {
 		t.Errorf("again: %v\n%s", err, out)
 	}
-	c, out = command(t, t.Context(), []string{"MONGO_URI=sqlite://" + stored(t, 10)}, "migrate", "--to", server.URI)
+	c, out = command(t, t.Context(), []string{"MONGO_URI=sqlite://" + stored(t, 10)}, "migrate", "--to", uri)
 	if err := c.Run(); err == nil || c.ProcessState.ExitCode() != 78 || !bytes.Contains(out.Bytes(), []byte("is not empty")) {
 		t.Errorf("a move into a database in use: %v\n%s", err, out)
 	}
 	source := openFile(t, path)
-	if n := same(t, source, server.Engine); n < documents {
+	if n := same(t, source, server.Engine()); n < documents {
 		t.Errorf("%d documents of %d", n, documents)
 	}
 
 	back := filepath.Join(t.TempDir(), "back.db")
-	untilItFinishes(t, []string{"MONGO_URI=" + server.URI}, 150*time.Millisecond, func() {}, "migrate", "--to", "sqlite://"+back)
+	untilItFinishes(t, []string{"MONGO_URI=" + uri}, 150*time.Millisecond, func() {}, "migrate", "--to", "sqlite://"+back)
 	if n := same(t, source, openFile(t, back)); n < documents {
 		t.Errorf("%d documents of %d came back", n, documents)
 	}
@@ -139,8 +140,9 @@ func TestAMillionDocumentsMoveInThreeMinutes(t *testing.T) {
 	if soak() {
 		documents = 1_000_000
 	}
-	path, server := stored(t, documents), wire.Start(t)
-	c, out := command(t, t.Context(), []string{"MONGO_URI=sqlite://" + path}, "migrate", "--to", server.URI)
+	path, server := stored(t, documents), mongowire.Start(t)
+	uri := server.Line(t).URI
+	c, out := command(t, t.Context(), []string{"MONGO_URI=sqlite://" + path}, "migrate", "--to", uri)
 	began := time.Now()
 	if err := c.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
