@@ -18,6 +18,7 @@ import (
 	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/idempotency"
+	"pulse-control-plane/services/ingress"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/media"
@@ -153,7 +154,7 @@ type Services struct {
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
 	Egresses       *media.Egresses
-	Ingresses      *media.Ingresses
+	Ingresses      *ingress.Ingresses
 	Revocations    *tokens.Revocations
 	Limits         *quotas.Limits
 	Enforcer       *quotas.Enforcer

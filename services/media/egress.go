@@ -13,6 +13,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/clusters"
+	"pulse-control-plane/services/fields"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
@@ -26,11 +27,6 @@ import (
 // settleTimeout bounds writing down how a start ended after the caller may have
 // gone. With livekit.EgressStartTimeout it stays below 25 s.
 const settleTimeout = time.Second
-
-// Guard judges URLs that tenants name; utils/safedial has one.
-type Guard interface {
-	CheckURL(ctx context.Context, raw string) error
-}
 
 // Storages gives the storage of a project with its credentials opened; nil is the
 // egress worker's own disk. conflict storage_not_configured if there is none.
@@ -60,7 +56,7 @@ type EgressConfig struct {
 	// more than once.
 	Failed func(ctx context.Context, record *models.Egress) error
 	// Targets judges the targets of rtmp, Pages those of web egress.
-	Targets, Pages Guard
+	Targets, Pages fields.Guard
 	// Web allows web egress (EGRESS_WEB).
 	Web     bool
 	Cursors *cursor.Codec

@@ -1,4 +1,4 @@
-package media
+package ingress
 
 import (
 	"context"
@@ -12,6 +12,9 @@ import (
 )
 
 const (
+	// comparedAfter is the age below which a record is not compared: its request may
+	// still be running.
+	comparedAfter = 10 * time.Second
 	// createdWithin is how long after its record was made an ingress may be without
 	// LiveKit's id: the request's own deadline, and some.
 	createdWithin = 30 * time.Second
@@ -27,7 +30,7 @@ const (
 // finds out about those that LiveKit did not confirm, or that are due. A cluster that
 // cannot be asked changes nothing. It is the pass of a worker that one replica runs.
 func (s *Ingresses) Compare(ctx context.Context) error {
-	lists := map[string]*listedIngresses{} // by cluster; nil if it cannot be asked
+	lists := map[string]*listedOf{} // by cluster; nil if it cannot be asked
 	gone := map[models.ProjectID]bool{}
 	var failures []error
 	for after := models.IngressID(""); ; {
@@ -64,20 +67,20 @@ func (s *Ingresses) Compare(ctx context.Context) error {
 	}
 }
 
-// listedIngresses are those of a cluster that Pulse made, by their records, and when
+// listedOf are those of a cluster that Pulse made, by their records, and when
 // LiveKit was asked for them.
-type listedIngresses struct {
+type listedOf struct {
 	at time.Time
 	of map[models.IngressID]livekit.IngressState
 }
 
 // listed lists the ingresses of a record's cluster.
-func (s *Ingresses) listed(ctx context.Context, record *models.Ingress) (*listedIngresses, error) {
+func (s *Ingresses) listed(ctx context.Context, record *models.Ingress) (*listedOf, error) {
 	client, err := s.client(record)
 	if err != nil {
 		return nil, err
 	}
-	out := &listedIngresses{at: s.now()}
+	out := &listedOf{at: s.now()}
 	list, err := client.ListIngresses(ctx, "")
 	if err != nil {
 		return nil, err
@@ -91,7 +94,7 @@ func (s *Ingresses) listed(ctx context.Context, record *models.Ingress) (*listed
 	return out, nil
 }
 
-func (s *Ingresses) compare(ctx context.Context, record *models.Ingress, listed *listedIngresses, gone bool) error {
+func (s *Ingresses) compare(ctx context.Context, record *models.Ingress, listed *listedOf, gone bool) error {
 	state, there := listed.of[record.ID]
 	switch {
 	case !record.Confirmed && listed.at.Sub(record.CreatedAt) < createdWithin:
