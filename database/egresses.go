@@ -128,6 +128,8 @@ type EgressChange struct {
 	SilentAt *time.Time
 	// Begun tells that no worker has to start it any more.
 	Begun bool
+	// Entered tells that the audit entry of its start is stored: it takes Asked away.
+	Entered bool
 }
 
 // Update changes an egress of a project, as it was read, and returns it; not_found
@@ -150,6 +152,9 @@ func (r *Egresses) Update(ctx context.Context, was *models.Egress, c EgressChang
 	unset := setTimes(&set, map[string]*time.Time{"ended_at": c.EndedAt, "silent_at": c.SilentAt})
 	if c.Begun {
 		unset = append(unset, bson.E{Key: "due_at", Value: ""})
+	}
+	if c.Entered {
+		unset = append(unset, bson.E{Key: "asked", Value: ""})
 	}
 	update := append(set.update(), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}})
 	if len(unset) > 0 {

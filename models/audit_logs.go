@@ -37,6 +37,15 @@ type AuditActor struct {
 	CredentialID string `bson:"credential_id"`
 }
 
+// AuditCaller is who asks for a change, and from where, in a document that is stored
+// before the change and names it until the entry is written.
+type AuditCaller struct {
+	Actor     AuditActor `bson:"actor"`
+	IP        string     `bson:"ip"`
+	UserAgent string     `bson:"user_agent"`
+	RequestID string     `bson:"request_id"`
+}
+
 // AuditTarget is what was changed.
 type AuditTarget struct {
 	Type string `bson:"type"`

@@ -157,6 +157,9 @@ type Egress struct {
 	SilentAt *time.Time `bson:"silent_at,omitempty"`
 	// Presumed tells that LiveKit did not say that it ended, but seems not to know it.
 	Presumed bool `bson:"presumed,omitempty"`
+	// Asked is who asked for it, until the audit entry of its start is known to be
+	// stored; nil of what Pulse started. Only an open record has it.
+	Asked *AuditCaller `bson:"asked,omitempty"`
 	// Version counts the changes of the record.
 	Version   int64     `bson:"version"`
 	CreatedAt time.Time `bson:"created_at"`

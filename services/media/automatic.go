@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/utils/ids"
@@ -91,8 +90,7 @@ func (s *Egresses) due(ctx context.Context, p *models.Project, room *models.Usag
 // startAudited has LiveKit start an egress that Pulse decided on.
 func (s *Egresses) startAudited(ctx context.Context, record *models.Egress, client *livekit.Client, ask *livekit.EgressRequest) (state livekit.EgressState, err error) {
 	system := &models.Principal{Kind: models.CallerSystem, OrgID: record.OrgID}
-	entry, err := s.c.Trail.Begin(ctx, system, audit.Event{OrgID: record.OrgID, Action: "egress.started", Type: "egress", ID: string(record.ID),
-		After: map[string]any{"project_id": record.ProjectID, "type": record.Type, "room_name": record.RoomName, "outputs": kindsOf(record.Outputs), "automatic": true}})
+	entry, err := s.c.Trail.Begin(ctx, system, startOf(record))
 	if err != nil {
 		return state, err
 	}

@@ -130,12 +130,11 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 	if err != nil {
 		return models.Egress{}, err
 	}
-	record.Cluster = member.Name
-	entry, err := s.announce(ctx, actor, &record)
-	if err != nil {
+	asked := audit.CallerOf(actor)
+	record.Cluster, record.Asked = member.Name, &asked
+	if err := s.c.Store.Insert(ctx, &record); err != nil {
 		return models.Egress{}, err
 	}
-	defer entry.End(ctx, &err)
 	if err := s.admit(ctx, &record); err != nil {
 		return models.Egress{}, err
 	}
@@ -145,7 +144,21 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 	if failed != nil {
 		return models.Egress{}, s.notStarted(settling, &record, failed)
 	}
-	return s.apply(settling, record, &state)
+	return s.started(settling, record, &state)
+}
+
+// started stores the state that LiveKit answered with and the audit entry, both at
+// once: the database can commit them together.
+func (s *Egresses) started(ctx context.Context, record models.Egress, state *livekit.EgressState) (models.Egress, error) {
+	if state.Status.Final() { // the entry first
+		return s.apply(ctx, record, state)
+	}
+	entered := make(chan error, 1)
+	go func() { entered <- s.enter(ctx, &record, models.AuditSuccess, nil) }()
+	settled := record
+	settled.Asked = nil // the next change takes it away
+	updated, err := s.apply(ctx, settled, state)
+	return updated, cmp.Or(<-entered, err)
 }
 
 // startTries bounds the failed starts of one request that is sent again.
@@ -164,32 +177,12 @@ func (s *Egresses) startedBefore(ctx context.Context, project models.ProjectID) 
 		case err != nil:
 			return id, nil, err
 		case record.Status != models.EgressFailed:
-			return id, &record, nil
+			record, err = s.enterLate(ctx, &record)
+			return id, &record, err
 		}
 		id = models.EgressID(intent.ID(ctx, models.EgressPrefix, strconv.Itoa(n)))
 	}
 	return id, nil, nil
-}
-
-// announce writes the record and the audit entry of a start, both at once, so that
-// the database can commit them together; neither is left without the other.
-func (s *Egresses) announce(ctx context.Context, actor *models.Principal, record *models.Egress) (*audit.Entry, error) {
-	inserted := make(chan error, 1)
-	go func() { inserted <- s.c.Store.Insert(ctx, record) }()
-	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: record.OrgID, Action: "egress.started", Type: "egress", ID: string(record.ID),
-		After: map[string]any{"project_id": record.ProjectID, "type": record.Type, "room_name": record.RoomName, "outputs": kindsOf(record.Outputs)},
-	})
-	failed := <-inserted
-	switch {
-	case err != nil:
-		s.discard(ctx, record)
-		return nil, err
-	case failed != nil:
-		entry.End(ctx, &failed)
-		return nil, failed
-	}
-	return entry, nil
 }
 
 // discard deletes the record of a start that LiveKit was not asked for.
@@ -206,9 +199,13 @@ func (s *Egresses) discard(ctx context.Context, record *models.Egress) {
 // deleted.
 func (s *Egresses) admit(ctx context.Context, record *models.Egress) error {
 	refused := s.c.Quotas.AdmitEgress(ctx, record.ProjectID)
-	if refused != nil {
-		s.discard(ctx, record)
+	if refused == nil {
+		return nil
 	}
+	if err := s.enter(ctx, record, models.AuditFailure, refused); err != nil {
+		return err // Compare writes the entry
+	}
+	s.discard(ctx, record)
 	return refused
 }
 
@@ -224,7 +221,11 @@ func (s *Egresses) notStarted(ctx context.Context, record *models.Egress, failed
 		reason = "The room is not open, or has no such participant or track."
 		failed = models.NewError(models.KindNotFound, "not_found", reason).Because(failed)
 	}
-	if err := s.presume(ctx, record, models.EgressFailed, reason); err != nil {
+	err := s.enter(ctx, record, models.AuditFailure, failed)
+	if err == nil {
+		err = s.presume(ctx, record, models.EgressFailed, reason)
+	}
+	if err != nil {
 		s.c.Log.Error().Err(err).Str("egress_id", string(record.ID)).Msg("egress: could not record that the start failed")
 	}
 	return failed

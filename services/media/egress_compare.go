@@ -46,6 +46,13 @@ func (s *Egresses) Compare(ctx context.Context) error {
 				}
 				lists[record.Cluster] = listed
 			}
+			// Without the cluster the outcome of a start may stay unknown for long.
+			if age := s.now().Sub(record.CreatedAt); record.Asked != nil && (record.EgressID != "" || listed == nil && age >= confirmWithin) {
+				if *record, err = s.enterLate(ctx, record); err != nil {
+					failures = append(failures, err)
+					continue
+				}
+			}
 			if listed != nil {
 				failures = append(failures, s.compare(ctx, *record, listed))
 				if _, runs := listed[record.EgressID]; runs && record.EgressID != "" {

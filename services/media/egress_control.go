@@ -39,9 +39,15 @@ func (s *Egresses) begin(ctx context.Context, actor *models.Principal, record *m
 // errEnded refuses a change of an egress that has ended.
 func errEnded() error { return models.Conflict("egress_ended", "The egress has ended.") }
 
-// change updates a record, again if others changed it meanwhile.
+// change updates a record, again if others changed it meanwhile. The audit entry of its
+// start is stored before a new state.
 func (s *Egresses) change(ctx context.Context, record models.Egress, to func(*models.Egress) (database.EgressChange, bool)) (models.Egress, error) {
 	return database.UpdateLatest(record, to, func(r *models.Egress, c database.EgressChange) (models.Egress, error) {
+		if r.Asked != nil && (c.Status != nil || c.Entered) {
+			if err := s.entered(ctx, r, &c); err != nil {
+				return models.Egress{}, err
+			}
+		}
 		return s.c.Store.Update(ctx, r, c, s.now())
 	}, func(r *models.Egress) (models.Egress, error) { return s.c.Store.Get(ctx, r.ProjectID, string(r.ID)) })
 }
