@@ -90,7 +90,7 @@ func (r *Egresses) WithIDs(ctx context.Context, ids []string) ([]models.Egress, 
 		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, Limit: MaxBatch})
 }
 
-// ToStop reads up to limit egresses of all tenants that somebody asked to stop and
+// ToStop reads up to limit egresses of all tenants whose stop was requested and
 // that have not ended.
 func (r *Egresses) ToStop(ctx context.Context, limit int64) ([]models.Egress, error) {
 	return many[models.Egress](ctx, r.engine, egresses, Query{
@@ -126,9 +126,9 @@ type EgressChange struct {
 	CDNBaseURL *string
 	// SilentAt is as in models.Egress; the zero time takes it away.
 	SilentAt *time.Time
-	// Begun tells that no worker has to start it any more.
+	// Begun is true if no worker has to start it any more.
 	Begun bool
-	// Entered tells that the audit entry of its start is stored: it takes Asked away.
+	// Entered is true if the audit entry of its start is stored: it takes Asked away.
 	Entered bool
 }
 

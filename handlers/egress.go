@@ -36,7 +36,7 @@ type EgressInfo struct {
 	VideoTrackSID       string              `json:"video_track_sid,omitzero"`
 	URL                 string              `json:"url,omitzero"`
 	Layout              string              `json:"layout,omitzero"`
-	// Automatic tells that a recording setting started it, not a request.
+	// Automatic is true if a recording setting started it, not a request.
 	Automatic       bool           `json:"automatic"`
 	Outputs         []EgressOutput `json:"outputs"`
 	CreatedAt       time.Time      `json:"created_at"`

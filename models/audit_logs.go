@@ -92,12 +92,12 @@ type AuditEntry struct {
 	CompletedAt *time.Time `bson:"completed_at,omitempty"`
 	OutcomeHash string     `bson:"outcome_hash,omitempty"`
 
-	// ProjectID is what a change concerns that tenants hear of, "" for the whole
+	// ProjectID is what a change concerns that tenants are informed of, "" for the whole
 	// organization. It and TellAt are no part of the trail: they are neither hashed
 	// nor exported.
 	ProjectID ProjectID `bson:"project_id,omitempty"`
 	// TellAt is there until the event of the change is stored, or it is known that
-	// there was no change: from when on any process sees to it, instead of the one
+	// there was no change: from when on any process handles it, instead of the one
 	// that made the change.
 	TellAt *time.Time `bson:"tell_at,omitempty"`
 }

@@ -117,12 +117,12 @@ func (k CallerKind) Credential() string {
 	return "without a credential"
 }
 
-// HasScope tells whether the caller's key has the scope.
+// HasScope reports whether the caller's key has the scope.
 func (p *Principal) HasScope(s Scope) bool {
 	return slices.Contains(p.Scopes, ScopeAll) || slices.Contains(p.Scopes, s)
 }
 
-// HasScopes tells whether the caller may hand out, or change, a key with these
+// HasScopes reports whether the caller may hand out, or change, a key with these
 // scopes: people and the operator any, a key at most its own.
 func (p *Principal) HasScopes(scopes []Scope) bool {
 	if p.Kind != CallerServerKey && p.Kind != CallerClientKey {

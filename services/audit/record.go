@@ -26,7 +26,7 @@ func CallerOf(p *models.Principal) models.AuditCaller {
 	return models.AuditCaller{Actor: auditActor(p), IP: p.Origin.IP, UserAgent: clip.Bytes(p.Origin.UserAgent, maxUserAgent), RequestID: p.Origin.RequestID}
 }
 
-// Has tells whether an entry of an organization is stored.
+// Has reports whether an entry of an organization is stored.
 func (t *Trail) Has(ctx context.Context, org models.OrganizationID, id models.AuditID) (bool, error) {
 	_, err := t.logs.Get(ctx, org, id)
 	if models.IsKind(err, models.KindNotFound) {

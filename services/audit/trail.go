@@ -66,7 +66,7 @@ type openEntry struct {
 // from before the change until its event is stored, so that a process that dies
 // anywhere loses no event.
 type Telling interface {
-	// Heard tells whether tenants hear of changes with an action.
+	// Heard reports whether tenants are informed of changes with an action.
 	Heard(action string) bool
 	// Made is told of each such change that was made, after its outcome is written,
 	// and must return at once.
@@ -161,7 +161,7 @@ func (t *Trail) append(ctx context.Context, doc *models.AuditEntry, settle func(
 			settle(doc)
 		}
 		if err := t.logs.Append(ctx, doc); err != nil {
-			chain.loaded = false // the entry may have been written all the same
+			chain.loaded = false // the entry may have been written nevertheless
 			if !models.IsKind(err, models.KindConflict) {
 				return nil, err
 			}
@@ -229,7 +229,7 @@ func end(doc *models.AuditEntry, at time.Time, failed error) {
 	doc.OutcomeHash = OutcomeHash(doc)
 }
 
-// certain tells whether an error of a change means that nothing was changed: a
+// certain reports whether an error of a change means that nothing was changed: a
 // rule refused it. Otherwise the answer of a write may have been lost.
 func certain(err error) bool {
 	var known *models.Error

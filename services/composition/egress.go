@@ -32,7 +32,7 @@ const (
 	egressCompared = 5 * time.Second
 	stopsRetried   = 2 * time.Second
 	// recordingsStarted is how often automatic recordings are looked for that are due:
-	// this process is woken for those it heard of.
+	// this process is woken for those in its own events.
 	recordingsStarted = 5 * time.Second
 	// ingressCompared is as egressCompared, for ingresses: LiveKit reads each of its own
 	// from Redis for a list.

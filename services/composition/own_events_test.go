@@ -18,7 +18,7 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// heard is a kind of change that tenants hear of.
+// heard is a kind of change that tenants are informed of.
 type heard struct {
 	// kind is the type of the event; resumes tells that a request with an
 	// Idempotency-Key finds what an attempt before it has made.
@@ -77,7 +77,7 @@ func (w *ownWorld) userOf(id models.UserID) models.User {
 	return user
 }
 
-// heardOf are all kinds of change that tenants hear of.
+// heardOf are all kinds of change that tenants are informed of.
 func heardOf() []heard {
 	type act = func(context.Context, *services.Services) error
 	return []heard{

@@ -121,7 +121,7 @@ type Config struct {
 	// Redis counts guesses and failed logins for all replicas; optional, by default
 	// the database does.
 	Redis *ratelimit.Shared `optional:"true"`
-	// Observer is told of every pass of a worker; optional.
+	// Observer receives every pass of a worker; optional.
 	Observer worker.Observer `optional:"true"`
 	// Probes are further dependencies to watch; optional.
 	Probes []status.Probe

@@ -115,7 +115,7 @@ func found(subject models.Subject) (present, gone string) {
 }
 
 // typeOf gives the type that a kind of LiveKit event has in the catalogue, or "";
-// corrected tells that reconciliation wrote it.
+// corrected reports whether reconciliation wrote it.
 func typeOf(e *models.LiveKitEvent) (kind string, corrected bool) {
 	present, gone := found(e.Subject)
 	switch e.Event {

@@ -37,7 +37,7 @@ type Stream struct {
 	topic  *topic
 	// after is the number up to which the caller has read.
 	after int64
-	// poked tells that the caller may have lost a right.
+	// poked is true if the caller may have lost a right.
 	poked chan struct{}
 }
 
@@ -143,7 +143,7 @@ func (s *Stream) Next(ctx context.Context, wait <-chan time.Time) ([]*Entry, err
 	}
 }
 
-// due tells whether something comes before events, however many there are.
+// due reports whether something comes before events, however many there are.
 func (s *Stream) due(wait <-chan time.Time) (bool, error) {
 	select {
 	case <-s.feed.closing:
@@ -205,7 +205,7 @@ func (s *Stream) page(ctx context.Context, upTo int64) ([]*Entry, error) {
 	return list, nil
 }
 
-// wants tells whether an event is one that the caller asked for.
+// wants reports whether an event is one that the caller asked for.
 func (s *Stream) wants(e *models.Event) bool {
 	switch {
 	case !sees(s.of, e):
@@ -249,7 +249,7 @@ func (s *Stream) poke() {
 	}
 }
 
-// concerned tells whether a change may take the stream from its caller, of
+// concerned reports whether a change may take the stream from its caller, of
 // themselves or of the project they named.
 func (s *Stream) concerned(c models.Change) bool {
 	p, project := s.actor, s.query.Project

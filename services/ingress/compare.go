@@ -26,7 +26,7 @@ const (
 )
 
 // Compare brings the records of ingresses up to date with what LiveKit lists, deletes
-// those that somebody deleted while LiveKit was away or whose project is gone, and
+// those that were deleted while LiveKit was away or whose project is gone, and
 // finds out about those that LiveKit did not confirm, or that are due. A cluster that
 // cannot be asked changes nothing. It is the pass of a worker that one replica runs.
 func (s *Ingresses) Compare(ctx context.Context) error {
@@ -99,7 +99,7 @@ func (s *Ingresses) compare(ctx context.Context, record *models.Ingress, listed 
 	switch {
 	case !record.Confirmed && listed.at.Sub(record.CreatedAt) < createdWithin:
 		return nil
-	case !record.Confirmed && there: // nobody has its stream key, or heard of it
+	case !record.Confirmed && there: // no caller has its stream key or its id
 		record.IngressID = state.ID
 		return s.delete(ctx, record)
 	case !record.Confirmed:
@@ -143,7 +143,7 @@ func drift(r *models.Ingress, state *livekit.IngressState) (c database.IngressCh
 	project, room, ours := models.SplitRoom(state.Room)
 	id, name := models.SplitIngress(state.Name)
 	if !r.InputType.Reusable() || !ours || project != r.ProjectID || id != r.ID {
-		return c // nobody changed it through Pulse
+		return c // no caller of Pulse changed it
 	}
 	c = database.IngressChange{Name: unlike(r.Name, name), RoomName: unlike(r.RoomName, room), ParticipantIdentity: unlike(r.ParticipantIdentity, state.Identity),
 		ParticipantName: unlike(r.ParticipantName, state.ParticipantName), ParticipantMetadata: unlike(r.ParticipantMetadata, state.ParticipantMetadata),
@@ -166,7 +166,7 @@ func unlike[T comparable](known, there T) *T {
 }
 
 // lookAgain looks at the ingresses that are due though not open: what pulled a URL is
-// deleted at LiveKit, which would list it for ever; what LiveKit lost may be back.
+// deleted at LiveKit, which would list it forever; what LiveKit lost may be back.
 func (s *Ingresses) lookAgain(ctx context.Context) error {
 	list, err := s.c.Store.Due(ctx, s.now(), database.MaxBatch)
 	if err != nil {
@@ -192,7 +192,7 @@ func (s *Ingresses) lookAgain(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// lookAt looks at an ingress that is due, and tells when it is again; zero is never.
+// lookAt looks at an ingress that is due, and returns when it is due again; zero is never.
 func (s *Ingresses) lookAt(ctx context.Context, record *models.Ingress) (due time.Time, err error) {
 	member := s.c.Clusters.Named(record.Cluster)
 	if member == nil { // taken out, maybe for a while

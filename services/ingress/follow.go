@@ -96,8 +96,8 @@ func ingressOf(e *models.LiveKitEvent) string {
 	return ""
 }
 
-// apply brings a record forward to a state that LiveKit told, in one write; nothing is
-// written if it tells nothing new.
+// apply brings a record forward to a state that LiveKit reported, in one write; nothing is
+// written if it contains nothing new.
 func (s *Ingresses) apply(ctx context.Context, record models.Ingress, state *livekit.IngressState) (models.Ingress, error) {
 	return s.change(ctx, record, func(r *models.Ingress) (database.IngressChange, bool) {
 		c := forward(r, state, s.now())
@@ -108,7 +108,7 @@ func (s *Ingresses) apply(ctx context.Context, record models.Ingress, state *liv
 // forward gives what a state changes in a record. The latest run counts and, of
 // one run, what its worker said last: the order that livekit-server keeps its own
 // states in (pkg/service/redisstore.go). One that was over, or that LiveKit did not list,
-// is open again if LiveKit tells so.
+// is open again if LiveKit says so.
 func forward(r *models.Ingress, state *livekit.IngressState, now time.Time) (c database.IngressChange) {
 	if !r.Confirmed {
 		yes := true

@@ -65,7 +65,7 @@ type Input struct {
 // Create makes an ingress and gives its stream key, which nothing gives again; empty
 // for what is pulled from a URL. Errors: invalid with every field that is wrong;
 // quota_exceeded; unavailable ingress_not_created if LiveKit or, for a URL, an ingress
-// worker does not answer: what was made all the same is deleted within a minute.
+// worker does not answer: what was made nevertheless is deleted within a minute.
 func (s *Ingresses) Create(ctx context.Context, actor *models.Principal, in Input) (out models.Ingress, key secret.Value, err error) {
 	project, err := lookup.Project(ctx, s.c.Projects, actor, models.ActionIngressWrite, in.Project)
 	if err != nil {

@@ -55,7 +55,7 @@ type Encoding struct {
 	KeyFrameInterval float64
 }
 
-// EgressState is an egress as LiveKit tells of it.
+// EgressState is an egress as LiveKit reports it.
 type EgressState struct {
 	ID, Room, RoomSID, Error string
 	Type                     models.EgressType

@@ -27,7 +27,7 @@ type IngressRequest struct {
 	Video                                          *models.IngressVideo
 }
 
-// IngressState is an ingress as LiveKit tells of it. StreamKey is what an encoder
+// IngressState is an ingress as LiveKit reports it. StreamKey is what an encoder
 // pushes with; the times are of its latest run.
 type IngressState struct {
 	ID, Name, Room, URL, Error    string
@@ -58,7 +58,7 @@ func lowered(names map[int32]string) []string {
 }
 
 // CreateIngress makes an ingress. Errors are those of called; unavailable may mean
-// that LiveKit made it all the same.
+// that LiveKit made it nevertheless.
 func (l *Client) CreateIngress(ctx context.Context, r *IngressRequest) (IngressState, error) {
 	within := CallTimeout
 	if r.Input == models.IngressURL {

@@ -52,7 +52,7 @@ type EgressConfig struct {
 	Storages   Storages
 	// Rooms knows the rooms that requests open.
 	Rooms *database.Rooms
-	// Failed tells tenants of an automatic recording that could not be started, maybe
+	// Failed informs tenants of an automatic recording that could not be started, maybe
 	// more than once.
 	Failed func(ctx context.Context, record *models.Egress) error
 	// Targets judges the targets of rtmp, Pages those of web egress.
@@ -209,7 +209,7 @@ func (s *Egresses) admit(ctx context.Context, record *models.Egress) error {
 	return refused
 }
 
-// notStarted writes down why LiveKit did not start an egress, and gives the error
+// notStarted stores why LiveKit did not start an egress, and gives the error
 // for the caller.
 func (s *Egresses) notStarted(ctx context.Context, record *models.Egress, failed error) error {
 	reason := "LiveKit refused the start."
@@ -259,7 +259,7 @@ func (s *Egresses) List(ctx context.Context, actor *models.Principal, q EgressQu
 	}, func(e models.Egress) string { return string(e.ID) })
 }
 
-// Now is the time by which the duration of an open egress is told.
+// Now is the time up to which the duration of an open egress is counted.
 func (s *Egresses) Now() time.Time { return s.now() }
 
 func (s *Egresses) now() time.Time { return s.c.Now().UTC().Truncate(time.Millisecond) }

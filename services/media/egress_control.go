@@ -214,7 +214,7 @@ func (u *EgressUpdate) outputs(record *models.Egress) []models.EgressOutput {
 	return out
 }
 
-// rtmpOf finds the output of the kind rtmp; -1 if there is none.
+// rtmpOf finds the output of the kind rtmp; -1 without one.
 func rtmpOf(record *models.Egress) int {
 	return slices.IndexFunc(record.Outputs, func(o models.EgressOutput) bool { return o.Kind == models.OutputRTMP })
 }
