@@ -206,12 +206,7 @@ func (h *Ingress) Create(c *gin.Context) error {
 // List returns a page of the project's ingresses, newest first.
 func (h *Ingress) List(c *gin.Context) error {
 	q := request.NewQuery(c)
-	statuses := models.IngressStatuses()
-	names := make([]string, len(statuses))
-	for i, status := range statuses {
-		names[i] = string(status)
-	}
-	ask := ingress.Query{Project: projectOf(q), Status: models.IngressStatus(q.OneOf("status", names...)), RoomName: q.Text("room_name")}
+	ask := ingress.Query{Project: projectOf(q), Status: oneOf(q, "status", models.IngressStatuses()...), RoomName: q.Text("room_name")}
 	page := pageOf(q)
 	if err := q.Err(); err != nil {
 		return err

@@ -216,11 +216,11 @@ func (w *ownWorld) told(kind, mark string) (n int) {
 	return n
 }
 
-// TestEachChangeIsToldOnceWhereverTheProcessDies kills the process at each write of
+// TestEachChangeHasOneEventWhereverTheProcessDies kills the process at each write of
 // each kind of change, before the write and before its answer. The next process tells
 // of a change that was made, once, and of none that was not; and of the change when
 // the same request is made again.
-func TestEachChangeIsToldOnceWhereverTheProcessDies(t *testing.T) {
+func TestEachChangeHasOneEventWhereverTheProcessDies(t *testing.T) {
 	for _, change := range heardOf() {
 		t.Run(change.kind, func(t *testing.T) {
 			w := &ownWorld{people: newPeople(t)}
@@ -347,7 +347,7 @@ func TestAChangeOfAReplicaIsDecidedOnlyOnceItCannotBeUnderWay(t *testing.T) {
 	}
 }
 
-func TestARevocationThatAnotherOverwroteIsTold(t *testing.T) {
+func TestARevocationThatAnotherOverwroteHasItsEvent(t *testing.T) {
 	w := &ownWorld{people: newPeople(t)}
 	w.org = w.found()
 	w.owner = w.actor(w.org.Login)
