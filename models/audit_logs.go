@@ -12,7 +12,7 @@ const InstallationTrail OrganizationID = "installation"
 // AuditPrefix is that of audit entries.
 const AuditPrefix = "aud_"
 
-// AuditSettled is how long a change may take before its entry is held to stay
+// AuditSettled is how long a change may take before its entry counts as staying
 // without an outcome: many times the deadline of a request.
 const AuditSettled = 5 * time.Minute
 

@@ -164,7 +164,7 @@ func TenantOf(org OrganizationID) Tenant { return Tenant{org: org} }
 // Organization gives the organization, or "" with all for the operator.
 func (t Tenant) Organization() (org OrganizationID, all bool) { return t.org, t.all }
 
-// Project gives the one project a key is held to, or "".
+// Project gives the one project that a key is limited to, or "".
 func (t Tenant) Project() ProjectID { return t.project }
 
 // PrincipalKey is where middleware leaves the *Principal of a request for the

@@ -14,7 +14,7 @@ import (
 // maxKind bounds the name of a LiveKit event that passes through.
 const maxKind = 64
 
-// Take stores what LiveKit's events tell tenants, in their order: it is a step of
+// Take stores the events for tenants that follow from LiveKit's, in order: a step of
 // metering's inbox. Events of rooms that are no tenant's are left out.
 func (s *Sources) Take(ctx context.Context, list []models.LiveKitEvent) error {
 	out := make([]models.Event, 0, len(list))

@@ -214,7 +214,7 @@ func (s *Ingresses) lookAt(ctx context.Context, record *models.Ingress) (due tim
 }
 
 // lost is an ingress that LiveKit does not know any more: a pulled one has ended, an
-// encoder's stream key is of no use.
+// encoder's stream key is invalid.
 func (s *Ingresses) lost(ctx context.Context, record *models.Ingress) error {
 	status, reason, no, now := models.IngressError, "LiveKit does not know the ingress any more.", false, s.now()
 	due := now.Add(lostRetry)

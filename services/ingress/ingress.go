@@ -21,7 +21,7 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// settleTimeout bounds writing down what LiveKit answered after the caller may have
+// settleTimeout bounds storing what LiveKit answered after the caller may have
 // disconnected.
 const settleTimeout = time.Second
 

@@ -24,8 +24,8 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// settleTimeout bounds writing down how a start ended after the caller may have
-// gone. With livekit.EgressStartTimeout it stays below 25 s.
+// settleTimeout bounds storing the outcome of a start after the caller may have
+// disconnected. With livekit.EgressStartTimeout it stays below 25 s.
 const settleTimeout = time.Second
 
 // Storages gives the storage of a project with its credentials opened; nil is the

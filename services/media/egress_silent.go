@@ -87,7 +87,7 @@ func (s *Egresses) askOne(ctx context.Context, record models.Egress) error {
 	return err
 }
 
-// Living gives those of a cluster's running egresses that Pulse does not hold for
+// Living returns the running egresses of a cluster, without those that Pulse counts as
 // aborted because their workers died.
 func (s *Egresses) Living(ctx context.Context, list []livekit.Media) ([]livekit.Media, error) {
 	dead := map[string]bool{}
