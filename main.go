@@ -20,11 +20,11 @@ import (
 	"github.com/urfave/cli/v3"
 	"go.opentelemetry.io/otel/trace"
 
-	"pulse-control-plane/commands"
 	"pulse-control-plane/config"
 	"pulse-control-plane/dashboard"
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
+	"pulse-control-plane/handlers/commands"
 	"pulse-control-plane/middleware"
 	"pulse-control-plane/routes"
 	"pulse-control-plane/services"
@@ -47,7 +47,7 @@ import (
 // version is set when a release is built.
 var version = "dev"
 
-// Exit codes; see commands.
+// Exit codes; see handlers/commands.
 const (
 	exitOK      = 0
 	exitFailed  = commands.ExitFailed

@@ -300,7 +300,7 @@ func TestMigrateLeavesADatabaseThatServes(t *testing.T) {
 	signUp(t, start(t, dir).URL, "a@example.com")
 }
 
-func TestHealthcheckTellsWhetherTheServerAnswers(t *testing.T) {
+func TestHealthcheckReportsWhetherTheServerAnswers(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir)
 	environ := settings(dir, "PORT="+s.URL[strings.LastIndexByte(s.URL, ':')+1:])
@@ -322,7 +322,7 @@ func TestRedisIsAmongTheComponentsWhenItIsSet(t *testing.T) {
 	}
 }
 
-func TestAuditVerifyTellsAnIntactExportFromOneThatWasChangedOrCutOff(t *testing.T) {
+func TestAuditVerifyDistinguishesAnIntactExportFromAChangedOrTruncatedOne(t *testing.T) {
 	s := start(t, t.TempDir())
 	_, body := post(t, s.URL+"/v1/organizations", `{"name":"Acme","admin_email":"a@example.com","password":"correct horse battery"}`)
 	_, token, _ := strings.Cut(body, `"access_token":"`)

@@ -123,7 +123,7 @@ type Config struct {
 	// PublicURL is where browsers reach the installation, without a slash at its
 	// end, or "".
 	PublicURL string
-	// Dashboard tells whether /dashboard/ is served.
+	// Dashboard reports whether /dashboard/ is served.
 	Dashboard bool
 	// DashboardDir, when set, is served instead of the files in the binary.
 	DashboardDir string

@@ -44,7 +44,7 @@ type AuditLogs struct{ engine Engine }
 func NewAuditLogs(e Engine) *AuditLogs { return &AuditLogs{e} }
 
 // Append stores the next entry of an organization; conflict if another process
-// appended first.
+// appended first, or an entry with its id is stored.
 func (r *AuditLogs) Append(ctx context.Context, e *models.AuditEntry) error {
 	return r.engine.Insert(ctx, auditLogs, e)
 }
@@ -86,6 +86,13 @@ func (r *AuditLogs) Told(ctx context.Context, ids []models.AuditID) error {
 	_, err := r.engine.Update(ctx, auditLogs, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}},
 		bson.D{noTellAt()}, UpdateOptions{Many: true})
 	return err
+}
+
+// Get reads an entry of an organization, or not_found.
+func (r *AuditLogs) Get(ctx context.Context, org models.OrganizationID, id models.AuditID) (models.AuditEntry, error) {
+	return one[models.AuditEntry](ctx, r.engine, auditLogs, Query{
+		Filter: bson.D{{Key: "_id", Value: string(id)}, {Key: "org_id", Value: string(org)}},
+	})
 }
 
 // Head reads the last entry of an organization, or not_found.

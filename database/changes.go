@@ -11,7 +11,7 @@ import (
 
 const changes = "changes"
 
-// changesCollection holds what replicas tell each other: what their caches must
+// changesCollection holds what replicas announce to each other: what their caches must
 // drop. A replica that missed an hour drops everything.
 func changesCollection() Collection {
 	kept := models.ChangesKept

@@ -56,7 +56,7 @@ func (r *Deliveries) Named(ctx context.Context, ids []models.DeliveryID) ([]mode
 	})
 }
 
-// Pending tells whether any of some shards has a pending delivery.
+// Pending reports whether any of some shards has a pending delivery.
 func (r *Deliveries) Pending(ctx context.Context, shards []int64) (bool, error) {
 	if len(shards) == 0 {
 		return false, nil

@@ -90,7 +90,7 @@ func (r *Egresses) WithIDs(ctx context.Context, ids []string) ([]models.Egress, 
 		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, Limit: MaxBatch})
 }
 
-// ToStop reads up to limit egresses of all tenants that somebody asked to stop and
+// ToStop reads up to limit egresses of all tenants whose stop was requested and
 // that have not ended.
 func (r *Egresses) ToStop(ctx context.Context, limit int64) ([]models.Egress, error) {
 	return many[models.Egress](ctx, r.engine, egresses, Query{
@@ -126,8 +126,10 @@ type EgressChange struct {
 	CDNBaseURL *string
 	// SilentAt is as in models.Egress; the zero time takes it away.
 	SilentAt *time.Time
-	// Begun tells that no worker has to start it any more.
+	// Begun is true if no worker has to start it any more.
 	Begun bool
+	// Entered is true if the audit entry of its start is stored: it takes Asked away.
+	Entered bool
 }
 
 // Update changes an egress of a project, as it was read, and returns it; not_found
@@ -150,6 +152,9 @@ func (r *Egresses) Update(ctx context.Context, was *models.Egress, c EgressChang
 	unset := setTimes(&set, map[string]*time.Time{"ended_at": c.EndedAt, "silent_at": c.SilentAt})
 	if c.Begun {
 		unset = append(unset, bson.E{Key: "due_at", Value: ""})
+	}
+	if c.Entered {
+		unset = append(unset, bson.E{Key: "asked", Value: ""})
 	}
 	update := append(set.update(), bson.E{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}})
 	if len(unset) > 0 {

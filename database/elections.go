@@ -63,7 +63,7 @@ func (r *Elections) Acquire(ctx context.Context, name, owner string, ttl time.Du
 	return r.extend(ctx, bson.D{{Key: "_id", Value: name}, {Key: "holder", Value: held.Holder}, termOf(&held)}, owner, ttl)
 }
 
-// get reads a lease; not_found if nobody has it.
+// get reads a lease; not_found if it has no holder.
 func (r *Elections) get(ctx context.Context, name string) (models.Lease, error) {
 	if r.table.apart() {
 		return one[models.Lease](ctx, r.engine, leases, Query{Filter: bson.D{{Key: "_id", Value: name}}})
@@ -88,7 +88,7 @@ func termOf(l *models.Lease) bson.E {
 	return bson.E{Key: "term", Value: l.Term}
 }
 
-// abandoned tells whether a lease of another process has stood still for its
+// abandoned reports whether a lease of another process has stood still for its
 // time to live, or for ttl where an older binary did not store it.
 func (r *Elections) abandoned(held *models.Lease, ttl time.Duration) bool {
 	if held.TTLMillis > 0 {

@@ -178,7 +178,7 @@ func (r *Endpoints) Announcing(ctx context.Context, limit int64) ([]models.Endpo
 	return many[models.Endpoint](ctx, r.engine, endpoints, Query{Filter: bson.D{{Key: "announcing", Value: true}}, Limit: limit})
 }
 
-// Announced notes that the owner was told that an endpoint, as it was read, is
+// Announced stores that the owner was informed that an endpoint, as it was read, is
 // disabled.
 func (r *Endpoints) Announced(ctx context.Context, read *models.Endpoint) error {
 	_, err := r.engine.Update(ctx, endpoints, bson.D{{Key: "_id", Value: string(read.ID)}, {Key: "updated_at", Value: read.UpdatedAt}},

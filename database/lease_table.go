@@ -39,7 +39,7 @@ type LeaseTable struct {
 	// renewing are the renewals that wait for others.
 	renewing *renewals
 	listed   *leaseList
-	// failed tells that the last renewal got no answer.
+	// failed is true if the last renewal got no answer.
 	failed bool
 	// changed counts what this process changed, so that no older list is kept.
 	changed int64
@@ -71,7 +71,7 @@ func NewLeaseTable(e Engine) *LeaseTable {
 	return &LeaseTable{engine: e, since: func() time.Duration { return time.Since(start) }}
 }
 
-// apart tells whether every command is sent by itself: there is no other process.
+// apart reports whether every command is sent by itself: there is no other process.
 func (t *LeaseTable) apart() bool { return t.engine.Exclusive() }
 
 // list reads the leases whose ids begin with a prefix, at most maxAge ago.

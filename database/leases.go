@@ -58,7 +58,7 @@ func (r *Leases) Renew(ctx context.Context, ids []string, holder string, ttl tim
 	return n, err
 }
 
-// Take gives a lease that was read to a holder, or one that nobody has; false
+// Take gives a lease that was read to a holder, or one without a holder; false
 // if it has changed since, or was taken.
 func (r *Leases) Take(ctx context.Context, read *models.Lease, holder string, ttl time.Duration) (bool, error) {
 	defer r.table.touched()

@@ -143,7 +143,7 @@ func (r *LiveKitEvents) OldestIn(ctx context.Context, state models.EventState, s
 }
 
 // Revive makes up to limit dead events pending and due, with no attempt counted,
-// and tells how many. Those of a shard are revived in order of arrival.
+// and returns how many. Those of a shard are revived in order of arrival.
 func (r *LiveKitEvents) Revive(ctx context.Context, limit int64) (int64, error) {
 	dead := bson.D{{Key: "state", Value: string(models.EventDead)}}
 	found, err := many[models.LiveKitEvent](ctx, r.engine, liveKitEvents, Query{

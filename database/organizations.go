@@ -173,7 +173,7 @@ func (r *Organizations) Discard(ctx context.Context, id models.OrganizationID, v
 	return err
 }
 
-// Exists tells whether an organization is stored, deleted or not.
+// Exists reports whether an organization is stored, deleted or not.
 func (r *Organizations) Exists(ctx context.Context, id models.OrganizationID) (bool, error) {
 	n, err := r.engine.Count(ctx, organizations, bson.D{{Key: "_id", Value: string(id)}}, 1)
 	return n > 0, err

@@ -345,7 +345,7 @@ func (r *UsageSessions) OpenOfSuffixed(ctx context.Context, p models.ProjectID, 
 	})
 }
 
-// Span tells when a project's rooms and participants last began or ended, and
+// Span returns when a project's rooms and participants last began or ended, and
 // when its first participant joined; zero times if there was none.
 func (r *UsageSessions) Span(ctx context.Context, p models.ProjectID) (last, first time.Time, err error) {
 	edge := func(subject models.Subject, field string, order int) (models.UsageSession, error) {

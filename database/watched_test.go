@@ -20,7 +20,7 @@ func (u unanswered) FindOneAndUpdate(ctx context.Context, collection string, fil
 	return models.Unavailable(errors.New("the answer was lost"))
 }
 
-func TestAWriteWithAnUnknownOutcomeIsToldAndOneThatDidNothingIsNot(t *testing.T) {
+func TestAWriteWithAnUnknownOutcomeIsReportedAndOneThatChangedNothingIsNot(t *testing.T) {
 	e := openForElections(t)
 	if err := e.Insert(t.Context(), passwordResets, bson.D{{Key: "_id", Value: "there"}}); err != nil {
 		t.Fatal(err)

@@ -17,9 +17,9 @@ import (
 // changeKills times.
 const changing, changeKills = 8, 4
 
-// TestEachChangeIsToldOnceWhilePulseIsKilled creates, renames and deletes keys while
+// TestEachChangeHasOneEventWhilePulseIsKilled creates, renames and deletes keys while
 // pulse is killed. Each change that the database has is told once, and no other.
-func TestEachChangeIsToldOnceWhilePulseIsKilled(t *testing.T) {
+func TestEachChangeHasOneEventWhilePulseIsKilled(t *testing.T) {
 	liveKit := &harness.LiveKit{URL: "ws://127.0.0.1:9", HTTPURL: "http://127.0.0.1:9", APIKey: "devkey", APISecret: strings.Repeat("secret", 6)}
 	pulse := harness.StartPulse(t, harness.PulseOptions{Binary: pulseBinary, LiveKit: liveKit, Env: map[string]string{
 		"RECONCILE_INTERVAL": "10m", "RATE_LIMIT_PROJECT_PER_MINUTE": "0"}})

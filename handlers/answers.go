@@ -87,3 +87,12 @@ func instantOrNull(t *time.Time) *time.Time {
 	at := instant(*t)
 	return &at
 }
+
+// oneOf reads a parameter that has one of the values of a type, or is not sent.
+func oneOf[T ~string](q *request.Query, name string, allowed ...T) T {
+	names := make([]string, len(allowed))
+	for i, value := range allowed {
+		names[i] = string(value)
+	}
+	return T(q.OneOf(name, names...))
+}

@@ -75,7 +75,7 @@ func (k *Cookies) take(c *gin.Context) (secret.Value, error) {
 	return secret.New(value.Value), nil
 }
 
-// held tells whether a request carries the cookie.
+// held reports whether a request carries the cookie.
 func (k *Cookies) held(c *gin.Context) bool {
 	_, err := c.Request.Cookie(k.name())
 	return err == nil

@@ -103,7 +103,7 @@ func (h *Endpoints) Deliveries(c *gin.Context) error {
 	q := request.NewQuery(c)
 	page := pageOf(q)
 	asked := webhooks.DeliveryQuery{Owner: ownerOf(q), Endpoint: models.EndpointID(q.Text("endpoint_id")),
-		State: models.DeliveryState(q.OneOf("status", string(models.DeliveryPending), string(models.DeliveryDelivered), string(models.DeliveryFailed)))}
+		State: oneOf(q, "status", models.DeliveryPending, models.DeliveryDelivered, models.DeliveryFailed)}
 	if err := q.Err(); err != nil {
 		return err
 	}

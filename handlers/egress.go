@@ -36,7 +36,7 @@ type EgressInfo struct {
 	VideoTrackSID       string              `json:"video_track_sid,omitzero"`
 	URL                 string              `json:"url,omitzero"`
 	Layout              string              `json:"layout,omitzero"`
-	// Automatic tells that a recording setting started it, not a request.
+	// Automatic is true if a recording setting started it, not a request.
 	Automatic       bool           `json:"automatic"`
 	Outputs         []EgressOutput `json:"outputs"`
 	CreatedAt       time.Time      `json:"created_at"`
@@ -199,12 +199,7 @@ func (h *Egress) Stop(c *gin.Context) error {
 // List returns a page of the project's egresses, newest first.
 func (h *Egress) List(c *gin.Context) error {
 	q := request.NewQuery(c)
-	statuses := models.EgressStatuses()
-	names := make([]string, len(statuses))
-	for i, status := range statuses {
-		names[i] = string(status)
-	}
-	ask := media.EgressQuery{Project: projectOf(q), Status: models.EgressStatus(q.OneOf("status", names...)), RoomName: q.Text("room_name")}
+	ask := media.EgressQuery{Project: projectOf(q), Status: oneOf(q, "status", models.EgressStatuses()...), RoomName: q.Text("room_name")}
 	page := pageOf(q)
 	if err := q.Err(); err != nil {
 		return err

@@ -24,7 +24,7 @@ func NewEndpoints(r *request.Reader, s *webhooks.Endpoints) *Endpoints { return 
 type Endpoint struct {
 	ID    models.EndpointID     `json:"id"`
 	OrgID models.OrganizationID `json:"org_id"`
-	// ProjectID is null for an endpoint that hears of the whole organization.
+	// ProjectID is null for an endpoint that receives the events of the whole organization.
 	ProjectID   *models.ProjectID `json:"project_id"`
 	URL         string            `json:"url"`
 	Description string            `json:"description"`

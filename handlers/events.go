@@ -178,7 +178,7 @@ func (s *sending) write(list []*events.Entry) error {
 }
 
 // check returns an error if the caller may no longer read a stream. While the
-// database is away nobody can tell, and there is nothing to read.
+// database is away that is unknown, and there is nothing to read.
 func (s *sending) check() error {
 	p, err := s.again(s.c)
 	if err == nil {

@@ -9,18 +9,18 @@ import (
 
 	"pulse-control-plane/handlers/request"
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/media"
+	"pulse-control-plane/services/ingress"
 	"pulse-control-plane/utils/secret"
 )
 
 // Ingress serves /v1/media/ingress.
 type Ingress struct {
 	requests *request.Reader
-	service  *media.Ingresses
+	service  *ingress.Ingresses
 }
 
 // NewIngress makes the handlers of a service.
-func NewIngress(r *request.Reader, s *media.Ingresses) *Ingress { return &Ingress{r, s} }
+func NewIngress(r *request.Reader, s *ingress.Ingresses) *Ingress { return &Ingress{r, s} }
 
 // IngressInfo is a stream into a room. URL is where an encoder pushes to, or what is
 // pulled, without its query and user; null where LiveKit names none. StartedAt and
@@ -190,7 +190,7 @@ func (h *Ingress) Create(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	made, key, err := h.service.Create(c.Request.Context(), actor(c), media.IngressInput{Project: project, InputType: inputType(in.InputType), Name: in.Name, RoomName: in.RoomName,
+	made, key, err := h.service.Create(c.Request.Context(), actor(c), ingress.Input{Project: project, InputType: inputType(in.InputType), Name: in.Name, RoomName: in.RoomName,
 		ParticipantIdentity: in.ParticipantIdentity, ParticipantName: in.ParticipantName, ParticipantMetadata: in.ParticipantMetadata,
 		URL: secret.New(in.URL), Transcode: in.EnableTranscoding, Enabled: in.Enabled, Audio: in.Audio.model(), Video: in.Video.model()})
 	if err != nil {
@@ -206,12 +206,7 @@ func (h *Ingress) Create(c *gin.Context) error {
 // List returns a page of the project's ingresses, newest first.
 func (h *Ingress) List(c *gin.Context) error {
 	q := request.NewQuery(c)
-	statuses := models.IngressStatuses()
-	names := make([]string, len(statuses))
-	for i, status := range statuses {
-		names[i] = string(status)
-	}
-	ask := media.IngressQuery{Project: projectOf(q), Status: models.IngressStatus(q.OneOf("status", names...)), RoomName: q.Text("room_name")}
+	ask := ingress.Query{Project: projectOf(q), Status: oneOf(q, "status", models.IngressStatuses()...), RoomName: q.Text("room_name")}
 	page := pageOf(q)
 	if err := q.Err(); err != nil {
 		return err
@@ -258,7 +253,7 @@ func (h *Ingress) Patch(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	out, err := h.service.Update(c.Request.Context(), actor(c), project, c.Param("id"), media.IngressUpdate{Name: in.Name.Value, RoomName: in.RoomName,
+	out, err := h.service.Update(c.Request.Context(), actor(c), project, c.Param("id"), ingress.Update{Name: in.Name.Value, RoomName: in.RoomName,
 		ParticipantIdentity: in.ParticipantIdentity, ParticipantName: in.ParticipantName, ParticipantMetadata: in.ParticipantMetadata,
 		Transcode: in.EnableTranscoding, Enabled: in.Enabled, Audio: in.Audio.model(), Video: in.Video.model()})
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 
 // Facts are what everybody may know of an installation.
 type Facts struct {
-	// Secure tells that it is behind TLS.
+	// Secure is true if it is behind TLS.
 	Secure        bool
 	SignupEnabled bool
-	// Mail tells that it sends mails, and OperatorLogin that it has an operator.
+	// Mail is true if it sends mails, and OperatorLogin if it has an operator.
 	Mail, OperatorLogin bool
 	LiveKitURLs         []string
 	Version             string

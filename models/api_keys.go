@@ -82,7 +82,7 @@ var errMixed = errors.New("a network of IPv4 addresses inside IPv6 has at least 
 
 var errZone = errors.New("an address with a zone means something on one machine only")
 
-// Usable tells whether the pair works at that time.
+// Usable reports whether the pair works at that time.
 func (k *APIKey) Usable(at time.Time) bool {
 	return !k.IsDeleted && (k.ExpiresAt == nil || at.Before(*k.ExpiresAt))
 }

@@ -12,7 +12,7 @@ const InstallationTrail OrganizationID = "installation"
 // AuditPrefix is that of audit entries.
 const AuditPrefix = "aud_"
 
-// AuditSettled is how long a change may take before its entry is held to stay
+// AuditSettled is how long a change may take before its entry counts as staying
 // without an outcome: many times the deadline of a request.
 const AuditSettled = 5 * time.Minute
 
@@ -35,6 +35,15 @@ type AuditActor struct {
 	ID string `bson:"id"`
 	// CredentialID is the session's or the key's that was shown.
 	CredentialID string `bson:"credential_id"`
+}
+
+// AuditCaller is who asks for a change, and from where, in a document that is stored
+// before the change and names it until the entry is written.
+type AuditCaller struct {
+	Actor     AuditActor `bson:"actor"`
+	IP        string     `bson:"ip"`
+	UserAgent string     `bson:"user_agent"`
+	RequestID string     `bson:"request_id"`
 }
 
 // AuditTarget is what was changed.
@@ -83,12 +92,12 @@ type AuditEntry struct {
 	CompletedAt *time.Time `bson:"completed_at,omitempty"`
 	OutcomeHash string     `bson:"outcome_hash,omitempty"`
 
-	// ProjectID is what a change concerns that tenants hear of, "" for the whole
+	// ProjectID is what a change concerns that tenants are informed of, "" for the whole
 	// organization. It and TellAt are no part of the trail: they are neither hashed
 	// nor exported.
 	ProjectID ProjectID `bson:"project_id,omitempty"`
 	// TellAt is there until the event of the change is stored, or it is known that
-	// there was no change: from when on any process sees to it, instead of the one
+	// there was no change: from when on any process handles it, instead of the one
 	// that made the change.
 	TellAt *time.Time `bson:"tell_at,omitempty"`
 }

@@ -13,12 +13,12 @@ type Change struct {
 	ProjectID ProjectID      `bson:"project_id,omitempty"`
 	UserID    UserID         `bson:"user_id,omitempty"`
 	SessionID SessionID      `bson:"session_id,omitempty"`
-	// Topic, if set, is what replicas are told instead; no cache is affected. KeyID
+	// Topic, if set, is published to replicas instead; no cache is affected. KeyID
 	// is then that of no key, for older binaries.
 	Topic Topic `bson:"topic,omitempty"`
 }
 
-// Topic is something besides caches that replicas tell each other.
+// Topic is something besides caches that replicas announce to each other.
 type Topic string
 
 // The topics: something happened that may have made work, and a revocation was

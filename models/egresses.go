@@ -64,7 +64,7 @@ func (s EgressStatus) Rank() int {
 	return 0
 }
 
-// Final tells whether an egress in this state has ended.
+// Final reports whether an egress in this state has ended.
 func (s EgressStatus) Final() bool { return s.Rank() == 4 }
 
 // OutputKind is what an egress makes.
@@ -133,10 +133,10 @@ type Egress struct {
 	URL     string         `bson:"url,omitempty"`
 	Layout  string         `bson:"layout,omitempty"`
 	Outputs []EgressOutput `bson:"outputs"`
-	// Automatic tells that the recording setting of a room or project started it.
+	// Automatic is true if the recording setting of a room or project started it.
 	Automatic bool         `bson:"automatic,omitempty"`
 	Status    EgressStatus `bson:"status"`
-	// Open tells that the status is not final.
+	// Open is true if the status is not final.
 	Open bool `bson:"open"`
 	// RecordedSID is LiveKit's id of the room whose opening Pulse records by itself: one
 	// record for each.
@@ -145,7 +145,7 @@ type Egress struct {
 	// Attempts counts the tries.
 	DueAt    *time.Time `bson:"due_at,omitempty"`
 	Attempts int64      `bson:"attempts,omitempty"`
-	// StopAsked tells that somebody stopped it, maybe before it was active.
+	// StopAsked is true if its stop was requested, maybe before it was active.
 	StopAsked bool           `bson:"stop_asked,omitempty"`
 	StartedAt *time.Time     `bson:"started_at,omitempty"`
 	EndedAt   *time.Time     `bson:"ended_at,omitempty"`
@@ -155,8 +155,11 @@ type Egress struct {
 	CDNBaseURL string `bson:"cdn_base_url,omitempty"`
 	// SilentAt is since when its worker does not answer; nil if it does.
 	SilentAt *time.Time `bson:"silent_at,omitempty"`
-	// Presumed tells that LiveKit did not say that it ended, but seems not to know it.
+	// Presumed is true if Pulse concluded that it ended, because LiveKit does not seem to know it.
 	Presumed bool `bson:"presumed,omitempty"`
+	// Asked is who asked for it, until the audit entry of its start is known to be
+	// stored; nil of what Pulse started. Only an open record has it.
+	Asked *AuditCaller `bson:"asked,omitempty"`
 	// Version counts the changes of the record.
 	Version   int64     `bson:"version"`
 	CreatedAt time.Time `bson:"created_at"`

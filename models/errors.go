@@ -79,13 +79,13 @@ func (e *Error) Because(cause error) *Error {
 	return &c
 }
 
-// IsKind tells whether err is, or wraps, an Error of that kind.
+// IsKind reports whether err is, or wraps, an Error of that kind.
 func IsKind(err error, kind Kind) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Kind == kind
 }
 
-// HasCode tells whether err is, or wraps, an Error with that stable code.
+// HasCode reports whether err is, or wraps, an Error with that stable code.
 func HasCode(err error, code string) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Code == code

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Event is one thing that happened, as tenants hear of it.
+// Event is one thing that happened, as tenants are informed of it.
 type Event struct {
 	// ID is evt_…: a function of what happened, so that the same thing told again
 	// is the same event.
@@ -49,7 +49,7 @@ func FamilyOf(eventType string) string {
 	return family
 }
 
-// EventMatches tells whether a type of event matches a pattern: "*", "family.*"
+// EventMatches reports whether a type of event matches a pattern: "*", "family.*"
 // or the type itself.
 func EventMatches(pattern, eventType string) bool {
 	if family, ok := strings.CutSuffix(pattern, ".*"); ok {

@@ -127,5 +127,5 @@ func (g VideoGrants) Within(base VideoGrants) VideoGrants {
 func isTrue(b *bool) bool   { return b != nil && *b }
 func notFalse(b *bool) bool { return b == nil || *b }
 
-// IsSet tells whether an optional grant is present and true.
+// IsSet reports whether an optional grant is present and true.
 func IsSet(grant *bool) bool { return grant != nil && *grant }

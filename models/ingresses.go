@@ -29,7 +29,7 @@ const (
 // IngressInputs lists the inputs.
 func IngressInputs() []IngressInput { return []IngressInput{IngressRTMP, IngressWHIP, IngressURL} }
 
-// Reusable tells whether an ingress may publish more than once: one that pulls a URL
+// Reusable reports whether an ingress may publish more than once: one that pulls a URL
 // ends with its stream.
 func (i IngressInput) Reusable() bool { return i != IngressURL }
 
@@ -50,7 +50,7 @@ func IngressStatuses() []IngressStatus {
 	return []IngressStatus{IngressInactive, IngressBuffering, IngressPublishing, IngressError, IngressComplete}
 }
 
-// Over tells whether a run has ended in this state.
+// Over reports whether a run has ended in this state.
 func (s IngressStatus) Over() bool { return s == IngressComplete || s == IngressError }
 
 // IngressAudio is how an ingress publishes audio: a preset of LiveKit's, by its name
@@ -112,15 +112,15 @@ type Ingress struct {
 	// Error is why the latest run failed.
 	Error string `bson:"error,omitempty"`
 	// StartedAt and EndedAt are of the latest run, StateAt is when LiveKit's ingress
-	// worker last told of it.
+	// worker last reported.
 	StartedAt *time.Time `bson:"started_at,omitempty"`
 	EndedAt   *time.Time `bson:"ended_at,omitempty"`
 	StateAt   *time.Time `bson:"state_at,omitempty"`
-	// Confirmed tells that LiveKit has made it: only then is it shown.
+	// Confirmed is true if LiveKit has made it: only then is it shown.
 	Confirmed bool `bson:"confirmed"`
-	// Open tells that it may publish now or later: it counts in the quota.
+	// Open is true if it may publish now or later: it counts in the quota.
 	Open bool `bson:"open"`
-	// DeleteAsked tells that somebody deleted it and LiveKit has not yet.
+	// DeleteAsked is true if its deletion was requested and LiveKit has not deleted it yet.
 	DeleteAsked bool `bson:"delete_asked,omitempty"`
 	// DueAt is when Pulse looks at LiveKit's again though it is not open: one that pulled
 	// a URL is deleted there, one that LiveKit did not list may be there again.

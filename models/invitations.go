@@ -6,7 +6,7 @@ import "time"
 const InvitationTTL = 7 * 24 * time.Hour
 
 // MaxPendingInvitations bounds what an organization may have open at a time,
-// because each may send a mail to somebody who did not ask for it.
+// because each may send a mail to a person who did not ask for it.
 const MaxPendingInvitations = 200
 
 // Invitation asks one address into an organization, once.
@@ -29,7 +29,7 @@ type Invitation struct {
 	ExpiresAt  time.Time `bson:"expires_at"`
 }
 
-// MayBeGivenBy tells whether a person of that role may give out the invitation.
+// MayBeGivenBy reports whether a person of that role may give out the invitation.
 func (i *Invitation) MayBeGivenBy(inviter Role) bool {
 	needed := RuleOf(ActionInvitationsWrite).Person
 	if i.Role == RoleOwner {

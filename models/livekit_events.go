@@ -6,7 +6,7 @@ import "time"
 type EventState string
 
 // The states of an event: pending until everything was derived from it, then
-// done; dead when that failed too often and somebody has to look.
+// done; dead when that failed too often and an operator must look.
 const (
 	EventPending EventState = "pending"
 	EventDone    EventState = "done"
@@ -76,7 +76,7 @@ type LiveKitEvent struct {
 	// is when it first reached Pulse.
 	CreatedAt  time.Time `bson:"created_at"`
 	ReceivedAt time.Time `bson:"received_at"`
-	// Clamped tells that a time LiveKit sent was not believed.
+	// Clamped is true if a time LiveKit sent was implausible and replaced.
 	Clamped bool `bson:"clamped,omitempty"`
 	// Body is the JSON that was sent, without its secrets.
 	Body string `bson:"body,omitempty"`

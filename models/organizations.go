@@ -18,7 +18,7 @@ const (
 // Plans lists the plans, from least to most.
 func Plans() []Plan { return []Plan{PlanFree, PlanPro, PlanEnterprise} }
 
-// Valid tells whether p is one of the plans.
+// Valid reports whether p is one of the plans.
 func (p Plan) Valid() bool { return p == PlanFree || p == PlanPro || p == PlanEnterprise }
 
 // RequestsPerMinute is how many requests a minute each project of an
@@ -70,7 +70,7 @@ type Organization struct {
 	DeletedAt *time.Time `bson:"deleted_at,omitempty"`
 }
 
-// Suspended tells whether the operator keeps its people and keys out.
+// Suspended reports whether the operator keeps its people and keys out.
 func (o *Organization) Suspended() bool { return o.SuspendedAt != nil }
 
 // RoleOf is what a person of the organization is in it: an owner if it is

@@ -6,7 +6,7 @@ import "time"
 const PasswordResetTTL = time.Hour
 
 // PasswordReset is a request for a link to set a new password. It holds an
-// address that somebody typed: whether it is a person's is found out when the
+// address that a person typed: whether it is a person's is found out when the
 // mail is sent, so that no answer and no answer's time tells.
 type PasswordReset struct {
 	ID    string `bson:"_id"`

@@ -16,7 +16,7 @@ const (
 // Roles lists the roles, from most to least.
 func Roles() []Role { return []Role{RoleOwner, RoleAdmin, RoleDeveloper, RoleViewer} }
 
-// Valid tells whether r is one of the roles.
+// Valid reports whether r is one of the roles.
 func (r Role) Valid() bool { return r.rank() > 0 }
 
 func (r Role) rank() int {
@@ -33,7 +33,7 @@ func (r Role) rank() int {
 	return 0
 }
 
-// AtLeast tells whether r includes everything least may do.
+// AtLeast reports whether r includes everything least may do.
 func (r Role) AtLeast(least Role) bool { return r.rank() >= least.rank() && r.Valid() }
 
 // Scope is what a key may be used for.
@@ -113,15 +113,15 @@ func Actions() []Action {
 	}
 }
 
-// Rule says who may do an action. The zero rule allows nobody.
+// Rule says which callers may do an action. The zero rule allows none.
 type Rule struct {
 	// Person is the least role a person needs; empty: no person may.
 	Person Role
-	// Operator tells whether the operator of the installation may.
+	// Operator reports whether the operator of the installation may.
 	Operator bool
-	// ServerKey tells whether a key with its secret may, on its own project.
+	// ServerKey reports whether a key with its secret may, on its own project.
 	ServerKey bool
-	// ClientKey tells whether a key alone may, on its own project.
+	// ClientKey reports whether a key alone may, on its own project.
 	ClientKey bool
 	// Scope is what a key needs besides; empty: any key.
 	Scope Scope

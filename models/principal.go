@@ -117,12 +117,12 @@ func (k CallerKind) Credential() string {
 	return "without a credential"
 }
 
-// HasScope tells whether the caller's key has the scope.
+// HasScope reports whether the caller's key has the scope.
 func (p *Principal) HasScope(s Scope) bool {
 	return slices.Contains(p.Scopes, ScopeAll) || slices.Contains(p.Scopes, s)
 }
 
-// HasScopes tells whether the caller may hand out, or change, a key with these
+// HasScopes reports whether the caller may hand out, or change, a key with these
 // scopes: people and the operator any, a key at most its own.
 func (p *Principal) HasScopes(scopes []Scope) bool {
 	if p.Kind != CallerServerKey && p.Kind != CallerClientKey {
@@ -164,7 +164,7 @@ func TenantOf(org OrganizationID) Tenant { return Tenant{org: org} }
 // Organization gives the organization, or "" with all for the operator.
 func (t Tenant) Organization() (org OrganizationID, all bool) { return t.org, t.all }
 
-// Project gives the one project a key is held to, or "".
+// Project gives the one project that a key is limited to, or "".
 func (t Tenant) Project() ProjectID { return t.project }
 
 // PrincipalKey is where middleware leaves the *Principal of a request for the

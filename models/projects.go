@@ -112,7 +112,7 @@ func (c *ClientTokens) Complete() {
 	}
 }
 
-// AllowsRoom tells whether one of the patterns matches a room's name.
+// AllowsRoom reports whether one of the patterns matches a room's name.
 func (c *ClientTokens) AllowsRoom(name string) bool {
 	if c.AllowedRooms == nil {
 		return true
@@ -125,7 +125,7 @@ func (c *ClientTokens) AllowsRoom(name string) bool {
 	return false
 }
 
-// MatchesPattern tells whether a pattern, in which * stands for any characters
+// MatchesPattern reports whether a pattern, in which * stands for any characters
 // or none, matches a whole name.
 func MatchesPattern(pattern, name string) bool {
 	first, rest, wild := strings.Cut(pattern, AllNames)
@@ -149,7 +149,7 @@ func MatchesPattern(pattern, name string) bool {
 	}
 }
 
-// MayDispatch tells whether a list of agent names allows one. The empty name,
+// MayDispatch reports whether a list of agent names allows one. The empty name,
 // LiveKit's for workers without one, takes "*".
 func MayDispatch(agents []string, name string) bool {
 	return slices.Contains(agents, AllNames) || name != "" && slices.Contains(agents, name)

@@ -46,7 +46,7 @@ func SimultaneousQuotas() []Quota {
 	return []Quota{QuotaConcurrentParticipants, QuotaConcurrentAgents, QuotaRooms}
 }
 
-// InMonth tells whether the minutes of participants of a meter count in the
+// InMonth reports whether the minutes of participants of a meter count in the
 // month's.
 func (q *Quotas) InMonth(m Meter) bool { return q.ParticipantQuota(m) == QuotaConcurrentParticipants }
 
@@ -58,10 +58,10 @@ func (q *Quotas) ParticipantQuota(m Meter) Quota {
 	return QuotaConcurrentParticipants
 }
 
-// Monthly tells whether q adds up over a calendar month.
+// Monthly reports whether q adds up over a calendar month.
 func (q Quota) Monthly() bool { return q == QuotaParticipantMinutes || q == QuotaEgressMinutes }
 
-// Period is the time in which q's thresholds are told of once: its month, or
+// Period is the time in which each of q's thresholds has one event: its month, or
 // for what is counted at the same time the day, in UTC.
 func (q Quota) Period() Window {
 	if q.Monthly() {
@@ -122,7 +122,7 @@ func (q *Quotas) field(name Quota) *int64 {
 	return nil
 }
 
-// Bound tells whether anything of a project is limited.
+// Bound reports whether anything of a project is limited.
 func (q *Quotas) Bound() bool {
 	return q.ParticipantMinutes > 0 || q.ConcurrentParticipants > 0 || q.ConcurrentAgents > 0 || q.Rooms > 0 || q.EgressMinutes > 0 || q.ConcurrentEgresses > 0 ||
 		q.ConcurrentIngresses > 0
@@ -153,7 +153,7 @@ func orPlans(own, plans int64) int64 {
 	return plans
 }
 
-// LimitProjects tells whether any plan limits how many projects there are.
+// LimitProjects reports whether any plan limits how many projects there are.
 func (p PlanQuotas) LimitProjects() bool {
 	for _, q := range p {
 		if q.Projects > 0 {
@@ -191,7 +191,7 @@ func QuotaExceeded(use QuotaUse) *Error {
 	return e
 }
 
-// Thresholds, in percent of a limit, that are told of.
+// Thresholds, in percent of a limit, that have events.
 const (
 	QuotaWarningPercent = 80
 	QuotaReachedPercent = 100
@@ -243,7 +243,7 @@ type Slot struct {
 	// Identity is the one participant it was reserved for, whose revocation
 	// gives it back; empty if there were several, as for a room.
 	Identity string `bson:"identity,omitempty"`
-	// Client tells that a key alone reserved it, which may not reserve all.
+	// Client is true if a key alone reserved it, which may not reserve all.
 	Client bool `bson:"client,omitempty"`
 	// ReservedAt is when it was last reserved.
 	ReservedAt time.Time `bson:"reserved_at,omitempty"`
@@ -254,7 +254,7 @@ type Slot struct {
 	ExpiresAt time.Time `bson:"expires_at,omitempty"`
 }
 
-// Live tells whether the slot is taken or reserved at that time.
+// Live reports whether the slot is taken or reserved at that time.
 func (p *Slot) Live(at time.Time) bool { return p.Session != "" || at.Before(p.ExpiresAt) }
 
 // SlotID names a slot.

@@ -41,10 +41,10 @@ func RevocationKey(p ProjectID, room, identity string) string {
 	return string(p) + "/" + room + "/" + identity
 }
 
-// Banned tells whether new tokens are refused at that time.
+// Banned reports whether new tokens are refused at that time.
 func (r *Revocation) Banned(at time.Time) bool { return at.Before(r.BannedUntil) }
 
-// Covers tells whether a participant who joins at that time with a token that
+// Covers reports whether a participant who joins at that time with a token that
 // was issued then has to be evicted. issued is zero where it is not known.
 func (r *Revocation) Covers(joined, issued time.Time) bool {
 	return r.Banned(joined) || !issued.After(r.RevokedAt) && joined.Before(r.ExpiresAt)

@@ -14,7 +14,7 @@ const (
 	MaxRoomNameBytes = 256 - projectIDLength - 1
 )
 
-// ValidRoomName tells whether a tenant may call a room that: 1 to 128
+// ValidRoomName reports whether a tenant may call a room that: 1 to 128
 // characters and at most 215 bytes of printable text. Any space counts as
 // printable, and so do the joiners of Persian, Indic scripts and emoji inside a
 // word; / \ { } do not, since they have a meaning in LiveKit's paths and file
@@ -44,7 +44,7 @@ const (
 	zeroWidthJoiner    = '\u200d'
 )
 
-// joinable tells whether a joiner beside r stands inside a word.
+// joinable reports whether a joiner beside r stands inside a word.
 func joinable(r rune) bool { return unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.S) }
 
 // QualifyRoom gives the name a project's room has on the LiveKit cluster,

@@ -33,12 +33,12 @@ func Meters() []Meter {
 		MeterTokensIssued, MeterAPIRequests, MeterPeak)
 }
 
-// Valid tells whether m is one of the meters.
+// Valid reports whether m is one of the meters.
 func (m Meter) Valid() bool {
 	return m.Timed() || m == MeterTokensIssued || m == MeterAPIRequests || m == MeterPeak
 }
 
-// Timed tells whether m adds up the seconds of sessions.
+// Timed reports whether m adds up the seconds of sessions.
 func (m Meter) Timed() bool {
 	switch m {
 	case MeterRoomSeconds, MeterEgressSeconds, MeterIngressSeconds:
@@ -50,7 +50,7 @@ func (m Meter) Timed() bool {
 	return m.OfParticipants()
 }
 
-// OfParticipants tells whether m adds up the seconds of participants.
+// OfParticipants reports whether m adds up the seconds of participants.
 func (m Meter) OfParticipants() bool {
 	switch m {
 	case MeterParticipantSeconds, MeterAgentSeconds, MeterRecorderSeconds, MeterSIPSeconds, MeterOtherSeconds:
@@ -87,7 +87,7 @@ const (
 	WindowMonth Window = "month"
 )
 
-// Valid tells whether w is one of the windows.
+// Valid reports whether w is one of the windows.
 func (w Window) Valid() bool { return w == WindowHour || w == WindowDay || w == WindowMonth }
 
 // Start is the beginning of the window that holds t.

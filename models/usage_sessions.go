@@ -61,7 +61,7 @@ type UsageSession struct {
 	Open      bool      `bson:"open"`
 	EndReason string    `bson:"end_reason,omitempty"`
 	EventIDs  []string  `bson:"event_ids"`
-	// Clamped tells that a time of an event was not believed.
+	// Clamped is true if a time of an event was implausible and replaced.
 	Clamped bool `bson:"clamped,omitempty"`
 	// RoomLost tells that the participant's room lost against its rival. It is not
 	// observed but derived from the room each time: which room won may turn out later.
@@ -88,7 +88,7 @@ type Observed struct {
 	// names the time at which it took a recording, then the one at which it began. It
 	// counts before StartedAt.
 	ReportedAt time.Time `bson:"reported_at,omitempty"`
-	// Started tells that it was there at all: an aborted connection never was.
+	// Started is true if it was there at all: an aborted connection never was.
 	Started   bool     `bson:"started"`
 	StartedBy []string `bson:"started_by,omitempty"`
 	// Witness is the least id of other events that spoke of the start: proof
@@ -124,7 +124,7 @@ type Observed struct {
 	// next room of the same name.
 	RoomStartedAt  time.Time `bson:"room_started_at,omitempty"`
 	RoomReplacedAt time.Time `bson:"room_replaced_at,omitempty"`
-	// Person tells that an event showed a STANDARD participant without the
+	// Person is true if an event showed a STANDARD participant without the
 	// permissions recorder and agent; Recorder and Agent that one had them.
 	Person   bool `bson:"person,omitempty"`
 	Recorder bool `bson:"recorder,omitempty"`
@@ -236,7 +236,7 @@ func (s *UsageSession) end(at time.Time, reason string, by []string) {
 	s.EventIDs = union(s.EventIDs, by)
 }
 
-// outlasts tells whether the session is open, or ended later, at a time that is
+// outlasts reports whether the session is open, or ended later, at a time that is
 // known.
 func (s *UsageSession) outlasts(at time.Time) bool {
 	return !at.IsZero() && (s.LeftAt.IsZero() || s.LeftAt.After(at))

@@ -2,7 +2,7 @@ package models
 
 import "testing"
 
-func TestNoAddressCarriesAURLIntoAMailToSomebodyElse(t *testing.T) {
+func TestNoAddressCarriesAURLIntoAMailToAnotherPerson(t *testing.T) {
 	for address, want := range map[string]string{
 		"ada@example.com": "ada@example.com", "a.b+c_d-e@example.com": "a.b+c_d-e@example.com",
 		"o'neil@example.com": "o'neil@example.com", "jörg@example.com": "jörg@example.com",

@@ -35,7 +35,7 @@ const MaxEndpoints = 20
 type Endpoint struct {
 	ID    EndpointID     `bson:"_id"`
 	OrgID OrganizationID `bson:"org_id"`
-	// ProjectID is empty for an endpoint that hears of the whole organization.
+	// ProjectID is empty for an endpoint that receives the events of the whole organization.
 	ProjectID ProjectID `bson:"project_id,omitempty"`
 	// Owner is the project, or else the organization.
 	Owner string `bson:"owner"`
@@ -51,7 +51,7 @@ type Endpoint struct {
 	// DisabledReason says why Pulse disabled it: EndpointGone or EndpointFailing.
 	DisabledReason string     `bson:"disabled_reason,omitempty"`
 	DisabledAt     *time.Time `bson:"disabled_at,omitempty"`
-	// Announcing is set until the owner was told that Pulse disabled it.
+	// Announcing is set until the owner was informed that Pulse disabled it.
 	Announcing bool `bson:"announcing"`
 	// FailingSince is when the first attempt failed after the last success.
 	FailingSince *time.Time `bson:"failing_since,omitempty"`

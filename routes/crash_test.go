@@ -48,7 +48,7 @@ func (e *crashingEngine) done(err error) error {
 	return models.Unavailable(errAway)
 }
 
-// pending tells whether the write that loseAnswerOf named is still to come.
+// pending reports whether the write that loseAnswerOf named is still to come.
 func (e *crashingEngine) pending() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -25,7 +25,7 @@ func TestAnEgressWhoseWorkerWasKilledIsAbortedAndMeteredNoLonger(t *testing.T) {
 		s.tellsEgress("egress_started", id, func(info *livekit.EgressInfo) { info.StartedAt = s.clock.Now().UnixNano() })
 		listed = append(listed, pulse.Media{RoomName: ada.qualified("hall"), RoomSID: "RM_hall", EventMedia: models.EventMedia{ID: id, StartedAt: s.clock.Now()}})
 	}
-	s.cluster.egresses = listed // LiveKit lists both as active for ever
+	s.cluster.egresses = listed // LiveKit lists both as active forever
 	silent := func(ids ...string) {
 		s.livekit.egress.mu.Lock()
 		defer s.livekit.egress.mu.Unlock()

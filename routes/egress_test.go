@@ -317,7 +317,7 @@ func TestEachChangeOfAnEgressIsInTheTrail(t *testing.T) {
 	}
 }
 
-func TestAnEgressHoldsToTheQuotasOfItsProject(t *testing.T) {
+func TestTheQuotasOfAProjectLimitItsEgresses(t *testing.T) {
 	s := newServer(t, func(o *setup) { o.replica = true })
 	mine := s.limited("mine", map[string]any{"concurrent_egresses": 2, "egress_minutes_per_month": 1})
 	file := map[string]any{"type": "room_composite", "room_name": "hall", "outputs": []any{map[string]any{"kind": "file"}}}

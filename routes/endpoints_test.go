@@ -64,7 +64,7 @@ func (s *server) newEvent(t tenant, kind string) string {
 	return id
 }
 
-// stores tells whether a text stands anywhere in what is stored of endpoints and
+// stores reports whether a text stands anywhere in what is stored of endpoints and
 // in the trail.
 func (s *server) stores(words string) (found bool) {
 	s.t.Helper()

@@ -127,7 +127,7 @@ func (s *streaming) next(t *testing.T) string {
 	return ""
 }
 
-func TestAStreamTellsEachEventOnceAndResumesWithoutAGap(t *testing.T) {
+func TestAStreamSendsEachEventOnceAndResumesWithoutAGap(t *testing.T) {
 	s := newServer(t)
 	ada, eve := s.tenant("ada"), s.tenant("eve")
 	s.settle()

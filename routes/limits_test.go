@@ -12,7 +12,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// described tells whether the document allows a body.
+// described reports whether the document allows a body.
 func described(t *testing.T, method, path string, body []byte) bool {
 	t.Helper()
 	doc, err := document()

@@ -2,5 +2,5 @@
 
 package routes_test
 
-// raceDetector tells whether the test is built with it: stacks then take more.
+// raceDetector reports whether the test is built with it: stacks then take more.
 const raceDetector = true

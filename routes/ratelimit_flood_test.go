@@ -34,7 +34,7 @@ func TestOneAddressCannotUseUpWhatAllHoldersOfAPublicKeyShare(t *testing.T) {
 	s.do(http.MethodPost, create, nil, eve.asKey, flood).want(http.StatusCreated)
 }
 
-func TestAProjectWithoutALimitStillTellsThatOfItsClients(t *testing.T) {
+func TestAProjectWithoutALimitStillReportsTheLimitOfItsClients(t *testing.T) {
 	s := newServer(t, func(o *setup) { o.clientIPPerMinute = 3 })
 	ada := s.tenant("ada")
 	a := s.do(http.MethodPost, create, nil, ada.asKey).want(http.StatusCreated)

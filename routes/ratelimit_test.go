@@ -80,7 +80,7 @@ func TestAddressesBehindTrustedProxiesAreRecognized(t *testing.T) {
 	s.do(http.MethodGet, "/v1/status", nil, from("198.51.100.1"), forwarded("203.0.113.4")).want(http.StatusTooManyRequests)
 }
 
-func TestAProjectsKeysOfOneGradeShareItsLimitAndNobodyElses(t *testing.T) {
+func TestAProjectsKeysOfOneGradeShareItsLimitAndNoOtherProjects(t *testing.T) {
 	s := newServer(t, func(o *setup) { o.ipPerMinute, o.projectPerMinute, o.personPerMinute = 100, 4, 3 })
 	ada, eve := s.tenant("ada"), s.tenant("eve")
 	for i, caller := range []with{ada.asKey, bearer(ada.key), asKey(ada.key), ada.asKey} {

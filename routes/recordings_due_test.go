@@ -58,7 +58,7 @@ func TestAProjectWithManyRecordingsToStartDelaysNoOtherProject(t *testing.T) {
 	}
 }
 
-func TestARecordingWhoseProjectOrClusterIsGoneIsNotTriedForEver(t *testing.T) {
+func TestARecordingWhoseProjectOrClusterIsGoneIsNotRetriedForever(t *testing.T) {
 	s := newServer(t)
 	ada, eve := s.recorder("ada", map[string]any{}), s.recorder("eve", map[string]any{})
 	s.opens(ada, "daily")

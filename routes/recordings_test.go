@@ -72,7 +72,7 @@ func TestARoomThatATokenOpensIsRecordedWhereItsProjectSaysSo(t *testing.T) {
 	}
 }
 
-func TestARoomIsRecordedOnceHoweverOftenItsOpeningIsTold(t *testing.T) {
+func TestARoomIsRecordedOnceHoweverOftenItsStartIsReported(t *testing.T) {
 	s := newServer(t, func(o *setup) { o.replica = true })
 	ada := s.recorder("ada", map[string]any{})
 	other := s.another()
@@ -174,7 +174,7 @@ func (s *server) failedRecordings(t tenant) []string {
 	return out
 }
 
-func TestAProjectHearsWhyARoomIsNotRecorded(t *testing.T) {
+func TestAProjectIsInformedWhyARoomIsNotRecorded(t *testing.T) {
 	before := newServer(t, func(o *setup) { o.replica = true })
 	ada := before.recorder("ada", map[string]any{})
 	before.setup.fenced = true // EGRESS_LOCAL was taken away

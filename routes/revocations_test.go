@@ -10,7 +10,7 @@ import (
 	"pulse-control-plane/handlers"
 )
 
-// join tells that somebody joined with a token.
+// join reports whether somebody joined with a token.
 func (s *server) join(t tenant, room, identity, sid, token string) {
 	s.t.Helper()
 	now := s.clock.Now()

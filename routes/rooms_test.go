@@ -165,7 +165,7 @@ func TestEachChangeOfARoomIsInTheTrail(t *testing.T) {
 	}
 }
 
-func TestARoomHoldsToTheQuotasOfItsProject(t *testing.T) {
+func TestTheQuotasOfAProjectLimitItsRooms(t *testing.T) {
 	s := newServer(t)
 	mine := s.limited("mine", map[string]any{"rooms": 1, "concurrent_participants": 5})
 	s.do(http.MethodPost, "/v1/rooms", map[string]any{"room_name": "a", "max_participants": 6}, mine.asOwn).refused(http.StatusBadRequest, "invalid_request", "body.max_participants")

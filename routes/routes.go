@@ -109,7 +109,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	}
 
 	auth, bodies := o.Authentication, middleware.NewBodies(o.BodyMemory)
-	// Callers nobody has authenticated share a part of the memory of bodies.
+	// Unauthenticated callers share a part of the memory of bodies.
 	anonymous := bodies.Share(25)
 	// Every POST that makes something can be sent again safely.
 	once := guard(o.Idempotency.Once)

@@ -16,7 +16,7 @@ const (
 type scopedRoute struct {
 	scope models.Scope
 	body  any
-	// all tells that the caller needs every other scope besides.
+	// all is true if the caller needs every other scope besides.
 	all bool
 }
 

@@ -60,7 +60,7 @@ func (s *server) patch(project string, settings map[string]any) {
 type tenantRoute struct {
 	method, path string
 	body         any
-	// keys tells that a project's key may ask too.
+	// keys is true if a project's key may ask too.
 	keys bool
 }
 

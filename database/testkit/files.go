@@ -86,7 +86,7 @@ func folder(t testing.TB) string {
 	return dir
 }
 
-// inMemory tells whether folders can be made in memory; the first call deletes those
+// inMemory reports whether folders can be made in memory; the first call deletes those
 // of tests that were killed.
 var inMemory = sync.OnceValue(func() bool {
 	var free syscall.Statfs_t

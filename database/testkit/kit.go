@@ -55,7 +55,7 @@ func (c *Clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// Silence is an audit.Telling that tells nobody of changes.
+// Silence is an audit.Telling that informs no tenant of changes.
 type Silence struct{}
 
 func (Silence) Heard(string) bool       { return false }

@@ -130,7 +130,7 @@ func (e *explanation) value(at string, raw jsontext.Value, v reflect.Value, elem
 	}
 }
 
-// readsItself tells whether a type has its own form in JSON.
+// readsItself reports whether a type has its own form in JSON.
 func readsItself(v reflect.Value) bool {
 	switch v.Addr().Interface().(type) {
 	case *time.Time, json.Unmarshaler, json.UnmarshalerFrom, encoding.TextUnmarshaler:

@@ -23,7 +23,7 @@ func (o *Object) UnmarshalJSON(data []byte) error {
 // the field was not sent, and points to the zero value where null was.
 type Clearable[T any] struct {
 	Value *T
-	// Null tells that the field was null.
+	// Null is true if the field was null.
 	Null bool
 }
 

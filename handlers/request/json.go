@@ -69,7 +69,7 @@ func merge(undecoded, broken []models.FieldError) []models.FieldError {
 	return out
 }
 
-// within tells whether a location is outer or lies inside it.
+// within reports whether a location is outer or lies inside it.
 func within(location, outer string) bool {
 	rest, ok := strings.CutPrefix(location, outer)
 	return ok && outer != root && (rest == "" || rest[0] == '.' || rest[0] == '[') || location == outer

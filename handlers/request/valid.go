@@ -8,21 +8,21 @@ import (
 // ruled is what surelyValid knows of a struct type.
 type ruled struct {
 	fields []ruledField
-	// crossed tells that a rule looks at several fields.
+	// crossed is true if a rule looks at several fields.
 	crossed bool
 }
 
 type ruledField struct {
 	index []int
 	rule  string
-	// nested tells that the field is a struct, or a pointer to one, with rules
+	// nested is true if the field is a struct, or a pointer to one, with rules
 	// of its own.
 	nested bool
-	// optional tells that the rule allows the zero value.
+	// optional is true if the rule allows the zero value.
 	optional bool
 }
 
-// surelyValid tells that a struct breaks no rule. validator allocates for every
+// surelyValid reports whether a struct breaks no rule. validator allocates for every
 // field of a struct it checks, a third of the time a token request takes; most
 // requests set few fields, and this checks those alone. False means that
 // validator has to check the whole.

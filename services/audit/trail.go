@@ -14,7 +14,6 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
-	"pulse-control-plane/utils/clip"
 	"pulse-control-plane/utils/ids"
 )
 
@@ -34,7 +33,7 @@ const (
 
 // Trail writes the audit trail: an entry before each change, and its outcome after
 // it. A process that dies in between leaves an entry without an outcome, never a
-// change without an entry.
+// change without an entry. Record is for changes whose own document is stored first.
 type Trail struct {
 	logs    *database.AuditLogs
 	telling Telling
@@ -67,7 +66,7 @@ type openEntry struct {
 // from before the change until its event is stored, so that a process that dies
 // anywhere loses no event.
 type Telling interface {
-	// Heard tells whether tenants hear of changes with an action.
+	// Heard reports whether tenants are informed of changes with an action.
 	Heard(action string) bool
 	// Made is told of each such change that was made, after its outcome is written,
 	// and must return at once.
@@ -109,48 +108,76 @@ type Entry struct {
 // Begin writes the entry of a change; the change may be made only if it
 // returns no error, and End must then be called.
 func (t *Trail) Begin(ctx context.Context, actor *models.Principal, event Event) (*Entry, error) {
-	before, err := auditFields(event.Before)
+	doc, err := entryOf(CallerOf(actor), event)
 	if err != nil {
 		return nil, err
-	}
-	after, err := auditFields(event.After)
-	if err != nil {
-		return nil, err
-	}
-	doc := models.AuditEntry{
-		OrgID: event.OrgID, Actor: auditActor(actor), Action: event.Action,
-		Target: models.AuditTarget{Type: event.Type, ID: event.ID}, Before: before, After: after,
-		IP: actor.Origin.IP, UserAgent: clip.Bytes(actor.Origin.UserAgent, maxUserAgent), RequestID: actor.Origin.RequestID,
-		Outcome: models.AuditPending,
 	}
 	if t.telling.Heard(event.Action) {
 		doc.ProjectID = event.ProjectID
 	}
-	chain := t.chain(event.OrgID)
+	chain, err := t.append(ctx, &doc, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &Entry{trail: t, chain: chain, doc: doc}, nil
+}
+
+// entryOf is the entry of a change before it has an id and a position.
+func entryOf(caller models.AuditCaller, event Event) (models.AuditEntry, error) {
+	before, err := auditFields(event.Before)
+	if err != nil {
+		return models.AuditEntry{}, err
+	}
+	after, err := auditFields(event.After)
+	if err != nil {
+		return models.AuditEntry{}, err
+	}
+	return models.AuditEntry{
+		OrgID: event.OrgID, Actor: caller.Actor, Action: event.Action,
+		Target: models.AuditTarget{Type: event.Type, ID: event.ID}, Before: before, After: after,
+		IP: caller.IP, UserAgent: caller.UserAgent, RequestID: caller.RequestID,
+		Outcome: models.AuditPending,
+	}, nil
+}
+
+// append stores an entry as the next one of its organization's chain. An entry that
+// is written after its change has an id, and settle sets its outcome; conflict if it is
+// stored already.
+func (t *Trail) append(ctx context.Context, doc *models.AuditEntry, settle func(*models.AuditEntry)) (*auditChain, error) {
+	chain := t.chain(doc.OrgID)
 	chain.mu.Lock()
 	defer chain.mu.Unlock()
 	for range appendTries {
-		if err := t.catchUp(ctx, event.OrgID, chain); err != nil {
+		if err := t.catchUp(ctx, doc.OrgID, chain); err != nil {
 			return nil, err
 		}
-		if err := t.link(&doc, chain); err != nil {
+		if settle == nil {
+			doc.ID = models.AuditID(ids.New(models.AuditPrefix))
+		}
+		if err := t.link(doc, chain); err != nil {
 			return nil, err
 		}
-		err := t.logs.Append(ctx, &doc)
-		if models.IsKind(err, models.KindConflict) {
-			chain.loaded = false
+		if settle != nil {
+			settle(doc)
+		}
+		if err := t.logs.Append(ctx, doc); err != nil {
+			chain.loaded = false // the entry may have been written nevertheless
+			if !models.IsKind(err, models.KindConflict) {
+				return nil, err
+			}
+			if settle != nil { // not every server says which of the two is taken, the number or the id
+				if has, unknown := t.Has(ctx, doc.OrgID, doc.ID); has || unknown != nil {
+					return nil, cmp.Or(unknown, err)
+				}
+			}
 			continue
-		}
-		if err != nil {
-			chain.loaded = false // the entry may have been written all the same
-			return nil, err
 		}
 		for _, s := range doc.Seals {
 			delete(chain.open, s.Seq)
 		}
 		chain.seq, chain.hash = doc.Seq, doc.Hash
-		chain.open[doc.Seq] = &openEntry{at: doc.At, own: true}
-		return &Entry{trail: t, chain: chain, doc: doc}, nil
+		chain.open[doc.Seq] = &openEntry{at: doc.At, own: settle == nil, outcome: doc.OutcomeHash}
+		return chain, nil
 	}
 	return nil, models.Unavailable(errors.New("audit: other processes wrote every next entry first"))
 }
@@ -160,15 +187,7 @@ func (t *Trail) Begin(ctx context.Context, actor *models.Principal, event Event)
 func (e *Entry) End(ctx context.Context, failed *error) {
 	now := auditTime(e.trail.now())
 	done := e.doc
-	done.Outcome, done.CompletedAt = models.AuditSuccess, &now
-	if *failed != nil {
-		done.Outcome, done.Code = models.AuditFailure, "internal_error"
-		var known *models.Error
-		if errors.As(*failed, &known) {
-			done.Code = known.Code
-		}
-	}
-	done.OutcomeHash = OutcomeHash(&done)
+	end(&done, now, *failed)
 	switch {
 	case done.TellAt == nil:
 	case *failed == nil:
@@ -197,7 +216,20 @@ func (e *Entry) End(ctx context.Context, failed *error) {
 	}
 }
 
-// certain tells whether an error of a change means that nothing was changed: a
+// end sets how a change ended.
+func end(doc *models.AuditEntry, at time.Time, failed error) {
+	doc.Outcome, doc.CompletedAt = models.AuditSuccess, &at
+	if failed != nil {
+		doc.Outcome, doc.Code = models.AuditFailure, "internal_error"
+		var known *models.Error
+		if errors.As(failed, &known) {
+			doc.Code = known.Code
+		}
+	}
+	doc.OutcomeHash = OutcomeHash(doc)
+}
+
+// certain reports whether an error of a change means that nothing was changed: a
 // rule refused it. Otherwise the answer of a write may have been lost.
 func certain(err error) bool {
 	var known *models.Error
@@ -251,7 +283,7 @@ func (t *Trail) catchUp(ctx context.Context, org models.OrganizationID, chain *a
 
 // link makes an entry the next one of the chain.
 func (t *Trail) link(doc *models.AuditEntry, chain *auditChain) error {
-	doc.ID, doc.At = models.AuditID(ids.New(models.AuditPrefix)), auditTime(t.now())
+	doc.At = auditTime(t.now())
 	doc.Seq, doc.PrevHash = chain.seq+1, chain.hash
 	doc.Seals, doc.Open = nil, nil
 	for seq, open := range chain.open {

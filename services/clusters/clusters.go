@@ -67,7 +67,7 @@ func (m *Member) Health() Health {
 	return h
 }
 
-// Usable tells whether the cluster may take new rooms.
+// Usable reports whether the cluster may take new rooms.
 func (m *Member) Usable() bool {
 	state := m.health.Load().State
 	return state == Operational || state == Unknown
@@ -211,7 +211,7 @@ func (c *Set) Regions() []Region {
 	return out
 }
 
-// HasRegion tells whether a cluster is in a region.
+// HasRegion reports whether a cluster is in a region.
 func (c *Set) HasRegion(name string) bool {
 	return slices.ContainsFunc(c.All(), func(m *Member) bool { return m.Region == name })
 }

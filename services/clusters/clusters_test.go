@@ -80,7 +80,7 @@ func (c *Set) probed(t *testing.T) *Set {
 	return c
 }
 
-func TestAProbeTellsAWrongKeyFromAClusterThatIsDown(t *testing.T) {
+func TestAProbeDistinguishesAWrongKeyFromAClusterThatIsDown(t *testing.T) {
 	_, fine := startCluster(t, "fine", "eu")
 	_, wrong := startCluster(t, "wrong", "eu")
 	away, down := startCluster(t, "down", "us")

@@ -24,7 +24,7 @@ func (c *Set) Follow(ctx context.Context, path string, read func() ([]livekit.Cl
 	ticker := time.NewTicker(followEvery)
 	defer ticker.Stop()
 	content := func() []byte {
-		data, _ := os.ReadFile(path) // read tells of a file that is missing
+		data, _ := os.ReadFile(path) // read reports a file that is missing
 		return data
 	}
 	for seen := content(); ; {

@@ -95,7 +95,7 @@ func TestTheEndOfAnEarlierRoomReleasesNoLaterOne(t *testing.T) {
 	}
 }
 
-func TestThePlacementOfARoomNobodyJoinsExpiresSoonAfterItsToken(t *testing.T) {
+func TestThePlacementOfARoomWithoutParticipantsExpiresSoonAfterItsToken(t *testing.T) {
 	_, one := startCluster(t, "one", "eu")
 	_, two := startCluster(t, "two", "eu")
 	c := newClusters(t, new(strings.Builder), nil, one, two).probed(t)

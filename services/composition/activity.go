@@ -13,7 +13,7 @@ const (
 	// activeFor is how long workers look for work often after anything that may have
 	// made some.
 	activeFor = 10 * time.Second
-	// toldEvery is how often other replicas are told, while it goes on.
+	// toldEvery is how often other replicas are informed while activity continues.
 	toldEvery = activeFor / 2
 )
 

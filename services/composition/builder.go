@@ -77,17 +77,17 @@ type builder struct {
 	failures auth.Failures
 	// evicting carries out evictions.
 	evicting *worker.Worker
-	// sources make the events that tenants hear of; tailing reads them.
+	// sources make the events that tenants are informed of; tailing reads them.
 	sources *events.Sources
 	tailing *worker.Worker
 	// owed has the events of changes stored, when owedSoon runs.
 	owed     *events.Owed
 	owedSoon *worker.Worker
-	// activity tells the workers when nothing happens; nil without replicas.
+	// activity lets the workers pause while nothing happens; nil without replicas.
 	activity *worker.Activity
 	// revoking reads the revocations of other replicas.
 	revoking *worker.Worker
-	// exchanging tells other replicas of changes, and hears of theirs.
+	// exchanging sends changes to other replicas and receives theirs.
 	exchanging *worker.Worker
 	// vault seals the credentials of storages.
 	vault *storage.Vault

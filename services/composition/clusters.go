@@ -44,7 +44,7 @@ func (b *builder) compared() []metering.Cluster {
 }
 
 // living are a cluster's lists without the egresses whose workers died: LiveKit lists
-// those as active for ever.
+// those as active forever.
 type living struct {
 	metering.Lists
 	records *media.Egresses
@@ -60,7 +60,7 @@ func (l living) Egresses(ctx context.Context) ([]livekit.Media, error) {
 }
 
 // eventsCome is the probe of LiveKit's events: none is dead, and no cluster lists
-// people of whom no event told.
+// people without an event.
 func (b *builder) eventsCome(ctx context.Context) error {
 	if err := b.out.Inbox.Check(ctx); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/services/ingress"
 	"pulse-control-plane/services/media"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/utils/safedial"
@@ -31,7 +32,7 @@ const (
 	egressCompared = 5 * time.Second
 	stopsRetried   = 2 * time.Second
 	// recordingsStarted is how often automatic recordings are looked for that are due:
-	// this process is woken for those it heard of.
+	// this process is woken for those in its own events.
 	recordingsStarted = 5 * time.Second
 	// ingressCompared is as egressCompared, for ingresses: LiveKit reads each of its own
 	// from Redis for a list.
@@ -56,7 +57,7 @@ func (b *builder) egress() error {
 // http, https and srt (livekit-server, pkg/service/ingress.go).
 func (b *builder) ingress() (err error) {
 	sources := safedial.Options{Schemes: []string{"http", "https", "srt"}, AllowHTTP: true, AllowUser: true, AllowPrivate: b.Media.AllowPrivate, DialTimeout: lookupTimeout}
-	b.out.Ingresses, err = media.NewIngresses(media.IngressConfig{
+	b.out.Ingresses, err = ingress.New(ingress.Config{
 		Projects: b.projects, Store: database.NewIngresses(b.engine), Clusters: b.out.Clusters, Placements: b.placements, Quotas: b.out.Limits,
 		Sources: safedial.New(sources), Cursors: b.cursors, Trail: b.out.Trail, Log: b.Log, Now: b.Now,
 	})

@@ -13,10 +13,10 @@ import (
 	"pulse-control-plane/utils/worker"
 )
 
-// telling is the step of the inbox that tells tenants of LiveKit's events.
+// telling is the step of the inbox that stores the events for tenants that follow from LiveKit's.
 type telling struct{ sources *events.Sources }
 
-// Consume stores what a batch tells.
+// Consume stores the events of a batch.
 func (t telling) Consume(ctx context.Context, b *metering.Batch) error {
 	return t.sources.Take(ctx, b.Events)
 }
@@ -95,10 +95,10 @@ func (b *builder) eventWorkers(site worker.Site) (err error) {
 	return nil
 }
 
-// owing tells of changes through what is built after the audit trail.
+// owing passes changes on to what is built after the audit trail.
 type owing struct{ b *builder }
 
-// Heard tells whether tenants hear of changes with an action.
+// Heard reports whether tenants are informed of changes with an action.
 func (o owing) Heard(action string) bool { return o.b.owed.Heard(action) }
 
 // Made has the event of a change stored.

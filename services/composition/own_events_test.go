@@ -18,7 +18,7 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// heard is a kind of change that tenants hear of.
+// heard is a kind of change that tenants are informed of.
 type heard struct {
 	// kind is the type of the event; resumes tells that a request with an
 	// Idempotency-Key finds what an attempt before it has made.
@@ -77,7 +77,7 @@ func (w *ownWorld) userOf(id models.UserID) models.User {
 	return user
 }
 
-// heardOf are all kinds of change that tenants hear of.
+// heardOf are all kinds of change that tenants are informed of.
 func heardOf() []heard {
 	type act = func(context.Context, *services.Services) error
 	return []heard{
@@ -216,11 +216,11 @@ func (w *ownWorld) told(kind, mark string) (n int) {
 	return n
 }
 
-// TestEachChangeIsToldOnceWhereverTheProcessDies kills the process at each write of
+// TestEachChangeHasOneEventWhereverTheProcessDies kills the process at each write of
 // each kind of change, before the write and before its answer. The next process tells
 // of a change that was made, once, and of none that was not; and of the change when
 // the same request is made again.
-func TestEachChangeIsToldOnceWhereverTheProcessDies(t *testing.T) {
+func TestEachChangeHasOneEventWhereverTheProcessDies(t *testing.T) {
 	for _, change := range heardOf() {
 		t.Run(change.kind, func(t *testing.T) {
 			w := &ownWorld{people: newPeople(t)}
@@ -347,7 +347,7 @@ func TestAChangeOfAReplicaIsDecidedOnlyOnceItCannotBeUnderWay(t *testing.T) {
 	}
 }
 
-func TestARevocationThatAnotherOverwroteIsTold(t *testing.T) {
+func TestARevocationThatAnotherOverwroteHasItsEvent(t *testing.T) {
 	w := &ownWorld{people: newPeople(t)}
 	w.org = w.found()
 	w.owner = w.actor(w.org.Login)

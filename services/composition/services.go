@@ -18,6 +18,7 @@ import (
 	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/evictions"
 	"pulse-control-plane/services/idempotency"
+	"pulse-control-plane/services/ingress"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/media"
@@ -120,7 +121,7 @@ type Config struct {
 	// Redis counts guesses and failed logins for all replicas; optional, by default
 	// the database does.
 	Redis *ratelimit.Shared `optional:"true"`
-	// Observer is told of every pass of a worker; optional.
+	// Observer receives every pass of a worker; optional.
 	Observer worker.Observer `optional:"true"`
 	// Probes are further dependencies to watch; optional.
 	Probes []status.Probe
@@ -153,7 +154,7 @@ type Services struct {
 	AuditLogs      *audit.Logs
 	Tokens         *tokens.Minter
 	Egresses       *media.Egresses
-	Ingresses      *media.Ingresses
+	Ingresses      *ingress.Ingresses
 	Revocations    *tokens.Revocations
 	Limits         *quotas.Limits
 	Enforcer       *quotas.Enforcer

@@ -9,12 +9,12 @@ import (
 	"pulse-control-plane/utils/worker"
 )
 
-// changesEvery is how often replicas hear of each other's changes: a change is
+// changesEvery is how often replicas read each other's changes: a change is
 // known everywhere within a second.
 const changesEvery = 700 * time.Millisecond
 
 // revocationsQuiet is how often revocations are looked for while nothing happens:
-// those that a replica died before it told of are known within it.
+// those of a replica that died before it published them are known within it.
 const revocationsQuiet = 5 * time.Second
 
 // site is what the workers of this process share.

@@ -44,7 +44,7 @@ type roomData struct {
 	RoomSID   string     `json:"room_sid"`
 	Metadata  string     `json:"metadata"`
 	CreatedAt *time.Time `json:"created_at"`
-	// Reconciled tells that LiveKit's own event was missed, and Pulse learned of it
+	// Reconciled is true if LiveKit's own event was missed, and Pulse learned of the change
 	// by comparing with the cluster.
 	Reconciled bool `json:"reconciled"`
 }

@@ -41,7 +41,7 @@ const (
 	MemberRemoved     = "member.removed"
 
 	EndpointDisabled = "webhook.endpoint_disabled"
-	// EndpointTest is sent to one endpoint, when somebody asks for it.
+	// EndpointTest is sent to one endpoint, on request.
 	EndpointTest = "webhook.test"
 
 	// LiveKitPrefix begins the types of LiveKit's events that the catalogue does
@@ -60,7 +60,7 @@ func Types() []string {
 	}
 }
 
-// ValidPattern tells whether a text may select events: "*", a type of the
+// ValidPattern reports whether a text may select events: "*", a type of the
 // catalogue, "family.*" of one of its families, or livekit.* and its types.
 func ValidPattern(pattern string) bool {
 	family, all := cutFamily(pattern)
@@ -78,7 +78,7 @@ func cutFamily(pattern string) (family string, all bool) {
 	return strings.CutSuffix(pattern, ".*")
 }
 
-// isLiveKitType tells whether a text may be the type of an event of LiveKit that
+// isLiveKitType reports whether a text may be the type of an event of LiveKit that
 // the catalogue does not have.
 func isLiveKitType(text string) bool {
 	kind, ok := strings.CutPrefix(text, LiveKitPrefix)

@@ -1,4 +1,4 @@
-// Package events owns the catalogue of what tenants are told, the log of events
+// Package events owns the catalogue of events for tenants, the log of events
 // and its readers: polling, streams and followers.
 //
 // It does not own what LiveKit's events prove (services/metering), nor endpoints

@@ -64,7 +64,7 @@ type Scope struct {
 }
 
 // of gives whose events are meant: a key's project, the project that a person or
-// the operator names, or the organization that they name. all tells that the
+// the operator names, or the organization that they name. all is true if the
 // operator may name nothing and mean everything. Errors: forbidden; not_found for
 // another tenant's; invalid for a caller that names nothing.
 func (f *Feed) of(ctx context.Context, actor *models.Principal, s Scope, all bool) (database.EventsOf, error) {

@@ -14,7 +14,7 @@ import (
 // maxKind bounds the name of a LiveKit event that passes through.
 const maxKind = 64
 
-// Take stores what LiveKit's events tell tenants, in their order: it is a step of
+// Take stores the events for tenants that follow from LiveKit's, in order: a step of
 // metering's inbox. Events of rooms that are no tenant's are left out.
 func (s *Sources) Take(ctx context.Context, list []models.LiveKitEvent) error {
 	out := make([]models.Event, 0, len(list))
@@ -115,7 +115,7 @@ func found(subject models.Subject) (present, gone string) {
 }
 
 // typeOf gives the type that a kind of LiveKit event has in the catalogue, or "";
-// corrected tells that reconciliation wrote it.
+// corrected reports whether reconciliation wrote it.
 func typeOf(e *models.LiveKitEvent) (kind string, corrected bool) {
 	present, gone := found(e.Subject)
 	switch e.Event {

@@ -189,7 +189,7 @@ func (l *Log) After(ctx context.Context, seq, limit int64) ([]models.Event, erro
 	return list, nil
 }
 
-// expired tells whether the numbers missing before an event had events that
+// expired reports whether the numbers missing before an event had events that
 // expired.
 func (l *Log) expired(e *models.Event) bool { return l.c.Now().Sub(e.ReceivedAt) > holeExpired }
 

@@ -20,8 +20,8 @@ const (
 	laterRead = 200
 )
 
-// Outcomes tells of changes whose outcome was lost, because their process died or
-// the database did not answer, whether they were made.
+// Outcomes finds out about changes whose outcome was lost, because their process died or
+// the database did not answer: whether they were made.
 type Outcomes struct{ c OutcomesConfig }
 
 // OutcomesConfig of NewOutcomes; every field is required.
@@ -39,7 +39,7 @@ type OutcomesConfig struct {
 // NewOutcomes returns the outcomes. It fails if a required field is missing.
 func NewOutcomes(c OutcomesConfig) (*Outcomes, error) { return &Outcomes{c}, required.Fields(c) }
 
-// Made tells whether a change was made that may be under way no more: each field
+// Made reports whether a change was made that may be under way no more: each field
 // that it was to change has to have changed. What the next change of the same
 // target found in a field decides; without one, what is stored now.
 func (o *Outcomes) Made(ctx context.Context, entry *models.AuditEntry) (bool, error) {
@@ -63,7 +63,7 @@ func (o *Outcomes) Made(ctx context.Context, entry *models.AuditEntry) (bool, er
 	return len(to) > 0, nil
 }
 
-// took tells whether a field has changed from one value to another.
+// took reports whether a field has changed from one value to another.
 func took(name string, from, to any, later []models.AuditEntry, stored map[string]any) bool {
 	for i := range later {
 		value, known := foundBy(&later[i])[name]

@@ -19,7 +19,7 @@ const (
 	// memory; a sweep finds those beyond.
 	owedBatch   = database.MaxBatch / 2
 	owedWaiting = 10_000
-	// clearEvery is how often it is written which changes were told of: together,
+	// clearEvery is how often it is stored which changes have their events: together,
 	// since nothing but a sweep reads it.
 	clearEvery = 2 * time.Second
 	// ownSoon is how long a list waits for the events of changes that this process
@@ -30,7 +30,7 @@ const (
 // Owed stores the events of changes that were made: soon after, in this process,
 // and by Sweep those of processes that died. The entry of a change says from before
 // the change that an event is owed, and the event's id follows from the entry's: so
-// each change that was made is told once, wherever a process dies. Its Pass and
+// each change that was made has one event, wherever a process dies. Its Pass and
 // Sweep must be run by workers.
 type Owed struct {
 	c OwedConfig
@@ -39,7 +39,7 @@ type Owed struct {
 
 	mu      sync.Mutex
 	waiting []models.AuditEntry
-	// made counts the changes that this process told of, stored those whose events
+	// made counts the changes that this process made, stored those whose events
 	// are stored; moved is closed when more are.
 	made, stored int64
 	moved        chan struct{}
@@ -56,9 +56,9 @@ type Owed struct {
 type OwedConfig struct {
 	Log   *Log
 	Trail *database.AuditLogs
-	// Made tells of a change with an unknown outcome whether it was made.
+	// Made reports whether a change with an unknown outcome was made.
 	Made func(ctx context.Context, entry *models.AuditEntry) (bool, error)
-	// Exclusive tells that there are no replicas.
+	// Exclusive is true if there are no replicas.
 	Exclusive bool
 	// Wake has Pass run.
 	Wake func()
@@ -73,7 +73,7 @@ func NewOwed(c OwedConfig) (*Owed, error) {
 	return &Owed{c: c, started: c.Now(), moved: make(chan struct{})}, nil
 }
 
-// Heard tells whether tenants hear of changes with an action of the audit trail.
+// Heard reports whether tenants are informed of changes with an action of the audit trail.
 func (o *Owed) Heard(action string) bool { return kindOf(action) != "" }
 
 // Made has the event of a change stored, whose outcome is known.
@@ -107,7 +107,7 @@ func (o *Owed) Settle(ctx context.Context) {
 	o.mu.Unlock()
 }
 
-// Pass stores the events of changes that this process made. It tells how many.
+// Pass stores the events of changes that this process made. It returns how many.
 func (o *Owed) Pass(ctx context.Context) (int, error) {
 	now := o.c.Now()
 	if len(o.told) >= owedBatch || len(o.told) > 0 && now.Sub(o.clearedAt) >= clearEvery {

@@ -36,7 +36,7 @@ func fieldsOf(text string) fields {
 }
 
 // kindOf gives the type of the event of changes with an action; "" for those that
-// no event tells of.
+// no event contains.
 func kindOf(action string) string {
 	switch action {
 	case "key.created":
@@ -129,7 +129,7 @@ func QuotaEventID(e *models.QuotaEvent) string {
 	return ids.Derived(models.EventPrefix, e.Period, "quota", e.ID)
 }
 
-// Quota records the event of a threshold; told again it is the same event.
+// Quota records the event of a threshold; a second call records nothing new.
 func (s *Sources) Quota(ctx context.Context, e *models.QuotaEvent) error {
 	data, err := json.Marshal(quotaData{Quota: e.Quota, Limit: e.Limit, Used: e.Used, Percent: e.Percent, PeriodStart: e.Period})
 	if err != nil {
@@ -151,7 +151,7 @@ func (s *Sources) Quota(ctx context.Context, e *models.QuotaEvent) error {
 }
 
 // RecordingFailed records the event of an automatic recording that Pulse could not
-// start; told again it is the same event.
+// start; a second call records nothing new.
 func (s *Sources) RecordingFailed(ctx context.Context, e *models.Egress) error {
 	data, err := json.Marshal(failedRecordingData{EgressID: e.PublicID(), RoomName: e.RoomName, RoomSID: e.RecordedSID, Error: e.Error})
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *Sources) RecordingFailed(ctx context.Context, e *models.Egress) error {
 }
 
 const (
-	// expiringWithin is how long before it expires key.expiring tells of a key.
+	// expiringWithin is how long before a key expires its key.expiring is sent.
 	expiringWithin = 7 * 24 * time.Hour
 	// ExpiringInterval is how often expiring keys are looked for.
 	ExpiringInterval = 10 * time.Minute

@@ -42,7 +42,7 @@ type Stream struct {
 	topic  *topic
 	// after is the number up to which the caller has read.
 	after int64
-	// poked tells that the caller may have lost a right.
+	// poked is true if the caller may have lost a right.
 	poked chan struct{}
 }
 
@@ -178,7 +178,7 @@ func (s *Stream) Next(ctx context.Context, wait <-chan time.Time) ([]*Entry, err
 	}
 }
 
-// due tells whether something comes before events, however many there are.
+// due reports whether something comes before events, however many there are.
 func (s *Stream) due(wait <-chan time.Time) (bool, error) {
 	select {
 	case <-s.feed.closing:
@@ -240,7 +240,7 @@ func (s *Stream) page(ctx context.Context, upTo int64) ([]*Entry, error) {
 	return list, nil
 }
 
-// wants tells whether an event is one that the caller asked for.
+// wants reports whether an event is one that the caller asked for.
 func (s *Stream) wants(e *models.Event) bool {
 	switch {
 	case !sees(s.of, e):
@@ -284,7 +284,7 @@ func (s *Stream) poke() {
 	}
 }
 
-// concerned tells whether a change may take the stream from its caller, of
+// concerned reports whether a change may take the stream from its caller, of
 // themselves or of the project they named.
 func (s *Stream) concerned(c models.Change) bool {
 	p, project := s.actor, s.query.Project

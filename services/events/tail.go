@@ -31,7 +31,7 @@ const (
 )
 
 // Tail follows the log to its end, once for all readers of this process: it
-// keeps the latest events, and tells who waits for more.
+// keeps the latest events, and wakes readers that wait for more.
 type Tail struct {
 	log *Log
 	// moved are called after each pass that found events.
@@ -85,7 +85,7 @@ func NewTail(log *Log, wake func()) *Tail {
 // function must return at once.
 func (t *Tail) Notify(moved func()) { t.moved = append(t.moved, moved) }
 
-// Pass reads up to tailBatch events and hands them on. It tells how many.
+// Pass reads up to tailBatch events and hands them on. It returns how many.
 func (t *Tail) Pass(ctx context.Context) (int, error) {
 	if !t.started {
 		position, err := t.log.c.Sequences.Last(ctx, settled)
@@ -168,7 +168,7 @@ func (t *Tail) Position() int64 {
 	return t.position
 }
 
-// sees tells whether an event is among those that are meant.
+// sees reports whether an event is among those that are meant.
 func sees(of database.EventsOf, e *models.Event) bool {
 	switch {
 	case of.Project != "":

@@ -59,7 +59,7 @@ func key(kind models.CallerKind, project models.ProjectID) *models.Principal {
 	return &models.Principal{Kind: kind, OrgID: "org_a", Project: &models.Project{ID: project}, KeyID: "key_a"}
 }
 
-// fill stores answers until the tenant may store no more, and tells how many
+// fill stores answers until the tenant may store no more, and returns how many
 // bytes that took.
 func fill(t *testing.T, s *Store, who *models.Principal, answer []byte) (stored int) {
 	t.Helper()

@@ -8,7 +8,7 @@ import (
 	"github.com/twitchtv/twirp"
 )
 
-// EgressAnswers tells whether the worker of a running egress is there. LiveKit passes a
+// EgressAnswers reports whether the worker of a running egress is there. LiveKit passes a
 // change of its targets on to the worker, so one that changes nothing tells: without a
 // worker LiveKit answers unavailable after some seconds; what a worker says, also that
 // the egress has no targets, is an answer. Errors: unavailable if LiveKit itself does
@@ -33,6 +33,6 @@ func (l *Client) EgressAnswers(ctx context.Context, id string) (bool, error) {
 	return true, nil
 }
 
-// fromProxy tells that an error is not LiveKit's answer but that of something in front
+// fromProxy reports whether an error is not LiveKit's answer but that of something in front
 // of it, such as a load balancer: what became of the call is unknown.
 func fromProxy(e twirp.Error) bool { return e.Meta("http_error_from_intermediary") != "" }

@@ -55,7 +55,7 @@ type Encoding struct {
 	KeyFrameInterval float64
 }
 
-// EgressState is an egress as LiveKit tells of it.
+// EgressState is an egress as LiveKit reports it.
 type EgressState struct {
 	ID, Room, RoomSID, Error string
 	Type                     models.EgressType
@@ -196,14 +196,7 @@ func (l *Client) RunningEgresses(ctx context.Context) ([]EgressState, error) {
 // GetEgress reads an egress, also for a while after it ended; not_found if LiveKit
 // does not know it.
 func (l *Client) GetEgress(ctx context.Context, id string) (EgressState, error) {
-	list, err := l.listEgress(ctx, &livekit.ListEgressRequest{EgressId: id})
-	if err == nil && len(list) == 0 {
-		err = models.NotFound()
-	}
-	if err != nil {
-		return EgressState{}, err
-	}
-	return list[0], nil
+	return first(l.listEgress(ctx, &livekit.ListEgressRequest{EgressId: id}))
 }
 
 func (l *Client) listEgress(ctx context.Context, ask *livekit.ListEgressRequest) ([]EgressState, error) {
@@ -213,11 +206,7 @@ func (l *Client) listEgress(ctx context.Context, ask *livekit.ListEgressRequest)
 	if err != nil {
 		return nil, called(err)
 	}
-	out := make([]EgressState, 0, len(list.Items))
-	for _, info := range list.Items {
-		out = append(out, egressState(info))
-	}
-	return out, nil
+	return converted(list.Items, egressState), nil
 }
 
 func revealed(list []secret.Value) []string {

@@ -83,7 +83,7 @@ func isLetter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
 
 func endsURL(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("\"'<>`", r) }
 
-// hasKey tells whether URLs of a scheme have a stream key in their path or query.
+// hasKey reports whether URLs of a scheme have a stream key in their path or query.
 func hasKey(scheme string) bool {
 	switch strings.ToLower(scheme) {
 	case "rtmp", "rtmps", "rtmpt", "rtmpe", "srt", "mux", "twitch", "ws", "wss":

@@ -27,7 +27,7 @@ type IngressRequest struct {
 	Video                                          *models.IngressVideo
 }
 
-// IngressState is an ingress as LiveKit tells of it. StreamKey is what an encoder
+// IngressState is an ingress as LiveKit reports it. StreamKey is what an encoder
 // pushes with; the times are of its latest run.
 type IngressState struct {
 	ID, Name, Room, URL, Error    string
@@ -58,7 +58,7 @@ func lowered(names map[int32]string) []string {
 }
 
 // CreateIngress makes an ingress. Errors are those of called; unavailable may mean
-// that LiveKit made it all the same.
+// that LiveKit made it nevertheless.
 func (l *Client) CreateIngress(ctx context.Context, r *IngressRequest) (IngressState, error) {
 	within := CallTimeout
 	if r.Input == models.IngressURL {
@@ -108,14 +108,7 @@ func (l *Client) ListIngresses(ctx context.Context, room string) ([]IngressState
 
 // GetIngress reads an ingress; not_found if LiveKit does not know it.
 func (l *Client) GetIngress(ctx context.Context, id string) (IngressState, error) {
-	list, err := l.listIngress(ctx, &livekit.ListIngressRequest{IngressId: id})
-	if err == nil && len(list) == 0 {
-		err = models.NotFound()
-	}
-	if err != nil {
-		return IngressState{}, err
-	}
-	return list[0], nil
+	return first(l.listIngress(ctx, &livekit.ListIngressRequest{IngressId: id}))
 }
 
 func (l *Client) listIngress(ctx context.Context, ask *livekit.ListIngressRequest) ([]IngressState, error) {
@@ -125,11 +118,7 @@ func (l *Client) listIngress(ctx context.Context, ask *livekit.ListIngressReques
 	if err != nil {
 		return nil, called(err)
 	}
-	out := make([]IngressState, 0, len(list.Items))
-	for _, info := range list.Items {
-		out = append(out, ingressState(info))
-	}
-	return out, nil
+	return converted(list.Items, ingressState), nil
 }
 
 func inputType(i models.IngressInput) livekit.IngressInput {

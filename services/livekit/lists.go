@@ -148,3 +148,23 @@ func isGone(err error) bool {
 	var e twirp.Error
 	return errors.As(err, &e) && e.Code() == twirp.NotFound
 }
+
+// converted gives the items of a list of LiveKit as Pulse's.
+func converted[Item, State any](list []Item, to func(Item) State) []State {
+	out := make([]State, 0, len(list))
+	for _, item := range list {
+		out = append(out, to(item))
+	}
+	return out
+}
+
+// first gives the only item of a list that was asked for one; not_found without it.
+func first[State any](list []State, err error) (none State, _ error) {
+	if err == nil && len(list) == 0 {
+		err = models.NotFound()
+	}
+	if err != nil {
+		return none, err
+	}
+	return list[0], nil
+}

@@ -29,7 +29,7 @@ const (
 type RoomPolicy struct {
 	// MaxParticipants is the most that max_participants may be; 0 is no limit.
 	MaxParticipants int64
-	// MayDispatch tells whether agents of that name may be dispatched.
+	// MayDispatch reports whether agents of that name may be dispatched.
 	MayDispatch func(name string) bool
 }
 

@@ -16,7 +16,7 @@ import (
 const (
 	// freshFor is how long an answer is served without asking the database
 	// again, where other processes change it too. What they change is dropped
-	// when Changes hears of it; asking again is for a process that died between
+	// when Changes delivers it; asking again is for a process that died between
 	// a write and telling of it.
 	freshFor = time.Minute
 	// unknownFor is how long a key stays unknown without asking again.
@@ -153,7 +153,7 @@ func (d *Cache[V]) refresh(ctx context.Context, key string, entry *known[V]) {
 	}()
 }
 
-// Holds tells whether Get would answer from memory, if an old entry counts.
+// Holds reports whether Get would answer from memory, if an old entry counts.
 func (d *Cache[V]) Holds(key string) bool { return d.known.Contains(key) || d.unknown.Contains(key) }
 
 // ask reads the database once for all concurrent callers. A caller after a drop

@@ -13,7 +13,7 @@ import (
 
 const (
 	// changesWaiting bounds the changes that could not be stored yet. Beyond it
-	// other replicas are told to drop everything.
+	// other replicas are instructed to drop everything.
 	changesWaiting = 10_000
 	// changesRead is how many changes one read takes.
 	changesRead = 1000
@@ -29,7 +29,7 @@ type ChangeStore interface {
 	Since(ctx context.Context, at time.Time, limit int64) ([]models.StoredChange, error)
 }
 
-// Changes is the bus every write tells what it changed, and its link to the
+// Changes is the bus on which every write publishes what it changed, and its link to the
 // other replicas: changes of this process are stored, those of others are read
 // and injected. It is safe for concurrent use.
 type Changes struct {
@@ -39,7 +39,7 @@ type Changes struct {
 	writer string
 	wake   func()
 
-	// heard are called when another replica tells of their topic.
+	// heard are called when another replica publishes their topic.
 	heard map[models.Topic]func()
 
 	mu       sync.Mutex
@@ -61,7 +61,7 @@ func NewChanges(b *bus.Bus[models.Change], store ChangeStore, writer string, wak
 	return &Changes{Bus: b, store: store, writer: writer, wake: wake, heard: map[models.Topic]func(){}, seen: map[string]time.Time{}, measured: time.Now}
 }
 
-// On has a function called when another replica tells of a topic. It must be
+// On has a function called when another replica publishes a topic. It must be
 // called before Exchange, and the function must return soon.
 func (c *Changes) On(topic models.Topic, heard func()) { c.heard[topic] = heard }
 
@@ -69,7 +69,7 @@ func (c *Changes) On(topic models.Topic, heard func()) { c.heard[topic] = heard 
 // nothing but one as empty, and drops all it remembers; with this id it drops nothing.
 const noKey models.KeyID = "none"
 
-// Tell tells other replicas of a topic.
+// Tell publishes a topic to other replicas.
 func (c *Changes) Tell(topic models.Topic) { c.share(models.Change{Topic: topic, KeyID: noKey}) }
 
 // Publish delivers changes in this process and has them stored for the others.

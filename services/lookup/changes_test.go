@@ -101,7 +101,7 @@ func TestAReplicaThatMissedHalfAnHourDropsEverything(t *testing.T) {
 	a.want(t, "reset")
 }
 
-func TestATopicIsToldAndNoReplicaOfEitherVersionDropsAnything(t *testing.T) {
+func TestATopicReachesReplicasOfBothVersionsAndEmptiesNoCache(t *testing.T) {
 	e := testkit.NewEngine(t)
 	a, b := listen(t, e, "a"), listen(t, e, "b")
 	topics := 0

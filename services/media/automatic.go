@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"pulse-control-plane/models"
-	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/utils/ids"
@@ -31,7 +30,7 @@ type recordings struct{ s *Egresses }
 func (s *Egresses) Recordings() metering.Consumer { return recordings{s} }
 
 // Consume stores the record of each room that has just opened. There is one for each
-// opening, by LiveKit's id of it, however often it is told.
+// opening, by LiveKit's id of it, however often its events come.
 func (r recordings) Consume(ctx context.Context, b *metering.Batch) error {
 	projects := map[models.ProjectID]*models.Project{}
 	for i := range b.Changes {
@@ -79,7 +78,7 @@ func (s *Egresses) due(ctx context.Context, p *models.Project, room *models.Usag
 	record := s.recorded(p, room.RoomName, member.Name)
 	record.ID, record.RecordedSID, record.DueAt = models.EgressID(ids.Derived(models.EgressPrefix, record.CreatedAt, room.RoomSID)), room.RoomSID, &record.CreatedAt
 	switch err := s.c.Store.Insert(ctx, &record); {
-	case models.IsKind(err, models.KindConflict): // told before
+	case models.IsKind(err, models.KindConflict): // stored before
 		return nil
 	case err != nil:
 		return err
@@ -91,8 +90,7 @@ func (s *Egresses) due(ctx context.Context, p *models.Project, room *models.Usag
 // startAudited has LiveKit start an egress that Pulse decided on.
 func (s *Egresses) startAudited(ctx context.Context, record *models.Egress, client *livekit.Client, ask *livekit.EgressRequest) (state livekit.EgressState, err error) {
 	system := &models.Principal{Kind: models.CallerSystem, OrgID: record.OrgID}
-	entry, err := s.c.Trail.Begin(ctx, system, audit.Event{OrgID: record.OrgID, Action: "egress.started", Type: "egress", ID: string(record.ID),
-		After: map[string]any{"project_id": record.ProjectID, "type": record.Type, "room_name": record.RoomName, "outputs": kindsOf(record.Outputs), "automatic": true}})
+	entry, err := s.c.Trail.Begin(ctx, system, startOf(record))
 	if err != nil {
 		return state, err
 	}
@@ -100,7 +98,7 @@ func (s *Egresses) startAudited(ctx context.Context, record *models.Egress, clie
 	return client.StartEgress(ctx, ask)
 }
 
-// notRecorded writes down why an automatic recording was not started, and tells the
+// notRecorded stores why an automatic recording was not started, and informs the
 // project. What may work in a while stays due.
 func (s *Egresses) notRecorded(ctx context.Context, record *models.Egress, failed error) error {
 	var known *models.Error

@@ -42,7 +42,7 @@ type dueStart struct {
 // StartDue starts the automatic recordings that are due, one of each project in turn.
 // Each is claimed by a lease, when there is a slot for it, so that any replica may; one
 // that no egress worker takes is tried again for some minutes. It is the pass of a
-// worker and tells how many it claimed.
+// worker and returns how many it claimed.
 func (s *Egresses) StartDue(ctx context.Context) (int, error) {
 	d := &dueStarts{s: s, running: map[models.ProjectID]int{}, ended: make(chan dueStart, startsAtOnce)}
 	until, bounded := ctx.Deadline()

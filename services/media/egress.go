@@ -13,6 +13,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/clusters"
+	"pulse-control-plane/services/fields"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/services/paging"
@@ -23,14 +24,9 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// settleTimeout bounds writing down how a start ended after the caller may have
-// gone. With livekit.EgressStartTimeout it stays below 25 s.
+// settleTimeout bounds storing the outcome of a start after the caller may have
+// disconnected. With livekit.EgressStartTimeout it stays below 25 s.
 const settleTimeout = time.Second
-
-// Guard judges URLs that tenants name; utils/safedial has one.
-type Guard interface {
-	CheckURL(ctx context.Context, raw string) error
-}
 
 // Storages gives the storage of a project with its credentials opened; nil is the
 // egress worker's own disk. conflict storage_not_configured if there is none.
@@ -56,11 +52,11 @@ type EgressConfig struct {
 	Storages   Storages
 	// Rooms knows the rooms that requests open.
 	Rooms *database.Rooms
-	// Failed tells tenants of an automatic recording that could not be started, maybe
+	// Failed informs tenants of an automatic recording that could not be started, maybe
 	// more than once.
 	Failed func(ctx context.Context, record *models.Egress) error
 	// Targets judges the targets of rtmp, Pages those of web egress.
-	Targets, Pages Guard
+	Targets, Pages fields.Guard
 	// Web allows web egress (EGRESS_WEB).
 	Web     bool
 	Cursors *cursor.Codec
@@ -134,12 +130,11 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 	if err != nil {
 		return models.Egress{}, err
 	}
-	record.Cluster = member.Name
-	entry, err := s.announce(ctx, actor, &record)
-	if err != nil {
+	asked := audit.CallerOf(actor)
+	record.Cluster, record.Asked = member.Name, &asked
+	if err := s.c.Store.Insert(ctx, &record); err != nil {
 		return models.Egress{}, err
 	}
-	defer entry.End(ctx, &err)
 	if err := s.admit(ctx, &record); err != nil {
 		return models.Egress{}, err
 	}
@@ -149,7 +144,21 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 	if failed != nil {
 		return models.Egress{}, s.notStarted(settling, &record, failed)
 	}
-	return s.apply(settling, record, &state)
+	return s.started(settling, record, &state)
+}
+
+// started stores the state that LiveKit answered with and the audit entry, both at
+// once: the database can commit them together.
+func (s *Egresses) started(ctx context.Context, record models.Egress, state *livekit.EgressState) (models.Egress, error) {
+	if state.Status.Final() { // the entry first
+		return s.apply(ctx, record, state)
+	}
+	entered := make(chan error, 1)
+	go func() { entered <- s.enter(ctx, &record, models.AuditSuccess, nil) }()
+	settled := record
+	settled.Asked = nil // the next change takes it away
+	updated, err := s.apply(ctx, settled, state)
+	return updated, cmp.Or(<-entered, err)
 }
 
 // startTries bounds the failed starts of one request that is sent again.
@@ -168,32 +177,12 @@ func (s *Egresses) startedBefore(ctx context.Context, project models.ProjectID) 
 		case err != nil:
 			return id, nil, err
 		case record.Status != models.EgressFailed:
-			return id, &record, nil
+			record, err = s.enterLate(ctx, &record)
+			return id, &record, err
 		}
 		id = models.EgressID(intent.ID(ctx, models.EgressPrefix, strconv.Itoa(n)))
 	}
 	return id, nil, nil
-}
-
-// announce writes the record and the audit entry of a start, both at once, so that
-// the database can commit them together; neither is left without the other.
-func (s *Egresses) announce(ctx context.Context, actor *models.Principal, record *models.Egress) (*audit.Entry, error) {
-	inserted := make(chan error, 1)
-	go func() { inserted <- s.c.Store.Insert(ctx, record) }()
-	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: record.OrgID, Action: "egress.started", Type: "egress", ID: string(record.ID),
-		After: map[string]any{"project_id": record.ProjectID, "type": record.Type, "room_name": record.RoomName, "outputs": kindsOf(record.Outputs)},
-	})
-	failed := <-inserted
-	switch {
-	case err != nil:
-		s.discard(ctx, record)
-		return nil, err
-	case failed != nil:
-		entry.End(ctx, &failed)
-		return nil, failed
-	}
-	return entry, nil
 }
 
 // discard deletes the record of a start that LiveKit was not asked for.
@@ -210,13 +199,17 @@ func (s *Egresses) discard(ctx context.Context, record *models.Egress) {
 // deleted.
 func (s *Egresses) admit(ctx context.Context, record *models.Egress) error {
 	refused := s.c.Quotas.AdmitEgress(ctx, record.ProjectID)
-	if refused != nil {
-		s.discard(ctx, record)
+	if refused == nil {
+		return nil
 	}
+	if err := s.enter(ctx, record, models.AuditFailure, refused); err != nil {
+		return err // Compare writes the entry
+	}
+	s.discard(ctx, record)
 	return refused
 }
 
-// notStarted writes down why LiveKit did not start an egress, and gives the error
+// notStarted stores why LiveKit did not start an egress, and gives the error
 // for the caller.
 func (s *Egresses) notStarted(ctx context.Context, record *models.Egress, failed error) error {
 	reason := "LiveKit refused the start."
@@ -228,7 +221,11 @@ func (s *Egresses) notStarted(ctx context.Context, record *models.Egress, failed
 		reason = "The room is not open, or has no such participant or track."
 		failed = models.NewError(models.KindNotFound, "not_found", reason).Because(failed)
 	}
-	if err := s.presume(ctx, record, models.EgressFailed, reason); err != nil {
+	err := s.enter(ctx, record, models.AuditFailure, failed)
+	if err == nil {
+		err = s.presume(ctx, record, models.EgressFailed, reason)
+	}
+	if err != nil {
 		s.c.Log.Error().Err(err).Str("egress_id", string(record.ID)).Msg("egress: could not record that the start failed")
 	}
 	return failed
@@ -262,7 +259,7 @@ func (s *Egresses) List(ctx context.Context, actor *models.Principal, q EgressQu
 	}, func(e models.Egress) string { return string(e.ID) })
 }
 
-// Now is the time by which the duration of an open egress is told.
+// Now is the time up to which the duration of an open egress is counted.
 func (s *Egresses) Now() time.Time { return s.now() }
 
 func (s *Egresses) now() time.Time { return s.c.Now().UTC().Truncate(time.Millisecond) }

@@ -46,6 +46,13 @@ func (s *Egresses) Compare(ctx context.Context) error {
 				}
 				lists[record.Cluster] = listed
 			}
+			// Without the cluster the outcome of a start may stay unknown for long.
+			if age := s.now().Sub(record.CreatedAt); record.Asked != nil && (record.EgressID != "" || listed == nil && age >= confirmWithin) {
+				if *record, err = s.enterLate(ctx, record); err != nil {
+					failures = append(failures, err)
+					continue
+				}
+			}
 			if listed != nil {
 				failures = append(failures, s.compare(ctx, *record, listed))
 				if _, runs := listed[record.EgressID]; runs && record.EgressID != "" {
@@ -93,7 +100,7 @@ func (s *Egresses) compare(ctx context.Context, record models.Egress, listed map
 	return err
 }
 
-// unconfirmed is a start whose process did not come to write down how it ended.
+// unconfirmed is a start whose process died before it stored the outcome.
 func (s *Egresses) unconfirmed(ctx context.Context, record *models.Egress, listed map[string]livekit.EgressState) error {
 	for _, state := range listed {
 		if storage.RecordOf(state.Paths) == record.ID {
@@ -107,7 +114,7 @@ func (s *Egresses) unconfirmed(ctx context.Context, record *models.Egress, liste
 	return s.presume(ctx, record, models.EgressFailed, "LiveKit did not confirm the start.")
 }
 
-// StopAsked stops the egresses that somebody asked to stop before they were active.
+// StopAsked stops the egresses whose stop was requested before they were active.
 // Several replicas may run it at the same time: LiveKit stops an egress once.
 func (s *Egresses) StopAsked(ctx context.Context) error {
 	list, err := s.c.Store.ToStop(ctx, stoppedAtOnce)

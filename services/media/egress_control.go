@@ -2,7 +2,6 @@ package media
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
+	"pulse-control-plane/services/fields"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/utils/secret"
@@ -20,9 +20,6 @@ const (
 	stopWait = 10 * time.Second
 	// stopRetry is the time between two looks at an egress that is to stop.
 	stopRetry = 250 * time.Millisecond
-	// changeRaces bounds the repetitions of a change that others make at the same
-	// time.
-	changeRaces = 5
 )
 
 // owned finds an egress that a caller may change.
@@ -42,29 +39,17 @@ func (s *Egresses) begin(ctx context.Context, actor *models.Principal, record *m
 // errEnded refuses a change of an egress that has ended.
 func errEnded() error { return models.Conflict("egress_ended", "The egress has ended.") }
 
-// change updates a record, again if others changed it meanwhile.
+// change updates a record, again if others changed it meanwhile. The audit entry of its
+// start is stored before a new state.
 func (s *Egresses) change(ctx context.Context, record models.Egress, to func(*models.Egress) (database.EgressChange, bool)) (models.Egress, error) {
-	return changed(record, to, func(r *models.Egress, c database.EgressChange) (models.Egress, error) {
+	return database.UpdateLatest(record, to, func(r *models.Egress, c database.EgressChange) (models.Egress, error) {
+		if r.Asked != nil && (c.Status != nil || c.Entered) {
+			if err := s.entered(ctx, r, &c); err != nil {
+				return models.Egress{}, err
+			}
+		}
 		return s.c.Store.Update(ctx, r, c, s.now())
 	}, func(r *models.Egress) (models.Egress, error) { return s.c.Store.Get(ctx, r.ProjectID, string(r.ID)) })
-}
-
-// changed updates a record, and reads it again if others changed it meanwhile.
-func changed[T, C any](record T, to func(*T) (C, bool), update func(*T, C) (T, error), read func(*T) (T, error)) (none T, err error) {
-	for range changeRaces {
-		c, wanted := to(&record)
-		if !wanted {
-			return record, nil
-		}
-		updated, err := update(&record, c)
-		if !models.IsKind(err, models.KindNotFound) {
-			return updated, err
-		}
-		if record, err = read(&record); err != nil {
-			return none, err
-		}
-	}
-	return none, models.Unavailable(errors.New("media: others change the same record at the same time"))
 }
 
 // Stop ends an egress. One that is not active yet is stopped as soon as it is: the
@@ -229,51 +214,51 @@ func (u *EgressUpdate) outputs(record *models.Egress) []models.EgressOutput {
 	return out
 }
 
-// rtmpOf finds the output of the kind rtmp; -1 if there is none.
+// rtmpOf finds the output of the kind rtmp; -1 without one.
 func rtmpOf(record *models.Egress) int {
 	return slices.IndexFunc(record.Outputs, func(o models.EgressOutput) bool { return o.Kind == models.OutputRTMP })
 }
 
 // checkUpdate reports every field that is wrong.
 func (s *Egresses) checkUpdate(ctx context.Context, record *models.Egress, u *EgressUpdate) error {
-	var wrong findings
+	var wrong fields.Errors
 	targets, at := len(u.AddURLs)+len(u.RemovedURLs), rtmpOf(record)
 	switch {
 	case u.Layout == nil && targets == 0:
-		wrong.say("layout", "is required, unless add_urls or remove_urls is given")
+		wrong.Say("layout", "is required, unless add_urls or remove_urls is given")
 	case u.Layout != nil && targets > 0:
-		wrong.say("layout", "must not be combined with add_urls and remove_urls")
+		wrong.Say("layout", "must not be combined with add_urls and remove_urls")
 	}
 	if u.Layout != nil {
 		if record.Type != models.EgressRoomComposite {
-			wrong.say("layout", "is not a field of the type "+string(record.Type))
+			wrong.Say("layout", "is not a field of the type "+string(record.Type))
 		} else if !slices.Contains(livekit.Layouts(), *u.Layout) {
-			wrong.oneOf("layout", *u.Layout+" ", livekit.Layouts()) // also an empty one
+			wrong.OneOf("layout", *u.Layout+" ", livekit.Layouts()) // also an empty one
 		}
 	}
 	for field, list := range map[string][]secret.Value{"add_urls": u.AddURLs, "remove_urls": u.RemovedURLs} {
 		switch {
 		case len(list) > MaxTargets:
-			wrong.say(field, fmt.Sprintf("must be at most %d items", MaxTargets))
+			wrong.Say(field, fmt.Sprintf("must be at most %d items", MaxTargets))
 		case len(list) > 0 && at < 0:
-			wrong.say(field, "needs an egress that was started with an output of the kind rtmp")
+			wrong.Say(field, "needs an egress that was started with an output of the kind rtmp")
 		}
 	}
 	if len(wrong) > 0 || targets == 0 {
-		return wrong.err()
+		return wrong.Err()
 	}
 	s.judgeAll(ctx, "add_urls", u.AddURLs, &wrong)
 	had := slices.Clone(record.Outputs[at].URLs)
 	for i, target := range u.RemovedURLs {
 		n := slices.Index(had, livekit.RedactStreamURL(target.Reveal()))
 		if n < 0 {
-			wrong.say(fmt.Sprintf("remove_urls[%d]", i), "is not a target of this egress")
+			wrong.Say(fmt.Sprintf("remove_urls[%d]", i), "is not a target of this egress")
 			continue
 		}
 		had = slices.Delete(had, n, n+1)
 	}
 	if len(had)+len(u.AddURLs) > MaxTargets {
-		wrong.say("add_urls", fmt.Sprintf("would make more than %d targets", MaxTargets))
+		wrong.Say("add_urls", fmt.Sprintf("would make more than %d targets", MaxTargets))
 	}
-	return wrong.err()
+	return wrong.Err()
 }

@@ -168,8 +168,8 @@ func (s *Egresses) automatic(ctx context.Context, e *models.LiveKitEvent, state 
 	return record, err == nil, err
 }
 
-// apply brings a record forward to a state that LiveKit told, in one write; nothing
-// is written if it tells nothing new.
+// apply brings a record forward to a state that LiveKit reported, in one write; nothing
+// is written if it contains nothing new.
 func (s *Egresses) apply(ctx context.Context, record models.Egress, state *livekit.EgressState) (models.Egress, error) {
 	updated, err := s.change(ctx, record, func(r *models.Egress) (database.EgressChange, bool) {
 		c := s.forward(r, state)
@@ -183,7 +183,7 @@ func (s *Egresses) apply(ctx context.Context, record models.Egress, state *livek
 
 // forward gives what a state changes in a record. States never go back. Only what
 // Pulse presumed is overruled: an egress that LiveKit starts after its start was
-// given up is one that nobody expects, so it is to stop; one whose worker was silent for
+// given up is one that no caller expects, so it must stop; one whose worker was silent for
 // a while goes on.
 func (s *Egresses) forward(r *models.Egress, state *livekit.EgressState) (c database.EgressChange) {
 	yes, no := true, false

@@ -17,7 +17,7 @@ import (
 const (
 	// askedEvery is how often the worker of a running egress is asked whether it is
 	// there. LiveKit's own state has no heartbeat: an egress whose worker was killed
-	// stays active there for ever.
+	// stays active there forever.
 	askedEvery = 30 * time.Second
 	// silentFor is how long a worker may be silent before its egress counts as aborted:
 	// time for LiveKit's servers or Redis to restart.
@@ -56,7 +56,7 @@ func (s *Egresses) ask(ctx context.Context, running []models.Egress) error {
 	return errors.Join(failures...)
 }
 
-// askOne asks the worker of an egress and writes down what follows.
+// askOne asks the worker of an egress and stores what follows.
 func (s *Egresses) askOne(ctx context.Context, record models.Egress) error {
 	client, err := s.client(&record)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Egresses) askOne(ctx context.Context, record models.Egress) error {
 	return err
 }
 
-// Living gives those of a cluster's running egresses that Pulse does not hold for
+// Living returns the running egresses of a cluster, without those that Pulse counts as
 // aborted because their workers died.
 func (s *Egresses) Living(ctx context.Context, list []livekit.Media) ([]livekit.Media, error) {
 	dead := map[string]bool{}

@@ -16,7 +16,7 @@ const (
 	// Counted bounds each count.
 	Counted = 10_000
 	// stuck is how many attempts an eviction takes before it counts as dead: the
-	// cluster has refused it for minutes. It is tried on all the same.
+	// cluster has refused it for minutes. Pulse still retries it.
 	stuck = 10
 	// MaxRetried bounds how many dead events one request tries again.
 	MaxRetried = database.MaxBatch

@@ -6,7 +6,7 @@ import (
 	"pulse-control-plane/models"
 )
 
-// participant is the claim of somebody to a slot in a project's rooms.
+// participant is the claim of a participant to a slot in a project's rooms.
 func (s *Limits) participant(p models.ProjectID, q *models.Quotas, m models.Meter, room, identity string) claim {
 	quota, agents := q.ParticipantQuota(m), q.ParticipantQuota(models.MeterAgentSeconds)
 	return claim{

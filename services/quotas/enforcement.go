@@ -118,7 +118,7 @@ type pendingAdmission struct {
 	change *metering.Change
 }
 
-// new tells whether the session has only just become known: an event announces
+// new reports whether the session has only just become known: an event announces
 // it, or would have, had the announcement not been missed.
 func (a *pendingAdmission) new() bool {
 	c := a.change

@@ -66,7 +66,7 @@ type Config struct {
 	Egresses      *database.Egresses
 	Ingresses     *database.Ingresses
 	Usage         *usage.Reports
-	// Told is told of each threshold that was reached, maybe more than once.
+	// Told is called with each threshold that was reached, maybe more than once.
 	Told func(ctx context.Context, e *models.QuotaEvent) error
 	// Changes invalidates cached limits.
 	Changes *lookup.Changes
@@ -241,7 +241,7 @@ func (s *Limits) Plans() []Plan {
 }
 
 // TokenRequest is a token that would be minted: for a room of a project, until a
-// time. Agent tells that its bearer is one.
+// time. Agent is true if its bearer is one.
 type TokenRequest struct {
 	RoomName, Identity string
 	Agent              bool

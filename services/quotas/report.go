@@ -35,7 +35,7 @@ func (s *Limits) Report(ctx context.Context, actor *models.Principal, asked mode
 	return s.ReportOf(ctx, &project)
 }
 
-// ReportOf is Report for a project somebody may see.
+// ReportOf is Report for a project that the caller may read.
 func (s *Limits) ReportOf(ctx context.Context, project *models.Project) (Report, error) {
 	id := project.ID
 	org, err := s.c.Organizations.Get(ctx, models.TenantOf(project.OrgID), project.OrgID)

@@ -57,7 +57,7 @@ type claim struct {
 	holder string
 	// identity is the participant's that the slot is reserved for.
 	identity string
-	// client tells that a key alone asks for the slot.
+	// client is true if a key alone asks for the slot.
 	client bool
 	// joined is the start of the holder's usage session; zero before it starts.
 	joined time.Time
@@ -88,14 +88,14 @@ var (
 
 // clientShare is how many of the slots callers with a key alone may reserve at a
 // time: 80 %, so that the server's key finds one. Of one or two slots it is all,
-// or nobody could join with a key alone.
+// or no client could join with a key alone.
 func clientShare(limit int64) int64 {
 	const percent = 80
 	return max(limit*percent/100, min(limit, 2))
 }
 
 // Reserve holds a slot for a claim's holder until a time, or until they take
-// it. made tells that it was not theirs before. used is how many are taken or
+// it. made is true if it was not theirs before. used is how many are taken or
 // reserved, theirs included. errFull if every slot is, errClientShare if a key
 // alone asks and its share is.
 func (p *Slots) Reserve(ctx context.Context, c claim, until time.Time) (made bool, used slotUse, err error) {
@@ -264,7 +264,7 @@ func (p *Slots) Release(ctx context.Context, project models.ProjectID, identity,
 }
 
 // RoomEnded makes the slots of a room's participants be read anew, if
-// somebody in it has one still.
+// a participant in it still has one.
 func (p *Slots) RoomEnded(ctx context.Context, project models.ProjectID, q models.Quota, room string) error {
 	sh := p.sheet(string(project), q)
 	if err := sh.lock(ctx); err != nil {

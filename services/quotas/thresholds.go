@@ -31,7 +31,7 @@ func (s *Limits) exceeded(ctx context.Context, owner string, use models.QuotaUse
 	return models.QuotaExceeded(use)
 }
 
-// tell records an event for each reached threshold, once per period. If a write
+// tell stores an event for each reached threshold, once per period. If a write
 // fails, the next call repeats it.
 func (s *Limits) tell(ctx context.Context, owner string, q models.Quota, limit int64, used float64, now time.Time) {
 	for _, percent := range []int64{models.QuotaWarningPercent, models.QuotaReachedPercent} {
@@ -43,9 +43,9 @@ func (s *Limits) tell(ctx context.Context, owner string, q models.Quota, limit i
 			continue
 		}
 		e.Used, e.At, e.EventID = used, now.UTC().Truncate(time.Millisecond), events.QuotaEventID(&e)
-		// Tenants are told first: what the list of thresholds shows, they have heard.
+		// The event first: tenants have received what the list of thresholds shows.
 		if err := s.c.Told(ctx, &e); err != nil {
-			s.c.Log.Error().Err(err).Str("owner", owner).Str("quota", string(q)).Msg("quotas: could not tell of a threshold")
+			s.c.Log.Error().Err(err).Str("owner", owner).Str("quota", string(q)).Msg("quotas: could not store the event of a threshold")
 			return
 		}
 		switch err := s.c.Events.Insert(ctx, &e); {

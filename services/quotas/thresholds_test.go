@@ -13,9 +13,9 @@ import (
 	"pulse-control-plane/models"
 )
 
-// TestAThresholdThatIsListedHasBeenToldWhereverTheProcessDies fails telling, then kills
+// TestAThresholdThatIsListedHasItsEventWhereverTheProcessDies fails telling, then kills
 // the process between telling and storing, then starts another.
-func TestAThresholdThatIsListedHasBeenToldWhereverTheProcessDies(t *testing.T) {
+func TestAThresholdThatIsListedHasItsEventWhereverTheProcessDies(t *testing.T) {
 	engine, clock := testkit.NewEngine(t), testkit.NewClock()
 	stored := database.NewQuotaEvents(engine)
 	told := map[string]int{}

@@ -28,7 +28,7 @@ func (s *Rooms) Participant(ctx context.Context, actor *models.Principal, named 
 	if err != nil {
 		return livekit.ParticipantInfo{}, err
 	}
-	if !utf8.ValidString(identity) { // nobody's, and LiveKit can't be asked
+	if !utf8.ValidString(identity) { // no participant has it, and LiveKit can't be asked
 		return livekit.ParticipantInfo{}, models.NotFound()
 	}
 	return where.member.Client.GetParticipant(ctx, where.qualified, identity)

@@ -32,7 +32,7 @@ type Config struct {
 	Placements *clusters.Placements
 	Quotas     *quotas.Limits
 	// Recording gives the egress that starts with a room, on the project's storage and
-	// within its quotas; settled is to be told how the opening ended.
+	// within its quotas; settled must be called with how the opening ended.
 	Recording func(ctx context.Context, p *models.Project, room string) (ask *livekit.EgressRequest, settled func(context.Context, error), err error)
 	Cursors   *cursor.Codec
 	// Trail records every change.
@@ -170,7 +170,7 @@ func (s *Rooms) recording(ctx context.Context, actor *models.Principal, p *model
 	return s.c.Recording(ctx, p, in.RoomName)
 }
 
-// openedBefore tells whether an earlier attempt of the same request opened a room,
+// openedBefore reports whether an earlier attempt of the same request opened a room,
 // and stores its tags if that attempt could not.
 func (s *Rooms) openedBefore(ctx context.Context, qualified, sid string, tags map[string]string) (bool, error) {
 	if !intent.Resumed(ctx) {

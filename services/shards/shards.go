@@ -80,7 +80,7 @@ func New(c Config) (*Shares, error) {
 
 func (s *Shares) lease(shard int64) string { return s.shard + strconv.FormatInt(shard, 10) }
 
-// Begin tells whether a shard may be worked on now, and keeps it from being
+// Begin reports whether a shard may be worked on now, and keeps it from being
 // given away until End is called.
 func (s *Shares) Begin(shard int64) bool {
 	s.mu.Lock()

@@ -41,7 +41,7 @@ func (t *Totals) peak(ctx context.Context, p models.ProjectID, start, end time.T
 	return float64(highest), read + joins.read + leaves.read, err
 }
 
-// countsInPeak tells whether a session is of a person who was there for a while.
+// countsInPeak reports whether a session is of a person who was there for a while.
 func countsInPeak(s *models.UsageSession) bool {
 	return s.Meter() == models.MeterParticipantSeconds && (s.Open || s.LeftAt.After(s.JoinedAt))
 }

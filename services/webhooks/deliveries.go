@@ -152,9 +152,9 @@ func (s *Endpoints) Test(ctx context.Context, actor *models.Principal, id models
 	return list[0], nil
 }
 
-// Resend has an event sent again to the endpoints that hear of it: those of its
+// Resend has an event sent again to the endpoints that receive it: those of its
 // project or organization that the caller may act on, or one of them. not_found;
-// conflict no_endpoint if no enabled endpoint hears of it.
+// conflict no_endpoint if no enabled endpoint receives it.
 func (s *Endpoints) Resend(ctx context.Context, actor *models.Principal, event string, only models.EndpointID) (list []models.Delivery, err error) {
 	if err := actor.May(models.ActionWebhooksWrite); err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ type FanoutConfig struct {
 func NewFanout(c FanoutConfig) (*Fanout, error) { return &Fanout{c}, required.Fields(c) }
 
 // Pass fans out the events behind the stored position and then moves it; one
-// process at a time does. It tells how many events it worked on. Deliveries that
+// process at a time does. It returns how many events it worked on. Deliveries that
 // a pass made before it died are met again and left as they are.
 func (f *Fanout) Pass(ctx context.Context) (int, error) {
 	position, err := f.c.Sequences.Last(ctx, fanned)
@@ -108,7 +108,7 @@ func (f *Fanout) endpointsOf(ctx context.Context, list []models.Event) (map[stri
 	return out, nil
 }
 
-// ownersOf gives who hears of an event: its project and its organization.
+// ownersOf gives the owners of endpoints that receive an event: its project and its organization.
 func ownersOf(e *models.Event) []string {
 	var out []string
 	if e.Type == models.EventGap {
@@ -123,7 +123,7 @@ func ownersOf(e *models.Event) []string {
 	return out
 }
 
-// hears tells whether an event of an endpoint's owner is for it.
+// hears reports whether an event of an endpoint's owner is for it.
 func hears(endpoint *models.Endpoint, e *models.Event) bool {
 	if e.Type == models.EventGap || !endpoint.Enabled || endpoint.IsDeleted {
 		return false

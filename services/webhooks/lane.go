@@ -63,8 +63,8 @@ func (l *lane) run(ctx context.Context) {
 	}
 }
 
-// serve sends what is due and tells when something is due again: zero if nothing
-// waits, or no more is to be sent from this process.
+// serve sends what is due and returns when something is due again: zero if nothing
+// waits, or this process must send no more.
 func (l *lane) serve(ctx context.Context) (next time.Time, err error) {
 	r := &round{lane: l, busy: map[models.DeliveryID]bool{}, rooms: map[string]*room{}, events: map[string]*models.Event{}, done: make(chan step, 2*maxOpen)}
 	defer func() {

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// noticesAtOnce is of how many endpoints a pass tells.
+	// noticesAtOnce is how many endpoints' owners a pass informs.
 	noticesAtOnce = 20
 	// mailFor is for how long a mail is tried to be sent.
 	mailFor = 24 * time.Hour
@@ -27,8 +27,8 @@ const (
 //go:embed disabled.txt
 var disabledText string
 
-// Notices tells owners of endpoints that Pulse disabled: by an event, which their
-// other endpoints hear of, and by mail.
+// Notices informs owners of endpoints that Pulse disabled: by an event, which their
+// other endpoints receive, and by mail.
 type Notices struct {
 	c    NoticesConfig
 	text *template.Template
@@ -63,7 +63,7 @@ type DisabledData struct {
 	FailingSince   *time.Time        `json:"failing_since"`
 }
 
-// Pass tells of endpoints that nobody was told of yet; one process at a time
+// Pass informs owners of endpoints that were not informed yet; one process at a time
 // does. The event is there once; a process that dies in between mails again.
 func (n *Notices) Pass(ctx context.Context) (int, error) {
 	list, err := n.c.Endpoints.Announcing(ctx, noticesAtOnce)

@@ -101,7 +101,7 @@ func TestOnlySuccessesAreDelivered(t *testing.T) {
 	}
 }
 
-func TestGoneDisablesAnEndpointAndTellsItsOwner(t *testing.T) {
+func TestAnAnswerOf410DisablesAnEndpointAndInformsItsOwner(t *testing.T) {
 	server, other := newReceiver(t, status(http.StatusGone)), newReceiver(t, nil)
 	r := newRig(t)
 	e, _ := r.endpoint(server.URL)

@@ -205,7 +205,7 @@ func (r *round) load(ctx context.Context, ids []string) error {
 	return err
 }
 
-// nextDue tells when the lane has to look again, when nothing is under way.
+// nextDue returns when the lane has to look again, when nothing is under way.
 func (r *round) nextDue(ctx context.Context) (time.Time, error) {
 	if r.early {
 		return r.w.c.Now().Add(tick), nil

@@ -41,7 +41,7 @@ func (s secrets) fresh(ctx context.Context, id models.EndpointID) (shown secret.
 	return secret.New(text), sealed, nil
 }
 
-// is tells whether the secret of an endpoint is the one shown.
+// is reports whether the secret of an endpoint is the one shown.
 func (s secrets) is(e *models.Endpoint, shown secret.Value) bool {
 	plain, err := s.field.Open(e.Secret, string(e.ID))
 	return err == nil && shown.Equal(secret.New(string(plain)))

@@ -12,7 +12,7 @@ import (
 	"pulse-control-plane/database/testkit"
 )
 
-// verifies tells whether Standard Webhooks' own library takes a delivery.
+// verifies reports whether Standard Webhooks' own library takes a delivery.
 func verifies(t *testing.T, secret string, got received) bool {
 	t.Helper()
 	library, err := standardwebhooks.NewWebhook(secret)

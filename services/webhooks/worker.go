@@ -21,7 +21,7 @@ const (
 	// endpoints that answer well, and as many again to those that are slow or fail.
 	poolSize = 512
 	// scanEvery is how often endpoints are looked for that have something due
-	// which no other part of this process told of; ownScanEvery where there are no
+	// which no other part of this process announced; ownScanEvery where there are no
 	// other processes.
 	scanEvery    = 500 * time.Millisecond
 	ownScanEvery = 5 * time.Second
@@ -67,7 +67,7 @@ type WorkerConfig struct {
 	Leases     *database.Leases
 	// Site is of this process; its Owner holds the leases.
 	Site worker.Site
-	// Exclusive tells that there are no replicas.
+	// Exclusive is true if there are no replicas.
 	Exclusive bool
 	// Secret opens the secrets of endpoints.
 	Secret *database.SealedField
@@ -119,7 +119,7 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 	return w, nil
 }
 
-// Wake tells that endpoints may have something to send. Those of other
+// Wake says that endpoints may have something to send. Those of other
 // processes' shards are theirs to find.
 func (w *Worker) Wake(ids ...models.EndpointID) {
 	w.mu.Lock()

@@ -139,7 +139,7 @@ func nearest(rules map[string][]string, path string) (folders []string, known bo
 	}
 }
 
-// under tells whether a path is a folder or below it.
+// under reports whether a path is a folder or below it.
 func under(path, folder string) bool {
 	return path == folder || strings.HasPrefix(path, folder+"/")
 }

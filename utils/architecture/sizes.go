@@ -26,6 +26,8 @@ type Sizes struct {
 	// Holds gives, for a folder, the patterns of the names of files in it: all that it
 	// may have. "" is the root. Its subfolders are not meant.
 	Holds map[string][]string
+	// Folders are the folders that the root may have; nil allows any.
+	Folders []string
 	// Requires gives the name of a file that each folder with Go files that matches a
 	// pattern must have.
 	Requires map[string]string
@@ -58,7 +60,7 @@ func Lines(ctx context.Context, dir string) (map[string]int, error) {
 // sorted. lines has the number of lines of each file.
 func (s Sizes) Violations(lines map[string]int) []string {
 	var found []string
-	packages, has := map[string]int{}, map[string]bool{}
+	packages, has, unknown := map[string]int{}, map[string]bool{}, map[string]bool{}
 	for name, n := range lines {
 		folder, file := path.Split(name)
 		folder = strings.TrimSuffix(folder, "/")
@@ -72,10 +74,16 @@ func (s Sizes) Violations(lines map[string]int) []string {
 		if patterns, limited := s.Holds[folder]; limited && !slices.ContainsFunc(patterns, func(p string) bool { return matches(p, file) }) {
 			found = append(found, fmt.Sprintf("%s is not among %s", name, strings.Join(patterns, ", ")))
 		}
+		if top, _, inside := strings.Cut(name, "/"); inside && s.Folders != nil && !slices.Contains(s.Folders, top) {
+			unknown[top] = true
+		}
 		if isGo && !strings.HasSuffix(file, "_test.go") {
 			packages[folder] += n
 		}
 		has[name] = true
+	}
+	for top := range unknown {
+		found = append(found, fmt.Sprintf("the folder %s is not among %s", top, strings.Join(s.Folders, ", ")))
 	}
 	for folder, n := range packages {
 		if most, limited := matching(s.Packages, folder); limited && n > most {

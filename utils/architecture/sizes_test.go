@@ -12,6 +12,7 @@ func TestEachFileAndFolderThatBreaksARuleOfSizeIsAViolation(t *testing.T) {
 	rules := architecture.Sizes{
 		GoFile: 100, Files: map[string]int{"README.md": 50}, Packages: map[string]int{"services/*": 150},
 		Holds:    map[string][]string{"": {"main.go", "README.md"}, "services": {"doc.go", "*_test.go"}},
+		Folders:  []string{"docs", "services", "utils"},
 		Requires: map[string]string{"services/*": "doc.go"},
 	}
 	good := map[string]int{"main.go": 100, "README.md": 50, "services/doc.go": 5, "services/new_test.go": 5, "docs/long.md": 999,
@@ -31,6 +32,7 @@ func TestEachFileAndFolderThatBreaksARuleOfSizeIsAViolation(t *testing.T) {
 		"a package":               {"services/rooms/lists.go", 41, "services/rooms has 151 lines without tests, more than 150"},
 		"a file at the root":      {"notes.txt", 1, "notes.txt is not among main.go, README.md"},
 		"a file of a folder":      {"services/rooms.go", 1, "services/rooms.go is not among doc.go, *_test.go"},
+		"a folder at the root":    {"commands/doc.go", 1, "the folder commands is not among docs, services, utils"},
 		"a package without a doc": {"services/new/new.go", 1, "services/new has no doc.go"},
 	} {
 		files := maps.Clone(good)

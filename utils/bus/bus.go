@@ -15,7 +15,7 @@ const MaxSubscribers = 256
 // ErrFull is returned to the subscriber beyond MaxSubscribers.
 var ErrFull = errors.New("bus: too many subscribers")
 
-// Subscriber hears of changes. Both functions are required, must be safe for
+// Subscriber receives changes. Both functions are required, must be safe for
 // concurrent use and return soon: a write waits for them.
 type Subscriber[C any] struct {
 	// Changed drops what a change affects.

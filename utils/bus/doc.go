@@ -1,4 +1,4 @@
-// Package bus tells the caches of a process what changed, so that a write names
+// Package bus informs the caches of a process of what changed, so that a write names
 // the change once instead of every cache that may hold it.
 //
 // It owns the delivery. It does not own what a change is (a type parameter),

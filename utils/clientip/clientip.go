@@ -28,7 +28,7 @@ func New(trusted []netip.Prefix) *Proxies {
 	return p
 }
 
-// Trusts tells whether an address is a trusted proxy's.
+// Trusts reports whether an address is a trusted proxy's.
 func (p *Proxies) Trusts(a netip.Addr) bool {
 	for _, network := range p.trusted {
 		if network.Contains(a) {

@@ -139,7 +139,7 @@ func (h *Hasher) CompareDummy(ctx context.Context, password secret.Value) error 
 	return ErrMismatch
 }
 
-// Stale tells that a hash was made with another cost than is configured now;
+// Stale reports whether a hash was made with another cost than is configured now;
 // hash again when the plain text is next at hand.
 func (h *Hasher) Stale(hash string) bool {
 	cost, err := bcrypt.Cost([]byte(hash))

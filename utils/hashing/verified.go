@@ -55,7 +55,7 @@ func NewVerified(capacity int, clock func() time.Time) (*Verified, error) {
 	return v, nil
 }
 
-// Check tells whether this secret was found to belong to this hash of the key
+// Check reports whether this secret was found to belong to this hash of the key
 // within the last VerifiedFor.
 func (v *Verified) Check(keyID string, confidential secret.Value, hash string) bool {
 	entry, ok := v.entries.Get(keyID)

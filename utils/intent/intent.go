@@ -36,7 +36,7 @@ func of(ctx context.Context) (i Intent, ok bool) {
 	return i, ok
 }
 
-// Resumed tells whether an earlier attempt of the request may have made something.
+// Resumed reports whether an earlier attempt of the request may have made something.
 func Resumed(ctx context.Context) bool {
 	i, _ := of(ctx)
 	return i.Resumed

@@ -24,7 +24,7 @@ type Breaker struct {
 // NewBreaker returns a Breaker for a store that is taken to answer.
 func NewBreaker() *Breaker { return &Breaker{start: time.Now()} }
 
-// Try tells whether the store is to be asked; the caller then says what came of it.
+// Try reports whether the store is to be asked; the caller then says what came of it.
 func (b *Breaker) Try() bool {
 	until := b.openUntil.Load()
 	if until == 0 {

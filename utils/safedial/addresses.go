@@ -66,7 +66,7 @@ func within(list []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// reachable tells whether an address may be connected to.
+// reachable reports whether an address may be connected to.
 func reachable(a netip.Addr, allowPrivate bool) bool {
 	if !a.IsValid() || a.Zone() != "" {
 		return false

@@ -89,7 +89,7 @@ func New(o Options) *Guard {
 	return g
 }
 
-// CheckURL tells whether a target may be stored: an absolute URL of an allowed
+// CheckURL reports whether a target may be stored: an absolute URL of an allowed
 // scheme, all of whose host's addresses may be reached now. What it says holds
 // for this moment; DialContext judges again, so that a target may be stored in
 // spite of ErrLookup. ErrURL, ErrRefused or ErrLookup.
@@ -190,7 +190,7 @@ func endsInNumber(name string) bool {
 	return strings.Trim(last, "0123456789") == ""
 }
 
-// CheckAddr tells whether an address may be connected to: nil or ErrRefused.
+// CheckAddr reports whether an address may be connected to: nil or ErrRefused.
 func (g *Guard) CheckAddr(a netip.Addr) error {
 	if !reachable(a, g.o.AllowPrivate) {
 		return ErrRefused

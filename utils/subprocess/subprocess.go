@@ -51,7 +51,7 @@ func (p *Process) collect(from io.Reader) {
 		p.mu.Unlock()
 		select {
 		case p.lines <- bytes.Clone(lines.Bytes()):
-		default: // nobody waits for a line any more
+		default: // no reader waits for a line any more
 		}
 	}
 }

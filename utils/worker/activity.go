@@ -28,7 +28,7 @@ func NewActivity(lasts time.Duration) *Activity {
 	return a
 }
 
-// Active tells whether something happened lately.
+// Active reports whether something happened lately.
 func (a *Activity) Active() bool { return int64(a.since()) < a.until.Load() }
 
 // Mark says that something happened. After a quiet time it wakes every worker.

@@ -14,7 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Pass does one bounded piece of the work and tells how many things it worked
+// Pass does one bounded piece of the work and returns how many things it worked
 // on. After more than none the next pass follows at once.
 type Pass func(ctx context.Context) (worked int, err error)
 
@@ -60,7 +60,7 @@ type Options struct {
 	Last time.Duration
 	// Log is where errors, lost leases and recoveries are written.
 	Log zerolog.Logger
-	// Observer hears of passes and leases; nil: nobody does.
+	// Observer receives passes and leases; nil for none.
 	Observer Observer
 	// Tracer makes a span of each pass; nil makes none.
 	Tracer trace.Tracer

@@ -41,7 +41,9 @@ func (p Process) Stored() []*cli.Command {
 				if c.IsSet(moveTo) {
 					return p.move(ctx, c)
 				}
-				return p.Configured("migrate", migrate(c.Bool(acceptSecrets)))(ctx, c)
+				return p.Configured("migrate", func(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
+					return data.Migrate(ctx, Location(cfg), Secrets(cfg), c.Bool(acceptSecrets), log)
+				})(ctx, c)
 			}},
 		p.offline("check", "check the stored database, or the backup FILE, for faults; the server must not run on an embedded one", "[FILE]", data.Commands.Verify),
 		p.offline("backup", "write a backup of the embedded database to FILE; the server may run", "FILE", data.Commands.WriteBackup),
@@ -108,23 +110,4 @@ func (p Process) offline(name, usage, args string, act func(data.Commands, conte
 		return cli.Exit(data.Explain(err), ExitFailed)
 	}
 	return &cli.Command{Name: name, Usage: usage, ArgsUsage: args, ArgValidator: arguments.Files(args), OnUsageError: arguments.Wrong, Action: action}
-}
-
-// migrate opens the database, which creates and verifies collections and
-// indexes and runs the migrations, compares or records the secrets, and drops or
-// renames what only older versions need.
-func migrate(accept bool) func(context.Context, config.Config, zerolog.Logger) error {
-	return func(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
-		at := Location(cfg)
-		at.AllIndexes, at.Contracting = true, true
-		engine, err := database.Open(ctx, at, log)
-		if err != nil {
-			return err
-		}
-		log.Info().Str("engine", engine.Name()).Int("collections", len(database.Schema())).Msg("collections and indexes are as declared")
-		if err = data.Recognise(ctx, engine, Secrets(cfg), accept, log); err == nil { // nothing is dropped of another installation's database
-			err = database.Contract(ctx, engine, log)
-		}
-		return errors.Join(err, engine.Close(ctx))
-	}
 }

@@ -1,4 +1,4 @@
-package media
+package ingress
 
 import (
 	"context"
@@ -12,6 +12,9 @@ import (
 )
 
 const (
+	// comparedAfter is the age below which a record is not compared: its request may
+	// still be running.
+	comparedAfter = 10 * time.Second
 	// createdWithin is how long after its record was made an ingress may be without
 	// LiveKit's id: the request's own deadline, and some.
 	createdWithin = 30 * time.Second
@@ -23,11 +26,11 @@ const (
 )
 
 // Compare brings the records of ingresses up to date with what LiveKit lists, deletes
-// those that somebody deleted while LiveKit was away or whose project is gone, and
+// those that were deleted while LiveKit was away or whose project is gone, and
 // finds out about those that LiveKit did not confirm, or that are due. A cluster that
 // cannot be asked changes nothing. It is the pass of a worker that one replica runs.
 func (s *Ingresses) Compare(ctx context.Context) error {
-	lists := map[string]*listedIngresses{} // by cluster; nil if it cannot be asked
+	lists := map[string]*listedOf{} // by cluster; nil if it cannot be asked
 	gone := map[models.ProjectID]bool{}
 	var failures []error
 	for after := models.IngressID(""); ; {
@@ -64,20 +67,20 @@ func (s *Ingresses) Compare(ctx context.Context) error {
 	}
 }
 
-// listedIngresses are those of a cluster that Pulse made, by their records, and when
+// listedOf are those of a cluster that Pulse made, by their records, and when
 // LiveKit was asked for them.
-type listedIngresses struct {
+type listedOf struct {
 	at time.Time
 	of map[models.IngressID]livekit.IngressState
 }
 
 // listed lists the ingresses of a record's cluster.
-func (s *Ingresses) listed(ctx context.Context, record *models.Ingress) (*listedIngresses, error) {
+func (s *Ingresses) listed(ctx context.Context, record *models.Ingress) (*listedOf, error) {
 	client, err := s.client(record)
 	if err != nil {
 		return nil, err
 	}
-	out := &listedIngresses{at: s.now()}
+	out := &listedOf{at: s.now()}
 	list, err := client.ListIngresses(ctx, "")
 	if err != nil {
 		return nil, err
@@ -91,12 +94,12 @@ func (s *Ingresses) listed(ctx context.Context, record *models.Ingress) (*listed
 	return out, nil
 }
 
-func (s *Ingresses) compare(ctx context.Context, record *models.Ingress, listed *listedIngresses, gone bool) error {
+func (s *Ingresses) compare(ctx context.Context, record *models.Ingress, listed *listedOf, gone bool) error {
 	state, there := listed.of[record.ID]
 	switch {
 	case !record.Confirmed && listed.at.Sub(record.CreatedAt) < createdWithin:
 		return nil
-	case !record.Confirmed && there: // nobody has its stream key, or heard of it
+	case !record.Confirmed && there: // no caller has its stream key or its id
 		record.IngressID = state.ID
 		return s.delete(ctx, record)
 	case !record.Confirmed:
@@ -140,7 +143,7 @@ func drift(r *models.Ingress, state *livekit.IngressState) (c database.IngressCh
 	project, room, ours := models.SplitRoom(state.Room)
 	id, name := models.SplitIngress(state.Name)
 	if !r.InputType.Reusable() || !ours || project != r.ProjectID || id != r.ID {
-		return c // nobody changed it through Pulse
+		return c // no caller of Pulse changed it
 	}
 	c = database.IngressChange{Name: unlike(r.Name, name), RoomName: unlike(r.RoomName, room), ParticipantIdentity: unlike(r.ParticipantIdentity, state.Identity),
 		ParticipantName: unlike(r.ParticipantName, state.ParticipantName), ParticipantMetadata: unlike(r.ParticipantMetadata, state.ParticipantMetadata),
@@ -163,7 +166,7 @@ func unlike[T comparable](known, there T) *T {
 }
 
 // lookAgain looks at the ingresses that are due though not open: what pulled a URL is
-// deleted at LiveKit, which would list it for ever; what LiveKit lost may be back.
+// deleted at LiveKit, which would list it forever; what LiveKit lost may be back.
 func (s *Ingresses) lookAgain(ctx context.Context) error {
 	list, err := s.c.Store.Due(ctx, s.now(), database.MaxBatch)
 	if err != nil {
@@ -189,7 +192,7 @@ func (s *Ingresses) lookAgain(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// lookAt looks at an ingress that is due, and tells when it is again; zero is never.
+// lookAt looks at an ingress that is due, and returns when it is due again; zero is never.
 func (s *Ingresses) lookAt(ctx context.Context, record *models.Ingress) (due time.Time, err error) {
 	member := s.c.Clusters.Named(record.Cluster)
 	if member == nil { // taken out, maybe for a while
@@ -211,7 +214,7 @@ func (s *Ingresses) lookAt(ctx context.Context, record *models.Ingress) (due tim
 }
 
 // lost is an ingress that LiveKit does not know any more: a pulled one has ended, an
-// encoder's stream key is of no use.
+// encoder's stream key is invalid.
 func (s *Ingresses) lost(ctx context.Context, record *models.Ingress) error {
 	status, reason, no, now := models.IngressError, "LiveKit does not know the ingress any more.", false, s.now()
 	due := now.Add(lostRetry)

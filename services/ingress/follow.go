@@ -1,4 +1,4 @@
-package media
+package ingress
 
 import (
 	"context"
@@ -12,6 +12,9 @@ import (
 	"pulse-control-plane/services/metering"
 	"pulse-control-plane/utils/clip"
 )
+
+// maxError bounds the reason of a failure that is stored, in bytes.
+const maxError = 1 << 10
 
 var _ metering.Consumer = (*Ingresses)(nil)
 
@@ -93,20 +96,20 @@ func ingressOf(e *models.LiveKitEvent) string {
 	return ""
 }
 
-// apply brings a record forward to a state that LiveKit told, in one write; nothing is
-// written if it tells nothing new.
+// apply brings a record forward to a state that LiveKit reported, in one write; nothing is
+// written if it contains nothing new.
 func (s *Ingresses) apply(ctx context.Context, record models.Ingress, state *livekit.IngressState) (models.Ingress, error) {
 	return s.change(ctx, record, func(r *models.Ingress) (database.IngressChange, bool) {
-		c := forwardIngress(r, state, s.now())
+		c := forward(r, state, s.now())
 		return c, c != (database.IngressChange{})
 	})
 }
 
-// forwardIngress gives what a state changes in a record. The latest run counts and, of
+// forward gives what a state changes in a record. The latest run counts and, of
 // one run, what its worker said last: the order that livekit-server keeps its own
 // states in (pkg/service/redisstore.go). One that was over, or that LiveKit did not list,
-// is open again if LiveKit tells so.
-func forwardIngress(r *models.Ingress, state *livekit.IngressState, now time.Time) (c database.IngressChange) {
+// is open again if LiveKit says so.
+func forward(r *models.Ingress, state *livekit.IngressState, now time.Time) (c database.IngressChange) {
 	if !r.Confirmed {
 		yes := true
 		c.Confirmed, c.IngressID = &yes, &state.ID

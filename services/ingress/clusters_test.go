@@ -1,4 +1,4 @@
-package media
+package ingress
 
 import (
 	"net/http"
@@ -33,7 +33,7 @@ func onTwoClusters(t *testing.T, address string) (*Ingresses, *models.Project) {
 	if err := engine.Insert(t.Context(), "projects", project); err != nil {
 		t.Fatal(err)
 	}
-	return &Ingresses{c: IngressConfig{Clusters: set, Store: database.NewIngresses(engine), Projects: database.NewProjects(engine),
+	return &Ingresses{c: Config{Clusters: set, Store: database.NewIngresses(engine), Projects: database.NewProjects(engine),
 		Placements: testkit.Must[*clusters.Placements](t)(clusters.NewPlacements(set, database.NewPlacements(engine), time.Now)), Now: time.Now}}, project
 }
 

@@ -1,4 +1,4 @@
-package media
+package ingress
 
 import (
 	"context"
@@ -11,9 +11,9 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/clusters"
+	"pulse-control-plane/services/fields"
 	"pulse-control-plane/services/livekit"
 	"pulse-control-plane/services/lookup"
-	"pulse-control-plane/services/paging"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/utils/cursor"
 	"pulse-control-plane/utils/intent"
@@ -21,18 +21,22 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-// Ingresses is the service of ingress.
-type Ingresses struct{ c IngressConfig }
+// settleTimeout bounds storing what LiveKit answered after the caller may have
+// disconnected.
+const settleTimeout = time.Second
 
-// IngressConfig of NewIngresses; every field but Log is required.
-type IngressConfig struct {
+// Ingresses is the service of ingress.
+type Ingresses struct{ c Config }
+
+// Config of New; every field but Log is required.
+type Config struct {
 	Projects   *database.Projects
 	Store      *database.Ingresses
 	Clusters   *clusters.Set
 	Placements *clusters.Placements
 	Quotas     *quotas.Limits
 	// Sources judges the URLs that are pulled.
-	Sources Guard
+	Sources fields.Guard
 	Cursors *cursor.Codec
 	// Trail records every change.
 	Trail *audit.Trail
@@ -40,13 +44,13 @@ type IngressConfig struct {
 	Now   func() time.Time
 }
 
-// NewIngresses builds the service. It fails if a required field is missing.
-func NewIngresses(c IngressConfig) (*Ingresses, error) {
+// New builds the service. It fails if a required field is missing.
+func New(c Config) (*Ingresses, error) {
 	return &Ingresses{c}, required.Fields(c)
 }
 
-// IngressInput asks for an ingress; nil and empty fields are LiveKit's defaults.
-type IngressInput struct {
+// Input asks for an ingress; nil and empty fields are LiveKit's defaults.
+type Input struct {
 	Project                              models.ProjectID
 	InputType                            models.IngressInput
 	Name, RoomName, ParticipantIdentity  string
@@ -61,8 +65,8 @@ type IngressInput struct {
 // Create makes an ingress and gives its stream key, which nothing gives again; empty
 // for what is pulled from a URL. Errors: invalid with every field that is wrong;
 // quota_exceeded; unavailable ingress_not_created if LiveKit or, for a URL, an ingress
-// worker does not answer: what was made all the same is deleted within a minute.
-func (s *Ingresses) Create(ctx context.Context, actor *models.Principal, in IngressInput) (out models.Ingress, key secret.Value, err error) {
+// worker does not answer: what was made nevertheless is deleted within a minute.
+func (s *Ingresses) Create(ctx context.Context, actor *models.Principal, in Input) (out models.Ingress, key secret.Value, err error) {
 	project, err := lookup.Project(ctx, s.c.Projects, actor, models.ActionIngressWrite, in.Project)
 	if err != nil {
 		return models.Ingress{}, key, err
@@ -115,7 +119,7 @@ func (s *Ingresses) Create(ctx context.Context, actor *models.Principal, in Ingr
 }
 
 // transcodes is LiveKit's default where nothing else is asked for.
-func (in *IngressInput) transcodes() bool {
+func (in *Input) transcodes() bool {
 	if in.Transcode != nil {
 		return *in.Transcode
 	}
@@ -123,7 +127,7 @@ func (in *IngressInput) transcodes() bool {
 }
 
 // request turns an input into LiveKit's, for a record.
-func (in *IngressInput) request(record *models.Ingress) *livekit.IngressRequest {
+func (in *Input) request(record *models.Ingress) *livekit.IngressRequest {
 	return &livekit.IngressRequest{Input: in.InputType, URL: in.URL, Name: models.QualifyIngress(record.ID, in.Name),
 		Room: models.QualifyRoom(record.ProjectID, in.RoomName), Identity: in.ParticipantIdentity, ParticipantName: in.ParticipantName,
 		ParticipantMetadata: in.ParticipantMetadata, Transcode: in.Transcode, Enabled: in.Enabled, Audio: in.Audio, Video: in.Video}
@@ -184,181 +188,20 @@ func (s *Ingresses) begin(ctx context.Context, actor *models.Principal, record *
 	return s.c.Trail.Begin(ctx, actor, audit.Event{OrgID: record.OrgID, Action: action, Type: "ingress", ID: record.PublicID(), After: after})
 }
 
-// find finds an ingress that LiveKit has made; not_found otherwise.
-func (s *Ingresses) find(ctx context.Context, actor *models.Principal, action models.Action, named models.ProjectID, id string) (models.Ingress, error) {
-	project, err := lookup.Project(ctx, s.c.Projects, actor, action, named)
-	if err != nil {
-		return models.Ingress{}, err
-	}
-	record, err := s.c.Store.Get(ctx, project.ID, id)
-	if err == nil && !record.Confirmed {
-		err = models.NotFound()
-	}
-	if err != nil {
-		return models.Ingress{}, err
-	}
-	return record, nil
-}
-
-// Get reads an ingress, or not_found.
-func (s *Ingresses) Get(ctx context.Context, actor *models.Principal, named models.ProjectID, id string) (models.Ingress, error) {
-	return s.find(ctx, actor, models.ActionIngressRead, named, id)
-}
-
-// IngressQuery narrows List; zero fields narrow nothing.
-type IngressQuery struct {
-	Project  models.ProjectID
-	Status   models.IngressStatus
-	RoomName string
-}
-
-// List reads a page of a project's ingresses, newest first.
-func (s *Ingresses) List(ctx context.Context, actor *models.Principal, q IngressQuery, p paging.Request) (paging.Page[models.Ingress], error) {
-	project, err := lookup.Project(ctx, s.c.Projects, actor, models.ActionIngressRead, q.Project)
-	if err != nil {
-		return paging.Page[models.Ingress]{}, err
-	}
-	scope := "ingress|" + string(project.ID) + "|" + string(q.Status) + "|" + q.RoomName
-	return paging.ByID(s.c.Cursors, actor, scope, p, func(at database.Page) ([]models.Ingress, error) {
-		return s.c.Store.List(ctx, project.ID, database.IngressFilter{Status: q.Status, RoomName: q.RoomName}, at)
-	}, func(i models.Ingress) string { return string(i.ID) })
-}
-
-// IngressUpdate changes an ingress; nil fields stay. Neither the input nor what is
-// pulled can change.
-type IngressUpdate struct {
-	Name, RoomName, ParticipantIdentity  *string
-	ParticipantName, ParticipantMetadata *string
-	Transcode, Enabled                   *bool
-	Audio                                *models.IngressAudio
-	Video                                *models.IngressVideo
-}
-
-// Update changes an ingress: from its next run on, and Enabled at once. invalid with
-// every field that is wrong; conflict ingress_not_reusable for what is pulled from a
-// URL, ingress_lost if LiveKit does not know it any more, room_on_another_cluster.
-func (s *Ingresses) Update(ctx context.Context, actor *models.Principal, named models.ProjectID, id string, u IngressUpdate) (record models.Ingress, err error) {
-	record, err = s.find(ctx, actor, models.ActionIngressWrite, named, id)
-	if err != nil {
-		return models.Ingress{}, err
-	}
-	if !record.InputType.Reusable() {
-		return models.Ingress{}, models.Conflict("ingress_not_reusable", "LiveKit cannot change an ingress that pulls a URL.")
-	}
-	if err := u.check(&record); err != nil {
-		return models.Ingress{}, err
-	}
-	client, err := s.client(&record)
-	if err != nil {
-		return models.Ingress{}, err
-	}
-	ask := &livekit.IngressRequest{Identity: text(u.ParticipantIdentity), ParticipantName: text(u.ParticipantName),
-		ParticipantMetadata: text(u.ParticipantMetadata), Transcode: u.Transcode, Enabled: u.Enabled, Audio: u.Audio, Video: u.Video}
-	if u.Name != nil {
-		ask.Name = models.QualifyIngress(record.ID, *u.Name)
-	}
-	if u.RoomName != nil {
-		if err := s.sameCluster(ctx, &record, *u.RoomName); err != nil {
-			return models.Ingress{}, err
-		}
-		ask.Room = models.QualifyRoom(record.ProjectID, *u.RoomName)
-	}
-	entry, err := s.begin(ctx, actor, &record, "ingress.updated", u.fields())
-	if err != nil {
-		return models.Ingress{}, err
-	}
-	defer entry.End(ctx, &err)
-	state, err := client.UpdateIngress(ctx, record.IngressID, ask)
-	if models.IsKind(err, models.KindNotFound) {
-		err = models.Conflict("ingress_lost", "LiveKit does not know the ingress any more; delete it and create another.").Because(err)
-	}
-	if err != nil {
-		return models.Ingress{}, err
-	}
-	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	record, err = s.change(settling, record, func(*models.Ingress) (database.IngressChange, bool) {
-		return database.IngressChange{Name: u.Name, RoomName: u.RoomName, ParticipantIdentity: u.ParticipantIdentity, ParticipantName: u.ParticipantName,
-			ParticipantMetadata: u.ParticipantMetadata, EnableTranscoding: u.Transcode, Enabled: u.Enabled, Audio: u.Audio, Video: u.Video}, true
-	})
-	if err != nil {
-		return models.Ingress{}, err
-	}
-	return s.apply(settling, record, &state)
-}
-
-func text(given *string) string {
-	if given == nil {
-		return ""
-	}
-	return *given
-}
-
-// sameCluster refuses a room that is on another cluster than the ingress. One that is on
-// none is assigned to that of the ingress.
-func (s *Ingresses) sameCluster(ctx context.Context, record *models.Ingress, room string) error {
-	project, err := s.c.Projects.Named(ctx, record.ProjectID)
-	if err != nil {
-		return err
-	}
-	if err := s.c.Placements.Keep(ctx, record.ProjectID, room, record.Cluster, s.now().Add(models.MaxTokenTTLSeconds*time.Second)); err != nil {
-		return err
-	}
-	member, err := s.c.Placements.Of(ctx, &project, room)
-	if err == nil && member.Name != record.Cluster {
-		err = models.Conflict("room_on_another_cluster", "The room is on another LiveKit cluster than the ingress.")
-	}
-	return err
-}
-
-// Delete ends an ingress and what it publishes. unavailable if LiveKit does not
-// answer: the ingress stays, and Compare deletes it.
-func (s *Ingresses) Delete(ctx context.Context, actor *models.Principal, named models.ProjectID, id string) (err error) {
-	record, err := s.find(ctx, actor, models.ActionIngressWrite, named, id)
-	if err != nil {
-		return err
-	}
-	entry, err := s.begin(ctx, actor, &record, "ingress.deleted", map[string]any{})
-	if err != nil {
-		return err
-	}
-	defer entry.End(ctx, &err)
-	yes := true
-	record, err = s.change(ctx, record, func(r *models.Ingress) (database.IngressChange, bool) {
-		return database.IngressChange{DeleteAsked: &yes, Open: &yes}, !r.DeleteAsked
-	})
-	if err != nil {
-		return err
-	}
-	return s.delete(ctx, &record)
-}
-
-// delete has LiveKit delete an ingress, then its record.
-func (s *Ingresses) delete(ctx context.Context, record *models.Ingress) error {
-	client, err := s.client(record)
-	if err != nil {
-		return err
-	}
-	if err := client.DeleteIngress(ctx, record.IngressID); err != nil {
-		return err
-	}
-	return s.c.Store.Delete(ctx, record.ProjectID, record.ID)
-}
-
 func (s *Ingresses) now() time.Time { return s.c.Now().UTC().Truncate(time.Millisecond) }
 
 // client calls the cluster an ingress is on.
 func (s *Ingresses) client(record *models.Ingress) (*livekit.Client, error) {
 	member := s.c.Clusters.Named(record.Cluster)
 	if member == nil {
-		return nil, models.Unavailable(fmt.Errorf("media: the cluster %s of an ingress is not configured", record.Cluster))
+		return nil, models.Unavailable(fmt.Errorf("ingress: the cluster %s of an ingress is not configured", record.Cluster))
 	}
 	return member.Client, nil
 }
 
 // change updates a record, again if others changed it meanwhile.
 func (s *Ingresses) change(ctx context.Context, record models.Ingress, to func(*models.Ingress) (database.IngressChange, bool)) (models.Ingress, error) {
-	return changed(record, to, func(r *models.Ingress, c database.IngressChange) (models.Ingress, error) {
+	return database.UpdateLatest(record, to, func(r *models.Ingress, c database.IngressChange) (models.Ingress, error) {
 		return s.c.Store.Update(ctx, r, c, s.now())
 	}, func(r *models.Ingress) (models.Ingress, error) { return s.c.Store.Get(ctx, r.ProjectID, string(r.ID)) })
 }
