@@ -59,7 +59,7 @@ type Declared struct {
 	Kinds map[string]FieldKind
 	// Paths are the declared fields in declared order.
 	Paths []Path
-	// flat gives the place in Paths of each field without a dot.
+	// flat gives the index in Paths of each field without a dot.
 	flat map[string]int
 }
 

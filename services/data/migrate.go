@@ -11,7 +11,7 @@ import (
 
 // Migrate is `migrate`: it opens the database, which creates and verifies collections
 // and indexes and runs the migrations, compares the secrets with those that the
-// database was made with (accept records them instead), and drops what only older
+// database was made with (accept records them instead), and drops or renames what only older
 // versions need. Errors: misconfigured for other secrets, unavailable.
 func Migrate(ctx context.Context, at database.Location, secrets Secrets, accept bool, log zerolog.Logger) error {
 	at.AllIndexes, at.Contracting = true, true
