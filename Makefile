@@ -41,8 +41,9 @@ test: ## everything; the first run builds livekit-server, which takes minutes
 	cd e2e/deploy && $(GOTESTSUM) -count=1
 	cd e2e/caddy && $(GOTESTSUM) -count=1
 
-bench: ## next to a bare handler; needs wrk, takes 15 minutes; writes a temporary file, with BENCH_WRITE=1 docs/BENCHMARKS.md
+bench: ## next to a bare handler; needs wrk, takes 20 minutes; writes a temporary file, with BENCH_WRITE=1 docs/BENCHMARKS.md; then known keys while the database hangs
 	cd e2e/bench && go run .
+	cd e2e && PULSE_SOAK=1 go test -count=1 -v -run TestKnownKeysAreServedAsFastWhileTheDatabaseHangs ./replicas
 
 soak: ## the full proofs: metering (20 participants for a minute with every fault), 20,000 events to a receiver that fails, replicas, moves, rekey and kills
 	cd e2e && go run ./cmd/livekit-build
