@@ -3,7 +3,9 @@ package embedded
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -91,5 +93,90 @@ func TestAFailedSyncFailsWritesUntilARestart(t *testing.T) {
 	}
 	if _, err := e.Count(t.Context(), "listed", nil, 0); err != nil {
 		t.Errorf("reads fail: %v", err)
+	}
+}
+
+func TestAPowerFailureTakesNothingThatWasAcknowledged(t *testing.T) {
+	e := openListed(t, Options{})
+	// disk is what a power failure leaves of the log: its content at the last sync.
+	var diskMu sync.Mutex
+	var disk []byte
+	off, let := make(chan struct{}), make(chan struct{})
+	e.writer.syncer.sync = func(f *os.File) error {
+		select {
+		case <-off:
+			<-let // the failure came before this sync
+		default:
+			content, err := os.ReadFile(f.Name())
+			if err != nil {
+				return err
+			}
+			diskMu.Lock()
+			disk = content
+			diskMu.Unlock()
+		}
+		return syncData(f)
+	}
+	var mu sync.Mutex
+	acknowledged := map[string]bool{}
+	failed := false
+	var all sync.WaitGroup
+	for w := range 8 {
+		all.Go(func() {
+			for n := range 100 {
+				id := fmt.Sprintf("%d-%d", w, n)
+				if err := e.Insert(t.Context(), "listed", only("_id", id)); err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				if !failed {
+					acknowledged[id] = true
+				}
+				if len(acknowledged) == 400 && !failed {
+					failed = true
+					close(off)
+				}
+				over := failed
+				mu.Unlock()
+				if over {
+					return
+				}
+			}
+		})
+	}
+	<-off
+	// A read sees what is on disk, or waits.
+	ended, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	seen, err := e.Count(ended, "listed", nil, 0)
+	if err != nil {
+		seen = 0
+	}
+	copied := filepath.Join(t.TempDir(), "pulse.db")
+	file, err := os.ReadFile(e.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diskMu.Lock()
+	left := disk
+	diskMu.Unlock()
+	for path, content := range map[string][]byte{copied: file, copied + "-wal": left} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after, err := Open(t.Context(), copied, []engine.Collection{listed()}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := after.Count(t.Context(), "listed", nil, 0)
+	if err := errors.Join(err, after.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	close(let)
+	all.Wait()
+	if stored < int64(len(acknowledged)) || stored < seen {
+		t.Errorf("%d are left of %d acknowledged and %d read", stored, len(acknowledged), seen)
 	}
 }
