@@ -1,0 +1,72 @@
+package audit_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
+	"pulse-control-plane/models"
+	"pulse-control-plane/services/audit"
+	"pulse-control-plane/utils/cursor"
+)
+
+// vagueEngine is a server that does not say which unique index a duplicate is in.
+type vagueEngine struct{ database.Engine }
+
+func (e vagueEngine) Insert(ctx context.Context, c string, doc any) error {
+	err := e.Engine.Insert(ctx, c, doc)
+	if models.IsKind(err, models.KindConflict) {
+		return models.Conflict("already_exists", "Something with the same unique value exists already.").Because(err)
+	}
+	return err
+}
+
+func TestARecordedChangeHasOneEntryHoweverManyProcessesWriteIt(t *testing.T) {
+	for name, wrap := range map[string]func(database.Engine) database.Engine{
+		"a server that names the index": func(e database.Engine) database.Engine { return e },
+		"a server that does not":        func(e database.Engine) database.Engine { return vagueEngine{e} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			const org, changes = models.OrganizationID("org_1"), 10
+			logs := database.NewAuditLogs(wrap(testkit.NewEngine(t)))
+			operator := &models.Principal{Kind: models.CallerOperator}
+			var all sync.WaitGroup
+			for range 3 { // processes
+				trail := testkit.Must[*audit.Trail](t)(audit.NewTrail(logs, testkit.Silence{}, time.Now))
+				all.Go(func() {
+					for n := range changes {
+						event := audit.Event{OrgID: org, Action: "egress.started", Type: "egress", ID: fmt.Sprint("egr_", n)}
+						if err := trail.Record(t.Context(), audit.Record{ID: models.AuditID(fmt.Sprint("aud_", n)), Caller: audit.CallerOf(operator), Event: event, Outcome: models.AuditSuccess}); err != nil {
+							t.Error(err)
+						}
+						entry, err := trail.Begin(t.Context(), operator, audit.Event{OrgID: org, Action: "project.updated"})
+						if err != nil {
+							t.Error(err)
+							continue
+						}
+						entry.End(t.Context(), &err)
+					}
+				})
+			}
+			all.Wait()
+			reader := audit.NewLogs(logs, nil, cursor.New([]byte("key")))
+			check, err := reader.Verify(t.Context(), operator, org)
+			if err != nil || !check.Valid || check.Entries != changes+3*changes {
+				t.Errorf("%+v, %v", check, err)
+			}
+			trail := testkit.Must[*audit.Trail](t)(audit.NewTrail(logs, testkit.Silence{}, time.Now))
+			for n := range changes {
+				if has, err := trail.Has(t.Context(), org, models.AuditID(fmt.Sprint("aud_", n))); !has || err != nil {
+					t.Errorf("the entry of change %d: %v, %v", n, has, err)
+				}
+			}
+			if has, err := trail.Has(t.Context(), "org_2", "aud_1"); has || err != nil {
+				t.Errorf("of another organization: %v, %v", has, err)
+			}
+		})
+	}
+}
