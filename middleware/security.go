@@ -43,6 +43,9 @@ func CORS(origins []string, open ...string) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		rules := configured
 		if slices.Contains(open, c.Request.URL.Path) {
+			if c.Request.Header["Origin"] == nil {
+				return // no page asks, and no answer depends on a page
+			}
 			rules = everywhere
 		}
 		if rules == nil {

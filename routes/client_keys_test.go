@@ -271,6 +271,14 @@ func TestAnyOriginMayRequestTokensAndAllowedOriginsDecides(t *testing.T) {
 	}
 }
 
+func TestACallerThatIsNoPageGetsNoFieldOfCORSWithItsToken(t *testing.T) {
+	s := newServer(t)
+	got := s.do(http.MethodPost, create, nil, s.tenant("ada").asKey).want(http.StatusCreated).header
+	if got.Get("Vary") != "" || got.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("answered %v", got)
+	}
+}
+
 func TestEveryMintedTokenValidates(t *testing.T) {
 	s := newServer(t)
 	ada := s.tenant("ada")
