@@ -114,7 +114,11 @@ type auditWriter interface {
 var errHeadOnly = errors.New("handlers: HEAD has no body")
 
 // Export streams the trail, oldest first.
-func (h *AuditLogs) Export(c *gin.Context) error {
+func (h *AuditLogs) Export(again Again) func(*gin.Context) error {
+	return func(c *gin.Context) error { return h.export(c, stillMay(c, again, models.ActionAuditRead)) }
+}
+
+func (h *AuditLogs) export(c *gin.Context, still func() error) error {
 	q := request.NewQuery(c)
 	narrowed, format := auditQuery(q), q.OneOf("format", "csv", "jsonl")
 	if err := q.Err(); err != nil {
@@ -139,6 +143,9 @@ func (h *AuditLogs) Export(c *gin.Context) error {
 		begin()
 		if c.Request.Method == http.MethodHead {
 			return errHeadOnly
+		}
+		if err := still(); err != nil {
+			return err
 		}
 		return out.entry(e)
 	})

@@ -18,7 +18,8 @@ import (
 type Export struct {
 	// Parameters are those its query may have.
 	Parameters []string
-	Serve      func(*gin.Context) error
+	// Serve serves it, and authenticates its caller again by the way.
+	Serve func(Again) func(*gin.Context) error
 }
 
 // Downloads serves /v1/downloads.
@@ -110,5 +111,6 @@ func (h *Downloads) Fetch(c *gin.Context) error {
 	asked.URL = u
 	c.Request = &asked
 	defer func() { c.Request = original }()
-	return export.Serve(c)
+	again := func(c *gin.Context) (*models.Principal, error) { return h.service.Again(c.Request.Context(), actor) }
+	return export.Serve(again)(c)
 }

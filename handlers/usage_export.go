@@ -31,8 +31,12 @@ type ExportedFact struct {
 }
 
 // Export streams the facts of a project, or with of=sessions its usage sessions, as
-// CSV (RFC 4180) or JSON lines.
-func (h *Usage) Export(c *gin.Context) error {
+// CSV (RFC 4180) or JSON lines, as long as the caller may read them.
+func (h *Usage) Export(again Again) func(*gin.Context) error {
+	return func(c *gin.Context) error { return h.export(c, stillMay(c, again, models.ActionUsageRead)) }
+}
+
+func (h *Usage) export(c *gin.Context, still func() error) error {
 	q := request.NewQuery(c)
 	ask, format, of := rangeOf(q), q.OneOf("format", "csv", "jsonl"), q.OneOf("of", "facts", "sessions")
 	if format == "" {
@@ -47,7 +51,7 @@ func (h *Usage) Export(c *gin.Context) error {
 			return err
 		}
 		render := renderUsageSession(h.service.Now())
-		return export(c, "sessions."+format, sessionColumns(), func(ctx context.Context, line func(UsageSession) error) error {
+		return export(c, still, "sessions."+format, sessionColumns(), func(ctx context.Context, line func(UsageSession) error) error {
 			return each(ctx, func(s models.UsageSession) error { return line(render(s)) })
 		})
 	}
@@ -55,7 +59,7 @@ func (h *Usage) Export(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return export(c, "usage."+format, factColumns(), func(ctx context.Context, line func(ExportedFact) error) error {
+	return export(c, still, "usage."+format, factColumns(), func(ctx context.Context, line func(ExportedFact) error) error {
 		return each(ctx, func(f models.UsageFact) error {
 			return line(ExportedFact{ID: f.ID, ProjectID: f.ProjectID, Meter: f.Meter, Timestamp: instant(f.Timestamp),
 				Value: millis(f.Value), SessionID: f.SessionID, RoomName: f.RoomName, EventIDs: append([]string{}, f.EventIDs...)})
@@ -88,8 +92,9 @@ func sessionColumns() columns[UsageSession] {
 	}}
 }
 
-// export streams rows under a file name that ends in .csv or .jsonl.
-func export[T any](c *gin.Context, file string, in columns[T], rows func(context.Context, func(T) error) error) error {
+// export streams rows under a file name that ends in .csv or .jsonl, until still
+// returns an error.
+func export[T any](c *gin.Context, still func() error, file string, in columns[T], rows func(context.Context, func(T) error) error) error {
 	header := c.Writer.Header()
 	header.Set("Content-Disposition", `attachment; filename="`+file+`"`)
 	line, flush := jsonLines[T](c)
@@ -107,6 +112,9 @@ func export[T any](c *gin.Context, file string, in columns[T], rows func(context
 	if err := rows(c.Request.Context(), func(row T) error {
 		if n++; n%flushRows == 0 {
 			flush()
+		}
+		if err := still(); err != nil {
+			return err
 		}
 		return line(row)
 	}); err != nil {

@@ -1,5 +1,8 @@
 package models
 
+// CredentialPrefix begins the ids of storages' credentials.
+const CredentialPrefix = "crd_"
+
 // StorageKind is which provider keeps a project's recordings.
 type StorageKind string
 
@@ -28,6 +31,9 @@ type Storage struct {
 	// Secret is sealed: the secret of s3, the credentials (JSON) of gcs, the account
 	// key of azure.
 	Secret string `bson:"secret"`
+	// CredentialID names the credential in the audit trail; another one has another id.
+	// Empty if it was stored before credentials had ids.
+	CredentialID string `bson:"credential_id,omitempty"`
 	// Prefix begins the path of every file; CDNBaseURL the URL it is played back
 	// from.
 	Prefix     string `bson:"prefix,omitempty"`

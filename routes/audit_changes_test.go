@@ -88,7 +88,7 @@ func auditedChanges() []auditedChange {
 		{"POST /v1/tokens/revoke", `{"participant_identity":"grace","room_name":"daily"}`, "server key", 200, "tokens.revoked", "participant",
 			"grace", none, `{"banned_until":"TIME","project_id":"prj_","revocation_id":"rev_","room_name":"daily"}`},
 		{"DELETE /v1/tokens/revocations/{revocation}", "", "server key", 204, "tokens.ban_lifted", "participant", "mallory",
-			`{"banned_until":"TIME","project_id":"prj_","room_name":""}`, none},
+			`{"banned_until":"TIME","project_id":"prj_","revocation_id":"rev_","room_name":""}`, none},
 
 		{"POST /v1/webhooks/endpoints", `{"url":"https://hooks.example.com/"}`, "server key", 201, "webhooks.endpoint_created", "endpoint", "endpoint.id", none,
 			`{"enabled":true,"events":["*"],"ordered":false,"project_id":"prj_","url":"https://hooks.example.com/"}`},

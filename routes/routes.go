@@ -188,7 +188,7 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	server.DELETE("/projects/:id/keys/:key_id", wrap(h.APIKeys.Delete))
 
 	person.GET("/audit-logs", wrap(h.AuditLogs.List))
-	person.GET("/audit-logs/export", wrap(h.AuditLogs.Export))
+	person.GET("/audit-logs/export", wrap(h.AuditLogs.Export(auth.Again)))
 	person.GET("/audit-logs/verify", wrap(h.AuditLogs.Verify))
 
 	// Without Idempotency-Key: a token costs nothing to mint again, and a key
@@ -247,6 +247,6 @@ func New(h Handlers, o Options) (http.Handler, error) {
 	server.GET("/usage/sessions/:id", wrap(h.Usage.Session))
 	server.GET("/usage/explain", wrap(h.Usage.Explain))
 	server.GET("/usage/quota", wrap(h.Quotas.Get))
-	export.GET("/usage/export", wrap(h.Usage.Export))
+	export.GET("/usage/export", wrap(h.Usage.Export(auth.Again)))
 	return e, nil
 }

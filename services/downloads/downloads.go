@@ -69,3 +69,12 @@ func (s *Service) Open(ctx context.Context, id models.DownloadID, key secret.Val
 	actor, err := s.c.Sessions.Of(ctx, d.OrgID, d.SessionID)
 	return actor, d.Path, err
 }
+
+// Again gives who asked for a download that is being fetched, as they are now;
+// not_found if they are no longer logged in.
+func (s *Service) Again(ctx context.Context, actor *models.Principal) (*models.Principal, error) {
+	if actor.OrgID == "" && actor.SessionID == "" {
+		return actor, nil
+	}
+	return s.c.Sessions.Of(ctx, actor.OrgID, actor.SessionID)
+}

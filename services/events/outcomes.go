@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -40,8 +41,9 @@ type OutcomesConfig struct {
 func NewOutcomes(c OutcomesConfig) (*Outcomes, error) { return &Outcomes{c}, required.Fields(c) }
 
 // Made reports whether a change was made that may be under way no more: each field
-// that it was to change has to have changed. What the next change of the same
-// target found in a field decides; without one, what is stored now.
+// that it was to change has to have changed. What is stored now proves it, if no other
+// change was to leave that; else what the next change of the same target found in a
+// field decides.
 func (o *Outcomes) Made(ctx context.Context, entry *models.AuditEntry) (bool, error) {
 	later, err := o.c.Trail.After(ctx, entry.OrgID, database.AuditFilter{Target: entry.Target.ID}, entry.Seq, math.MaxInt64, laterRead)
 	if err != nil {
@@ -63,19 +65,29 @@ func (o *Outcomes) Made(ctx context.Context, entry *models.AuditEntry) (bool, er
 	return len(to) > 0, nil
 }
 
-// took reports whether a field has changed from one value to another.
+// took reports whether a field has changed from one value to another. A later change may
+// have read the field before this one wrote it: that it found the old value proves
+// something only if it then was made itself.
 func took(name string, from, to any, later []models.AuditEntry, stored map[string]any) bool {
+	is := reflect.DeepEqual(stored[name], to)
+	leaves := func(e *models.AuditEntry) bool {
+		value, known := wanted(e)[name]
+		return known && reflect.DeepEqual(value, to)
+	}
+	if is && len(later) < laterRead && !slices.ContainsFunc(later, func(e models.AuditEntry) bool { return leaves(&e) }) {
+		return true
+	}
 	for i := range later {
 		value, known := foundBy(&later[i])[name]
 		switch {
 		case !known:
 		case reflect.DeepEqual(value, to):
 			return true
-		case reflect.DeepEqual(value, from):
+		case reflect.DeepEqual(value, from) && (later[i].Outcome == models.AuditSuccess || leaves(&later[i])):
 			return false
 		}
 	}
-	return reflect.DeepEqual(stored[name], to)
+	return is
 }
 
 // foundBy gives the fields that a change found.
@@ -108,7 +120,7 @@ func wanted(entry *models.AuditEntry) map[string]any {
 	case TokenRevoked:
 		return map[string]any{"revocation_id": after["revocation_id"]}
 	}
-	delete(after, "storage.credential") // what is stored of it can't be compared
+	delete(after, "storage.credential") // storage.credential_id tells which is stored
 	return after
 }
 

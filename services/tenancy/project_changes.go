@@ -1,12 +1,14 @@
 package tenancy
 
 import (
+	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 )
 
-// projectUpdated is the audit event of an updated project.
-func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
+// projectUpdated is the audit event of an updated project; store is what its storage
+// becomes.
+func projectUpdated(p *models.Project, c ProjectChange, store *database.StorageChange) audit.Event {
 	var fields audit.Changes
 	audit.Changed(&fields, "name", p.Name, c.Name)
 	audit.Changed(&fields, "region", p.Region, c.Region)
@@ -38,6 +40,7 @@ func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
 		if c.Storage.Secret.Reveal() != "" {
 			replaced := "replaced"
 			audit.Changed(&fields, "storage.credential", "", &replaced)
+			audit.Changed(&fields, "storage.credential_id", credentialOf(p.Storage), new(credentialOf(store.To)))
 		}
 	}
 	return audit.Event{OrgID: p.OrgID, ProjectID: p.ID, Action: "project.updated", Type: "project", ID: string(p.ID), Before: fields.Before, After: fields.After}
@@ -47,7 +50,7 @@ func projectUpdated(p *models.Project, c ProjectChange) audit.Event {
 // audit trail; storage.credential, which is stored sealed, is not among them.
 func ProjectFields(p *models.Project) map[string]any {
 	return map[string]any{
-		"name": p.Name, "region": p.Region, "agents": p.Agents, "storage": describe(p.Storage),
+		"name": p.Name, "region": p.Region, "agents": p.Agents, "storage": describe(p.Storage), "storage.credential_id": credentialOf(p.Storage),
 		"client_tokens.enabled": p.ClientTokens.Enabled, "client_tokens.max_ttl_seconds": p.ClientTokens.MaxTTLSeconds,
 		"client_tokens.grants": p.ClientTokens.Grants, "client_tokens.allowed_origins": p.ClientTokens.AllowedOrigins,
 		"client_tokens.allowed_rooms": p.ClientTokens.AllowedRooms, "client_tokens.identities": p.ClientTokens.Identities,
@@ -59,4 +62,12 @@ func ProjectFields(p *models.Project) map[string]any {
 		"recording.enabled":           p.Recording.Enabled, "recording.layout": p.Recording.Layout,
 		"recording.encoding": p.Recording.Encoding, "recording.audio_only": p.Recording.AudioOnly,
 	}
+}
+
+// credentialOf gives the id of a storage's credential, "" without one.
+func credentialOf(s *models.Storage) string {
+	if s == nil {
+		return ""
+	}
+	return s.CredentialID
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/secret"
 )
@@ -44,7 +45,7 @@ func TestTheNamesOfChangedFieldsOfAProjectAreThoseOfProjectFields(t *testing.T) 
 		}
 	}
 	change.Storage = &storage
-	event := projectUpdated(&models.Project{}, change)
+	event := projectUpdated(&models.Project{}, change, &database.StorageChange{To: &models.Storage{CredentialID: "crd_1"}})
 	delete(event.After, "storage.credential") // stored sealed
 	changed := slices.Sorted(maps.Keys(event.After))
 	fields := slices.Sorted(maps.Keys(ProjectFields(&models.Project{})))

@@ -220,7 +220,7 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 	if err != nil {
 		return models.Project{}, err
 	}
-	entry, err := s.c.Trail.Begin(ctx, actor, projectUpdated(&before, c))
+	entry, err := s.c.Trail.Begin(ctx, actor, projectUpdated(&before, c, store))
 	if err != nil {
 		return models.Project{}, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
+	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/secret"
 )
 
@@ -55,14 +56,14 @@ func (s *Projects) storageChange(ctx context.Context, p *models.Project, c Proje
 		if !sameAccount(p.Storage, &to) {
 			return nil, models.Invalid(models.FieldError{Location: secretField(to.Kind), Message: "is required"})
 		}
-		to.Secret = p.Storage.Secret
+		to.Secret, to.CredentialID = p.Storage.Secret, p.Storage.CredentialID
 		return &database.StorageChange{To: &to}, nil
 	}
 	sealed, err := s.c.Vault.Seal(p.ID, c.Storage.Secret)
 	if err != nil {
 		return nil, err
 	}
-	to.Secret = sealed
+	to.Secret, to.CredentialID = sealed, ids.New(models.CredentialPrefix)
 	return &database.StorageChange{To: &to}, nil
 }
 

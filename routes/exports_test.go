@@ -1,0 +1,138 @@
+package routes_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/handlers"
+	"pulse-control-plane/models"
+)
+
+// slow is the reader of an answer who takes their time after its first bytes, while
+// something happens.
+type slow struct {
+	*httptest.ResponseRecorder
+	meanwhile func()
+}
+
+func (w *slow) Write(data []byte) (int, error) {
+	n, err := w.ResponseRecorder.Write(data)
+	if happens := w.meanwhile; happens != nil {
+		w.meanwhile = nil
+		happens()
+		time.Sleep(1100 * time.Millisecond) // exports check once a second
+	}
+	return n, err
+}
+
+// exported reads an export slowly and tells whether it was cut off.
+func (s *server) exported(path string, how with, meanwhile func()) (body string, cut bool) {
+	s.t.Helper()
+	r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+	how(r)
+	w := &slow{httptest.NewRecorder(), meanwhile}
+	defer func() {
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			panic(p)
+		} else if p != nil {
+			body, cut = w.Body.String(), true
+		}
+	}()
+	s.handler.ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		s.t.Fatalf("%s: %d %s", path, w.Code, w.Body)
+	}
+	return w.Body.String(), false
+}
+
+func TestAnExportEndsWhenItsCallerMayNoLongerReadIt(t *testing.T) {
+	const rows, changes = 300, 20
+	begins := func(t *testing.T) (*server, tenant) {
+		s := newServer(t)
+		ada := s.tenant("ada")
+		facts := make([]models.UsageFact, rows)
+		for i := range facts {
+			facts[i] = models.UsageFact{ID: fmt.Sprint("fact_", i), ProjectID: models.ProjectID(ada.project), Meter: models.MeterAPIRequests,
+				Timestamp: s.clock.Now().Add(-time.Hour), Value: 1}
+		}
+		for i := range changes {
+			s.do(http.MethodPatch, "/v1/projects/"+ada.project, map[string]any{"name": fmt.Sprint("name ", i)}, ada.asPerson).want(http.StatusOK)
+		}
+		// Another owner, so that this one can be demoted.
+		invited := read[handlers.Invited](s.do(http.MethodPost, "/v1/organizations/"+ada.org+"/invitations", map[string]any{"email": "bob@example.com", "role": "owner"}, ada.asPerson).want(http.StatusCreated))
+		s.do(http.MethodPost, "/v1/invitations/accept", map[string]any{"token": invited.AcceptToken, "name": "Bob", "password": password}).want(http.StatusCreated)
+		if err := database.NewUsageMetrics(s.engine).Put(t.Context(), facts); err != nil {
+			t.Fatal(err)
+		}
+		return s, ada
+	}
+	nothing := func(*server, tenant) {}
+	ended := func(s *server, ada tenant) {
+		s.do(http.MethodPost, "/v1/auth/logout", map[string]any{"refresh_token": ada.session.RefreshToken}, ada.asPerson).want(http.StatusNoContent)
+	}
+	deleted := func(s *server, ada tenant) {
+		s.do(http.MethodDelete, "/v1/organizations/"+ada.org, nil, ada.asPerson).want(http.StatusNoContent)
+	}
+	demoted := func(s *server, ada tenant) {
+		s.do(http.MethodPatch, "/v1/organizations/"+ada.org+"/members/"+ada.user, map[string]any{"role": "viewer"}, ada.asPerson).want(http.StatusOK)
+	}
+	for name, c := range map[string]struct {
+		path      string
+		byKey     bool
+		meanwhile func(*server, tenant)
+		cut       bool
+	}{
+		"facts":                              {"/v1/usage/export?format=jsonl&project_id=", false, nothing, false},
+		"facts, logged out":                  {"/v1/usage/export?format=jsonl&project_id=", false, ended, true},
+		"facts as CSV, logged out":           {"/v1/usage/export?format=csv&project_id=", false, ended, true},
+		"facts with a key, the tenant gone":  {"/v1/usage/export?format=jsonl&project_id=", true, deleted, true},
+		"the trail":                          {"/v1/audit-logs/export", false, nothing, false},
+		"the trail, logged out":              {"/v1/audit-logs/export", false, ended, true},
+		"the trail as CSV, logged out":       {"/v1/audit-logs/export?format=csv", false, ended, true},
+		"the trail, demoted":                 {"/v1/audit-logs/export", false, demoted, true},
+		"facts, which a viewer may read too": {"/v1/usage/export?format=jsonl&project_id=", false, demoted, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, ada := begins(t)
+			path, how := c.path, ada.asPerson
+			if strings.HasSuffix(path, "project_id=") {
+				path += ada.project
+			}
+			if c.byKey {
+				how = ada.asOwn
+			}
+			body, cut := s.exported(path, how, func() { c.meanwhile(s, ada) })
+			lines, all := strings.Count(body, "\n"), changes
+			if strings.Contains(path, "usage") {
+				all = rows
+			}
+			if cut != c.cut || cut == (lines >= all) {
+				t.Errorf("cut off: %v, after %d lines", cut, lines)
+			}
+		})
+	}
+}
+
+func TestADownloadEndsWhenWhoAskedForItMayNoLongerReadIt(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	for i := range 20 {
+		s.do(http.MethodPatch, "/v1/projects/"+ada.project, map[string]any{"name": fmt.Sprint("name ", i)}, ada.asPerson).want(http.StatusOK)
+	}
+	for _, ends := range []bool{false, true} {
+		made := read[handlers.Download](s.do(http.MethodPost, "/v1/downloads", map[string]any{"path": "/v1/audit-logs/export"}, ada.asPerson).want(http.StatusCreated))
+		body, cut := s.exported(made.URL, func(*http.Request) {}, func() {
+			if ends {
+				s.do(http.MethodPost, "/v1/auth/logout", map[string]any{"refresh_token": ada.session.RefreshToken}, ada.asPerson).want(http.StatusNoContent)
+			}
+		})
+		if cut != ends || cut == strings.Contains(body, "trailer") {
+			t.Errorf("ended %v: cut off %v after %d lines", ends, cut, strings.Count(body, "\n"))
+		}
+	}
+}
