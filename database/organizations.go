@@ -18,6 +18,7 @@ func organizationsCollection() Collection {
 		Fields: []Field{
 			{Name: "admin_email", Kind: String}, {Name: "name_key", Kind: String}, {Name: "plan", Kind: String},
 			{Name: "is_deleted", Kind: Bool}, {Name: "created_at", Kind: Time}, {Name: "members_version", Kind: Int},
+			{Name: "deletion.pending", Kind: Bool},
 		},
 		Indexes: []Index{
 			{Keys: []string{"admin_email"}, Unique: true, ConflictCode: "email_taken"},
@@ -25,6 +26,7 @@ func organizationsCollection() Collection {
 			{Keys: []string{"is_deleted", "_id"}},
 			{Keys: []string{"name_key"}},
 			{Keys: []string{"plan", "_id"}},
+			{Keys: []string{"deletion.pending", "_id"}},
 		},
 	}
 }
@@ -152,17 +154,30 @@ func (r *Organizations) SetMembers(ctx context.Context, id models.OrganizationID
 	}.update())
 }
 
-// SoftDelete marks an organization as deleted, or not_found. Storing its
-// address as released frees the address; no sign-up can use that form.
-func (r *Organizations) SoftDelete(ctx context.Context, t models.Tenant, id models.OrganizationID, released string, now time.Time) (models.Organization, error) {
+// SoftDelete marks an organization as deleted and its deletion as pending, or
+// not_found. Storing its address as released frees the address; no sign-up can use
+// that form.
+func (r *Organizations) SoftDelete(ctx context.Context, t models.Tenant, id models.OrganizationID, released string, by models.OrganizationDeletion, now time.Time) (models.Organization, error) {
 	filter, err := r.own(t, id)
 	if err != nil {
 		return models.Organization{}, err
 	}
 	return changed[models.Organization](ctx, r.engine, organizations, filter, fields{
 		{Key: "is_deleted", Value: true}, {Key: "deleted_at", Value: now},
-		{Key: "updated_at", Value: now}, {Key: "admin_email", Value: released},
+		{Key: "updated_at", Value: now}, {Key: "admin_email", Value: released}, {Key: "deletion", Value: by},
 	}.update())
+}
+
+// Leaving reads a page of the organizations whose deletion is pending.
+func (r *Organizations) Leaving(ctx context.Context, p Page) ([]models.Organization, error) {
+	return page[models.Organization](ctx, r.engine, organizations, bson.D{{Key: "deletion.pending", Value: true}}, p)
+}
+
+// Left ends the deletion of an organization.
+func (r *Organizations) Left(ctx context.Context, id models.OrganizationID) error {
+	_, err := r.engine.Update(ctx, organizations, bson.D{{Key: "_id", Value: string(id)}, {Key: "deletion.pending", Value: true}},
+		bson.D{{Key: "$unset", Value: bson.D{{Key: "deletion", Value: ""}}}}, UpdateOptions{})
+	return err
 }
 
 // Discard deletes an organization whose sign-up failed before it had an owner, if

@@ -105,5 +105,7 @@ type AuditEntry struct {
 // Origin is where a request came from, for the audit trail: observation, never
 // authority.
 type Origin struct {
-	IP, UserAgent, RequestID string
+	IP        string `bson:"ip"`
+	UserAgent string `bson:"user_agent"`
+	RequestID string `bson:"request_id"`
 }

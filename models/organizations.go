@@ -68,6 +68,24 @@ type Organization struct {
 	CreatedAt time.Time  `bson:"created_at"`
 	UpdatedAt time.Time  `bson:"updated_at"`
 	DeletedAt *time.Time `bson:"deleted_at,omitempty"`
+	// Deletion is set from the deletion until all that belonged to it is deleted too.
+	Deletion *OrganizationDeletion `bson:"deletion,omitempty"`
+}
+
+// OrganizationDeletion is what is left to do of a deletion.
+type OrganizationDeletion struct {
+	// Pending is always true.
+	Pending bool `bson:"pending"`
+	// Kind, UserID, SessionID and Origin are those of the caller, whom the trail names.
+	Kind      CallerKind `bson:"kind"`
+	UserID    UserID     `bson:"user_id,omitempty"`
+	SessionID SessionID  `bson:"session_id,omitempty"`
+	Origin    Origin     `bson:"origin"`
+}
+
+// Actor is the caller as far as the trail names it. It may do nothing.
+func (d *OrganizationDeletion) Actor(org OrganizationID) *Principal {
+	return &Principal{Kind: d.Kind, OrgID: org, UserID: d.UserID, SessionID: d.SessionID, Origin: d.Origin}
 }
 
 // Suspended reports whether the operator keeps its people and keys out.

@@ -173,8 +173,11 @@ func heardOf() []heard {
 			w.owner = w.actor(w.org.Login)
 			p := []models.Project{w.project(1), w.project(2)}[n%2]
 			return func(ctx context.Context, s *services.Services) error {
-				return s.Organizations.Delete(ctx, w.owner, w.owner.OrgID)
-			}, func() string { return string(p.ID) }, func() bool { return w.stored(p.ID).IsDeleted }
+					return s.Organizations.Delete(ctx, w.owner, w.owner.OrgID)
+				}, func() string { return string(p.ID) }, func() bool { // another process finishes what the request began
+					must[int](w.t)(w.all.Organizations.FinishDeletions(w.t.Context()))
+					return w.stored(p.ID).IsDeleted
+				}
 		}},
 		{events.KeyDeleted, false, func(w *ownWorld, n int) (act, func() string, func() bool) { // with the member who created it
 			p, admin := w.project(n), w.add(w.owner, fmt.Sprintf("admin%d@example.com", n), models.RoleAdmin)

@@ -17,6 +17,10 @@ const changesEvery = 700 * time.Millisecond
 // those of a replica that died before it published them are known within it.
 const revocationsQuiet = 5 * time.Second
 
+// deletionsEvery is how often deletions of organizations are looked for that a request
+// did not complete.
+const deletionsEvery = 5 * time.Second
+
 // site is what the workers of this process share.
 func (b *builder) site() worker.Site {
 	return worker.Site{Lease: b.elections, Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer(), Activity: b.activity}
@@ -52,6 +56,7 @@ func (b *builder) workers() error {
 		{worker.Config{Name: "reconciliation", Pass: worker.Simple(s.Reconciliation.Compare), Every: b.ReconcileInterval, Deadline: time.Minute}, site.Led(30*time.Second, nil)},
 		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, revocations},
 		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
+		{worker.Config{Name: "deletions", Pass: s.Organizations.FinishDeletions, Every: deletionsEvery, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
 		{worker.Config{Name: "clusters", Pass: worker.Simple(s.Clusters.Probe), Every: 10 * time.Second, Deadline: 10 * time.Second}, site.Options()},
 		{worker.Config{Name: "changes", Pass: worker.Simple(s.Changes.Exchange), Every: changesEvery, Deadline: 5 * time.Second}, changes},
 		{worker.Config{Name: "password_resets", Pass: worker.Simple(s.PasswordResets.Send), Every: 2 * time.Second, Deadline: time.Minute}, site.Quiet(site.Options())},

@@ -2,6 +2,7 @@ package tenancy
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"pulse-control-plane/database"
@@ -38,17 +39,92 @@ func (r deletion) project(ctx context.Context, projects *database.Projects, t mo
 	return err
 }
 
-// projectsOf deletes every project of an organization.
-func (r deletion) projectsOf(ctx context.Context, projects *database.Projects, org models.OrganizationID, now time.Time) error {
-	for {
-		list, err := projects.List(ctx, models.TenantOf(org), database.ProjectFilter{}, database.Page{Limit: deletedAtOnce})
-		if err != nil || len(list) == 0 {
-			return err
+// projectsOf deletes projects of an organization, up to deletedAtOnce, and tells
+// whether none is left.
+func (r deletion) projectsOf(ctx context.Context, projects *database.Projects, org models.OrganizationID, now time.Time) (done bool, err error) {
+	list, err := projects.List(ctx, models.TenantOf(org), database.ProjectFilter{}, database.Page{Limit: deletedAtOnce})
+	if err != nil {
+		return false, err
+	}
+	for i := range list {
+		err := r.project(ctx, projects, models.TenantOf(org), &list[i], now)
+		if err != nil && !models.IsKind(err, models.KindNotFound) {
+			return false, err
 		}
-		for i := range list {
-			err := r.project(ctx, projects, models.TenantOf(org), &list[i], now)
-			if err != nil && !models.IsKind(err, models.KindNotFound) {
-				return err
+	}
+	return len(list) < deletedAtOnce, nil
+}
+
+// lateFor is how long after the deletion of an organization a request that began
+// before it may still store something. It is more than a request takes.
+const lateFor = 2 * time.Minute
+
+// Delete deletes an organization with one write, after which nothing of it works: its
+// people, keys and tokens are refused because of it, on other replicas within a second.
+// Its projects and people are then deleted too, each project with its own entry and
+// event: the first ones before this returns, the rest by FinishDeletions. The documents
+// remain.
+func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id models.OrganizationID) (err error) {
+	if err := actor.May(models.ActionOrganizationDelete); err != nil {
+		return err
+	}
+	org, err := s.c.Organizations.Get(ctx, actor.Tenant(), id)
+	if err != nil {
+		return err
+	}
+	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
+		OrgID: id, Action: "organization.deleted", Type: "organization", ID: string(id), Before: map[string]any{"name": org.Name},
+	})
+	if err != nil {
+		return err
+	}
+	defer entry.End(ctx, &err)
+	org, err = s.c.Organizations.SoftDelete(ctx, actor.Tenant(), id, database.Released(org.AdminEmail, string(id)),
+		models.OrganizationDeletion{Pending: true, Kind: actor.Kind, UserID: actor.UserID, SessionID: actor.SessionID, Origin: actor.Origin}, s.c.Now())
+	s.c.Changes.Publish(models.OrganizationChanged(id))
+	if err != nil {
+		return err
+	}
+	// The organization is deleted, whatever happens now.
+	_, _ = s.finishDeletion(ctx, &org)
+	return nil
+}
+
+// finishDeletion ends the login sessions of a deleted organization, frees its addresses
+// and deletes a part of its projects; it tells whether all are deleted. It may be
+// repeated, also by two processes at once.
+func (s *Organizations) finishDeletion(ctx context.Context, org *models.Organization) (done bool, err error) {
+	if err := s.c.Logins.EndOf(ctx, org.ID); err != nil {
+		return false, err
+	}
+	// Later acceptances of invitations find the organization deleted, see Accept.
+	if err := s.c.Users.ReleaseOf(ctx, org.ID); err != nil {
+		return false, err
+	}
+	return deletion{s.c.Trail, s.c.Changes, org.Deletion.Actor(org.ID)}.projectsOf(ctx, s.c.Projects, org.ID, s.c.Now())
+}
+
+// FinishDeletions does what is left of the deletions of organizations until nothing is
+// or ctx ends. A process that dies leaves the rest to the next pass, of any process.
+// It tells of how many something is left that can be done now.
+func (s *Organizations) FinishDeletions(ctx context.Context) (more int, err error) {
+	var wrong error
+	for after := ""; ; {
+		leaving, err := s.c.Organizations.Leaving(ctx, database.Page{After: after, Limit: deletedAtOnce})
+		if err != nil || len(leaving) == 0 {
+			return more, errors.Join(wrong, err)
+		}
+		for i := range leaving {
+			org := &leaving[i]
+			after = string(org.ID)
+			done, err := s.finishDeletion(ctx, org)
+			// The others do not wait for one that fails.
+			wrong = errors.Join(wrong, err)
+			if err == nil && !done {
+				more++
+			}
+			if done && s.c.Now().Sub(*org.DeletedAt) > lateFor {
+				wrong = errors.Join(wrong, s.c.Organizations.Left(ctx, org.ID))
 			}
 		}
 	}

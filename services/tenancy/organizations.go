@@ -341,46 +341,6 @@ func (s *Organizations) suspend(ctx context.Context, actor *models.Principal, id
 	return org, err
 }
 
-// Delete deletes an organization: its projects, keys and login sessions stop at
-// once; the documents remain.
-func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id models.OrganizationID) (err error) {
-	if err := actor.May(models.ActionOrganizationDelete); err != nil {
-		return err
-	}
-	org, err := s.c.Organizations.Get(ctx, actor.Tenant(), id)
-	if err != nil {
-		return err
-	}
-	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: id, Action: "organization.deleted", Type: "organization", ID: string(id), Before: map[string]any{"name": org.Name},
-	})
-	if err != nil {
-		return err
-	}
-	defer entry.End(ctx, &err)
-	// The organization itself comes last: after a crash, repeating the request
-	// completes the deletion.
-	now := s.c.Now()
-	if err := (deletion{s.c.Trail, s.c.Changes, actor}).projectsOf(ctx, s.c.Projects, id, now); err != nil {
-		return err
-	}
-	s.c.Changes.Publish(models.OrganizationChanged(id))
-	if err := s.c.Logins.EndOf(ctx, id); err != nil {
-		return err
-	}
-	if err := s.c.Users.ReleaseOf(ctx, id); err != nil {
-		return err
-	}
-	_, err = s.c.Organizations.SoftDelete(ctx, actor.Tenant(), id, database.Released(org.AdminEmail, string(id)), now)
-	s.c.Changes.Publish(models.OrganizationChanged(id))
-	if err != nil {
-		return err
-	}
-	// Release those who accepted an invitation meanwhile; later acceptances find the
-	// organization deleted, see Accept.
-	return s.c.Users.ReleaseOf(ctx, id)
-}
-
 // foldName is the form of a name that searches compare.
 func foldName(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
 
