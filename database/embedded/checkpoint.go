@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/rs/zerolog"
 )
@@ -25,6 +26,8 @@ const (
 type checkpointer struct {
 	conn *sqliteConn
 	log  zerolog.Logger
+	// off forbids further checkpoints.
+	off atomic.Bool
 	// due requests the next checkpoint; one pending request is enough.
 	due    chan struct{}
 	done   chan struct{}
@@ -40,11 +43,16 @@ func startCheckpointer(ctx context.Context, conn *sqliteConn, log zerolog.Logger
 func (c *checkpointer) loop(ctx context.Context) {
 	defer close(c.done)
 	for range c.due {
+		if c.off.Load() {
+			continue
+		}
 		if _, err := walCheckpoint(ctx, c.conn, "PASSIVE"); err != nil {
 			c.complain(err)
 		}
 	}
-	c.failed = c.conn.close()
+	if !c.off.Load() {
+		c.failed = c.conn.close()
+	}
 }
 
 // complain logs a failed checkpoint. No data is lost: the log keeps it.
@@ -65,6 +73,12 @@ func (c *checkpointer) close() error {
 	close(c.due)
 	<-c.done
 	return c.failed
+}
+
+// abandon ends the goroutine and leaves its connection open, until the process ends.
+func (c *checkpointer) abandon() error {
+	c.off.Store(true)
+	return c.close()
 }
 
 // logState is the result of a checkpoint: whether another checkpoint blocked

@@ -120,33 +120,39 @@ func (e *Engine) Find(ctx context.Context, collection string, q engine.Query, ea
 		e.readers.release(conn)
 		return sqliteFailure(err)
 	}
-	settled := false
-	for open := true; open; {
-		var batch []bson.Raw
-		batch, open, err = readBatch(ctx, rows)
-		if err == nil && !settled {
-			// All batches are of the state that the first was read from.
-			err, settled = e.writer.syncer.wait(ctx, t.set), true
+	batch, open, err := readBatch(ctx, rows)
+	if err != nil || !open {
+		err = errors.Join(err, rows.close())
+		e.readers.release(conn)
+		open = false
+	}
+	if err != nil {
+		return sqliteFailure(err)
+	}
+	// All batches are of the state that the first was read from.
+	err = e.writer.syncer.wait(ctx, t.set)
+	for {
+		for i := 0; err == nil && i < len(batch); i++ {
+			err = each(batch[i])
+		}
+		if !open {
+			return err
+		}
+		if err == nil {
+			batch, open, err = readBatch(ctx, rows)
+			err = sqliteFailure(err)
 		}
 		if err != nil || !open {
-			open = false
-			err = errors.Join(err, rows.close())
+			closing := sqliteFailure(rows.close())
 			e.readers.release(conn)
-		}
-		if err != nil {
-			return sqliteFailure(err)
-		}
-		for _, doc := range batch {
-			if err := each(doc); err != nil {
-				if open {
-					_ = rows.close()
-					e.readers.release(conn)
-				}
-				return err
+			if open = false; err == nil {
+				err = closing
 			}
 		}
+		if err != nil {
+			return err
+		}
 	}
-	return nil
 }
 
 // readBatch reads up to bufferedBytes of documents; more reports whether there

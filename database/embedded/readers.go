@@ -93,8 +93,11 @@ func (e *Engine) read(ctx context.Context, of tableSet, ask func(*sqliteConn) er
 		defer e.readers.release(conn)
 		return ask(conn)
 	}()
-	if err != nil {
-		return sqliteFailure(err)
+	if err = sqliteFailure(err); err != nil && !models.IsKind(err, models.KindNotFound) {
+		return err
 	}
-	return e.writer.syncer.wait(ctx, of)
+	if lost := e.writer.syncer.wait(ctx, of); lost != nil {
+		return lost
+	}
+	return err
 }

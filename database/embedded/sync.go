@@ -18,9 +18,9 @@ import (
 // waits for the disk. With synchronous=NORMAL a commit writes to the log and does
 // not sync it (https://www.sqlite.org/pragma.html#pragma_synchronous); the syncer
 // does, and acknowledges the operations after that. Nothing is answered that a
-// power failure could take back: a read waits for the sync of every transaction
-// that it may have seen. The log is valid up to its first frame that is not on
-// disk, so a transaction survives only with all before it.
+// power failure could take back: a read, also one that finds nothing, waits for the
+// sync of the last transaction that it may have seen. The log is valid up to its
+// first frame that is not on disk, so a transaction survives only with all before it.
 type syncer struct {
 	// path is of the log; log is opened once SQLite has created it.
 	path string
@@ -35,7 +35,9 @@ type syncer struct {
 	latest atomic.Pointer[commit]
 	// broken is true once a sync failed: the kernel may have dropped what it could
 	// not write, and a later sync would succeed without it
-	// (https://wiki.postgresql.org/wiki/Fsync_Errors). Writes fail until a restart.
+	// (https://wiki.postgresql.org/wiki/Fsync_Errors). Until a restart reads the log
+	// again, writes fail, reads of the failed transaction's tables fail, and nothing
+	// of the log is copied into the file.
 	broken atomic.Bool
 	done   chan struct{}
 }
@@ -47,6 +49,9 @@ type commit struct {
 	in tableSet
 	// durable is closed when the transaction is on disk, or failed.
 	durable chan struct{}
+	// lost is set before durable is closed: the transaction is visible and perhaps
+	// not on disk.
+	lost bool
 }
 
 // errNotSynced is the cause of errors after a failed sync.
@@ -64,6 +69,7 @@ func (s *syncer) loop() {
 	for c := range s.commits {
 		err := s.put()
 		s.result(err)
+		c.lost = err != nil
 		c.acknowledge(err)
 	}
 	if s.log != nil {
@@ -116,7 +122,7 @@ func (c *commit) acknowledge(err error) {
 }
 
 // wait returns once every transaction that is visible by now and may have changed
-// one of some tables is on disk; unavailable if ctx ends first. Only the last can be
+// one of some tables is on disk; unavailable if ctx ends first or the sync failed. Only the last can be
 // visible and not on disk, because the writer commits when the one before is.
 func (s *syncer) wait(ctx context.Context, of tableSet) error {
 	c := s.latest.Load()
@@ -125,15 +131,17 @@ func (s *syncer) wait(ctx context.Context, of tableSet) error {
 	}
 	select {
 	case <-c.durable:
-		return nil
 	default:
+		select {
+		case <-c.durable:
+		case <-ctx.Done():
+			return models.Unavailable(ctx.Err())
+		}
 	}
-	select {
-	case <-c.durable:
-		return nil
-	case <-ctx.Done():
-		return models.Unavailable(ctx.Err())
+	if c.lost {
+		return models.Unavailable(errNotSynced)
 	}
+	return nil
 }
 
 // close syncs what was committed and ends the goroutine.

@@ -46,7 +46,10 @@ type writer struct {
 	// finishAt is the length of the log, in frames, at which the writer does
 	// the checkpoint itself; used by its goroutine only.
 	finishAt int64
-	failed   error
+	// changes is how many rows the connection had changed by the last transaction;
+	// used by its goroutine only.
+	changes int64
+	failed  error
 }
 
 // write is one queued operation.
@@ -135,11 +138,16 @@ func (w *writer) loop(ctx context.Context) {
 			break
 		}
 		w.transact(ctx, op)
-		if n%lookAtLog == 0 {
+		if n%lookAtLog == 0 && !w.syncer.broken.Load() {
 			w.keepLogShort(ctx)
 		}
 	}
 	w.syncer.close()
+	if w.syncer.broken.Load() {
+		// SQLite would copy the log into the file when the last connection closes.
+		w.failed = w.moves.abandon()
+		return
+	}
 	err := w.moves.close()
 	_, truncate := w.conn.row(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
 	w.failed = errors.Join(err, truncate, w.conn.close())
@@ -169,19 +177,44 @@ func (w *writer) transact(ctx context.Context, first *write) {
 	}
 	if before != nil {
 		<-before.durable
+		if err == nil && before.lost {
+			err = models.Unavailable(errNotSynced)
+		}
+	}
+	changed := false
+	if err == nil {
+		changed, err = w.changed(ctx, c.in)
 	}
 	if err == nil {
-		w.syncer.latest.Store(c) // before anybody can see it
+		if changed {
+			w.syncer.latest.Store(c) // before anybody can see it
+		}
 		_, err = w.conn.exec(ctx, "COMMIT")
 	}
-	if err == nil {
+	switch {
+	case err == nil && changed:
 		w.syncer.commits <- c
+		return
+	case err == nil:
+		c.acknowledge(nil)
 		return
 	}
 	w.finished(err)
 	// The rollback fails if SQLite has rolled back already.
 	_, _ = w.conn.exec(ctx, "ROLLBACK")
 	c.acknowledge(err)
+}
+
+// changed reports whether the transaction on some tables has written anything.
+func (w *writer) changed(ctx context.Context, in tableSet) (bool, error) {
+	row, err := w.conn.row(ctx, "SELECT total_changes()")
+	if err != nil {
+		return false, err
+	}
+	before := w.changes
+	w.changes, _ = row[0].(int64)
+	// Statements that change the schema are not counted.
+	return in == allTables || w.changes != before, nil
 }
 
 // finished notes when the last transaction was on disk, or that it failed.
