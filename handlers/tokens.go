@@ -3,6 +3,7 @@ package handlers
 import (
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -17,10 +18,14 @@ import (
 type Tokens struct {
 	requests *request.Reader
 	service  *tokens.Minter
+	// answers are buffers of responses.
+	answers sync.Pool
 }
 
 // NewTokens makes the handlers of a service.
-func NewTokens(r *request.Reader, s *tokens.Minter) *Tokens { return &Tokens{r, s} }
+func NewTokens(r *request.Reader, s *tokens.Minter) *Tokens {
+	return &Tokens{requests: r, service: s, answers: sync.Pool{New: func() any { return new([]byte) }}}
+}
 
 // tokenRequest is LiveKit's TokenSourceRequest, in snake_case or camelCase as
 // LiveKit accepts it, with our ttl_seconds and grants.
@@ -70,16 +75,22 @@ func (h *Tokens) Create(c *gin.Context) error {
 		ServerURL: out.ServerURL, ParticipantToken: out.JWT, RoomName: out.RoomName, ParticipantIdentity: out.Identity,
 		ParticipantName: out.Name, ExpiresAt: instant(out.ExpiresAt), TokenID: out.ID,
 	}
-	data, err := token.appendJSON(make([]byte, 0, tokenAnswerSize+len(out.JWT)))
+	buffer := h.answers.Get().(*[]byte)
+	defer h.answers.Put(buffer)
+	data, err := token.appendJSON((*buffer)[:0])
 	if err != nil {
 		return models.Internal(err)
 	}
-	write(c, http.StatusCreated, data)
+	if cap(data) <= keptAnswer {
+		*buffer = data
+	}
+	write(c, http.StatusCreated, data) // the writer copies it
 	return nil
 }
 
-// tokenAnswerSize is the size of a typical response without its JWT, in bytes.
-const tokenAnswerSize = 448
+// keptAnswer is the largest buffer of a response, in bytes, that another one uses
+// again.
+const keptAnswer = 16 << 10
 
 // appendJSON appends what json.Marshal gives, without reflection: this response
 // is rendered on the hot path.

@@ -36,12 +36,18 @@ func appendTokenClaim(b []byte, id models.TokenID, issued time.Time) []byte {
 // identity of a project. Neither project nor claim holds a zero, so no two inputs
 // are alike.
 func appendTokenMAC(b []byte, mac hash.Hash, project models.ProjectID, claim []byte, identity string) []byte {
-	var input, sum [sha256.Size * 4]byte
-	in := append(append(append(input[:0], project...), 0), claim...)
-	in = append(append(in, 0), identity...)
+	// The input, its sum and the encoded sum are made behind b, which is pooled: an
+	// array of their own would be allocated, as mac is an interface.
+	start := len(b)
+	b = append(append(append(b, project...), 0), claim...)
+	b = append(append(b, 0), identity...)
 	mac.Reset()
-	mac.Write(in)
-	return base64.RawURLEncoding.AppendEncode(b, mac.Sum(sum[:0])[:tokenMACBytes])
+	mac.Write(b[start:])
+	sum := len(b)
+	b = mac.Sum(b)
+	encoded := len(b)
+	b = base64.RawURLEncoding.AppendEncode(b, b[sum:sum+tokenMACBytes])
+	return append(b[:start], b[encoded:]...)
 }
 
 // TokenAttributes authenticates what participants' attributes say of tokens.
