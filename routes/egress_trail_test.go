@@ -10,6 +10,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
+	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 )
 
@@ -25,13 +26,19 @@ func (s *server) list(who with) []handlers.EgressInfo {
 	return read[handlers.List[handlers.EgressInfo]](s.do(http.MethodGet, egresses, nil, who).want(http.StatusOK)).Items
 }
 
-// asking counts the open records that still say who asked.
+// asking counts the records that still say who asked.
 func (s *server) asking() (n int) {
 	s.t.Helper()
-	open, err := database.NewEgresses(s.engine).Open(s.t.Context(), "", database.MaxBatch)
+	store := database.NewEgresses(s.engine)
+	open, err := store.Open(s.t.Context(), "", database.MaxBatch)
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	closed, err := store.Asking(s.t.Context(), database.MaxBatch)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	n = len(closed)
 	for i := range open {
 		if open[i].Asked != nil {
 			n++
@@ -144,6 +151,42 @@ func TestAStartThatIsSentAgainAfterACrashIsAcknowledgedWithItsEntryAndNotStarted
 		got := next.starts(ada.org)
 		if len(got) != 1 || string(got[0].Outcome) != outcome || got[0].Actor.ID == "" || len(s.livekit.egress.all) > 1 {
 			t.Errorf("after write %d: LiveKit started %d, the trail has %+v", nth, len(s.livekit.egress.all), got)
+		}
+	}
+}
+
+// A replica of an older version closes a record without writing the entry that the
+// process that stored it owes.
+func TestTheEntryOfAStartIsWrittenThoughItsRecordWasClosedWithoutIt(t *testing.T) {
+	file := map[string]any{"type": "room_composite", "room_name": "hall", "outputs": []any{map[string]any{"kind": "file"}}}
+	for outcome, closes := range map[string]database.EgressChange{
+		"success": {EgressID: new("EG_1"), Status: new(models.EgressComplete)},
+		"failure": {Status: new(models.EgressFailed)},
+	} {
+		s := newServer(t)
+		ada := s.tenant("ada")
+		s.livekit.egress.started = func(*livekit.EgressInfo) { s.engine.away.Store(true) }
+		s.do(http.MethodPost, egresses+"/start", file, ada.asOwn)
+		s.engine.away.Store(false)
+		store := database.NewEgresses(s.engine)
+		open, err := store.Open(t.Context(), "", database.MaxBatch)
+		if err != nil || len(open) != 1 || len(s.starts(ada.org)) != 0 {
+			t.Fatalf("%v, %v", open, err)
+		}
+		if _, err := store.Update(t.Context(), &open[0], closes, s.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if s.asking() != 1 {
+			t.Fatal("no closed record says who asked")
+		}
+		s.compare()
+		entries := s.starts(ada.org)
+		if len(entries) != 1 || string(entries[0].Outcome) != outcome || entries[0].Actor.ID == "" || s.asking() != 0 {
+			t.Errorf("%s: %d records still say who asked, the trail has %+v", outcome, s.asking(), entries)
+		}
+		writes := s.engine.writes.Load()
+		if err := s.Egresses.Compare(t.Context()); err != nil || s.engine.writes.Load() != writes {
+			t.Errorf("%s: it was written again, %v", outcome, err)
 		}
 	}
 }
