@@ -57,9 +57,10 @@ func (m *Recorder) record(ctx context.Context, events []models.LiveKitEvent) ([]
 	if err != nil {
 		return nil, err
 	}
-	for i := range events {
-		books.fold(&events[i])
+	if err := m.loadRuns(ctx, books, before, events); err != nil {
+		return nil, err
 	}
+	books.foldAll(events)
 	touched := maps.Clone(books)
 	if err := m.loadNamed(ctx, books, before, events); err != nil {
 		return nil, err
