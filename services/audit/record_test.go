@@ -71,7 +71,7 @@ func TestARecordedChangeHasOneEntryHoweverManyProcessesWriteIt(t *testing.T) {
 	}
 }
 
-// slowEngine is a disk that is late with the first entry until it is let go on.
+// slowEngine delays the first entry until goOn is closed.
 type slowEngine struct {
 	database.Engine
 	first   sync.Once

@@ -46,8 +46,7 @@ type Trail struct {
 // auditChain is the end of one organization's chain. Its lock serializes the
 // entries of this process; the unique number serializes processes.
 type auditChain struct {
-	// held contains a value while the chain is locked, which each entry does until it
-	// is on disk.
+	// held contains a value while the chain is locked: by each entry until it is on disk.
 	held   chan struct{}
 	loaded bool
 	seq    int64

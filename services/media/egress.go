@@ -148,9 +148,9 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 }
 
 // started stores the state that LiveKit answered with and the audit entry, both at
-// once: the database can commit them together. The egress runs, so a database that is
-// late fails neither: a caller that tried again would have two. Compare stores what is
-// missing; until then the record is known by Pulse's id.
+// once: the database can commit them together. A database that is late is no error,
+// because the egress runs and a caller that tries again would start another. Compare
+// stores what is missing; until then only Pulse's id finds the record.
 func (s *Egresses) started(ctx context.Context, record models.Egress, state *livekit.EgressState) (models.Egress, error) {
 	entered := make(chan error, 1)
 	go func() { entered <- s.enter(ctx, &record, models.AuditSuccess, nil) }()

@@ -23,9 +23,8 @@ const (
 )
 
 // Compare brings the records of open egresses up to date with what LiveKit lists, and
-// has the missing audit entries of starts written. A cluster that cannot be asked
-// changes nothing. It is the pass of a worker that one
-// replica runs.
+// writes the missing audit entries of starts. A cluster that cannot be asked changes
+// nothing. It is the pass of a worker that one replica runs.
 func (s *Egresses) Compare(ctx context.Context) error {
 	lists := map[string]map[string]livekit.EgressState{} // by cluster; nil if it cannot be asked
 	var failures []error

@@ -42,8 +42,8 @@ func (s *Egresses) enter(ctx context.Context, r *models.Egress, outcome models.A
 	return s.c.Trail.Record(ctx, audit.Record{ID: entryOf(r), Caller: *r.Asked, Event: event, Outcome: outcome, Failed: failed})
 }
 
-// entered has the entry of a start stored before the change c of its record, which then
-// takes Asked away. LiveKit has started an egress that it gave an id.
+// entered writes the entry of a start before the change c of its record, which then
+// takes Asked away. An egress with LiveKit's id was started.
 func (s *Egresses) entered(ctx context.Context, r *models.Egress, c *database.EgressChange) error {
 	c.Entered = true
 	if has, err := s.c.Trail.Has(ctx, r.OrgID, entryOf(r)); err != nil || has {
@@ -58,8 +58,8 @@ func (s *Egresses) entered(ctx context.Context, r *models.Egress, c *database.Eg
 	return s.enter(ctx, r, models.AuditPending, nil)
 }
 
-// enterOwed has the entries of starts stored whose records were closed without them, by
-// a start that ended at once or a version that does not know Asked.
+// enterOwed writes the entries of starts whose records were closed without them: the
+// egress ended at once, or a version that does not know Asked closed the record.
 func (s *Egresses) enterOwed(ctx context.Context) error {
 	closed, err := s.c.Store.Asking(ctx, database.MaxBatch)
 	failures := []error{err}
@@ -72,8 +72,7 @@ func (s *Egresses) enterOwed(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// enterLate has the entry of a start stored whose request did not write it, or whose
-// record no event has changed since.
+// enterLate writes the entry of a start unless it is stored, and takes Asked away.
 func (s *Egresses) enterLate(ctx context.Context, r *models.Egress) (models.Egress, error) {
 	return s.change(ctx, *r, func(r *models.Egress) (database.EgressChange, bool) {
 		return database.EgressChange{Entered: true}, r.Asked != nil
