@@ -19,7 +19,7 @@ func egressesCollection() Collection {
 		Fields: []Field{
 			{Name: "egress_id", Kind: String}, {Name: "project_id", Kind: String}, {Name: "room_name", Kind: String},
 			{Name: "status", Kind: String}, {Name: "open", Kind: Bool}, {Name: "stop_asked", Kind: Bool}, {Name: "version", Kind: Int},
-			{Name: "recorded_sid", Kind: String}, {Name: "due_at", Kind: Time},
+			{Name: "recorded_sid", Kind: String}, {Name: "due_at", Kind: Time}, {Name: "asked.actor.kind", Kind: String},
 		},
 		Indexes: []Index{
 			{Keys: []string{"egress_id"}, Unique: true, Partial: true},
@@ -32,6 +32,7 @@ func egressesCollection() Collection {
 			{Keys: []string{"stop_asked", "open", "_id"}},
 			{Keys: []string{"recorded_sid"}, Unique: true, Partial: true},
 			{Keys: []string{"open", "project_id", "due_at"}},
+			{Keys: []string{"open", "asked.actor.kind"}},
 		},
 	}
 }
@@ -108,6 +109,13 @@ func (r *Egresses) Open(ctx context.Context, after models.EgressID, limit int64)
 	return many[models.Egress](ctx, r.engine, egresses, Query{
 		Filter: bson.D{{Key: "open", Value: true}, {Key: "_id", Value: bson.D{{Key: "$gt", Value: string(after)}}}},
 		Sort:   bson.D{{Key: "_id", Value: 1}}, Limit: limit})
+}
+
+// Asking reads up to limit egresses of all tenants that have ended and still have
+// Asked.
+func (r *Egresses) Asking(ctx context.Context, limit int64) ([]models.Egress, error) {
+	return many[models.Egress](ctx, r.engine, egresses, Query{
+		Filter: bson.D{{Key: "open", Value: false}, {Key: "asked.actor.kind", Value: bson.D{{Key: "$gt", Value: ""}}}}, Limit: limit})
 }
 
 // EgressChange is a partial update; nil keeps a field.

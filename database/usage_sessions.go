@@ -82,6 +82,14 @@ func (r *UsageSessions) Open(ctx context.Context, after string, limit int64) ([]
 	})
 }
 
+// Last reads the usage session of any tenant with the greatest id after one and up to
+// another, or not_found.
+func (r *UsageSessions) Last(ctx context.Context, after, last string) (models.UsageSession, error) {
+	return one[models.UsageSession](ctx, r.engine, usageSessions, Query{
+		Filter: bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}, {Key: "$lte", Value: last}}}}, Sort: bson.D{{Key: "_id", Value: -1}},
+	})
+}
+
 // InsertMany stores up to MaxBatch new usage sessions and returns the indexes
 // of those that exist already; they do not change.
 func (r *UsageSessions) InsertMany(ctx context.Context, sessions []*models.UsageSession) (present []int, err error) {

@@ -158,7 +158,7 @@ type Egress struct {
 	// Presumed is true if Pulse concluded that it ended, because LiveKit does not seem to know it.
 	Presumed bool `bson:"presumed,omitempty"`
 	// Asked is who asked for it, until the audit entry of its start is known to be
-	// stored; nil of what Pulse started. Only an open record has it.
+	// stored; nil of what Pulse started.
 	Asked *AuditCaller `bson:"asked,omitempty"`
 	// Version counts the changes of the record.
 	Version   int64     `bson:"version"`

@@ -63,8 +63,8 @@ type UsageSession struct {
 	EventIDs  []string  `bson:"event_ids"`
 	// Clamped is true if a time of an event was implausible and replaced.
 	Clamped bool `bson:"clamped,omitempty"`
-	// RoomLost tells that the participant's room lost against its rival. It is not
-	// observed but derived from the room each time: which room won may turn out later.
+	// RoomLost is true if the participant's room lost against its rival. Every write
+	// derives it from the room again, because later events may change which room won.
 	RoomLost bool `bson:"room_lost,omitempty"`
 
 	// MeteredFrom and MeteredTo span the hours that facts were written for.

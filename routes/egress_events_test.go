@@ -174,7 +174,7 @@ func TestAnEgressWhoseStartingProcessDiedIsAdopted(t *testing.T) {
 	ada := s.tenant("ada")
 	file := map[string]any{"type": "room_composite", "room_name": "hall", "outputs": []any{map[string]any{"kind": "file"}}}
 	s.livekit.egress.started = func(*livekit.EgressInfo) { s.engine.away.Store(true) }
-	s.do(http.MethodPost, egresses+"/start", file, ada.asOwn).want(http.StatusServiceUnavailable)
+	s.do(http.MethodPost, egresses+"/start", file, ada.asOwn)
 	s.engine.away.Store(false)
 	s.compare()
 	if e := s.egress(ada.asOwn, "EG_1"); e.Status != "active" {
@@ -186,7 +186,7 @@ func TestAnEgressWhoseStartingProcessDiedIsAdopted(t *testing.T) {
 		s.livekit.egress.all = s.livekit.egress.all[:1] // it was not started
 		s.engine.away.Store(true)
 	}
-	s.do(http.MethodPost, egresses+"/start", file, ada.asOwn).want(http.StatusServiceUnavailable)
+	s.do(http.MethodPost, egresses+"/start", file, ada.asOwn)
 	s.engine.away.Store(false)
 	s.compare()
 	list := func() handlers.EgressInfo {

@@ -3,6 +3,7 @@ package routes_test
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/handlers"
+	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 )
 
@@ -25,13 +27,19 @@ func (s *server) list(who with) []handlers.EgressInfo {
 	return read[handlers.List[handlers.EgressInfo]](s.do(http.MethodGet, egresses, nil, who).want(http.StatusOK)).Items
 }
 
-// asking counts the open records that still say who asked.
+// asking counts the records that still say who asked.
 func (s *server) asking() (n int) {
 	s.t.Helper()
-	open, err := database.NewEgresses(s.engine).Open(s.t.Context(), "", database.MaxBatch)
+	store := database.NewEgresses(s.engine)
+	open, err := store.Open(s.t.Context(), "", database.MaxBatch)
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	closed, err := store.Asking(s.t.Context(), database.MaxBatch)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	n = len(closed)
 	for i := range open {
 		if open[i].Asked != nil {
 			n++
@@ -63,7 +71,10 @@ func TestEveryStartThatLiveKitWasAskedForIsInTheTrailOnceWhereverItsProcessDies(
 			s.crash.revive()
 			s.crash.refuse("")
 			s.livekit.egress.started = nil
-			if n := len(s.starts(ada.org)); answer.status == http.StatusCreated && n != 1 {
+			if started := len(s.livekit.egress.all); (answer.status == http.StatusCreated) != (started == 1) {
+				t.Errorf("LiveKit started %d, the answer is %d: %s", started, answer.status, answer.body)
+			}
+			if n := len(s.starts(ada.org)); name == "never" && n != 1 {
 				t.Errorf("it was acknowledged with %d entries", n)
 			}
 			next := s.another()
@@ -99,7 +110,7 @@ func TestAStartWhoseOutcomeStaysUnknownIsInTheTrailAsPendingThoughItsClusterIsAw
 	s := newServer(t)
 	ada := s.tenant("ada")
 	s.livekit.egress.started = func(*livekit.EgressInfo) { s.engine.away.Store(true) }
-	s.do(http.MethodPost, egresses+"/start", map[string]any{"type": "room_composite", "room_name": "hall", "outputs": []any{map[string]any{"kind": "file"}}}, ada.asOwn).want(http.StatusServiceUnavailable)
+	s.do(http.MethodPost, egresses+"/start", map[string]any{"type": "room_composite", "room_name": "hall", "outputs": []any{map[string]any{"kind": "file"}}}, ada.asOwn).want(http.StatusCreated)
 	s.engine.away.Store(false)
 	s.livekit.egress.fails = errLiveKitAway
 	s.clock.Advance(time.Minute)
@@ -136,7 +147,10 @@ func TestAStartThatIsSentAgainAfterACrashIsAcknowledgedWithItsEntryAndNotStarted
 		s := newServer(t)
 		ada := s.tenant("ada")
 		s.crash.loseAnswerOf(nth+1, true)
-		s.do(http.MethodPost, egresses+"/start", file, ada.asOwn, again("k")).want(http.StatusServiceUnavailable)
+		first := s.do(http.MethodPost, egresses+"/start", file, ada.asOwn, again("k"))
+		if runs := len(s.livekit.egress.all) == 1; runs != (first.status == http.StatusCreated) || !runs && first.status != http.StatusServiceUnavailable {
+			t.Errorf("after write %d: it runs: %v, the answer is %d", nth, runs, first.status)
+		}
 		s.crash.revive()
 		next := s.another()
 		next.clock.Advance(2 * time.Minute)
@@ -144,6 +158,82 @@ func TestAStartThatIsSentAgainAfterACrashIsAcknowledgedWithItsEntryAndNotStarted
 		got := next.starts(ada.org)
 		if len(got) != 1 || string(got[0].Outcome) != outcome || got[0].Actor.ID == "" || len(s.livekit.egress.all) > 1 {
 			t.Errorf("after write %d: LiveKit started %d, the trail has %+v", nth, len(s.livekit.egress.all), got)
+		}
+	}
+}
+
+func TestAnEgressThatRunsIsAcknowledgedThoughTheDatabaseIsLate(t *testing.T) {
+	file := map[string]any{"type": "room_composite", "room_name": "hall", "outputs": []any{map[string]any{"kind": "file"}}}
+	for late, c := range map[string]struct {
+		becomes, again func(s *server)
+		id             string
+	}{
+		"with its entry":            {func(s *server) { s.crash.refuse("audit_logs") }, func(s *server) { s.crash.refuse("") }, "EG_"},
+		"with its record":           {func(s *server) { s.crash.refuse("egresses") }, func(s *server) { s.crash.refuse("") }, "egr_"},
+		"with both":                 {func(s *server) { s.engine.away.Store(true) }, func(s *server) { s.engine.away.Store(false) }, "egr_"},
+		"with one that ended again": {func(s *server) { s.crash.refuse("audit_logs") }, func(s *server) { s.crash.refuse("") }, "EG_"},
+	} {
+		t.Run(late, func(t *testing.T) {
+			s := newServer(t)
+			ada := s.tenant("ada")
+			s.livekit.egress.started = func(info *livekit.EgressInfo) {
+				if late == "with one that ended again" {
+					info.Status, info.EndedAt = livekit.EgressStatus_EGRESS_ABORTED, s.clock.Now().UnixNano()
+				}
+				c.becomes(s)
+			}
+			answer := s.do(http.MethodPost, egresses+"/start", file, ada.asOwn).want(http.StatusCreated)
+			c.again(s)
+			got := read[handlers.EgressInfo](answer)
+			if !strings.HasPrefix(string(got.ID), c.id) {
+				t.Errorf("the answer names %s", got.ID)
+			}
+			for range 2 {
+				s.compare()
+			}
+			now := read[handlers.EgressInfo](s.do(http.MethodGet, egresses+"/"+string(got.ID), nil, ada.asOwn).want(http.StatusOK))
+			if now.ID != "EG_1" || len(s.list(ada.asOwn)) != 1 || len(s.livekit.egress.all) != 1 {
+				t.Errorf("%s became %+v", got.ID, now)
+			}
+			if entries := s.starts(ada.org); len(entries) != 1 || entries[0].Outcome != "success" || s.asking() != 0 {
+				t.Errorf("%d records still say who asked, the trail has %+v", s.asking(), entries)
+			}
+		})
+	}
+}
+
+// A replica of an older version closes a record without writing the entry that the
+// process that stored it owes.
+func TestTheEntryOfAStartIsWrittenThoughItsRecordWasClosedWithoutIt(t *testing.T) {
+	file := map[string]any{"type": "room_composite", "room_name": "hall", "outputs": []any{map[string]any{"kind": "file"}}}
+	for outcome, closes := range map[string]database.EgressChange{
+		"success": {EgressID: new("EG_1"), Status: new(models.EgressComplete)},
+		"failure": {Status: new(models.EgressFailed)},
+	} {
+		s := newServer(t)
+		ada := s.tenant("ada")
+		s.livekit.egress.started = func(*livekit.EgressInfo) { s.engine.away.Store(true) }
+		s.do(http.MethodPost, egresses+"/start", file, ada.asOwn)
+		s.engine.away.Store(false)
+		store := database.NewEgresses(s.engine)
+		open, err := store.Open(t.Context(), "", database.MaxBatch)
+		if err != nil || len(open) != 1 || len(s.starts(ada.org)) != 0 {
+			t.Fatalf("%v, %v", open, err)
+		}
+		if _, err := store.Update(t.Context(), &open[0], closes, s.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if s.asking() != 1 {
+			t.Fatal("no closed record says who asked")
+		}
+		s.compare()
+		entries := s.starts(ada.org)
+		if len(entries) != 1 || string(entries[0].Outcome) != outcome || entries[0].Actor.ID == "" || s.asking() != 0 {
+			t.Errorf("%s: %d records still say who asked, the trail has %+v", outcome, s.asking(), entries)
+		}
+		writes := s.engine.writes.Load()
+		if err := s.Egresses.Compare(t.Context()); err != nil || s.engine.writes.Load() != writes {
+			t.Errorf("%s: it was written again, %v", outcome, err)
 		}
 	}
 }

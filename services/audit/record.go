@@ -15,8 +15,8 @@ type Record struct {
 	ID     models.AuditID
 	Caller models.AuditCaller
 	Event
-	// Outcome is success, failure, whose reason is Failed, or pending if it is unknown
-	// and will not be known.
+	// Outcome is success, failure (Failed is the reason), or pending if it can't be found
+	// out.
 	Outcome models.AuditOutcome
 	Failed  error
 }

@@ -70,3 +70,60 @@ func TestARecordedChangeHasOneEntryHoweverManyProcessesWriteIt(t *testing.T) {
 		})
 	}
 }
+
+// slowEngine delays the first entry until goOn is closed.
+type slowEngine struct {
+	database.Engine
+	first   sync.Once
+	writing chan struct{}
+	goOn    chan struct{}
+}
+
+func (e *slowEngine) Insert(ctx context.Context, c string, doc any) error {
+	e.first.Do(func() { close(e.writing); <-e.goOn })
+	return e.Engine.Insert(ctx, c, doc)
+}
+
+func TestAnEntryWaitsForAnotherNoLongerThanItsDeadline(t *testing.T) {
+	slow := &slowEngine{Engine: testkit.NewEngine(t), writing: make(chan struct{}), goOn: make(chan struct{})}
+	logs := database.NewAuditLogs(slow)
+	trail := testkit.Must[*audit.Trail](t)(audit.NewTrail(logs, testkit.Silence{}, time.Now))
+	operator := &models.Principal{Kind: models.CallerOperator}
+	event := audit.Event{OrgID: "org_1", Action: "project.updated"}
+	begin := func(ctx context.Context) error {
+		entry, err := trail.Begin(ctx, operator, event)
+		if err == nil {
+			entry.End(ctx, &err)
+		}
+		return err
+	}
+	first, others := make(chan error, 1), make(chan error, 2)
+	go func() { first <- begin(t.Context()) }()
+	<-slow.writing
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	go func() { others <- begin(ended) }()
+	go func() {
+		others <- trail.Record(ended, audit.Record{ID: "aud_1", Caller: audit.CallerOf(operator), Event: event, Outcome: models.AuditSuccess})
+	}()
+	for range 2 {
+		select {
+		case err := <-others:
+			if !models.IsKind(err, models.KindUnavailable) {
+				t.Errorf("%v", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("it waits for the other entry")
+		}
+	}
+	close(slow.goOn)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if err := begin(t.Context()); err != nil { // the chain is free again
+		t.Error(err)
+	}
+	if check, err := audit.NewLogs(logs, nil, cursor.New([]byte("key"))).Verify(t.Context(), operator, "org_1"); err != nil || !check.Valid || check.Entries != 2 {
+		t.Errorf("%+v, %v", check, err)
+	}
+}

@@ -46,7 +46,8 @@ type Trail struct {
 // auditChain is the end of one organization's chain. Its lock serializes the
 // entries of this process; the unique number serializes processes.
 type auditChain struct {
-	mu     sync.Mutex
+	// held contains a value while the chain is locked: by each entry until it is on disk.
+	held   chan struct{}
 	loaded bool
 	seq    int64
 	hash   string
@@ -145,8 +146,10 @@ func entryOf(caller models.AuditCaller, event Event) (models.AuditEntry, error) 
 // stored already.
 func (t *Trail) append(ctx context.Context, doc *models.AuditEntry, settle func(*models.AuditEntry)) (*auditChain, error) {
 	chain := t.chain(doc.OrgID)
-	chain.mu.Lock()
-	defer chain.mu.Unlock()
+	if err := chain.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer chain.unlock()
 	for range appendTries {
 		if err := t.catchUp(ctx, doc.OrgID, chain); err != nil {
 			return nil, err
@@ -206,8 +209,8 @@ func (e *Entry) End(ctx context.Context, failed *error) {
 	if *failed == nil && done.TellAt != nil {
 		e.trail.telling.Made(&done)
 	}
-	e.chain.mu.Lock()
-	defer e.chain.mu.Unlock()
+	e.chain.held <- struct{}{}
+	defer e.chain.unlock()
 	if open := e.chain.open[e.doc.Seq]; open != nil {
 		open.own = false
 		if err == nil {
@@ -241,11 +244,23 @@ func (t *Trail) chain(org models.OrganizationID) *auditChain {
 	defer t.mu.Unlock()
 	chain, ok := t.chains.Get(org)
 	if !ok {
-		chain = &auditChain{open: map[int64]*openEntry{}}
+		chain = &auditChain{held: make(chan struct{}, 1), open: map[int64]*openEntry{}}
 		t.chains.Add(org, chain)
 	}
 	return chain
 }
+
+// lock waits for the chain until ctx ends; then unavailable.
+func (c *auditChain) lock(ctx context.Context) error {
+	select {
+	case c.held <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return models.Unavailable(ctx.Err())
+	}
+}
+
+func (c *auditChain) unlock() { <-c.held }
 
 // catchUp reads the end of the chain if it is unknown, and the outcomes of other
 // processes' changes.

@@ -47,8 +47,8 @@ type Keys struct {
 // Guesses counts under a name and limits, where replicas share the counts.
 type Guesses interface {
 	Allow(ctx context.Context, name string, limit ratelimit.PerMinute) ratelimit.Decision
-	// GiveBack takes back that an attempt was counted, once for one that Allow
-	// allowed as d says. What can't be written stays counted for at most a minute.
+	// GiveBack subtracts an attempt that Allow allowed with the decision d, at most once
+	// for each. If it can't be written, the attempt counts for at most a minute.
 	GiveBack(ctx context.Context, name string, d ratelimit.Decision)
 }
 

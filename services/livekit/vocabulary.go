@@ -57,8 +57,8 @@ func ingressMedia(i *livekit.IngressInfo) *models.EventMedia {
 }
 
 // IngressRun names one run of an ingress, which may have many: LiveKit gives each
-// run its own start. One whose start is not told has the ingress's own id. Times are
-// in nanoseconds.
+// run its own start. A run without a start has the ingress's own id. Times are in
+// nanoseconds.
 func IngressRun(ingress, status string, startedAt, endedAt int64) *models.EventMedia {
 	m := &models.EventMedia{ID: ingress, Status: status, StartedAt: UnixNanos(startedAt), EndedAt: UnixNanos(endedAt)}
 	if startedAt > 0 {

@@ -164,7 +164,8 @@ func (v Verifier) understand(cluster, bodyID string, in *rawEvent, kept string, 
 		e.Media = in.ingress.ingress()
 	}
 	e.Believe(received)
-	if in.ingress != nil && in.ingress.startedAt <= 0 {
+	// Which run an end without a start ends, metering finds out.
+	if in.ingress != nil && in.ingress.startedAt <= 0 && e.Event != models.EventIngressEnded {
 		e.Media.ID = livekit.RunID(e.Media.ID, e.CreatedAt.UnixNano())
 	}
 	e.RoomKey = qualified

@@ -103,7 +103,7 @@ type OutputInput struct {
 // 25 s. Errors: invalid with every field that a type does not take or whose value is
 // wrong; forbidden web_egress_disabled; conflict storage_not_configured;
 // quota_exceeded; not_found if the room is not open; unavailable egress_not_started
-// if no worker took it, whose record is failed.
+// if no worker took it, whose record is failed. An egress that runs is no error.
 func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in EgressInput) (out models.Egress, err error) {
 	project, err := lookup.Project(ctx, s.c.Projects, actor, models.ActionEgressWrite, in.Project)
 	if err != nil {
@@ -148,17 +148,23 @@ func (s *Egresses) Start(ctx context.Context, actor *models.Principal, in Egress
 }
 
 // started stores the state that LiveKit answered with and the audit entry, both at
-// once: the database can commit them together.
+// once: the database can commit them together. A database that is late is no error,
+// because the egress runs and a caller that tries again would start another. Compare
+// stores what is missing; until then only Pulse's id finds the record.
 func (s *Egresses) started(ctx context.Context, record models.Egress, state *livekit.EgressState) (models.Egress, error) {
-	if state.Status.Final() { // the entry first
-		return s.apply(ctx, record, state)
-	}
 	entered := make(chan error, 1)
 	go func() { entered <- s.enter(ctx, &record, models.AuditSuccess, nil) }()
 	settled := record
 	settled.Asked = nil // the next change takes it away
 	updated, err := s.apply(ctx, settled, state)
-	return updated, cmp.Or(<-entered, err)
+	if models.IsKind(err, models.KindUnavailable) {
+		s.c.Log.Error().Err(err).Str("egress_id", string(record.ID)).Msg("egress: could not record LiveKit's answer to a start")
+		updated, err = record, nil
+	}
+	if late := <-entered; late != nil {
+		s.c.Log.Error().Err(late).Str("egress_id", string(record.ID)).Msg("egress: the audit entry of a start is late")
+	}
+	return updated, err
 }
 
 // startTries bounds the failed starts of one request that is sent again.

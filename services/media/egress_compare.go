@@ -22,9 +22,9 @@ const (
 	stoppedAtOnce = 100
 )
 
-// Compare brings the records of open egresses up to date with what LiveKit lists. A
-// cluster that cannot be asked changes nothing. It is the pass of a worker that one
-// replica runs.
+// Compare brings the records of open egresses up to date with what LiveKit lists, and
+// writes the missing audit entries of starts. A cluster that cannot be asked changes
+// nothing. It is the pass of a worker that one replica runs.
 func (s *Egresses) Compare(ctx context.Context) error {
 	lists := map[string]map[string]livekit.EgressState{} // by cluster; nil if it cannot be asked
 	var failures []error
@@ -61,7 +61,7 @@ func (s *Egresses) Compare(ctx context.Context) error {
 			}
 		}
 		if len(open) < database.MaxBatch {
-			return errors.Join(append(failures, s.ask(ctx, running))...)
+			return errors.Join(append(failures, s.enterOwed(ctx), s.ask(ctx, running))...)
 		}
 		after = open[len(open)-1].ID
 	}

@@ -2,6 +2,7 @@ package media
 
 import (
 	"context"
+	"errors"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
@@ -11,8 +12,8 @@ import (
 
 // The record of an egress is stored before LiveKit is asked and has who asked for it
 // (Asked), so the audit entry of the start is written once, after LiveKit answered.
-// Until that entry is known to be stored the record keeps Asked and stays open: Compare
-// writes what a process that died did not.
+// Until that entry is known to be stored the record keeps Asked, even if it is closed
+// meanwhile: Compare writes what a request could not.
 
 // startOf is the start of an egress, for the trail.
 func startOf(r *models.Egress) audit.Event {
@@ -41,8 +42,8 @@ func (s *Egresses) enter(ctx context.Context, r *models.Egress, outcome models.A
 	return s.c.Trail.Record(ctx, audit.Record{ID: entryOf(r), Caller: *r.Asked, Event: event, Outcome: outcome, Failed: failed})
 }
 
-// entered has the entry of a start stored before the change c of its record, which then
-// takes Asked away. LiveKit has started an egress that it gave an id.
+// entered writes the entry of a start before the change c of its record, which then
+// takes Asked away. An egress with LiveKit's id was started.
 func (s *Egresses) entered(ctx context.Context, r *models.Egress, c *database.EgressChange) error {
 	c.Entered = true
 	if has, err := s.c.Trail.Has(ctx, r.OrgID, entryOf(r)); err != nil || has {
@@ -51,14 +52,27 @@ func (s *Egresses) entered(ctx context.Context, r *models.Egress, c *database.Eg
 	switch {
 	case r.EgressID != "" || c.EgressID != nil:
 		return s.enter(ctx, r, models.AuditSuccess, nil)
-	case c.Status != nil && c.Status.Final():
+	case c.Status != nil && c.Status.Final(), !r.Open:
 		return s.enter(ctx, r, models.AuditFailure, models.NewError(models.KindUnavailable, "egress_not_started", "LiveKit did not confirm the start."))
 	}
 	return s.enter(ctx, r, models.AuditPending, nil)
 }
 
-// enterLate has the entry of a start stored whose request did not write it, or whose
-// record no event has changed since.
+// enterOwed writes the entries of starts whose records were closed without them: the
+// egress ended at once, or a version that does not know Asked closed the record.
+func (s *Egresses) enterOwed(ctx context.Context) error {
+	closed, err := s.c.Store.Asking(ctx, database.MaxBatch)
+	failures := []error{err}
+	for i := range closed {
+		if s.now().Sub(closed[i].CreatedAt) >= comparedAfter {
+			_, err = s.enterLate(ctx, &closed[i])
+			failures = append(failures, err)
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// enterLate writes the entry of a start unless it is stored, and takes Asked away.
 func (s *Egresses) enterLate(ctx context.Context, r *models.Egress) (models.Egress, error) {
 	return s.change(ctx, *r, func(r *models.Egress) (database.EgressChange, bool) {
 		return database.EgressChange{Entered: true}, r.Asked != nil

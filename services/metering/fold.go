@@ -164,7 +164,7 @@ func (l ledger) foldParticipant(e *models.LiveKitEvent) {
 
 func (l ledger) foldMedia(e *models.LiveKitEvent, subject models.Subject, started, ended string) {
 	m := e.Media
-	if m == nil || m.ID == "" {
+	if m == nil || m.ID == "" || lacksStart(e) {
 		return
 	}
 	seen, by := models.Observed{StartedAt: m.StartedAt, ReportedAt: m.StartedAt, Started: true}, []string{e.ID}

@@ -16,9 +16,7 @@ var aMorning = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 // folded folds events batch by batch, as a worker does, and settles the sessions.
 func folded(events []models.LiveKitEvent) ledger {
 	books := ledger{}
-	for i := range events {
-		books.fold(&events[i])
-	}
+	books.foldAll(events)
 	for _, s := range books {
 		closeWith(s, books[s.RoomSID])
 		s.Settle()

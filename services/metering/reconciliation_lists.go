@@ -177,7 +177,7 @@ func (c *Cluster) addMedia(ctx context.Context, l *listing, name string, subject
 			continue
 		}
 		if subject == models.SubjectIngress && media[i].StartedAt.IsZero() {
-			l.present[media[i].ID] = true // it runs; which run it is nobody says
+			l.present[media[i].ID] = true // it runs; LiveKit does not name the start of its run
 			continue
 		}
 		l.add(models.LiveKitEvent{Cluster: c.Keys[0], ProjectID: project, RoomName: room, RoomSID: media[i].RoomSID,
@@ -191,8 +191,8 @@ func (l *listing) add(e models.LiveKitEvent, id string, subject models.Subject) 
 	l.found = append(l.found, e)
 }
 
-// has tells whether a session is listed: an ingress also if it is listed as one that
-// runs since a time that is not told.
+// has reports whether a session is listed: by its id or, for a run of an ingress, by
+// the id of an ingress whose run is listed without its start.
 func (l *listing) has(s *models.UsageSession) bool {
 	return l.present[listedSession(s)] || s.Subject == models.SubjectIngress && l.present[participantOf(s.ID)]
 }

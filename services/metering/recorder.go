@@ -57,9 +57,10 @@ func (m *Recorder) record(ctx context.Context, events []models.LiveKitEvent) ([]
 	if err != nil {
 		return nil, err
 	}
-	for i := range events {
-		books.fold(&events[i])
+	if err := m.loadRuns(ctx, books, before, events); err != nil {
+		return nil, err
 	}
+	books.foldAll(events)
 	touched := maps.Clone(books)
 	if err := m.loadNamed(ctx, books, before, events); err != nil {
 		return nil, err
@@ -169,8 +170,8 @@ func (m *Recorder) loadNamed(ctx context.Context, books ledger, before map[strin
 	return nil
 }
 
-// loadInside enters who was in a room when it ended, or in one that lost against its
-// rival or did so before, and gives them.
+// loadInside adds the participants that were in a room when it ended, and those of a
+// room that has lost or had lost against its rival. It returns them.
 func (m *Recorder) loadInside(ctx context.Context, books ledger, before map[string]models.UsageSession) ([]*models.UsageSession, error) {
 	var inside []*models.UsageSession
 	for _, room := range slices.Collect(maps.Values(books)) {
@@ -202,7 +203,7 @@ func (m *Recorder) loadInside(ctx context.Context, books ledger, before map[stri
 }
 
 // store writes the sessions that changed: those that were known each over the
-// version it was read at, rooms after who is in them, then the new ones together.
+// version it was read at, rooms after their participants, then the new ones together.
 // Whatever a new session or a room ends has ended by then, should the process die
 // in between.
 func (m *Recorder) store(ctx context.Context, books ledger, before map[string]models.UsageSession) error {

@@ -162,7 +162,7 @@ func (s *Revocations) Lift(ctx context.Context, actor *models.Principal, project
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
 		OrgID: acting.Project.OrgID, Action: "tokens.ban_lifted", Type: "participant", ID: v.Identity,
-		// The id is proof of the revocation for one whose process died before it told of it.
+		// If this process dies, another finds out by the id whether this revocation was lifted.
 		Before: map[string]any{"project_id": v.ProjectID, "room_name": v.RoomName, "banned_until": v.BannedUntil, "revocation_id": v.PublicID},
 	})
 	if err != nil {

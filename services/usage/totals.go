@@ -32,7 +32,7 @@ const (
 // the hours of its day, whenever it was marked.
 type Totals struct {
 	c TotalsConfig
-	// resting says until when the peaks of large hours are not settled again: each
+	// resting contains when the peaks of large hours may be settled again: each
 	// is computed from all of the hour's usage sessions. Reads compute what is
 	// marked anyway, so no answer is late.
 	resting   map[string]time.Time
@@ -208,7 +208,7 @@ func (t *Totals) hour(ctx context.Context, total *models.UsageTotal) error {
 	return err
 }
 
-// hourFrom computes an hour and says how many usage sessions it read for that.
+// hourFrom computes an hour and returns how many usage sessions it read for that.
 func (t *Totals) hourFrom(ctx context.Context, total *models.UsageTotal) (sessions int, err error) {
 	end := total.Start.Add(time.Hour)
 	if total.Meter == models.MeterPeak {
