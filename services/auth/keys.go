@@ -202,7 +202,8 @@ func (a *Keys) Server(ctx context.Context, key string, s secret.Value, ip string
 
 // check verifies a secret with bcrypt, unless it was verified meanwhile, and caches
 // the result. An attempt counts as a guess until it is known to be none, so that
-// concurrent guesses gain nothing; only wrong secrets stay counted.
+// concurrent guesses gain nothing; what stays counted are wrong secrets and those that
+// did not match under the peppers there was time for.
 func (a *Keys) check(ctx context.Context, k *models.APIKey, s secret.Value, ip string) error {
 	if a.verified.Check(string(k.ID), s, k.SecretHash) {
 		return nil
@@ -211,16 +212,18 @@ func (a *Keys) check(ctx context.Context, k *models.APIKey, s secret.Value, ip s
 	if err != nil {
 		return err
 	}
-	err = a.hasher.Compare(hashing.WithShare(ctx, clientip.BucketOf(ip)), hashing.Peppered{Hash: k.SecretHash, Pepper: k.PepperID}, s)
-	if errors.Is(err, hashing.ErrMismatch) {
-		return ErrBadKey()
-	}
-	if err == nil {
+	ctx = hashing.WithShare(ctx, clientip.BucketOf(ip))
+	mismatched, err := a.hasher.Compare(ctx, hashing.Peppered{Hash: k.SecretHash, Pepper: k.PepperID}, s)
+	switch {
+	case err == nil:
 		a.verified.Remember(string(k.ID), s, k.SecretHash)
-	}
-	giveBack()
-	if err == nil {
-		a.rehash(hashing.WithShare(ctx, clientip.BucketOf(ip)), k, s)
+		giveBack()
+		a.rehash(ctx, k, s)
+		return nil
+	case errors.Is(err, hashing.ErrMismatch):
+		return ErrBadKey()
+	case !mismatched:
+		giveBack()
 	}
 	return err
 }
