@@ -3,7 +3,9 @@ package auth
 import (
 	"context"
 	"testing"
+	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/crypto/bcrypt"
 
 	"pulse-control-plane/database/testkit"
@@ -41,7 +43,8 @@ func twoPeppers(t *testing.T) (a *Keys, k *models.APIKey, right secret.Value) {
 	return &Keys{
 		hasher:   testkit.Must[*hashing.Hasher](t)(hashing.NewHasher(secret.New("new"), bcrypt.MinCost, secret.New("old"))),
 		verified: testkit.Must[*hashing.Verified](t)(hashing.NewVerified(10, clock.Now)),
-		guesses:  ratelimit.Local{Limiter: ratelimit.New(10, clock.Now)}, now: clock.Now,
+		guesses:  ratelimit.Local{Limiter: ratelimit.New(10, clock.Now)},
+		refused:  testkit.Must[*lru.Cache[string, time.Time]](t)(lru.New[string, time.Time](10)), now: clock.Now,
 	}, &models.APIKey{ID: "key_1", SecretHash: hash.Hash}, right
 }
 
