@@ -41,13 +41,13 @@ type Authentication struct {
 const keyPrefix = "pulse_key_"
 
 // Identify reads the credential. A caller without one is anonymous and counted
-// by IP. A bad credential gets 401, and one that is suspended or not allowed from
-// that address 403; both are counted by IP.
+// by IP. A bad credential gets 401, one that is suspended or not allowed from that
+// address 403, and a guess of a secret beyond the limit 429; all are counted by IP.
 func (a *Authentication) Identify(c *gin.Context) error {
-	p, err := a.principal(c)
+	p, err := a.principal(c, a.Limits)
 	switch {
 	case err == nil: // first, since inspecting an error allocates
-	case models.IsKind(err, models.KindUnauthenticated), models.IsKind(err, models.KindForbidden):
+	case models.IsKind(err, models.KindUnauthenticated), models.IsKind(err, models.KindForbidden), models.HasCode(err, "too_many_attempts"):
 		if limited := a.Limits.byIP(c); limited != nil {
 			return limited
 		}
@@ -107,7 +107,7 @@ func (a *Authentication) FoundOrganization(c *gin.Context) error {
 			return err
 		}
 	}
-	p, err := a.principal(c)
+	p, err := a.principal(c, a.Limits)
 	if err != nil {
 		return err
 	}
@@ -137,16 +137,18 @@ func (a *Authentication) CountByIP(f Func) Func {
 const againTimeout = 5 * time.Second
 
 // Again reads the credential of a request that lasts once more, without counting
-// it.
+// it, and whatever others do from its address.
 func (a *Authentication) Again(c *gin.Context) (*models.Principal, error) {
 	lasting := c.Request
 	ctx, cancel := context.WithTimeout(lasting.Context(), againTimeout)
 	defer func() { c.Request = lasting; cancel() }()
 	c.Request = lasting.WithContext(ctx)
-	return a.principal(c)
+	return a.principal(c, nil)
 }
 
-func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
+// principal reads the credential of a request. limits are those that refuse look-ups;
+// nil refuses none.
+func (a *Authentication) principal(c *gin.Context, limits *RateLimits) (*models.Principal, error) {
 	ctx, header := c.Request.Context(), c.Request.Header
 	key, hasKey := only(header["X-Pulse-Key"])
 	value, hasSecret := only(header["X-Pulse-Secret"])
@@ -159,7 +161,7 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 			if !ok {
 				return nil, errBadCredential("an Authorization header of the scheme Basic that cannot be read")
 			}
-			return a.server(c, user, secret.New(password))
+			return a.server(c, user, secret.New(password), limits)
 		case !strings.EqualFold(scheme, "Bearer") || credential == "":
 			return nil, errBadCredential("an Authorization header that is not one Bearer credential")
 		case strings.HasPrefix(credential, keyPrefix):
@@ -172,9 +174,9 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 	}
 	switch {
 	case hasKey && hasSecret:
-		return a.server(c, key, secret.New(value))
+		return a.server(c, key, secret.New(value), limits)
 	case hasKey:
-		if err := a.beforeLookUp(c, key); err != nil {
+		if err := a.beforeLookUp(c, key, limits); err != nil {
 			return nil, err
 		}
 		return a.Keys.Client(ctx, key, c.RemoteIP())
@@ -184,8 +186,8 @@ func (a *Authentication) principal(c *gin.Context) (*models.Principal, error) {
 	return &models.Principal{}, nil
 }
 
-func (a *Authentication) server(c *gin.Context, key string, value secret.Value) (*models.Principal, error) {
-	if err := a.beforeLookUp(c, key); err != nil {
+func (a *Authentication) server(c *gin.Context, key string, value secret.Value, limits *RateLimits) (*models.Principal, error) {
+	if err := a.beforeLookUp(c, key, limits); err != nil {
 		return nil, err
 	}
 	return a.Keys.Server(c.Request.Context(), key, value, c.RemoteIP())
@@ -193,11 +195,11 @@ func (a *Authentication) server(c *gin.Context, key string, value secret.Value) 
 
 // beforeLookUp refuses an address that has used up its limit with bad keys
 // before the database is asked about another key; cached keys cost nothing.
-func (a *Authentication) beforeLookUp(c *gin.Context, key string) error {
-	if a.Keys.Known(key) {
+func (a *Authentication) beforeLookUp(c *gin.Context, key string, limits *RateLimits) error {
+	if limits == nil || a.Keys.Known(key) {
 		return nil
 	}
-	return a.Limits.spent(c)
+	return limits.spent(c)
 }
 
 // only gives a header's value, or "" for one that is sent twice.

@@ -51,9 +51,9 @@ func (s *server) exported(path string, how with, meanwhile func()) (body string,
 }
 
 func TestAnExportEndsWhenItsCallerMayNoLongerReadIt(t *testing.T) {
-	const rows, changes = 300, 20
+	const rows, changes, exportsPerMinute = 300, 20, 100
 	begins := func(t *testing.T) (*server, tenant) {
-		s := newServer(t)
+		s := newServer(t, func(o *setup) { o.ipPerMinute = exportsPerMinute })
 		ada := s.tenant("ada")
 		facts := make([]models.UsageFact, rows)
 		for i := range facts {
@@ -70,6 +70,16 @@ func TestAnExportEndsWhenItsCallerMayNoLongerReadIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		return s, ada
+	}
+	// Anybody may use up the limit of the address, and a change of the project has its
+	// keys looked up again.
+	crowded := func(s *server, ada tenant) {
+		s.do(http.MethodPatch, "/v1/projects/"+ada.project, map[string]any{"name": "another"}, ada.asPerson).want(http.StatusOK)
+		for n := 0; s.do(http.MethodPost, create, nil, asKey("x")).status != http.StatusTooManyRequests; n++ {
+			if n > 2*exportsPerMinute {
+				s.t.Fatal("the address is not limited")
+			}
+		}
 	}
 	nothing := func(*server, tenant) {}
 	ended := func(s *server, ada tenant) {
@@ -90,6 +100,7 @@ func TestAnExportEndsWhenItsCallerMayNoLongerReadIt(t *testing.T) {
 		"facts":                              {"/v1/usage/export?format=jsonl&project_id=", false, nothing, false},
 		"facts, logged out":                  {"/v1/usage/export?format=jsonl&project_id=", false, ended, true},
 		"facts as CSV, logged out":           {"/v1/usage/export?format=csv&project_id=", false, ended, true},
+		"facts with a key, crowded":          {"/v1/usage/export?format=jsonl&project_id=", true, crowded, false},
 		"facts with a key, the tenant gone":  {"/v1/usage/export?format=jsonl&project_id=", true, deleted, true},
 		"the trail":                          {"/v1/audit-logs/export", false, nothing, false},
 		"the trail, logged out":              {"/v1/audit-logs/export", false, ended, true},

@@ -122,3 +122,28 @@ func TestAnAddressThatGuessesKeysIsRefusedBeforeTheDatabaseIsAsked(t *testing.T)
 	// Who calls with a good key from that address is not held up.
 	s.do(http.MethodPost, create, nil, ada.asKey, guesser).want(http.StatusCreated)
 }
+
+func TestAFloodOfGuessesUsesUpTheLimitOfItsAddressAndKeepsTheOwnerNotOut(t *testing.T) {
+	s := newServer(t, func(o *setup) { o.ipPerMinute = 60 })
+	ada, eve := s.tenant("ada"), s.tenant("eve")
+	address := from("203.0.113.66")
+	s.do(http.MethodPost, create, nil, ada.asOwn, address).want(http.StatusCreated)
+	guess := asServer(ada.key, eve.secret) // well-formed and wrong
+	for n := range 80 {
+		a := s.do(http.MethodPost, create, nil, guess, address)
+		policy, _, left := counted(t, a)
+		if policy != "ip" || left != max(0, 59-n) {
+			t.Fatalf("guess %d: %s, %d left", n, policy, left)
+		}
+		switch {
+		case n < 20:
+			a.refused(http.StatusUnauthorized, "invalid_api_key")
+		case n < 60:
+			a.refused(http.StatusTooManyRequests, "too_many_attempts")
+		default:
+			a.refused(http.StatusTooManyRequests, "rate_limited")
+		}
+	}
+	s.do(http.MethodPost, create, nil, asKey("x"), address).refused(http.StatusTooManyRequests, "rate_limited")
+	s.do(http.MethodPost, create, nil, ada.asOwn, address).want(http.StatusCreated)
+}

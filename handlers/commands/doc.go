@@ -7,5 +7,9 @@
 // result to standard output and everything else to standard error; commands that
 // serve nothing need none of the server's settings, and generate no secrets.
 //
+// It is the one package of handlers that may import config and database: a command has
+// no request and no server around it, so it reads the configuration itself and says
+// where the database is (database.Location). It reads and writes nothing in it.
+//
 // Called by main.
 package commands

@@ -2,12 +2,12 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
 
 	"pulse-control-plane/database"
@@ -15,17 +15,10 @@ import (
 	"pulse-control-plane/services/lookup"
 	"pulse-control-plane/utils/apikey"
 	"pulse-control-plane/utils/bus"
-	"pulse-control-plane/utils/clientip"
 	"pulse-control-plane/utils/hashing"
-	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/required"
 	"pulse-control-plane/utils/secret"
 )
-
-// secretChecksPerMinute bounds the wrong secrets per minute for one key and IP, and
-// how many are checked at a time. A verified secret does not count, however many
-// replicas verify it.
-const secretChecksPerMinute = 20
 
 // Keys authenticates a key, or a key and its secret. It answers from memory when
 // warm and alone decides which keys work.
@@ -36,20 +29,14 @@ type Keys struct {
 	// secrets counts how verified answered.
 	secrets lookup.Results
 	guesses Guesses
+	// refused says until when the names of guesses are refused.
+	refused *lru.Cache[string, time.Time]
 	stored  *database.APIKeys
 	changes *lookup.Changes
 	// checks merges concurrent checks of the same pair.
 	checks singleflight.Group
 	uses   *KeyUses
 	now    func() time.Time
-}
-
-// Guesses counts under a name and limits, where replicas share the counts.
-type Guesses interface {
-	Allow(ctx context.Context, name string, limit ratelimit.PerMinute) ratelimit.Decision
-	// GiveBack subtracts an attempt that Allow allowed with the decision d, at most once
-	// for each. If it can't be written, the attempt counts for at most a minute.
-	GiveBack(ctx context.Context, name string, d ratelimit.Decision)
 }
 
 // keySnapshot is a cached key with both of its principals prebuilt, so that a
@@ -74,7 +61,8 @@ type KeysConfig struct {
 	Verified      *hashing.Verified
 	// Changes invalidates snapshots.
 	Changes *lookup.Changes
-	// CacheSize bounds the cached snapshots, and separately the unknown keys.
+	// CacheSize bounds the cached snapshots, and separately the unknown keys and the
+	// names of guesses that are refused.
 	CacheSize int
 	// Guesses limits the checks of secrets.
 	Guesses Guesses
@@ -140,9 +128,13 @@ func NewKeys(o KeysConfig) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
+	refused, err := lru.New[string, time.Time](o.CacheSize)
+	if err != nil {
+		return nil, err
+	}
 	a := &Keys{
 		snapshots: snapshots, hasher: o.Hasher, verified: o.Verified,
-		guesses: o.Guesses, stored: o.APIKeys, changes: o.Changes, uses: uses, now: o.Now,
+		guesses: o.Guesses, refused: refused, stored: o.APIKeys, changes: o.Changes, uses: uses, now: o.Now,
 	}
 	_, err = o.Changes.Subscribe(bus.Subscriber[models.Change]{Changed: a.changed, Reset: a.snapshots.Clear})
 	return a, err
@@ -198,59 +190,6 @@ func (a *Keys) Server(ctx context.Context, key string, s secret.Value, ip string
 	case <-ctx.Done():
 		return nil, models.Unavailable(ctx.Err())
 	}
-}
-
-// check verifies a secret with bcrypt, unless it was verified meanwhile, and caches
-// the result. An attempt counts as a guess until it is known to be none, so that
-// concurrent guesses gain nothing; only wrong secrets stay counted.
-func (a *Keys) check(ctx context.Context, k *models.APIKey, s secret.Value, ip string) error {
-	if a.verified.Check(string(k.ID), s, k.SecretHash) {
-		return nil
-	}
-	giveBack, err := a.guess(ctx, k.ID, ip)
-	if err != nil {
-		return err
-	}
-	err = a.hasher.Compare(hashing.WithShare(ctx, clientip.BucketOf(ip)), hashing.Peppered{Hash: k.SecretHash, Pepper: k.PepperID}, s)
-	if errors.Is(err, hashing.ErrMismatch) {
-		return ErrBadKey()
-	}
-	if err == nil {
-		a.verified.Remember(string(k.ID), s, k.SecretHash)
-	}
-	giveBack()
-	if err == nil {
-		a.rehash(hashing.WithShare(ctx, clientip.BucketOf(ip)), k, s)
-	}
-	return err
-}
-
-// guess counts an attempt at a key's secret from an IP, or refuses it: rate_limited,
-// and nothing is counted. giveBack takes the count back.
-func (a *Keys) guess(ctx context.Context, id models.KeyID, ip string) (giveBack func(), err error) {
-	type counted struct {
-		name string
-		d    ratelimit.Decision
-	}
-	var all []counted
-	giveBack = func() {
-		for _, c := range all {
-			a.guesses.GiveBack(ctx, c.name, c.d)
-		}
-	}
-	for _, c := range clientip.CountedUnder(ip) {
-		name := "secret|" + string(id) + "|" + c.Name
-		d := a.guesses.Allow(ctx, name, ratelimit.PerMinute(c.Factor*secretChecksPerMinute))
-		if !d.Allowed {
-			giveBack()
-			limited := models.NewError(models.KindRateLimited, "too_many_attempts",
-				"Too many attempts with this key; wait before trying again.")
-			limited.RetryAfter = d.RetryAfter
-			return nil, limited
-		}
-		all = append(all, counted{name, d})
-	}
-	return giveBack, nil
 }
 
 // rehashTimeout limits what a verified request waits for the new hash of its secret.

@@ -158,7 +158,9 @@ func (s *StoredLimits) guessed(ctx context.Context, name string, next func(ratel
 }
 
 // change makes a tally another one, unless that must wait, by the version that
-// was read. A tally that others keep changing must wait.
+// was read. A tally that others keep changing must wait, also where the time ends
+// meanwhile: who guesses concurrently would otherwise seem to be a database that is
+// away, and be counted anew by each replica.
 func (s *StoredLimits) change(ctx context.Context, id string, found *models.Throttle,
 	next func(ratelimit.Tally, time.Time) (ratelimit.Tally, time.Duration)) (time.Duration, error) {
 	for try := range storedTries {
@@ -173,7 +175,10 @@ func (s *StoredLimits) change(ctx context.Context, id string, found *models.Thro
 			changed.Version = found.Version + 1
 		}
 		done, err := s.store.Put(ctx, &changed)
-		if err != nil || done {
+		switch {
+		case err != nil && try > 0 && ctx.Err() != nil:
+			return conflictWait, nil // the database answers, but others are faster
+		case err != nil || done:
 			return 0, err
 		}
 		if try+1 == storedTries {
@@ -181,7 +186,10 @@ func (s *StoredLimits) change(ctx context.Context, id string, found *models.Thro
 		}
 		pause(ctx, try)
 		again, err := s.read(ctx, []string{id})
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return conflictWait, nil
+		case err != nil:
 			return 0, err
 		}
 		found = again[id]

@@ -142,3 +142,30 @@ func TestAGuessIsGivenBackWhereItWasCounted(t *testing.T) {
 		t.Errorf("%d documents, %v", written, err)
 	}
 }
+
+// contested is a database in which others change every tally first, until the time of
+// the one who asks ends.
+type contested struct {
+	database.Engine
+	updates int
+}
+
+func (c *contested) Update(ctx context.Context, _ string, _, _ bson.D, _ database.UpdateOptions) (int64, error) {
+	if c.updates++; c.updates%2 == 1 {
+		return 0, nil
+	}
+	<-ctx.Done()
+	return 0, models.Unavailable(ctx.Err())
+}
+
+func TestGuessesThatConflictUntilTheirTimeEndsGetNoAllowanceOfTheReplica(t *testing.T) {
+	list, engine, clock := replicas(t)
+	list[0].Allow(t.Context(), "key", secretChecksPerMinute)
+	busy := NewStoredLimits(database.NewThrottles(&contested{Engine: engine}), clock.Now, ratelimit.New(100, clock.Now))
+	busy.timeout = 500 * time.Millisecond
+	for range 3 {
+		if d := busy.Allow(t.Context(), "key", secretChecksPerMinute); d.Allowed || d.Fallback || d.RetryAfter != conflictWait {
+			t.Fatalf("%+v", d)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/utils/apikey"
+	"pulse-control-plane/utils/hashing"
 	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/secret"
 )
@@ -132,7 +133,7 @@ func TestAnAddressThatIsRefusedByItsNetworkLosesNoneOfItsOwnAllowance(t *testing
 				}
 			}
 			for range 2 * secretGuesses {
-				if err := guess(0x5000); !models.HasCode(err, "too_many_attempts") {
+				if err := guess(0x5000); !models.HasCode(err, "too_many_attempts") && store.slow.Load() == 0 {
 					t.Fatal(err)
 				}
 			}
@@ -164,5 +165,82 @@ func TestTwentyReplicasVerifyARightSecretAtOnce(t *testing.T) {
 			all.Wait()
 		})
 		w.clock.now = w.clock.now.Add(time.Hour)
+	}
+}
+
+func TestGuessesFromItsAddressKeepNoSecretOutThatTheProcessVerifiedBefore(t *testing.T) {
+	w := newKeyWorld(t, nil, models.ScopeAll)
+	for name, guesses := range guessStores(t, w) {
+		t.Run(name, func(t *testing.T) {
+			store := guesses()
+			process := w.processWith(true, store)
+			ask := func(s secret.Value) error {
+				_, err := process.Server(t.Context(), w.pair.Key, s, "203.0.113.1")
+				return err
+			}
+			if err := ask(w.secret); err != nil {
+				t.Fatal(err)
+			}
+			w.clock.now = w.clock.now.Add(2 * hashing.VerifiedFor)
+			for n := 0; !models.HasCode(ask(wrongSecret(t)), "too_many_attempts"); n++ {
+				if n > 3*secretGuesses {
+					t.Fatal("guesses are not limited")
+				}
+			}
+			if err := ask(w.secret); err != nil {
+				t.Errorf("the right secret: %v", err)
+			}
+			if err := ask(wrongSecret(t)); !models.HasCode(err, "too_many_attempts") {
+				t.Errorf("a wrong one after it: %v", err)
+			}
+		})
+		w.clock.now = w.clock.now.Add(time.Hour)
+	}
+}
+
+// asked counts how often the store is asked.
+type asked struct {
+	auth.Guesses
+	times int
+}
+
+func (a *asked) Allow(ctx context.Context, name string, limit ratelimit.PerMinute) ratelimit.Decision {
+	a.times++
+	return a.Guesses.Allow(ctx, name, limit)
+}
+
+func TestAFloodOfRefusedGuessesIsNoneOfTheStore(t *testing.T) {
+	w := newKeyWorld(t, nil, models.ScopeAll)
+	store := &asked{Guesses: ratelimit.Local{Limiter: ratelimit.New(1000, w.clock.Now)}}
+	process := w.processWith(true, store)
+	guess := func() error {
+		_, err := process.Server(t.Context(), w.pair.Key, wrongSecret(t), "203.0.113.1")
+		return err
+	}
+	for range secretGuesses {
+		if err := guess(); !models.HasCode(err, "invalid_api_key") {
+			t.Fatal(err)
+		}
+	}
+	for range 100 {
+		if err := guess(); !models.HasCode(err, "too_many_attempts") {
+			t.Fatal(err)
+		}
+	}
+	if store.times != secretGuesses+1 {
+		t.Errorf("the store was asked %d times", store.times)
+	}
+	w.clock.now = w.clock.now.Add(time.Minute / secretGuesses)
+	if err := guess(); !models.HasCode(err, "invalid_api_key") {
+		t.Errorf("after the wait: %v", err)
+	}
+	w.clock.now = w.clock.now.Add(time.Hour)
+	for !models.HasCode(guess(), "too_many_attempts") {
+	}
+	w.clock.now = w.clock.now.Add(-time.Hour / 2)
+	before := store.times
+	_ = guess()
+	if store.times == before {
+		t.Error("a clock that was set back has guesses refused for half an hour")
 	}
 }

@@ -2,6 +2,8 @@ package events
 
 import (
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"pulse-control-plane/models"
@@ -74,5 +76,35 @@ func TestNeitherACallerNorAnAddressKeepsOthersFromStreams(t *testing.T) {
 		if len(f.counts) != 0 || len(f.open) != 0 {
 			t.Errorf("%s: %d counts of %d streams are left", name, len(f.counts), len(f.open))
 		}
+	}
+}
+
+func TestConcurrentStreamsOfAnAddressStayWithinItsLimit(t *testing.T) {
+	f := &Feed{open: map[*Stream]struct{}{}, counts: map[string]int{}}
+	var all sync.WaitGroup
+	var admitted atomic.Int64
+	for caller := range 50 {
+		all.Go(func() {
+			actor := &models.Principal{Kind: models.CallerServerKey, Project: &models.Project{ID: models.ProjectID(fmt.Sprint("prj_", caller))}}
+			for range 2 * maxAddressStreams / 50 {
+				passing, staying := &Stream{actor: actor, query: StreamQuery{IP: "203.0.113.1"}}, &Stream{actor: actor, query: StreamQuery{IP: "203.0.113.1"}}
+				if f.admit(passing) == nil {
+					f.dismiss(passing)
+				}
+				if f.admit(staying) == nil {
+					admitted.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := admitted.Load(); n > maxAddressStreams || n < maxAddressStreams-50 || f.Streams() != int(n) {
+		t.Errorf("%d of %d streams stay", n, f.Streams())
+	}
+	for s := range f.open {
+		f.dismiss(s)
+	}
+	if len(f.counts) > 0 {
+		t.Errorf("after all have ended, %v are counted", f.counts)
 	}
 }

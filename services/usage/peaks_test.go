@@ -146,3 +146,32 @@ func TestThePeakOfALargeHourThatKeepsChangingIsSettledAtABoundedRateAndReadAtOnc
 		t.Errorf("two seconds later %v is stored and %v read", stored, read)
 	}
 }
+
+func TestRestingHoursKeepNoOthersFromBeingSettled(t *testing.T) {
+	f := newFixture(t)
+	hours := func(from, n int) (totals []models.UsageTotal) {
+		for i := range n {
+			totals = append(totals, models.NewUsageTotal(testProject, models.MeterPeak, models.WindowHour, aMorning.Add(time.Duration(from+i)*time.Hour)))
+		}
+		return totals
+	}
+	// In the middle, so that they are not the last in any order.
+	large := hours(settleBatch, restingTotals)
+	for _, marked := range [][]models.UsageTotal{hours(0, settleBatch), large, hours(settleBatch+restingTotals, settleBatch)} {
+		if err := f.c.Totals.Touch(t.Context(), marked); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range large {
+		f.rest(&large[i], sessionsPerSecond)
+	}
+	for _, want := range []int{restingTotals + settleBatch, restingTotals} {
+		if err := f.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		dirty, err := f.c.Totals.Dirty(t.Context(), models.WindowHour, 10*settleBatch)
+		if err != nil || len(dirty) != want {
+			t.Fatalf("%d hours are left, not %d, %v", len(dirty), want, err)
+		}
+	}
+}

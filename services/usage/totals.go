@@ -61,11 +61,11 @@ func (t *Totals) CatchUp(ctx context.Context) error {
 // Settle computes marked totals of all projects: a bounded number of hours, then
 // of days.
 func (t *Totals) Settle(ctx context.Context) error {
-	hours, err := t.c.Totals.Dirty(ctx, models.WindowHour, settleBatch)
+	hours, err := t.dirtyHours(ctx)
 	if err != nil {
 		return err
 	}
-	if err := t.settleHours(ctx, t.rested(hours)); err != nil {
+	if err := t.settleHours(ctx, hours); err != nil {
 		return err
 	}
 	days, err := t.c.Totals.Dirty(ctx, models.WindowDay, settleBatch)
@@ -75,13 +75,29 @@ func (t *Totals) Settle(ctx context.Context) error {
 	return t.each(ctx, days, t.day)
 }
 
-// rested leaves out the totals that rest.
-func (t *Totals) rested(totals []models.UsageTotal) []models.UsageTotal {
+// dirtyHours gives up to settleBatch marked hours that don't rest. It reads as many
+// more as rest, because those could otherwise fill each batch.
+func (t *Totals) dirtyHours(ctx context.Context) ([]models.UsageTotal, error) {
+	resting := t.rested()
+	hours, err := t.c.Totals.Dirty(ctx, models.WindowHour, settleBatch+int64(len(resting)))
+	if err != nil {
+		return nil, err
+	}
+	hours = slices.DeleteFunc(hours, func(total models.UsageTotal) bool { return resting[total.ID] })
+	return hours[:min(len(hours), settleBatch)], nil
+}
+
+// rested gives the ids of the totals that rest now, and forgets when the others did.
+func (t *Totals) rested() map[string]bool {
 	now := t.c.Now()
 	t.restingMu.Lock()
 	defer t.restingMu.Unlock()
 	maps.DeleteFunc(t.resting, func(_ string, until time.Time) bool { return !now.Before(until) })
-	return slices.DeleteFunc(totals, func(total models.UsageTotal) bool { _, rests := t.resting[total.ID]; return rests })
+	ids := make(map[string]bool, len(t.resting))
+	for id := range t.resting {
+		ids[id] = true
+	}
+	return ids
 }
 
 // rest lets a total rest after it was computed from a number of usage sessions.

@@ -53,7 +53,8 @@ func importRules() architecture.Rules {
 			"middleware": {"services", "models", "utils"},
 			"services":   {"services", "database", "models", "utils"},
 			"database":   {"models", "utils", "database"},
-			// A sub-command reads the configuration and says where the database is.
+			// The one exception among handlers: a sub-command reads the configuration and
+			// says where the database is.
 			"handlers/commands": {"config", "database", "services", "models", "utils"},
 			// The parts of database know the contract, not each other.
 			"database/engine":      {"models", "utils", "database/engine"},

@@ -103,19 +103,21 @@ func (h *Hasher) Hash(ctx context.Context, confidential secret.Value) (Peppered,
 }
 
 // Compare checks an API secret against its hash, under every pepper if the hash
-// does not name its own. Errors: ErrMismatch, also if its pepper is not known;
-// those of Hash; another when the hash is damaged.
-func (h *Hasher) Compare(ctx context.Context, stored Peppered, confidential secret.Value) error {
-	err := ErrMismatch
+// does not name its own. mismatched reports that the secret was found not to belong
+// to the hash under a pepper at least, also where an error ended the work before the
+// others: who limits guesses counts such an attempt as one. Errors: ErrMismatch, also
+// if its pepper is not known; those of Hash; another when the hash is damaged.
+func (h *Hasher) Compare(ctx context.Context, stored Peppered, confidential secret.Value) (mismatched bool, err error) {
 	for _, p := range h.peppers {
 		if stored.Pepper != "" && stored.Pepper != p.id {
 			continue
 		}
 		if err = h.compare(ctx, stored.Hash, prehash(p.key, confidential)); !errors.Is(err, ErrMismatch) {
-			return err
+			return mismatched, err
 		}
+		mismatched = true
 	}
-	return err
+	return true, ErrMismatch
 }
 
 // HashPassword gives the bcrypt hash of a person's password. Errors as Hash.

@@ -30,13 +30,13 @@ func TestASecretBelongsToItsHashOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Compare(t.Context(), hash, secret.New("pulse_secret_a")); err != nil {
+	if _, err := h.Compare(t.Context(), hash, secret.New("pulse_secret_a")); err != nil {
 		t.Errorf("its own secret: %v", err)
 	}
-	if err := h.Compare(t.Context(), hash, secret.New("pulse_secret_b")); !errors.Is(err, ErrMismatch) {
+	if _, err := h.Compare(t.Context(), hash, secret.New("pulse_secret_b")); !errors.Is(err, ErrMismatch) {
 		t.Errorf("another secret: %v", err)
 	}
-	if err := hasher(t, "other").Compare(t.Context(), hash, secret.New("pulse_secret_a")); !errors.Is(err, ErrMismatch) {
+	if _, err := hasher(t, "other").Compare(t.Context(), hash, secret.New("pulse_secret_a")); !errors.Is(err, ErrMismatch) {
 		t.Errorf("under another pepper: %v", err)
 	}
 	again, _ := h.Hash(t.Context(), secret.New("pulse_secret_a"))
@@ -68,10 +68,10 @@ func TestEveryPepperChecksAndTheFirstHashes(t *testing.T) {
 		"a pepper that is no longer listed": {hasher(t, "new"), before, ErrMismatch},
 		"a hash that names another pepper":  {both, Peppered{before.Hash, after.Pepper}, ErrMismatch},
 	} {
-		if err := row.h.Compare(t.Context(), row.stored, s); !errors.Is(err, row.want) {
+		if _, err := row.h.Compare(t.Context(), row.stored, s); !errors.Is(err, row.want) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err := row.h.Compare(t.Context(), row.stored, secret.New("pulse_secret_b")); !errors.Is(err, ErrMismatch) {
+		if _, err := row.h.Compare(t.Context(), row.stored, secret.New("pulse_secret_b")); !errors.Is(err, ErrMismatch) {
 			t.Errorf("%s, another secret: %v", name, err)
 		}
 	}
@@ -179,7 +179,10 @@ func TestAtMostGOMAXPROCSComputationsRunAndTheRestWaitNoLongerThanTheirContext(t
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, call := range map[string]func(context.Context) error{
-		"Compare":         func(ctx context.Context) error { return h.Compare(ctx, Peppered{Hash: h.dummy}, secret.New("s")) },
+		"Compare": func(ctx context.Context) error {
+			_, err := h.Compare(ctx, Peppered{Hash: h.dummy}, secret.New("s"))
+			return err
+		},
 		"ComparePassword": func(ctx context.Context) error { return h.ComparePassword(ctx, h.dummy, secret.New("s")) },
 		"CompareDummy":    func(ctx context.Context) error { return h.CompareDummy(ctx, secret.New("s")) },
 		"Hash":            func(ctx context.Context) error { _, err := h.Hash(ctx, secret.New("s")); return err },
@@ -205,10 +208,49 @@ func TestAWaitForATurnIsBounded(t *testing.T) {
 	})
 }
 
+func TestAMismatchIsReportedAlsoWhereNoTurnCameForTheNextPepper(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, err := NewHasher(secret.New("new"), bcrypt.MinCost, secret.New("old"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong := make(chan [2]any, 1)
+		compare := func(share string) {
+			mismatched, err := h.Compare(WithShare(t.Context(), share), Peppered{Hash: h.dummy}, secret.New("s"))
+			wrong <- [2]any{mismatched, errors.Is(err, context.DeadlineExceeded)}
+		}
+		leave := occupy(t, h, "others")
+		go compare("earlier")
+		if got := <-wrong; got != [2]any{false, true} {
+			t.Fatalf("without a turn: %v", got)
+		}
+		end := make(chan struct{})
+		for n := range runtime.GOMAXPROCS(0) { // they have all turns after the caller's first
+			go func() {
+				leave, err := h.enter(WithShare(t.Context(), fmt.Sprint("later", n)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				<-end
+				leave()
+			}()
+		}
+		synctest.Wait()
+		go compare("caller") // the last to arrive is first
+		synctest.Wait()
+		leave()
+		if got := <-wrong; got != [2]any{true, true} {
+			t.Errorf("with a turn for one of two peppers: %v", got)
+		}
+		close(end)
+	})
+}
+
 func TestATurnIsGivenBackAfterEveryOutcome(t *testing.T) {
 	h := hasher(t, "pepper")
 	for range runtime.GOMAXPROCS(0) + 1 {
-		if err := h.Compare(t.Context(), Peppered{Hash: "damaged"}, secret.New("s")); err == nil || errors.Is(err, ErrMismatch) {
+		if _, err := h.Compare(t.Context(), Peppered{Hash: "damaged"}, secret.New("s")); err == nil || errors.Is(err, ErrMismatch) {
 			t.Fatalf("got %v", err)
 		}
 	}

@@ -59,9 +59,17 @@ func NewVerified(capacity int, clock func() time.Time) (*Verified, error) {
 // within the last VerifiedFor.
 func (v *Verified) Check(keyID string, confidential secret.Value, hash string) bool {
 	entry, ok := v.entries.Get(keyID)
-	if !ok || !v.clock().Before(entry.until) {
-		return false
-	}
+	return ok && v.clock().Before(entry.until) && v.matches(entry, keyID, confidential, hash)
+}
+
+// Recalls is Check however long ago that was: the secret has to be verified again, but
+// it is not guessed.
+func (v *Verified) Recalls(keyID string, confidential secret.Value, hash string) bool {
+	entry, ok := v.entries.Get(keyID)
+	return ok && v.matches(entry, keyID, confidential, hash)
+}
+
+func (v *Verified) matches(entry verifiedEntry, keyID string, confidential secret.Value, hash string) bool {
 	state := v.states.Get().(*digester)
 	defer v.states.Put(state)
 	return hmac.Equal(state.digest(keyID, confidential, hash), entry.digest[:])

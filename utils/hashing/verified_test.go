@@ -48,6 +48,25 @@ func TestAPairIsForgottenAfterAMinute(t *testing.T) {
 	}
 }
 
+func TestAPairIsRecalledUntilItsKeyIsForgotten(t *testing.T) {
+	v, now := verified(t, 10)
+	if v.Recalls("key_1", secret.New("s"), "hash") {
+		t.Error("recalled before it was verified")
+	}
+	v.Remember("key_1", secret.New("s"), "hash")
+	*now = now.Add(24 * time.Hour)
+	if v.Check("key_1", secret.New("s"), "hash") || !v.Recalls("key_1", secret.New("s"), "hash") {
+		t.Error("not recalled after a day, or not to be verified again")
+	}
+	if v.Recalls("key_1", secret.New("t"), "hash") || v.Recalls("key_1", secret.New("s"), "another hash") {
+		t.Error("another pair is recalled")
+	}
+	v.Forget("key_1")
+	if v.Recalls("key_1", secret.New("s"), "hash") {
+		t.Error("recalled after it was forgotten")
+	}
+}
+
 func TestReplicasDoNotForgetAPairAllAtOnce(t *testing.T) {
 	remembered := 0
 	for range 100 {
