@@ -79,6 +79,9 @@ func migrations() []migration {
 	}
 }
 
+// SchemaVersion is the schema version of this version of Pulse.
+func SchemaVersion() int64 { return migrator{migrations: migrations()}.latest() }
+
 const (
 	schemas = "schema"
 	// schemaID is the id of the one document of the collection.
