@@ -21,7 +21,7 @@ type renaming struct {
 	// By is the run of migrate that owns the mark.
 	By string `bson:"by"`
 	// Objected is set by a server that uses the old names and saw the mark; Begun by
-	// migrate when nobody did. Each is written only where the other is absent.
+	// migrate, in a write that matches only a mark without Objected.
 	Objected bool `bson:"objected,omitempty"`
 	Begun    bool `bson:"begun,omitempty"`
 }

@@ -263,7 +263,7 @@ func (k *check) schema(ctx context.Context) error {
 		return k.fault(faultSchema, "%s is missing or differs from its declaration; a start makes a missing one", missing[i])
 	}
 	if len(missing) > 0 && k.progress != nil {
-		return say(k.progress, "older layout; a start or `pulse-control-plane migrate` will add %d parts: %s\n", len(missing), someOf(missing))
+		return say(k.progress, "older layout; a start or `pulse-control-plane migrate` will add %s\n", someOf(missing))
 	}
 	return nil
 }
@@ -273,7 +273,7 @@ func someOf(names []string) string {
 	const shown = 5
 	text := strings.Join(names[:min(shown, len(names))], ", ")
 	if len(names) > shown {
-		text += ", …"
+		text += fmt.Sprintf(" and %d more", len(names)-shown)
 	}
 	return text
 }
