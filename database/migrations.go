@@ -79,6 +79,9 @@ func migrations() []migration {
 	}
 }
 
+// SchemaVersion is the schema version of this version of Pulse.
+func SchemaVersion() int64 { return migrator{migrations: migrations()}.latest() }
+
 const (
 	schemas = "schema"
 	// schemaID is the id of the one document of the collection.
@@ -89,6 +92,7 @@ const (
 func schemasCollection() Collection {
 	return Collection{Name: schemas, Fields: []Field{
 		{Name: "version", Kind: Int}, {Name: "min_reader", Kind: Int}, {Name: "renaming.version", Kind: Int}, {Name: "renaming.by", Kind: String},
+		{Name: "renaming.objected", Kind: Bool},
 	}}
 }
 
@@ -120,8 +124,9 @@ type rewriteCursor struct {
 type migrator struct {
 	engine     Engine
 	migrations []migration
-	// contract makes it contract too.
-	contract bool
+	// contract makes it contract too; contracting is of an engine that is contracted
+	// afterwards.
+	contract, contracting bool
 	// quiet is how long leases stand still before a renaming; see alone.
 	quiet time.Duration
 	log   zerolog.Logger
@@ -176,12 +181,24 @@ func (m migrator) run(ctx context.Context) error {
 		m.log.Info().Int64("schema_version", step.version).Msg("the database was migrated")
 		state.Cursor = nil
 	}
-	if remaining := m.remaining(state); !m.contract && len(remaining) > 0 {
+	if remaining := m.remaining(state); !m.contract && !m.contracting && len(remaining) > 0 {
 		m.log.Info().Strs("remaining", remaining).Msg("the database still serves earlier versions of Pulse; " +
 			"when you will not go back to one, stop every server and run `pulse-control-plane migrate`, which finishes the migration")
 	}
+	if !m.contract {
+		return nil
+	}
+	// First what a server that runs forbids: until then nothing has been dropped.
 	for _, step := range m.migrations {
-		if !m.contract || step.version <= state.Contracted {
+		if len(step.rename) == 0 || step.version <= state.Names {
+			continue
+		}
+		if err := m.rename(ctx, step); err != nil {
+			return fmt.Errorf("renaming of schema version %d: %w", step.version, err)
+		}
+	}
+	for _, step := range m.migrations {
+		if step.version <= state.Contracted {
 			continue
 		}
 		if err := m.dropOld(ctx, step); err != nil {
@@ -213,14 +230,9 @@ func (m migrator) expand(ctx context.Context, step migration, cursor *rewriteCur
 	})
 }
 
-// dropOld does the rest. It keeps older versions from starting before it drops what
-// they need.
+// dropOld does the rest, after the collections have their names. It keeps older
+// versions from starting before it drops what they need.
 func (m migrator) dropOld(ctx context.Context, step migration) error {
-	if len(step.rename) > 0 {
-		if err := m.rename(ctx, step); err != nil {
-			return err
-		}
-	}
 	if err := m.store(ctx, bson.D{{Key: "$max", Value: bson.D{{Key: "min_reader", Value: step.minReader}}}}); err != nil {
 		return err
 	}

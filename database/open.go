@@ -46,7 +46,8 @@ func Open(ctx context.Context, at Location, log zerolog.Logger) (Engine, error) 
 	m := newMigrator(e, log, at.Contracting)
 	err = patiently(ctx, m, func(ctx context.Context) error { return m.named(ctx, e, true) })
 	if err == nil {
-		err = Prepare(ctx, e, log)
+		m.contract, m.contracting = false, at.Contracting
+		err = m.prepare(ctx)
 	}
 	if err != nil {
 		return nil, pathMistake(at, errors.Join(err, e.Close(context.WithoutCancel(ctx))))

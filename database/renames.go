@@ -13,42 +13,17 @@ import (
 	"pulse-control-plane/utils/ids"
 )
 
-// A renaming, and who may be at work meanwhile.
-//
-// Code uses the declared name of a collection; the engine translates it. Which name
-// is stored follows from the schema document alone (Names), which every process reads
-// before it touches anything else. A new database has the new names from the start. An
-// older one keeps the old names, for this version and the previous one beside it, until
-// `migrate` contracts. Two processes that used two names at once would count a quota
-// twice, so that the steps are:
-//
-//  1. No process may be alive: the leases stand still (alone). Else migrate refuses, and
-//     nothing has changed.
-//  2. The mark: Renaming and min_reader, in one write. From here on a start of the
-//     previous version is refused by min_reader, one of this version by the mark.
-//  3. Again no process may be alive: one that read the document before 2 has its lease
-//     by now. Else the mark is taken back.
-//  4. Each collection is renamed by one command, and the old name becomes a view.
-//  5. Names, min_reader and the end of the mark, in one write.
-//
-// Killed before 2: nothing has changed. Between 2 and 5: nothing starts (exit code 78
-// and a sentence) until migrate is run again, which does what is left, from step 3: a
-// collection that has its new name is left. After 5: done.
-//
-// Two runs of migrate: the second takes the mark over. Only its owner takes a mark back,
-// and not one that it took over, so that no server starts while the other run renames.
-//
-// A process that step 3 did not see because it stood still since 2 (a suspended machine,
-// a start that hangs) goes on with the old names: the view refuses each of its writes,
-// so that it can admit nobody; one of this version reads the document every
-// namesChecked and ends. On a server without views (FerretDB) only the latter holds,
-// which is why migrate asks that every server be stopped.
-//
-// On the embedded engine the lock keeps others out, and 2 to 5 are one transaction.
+// renaming is the mark that `migrate` sets in the schema document while it gives
+// collections other names. docs/ARCHITECTURE.md, "Renaming of collections", has the
+// steps and who may be at work meanwhile; their numbers are used below.
 type renaming struct {
 	Version int64 `bson:"version"`
 	// By is the run of migrate that owns the mark.
 	By string `bson:"by"`
+	// Objected is set by a server that uses the old names and saw the mark; Begun by
+	// migrate, in a write that matches only a mark without Objected.
+	Objected bool `bson:"objected,omitempty"`
+	Begun    bool `bson:"begun,omitempty"`
 }
 
 // renamed is a collection that a migration gives another name.
@@ -59,8 +34,8 @@ const (
 	// renews one every second.
 	quietLeases = 5 * time.Second
 	// namesChecked is how often a server that uses old names looks whether it still
-	// may.
-	namesChecked = 5 * time.Second
+	// may: at least twice while migrate waits for quietLeases.
+	namesChecked = 2 * time.Second
 )
 
 // newest is the state of a database that this version makes.
@@ -105,7 +80,7 @@ func FormerNames() map[string]string {
 	return names
 }
 
-// uses tells whether the engine has the old names of a migration.
+// uses reports whether the engine has the old names of a migration.
 func (m migrator) uses(step migration) bool {
 	return slices.ContainsFunc(step.rename, func(r renamed) bool { return m.engine.StoredName(r.collection) == r.former })
 }
@@ -203,8 +178,7 @@ func (m migrator) unnamed(ctx context.Context, create bool) (schemaState, error)
 	return fresh, err
 }
 
-// rename gives the collections of a migration their new names, in the steps that
-// renaming describes.
+// rename gives the collections of a migration their new names.
 func (m migrator) rename(ctx context.Context, step migration) error {
 	var collections []string
 	for _, r := range step.rename {
@@ -232,26 +206,53 @@ func (m migrator) claim(ctx context.Context, step migration) error {
 			return err
 		}
 	}
-	mark := renaming{step.version, ids.New("run")}
-	set := bson.D{{Key: "$set", Value: bson.D{{Key: "renaming", Value: mark}}}, {Key: "$max", Value: bson.D{{Key: "min_reader", Value: step.minReader}}}}
-	fresh, err := m.engine.Update(ctx, schemas, append(engine.ID(schemaID), bson.E{Key: "renaming.version", Value: bson.D{{Key: "$exists", Value: false}}}), set, UpdateOptions{})
+	by := ids.New("run")
+	mark := bson.D{
+		// Field by field: a mark that is taken over stays Begun.
+		{Key: "$set", Value: bson.D{{Key: "renaming.version", Value: step.version}, {Key: "renaming.by", Value: by}}},
+		{Key: "$unset", Value: bson.D{{Key: "renaming.objected", Value: ""}}},
+		{Key: "$max", Value: bson.D{{Key: "min_reader", Value: step.minReader}}},
+	}
+	fresh, err := m.engine.Update(ctx, schemas, append(engine.ID(schemaID), absent("renaming.version")), mark, UpdateOptions{})
 	if err == nil && fresh == 0 {
-		err = m.store(ctx, set)
+		err = m.store(ctx, mark)
 	}
 	if err != nil {
 		return err
 	}
 	err = m.settled(ctx)
+	if err == nil {
+		err = m.begin(ctx, by)
+	}
 	if err == nil || fresh == 0 {
 		return err
 	}
-	_, undo := m.engine.Update(context.WithoutCancel(ctx), schemas, append(engine.ID(schemaID), bson.E{Key: "renaming.by", Value: mark.By}), bson.D{
+	_, undo := m.engine.Update(context.WithoutCancel(ctx), schemas, append(engine.ID(schemaID), bson.E{Key: "renaming.by", Value: by}), bson.D{
 		{Key: "$unset", Value: bson.D{{Key: "renaming", Value: ""}}}, {Key: "$set", Value: bson.D{{Key: "min_reader", Value: state.MinReader}}},
 	}, UpdateOptions{})
 	if undo != nil {
 		m.log.Warn().Err(undo).Msg("the mark of the renaming was not taken back; run migrate again")
 	}
 	return err
+}
+
+// begin ends step 3: it changes the mark of a run unless a server has objected.
+func (m migrator) begin(ctx context.Context, by string) error {
+	matched, err := m.engine.Update(ctx, schemas, append(engine.ID(schemaID), bson.E{Key: "renaming.by", Value: by}, absent("renaming.objected")),
+		bson.D{{Key: "$set", Value: bson.D{{Key: "renaming.begun", Value: true}}}}, UpdateOptions{})
+	if err != nil || matched > 0 {
+		return err
+	}
+	state, err := m.check(ctx)
+	if err == nil && (state.Renaming == nil || state.Renaming.By != by) {
+		return models.Misconfigured("renaming_elsewhere",
+			"Another run of `pulse-control-plane migrate` renames collections of this database. Wait for it, then run it again if it failed.")
+	}
+	return serverRuns(true, err)
+}
+
+func absent(field string) bson.E {
+	return bson.E{Key: field, Value: bson.D{{Key: "$exists", Value: false}}}
 }
 
 // alone refuses while a process keeps a lease alive.
@@ -280,8 +281,9 @@ func serverRuns(running bool, err error) error {
 }
 
 // FollowNames returns misconfigured when a database whose collections had their old
-// names when it was opened is renamed: the process must end. Otherwise it returns when
-// ctx ends, or at once if there is nothing to follow.
+// names when it was opened is renamed: the process must end. It keeps a run of
+// migrate from beginning, as long as it can write. It returns when ctx ends, or at
+// once if there is nothing to follow.
 func FollowNames(ctx context.Context, e Engine) error {
 	m := migrator{engine: e, migrations: migrations()}
 	if e.Exclusive() || !slices.ContainsFunc(m.migrations, m.uses) {
@@ -290,13 +292,35 @@ func FollowNames(ctx context.Context, e Engine) error {
 	ticker := time.NewTicker(namesChecked)
 	defer ticker.Stop()
 	for {
+		if err := m.mayGoOn(ctx); models.IsKind(err, models.KindMisconfigured) {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		if _, err := m.check(ctx); models.IsKind(err, models.KindMisconfigured) {
+	}
+}
+
+// mayGoOn is misconfigured if a server with the old names must end. One that sees a
+// mark objects to it, and goes on if the mark shows that migrate had not begun: it
+// cannot begin under that mark any more. Who is told that everything works as before
+// must not find the servers ended.
+func (m migrator) mayGoOn(ctx context.Context) error {
+	state, err := m.check(ctx)
+	if !models.HasCode(err, "renaming_unfinished") {
+		return err
+	}
+	if !state.Renaming.Begun {
+		if _, err := m.engine.Update(ctx, schemas, append(engine.ID(schemaID), bson.E{Key: "renaming.by", Value: state.Renaming.By}),
+			bson.D{{Key: "$set", Value: bson.D{{Key: "renaming.objected", Value: true}}}}, UpdateOptions{}); err != nil {
 			return err
 		}
+		state, err = m.check(ctx)
 	}
+	if models.HasCode(err, "renaming_unfinished") && !state.Renaming.Begun {
+		return nil
+	}
+	return err
 }

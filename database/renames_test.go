@@ -121,6 +121,8 @@ type sharedEngine struct {
 	// before is called before each write to the schema document and each renaming.
 	before func(step int) error
 	steps  int
+	// dropped counts indexes.
+	dropped int
 }
 
 func (e *sharedEngine) Exclusive() bool { return false }
@@ -140,6 +142,11 @@ func (e *sharedEngine) Update(ctx context.Context, c string, filter, update bson
 		}
 	}
 	return e.Engine.Update(ctx, c, filter, update, o)
+}
+
+func (e *sharedEngine) DropIndex(ctx context.Context, c string, keys []string) error {
+	e.dropped++
+	return e.Engine.DropIndex(ctx, c, keys)
 }
 
 // Rename does one collection at a time, as a server does.
@@ -267,8 +274,11 @@ func TestARenamingIsRefusedWhileAServerLivesAndChangesNothing(t *testing.T) {
 		if !models.HasCode(err, "server_runs") || !models.IsKind(err, models.KindMisconfigured) || !strings.Contains(err.Error(), "stop every server of Pulse on this database") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if after := state(t, e); after.MinReader != before.MinReader || after.Names != 0 || after.Renaming != nil {
+		if after := state(t, e); after != before || after.Names != 0 || after.Contracted != 0 {
 			t.Errorf("%s: the schema document was %+v and is %+v", name, before, after)
+		}
+		if e.dropped > 0 {
+			t.Errorf("%s: %d indexes were dropped", name, e.dropped)
 		}
 		if !slices.Contains(existing(t, e), FormerNames()[slots]) {
 			t.Errorf("%s: it was renamed: %v", name, existing(t, e))
@@ -313,30 +323,6 @@ func TestARunThatTookARenamingOverDoesNotLetServersStart(t *testing.T) {
 	}
 	if s := state(t, e); s.Renaming == nil || s.Renaming.By == mark {
 		t.Errorf("the mark is %+v", s.Renaming)
-	}
-}
-
-func TestAServerThatMissedARenamingIsToldToEnd(t *testing.T) {
-	e, path := olderShared(t)
-	m := newMigrator(e, zerolog.Nop(), false)
-	if err := contracting(e).claim(t.Context(), m.migrations[1]); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.check(t.Context()); !models.HasCode(err, "renaming_unfinished") {
-		t.Errorf("while it goes on: %v", err)
-	}
-	// Another process finishes it; this one still has the old names.
-	if err := m.store(t.Context(), bson.D{{Key: "$max", Value: bson.D{{Key: "names", Value: 2}}}, {Key: "$unset", Value: bson.D{{Key: "renaming", Value: ""}}}}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.check(t.Context()); !models.HasCode(err, "database_migrated") {
-		t.Errorf("after it: %v", err)
-	}
-	closeEngine(t, e)
-	fresh := open(t, Location{Path: filepath.Join(filepath.Dir(path), "fresh.db")})
-	defer closeEngine(t, fresh)
-	if err := FollowNames(t.Context(), &sharedEngine{Engine: fresh}); err != nil {
-		t.Errorf("a database without old names is followed: %v", err)
 	}
 }
 

@@ -177,7 +177,7 @@ func TestARenamingThatIsKilledAtAnyCommandIsFinishedByTheNextMigrate(t *testing.
 		name, collection string
 		nth              int64
 	}{
-		{"update", "schema", 4}, {"renameCollection", "", 1}, {"create", "", 1}, {"renameCollection", "", 2}, {"update", "schema", 5},
+		{"update", "schema", 2}, {"update", "schema", 3}, {"renameCollection", "", 1}, {"create", "", 1}, {"renameCollection", "", 2}, {"update", "schema", 4},
 	} {
 		for _, fault := range []mongowire.Fault{mongowire.HangUpBefore, mongowire.HangUpAfter} {
 			t.Run(fmt.Sprint(at.name, at.nth, "/", fault), func(t *testing.T) {

@@ -234,7 +234,11 @@ func (k *check) integrity(ctx context.Context) error {
 	return err
 }
 
-// schema compares the collections, fields and indexes with their declaration.
+// schema compares the collections, fields and indexes with their declaration. What a
+// file of an earlier version lacks is no fault, and a start adds it: all that is
+// missing in one of an older schema version; in one of this schema version collections
+// and fields, which versions add without a new one. An index that is missing though
+// its fields are there was dropped.
 func (k *check) schema(ctx context.Context) error {
 	if k.file == nil {
 		differences, err := k.engine.SchemaDifferences(ctx)
@@ -244,12 +248,34 @@ func (k *check) schema(ctx context.Context) error {
 		d := differences[0]
 		return k.fault(faultSchema, "the index %s of %s is %s, declared is %s", d.Index, d.Collection, d.Found, d.Declared)
 	}
-	if missing := k.file.Missing(); len(missing) > 0 {
-		shown := strings.Join(missing[:min(5, len(missing))], ", ")
-		return k.fault(faultSchema, "%d parts of the schema are missing: %s; `pulse-control-plane migrate` or a start adds them", len(missing), shown)
+	missing := k.file.Missing()
+	version := int64(0)
+	if !slices.Contains(missing, "schema") {
+		var err error
+		if version, err = k.look.SchemaVersion(ctx); err != nil {
+			return err
+		}
 	}
-	_, err := k.look.SchemaVersion(ctx)
-	return err
+	lost := func(part string) bool {
+		return version >= database.SchemaVersion() && strings.HasPrefix(part, "index ")
+	}
+	if i := slices.IndexFunc(missing, lost); i >= 0 {
+		return k.fault(faultSchema, "%s is missing or differs from its declaration; a start makes a missing one", missing[i])
+	}
+	if len(missing) > 0 && k.progress != nil {
+		return say(k.progress, "older layout; a start or `pulse-control-plane migrate` will add %s\n", someOf(missing))
+	}
+	return nil
+}
+
+// someOf lists the first of many names.
+func someOf(names []string) string {
+	const shown = 5
+	text := strings.Join(names[:min(shown, len(names))], ", ")
+	if len(names) > shown {
+		text += fmt.Sprintf(" and %d more", len(names)-shown)
+	}
+	return text
 }
 
 // columns compares what queries search with the documents.

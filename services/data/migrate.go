@@ -11,8 +11,9 @@ import (
 
 // Migrate is `migrate`: it opens the database, which creates and verifies collections
 // and indexes and runs the migrations, compares the secrets with those that the
-// database was made with (accept records them instead), and drops or renames what only older
-// versions need. Errors: misconfigured for other secrets, unavailable.
+// database was made with (accept records them instead), and drops or renames what
+// only older versions need. Errors: misconfigured for other secrets and while a server
+// uses collections that are renamed, unavailable.
 func Migrate(ctx context.Context, at database.Location, secrets Secrets, accept bool, log zerolog.Logger) error {
 	at.AllIndexes, at.Contracting = true, true
 	engine, err := database.Open(ctx, at, log)
