@@ -56,7 +56,7 @@ func (b *builder) workers() error {
 		{worker.Config{Name: "reconciliation", Pass: worker.Simple(s.Reconciliation.Compare), Every: b.ReconcileInterval, Deadline: time.Minute}, site.Led(30*time.Second, nil)},
 		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, revocations},
 		{worker.Config{Name: "quotas", Pass: worker.Simple(s.Enforcer.Enforce), Every: 5 * time.Second, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
-		{worker.Config{Name: "deletions", Pass: s.Organizations.FinishDeletions, Every: deletionsEvery, Deadline: time.Minute}, site.Led(20*time.Second, nil)},
+		{worker.Config{Name: "deletions", Pass: s.Organizations.FinishDeletions, Every: deletionsEvery, Deadline: time.Minute}, site.Quiet(site.Led(20*time.Second, nil))},
 		{worker.Config{Name: "clusters", Pass: worker.Simple(s.Clusters.Probe), Every: 10 * time.Second, Deadline: 10 * time.Second}, site.Options()},
 		{worker.Config{Name: "changes", Pass: worker.Simple(s.Changes.Exchange), Every: changesEvery, Deadline: 5 * time.Second}, changes},
 		{worker.Config{Name: "password_resets", Pass: worker.Simple(s.PasswordResets.Send), Every: 2 * time.Second, Deadline: time.Minute}, site.Quiet(site.Options())},

@@ -37,9 +37,10 @@ type Storages interface {
 // Egresses is the service of egress.
 type Egresses struct {
 	c EgressConfig
-	// asked is when the workers of running egresses were asked last. Only the pass of
-	// Compare uses it.
-	asked map[string]time.Time
+	// asked is when the workers of running egresses were asked last, owedAt when closed
+	// records were looked through for missing entries. Only the pass of Compare uses them.
+	asked  map[string]time.Time
+	owedAt time.Time
 }
 
 // EgressConfig of NewEgresses; every field but Web, StopWait and Log is required.

@@ -3,6 +3,7 @@ package media
 import (
 	"context"
 	"errors"
+	"time"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
@@ -58,9 +59,16 @@ func (s *Egresses) entered(ctx context.Context, r *models.Egress, c *database.Eg
 	return s.enter(ctx, r, models.AuditPending, nil)
 }
 
+// owedEvery is how often closed records are looked through for missing entries.
+const owedEvery = 30 * time.Second
+
 // enterOwed writes the entries of starts whose records were closed without them: the
 // egress ended at once, or a version that does not know Asked closed the record.
 func (s *Egresses) enterOwed(ctx context.Context) error {
+	if s.now().Sub(s.owedAt) < owedEvery {
+		return nil
+	}
+	s.owedAt = s.now()
 	closed, err := s.c.Store.Asking(ctx, database.MaxBatch)
 	failures := []error{err}
 	for i := range closed {
