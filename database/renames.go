@@ -127,9 +127,9 @@ type declarer interface {
 
 // named declares the schema of an engine that was opened with schemasCollection
 // alone, with the names that the stored data has. An empty database that create
-// allows to write gets its document first: whatever dies then, nobody takes it for an
-// older one. (Two versions must not start on an empty database in the same moment:
-// the older one has read that there is no document, and makes its own names.)
+// allows to write gets its document first, so that a crash cannot leave one that looks
+// older. (Two versions must not start on an empty database in the same moment: the
+// older one has read that there is no document, and makes its own names.)
 func (m migrator) named(ctx context.Context, e declarer, create bool) error {
 	m.engine = e
 	state, err := m.read(ctx)
@@ -304,9 +304,8 @@ func FollowNames(ctx context.Context, e Engine) error {
 }
 
 // mayGoOn is misconfigured if a server with the old names must end. One that sees a
-// mark objects to it, and goes on if the mark shows that migrate had not begun: it
-// cannot begin under that mark any more. Who is told that everything works as before
-// must not find the servers ended.
+// mark objects to it, and goes on if the mark shows that migrate had not begun:
+// migrate cannot begin under that mark any more, and reports that nothing changed.
 func (m migrator) mayGoOn(ctx context.Context) error {
 	state, err := m.check(ctx)
 	if !models.HasCode(err, "renaming_unfinished") {

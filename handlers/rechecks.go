@@ -13,7 +13,7 @@ const recheckEvery = time.Second
 
 // stillMay returns a check for what takes long: at most once a second it authenticates
 // the caller again, and returns an error if they may no longer do what they began.
-// While the database is away nobody can tell, and there is nothing to read.
+// While the database is away the caller's rights are unknown, and no row can be read.
 func stillMay(c *gin.Context, again Again, action models.Action) func() error {
 	next := time.Now().Add(recheckEvery)
 	return func() error {

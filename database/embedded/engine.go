@@ -45,7 +45,7 @@ type Engine struct {
 	tables  map[string]*table
 	declare engine.Declarations
 
-	// readOnly is of OpenReadOnly; missing is what a file that is open read-only lacks.
+	// readOnly is set by OpenReadOnly; missing is then what the file lacks.
 	readOnly bool
 	missing  []string
 

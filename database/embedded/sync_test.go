@@ -169,8 +169,18 @@ func TestAfterAFailedSyncNothingIsAnsweredThatItMayHaveLost(t *testing.T) {
 	}
 	insert("first")
 	<-disk.begun
-	insert("beside the sync")
-	time.Sleep(20 * time.Millisecond)
+	ran := make(chan struct{})
+	all.Go(func() {
+		err := e.writer.do(t.Context(), setOf("listed"), func(conn *sqliteConn) error {
+			defer close(ran)
+			_, err := conn.exec(t.Context(), `INSERT INTO listed (_id, doc) VALUES (?, ?)`, "beside the sync", []byte{5, 0, 0, 0, 0})
+			return err
+		})
+		if !models.IsKind(err, models.KindUnavailable) {
+			t.Errorf("a write that ran beside the sync answers %v", err)
+		}
+	})
+	<-ran
 	close(disk.let)
 	all.Wait()
 	insert("later")

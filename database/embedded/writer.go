@@ -226,9 +226,9 @@ func (w *writer) finished(err error) {
 	w.committed.Store(w.clock().UnixNano())
 }
 
-// waiting returns a queued operation, or one that comes before the transaction
-// before is on disk, or nil. It yields, so that callers just acknowledged can queue
-// again.
+// waiting returns a queued operation, or nil if there is none. While the transaction
+// before is being synced it waits for one; otherwise it only yields, so that callers
+// just acknowledged can queue again.
 func (w *writer) waiting(before *commit) *write {
 	if before != nil {
 		select {

@@ -1,7 +1,9 @@
 package testkit
 
 import (
+	"compress/gzip"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -84,6 +86,19 @@ func folder(t testing.TB) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
+}
+
+// Unzipped writes what a gzip file holds to a new file and returns its path.
+func Unzipped(t testing.TB, source string) string {
+	t.Helper()
+	f := Must[*os.File](t)(os.Open(source))
+	defer f.Close()
+	data := Must[[]byte](t)(io.ReadAll(Must[*gzip.Reader](t)(gzip.NewReader(f))))
+	path := filepath.Join(t.TempDir(), "pulse.db")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // inMemory reports whether folders can be made in memory; the first call deletes those

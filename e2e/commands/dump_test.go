@@ -55,15 +55,7 @@ func TestADumpOfMongoDBWithTheFormerNamesIsRestoredServedAndMigrated(t *testing.
 	source, restored, dir := mongowire.Start(t), mongowire.Start(t), t.TempDir()
 	quota := fmt.Sprint("concurrent_participants=", limit)
 	older := pulse(t, binary, map[string]string{"DATA_DIR": dir, "MONGO_URI": source.Line(t).URI, "QUOTA_FREE": quota})
-	project := ownerOf(t, older)
-	for i := range limit {
-		if status := admit(t, older, project, fmt.Sprint("p", i)); status != http.StatusOK {
-			t.Fatalf("participant %d: status %d", i, status)
-		}
-	}
-	if err := older.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	project := filled(t, older)
 	before := documentsOf(t, source, formerSlots)
 	dumped(t, source, restored)
 

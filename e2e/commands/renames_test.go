@@ -46,6 +46,21 @@ func documentsOf(t *testing.T, server *mongowire.Server, stored string) int64 {
 	return n
 }
 
+// filled makes a project on an older server, takes every slot of its quota and stops the server.
+func filled(t *testing.T, older *harness.Pulse) harness.Project {
+	t.Helper()
+	project := ownerOf(t, older)
+	for i := range limit {
+		if status := admit(t, older, project, fmt.Sprint("p", i)); status != http.StatusOK {
+			t.Fatalf("participant %d: status %d", i, status)
+		}
+	}
+	if err := older.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
 // admit asks for a token of an identity, which takes a slot, and gives the status of the response.
 func admit(t *testing.T, p *harness.Pulse, project harness.Project, identity string) int {
 	t.Helper()
@@ -185,15 +200,7 @@ func TestARenamingThatIsKilledAtAnyCommandIsFinishedByTheNextMigrate(t *testing.
 				server, dir := mongowire.Start(t), t.TempDir()
 				env := map[string]string{"DATA_DIR": dir, "MONGO_URI": server.Line(t).URI, "QUOTA_FREE": fmt.Sprint("concurrent_participants=", limit)}
 				older := pulse(t, binary, env)
-				project := ownerOf(t, older)
-				for i := range limit {
-					if status := admit(t, older, project, fmt.Sprint("p", i)); status != http.StatusOK {
-						t.Fatalf("participant %d: status %d", i, status)
-					}
-				}
-				if err := older.Stop(); err != nil {
-					t.Fatal(err)
-				}
+				project := filled(t, older)
 				before := documentsOf(t, server, formerSlots)
 
 				line := server.Line(t)

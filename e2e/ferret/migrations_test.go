@@ -2,11 +2,7 @@ package ferret_test
 
 import (
 	"cmp"
-	"compress/gzip"
 	"context"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -18,6 +14,7 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/database/embedded"
 	"pulse-control-plane/database/mongo"
+	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/e2e/ferret"
 	"pulse-control-plane/models"
 )
@@ -25,23 +22,7 @@ import (
 // fixtureEngine opens the database that the binary before schema versions wrote.
 func fixtureEngine(t *testing.T) database.Engine {
 	t.Helper()
-	f, err := os.Open("../../database/testdata/layout1.db.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	unzipped, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(unzipped)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "pulse.db")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := testkit.Unzipped(t, "../../database/testdata/layout1.db.gz")
 	e, err := embedded.Open(t.Context(), path, formerSchema(), embedded.Options{})
 	if err != nil {
 		t.Fatal(err)

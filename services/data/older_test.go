@@ -2,10 +2,7 @@ package data
 
 import (
 	"bytes"
-	"compress/gzip"
-	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,29 +11,14 @@ import (
 	"github.com/rs/zerolog"
 
 	"pulse-control-plane/database"
+	"pulse-control-plane/database/testkit"
 )
 
 // older is the path of a database that the binary before schema versions wrote; started
 // has a start of this version add what it lacks, which leaves the old names.
 func older(t *testing.T, started bool) string {
 	t.Helper()
-	f, err := os.Open("../../database/testdata/layout1.db.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	unzipped, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := io.ReadAll(unzipped)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "pulse.db")
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := testkit.Unzipped(t, "../../database/testdata/layout1.db.gz")
 	if started {
 		shut(t, open(t, path))
 	}

@@ -39,8 +39,8 @@ func (r deletion) project(ctx context.Context, projects *database.Projects, t mo
 	return err
 }
 
-// projectsOf deletes projects of an organization, up to deletedAtOnce, and tells
-// whether none is left.
+// projectsOf deletes projects of an organization, up to deletedAtOnce; done reports
+// that none is left.
 func (r deletion) projectsOf(ctx context.Context, projects *database.Projects, org models.OrganizationID, now time.Time) (done bool, err error) {
 	list, err := projects.List(ctx, models.TenantOf(org), database.ProjectFilter{}, database.Page{Limit: deletedAtOnce})
 	if err != nil {
@@ -91,7 +91,7 @@ func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id 
 }
 
 // finishDeletion ends the login sessions of a deleted organization, frees its addresses
-// and deletes a part of its projects; it tells whether all are deleted. It may be
+// and deletes a part of its projects; done reports that all are deleted. It may be
 // repeated, also by two processes at once.
 func (s *Organizations) finishDeletion(ctx context.Context, org *models.Organization) (done bool, err error) {
 	if err := s.c.Logins.EndOf(ctx, org.ID); err != nil {
@@ -106,7 +106,7 @@ func (s *Organizations) finishDeletion(ctx context.Context, org *models.Organiza
 
 // FinishDeletions does what is left of the deletions of organizations until nothing is
 // or ctx ends. A process that dies leaves the rest to the next pass, of any process.
-// It tells of how many something is left that can be done now.
+// more is how many organizations have something left that can be done now.
 func (s *Organizations) FinishDeletions(ctx context.Context) (more int, err error) {
 	var wrong error
 	for after := ""; ; {
