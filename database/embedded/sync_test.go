@@ -171,9 +171,10 @@ func TestAfterAFailedSyncNothingIsAnsweredThatItMayHaveLost(t *testing.T) {
 	<-disk.begun
 	ran := make(chan struct{})
 	all.Go(func() {
-		err := e.writer.do(t.Context(), setOf("listed"), func(conn *sqliteConn) error {
+		// It is of another table, so that it must not hide what the first may have lost.
+		err := e.writer.do(t.Context(), setOf("another"), func(conn *sqliteConn) error {
 			defer close(ran)
-			_, err := conn.exec(t.Context(), `INSERT INTO listed (_id, doc) VALUES (?, ?)`, "beside the sync", []byte{5, 0, 0, 0, 0})
+			_, err := conn.exec(t.Context(), "UPDATE pulse_engine SET probed = probed + 1")
 			return err
 		})
 		if !models.IsKind(err, models.KindUnavailable) {
