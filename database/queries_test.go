@@ -31,7 +31,7 @@ func repositories(e Engine) map[string]any {
 		"NewSessions": NewSessions(e), "NewSightings": NewSightings(e), "NewSlots": NewSlots(e), "NewUsageMetrics": NewUsageMetrics(e),
 		"NewDownloads": NewDownloads(e), "NewEgresses": NewEgresses(e), "NewIngresses": NewIngresses(e), "NewEvents": NewEvents(e), "NewEndpoints": NewEndpoints(e), "NewDeliveries": NewDeliveries(e), "NewIdempotencyStorage": NewIdempotencyStorage(e), "NewMailSlots": NewMailSlots(e), "NewPasswordResets": NewPasswordResets(e),
 		"NewPlacements": NewPlacements(e), "NewRooms": NewRooms(e), "NewSequences": NewSequences(e), "NewUsageSessions": NewUsageSessions(e), "NewUsageTotals": NewUsageTotals(e),
-		"NewUsers": NewUsers(e), "NewThrottles": NewThrottles(e), "NewClockReadings": NewClockReadings(e), "NewFingerprints": NewFingerprints(e), "NewInspection": NewInspection(e),
+		"NewCounterJournal": NewCounterJournal(e), "NewUsers": NewUsers(e), "NewThrottles": NewThrottles(e), "NewClockReadings": NewClockReadings(e), "NewFingerprints": NewFingerprints(e), "NewInspection": NewInspection(e),
 	}
 }
 

@@ -11,6 +11,7 @@ func Schema() []Collection {
 		usageSessionsCollection(),
 		usageMetricsCollection(),
 		usageTotalsCollection(),
+		counterJournalCollection(),
 		leasesCollection(),
 		sequencesCollection(),
 		sightingsCollection(),

@@ -77,6 +77,24 @@ type UsageFact struct {
 	EventIDs []string `bson:"event_ids,omitempty"`
 }
 
+// CounterPage is what one process has counted in a minute so far, of several
+// projects' meters. It stands for usage facts until those are stored.
+type CounterPage struct {
+	ID string `bson:"_id"`
+	// Holder names the process, as its facts do.
+	Holder    string         `bson:"holder"`
+	Minute    time.Time      `bson:"minute"`
+	WrittenAt time.Time      `bson:"written_at"`
+	Counts    []CounterValue `bson:"counts"`
+}
+
+// CounterValue is what a project's meter has counted in the minute of a page.
+type CounterValue struct {
+	ProjectID ProjectID `bson:"p"`
+	Meter     Meter     `bson:"m"`
+	Value     float64   `bson:"v"`
+}
+
 // Window is the width of a row of usage.
 type Window string
 

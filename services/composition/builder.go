@@ -161,7 +161,9 @@ func (b *builder) metering() (err error) {
 	if err != nil {
 		return err
 	}
-	counting := metering.CountersConfig{Facts: b.facts, Totals: b.totals, Holder: b.process, Log: b.Log, Now: b.Now}
+	counting := metering.CountersConfig{
+		Facts: b.facts, Totals: b.totals, Journal: database.NewCounterJournal(b.engine), Holder: b.process, Exclusive: b.engine.Exclusive(), Log: b.Log, Now: b.Now,
+	}
 	if b.ProjectMetrics {
 		if counting.Metrics, err = metering.NewProjectMetrics(); err != nil {
 			return err

@@ -38,6 +38,8 @@ func (b *builder) workers() error {
 		o.Rest = 4
 		return o
 	}
+	rested := site.Options()
+	rested.Rest = 1
 	settle := site.Led(15*time.Second, s.Totals.CatchUp)
 	settle.Activity = b.activity
 	settle.Rest = 4 // after a long pass the database serves others first
@@ -52,6 +54,7 @@ func (b *builder) workers() error {
 	}{
 		{worker.Config{Name: "key_uses", Pass: worker.Simple(s.KeyAuth.Uses().Flush), Every: 10 * time.Second, Deadline: 10 * time.Second}, flush(5 * time.Second)},
 		{worker.Config{Name: "usage_counters", Pass: worker.Simple(s.Counters.Flush), Every: time.Second, Deadline: 10 * time.Second}, flush(5 * time.Second)},
+		{worker.Config{Name: "counter_journal", Pass: s.Counters.Recover, Every: time.Minute, Deadline: time.Minute}, site.Quiet(rested)},
 		{worker.Config{Name: "usage_totals", Pass: worker.Simple(s.Totals.Settle), Every: time.Second, Deadline: time.Minute}, settle},
 		{worker.Config{Name: "reconciliation", Pass: worker.Simple(s.Reconciliation.Compare), Every: b.ReconcileInterval, Deadline: time.Minute}, site.Led(30*time.Second, nil)},
 		{worker.Config{Name: "revocations", Pass: worker.Simple(s.Revocations.Refresh), Every: time.Second, Deadline: 10 * time.Second}, revocations},

@@ -11,12 +11,16 @@ import (
 	"pulse-control-plane/models"
 )
 
+// counters makes those of a process that is alone.
+func (r *rig) counters(process string) *Counters {
+	r.t.Helper()
+	return testkit.Must[*Counters](r.t)(NewCounters(CountersConfig{Facts: r.facts, Totals: r.stored, Journal: database.NewCounterJournal(r.engine),
+		Holder: process, Exclusive: true, Log: zerolog.Nop(), Now: func() time.Time { return r.now }}))
+}
+
 func TestCountsAreOneFactAMinuteAndACrashLosesNothingFlushed(t *testing.T) {
 	r := newRig(t)
 	r.now = aMorning
-	counters := func(process string) *Counters {
-		return testkit.Must[*Counters](t)(NewCounters(CountersConfig{Facts: r.facts, Totals: r.stored, Holder: process, Log: zerolog.Nop(), Now: func() time.Time { return r.now }}))
-	}
 	facts := func() []models.UsageFact {
 		t.Helper()
 		list, err := r.facts.List(t.Context(), testProject, database.FactFilter{Start: aMorning, End: aMorning.Add(time.Hour)}, 1000)
@@ -26,7 +30,7 @@ func TestCountsAreOneFactAMinuteAndACrashLosesNothingFlushed(t *testing.T) {
 		return list
 	}
 	counted := 0.0
-	one := counters("one")
+	one := r.counters("one")
 	for second := range 150 {
 		for range 1 + second%3 {
 			one.Count(testProject, models.MeterTokensIssued)
@@ -44,7 +48,7 @@ func TestCountsAreOneFactAMinuteAndACrashLosesNothingFlushed(t *testing.T) {
 		r.now = r.now.Add(time.Second)
 	}
 	one.Count(testProject, models.MeterTokensIssued) // and it crashes
-	two := counters("two")
+	two := r.counters("two")
 	two.Count(testProject, models.MeterTokensIssued)
 	counted++
 	if err := two.Flush(t.Context()); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/rs/zerolog"
 
+	"pulse-control-plane/database"
 	"pulse-control-plane/database/testkit"
 	"pulse-control-plane/models"
 )
@@ -134,7 +135,7 @@ func TestTheMostActiveProjectsHaveCountersAndTheRestShareOne(t *testing.T) {
 	metrics := testkit.Must[*ProjectMetrics](t)(NewProjectMetrics())
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(metrics)
-	counters := testkit.Must[*Counters](t)(NewCounters(CountersConfig{Facts: r.facts, Totals: r.stored, Holder: "one", Metrics: metrics,
+	counters := testkit.Must[*Counters](t)(NewCounters(CountersConfig{Facts: r.facts, Totals: r.stored, Journal: database.NewCounterJournal(r.engine), Holder: "one", Metrics: metrics,
 		Log: zerolog.Nop(), Now: func() time.Time { return r.now }}))
 	name := func(n int) models.ProjectID { return models.ProjectID(fmt.Sprintf("prj_%03d", n)) }
 	count := func(n, times int) {

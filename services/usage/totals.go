@@ -23,7 +23,7 @@ const (
 	unsettledCounted = 10_000
 	// sessionsPerSecond is how many usage sessions settling reads a second for the
 	// peak of one hour that keeps changing.
-	sessionsPerSecond = 1_000
+	sessionsPerSecond = 200
 	// restingTotals bounds the totals that rest at a time.
 	restingTotals = 1_000
 )
