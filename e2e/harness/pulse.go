@@ -160,6 +160,9 @@ func (p *Pulse) Stop() error {
 	}
 }
 
+// Pid is the process id.
+func (p *Pulse) Pid() int { return p.process.Pid() }
+
 // Kill ends the product as a power cut does.
 func (p *Pulse) Kill() error { return p.process.Kill() }
 

@@ -21,7 +21,7 @@ const (
 	// inboxPoll is how often events that other processes took in, or that are
 	// due again, are looked for; ownInboxPoll where there are no others.
 	inboxPoll    = 500 * time.Millisecond
-	ownInboxPoll = 100 * time.Millisecond
+	ownInboxPoll = 250 * time.Millisecond
 	// inboxDeadline bounds one batch.
 	inboxDeadline = 30 * time.Second
 	// measureEvery is how often waiting and dead events are counted.
