@@ -12,7 +12,7 @@ import (
 )
 
 // cpuPeriod is how often a process gets its CPU time anew: often, so that it waits for less than the database does.
-const cpuPeriod = 5 * time.Millisecond
+const cpuPeriod = 20 * time.Millisecond
 
 // limitCPU gives a process the CPU time of so many cores at most, as a container's limit does, until the test ends. An error
 // says that this machine cannot: it needs root and a cgroup hierarchy with the cpu controller.

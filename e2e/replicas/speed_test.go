@@ -18,8 +18,9 @@ import (
 const (
 	// databaseLatency delays every answer of the database while events are counted.
 	databaseLatency = 10 * time.Millisecond
-	// eventsASecond is what one replica works on at that latency, and twoReplicas how much more two do.
-	eventsASecond, twoReplicas = 1000, 1.8
+	// eventsASecond is what one replica works on at that latency, and twoReplicas how many times as many two do on a machine
+	// that nobody else uses; surely is what they do on any.
+	eventsASecond, twoReplicas, surely = 1000, 1.8, 1.4
 	// saturated is the share of busy cores at which two replicas can do no more than one.
 	saturated = 0.85
 )
@@ -123,7 +124,7 @@ func TestOneReplicaWorksOnAThousandEventsASecondOfASlowDatabase(t *testing.T) {
 // The generator, the database and both replicas share the machine's cores. So that a second replica adds CPU time as a
 // machine of its own would, each gets a fixed part of a core.
 func TestTwoReplicasWorkOnNearlyTwiceAsManyEventsOfASlowDatabase(t *testing.T) {
-	l := load{people: 1000, senders: 128, cores: 0.2}
+	l := load{people: 500, senders: 64, cores: 0.1}
 	one, shareOfOne := l.worked(t, 1)
 	l.people *= 2
 	two, shareOfTwo := l.worked(t, 2)
@@ -132,7 +133,11 @@ func TestTwoReplicasWorkOnNearlyTwiceAsManyEventsOfASlowDatabase(t *testing.T) {
 	if shareOfTwo > saturated {
 		t.Skipf("%d cores have no room for a second replica beside the generator and the database", runtime.NumCPU())
 	}
-	if two < twoReplicas*one {
-		t.Errorf("two replicas work on %.2f times as many events as one, want %g", two/one, twoReplicas)
+	want := surely
+	if soaking() {
+		want = twoReplicas
+	}
+	if two < want*one {
+		t.Errorf("two replicas work on %.2f times as many events as one, want %g", two/one, want)
 	}
 }
