@@ -44,14 +44,14 @@ func (r *LiveKitEvents) Insert(ctx context.Context, e *models.LiveKitEvent) erro
 	return r.engine.Insert(ctx, liveKitEvents, e)
 }
 
-// InsertMany stores up to MaxBatch events; stored ones do not change.
-func (r *LiveKitEvents) InsertMany(ctx context.Context, events []models.LiveKitEvent) error {
+// InsertMany stores up to MaxBatch events and returns the indexes of those that are
+// stored already; they do not change.
+func (r *LiveKitEvents) InsertMany(ctx context.Context, events []models.LiveKitEvent) (present []int, err error) {
 	docs := make([]any, len(events))
 	for i := range events {
 		docs[i] = &events[i]
 	}
-	_, err := r.engine.InsertMany(ctx, liveKitEvents, docs)
-	return err
+	return r.engine.InsertMany(ctx, liveKitEvents, docs)
 }
 
 // Due reads the pending events of a shard that are due, in order of arrival.

@@ -114,7 +114,7 @@ func filled(t *testing.T, e database.Engine) models.AuditEntry {
 		all = append(all, event)
 	}
 	sessions, facts, totals := database.NewUsageSessions(e), database.NewUsageMetrics(e), database.NewUsageTotals(e)
-	if err := database.NewLiveKitEvents(e).InsertMany(t.Context(), all); err != nil {
+	if _, err := database.NewLiveKitEvents(e).InsertMany(t.Context(), all); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := metering.NewRecorder(sessions, facts, totals, time.Now).Record(t.Context(), all); err != nil {

@@ -61,7 +61,7 @@ func TestABackupBesideAServerIsOneMomentAndDelaysNoWrite(t *testing.T) {
 		inbox := database.NewLiveKitEvents(e)
 		for n := 0; ctx.Err() == nil; n++ {
 			// Each of these writes is one transaction.
-			if err := inbox.InsertMany(context.WithoutCancel(ctx), batch(1_000_000+n*size, size)); err != nil {
+			if _, err := inbox.InsertMany(context.WithoutCancel(ctx), batch(1_000_000+n*size, size)); err != nil {
 				done <- err
 				return
 			}

@@ -56,7 +56,7 @@ func metered(t *testing.T, path string) {
 	}
 	all = append(all, room("EV_end", models.EventRoomFinished, began.Add(time.Hour+30*time.Minute)))
 	sessions, facts, totals := database.NewUsageSessions(e), database.NewUsageMetrics(e), database.NewUsageTotals(e)
-	if err := database.NewLiveKitEvents(e).InsertMany(t.Context(), all); err != nil {
+	if _, err := database.NewLiveKitEvents(e).InsertMany(t.Context(), all); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := metering.NewRecorder(sessions, facts, totals, time.Now).Record(t.Context(), all); err != nil {

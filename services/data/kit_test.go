@@ -122,7 +122,7 @@ func store(t *testing.T, events int) string {
 	}
 	inbox := database.NewLiveKitEvents(e)
 	for first := 0; first < events; first += 100 {
-		if err := inbox.InsertMany(t.Context(), batch(first, 100)); err != nil {
+		if _, err := inbox.InsertMany(t.Context(), batch(first, 100)); err != nil {
 			t.Fatal(err)
 		}
 	}

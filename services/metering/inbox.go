@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +32,7 @@ type Inbox struct {
 	c       InboxConfig
 	now     func() time.Time
 	lastSeq atomic.Int64
+	intakes [inboxShards]*intake
 	// wakeShard wakes the worker of a shard in this process.
 	wakeShard atomic.Pointer[func(shard int64)]
 	metrics   *inboxMetrics
@@ -51,7 +51,11 @@ type InboxConfig struct {
 
 // NewInbox builds the inbox. It fails if a required field is missing.
 func NewInbox(c InboxConfig) (*Inbox, error) {
-	return &Inbox{c: c, now: c.Now, metrics: newInboxMetrics()}, required.Fields(c)
+	s := &Inbox{c: c, now: c.Now, metrics: newInboxMetrics()}
+	for shard := range s.intakes {
+		s.intakes[shard] = newIntake(&s.c, int64(shard))
+	}
+	return s, required.Fields(c)
 }
 
 // Receive keeps one event; nil means that it is durable, now or since before.
@@ -108,18 +112,20 @@ func (s *Inbox) Keep(ctx context.Context, e *models.LiveKitEvent) (fresh bool, e
 	return true, nil
 }
 
-// insert stores an event; false if it is there already. A server that elects a primary is asked again until the
-// caller's deadline: the caller waits, and would send the event again only once.
+// insert numbers and stores an event; false if it is there already. A server that elects a primary is asked again until
+// the caller's deadline: the caller waits, and would send the event again only once.
 func (s *Inbox) insert(ctx context.Context, e *models.LiveKitEvent, now time.Time) (fresh bool, err error) {
-	for waits := int64(1); ; waits++ {
-		if e.Seq, err = s.nextSeq(ctx, e.Shard, now); err == nil {
-			err = s.c.Events.Insert(ctx, e)
-		}
-		switch {
-		case models.IsKind(err, models.KindConflict):
+	if s.c.Exclusive {
+		e.Seq = s.nextSeq(now)
+		err := s.c.Events.Insert(ctx, e)
+		if models.IsKind(err, models.KindConflict) {
 			return false, nil
-		case err == nil, s.c.Exclusive, !models.IsKind(err, models.KindUnavailable):
-			return err == nil, err
+		}
+		return err == nil, err
+	}
+	for waits := int64(1); ; waits++ {
+		if fresh, err = s.intakes[e.Shard].store(ctx, e); !models.IsKind(err, models.KindUnavailable) {
+			return fresh, err
 		}
 		pause := time.NewTimer(worker.Backoff{First: firstRetry, Most: time.Second}.After(waits))
 		select {
@@ -131,19 +137,15 @@ func (s *Inbox) insert(ctx context.Context, e *models.LiveKitEvent, now time.Tim
 	}
 }
 
-// nextSeq numbers events in order of arrival: LiveKit sends the next one of a
-// room when the one before was answered. One process alone goes by its clock,
-// the nanosecond or the next that is free; several let the database count.
-func (s *Inbox) nextSeq(ctx context.Context, shard int64, now time.Time) (int64, error) {
-	if !s.c.Exclusive {
-		n, err := s.c.Sequences.Next(ctx, "livekit_events|"+strconv.FormatInt(shard, 10))
-		return firstSequence + n, err
-	}
+// nextSeq numbers events in order of arrival where one process stores them: by its
+// clock, the nanosecond or the next that is free. LiveKit sends the next event of a
+// room when the one before was answered. Where several do, the database counts (intake).
+func (s *Inbox) nextSeq(now time.Time) int64 {
 	for {
 		last := s.lastSeq.Load()
 		next := max(now.UnixNano(), last+1)
 		if s.lastSeq.CompareAndSwap(last, next) {
-			return next, nil
+			return next
 		}
 	}
 }

@@ -301,11 +301,11 @@ type electing struct {
 	left atomic.Int64
 }
 
-func (e *electing) Insert(ctx context.Context, c string, doc any) error {
+func (e *electing) InsertMany(ctx context.Context, c string, docs []any) ([]int, error) {
 	if e.left.Add(-1) >= 0 {
-		return models.Unavailable(errors.New("not primary"))
+		return nil, models.Unavailable(errors.New("not primary"))
 	}
-	return e.Engine.Insert(ctx, c, doc)
+	return e.Engine.InsertMany(ctx, c, docs)
 }
 
 func TestAnEventWaitsForAnElectionAsLongAsItsRequestMay(t *testing.T) {

@@ -89,7 +89,7 @@ func (r *rig) keep(events []models.LiveKitEvent) {
 		e.State, e.Seq, e.DueAt, e.Shard = models.EventPending, r.kept, e.ReceivedAt, shardOf(e.RoomKey)
 		docs = append(docs, e)
 	}
-	if err := r.events.InsertMany(context.Background(), docs); err != nil {
+	if _, err := r.events.InsertMany(context.Background(), docs); err != nil {
 		r.t.Fatal(err)
 	}
 }
