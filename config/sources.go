@@ -70,6 +70,9 @@ func (s *sources) refuseUnknown(problems *Error) {
 	}
 }
 
+// databaseVariable says where the data is; without it they are in DATA_DIR.
+const databaseVariable = "MONGO_URI"
+
 // has reports whether a variable is set, in either form.
 func (s *sources) has(name string) bool {
 	text, err := s.lookup(name)
@@ -86,7 +89,12 @@ func (s *sources) lookup(name string) (string, error) {
 		case text != "" && path != "":
 			return "", fmt.Errorf("is set twice, also as %s_FILE", name)
 		case path != "":
-			return readValue(path)
+			text, err := readValue(path)
+			if err == nil && strings.TrimSpace(text) == "" && name == databaseVariable {
+				// A secret that is not written yet must not lead to another database.
+				err = errors.New("its file is empty")
+			}
+			return text, err
 		case direct || inFile:
 			return text, nil
 		}

@@ -57,6 +57,15 @@ func TestEveryVariableCanBeReadFromAFile(t *testing.T) {
 	}
 }
 
+func TestAnEmptyFileOfTheDatabasesURINeverLeadsToAnotherDatabase(t *testing.T) {
+	for _, empty := range []string{"", "\n", " \r\n"} {
+		if got := problems(t, development(t, "MONGO_URI_FILE="+write(t, "uri", empty)), noDotenv(t)); !slices.Equal(got, []string{"MONGO_URI"}) {
+			t.Errorf("%q: problems of %v", empty, got)
+		}
+	}
+	load(t, development(t, "SMTP_URL_FILE="+write(t, "smtp", ""))) // optional: none
+}
+
 func TestAVariableSetInBothFormsIsRefused(t *testing.T) {
 	file := write(t, "port", "9001")
 	if got := problems(t, development(t, "PORT=9002", "PORT_FILE="+file), noDotenv(t)); !slices.Equal(got, []string{"PORT"}) {

@@ -20,6 +20,7 @@ func apiKeysCollection() Collection {
 			{Name: "key", Kind: String}, {Name: "project_id", Kind: String}, {Name: "org_id", Kind: String},
 			{Name: "created_by", Kind: String}, {Name: "is_deleted", Kind: Bool}, {Name: "expires_at", Kind: Time}, {Name: "last_used_at", Kind: Time},
 			{Name: "rotated_at", Kind: Time}, {Name: "pepper_id", Kind: String}, {Name: "rehashed_at", Kind: Time},
+			{Name: "version", Kind: Int},
 		},
 		Indexes: []Index{
 			{Keys: []string{"key"}, Unique: true},
@@ -49,12 +50,12 @@ func (r *APIKeys) ByKey(ctx context.Context, key string) (models.APIKey, error) 
 	})
 }
 
-// Rotate makes a replaced API key expire at end, unless it expires earlier;
-// not_found without such a key.
-func (r *APIKeys) Rotate(ctx context.Context, project models.ProjectID, key string, now, end time.Time) (models.APIKey, error) {
-	return changed[models.APIKey](ctx, r.engine, apiKeys, bson.D{
-		{Key: "project_id", Value: string(project)}, {Key: "key", Value: key}, alive(),
-	}, bson.D{
+// Rotate makes a replaced API key, as it was read, expire at end, unless it expires
+// earlier; conflict ChangedSince.
+func (r *APIKeys) Rotate(ctx context.Context, read *models.APIKey, now, end time.Time) (models.APIKey, error) {
+	return changedAsRead[models.APIKey](ctx, r.engine, apiKeys, asRead(bson.D{
+		{Key: "project_id", Value: string(read.ProjectID)}, {Key: "_id", Value: string(read.ID)}, alive(),
+	}, read.Version, time.Time{}), bson.D{
 		{Key: "$min", Value: bson.D{{Key: "expires_at", Value: end}}},
 		{Key: "$set", Value: bson.D{{Key: "rotated_at", Value: now}}},
 	})
@@ -137,10 +138,16 @@ func (c APIKeyChange) Of(k models.APIKey) models.APIKey {
 	return k
 }
 
-// Update changes one API key of a project and returns it, or not_found. The
-// expiry of a replaced key cannot change: not_found too.
-func (r *APIKeys) Update(ctx context.Context, t models.Tenant, project models.ProjectID, id models.KeyID, c APIKeyChange) (models.APIKey, error) {
-	filter, err := r.own(t, project, id)
+func (r *APIKeys) asRead(t models.Tenant, read *models.APIKey) (bson.D, error) {
+	filter, err := r.own(t, read.ProjectID, read.ID)
+	return asRead(filter, read.Version, time.Time{}), err
+}
+
+// Update changes one API key of a project, as it was read, and returns it; conflict
+// ChangedSince, also for a new expiry of a key that a replica of an earlier version
+// replaced since.
+func (r *APIKeys) Update(ctx context.Context, t models.Tenant, read *models.APIKey, c APIKeyChange) (models.APIKey, error) {
+	filter, err := r.asRead(t, read)
 	if err != nil {
 		return models.APIKey{}, err
 	}
@@ -158,16 +165,16 @@ func (r *APIKeys) Update(ctx context.Context, t models.Tenant, project models.Pr
 	if c.NoExpiry {
 		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "expires_at", Value: ""}}})
 	}
-	return changed[models.APIKey](ctx, r.engine, apiKeys, filter, update)
+	return changedAsRead[models.APIKey](ctx, r.engine, apiKeys, filter, update)
 }
 
-// Remove deletes one API key of a project, or not_found.
-func (r *APIKeys) Remove(ctx context.Context, t models.Tenant, project models.ProjectID, id models.KeyID) error {
-	filter, err := r.own(t, project, id)
+// Remove deletes one API key of a project, as it was read; conflict ChangedSince.
+func (r *APIKeys) Remove(ctx context.Context, t models.Tenant, read *models.APIKey) error {
+	filter, err := r.asRead(t, read)
 	if err != nil {
 		return err
 	}
-	_, err = changed[models.APIKey](ctx, r.engine, apiKeys, filter, fields{{Key: "is_deleted", Value: true}}.update())
+	_, err = changedAsRead[models.APIKey](ctx, r.engine, apiKeys, filter, fields{{Key: "is_deleted", Value: true}}.update())
 	return err
 }
 

@@ -21,7 +21,7 @@ func endpointsCollection() Collection {
 		Fields: []Field{
 			{Name: "owner", Kind: String}, {Name: "org_id", Kind: String}, {Name: "project_id", Kind: String},
 			{Name: "is_deleted", Kind: Bool}, {Name: "enabled", Kind: Bool}, {Name: "recovering", Kind: Bool}, {Name: "updated_at", Kind: Time},
-			{Name: "recover_from", Kind: Int}, {Name: "slot", Kind: Int}, {Name: "announcing", Kind: Bool},
+			{Name: "version", Kind: Int}, {Name: "recover_from", Kind: Int}, {Name: "slot", Kind: Int}, {Name: "announcing", Kind: Bool},
 		},
 		Indexes: []Index{
 			{Keys: []string{"owner", "slot"}, Unique: true, Partial: true, ConflictCode: EndpointSlotTaken},
@@ -95,9 +95,14 @@ type EndpointChange struct {
 	Ordered, Enabled *bool
 }
 
-// Update changes an endpoint of a tenant, or not_found.
-func (r *Endpoints) Update(ctx context.Context, t models.Tenant, id models.EndpointID, c EndpointChange, now time.Time) (models.Endpoint, error) {
-	filter, err := r.own(t, id)
+func (r *Endpoints) asRead(t models.Tenant, read *models.Endpoint) (bson.D, error) {
+	filter, err := r.own(t, read.ID)
+	return asRead(filter, read.Version, read.UpdatedAt), err
+}
+
+// Update changes an endpoint of a tenant, as it was read; conflict ChangedSince.
+func (r *Endpoints) Update(ctx context.Context, t models.Tenant, read *models.Endpoint, c EndpointChange, now time.Time) (models.Endpoint, error) {
+	filter, err := r.asRead(t, read)
 	if err != nil {
 		return models.Endpoint{}, err
 	}
@@ -115,7 +120,7 @@ func (r *Endpoints) Update(ctx context.Context, t models.Tenant, id models.Endpo
 		update = append(update, bson.E{Key: "$unset", Value: bson.D{
 			{Key: "disabled_reason", Value: ""}, {Key: "disabled_at", Value: ""}, {Key: "failing_since", Value: ""}}})
 	}
-	return changed[models.Endpoint](ctx, r.engine, endpoints, filter, update)
+	return changedAsRead[models.Endpoint](ctx, r.engine, endpoints, filter, update)
 }
 
 // EndpointSecrets are the fresh secret of an endpoint, sealed, and until when its
@@ -126,28 +131,24 @@ type EndpointSecrets struct {
 }
 
 // SetSecrets replaces the secret of an endpoint of a tenant as it was read;
-// conflict concurrent_change if it changed since.
+// conflict ChangedSince.
 func (r *Endpoints) SetSecrets(ctx context.Context, t models.Tenant, read *models.Endpoint, s EndpointSecrets, now time.Time) (models.Endpoint, error) {
-	filter, err := r.own(t, read.ID)
+	filter, err := r.asRead(t, read)
 	if err != nil {
 		return models.Endpoint{}, err
 	}
-	e, err := changed[models.Endpoint](ctx, r.engine, endpoints, append(filter, bson.E{Key: "updated_at", Value: read.UpdatedAt}), fields{
+	return changedAsRead[models.Endpoint](ctx, r.engine, endpoints, filter, fields{
 		{Key: "secret", Value: s.Fresh}, {Key: "previous_secret", Value: read.Secret}, {Key: "previous_until", Value: s.PreviousUntil}, {Key: "updated_at", Value: now},
 	}.update())
-	if models.IsKind(err, models.KindNotFound) {
-		return e, models.Conflict("concurrent_change", "This was changed at the same time; read it again and retry.")
-	}
-	return e, err
 }
 
-// Remove deletes an endpoint of a tenant, or not_found.
-func (r *Endpoints) Remove(ctx context.Context, t models.Tenant, id models.EndpointID, now time.Time) error {
-	filter, err := r.own(t, id)
+// Remove deletes an endpoint of a tenant, as it was read; conflict ChangedSince.
+func (r *Endpoints) Remove(ctx context.Context, t models.Tenant, read *models.Endpoint, now time.Time) error {
+	filter, err := r.asRead(t, read)
 	if err != nil {
 		return err
 	}
-	_, err = changed[models.Endpoint](ctx, r.engine, endpoints, filter, append(fields{
+	_, err = changedAsRead[models.Endpoint](ctx, r.engine, endpoints, filter, append(fields{
 		{Key: "is_deleted", Value: true}, {Key: "enabled", Value: false}, {Key: "recovering", Value: false}, {Key: "announcing", Value: false}, {Key: "updated_at", Value: now},
 	}.update(), bson.E{Key: "$unset", Value: bson.D{{Key: "slot", Value: ""}, {Key: "secret", Value: ""}, {Key: "previous_secret", Value: ""}}}))
 	return err
@@ -166,10 +167,13 @@ func (r *Endpoints) Failing(ctx context.Context, id models.EndpointID, since *ti
 // Disable disables an endpoint as it was read; false if it has been changed or
 // disabled since.
 func (r *Endpoints) Disable(ctx context.Context, read *models.Endpoint, reason string, now time.Time) (bool, error) {
-	matched, err := r.engine.Update(ctx, endpoints, bson.D{
-		{Key: "_id", Value: string(read.ID)}, {Key: "enabled", Value: true}, {Key: "updated_at", Value: read.UpdatedAt},
-	}, fields{{Key: "enabled", Value: false}, {Key: "disabled_reason", Value: reason}, {Key: "disabled_at", Value: now}, {Key: "announcing", Value: true}, {Key: "updated_at", Value: now}}.update(), UpdateOptions{})
-	return matched > 0, err
+	_, err := changedAsRead[models.Endpoint](ctx, r.engine, endpoints, asRead(bson.D{
+		{Key: "_id", Value: string(read.ID)}, {Key: "enabled", Value: true},
+	}, read.Version, read.UpdatedAt), fields{{Key: "enabled", Value: false}, {Key: "disabled_reason", Value: reason}, {Key: "disabled_at", Value: now}, {Key: "announcing", Value: true}, {Key: "updated_at", Value: now}}.update())
+	if models.HasCode(err, ChangedSince) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Announcing reads up to limit endpoints that Pulse disabled and whose owners
@@ -181,7 +185,7 @@ func (r *Endpoints) Announcing(ctx context.Context, limit int64) ([]models.Endpo
 // Announced stores that the owner was informed that an endpoint, as it was read, is
 // disabled.
 func (r *Endpoints) Announced(ctx context.Context, read *models.Endpoint) error {
-	_, err := r.engine.Update(ctx, endpoints, bson.D{{Key: "_id", Value: string(read.ID)}, {Key: "updated_at", Value: read.UpdatedAt}},
+	_, err := r.engine.Update(ctx, endpoints, asRead(bson.D{{Key: "_id", Value: string(read.ID)}}, read.Version, read.UpdatedAt),
 		fields{{Key: "announcing", Value: false}}.update(), UpdateOptions{})
 	return err
 }

@@ -18,7 +18,7 @@ func organizationsCollection() Collection {
 		Fields: []Field{
 			{Name: "admin_email", Kind: String}, {Name: "name_key", Kind: String}, {Name: "plan", Kind: String},
 			{Name: "is_deleted", Kind: Bool}, {Name: "created_at", Kind: Time}, {Name: "members_version", Kind: Int},
-			{Name: "deletion.pending", Kind: Bool},
+			{Name: "deletion.pending", Kind: Bool}, {Name: "version", Kind: Int}, {Name: "updated_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"admin_email"}, Unique: true, ConflictCode: "email_taken"},
@@ -111,9 +111,15 @@ func (r *Organizations) List(ctx context.Context, t models.Tenant, f Organizatio
 	return page[models.Organization](ctx, r.engine, organizations, filter, p)
 }
 
-// Update changes one organization and returns it, or not_found.
-func (r *Organizations) Update(ctx context.Context, t models.Tenant, id models.OrganizationID, c OrganizationChange, now time.Time) (models.Organization, error) {
-	filter, err := r.own(t, id)
+func (r *Organizations) asRead(t models.Tenant, read *models.Organization) (bson.D, error) {
+	filter, err := r.own(t, read.ID)
+	return asRead(filter, read.Version, read.UpdatedAt), err
+}
+
+// Update changes one organization, as it was read, and returns it; conflict
+// ChangedSince.
+func (r *Organizations) Update(ctx context.Context, t models.Tenant, read *models.Organization, c OrganizationChange, now time.Time) (models.Organization, error) {
+	filter, err := r.asRead(t, read)
 	if err != nil {
 		return models.Organization{}, err
 	}
@@ -124,13 +130,13 @@ func (r *Organizations) Update(ctx context.Context, t models.Tenant, id models.O
 	if c.Plan != nil {
 		set = append(set, bson.E{Key: "plan_changed_at", Value: now})
 	}
-	return changed[models.Organization](ctx, r.engine, organizations, filter, set.update())
+	return changedAsRead[models.Organization](ctx, r.engine, organizations, filter, set.update())
 }
 
-// Suspend suspends an organization from a time on, or with nil ends the
-// suspension; it returns the organization, or not_found.
-func (r *Organizations) Suspend(ctx context.Context, t models.Tenant, id models.OrganizationID, at *time.Time, now time.Time) (models.Organization, error) {
-	filter, err := r.own(t, id)
+// Suspend suspends an organization, as it was read, from a time on, or with nil ends
+// the suspension; it returns the organization; conflict ChangedSince.
+func (r *Organizations) Suspend(ctx context.Context, t models.Tenant, read *models.Organization, at *time.Time, now time.Time) (models.Organization, error) {
+	filter, err := r.asRead(t, read)
 	if err != nil {
 		return models.Organization{}, err
 	}
@@ -140,7 +146,7 @@ func (r *Organizations) Suspend(ctx context.Context, t models.Tenant, id models.
 	if at == nil {
 		change = append(change, bson.E{Key: "$unset", Value: bson.D{{Key: "suspended_at", Value: ""}}})
 	}
-	return changed[models.Organization](ctx, r.engine, organizations, filter, change)
+	return changedAsRead[models.Organization](ctx, r.engine, organizations, filter, change)
 }
 
 // SetMembers stores the owners of an organization and the members who are
@@ -154,17 +160,17 @@ func (r *Organizations) SetMembers(ctx context.Context, id models.OrganizationID
 	}.update())
 }
 
-// SoftDelete marks an organization as deleted and its deletion as pending, or
-// not_found. Storing its address as released frees the address; no sign-up can use
-// that form.
-func (r *Organizations) SoftDelete(ctx context.Context, t models.Tenant, id models.OrganizationID, released string, by models.OrganizationDeletion, now time.Time) (models.Organization, error) {
-	filter, err := r.own(t, id)
+// SoftDelete marks an organization, as it was read, as deleted and its deletion as
+// pending; conflict ChangedSince. Storing its address as released frees the address; no
+// sign-up can use that form.
+func (r *Organizations) SoftDelete(ctx context.Context, t models.Tenant, read *models.Organization, by models.OrganizationDeletion, now time.Time) (models.Organization, error) {
+	filter, err := r.asRead(t, read)
 	if err != nil {
 		return models.Organization{}, err
 	}
-	return changed[models.Organization](ctx, r.engine, organizations, filter, fields{
-		{Key: "is_deleted", Value: true}, {Key: "deleted_at", Value: now},
-		{Key: "updated_at", Value: now}, {Key: "admin_email", Value: released}, {Key: "deletion", Value: by},
+	return changedAsRead[models.Organization](ctx, r.engine, organizations, filter, fields{
+		{Key: "is_deleted", Value: true}, {Key: "deleted_at", Value: now}, {Key: "updated_at", Value: now},
+		{Key: "admin_email", Value: Released(read.AdminEmail, string(read.ID))}, {Key: "deletion", Value: by},
 	}.update())
 }
 

@@ -18,6 +18,7 @@ func projectsCollection() Collection {
 		Fields: []Field{
 			{Name: "org_id", Kind: String}, {Name: "pulse_api_key", Kind: String}, {Name: "name", Kind: String},
 			{Name: "name_key", Kind: String}, {Name: "is_deleted", Kind: Bool}, {Name: "keys_version", Kind: Int},
+			{Name: "version", Kind: Int}, {Name: "updated_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"pulse_api_key"}, Unique: true},
@@ -127,9 +128,10 @@ func (r *Projects) List(ctx context.Context, t models.Tenant, f ProjectFilter, p
 	return page[models.Project](ctx, r.engine, projects, filter, p)
 }
 
-// Update changes one project of a tenant and returns it, or not_found.
-func (r *Projects) Update(ctx context.Context, t models.Tenant, id models.ProjectID, c ProjectChange, now time.Time) (models.Project, error) {
-	filter, err := r.own(t, id)
+// Update changes one project of a tenant, as it was read, and returns it; conflict
+// ChangedSince.
+func (r *Projects) Update(ctx context.Context, t models.Tenant, read *models.Project, c ProjectChange, now time.Time) (models.Project, error) {
+	filter, err := r.asRead(t, read)
 	if err != nil {
 		return models.Project{}, err
 	}
@@ -165,24 +167,29 @@ func (r *Projects) Update(ctx context.Context, t models.Tenant, id models.Projec
 	if c.Storage != nil {
 		set = append(set, bson.E{Key: "storage", Value: c.Storage.To})
 	}
-	return changed[models.Project](ctx, r.engine, projects, filter, set.update())
+	return changedAsRead[models.Project](ctx, r.engine, projects, filter, set.update())
+}
+
+func (r *Projects) asRead(t models.Tenant, read *models.Project) (bson.D, error) {
+	filter, err := r.own(t, read.ID)
+	return asRead(filter, read.Version, read.UpdatedAt), err
 }
 
 // ReplaceKey replaces the first API key of a project, if it is still the old
-// one; otherwise not_found.
+// one; conflict ChangedSince.
 func (r *Projects) ReplaceKey(ctx context.Context, t models.Tenant, id models.ProjectID, old, fresh string, now time.Time) (models.Project, error) {
 	filter, err := r.own(t, id)
 	if err != nil {
 		return models.Project{}, err
 	}
 	filter = append(filter, bson.E{Key: "pulse_api_key", Value: old})
-	return changed[models.Project](ctx, r.engine, projects, filter, fields{
+	return changedAsRead[models.Project](ctx, r.engine, projects, filter, fields{
 		{Key: "pulse_api_key", Value: fresh}, {Key: "updated_at", Value: now},
 	}.update())
 }
 
 // SetLeavingKeys stores which API keys of a project are being deleted, if the
-// version is still the same; otherwise not_found.
+// version is still the same; conflict ChangedSince.
 func (r *Projects) SetLeavingKeys(ctx context.Context, t models.Tenant, id models.ProjectID, version int64, leaving []models.LeavingKey) error {
 	filter, err := r.own(t, id)
 	if err != nil {
@@ -192,17 +199,20 @@ func (r *Projects) SetLeavingKeys(ctx context.Context, t models.Tenant, id model
 	_, err = changed[models.Project](ctx, r.engine, projects, filter, fields{
 		{Key: "leaving_keys", Value: leaving}, {Key: "keys_version", Value: version + 1},
 	}.update())
+	if models.IsKind(err, models.KindNotFound) {
+		err = ErrChangedSince()
+	}
 	return err
 }
 
-// SoftDelete marks one project of a tenant as deleted and returns it, or
-// not_found.
-func (r *Projects) SoftDelete(ctx context.Context, t models.Tenant, id models.ProjectID, now time.Time) (models.Project, error) {
-	filter, err := r.own(t, id)
+// SoftDelete marks one project of a tenant, as it was read, as deleted and returns
+// it; conflict ChangedSince.
+func (r *Projects) SoftDelete(ctx context.Context, t models.Tenant, read *models.Project, now time.Time) (models.Project, error) {
+	filter, err := r.asRead(t, read)
 	if err != nil {
 		return models.Project{}, err
 	}
-	return changed[models.Project](ctx, r.engine, projects, filter, fields{
+	return changedAsRead[models.Project](ctx, r.engine, projects, filter, fields{
 		{Key: "is_deleted", Value: true}, {Key: "deleted_at", Value: now}, {Key: "updated_at", Value: now},
 	}.update())
 }

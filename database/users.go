@@ -17,6 +17,7 @@ func usersCollection() Collection {
 		Name: users,
 		Fields: []Field{
 			{Name: "email", Kind: String}, {Name: "org_id", Kind: String}, {Name: "role", Kind: String}, {Name: "is_deleted", Kind: Bool}, {Name: "password_version", Kind: Int},
+			{Name: "version", Kind: Int}, {Name: "updated_at", Kind: Time},
 		},
 		Indexes: []Index{
 			{Keys: []string{"email"}, Unique: true, ConflictCode: "email_taken"},
@@ -103,15 +104,31 @@ func (r *Users) Names(ctx context.Context, org models.OrganizationID, ids []mode
 	return names, err
 }
 
-// SetRole sets a user's role below owner and returns the user, or not_found.
-func (r *Users) SetRole(ctx context.Context, t models.Tenant, org models.OrganizationID, id models.UserID, role models.Role, now time.Time) (models.User, error) {
-	filter, err := r.member(t, org, id)
+// SetRole sets the role below owner of a user, as they were read, and returns the
+// user; conflict ChangedSince.
+func (r *Users) SetRole(ctx context.Context, t models.Tenant, read *models.User, role models.Role, now time.Time) (models.User, error) {
+	filter, err := r.asRead(t, read)
 	if err != nil {
 		return models.User{}, err
 	}
-	return changed[models.User](ctx, r.engine, users, filter, fields{
+	return changedAsRead[models.User](ctx, r.engine, users, filter, fields{
 		{Key: "role", Value: string(role)}, {Key: "updated_at", Value: now},
 	}.update())
+}
+
+// Touch raises the version of a user as they were read, so that no other change made
+// of what was read is made any more; conflict ChangedSince.
+func (r *Users) Touch(ctx context.Context, t models.Tenant, read *models.User, now time.Time) (models.User, error) {
+	filter, err := r.asRead(t, read)
+	if err != nil {
+		return models.User{}, err
+	}
+	return changedAsRead[models.User](ctx, r.engine, users, filter, fields{{Key: "updated_at", Value: now}}.update())
+}
+
+func (r *Users) asRead(t models.Tenant, read *models.User) (bson.D, error) {
+	filter, err := r.member(t, read.OrgID, read.ID)
+	return asRead(filter, read.Version, read.UpdatedAt), err
 }
 
 // SetName renames a person and returns them, or not_found.
@@ -137,15 +154,15 @@ func (r *Users) SetPassword(ctx context.Context, t models.Tenant, id models.User
 	}.update())
 }
 
-// Remove marks one user as deleted and frees the address by storing it as
-// released; or not_found.
-func (r *Users) Remove(ctx context.Context, t models.Tenant, org models.OrganizationID, id models.UserID, released string, now time.Time) error {
-	filter, err := r.member(t, org, id)
+// Remove marks one user, as they were read, as deleted and frees the address by storing
+// it as released; conflict ChangedSince.
+func (r *Users) Remove(ctx context.Context, t models.Tenant, read *models.User, now time.Time) error {
+	filter, err := r.asRead(t, read)
 	if err != nil {
 		return err
 	}
-	_, err = changed[models.User](ctx, r.engine, users, filter, fields{
-		{Key: "is_deleted", Value: true}, {Key: "email", Value: released}, {Key: "updated_at", Value: now},
+	_, err = changedAsRead[models.User](ctx, r.engine, users, filter, fields{
+		{Key: "is_deleted", Value: true}, {Key: "email", Value: Released(read.Email, string(read.ID))}, {Key: "updated_at", Value: now},
 	}.update())
 	return err
 }

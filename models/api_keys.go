@@ -36,7 +36,9 @@ type APIKey struct {
 	// LastUsedAt is a time the pair was used, at most KeyUseInterval and one
 	// flush before the last one.
 	LastUsedAt *time.Time `bson:"last_used_at,omitempty"`
-	CreatedAt  time.Time  `bson:"created_at"`
+	// Version counts changes, uses apart, so that each is made of what it read; 0 is not stored.
+	Version   int64     `bson:"version,omitempty"`
+	CreatedAt time.Time `bson:"created_at"`
 }
 
 // KeyUseInterval is how often a key's use is written down at most.

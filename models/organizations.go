@@ -63,6 +63,8 @@ type Organization struct {
 	MembersVersion int64    `bson:"members_version"`
 	// SuspendedAt is set while the operator keeps its people and keys out.
 	SuspendedAt *time.Time `bson:"suspended_at,omitempty"`
+	// Version counts changes, so that each is made of what it read; 0 is not stored.
+	Version int64 `bson:"version,omitempty"`
 	// IsDeleted hides the organization from every read; it stays stored.
 	IsDeleted bool       `bson:"is_deleted"`
 	CreatedAt time.Time  `bson:"created_at"`

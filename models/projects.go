@@ -33,11 +33,13 @@ type Project struct {
 	Storage   *Storage  `bson:"storage,omitempty"`
 	Recording Recording `bson:"recording,omitempty"`
 	// LimitsChangedAt is when the limits were last changed.
-	LimitsChangedAt time.Time  `bson:"limits_changed_at,omitempty"`
-	IsDeleted       bool       `bson:"is_deleted"`
-	CreatedAt       time.Time  `bson:"created_at"`
-	UpdatedAt       time.Time  `bson:"updated_at"`
-	DeletedAt       *time.Time `bson:"deleted_at,omitempty"`
+	LimitsChangedAt time.Time `bson:"limits_changed_at,omitempty"`
+	// Version counts changes, so that each is made of what it read; 0 is not stored.
+	Version   int64      `bson:"version,omitempty"`
+	IsDeleted bool       `bson:"is_deleted"`
+	CreatedAt time.Time  `bson:"created_at"`
+	UpdatedAt time.Time  `bson:"updated_at"`
+	DeletedAt *time.Time `bson:"deleted_at,omitempty"`
 }
 
 // LeavingKey is a pair on its way out since a time. It no longer counts as one

@@ -19,10 +19,12 @@ type User struct {
 	PasswordHash string `bson:"password_hash"`
 	// PasswordVersion counts changes of the password. A session of an earlier
 	// one has ended, so that one write changes a password and ends sessions.
-	PasswordVersion int64     `bson:"password_version"`
-	IsDeleted       bool      `bson:"is_deleted"`
-	CreatedAt       time.Time `bson:"created_at"`
-	UpdatedAt       time.Time `bson:"updated_at"`
+	PasswordVersion int64 `bson:"password_version"`
+	// Version counts changes, so that each is made of what it read; 0 is not stored.
+	Version   int64     `bson:"version,omitempty"`
+	IsDeleted bool      `bson:"is_deleted"`
+	CreatedAt time.Time `bson:"created_at"`
+	UpdatedAt time.Time `bson:"updated_at"`
 }
 
 // Session is one login of a person. Access tokens name it; its refresh token

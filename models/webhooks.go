@@ -65,9 +65,11 @@ type Endpoint struct {
 	Recovering   bool       `bson:"recovering"`
 	RecoverSince *time.Time `bson:"recover_since,omitempty"`
 	RecoverFrom  int64      `bson:"recover_from"`
-	CreatedAt    time.Time  `bson:"created_at"`
-	UpdatedAt    time.Time  `bson:"updated_at"`
-	IsDeleted    bool       `bson:"is_deleted"`
+	// Version counts changes of what tenants see of it, so that each is made of what it read; 0 is not stored.
+	Version   int64     `bson:"version,omitempty"`
+	CreatedAt time.Time `bson:"created_at"`
+	UpdatedAt time.Time `bson:"updated_at"`
+	IsDeleted bool      `bson:"is_deleted"`
 }
 
 // Why Pulse disables an endpoint.

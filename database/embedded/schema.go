@@ -187,6 +187,9 @@ func backfill(ctx context.Context, conn *sqliteConn, t *table, added []column) e
 				}
 				values = append(values, v)
 			}
+			if !slices.ContainsFunc(values, func(v any) bool { return v != nil }) {
+				continue // the column is empty already
+			}
 			if _, err := conn.exec(ctx, update, append(values, row.id)...); err != nil {
 				return err
 			}

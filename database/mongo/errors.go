@@ -36,7 +36,7 @@ func failure(d *engine.Declared, err error) error {
 		// The server's message contains the value, which may be an address or a
 		// key. The cause names only the index.
 		return d.Conflict(index, fmt.Errorf("mongodb: duplicate key in index %q of %s", index, d.Name))
-	case isUnavailable(err):
+	case isUnavailable(err), d != nil && isCreationRace(err):
 		return models.Unavailable(err)
 	default:
 		return models.Internal(err)
@@ -114,10 +114,8 @@ func isUnavailable(err error) bool {
 	if isAccessError(err) {
 		return false
 	}
-	for _, code := range mongo.ErrorCodes(err) {
-		if isUnavailableCode(code) {
-			return true
-		}
+	if slices.ContainsFunc(mongo.ErrorCodes(err), isUnavailableCode) || isSaidUnavailable(err) {
+		return true
 	}
 	var (
 		selection  topology.ServerSelectionError
@@ -132,8 +130,13 @@ func isUnavailable(err error) bool {
 		mongo.IsTimeout(err) || mongo.IsNetworkError(err) ||
 		errors.As(err, &selection) || errors.As(err, &queue) || errors.As(err, &connection) ||
 		errors.As(err, &pool) || errors.As(err, &network) ||
-		errors.As(err, &labeled) && (labeled.HasErrorLabel(driver.RetryableWriteError) ||
-			labeled.HasErrorLabel(driver.ErrRetryableError))
+		errors.As(err, &labeled) && slices.ContainsFunc(temporaryLabels, labeled.HasErrorLabel)
+}
+
+// temporaryLabels are the labels by which a server or the driver says that an
+// error is temporary, whatever its code.
+var temporaryLabels = []string{
+	driver.RetryableWriteError, driver.ErrRetryableError, driver.TransientTransactionError, "SystemOverloadedError",
 }
 
 // isAccessError reports whether the server refused the credentials or the
@@ -147,81 +150,6 @@ func isAccessCode(code int) bool {
 	case 13, // Unauthorized
 		18,   // AuthenticationFailed
 		8000: // AtlasError: bad credentials on Atlas
-		return true
-	}
-	return false
-}
-
-// Codes of an index or collection that does not exist, or exists.
-const (
-	namespaceNotFound = 26
-	indexNotFound     = 27
-	namespaceExists   = 48
-)
-
-// isBusy reports whether an index build or change failed for a temporary
-// reason: the server is unavailable, another build is active, or the server
-// chose it as the victim of a deadlock (PostgreSQL under DocumentDB says so in
-// the message only).
-func isBusy(err error) bool {
-	if err == nil {
-		return false
-	}
-	for _, code := range mongo.ErrorCodes(err) {
-		switch code {
-		case 46, // LockBusy
-			117,   // ConflictingOperationInProgress
-			276,   // IndexBuildAborted
-			12586, // BackgroundOperationInProgressForDatabase
-			12587: // BackgroundOperationInProgressForNamespace
-			return true
-		}
-	}
-	if isUnavailable(err) {
-		return true
-	}
-	message := err.Error()
-	return !mongo.IsDuplicateKeyError(err) && (strings.Contains(message, "deadlock detected") ||
-		strings.Contains(message, "could not serialize access") || strings.Contains(message, "tuple concurrently updated"))
-}
-
-// isUnavailableCode reports whether a server error code is temporary. Names and
-// numbers are those of the server's src/mongo/base/error_codes.yml: the
-// categories RetriableError, NotPrimaryError, NetworkError, ShutdownError,
-// Interruption, ExceededTimeLimitError and SystemOverloadedError as far as
-// clients receive them, lost cursors, and write concerns that were not met in
-// time.
-func isUnavailableCode(code int) bool {
-	switch code {
-	case 6, // HostUnreachable
-		7,     // HostNotFound
-		24,    // LockTimeout
-		43,    // CursorNotFound
-		50,    // MaxTimeMSExpired
-		64,    // WriteConcernTimeout
-		89,    // NetworkTimeout
-		91,    // ShutdownInProgress
-		100,   // UnsatisfiableWriteConcern
-		112,   // WriteConflict
-		133,   // FailedToSatisfyReadPreference
-		134,   // ReadConcernMajorityNotAvailableYet
-		189,   // PrimarySteppedDown
-		202,   // NetworkInterfaceExceededTimeLimit
-		237,   // CursorKilled
-		262,   // ExceededTimeLimit
-		365,   // TemporarilyUnavailable
-		402,   // ResourceExhausted
-		407,   // PooledConnectionAcquisitionExceededTimeLimit
-		433,   // AdmissionQueueOverflow
-		449,   // RateLimitExceeded
-		9001,  // SocketException
-		10058, // LegacyNotPrimary
-		10107, // NotWritablePrimary
-		11600, // InterruptedAtShutdown
-		11601, // Interrupted
-		11602, // InterruptedDueToReplStateChange
-		13435, // NotPrimaryNoSecondaryOk
-		13436: // NotPrimaryOrSecondary
 		return true
 	}
 	return false

@@ -127,6 +127,16 @@ func (m *Engine) ensureIndex(ctx context.Context, c collection, index engine.Ind
 		return nil, nil
 	case isBusy(err):
 		return nil, models.Unavailable(err)
+	case isConflictingIndex(err): // another process may have made it since
+		found, lookErr := m.indexes(ctx, c)
+		if lookErr != nil {
+			return nil, lookErr
+		}
+		if exists, _ := lookFor(index, found); exists {
+			return nil, nil
+		}
+	}
+	switch {
 	case index.Unique && mongo.IsDuplicateKeyError(err): // its message contains the value
 		return nil, models.Misconfigured("duplicate_documents", fmt.Sprintf(
 			"The unique index %s of %s cannot be created: stored documents share a value. Remove the duplicates and start again.", name, c.Name))

@@ -122,7 +122,7 @@ func TestARevocationReachesAnotherProcessAtItsNextExchange(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := database.NewAPIKeys(w.engine).Remove(t.Context(), models.TenantOf(w.pair.OrgID), w.pair.ProjectID, w.pair.ID); err != nil {
+	if err := database.NewAPIKeys(w.engine).Remove(t.Context(), models.TenantOf(w.pair.OrgID), &w.pair); err != nil {
 		t.Fatal(err)
 	}
 	w.changes[here].Publish(models.KeyChanged(w.pair.ID, w.pair.Key))

@@ -49,6 +49,8 @@ func (o *Outcomes) Made(ctx context.Context, entry *models.AuditEntry) (bool, er
 	if err != nil {
 		return false, err
 	}
+	more := len(later) == laterRead
+	later = slices.DeleteFunc(later, overtaken)
 	stored, err := o.stored(ctx, entry)
 	if models.IsKind(err, models.KindNotFound) { // what was to be changed is not there
 		return false, nil
@@ -58,23 +60,30 @@ func (o *Outcomes) Made(ctx context.Context, entry *models.AuditEntry) (bool, er
 	}
 	from, to := foundBy(entry), wanted(entry)
 	for name, value := range to {
-		if !took(name, from[name], value, later, stored) {
+		if !took(name, from[name], value, later, more, stored) {
 			return false, nil
 		}
 	}
 	return len(to) > 0, nil
 }
 
-// took reports whether a field has changed from one value to another. A later change may
+// overtaken tells a change that was not made, because another one came between its read
+// and its write: what it found says nothing of that one.
+func overtaken(e models.AuditEntry) bool {
+	return e.Outcome == models.AuditFailure && e.Code == database.ChangedSince
+}
+
+// took reports whether a field has changed from one value to another; more tells that
+// there are more later changes than these. A later change may
 // have read the field before this one wrote it: that it found the old value proves
 // something only if it then was made itself.
-func took(name string, from, to any, later []models.AuditEntry, stored map[string]any) bool {
+func took(name string, from, to any, later []models.AuditEntry, more bool, stored map[string]any) bool {
 	is := reflect.DeepEqual(stored[name], to)
 	leaves := func(e *models.AuditEntry) bool {
 		value, known := wanted(e)[name]
 		return known && reflect.DeepEqual(value, to)
 	}
-	if is && len(later) < laterRead && !slices.ContainsFunc(later, func(e models.AuditEntry) bool { return leaves(&e) }) {
+	if is && !more && !slices.ContainsFunc(later, func(e models.AuditEntry) bool { return leaves(&e) }) {
 		return true
 	}
 	for i := range later {

@@ -3,6 +3,7 @@ package events
 import (
 	"testing"
 
+	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 )
 
@@ -31,8 +32,20 @@ func TestAChangeThatAnotherReadBeforeIsToldIfItWasMade(t *testing.T) {
 		"the first failed, the second found it":    {[]models.AuditEntry{other(models.AuditFailure, "old", "x"), other(models.AuditSuccess, "new", "y")}, "y", true},
 		"the first is lost, the second found what": {[]models.AuditEntry{other(models.AuditPending, "old", "x"), other(models.AuditSuccess, "x", "y")}, "y", false},
 	} {
-		if got := took("name", "old", "new", c.later, map[string]any{"name": c.stored}); got != c.want {
+		if got := took("name", "old", "new", c.later, false, map[string]any{"name": c.stored}); got != c.want {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestAChangeThatFoundAnotherOneBetweenSaysNothingOfIt(t *testing.T) {
+	e := models.AuditEntry{Outcome: models.AuditFailure, Code: database.ChangedSince}
+	if !overtaken(e) {
+		t.Error("it counts as a change")
+	}
+	for _, e := range []models.AuditEntry{{Outcome: models.AuditSuccess}, {Outcome: models.AuditPending}, {Outcome: models.AuditFailure, Code: "internal_error"}} {
+		if overtaken(e) {
+			t.Errorf("%+v is left out", e)
 		}
 	}
 }

@@ -23,7 +23,7 @@ type deletion struct {
 	actor   *models.Principal
 }
 
-// project deletes one project; not_found if another process was first.
+// project deletes one project as it was read; conflict database.ChangedSince.
 func (r deletion) project(ctx context.Context, projects *database.Projects, t models.Tenant, p *models.Project, now time.Time) (err error) {
 	entry, err := r.trail.Begin(ctx, r.actor, audit.Event{
 		OrgID: p.OrgID, ProjectID: p.ID, Action: "project.deleted", Type: "project", ID: string(p.ID),
@@ -33,26 +33,23 @@ func (r deletion) project(ctx context.Context, projects *database.Projects, t mo
 		return err
 	}
 	defer entry.End(ctx, &err)
-	if _, err = projects.SoftDelete(ctx, t, p.ID, now); err == nil || !models.IsKind(err, models.KindNotFound) {
-		r.changes.Publish(models.ProjectChanged(p.ID))
-	}
+	_, err = projects.SoftDelete(ctx, t, p, now)
+	r.changes.Publish(models.ProjectChanged(p.ID))
 	return err
 }
 
 // projectsOf deletes projects of an organization, up to deletedAtOnce; done reports
 // that none is left.
 func (r deletion) projectsOf(ctx context.Context, projects *database.Projects, org models.OrganizationID, now time.Time) (done bool, err error) {
-	list, err := projects.List(ctx, models.TenantOf(org), database.ProjectFilter{}, database.Page{Limit: deletedAtOnce})
-	if err != nil {
-		return false, err
-	}
-	for i := range list {
-		err := r.project(ctx, projects, models.TenantOf(org), &list[i], now)
-		if err != nil && !models.IsKind(err, models.KindNotFound) {
-			return false, err
+	err = database.Reapply(ctx, func() error {
+		list, err := projects.List(ctx, models.TenantOf(org), database.ProjectFilter{}, database.Page{Limit: deletedAtOnce})
+		for i := 0; err == nil && i < len(list); i++ {
+			err = r.project(ctx, projects, models.TenantOf(org), &list[i], now)
 		}
-	}
-	return len(list) < deletedAtOnce, nil
+		done = len(list) < deletedAtOnce
+		return err
+	})
+	return done && err == nil, err
 }
 
 // lateFor is how long after the deletion of an organization a request that began
@@ -68,20 +65,13 @@ func (s *Organizations) Delete(ctx context.Context, actor *models.Principal, id 
 	if err := actor.May(models.ActionOrganizationDelete); err != nil {
 		return err
 	}
-	org, err := s.c.Organizations.Get(ctx, actor.Tenant(), id)
-	if err != nil {
-		return err
-	}
-	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: id, Action: "organization.deleted", Type: "organization", ID: string(id), Before: map[string]any{"name": org.Name},
+	org, err := s.change(ctx, actor, id, func(org *models.Organization) organizationWrite {
+		return organizationWrite{action: "organization.deleted", before: map[string]any{"name": org.Name}, write: func() (models.Organization, error) {
+			return s.c.Organizations.SoftDelete(ctx, actor.Tenant(), org, models.OrganizationDeletion{
+				Pending: true, Kind: actor.Kind, UserID: actor.UserID, SessionID: actor.SessionID, Origin: actor.Origin,
+			}, s.c.Now())
+		}}
 	})
-	if err != nil {
-		return err
-	}
-	defer entry.End(ctx, &err)
-	org, err = s.c.Organizations.SoftDelete(ctx, actor.Tenant(), id, database.Released(org.AdminEmail, string(id)),
-		models.OrganizationDeletion{Pending: true, Kind: actor.Kind, UserID: actor.UserID, SessionID: actor.SessionID, Origin: actor.Origin}, s.c.Now())
-	s.c.Changes.Publish(models.OrganizationChanged(id))
 	if err != nil {
 		return err
 	}
@@ -130,7 +120,7 @@ func (s *Organizations) FinishDeletions(ctx context.Context) (more int, err erro
 	}
 }
 
-// key deletes one API key; not_found if another process was first.
+// key deletes one API key as it was read; conflict database.ChangedSince.
 func (r deletion) key(ctx context.Context, k *models.APIKey, remove func() error) (err error) {
 	entry, err := r.trail.Begin(ctx, r.actor, audit.Event{
 		OrgID: k.OrgID, ProjectID: k.ProjectID, Action: "key.deleted", Type: "key", ID: string(k.ID),
@@ -145,21 +135,23 @@ func (r deletion) key(ctx context.Context, k *models.APIKey, remove func() error
 
 // keysBy deletes every API key of an organization that a user created.
 func (r deletion) keysBy(ctx context.Context, keys *database.APIKeys, org models.OrganizationID, by models.UserID) error {
-	for {
-		list, err := keys.CreatedBy(ctx, org, by, deletedAtOnce)
-		if err != nil || len(list) == 0 {
-			return err
-		}
-		for i := range list {
-			k := &list[i]
-			err := r.key(ctx, k, func() error {
-				err := keys.Remove(ctx, models.TenantOf(org), k.ProjectID, k.ID)
-				r.changes.Publish(models.KeyChanged(k.ID, k.Key))
-				return err
-			})
-			if err != nil && !models.IsKind(err, models.KindNotFound) {
+	return database.Reapply(ctx, func() error {
+		for {
+			list, err := keys.CreatedBy(ctx, org, by, deletedAtOnce)
+			if err != nil || len(list) == 0 {
 				return err
 			}
+			for i := range list {
+				k := &list[i]
+				err := r.key(ctx, k, func() error {
+					err := keys.Remove(ctx, models.TenantOf(org), k)
+					r.changes.Publish(models.KeyChanged(k.ID, k.Key))
+					return err
+				})
+				if err != nil {
+					return err
+				}
+			}
 		}
-	}
+	})
 }

@@ -127,13 +127,13 @@ func (s *Invitations) Create(ctx context.Context, actor *models.Principal, id mo
 		}
 		out.Token = secret.Value{}
 	}
-	err = retry(func() error {
+	err = database.Reapply(ctx, func() error {
 		if err := s.c.Invitations.Replace(ctx, out.Invitation.PendingKey); err != nil {
 			return err
 		}
 		err := s.c.Invitations.Insert(ctx, &out.Invitation)
 		if models.HasCode(err, "invitation_pending") {
-			return errConcurrentChange()
+			return database.ErrChangedSince()
 		}
 		return err
 	})

@@ -20,13 +20,9 @@ import (
 	"pulse-control-plane/utils/secret"
 )
 
-const (
-	// leavingFor is how long a deletion may take; after that the key counts as
-	// usable again, because the deleting process died.
-	leavingFor = time.Minute
-	// deletionTries bounds the retries of a deletion that conflicts with another.
-	deletionTries = 10
-)
+// leavingFor is how long a deletion may take; after that the key counts as
+// usable again, because the deleting process died.
+const leavingFor = time.Minute
 
 // Keys manages a project's API keys beyond the first: scopes, networks, expiry.
 type Keys struct{ c KeysConfig }
@@ -196,6 +192,15 @@ func (s *Keys) Update(ctx context.Context, actor *models.Principal, project mode
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return models.APIKey{}, err
 	}
+	err = database.Reapply(ctx, func() error {
+		after, err = s.update(ctx, actor, project, id, c)
+		return err
+	})
+	return after, err
+}
+
+// update changes an API key as it is read now; conflict database.ChangedSince.
+func (s *Keys) update(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID, c KeyPairChange) (after models.APIKey, err error) {
 	before, err := s.read(ctx, actor, project, id)
 	if err != nil {
 		return models.APIKey{}, err
@@ -237,24 +242,23 @@ func (s *Keys) Update(ctx context.Context, actor *models.Principal, project mode
 		return models.APIKey{}, err
 	}
 	defer entry.End(ctx, &err)
-	after, err = s.c.APIKeys.Update(ctx, actor.Tenant(), project, id, change)
+	after, err = s.c.APIKeys.Update(ctx, actor.Tenant(), &before, change)
 	s.c.Changes.Publish(models.KeyChanged(id, before.Key))
-	if change.Ends() && models.IsKind(err, models.KindNotFound) {
-		if _, gone := s.read(ctx, actor, project, id); gone != nil {
-			return models.APIKey{}, gone
-		}
-		return models.APIKey{}, auth.ErrKeyRotated() // rotated since the read
-	}
 	return after, err
 }
 
 // Delete deletes an API key, at once in this process and within freshFor in others.
 // conflict last_usable_key for the last usable key, unless force is set; of several
 // concurrent deletions one fails with it.
-func (s *Keys) Delete(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID, force bool) (err error) {
+func (s *Keys) Delete(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID, force bool) error {
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return err
 	}
+	return database.Reapply(ctx, func() error { return s.delete(ctx, actor, project, id, force) })
+}
+
+// delete deletes an API key as it is read now; conflict database.ChangedSince.
+func (s *Keys) delete(ctx context.Context, actor *models.Principal, project models.ProjectID, id models.KeyID, force bool) error {
 	pair, err := s.read(ctx, actor, project, id)
 	if err != nil {
 		return err
@@ -270,7 +274,7 @@ func (s *Keys) Delete(ctx context.Context, actor *models.Principal, project mode
 				return err
 			}
 		}
-		err := s.c.APIKeys.Remove(ctx, actor.Tenant(), project, id)
+		err := s.c.APIKeys.Remove(ctx, actor.Tenant(), &pair)
 		s.c.Changes.Publish(models.KeyChanged(id, pair.Key))
 		return err
 	})
@@ -280,7 +284,7 @@ func (s *Keys) Delete(ctx context.Context, actor *models.Principal, project mode
 // usable key remains. Keys that others are about to delete do not count, and the
 // project's version serializes claims.
 func (s *Keys) claimDeletion(ctx context.Context, actor *models.Principal, pair *models.APIKey) error {
-	for range deletionTries {
+	return database.Reapply(ctx, func() error {
 		project, err := s.c.Projects.Get(ctx, actor.Tenant(), pair.ProjectID)
 		if err != nil {
 			return err
@@ -302,13 +306,9 @@ func (s *Keys) claimDeletion(ctx context.Context, actor *models.Principal, pair 
 					"This is the last usable key of the project; repeat with ?force=true to delete it.")
 			}
 		}
-		err = s.c.Projects.SetLeavingKeys(ctx, actor.Tenant(), pair.ProjectID, project.KeysVersion,
+		return s.c.Projects.SetLeavingKeys(ctx, actor.Tenant(), pair.ProjectID, project.KeysVersion,
 			append(leaving, models.LeavingKey{ID: pair.ID, At: now}))
-		if !models.IsKind(err, models.KindNotFound) {
-			return err
-		}
-	}
-	return models.Conflict("concurrent_change", "The project's keys were changed at the same time; read them again and retry.")
+	})
 }
 
 // checkKeyPair returns the allowed addresses as networks. It refuses malformed ones

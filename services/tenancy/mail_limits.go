@@ -93,7 +93,7 @@ func (p *MailLimits) take(ctx context.Context, l mailLimit) (id string, err erro
 			break // somebody else took it: look again
 		}
 	}
-	return "", errConcurrentChange()
+	return "", database.ErrChangedSince()
 }
 
 // mailbox is where mails to an address arrive: of what is before the @ only the

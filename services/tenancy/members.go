@@ -88,50 +88,61 @@ func (s *Members) ChangeRole(ctx context.Context, actor *models.Principal, id mo
 	if err := actor.May(models.ActionMembersWrite); err != nil {
 		return models.User{}, err
 	}
-	_, before, err := s.read(ctx, actor, id, user)
-	if err != nil {
-		return models.User{}, err
-	}
-	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: id, Action: "member.role_changed", Type: "user", ID: string(user), Before: map[string]any{"role": before.Role}, After: map[string]any{"role": role},
-	})
-	if err != nil {
-		return models.User{}, err
-	}
-	defer entry.End(ctx, &err)
-	err = retry(func() error {
-		var org models.Organization
-		var err error
-		if org, member, err = s.read(ctx, actor, id, user); err != nil || member.Role == role {
-			return err
-		}
-		if member.Role == models.RoleOwner || role == models.RoleOwner {
-			if err := actor.May(models.ActionOwnersWrite); err != nil {
-				return err
-			}
-		}
-		was := member.Role
-		member.Role = role
-		if role == models.RoleOwner {
-			return s.addOwner(ctx, &org, user)
-		}
-		if was == models.RoleOwner && lastOwner(&org, user) {
-			return errLastOwner()
-		}
-		// Until the organization's list of owners changes, this has no effect.
-		if _, err := s.c.Users.SetRole(ctx, actor.Tenant(), id, user, role, s.c.Now()); err != nil {
-			return err
-		}
-		if was != models.RoleOwner {
-			return nil
-		}
-		return s.setMembers(ctx, &org, without(org.OwnerIDs, user), org.LeavingIDs)
+	err = database.Reapply(ctx, func() error {
+		member, err = s.changeRole(ctx, actor, id, user, role)
+		return err
 	})
 	s.c.Changes.Publish(models.UserChanged(user))
 	if err != nil {
 		return member, err
 	}
 	return member, s.revokeInvitations(ctx, id, user, member.Role)
+}
+
+// changeRole changes the role that a member has now; conflict database.ChangedSince.
+// The role is in two documents: the organization names its owners, the user has the
+// role of those who are none. Every change writes the user as read, so that of two
+// changes the second finds what the first made, also if one of them is about the owners.
+func (s *Members) changeRole(ctx context.Context, actor *models.Principal, id models.OrganizationID, user models.UserID, role models.Role) (member models.User, err error) {
+	org, member, err := s.read(ctx, actor, id, user)
+	if err != nil {
+		return models.User{}, err
+	}
+	was := member.Role
+	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
+		OrgID: id, Action: "member.role_changed", Type: "user", ID: string(user), Before: map[string]any{"role": was}, After: map[string]any{"role": role},
+	})
+	if err != nil {
+		return models.User{}, err
+	}
+	defer entry.End(ctx, &err)
+	if was == role {
+		return member, nil
+	}
+	if was == models.RoleOwner || role == models.RoleOwner {
+		if err := actor.May(models.ActionOwnersWrite); err != nil {
+			return models.User{}, err
+		}
+	}
+	if was == models.RoleOwner && lastOwner(&org, user) {
+		return models.User{}, errLastOwner()
+	}
+	var written models.User
+	if role == models.RoleOwner {
+		written, err = s.c.Users.Touch(ctx, actor.Tenant(), &member, s.c.Now())
+	} else { // until the organization's list of owners changes, this has no effect on an owner
+		written, err = s.c.Users.SetRole(ctx, actor.Tenant(), &member, role, s.c.Now())
+	}
+	if err != nil {
+		return models.User{}, err
+	}
+	switch written.Role = role; {
+	case role == models.RoleOwner:
+		err = s.addOwner(ctx, &org, user)
+	case was == models.RoleOwner:
+		err = s.setMembers(ctx, &org, without(org.OwnerIDs, user), org.LeavingIDs)
+	}
+	return written, err
 }
 
 // RemoveInput is a member to remove from an organization.
@@ -158,44 +169,45 @@ func (s *Members) Remove(ctx context.Context, actor *models.Principal, in Remove
 			return err
 		}
 	}
-	_, before, err := s.read(ctx, actor, in.OrgID, in.UserID)
+	owner := false
+	return database.Reapply(ctx, func() error { return s.remove(ctx, actor, in, &owner) })
+}
+
+// remove removes a member with the role they have now, or had as an owner before a
+// change came between; conflict database.ChangedSince.
+func (s *Members) remove(ctx context.Context, actor *models.Principal, in RemoveInput, owner *bool) (err error) {
+	org, member, err := s.read(ctx, actor, in.OrgID, in.UserID)
 	if err != nil {
 		return err
 	}
+	if *owner {
+		member.Role = models.RoleOwner
+	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: in.OrgID, Action: "member.removed", Type: "user", ID: string(in.UserID), Before: map[string]any{"email": before.Email, "role": before.Role}, After: map[string]any{"keys_revoked": in.RevokeKeys},
+		OrgID: in.OrgID, Action: "member.removed", Type: "user", ID: string(in.UserID), Before: map[string]any{"email": member.Email, "role": member.Role}, After: map[string]any{"keys_revoked": in.RevokeKeys},
 	})
 	if err != nil {
 		return err
 	}
 	defer entry.End(ctx, &err)
-	var member models.User
-	// From here on the person can't become an owner, so the owners counted now
-	// remain after the person is removed.
-	err = retry(func() error {
-		org, found, err := s.read(ctx, actor, in.OrgID, in.UserID)
-		if err != nil {
+	if member.Role == models.RoleOwner && !*owner {
+		if err := actor.May(models.ActionOwnersWrite); err != nil {
 			return err
 		}
-		member = found
-		if member.Role == models.RoleOwner {
-			if err := actor.May(models.ActionOwnersWrite); err != nil {
-				return err
-			}
-			if lastOwner(&org, in.UserID) {
-				return errLastOwner()
-			}
+		if lastOwner(&org, in.UserID) {
+			return errLastOwner()
 		}
-		return s.setMembers(ctx, &org, without(org.OwnerIDs, in.UserID), with(org.LeavingIDs, in.UserID))
-	})
-	if err != nil {
+	}
+	// From here on the person can't become an owner, so the owners counted now
+	// remain after the person is removed.
+	if err := s.setMembers(ctx, &org, without(org.OwnerIDs, in.UserID), with(org.LeavingIDs, in.UserID)); err != nil {
 		return err
 	}
+	*owner = member.Role == models.RoleOwner
 	if err := s.revokeKeys(ctx, actor, in); err != nil {
 		return err
 	}
-	released := database.Released(member.Email, string(member.ID))
-	err = s.c.Users.Remove(ctx, actor.Tenant(), in.OrgID, in.UserID, released, s.c.Now())
+	err = s.c.Users.Remove(ctx, actor.Tenant(), &member, s.c.Now())
 	s.c.Changes.Publish(models.UserChanged(in.UserID))
 	if err != nil {
 		return err
@@ -207,7 +219,7 @@ func (s *Members) Remove(ctx context.Context, actor *models.Principal, in Remove
 	if err := s.revokeInvitations(ctx, in.OrgID, in.UserID, ""); err != nil {
 		return err
 	}
-	return retry(func() error {
+	return database.Reapply(ctx, func() error {
 		org, err := s.c.Organizations.Get(ctx, models.TenantOf(in.OrgID), in.OrgID)
 		if err != nil {
 			return err

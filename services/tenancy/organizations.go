@@ -280,28 +280,45 @@ func (s *Organizations) Update(ctx context.Context, actor *models.Principal, id 
 			return models.Organization{}, err
 		}
 	}
-	before, err := s.c.Organizations.Get(ctx, actor.Tenant(), id)
-	if err != nil {
-		return models.Organization{}, err
-	}
-	var fields audit.Changes
-	audit.Changed(&fields, "name", before.Name, c.Name)
-	audit.Changed(&fields, "plan", before.Plan, c.Plan)
-	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: id, Action: "organization.updated", Type: "organization", ID: string(id), Before: fields.Before, After: fields.After,
+	return s.change(ctx, actor, id, func(org *models.Organization) organizationWrite {
+		var fields audit.Changes
+		audit.Changed(&fields, "name", org.Name, c.Name)
+		audit.Changed(&fields, "plan", org.Plan, c.Plan)
+		return organizationWrite{"organization.updated", fields.Before, fields.After, func() (models.Organization, error) {
+			return s.c.Organizations.Update(ctx, actor.Tenant(), org, database.OrganizationChange{
+				Name: c.Name, NameKey: foldNameIf(c.Name), Plan: c.Plan,
+			}, s.c.Now())
+		}}
 	})
-	if err != nil {
-		return models.Organization{}, err
-	}
-	defer entry.End(ctx, &err)
-	org, err = s.c.Organizations.Update(ctx, actor.Tenant(), id, database.OrganizationChange{
-		Name: c.Name, NameKey: foldNameIf(c.Name), Plan: c.Plan,
-	}, s.c.Now())
-	if err != nil {
-		return models.Organization{}, err
-	}
-	s.c.Changes.Publish(models.OrganizationChanged(id))
-	return org, nil
+}
+
+// organizationWrite is a change of an organization as it was read: its entry in the
+// trail and its write, which fails with the conflict database.ChangedSince.
+type organizationWrite struct {
+	action        string
+	before, after map[string]any
+	write         func() (models.Organization, error)
+}
+
+// change makes a change of an organization, again if another comes between its read
+// and its write.
+func (s *Organizations) change(ctx context.Context, actor *models.Principal, id models.OrganizationID, of func(*models.Organization) organizationWrite) (org models.Organization, err error) {
+	err = database.Reapply(ctx, func() (err error) {
+		read, err := s.c.Organizations.Get(ctx, actor.Tenant(), id)
+		if err != nil {
+			return err
+		}
+		c := of(&read)
+		entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{OrgID: id, Action: c.action, Type: "organization", ID: string(id), Before: c.before, After: c.after})
+		if err != nil {
+			return err
+		}
+		defer entry.End(ctx, &err)
+		org, err = c.write()
+		s.c.Changes.Publish(models.OrganizationChanged(id))
+		return err
+	})
+	return org, err
 }
 
 // Suspend refuses requests of an organization's people and keys, at once in this
@@ -320,25 +337,15 @@ func (s *Organizations) suspend(ctx context.Context, actor *models.Principal, id
 	if err := actor.May(models.ActionSuspensionChange); err != nil {
 		return models.Organization{}, err
 	}
-	before, err := s.c.Organizations.Get(ctx, actor.Tenant(), id)
-	if err != nil {
-		return models.Organization{}, err
-	}
 	action := "organization.suspended"
 	if at == nil {
 		action = "organization.unsuspended"
 	}
-	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: id, Action: action, Type: "organization", ID: string(id),
-		Before: map[string]any{"suspended_at": before.SuspendedAt}, After: map[string]any{"suspended_at": at},
+	return s.change(ctx, actor, id, func(org *models.Organization) organizationWrite {
+		return organizationWrite{action, map[string]any{"suspended_at": org.SuspendedAt}, map[string]any{"suspended_at": at}, func() (models.Organization, error) {
+			return s.c.Organizations.Suspend(ctx, actor.Tenant(), org, at, s.c.Now())
+		}}
 	})
-	if err != nil {
-		return models.Organization{}, err
-	}
-	defer entry.End(ctx, &err)
-	org, err = s.c.Organizations.Suspend(ctx, actor.Tenant(), id, at, s.c.Now())
-	s.c.Changes.Publish(models.OrganizationChanged(id))
-	return org, err
 }
 
 // foldName is the form of a name that searches compare.

@@ -4,30 +4,16 @@ import (
 	"context"
 	"slices"
 
+	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 )
 
-// membersRetries bounds the retries of a change of an organization's owners that
-// conflicts with another.
-const membersRetries = 8
-
-// retry repeats a change while it conflicts with others; conflict
-// concurrent_change after the last attempt.
-func retry(change func() error) error {
-	for range membersRetries {
-		if err := change(); !models.HasCode(err, concurrentChange) {
-			return err
-		}
-	}
-	return errConcurrentChange()
-}
-
 // setMembers writes the owners and the leaving members of an organization;
-// conflict concurrent_change if they changed since the read.
+// conflict database.ChangedSince if they changed since the read.
 func (s *Members) setMembers(ctx context.Context, org *models.Organization, owners, leaving []models.UserID) error {
 	_, err := s.c.Organizations.SetMembers(ctx, org.ID, org.MembersVersion, owners, leaving)
 	if models.IsKind(err, models.KindNotFound) {
-		return errConcurrentChange()
+		return database.ErrChangedSince()
 	}
 	return err
 }
@@ -58,10 +44,4 @@ func with(users []models.UserID, user models.UserID) []models.UserID {
 
 func errLastOwner() *models.Error {
 	return models.Conflict("last_owner", "This is the last owner of the organization; give another member the role owner first.")
-}
-
-const concurrentChange = "concurrent_change"
-
-func errConcurrentChange() *models.Error {
-	return models.Conflict(concurrentChange, "This was changed at the same time; read it again and retry.")
 }

@@ -20,5 +20,5 @@ func TestConcurrentOwnerChangesDoNotOverwriteEachOther(t *testing.T) {
 	if err := members.addOwner(t.Context(), &fresh, "usr_grace"); err != nil {
 		t.Fatal(err)
 	}
-	testkit.WantCode(t, members.setMembers(t.Context(), &stale, nil, nil), concurrentChange)
+	testkit.WantCode(t, members.setMembers(t.Context(), &stale, nil, nil), database.ChangedSince)
 }

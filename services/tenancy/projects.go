@@ -212,6 +212,19 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 			return models.Project{}, err
 		}
 	}
+	err = database.Reapply(ctx, func() error {
+		project, err = s.update(ctx, actor, id, c)
+		return err
+	})
+	if err != nil {
+		return models.Project{}, err
+	}
+	s.c.Changes.Publish(models.ProjectChanged(id))
+	return s.complete(project), nil
+}
+
+// update changes a project as it is read now; conflict database.ChangedSince.
+func (s *Projects) update(ctx context.Context, actor *models.Principal, id models.ProjectID, c ProjectChange) (project models.Project, err error) {
 	before, err := s.c.Projects.Get(ctx, actor.Tenant(), id)
 	if err != nil {
 		return models.Project{}, err
@@ -225,15 +238,10 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 		return models.Project{}, err
 	}
 	defer entry.End(ctx, &err)
-	project, err = s.c.Projects.Update(ctx, actor.Tenant(), id, database.ProjectChange{
+	return s.c.Projects.Update(ctx, actor.Tenant(), &before, database.ProjectChange{
 		Name: c.Name, NameKey: foldNameIf(c.Name), Region: c.Region, ClientTokens: c.ClientTokens, Agents: c.Agents, Limits: c.Limits,
 		Recording: c.Recording, Storage: store,
 	}, s.c.Now())
-	if err != nil {
-		return models.Project{}, err
-	}
-	s.c.Changes.Publish(models.ProjectChanged(id))
-	return s.complete(project), nil
 }
 
 // Delete deletes a project: its keys stop at once; the document remains.
@@ -241,107 +249,16 @@ func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id model
 	if err := actor.May(models.ActionProjectDelete); err != nil {
 		return err
 	}
-	project, err := s.c.Projects.Get(ctx, actor.Tenant(), id)
+	var project models.Project
+	err = database.Reapply(ctx, func() error {
+		if project, err = s.c.Projects.Get(ctx, actor.Tenant(), id); err != nil {
+			return err
+		}
+		return deletion{s.c.Trail, s.c.Changes, actor}.project(ctx, s.c.Projects, actor.Tenant(), &project, s.c.Now())
+	})
 	if err != nil {
-		return err
-	}
-	if err := (deletion{s.c.Trail, s.c.Changes, actor}).project(ctx, s.c.Projects, actor.Tenant(), &project, s.c.Now()); err != nil {
 		return err
 	}
 	s.c.Quotas.ProjectGone(ctx, project.OrgID, id)
 	return nil
-}
-
-// RegenerateKeys rotates a project's first API key. The new key has the rights of
-// the old one, which works until the grace period ends (0 to MaxGracePeriod). Of
-// two concurrent rotations one gets a conflict. forbidden insufficient_scope if the
-// calling key has fewer rights than the first key, expires earlier, or is in its
-// grace period.
-func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, id models.ProjectID, grace time.Duration) (out KeyedProject, err error) {
-	if err := actor.May(models.ActionKeysWrite); err != nil {
-		return KeyedProject{}, err
-	}
-	project, err := s.c.Projects.Get(ctx, actor.Tenant(), id)
-	if err != nil {
-		return KeyedProject{}, err
-	}
-	now := s.c.Now()
-	pair, replaced, err := s.replacement(ctx, actor, &project, now)
-	if err != nil {
-		return KeyedProject{}, err
-	}
-	if project.PulseAPIKey == pair.Key.Key { // an earlier attempt came as far
-		return KeyedProject{Project: s.complete(project), Key: pair.Key.Key, Secret: pair.Secret}, nil
-	}
-	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
-		OrgID: project.OrgID, ProjectID: id, Action: "key.rotated", Type: "project", ID: string(id),
-		Before: map[string]any{"key_id": replaced.ID, "secret_hint": replaced.SecretHint},
-		After: map[string]any{
-			"key_id": pair.Key.ID, "secret_hint": pair.Key.SecretHint, "grace_period_seconds": int64(grace / time.Second),
-		},
-	})
-	if err != nil {
-		return KeyedProject{}, err
-	}
-	defer entry.End(ctx, &err)
-	if err := s.c.APIKeys.Insert(ctx, &pair.Key); err != nil {
-		return KeyedProject{}, err
-	}
-	// The expiry of the old key is written before the new key is returned: a crash in
-	// between can lose a rotation, never keep a key alive that should end.
-	old, err := s.c.APIKeys.Rotate(ctx, id, project.PulseAPIKey, now, now.Add(grace))
-	if err != nil && !models.IsKind(err, models.KindNotFound) {
-		return KeyedProject{}, err
-	}
-	rotated, err := s.c.Projects.ReplaceKey(ctx, actor.Tenant(), id, project.PulseAPIKey, pair.Key.Key, now)
-	s.c.Changes.Publish(models.KeyChanged(old.ID, project.PulseAPIKey))
-	s.c.Changes.Publish(models.ProjectChanged(id))
-	if models.IsKind(err, models.KindNotFound) {
-		if err := s.c.APIKeys.Discard(ctx, id, pair.Key.ID); err != nil {
-			return KeyedProject{}, err
-		}
-		return KeyedProject{}, models.Conflict("concurrent_change", "The project's keys were changed at the same time; read it again and retry.")
-	}
-	if err != nil {
-		return KeyedProject{}, err
-	}
-	return KeyedProject{Project: s.complete(rotated), Key: pair.Key.Key, Secret: pair.Secret}, nil
-}
-
-// replacement makes the next first pair of a project, or finds what an earlier
-// attempt of the same request stored, and gives the pair before it.
-func (s *Projects) replacement(ctx context.Context, actor *models.Principal, project *models.Project, now time.Time) (NewKeyPair, models.APIKey, error) {
-	made, replaced, err := s.successor(ctx, actor, project, now)
-	if err != nil {
-		return NewKeyPair{}, replaced, err
-	}
-	if pair, err := madeBefore(ctx, s.c.APIKeys, actor.Tenant(), project.ID); !models.IsKind(err, models.KindNotFound) {
-		return pair, replaced, err
-	}
-	if err := withinReach(ctx, s.c.APIKeys, actor, &made); err != nil {
-		return NewKeyPair{}, replaced, err
-	}
-	pair, err := mintPair(ctx, s.c.Hasher, made)
-	return pair, replaced, err
-}
-
-// successor is what the next first pair of a project may do: what the one
-// before it may, or everything if that one was removed; and the one before it.
-func (s *Projects) successor(ctx context.Context, actor *models.Principal, project *models.Project, now time.Time) (next, old models.APIKey, err error) {
-	next = models.APIKey{
-		ProjectID: project.ID, OrgID: project.OrgID, Name: firstPairName, Scopes: []models.Scope{models.ScopeAll},
-		CreatedBy: actor.UserID, CreatedAt: now,
-	}
-	old, err = s.c.APIKeys.ByKey(ctx, project.PulseAPIKey)
-	switch {
-	case models.IsKind(err, models.KindNotFound):
-		return next, old, nil
-	case err != nil:
-		return next, old, err
-	}
-	next.Name, next.Scopes, next.AllowedIPs = old.Name, old.Scopes, old.AllowedIPs
-	if actor.KeyID != "" && old.RotatedAt == nil {
-		next.ExpiresAt = old.ExpiresAt // only a person may remove it
-	}
-	return next, old, nil
 }

@@ -248,6 +248,18 @@ type EndpointChange = database.EndpointChange
 
 // Update changes an endpoint. Enabling has what waits sent at once.
 func (s *Endpoints) Update(ctx context.Context, actor *models.Principal, id models.EndpointID, c EndpointChange) (e models.Endpoint, err error) {
+	err = database.Reapply(ctx, func() error {
+		e, err = s.update(ctx, actor, id, c)
+		return err
+	})
+	if err == nil && e.Recovering {
+		s.c.Recover()
+	}
+	return e, err
+}
+
+// update changes an endpoint as it is read now; conflict database.ChangedSince.
+func (s *Endpoints) update(ctx context.Context, actor *models.Principal, id models.EndpointID, c EndpointChange) (e models.Endpoint, err error) {
 	before, err := s.find(ctx, actor, models.ActionWebhooksWrite, id)
 	if err != nil {
 		return models.Endpoint{}, err
@@ -270,17 +282,20 @@ func (s *Endpoints) Update(ctx context.Context, actor *models.Principal, id mode
 		return models.Endpoint{}, err
 	}
 	defer entry.End(ctx, &err)
-	if e, err = s.c.Endpoints.Update(ctx, actor.Tenant(), id, c, s.c.Now().UTC()); err != nil {
-		return models.Endpoint{}, err
-	}
-	if e.Recovering {
-		s.c.Recover()
-	}
-	return e, nil
+	return s.c.Endpoints.Update(ctx, actor.Tenant(), &before, c, s.c.Now().UTC())
 }
 
 // Delete deletes an endpoint; what waits is not sent any more.
-func (s *Endpoints) Delete(ctx context.Context, actor *models.Principal, id models.EndpointID) (err error) {
+func (s *Endpoints) Delete(ctx context.Context, actor *models.Principal, id models.EndpointID) error {
+	err := database.Reapply(ctx, func() error { return s.delete(ctx, actor, id) })
+	if err == nil {
+		s.c.Wake(id)
+	}
+	return err
+}
+
+// delete deletes an endpoint as it is read now; conflict database.ChangedSince.
+func (s *Endpoints) delete(ctx context.Context, actor *models.Principal, id models.EndpointID) (err error) {
 	e, err := s.find(ctx, actor, models.ActionWebhooksWrite, id)
 	if err != nil {
 		return err
@@ -291,20 +306,37 @@ func (s *Endpoints) Delete(ctx context.Context, actor *models.Principal, id mode
 		return err
 	}
 	defer entry.End(ctx, &err)
-	if err := s.c.Endpoints.Remove(ctx, actor.Tenant(), id, s.c.Now().UTC()); err != nil {
-		return err
-	}
-	s.c.Wake(id)
-	return nil
+	return s.c.Endpoints.Remove(ctx, actor.Tenant(), &e, s.c.Now().UTC())
 }
 
 // RotateSecret gives an endpoint a new secret. For a grace period (0 to
 // MaxGracePeriod) the previous one signs too.
 func (s *Endpoints) RotateSecret(ctx context.Context, actor *models.Principal, id models.EndpointID, grace time.Duration) (e models.Endpoint, shown secret.Value, err error) {
-	before, err := s.find(ctx, actor, models.ActionWebhooksWrite, id)
-	if err != nil {
-		return models.Endpoint{}, shown, err
+	first, lost := "", false
+	err = database.Reapply(ctx, func() error {
+		before, err := s.find(ctx, actor, models.ActionWebhooksWrite, id)
+		if err != nil {
+			return err
+		}
+		if lost = first != "" && before.Secret != first; lost { // another rotation was first, whose secret was shown
+			return nil
+		}
+		first = before.Secret
+		e, shown, err = s.rotate(ctx, actor, before, grace)
+		return err
+	})
+	if lost {
+		err = database.ErrChangedSince()
 	}
+	if err != nil {
+		return models.Endpoint{}, secret.Value{}, err
+	}
+	return e, shown, nil
+}
+
+// rotate gives an endpoint, as it was read, a new secret; conflict database.ChangedSince.
+func (s *Endpoints) rotate(ctx context.Context, actor *models.Principal, before models.Endpoint, grace time.Duration) (e models.Endpoint, shown secret.Value, err error) {
+	id := before.ID
 	shown, sealed, err := s.secrets.fresh(ctx, id)
 	if err != nil {
 		return models.Endpoint{}, secret.Value{}, err

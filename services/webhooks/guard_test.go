@@ -36,7 +36,7 @@ func (r *turning) LookupNetIP(context.Context, string, string) ([]netip.Addr, er
 func (r *rig) one(url string) models.Attempt {
 	r.t.Helper()
 	e, _ := r.endpoint("http://hooks.example.com/")
-	if _, err := r.c.Endpoints.Update(r.t.Context(), owner().Tenant(), e.ID, EndpointChange{URL: &url}, r.clock.Now()); err != nil {
+	if _, err := r.c.Endpoints.Update(r.t.Context(), owner().Tenant(), &e, EndpointChange{URL: &url}, r.clock.Now()); err != nil {
 		r.t.Fatal(err)
 	}
 	r.event(int(r.engine.Writes.Load()), "room.started", "lobby")
@@ -105,7 +105,7 @@ func (r *rig) oneUnchecked(url string) models.Attempt {
 	r.event(int(r.engine.Writes.Load()), "room.started", "lobby")
 	r.work()
 	got := r.only(e).Attempts[0]
-	if err := r.c.Endpoints.Remove(r.t.Context(), owner().Tenant(), e.ID, now); err != nil {
+	if err := r.c.Endpoints.Remove(r.t.Context(), owner().Tenant(), &e, now); err != nil {
 		r.t.Fatal(err)
 	}
 	return got

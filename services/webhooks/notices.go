@@ -80,6 +80,9 @@ func (n *Notices) Pass(ctx context.Context) (int, error) {
 }
 
 func (n *Notices) tell(ctx context.Context, e *models.Endpoint) error {
+	if e.Enabled { // its owner was faster
+		return n.c.Endpoints.Announced(ctx, e)
+	}
 	at := e.UpdatedAt
 	if e.DisabledAt != nil {
 		at = *e.DisabledAt

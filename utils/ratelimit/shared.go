@@ -18,6 +18,8 @@ const (
 	sharedIdle = time.Minute
 	// sharedPrefix separates these keys from others in the same Redis.
 	sharedPrefix = "pulse:ratelimit:"
+	// probeKey is written to learn whether Redis takes writes.
+	probeKey = "pulse:probe"
 	// failuresPrefix is that of counts of failures.
 	failuresPrefix = "pulse:failures:"
 )
@@ -156,14 +158,15 @@ func (s *Shared) do(ctx context.Context, ask func(context.Context, redis.Conn) e
 	return err
 }
 
-// Ping returns nil if Redis answers.
+// Ping returns nil if Redis can count: one that is full, or a replica that is read
+// only, answers PING and takes no writes.
 func (s *Shared) Ping(ctx context.Context) error {
 	conn, err := s.pool.GetContext(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	_, err = redis.DoContext(conn, ctx, "PING")
+	_, err = redis.DoContext(conn, ctx, "SET", probeKey, "1", "PX", "1000")
 	return err
 }
 

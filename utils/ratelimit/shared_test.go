@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	redisserver "github.com/alicebob/miniredis/v2/server"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -52,6 +53,33 @@ func TestWithoutRedisEachReplicaCountsItsOwnRequests(t *testing.T) {
 	}
 	if s.Ping(t.Context()) == nil {
 		t.Error("it says that Redis is there")
+	}
+}
+
+func TestARedisThatTakesNoWritesIsNotTakenToWork(t *testing.T) {
+	for _, refusal := range []string{
+		"OOM command not allowed when used memory > 'maxmemory'.",
+		"READONLY You can't write against a read only replica.",
+		"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+	} {
+		server := miniredis.RunT(t)
+		s := shared(t, "redis://"+server.Addr())
+		if err := s.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		server.Server().SetPreHook(func(c *redisserver.Peer, command string, _ ...string) bool {
+			if command == "PING" {
+				return false
+			}
+			c.WriteError(refusal)
+			return true
+		})
+		if err := s.Ping(t.Context()); err == nil {
+			t.Errorf("%s: it says that Redis counts", refusal)
+		}
+		if d := s.Allow(t.Context(), "prj", 10); !d.Allowed || !d.Fallback {
+			t.Errorf("%s: got %+v, want this process's count", refusal, d)
+		}
 	}
 }
 

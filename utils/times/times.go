@@ -11,6 +11,14 @@ func Latest(a, b time.Time) time.Time {
 	return a
 }
 
+// Same reports whether two times are the same, or neither is there.
+func Same(a, b *time.Time) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Equal(*b)
+}
+
 // Overlap returns the part of [from, to) that lies in [start, end): its start and
 // its length in seconds; start and 0 if there is none.
 func Overlap(from, to, start, end time.Time) (time.Time, float64) {

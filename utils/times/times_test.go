@@ -14,6 +14,13 @@ func TestLatestGivesTheLaterTime(t *testing.T) {
 	}
 }
 
+func TestTimesAreTheSameWhateverTheirZoneAndNoneIsNoTime(t *testing.T) {
+	utc, zoned, later := time.Unix(1, 0).UTC(), time.Unix(1, 0).In(time.FixedZone("", 3600)), time.Unix(2, 0)
+	if !Same(&utc, &zoned) || !Same(nil, nil) || Same(&utc, &later) || Same(&utc, nil) || Same(nil, &utc) {
+		t.Error("wrong")
+	}
+}
+
 func TestOverlapGivesThePartOfASpanWithinAnother(t *testing.T) {
 	at := func(second int64) time.Time { return time.Unix(second, 0) }
 	for _, c := range []struct {
