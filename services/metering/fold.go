@@ -116,8 +116,9 @@ func (l ledger) session(e *models.LiveKitEvent, id string, subject models.Subjec
 	s.Observed.Clamped = s.Observed.Clamped || e.Clamped
 	if p := e.Participant; p != nil && subject == models.SubjectParticipant {
 		s.Identity, s.Kind = p.Identity, p.Kind
-		o := &s.Observed
-		o.Person, o.Recorder, o.Agent = o.Person || !p.Recorder && !p.Agent, o.Recorder || p.Recorder, o.Agent || p.Agent
+		if o := &s.Observed; e.Event != models.EventFoundGone { // what is not listed shows no permissions
+			o.Person, o.Recorder, o.Agent = o.Person || !p.Recorder && !p.Agent, o.Recorder || p.Recorder, o.Agent || p.Agent
+		}
 		if p.TokenID != "" {
 			s.TokenID, s.TokenIssuedAt = p.TokenID, p.TokenIssuedAt
 		}
