@@ -122,6 +122,11 @@ func (l ledger) session(e *models.LiveKitEvent, id string, subject models.Subjec
 		if p.TokenID != "" {
 			s.TokenID, s.TokenIssuedAt = p.TokenID, p.TokenIssuedAt
 		}
+		// A token proves nothing in another room than its own. A participant whom a server
+		// moved or forwarded joined with that of the first room.
+		if first := l[p.SID]; s.TokenID == "" && first != nil && first != s && first.ProjectID == s.ProjectID && first.Identity == s.Identity {
+			s.TokenID, s.TokenIssuedAt = first.TokenID, first.TokenIssuedAt
+		}
 	}
 	s.Name = models.SessionName(subject, s.ProjectID, s.RoomName, s.RoomSID, s.Identity)
 	return s

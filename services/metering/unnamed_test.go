@@ -36,6 +36,21 @@ func TestEventsWithoutARoomSIDEndNoSessionOfAnotherRoomOrTenant(t *testing.T) {
 	}
 }
 
+func TestAMovedParticipantKeepsTheTokenItJoinedWith(t *testing.T) {
+	s := newStory()
+	issued := s.at(-10)
+	joined := s.person("PA_1", "ann", 0)
+	joined.TokenID, joined.TokenIssuedAt = "tok_1", issued
+	s.tell(0, models.EventParticipantJoined, "RM_1", 0, joined)
+	s.tell(60, models.EventParticipantJoined, "RM_2", 50, s.person("PA_1", "ann", 0))
+	other := &s.events[len(s.events)-1]
+	other.RoomName, other.RoomKey = "weekly", models.QualifyRoom(testProject, "weekly")
+	r, _ := s.metered(t, 0)
+	if moved := r.session("PA_1@RM_2"); moved.TokenID != "tok_1" || !moved.TokenIssuedAt.Equal(issued) {
+		t.Errorf("joined with %q, issued at %v", moved.TokenID, moved.TokenIssuedAt)
+	}
+}
+
 func TestACorrectionThatEndsARecorderOrAnAgentDoesNotMakeItAPerson(t *testing.T) {
 	for name, permissions := range map[models.Meter]struct{ recorder, agent bool }{
 		models.MeterRecorderSeconds: {recorder: true}, models.MeterAgentSeconds: {agent: true}, models.MeterParticipantSeconds: {},
