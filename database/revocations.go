@@ -35,11 +35,22 @@ func NewRevocations(e Engine) *Revocations { return &Revocations{e} }
 
 // Put inserts or replaces a revocation.
 func (r *Revocations) Put(ctx context.Context, v *models.Revocation) error {
-	set, _, err := replacement(v)
+	set, unset, err := replacement(v, "issued_until")
 	if err != nil {
 		return err
 	}
-	_, err = r.engine.Update(ctx, revocations, bson.D{{Key: "_id", Value: v.ID}}, bson.D{{Key: "$set", Value: set}}, UpdateOptions{Upsert: true})
+	_, err = r.engine.Update(ctx, revocations, bson.D{{Key: "_id", Value: v.ID}},
+		bson.D{{Key: "$set", Value: set}, {Key: "$unset", Value: unset}}, UpdateOptions{Upsert: true})
+	return err
+}
+
+// Extend keeps a revocation in force until a time at least, and has Since read it
+// again. One that was replaced since it was read stays as it is.
+func (r *Revocations) Extend(ctx context.Context, v *models.Revocation, now, until time.Time) error {
+	_, err := r.engine.Update(ctx, revocations, bson.D{{Key: "_id", Value: v.ID}, {Key: "revoked_at", Value: v.RevokedAt}}, bson.D{
+		{Key: "$set", Value: bson.D{{Key: "revoked_at", Value: now}, {Key: "issued_until", Value: v.From()}}},
+		{Key: "$max", Value: bson.D{{Key: "expires_at", Value: until}}},
+	}, UpdateOptions{})
 	return err
 }
 

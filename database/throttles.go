@@ -49,7 +49,8 @@ func (r *Throttles) Put(ctx context.Context, t *models.Throttle) (bool, error) {
 		{Key: "_id", Value: t.ID}, {Key: "version", Value: t.Version - 1},
 	}, fields{
 		{Key: "version", Value: t.Version}, {Key: "failures", Value: t.Failures}, {Key: "last", Value: t.Last},
-		{Key: "until", Value: t.Until}, {Key: "expires_at", Value: t.ExpiresAt},
+		{Key: "until", Value: t.Until},
+		{Key: "began", Value: t.Began}, {Key: "given", Value: t.Given}, {Key: "expires_at", Value: t.ExpiresAt},
 	}.update(), UpdateOptions{})
 	return matched > 0, err
 }

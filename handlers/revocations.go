@@ -60,7 +60,7 @@ func (h *Revocations) Revoke(c *gin.Context) error {
 }
 
 func renderRevocation(v models.Revocation) Revocation {
-	out := Revocation{ID: v.PublicID, ParticipantIdentity: v.Identity, RevokedAt: instant(v.RevokedAt), BannedUntil: instant(v.BannedUntil)}
+	out := Revocation{ID: v.PublicID, ParticipantIdentity: v.Identity, RevokedAt: instant(v.From()), BannedUntil: instant(v.BannedUntil)}
 	if v.RoomName != "" {
 		out.RoomName = &v.RoomName
 	}

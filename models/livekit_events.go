@@ -1,6 +1,11 @@
 package models
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+)
 
 // EventState is how far an event from LiveKit has come.
 type EventState string
@@ -99,7 +104,8 @@ type LiveKitEvent struct {
 // are empty in track events. Kind is LiveKit's ParticipantInfo.Kind as it was
 // sent, whether this version knows it or not.
 type EventParticipant struct {
-	SID      string    `bson:"sid"`
+	SID string `bson:"sid"`
+	// Identity is as it is kept (KeptIdentity).
 	Identity string    `bson:"identity"`
 	Kind     string    `bson:"kind,omitempty"`
 	JoinedAt time.Time `bson:"joined_at,omitempty"`
@@ -113,6 +119,25 @@ type EventParticipant struct {
 	TokenID       TokenID   `bson:"token_id,omitempty"`
 	TokenIssuedAt time.Time `bson:"token_issued_at,omitempty"`
 }
+
+// maxKeptIdentity bounds the identity of a participant that is kept as it is, in
+// bytes. LiveKit's own limit is 256, but where it connects with the parameter publish
+// the bearer of a token appends "#" and a text of any length.
+const maxKeptIdentity = 1 << 10
+
+// KeptIdentity is the identity of a participant as it is kept: of a longer one the
+// beginning and a hash. It is then longer than any that is kept as it is, so that no two
+// identities become one.
+func KeptIdentity(identity string) string {
+	if len(identity) <= maxKeptIdentity {
+		return identity
+	}
+	sum := sha256.Sum256([]byte(identity))
+	return strings.ToValidUTF8(identity[:maxKeptIdentity], "") + hex.EncodeToString(sum[:])
+}
+
+// IsShortened reports whether KeptIdentity shortened an identity.
+func IsShortened(identity string) bool { return len(identity) > maxKeptIdentity }
 
 // EventMedia is what an event says of an egress or ingress: EG_… or IN_… and
 // its times, which LiveKit gives in nanoseconds.

@@ -27,7 +27,10 @@ type Revocation struct {
 	ProjectID ProjectID    `bson:"project_id"`
 	Identity  string       `bson:"identity"`
 	RoomName  string       `bson:"room_name"`
-	RevokedAt time.Time    `bson:"revoked_at"`
+	// RevokedAt is when it was stored, or last extended (database.Revocations.Extend).
+	RevokedAt time.Time `bson:"revoked_at"`
+	// IssuedUntil is set once it was extended: the RevokedAt from before.
+	IssuedUntil time.Time `bson:"issued_until,omitempty"`
 	// BannedUntil is when new tokens are given again.
 	BannedUntil time.Time `bson:"banned_until"`
 	// ExpiresAt is when the last token from before the revocation has ended
@@ -41,13 +44,21 @@ func RevocationKey(p ProjectID, room, identity string) string {
 	return string(p) + "/" + room + "/" + identity
 }
 
+// From is when the revocation was made: it takes back the tokens issued until then.
+func (r *Revocation) From() time.Time {
+	if !r.IssuedUntil.IsZero() {
+		return r.IssuedUntil
+	}
+	return r.RevokedAt
+}
+
 // Banned reports whether new tokens are refused at that time.
 func (r *Revocation) Banned(at time.Time) bool { return at.Before(r.BannedUntil) }
 
 // Covers reports whether a participant who joins at that time with a token that
 // was issued then has to be evicted. issued is zero where it is not known.
 func (r *Revocation) Covers(joined, issued time.Time) bool {
-	return r.Banned(joined) || !issued.After(r.RevokedAt) && joined.Before(r.ExpiresAt)
+	return r.Banned(joined) || !issued.After(r.From()) && joined.Before(r.ExpiresAt)
 }
 
 // TokenIdentities are the identities whose token may have brought in a

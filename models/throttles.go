@@ -12,6 +12,10 @@ type Throttle struct {
 	Failures int       `bson:"failures,omitempty"`
 	Last     time.Time `bson:"last"`
 	// Until is the end of a delay, or up to when a limit is used up.
-	Until     time.Time `bson:"until"`
+	Until time.Time `bson:"until"`
+	// Began is when a limit was last begun to be used, and Given how many nanoseconds of
+	// Until were given back since.
+	Began     time.Time `bson:"began,omitempty"`
+	Given     int64     `bson:"given,omitempty"`
 	ExpiresAt time.Time `bson:"expires_at"`
 }

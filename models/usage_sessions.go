@@ -243,10 +243,14 @@ func (s *UsageSession) outlasts(at time.Time) bool {
 }
 
 // SessionName is what LiveKit has one of at a time: an identity in a room, and a
-// room's name in a project.
+// room's name in a project. A room without a sid is known by its name, because the
+// identity alone would be that of participants of all tenants.
 func SessionName(subject Subject, p ProjectID, room, roomSID, identity string) string {
 	switch subject {
 	case SubjectParticipant:
+		if roomSID == "" {
+			roomSID = QualifyRoom(p, room)
+		}
 		return roomSID + "/" + identity
 	case SubjectRoom:
 		return QualifyRoom(p, room)

@@ -100,12 +100,12 @@ func (s *StoredLimits) Allow(ctx context.Context, name string, limit ratelimit.P
 		return ratelimit.Decision{Allowed: true}
 	}
 	interval := intervalOf(int(limit))
+	var receipt ratelimit.Receipt
 	wait, err := s.guessed(ctx, name, func(t ratelimit.Tally, now time.Time) (ratelimit.Tally, time.Duration) {
-		due := now
-		if t.Until.After(now) {
-			due = t.Until
-		}
-		t.Last, t.Until = now, due.Add(interval)
+		now = now.Truncate(storedPrecision)
+		account, taken := accountOf(t).Take(now.UnixNano(), int64(interval))
+		receipt = taken
+		t = tallyOfAccount(account, now)
 		return t, t.Until.Sub(now) - interval*time.Duration(limit)
 	})
 	if err != nil {
@@ -113,7 +113,25 @@ func (s *StoredLimits) Allow(ctx context.Context, name string, limit ratelimit.P
 		d.Fallback = true
 		return d
 	}
-	return ratelimit.Decision{Allowed: wait <= 0, Limit: int(limit), RetryAfter: max(0, wait)}
+	return ratelimit.Decision{Allowed: wait <= 0, Limit: int(limit), RetryAfter: max(0, wait), Receipt: receipt}
+}
+
+// storedPrecision is that of times in the database.
+const storedPrecision = time.Millisecond
+
+func accountOf(t ratelimit.Tally) ratelimit.Account {
+	if t.Until.IsZero() {
+		return ratelimit.Account{}
+	}
+	a := ratelimit.Account{Paid: t.Until.UnixNano(), Given: int64(t.Given)}
+	if !t.Began.IsZero() { // earlier versions did not store it
+		a.Began = t.Began.UnixNano()
+	}
+	return a
+}
+
+func tallyOfAccount(a ratelimit.Account, now time.Time) ratelimit.Tally {
+	return ratelimit.Tally{Last: now, Until: time.Unix(0, a.Paid).UTC(), Began: time.Unix(0, a.Began).UTC(), Given: time.Duration(a.Given)}
 }
 
 // GiveBack implements Guesses. A database that is away, or whose count others keep
@@ -125,17 +143,22 @@ func (s *StoredLimits) GiveBack(ctx context.Context, name string, d ratelimit.De
 		s.local.GiveBack(name, d)
 	default:
 		_, _ = s.guessed(ctx, name, func(t ratelimit.Tally, now time.Time) (ratelimit.Tally, time.Duration) {
-			if !t.Until.After(now) {
-				return t, 1 // the allowance is full: nothing is written
+			account := accountOf(t)
+			now = now.Add(storedPrecision - 1).Truncate(storedPrecision)
+			left := account.GiveBack(d.Receipt, now.UnixNano(), int64(intervalOf(d.Limit)))
+			if left == account {
+				return t, 1 // time has given it back: nothing is written
 			}
-			t.Until = t.Until.Add(-intervalOf(d.Limit))
-			return t, 0
+			return tallyOfAccount(left, now), 0
 		})
 	}
 }
 
-// intervalOf is the time in which one guess is allowed again.
-func intervalOf(limit int) time.Duration { return max(1, time.Minute/time.Duration(limit)) }
+// intervalOf is the time in which one guess is allowed again, as precisely as it can be
+// stored.
+func intervalOf(limit int) time.Duration {
+	return max(storedPrecision, (time.Minute/time.Duration(limit) + storedPrecision - 1).Truncate(storedPrecision))
+}
 
 // errAway says that the database was not asked, because it did not answer a moment ago.
 var errAway = errors.New("auth: the database is away")
@@ -170,6 +193,7 @@ func (s *StoredLimits) change(ctx context.Context, id string, found *models.Thro
 			return wait, nil
 		}
 		changed := models.Throttle{ID: id, Version: 1, Failures: tally.Failures, Last: tally.Last, Until: tally.Until,
+			Began: tally.Began, Given: int64(tally.Given),
 			ExpiresAt: now.Add(s.policy.Forget + s.policy.Longest)}
 		if found != nil {
 			changed.Version = found.Version + 1
@@ -221,5 +245,5 @@ func tallyOf(t *models.Throttle) ratelimit.Tally {
 	if t == nil {
 		return ratelimit.Tally{}
 	}
-	return ratelimit.Tally{Failures: t.Failures, Until: t.Until, Last: t.Last}
+	return ratelimit.Tally{Failures: t.Failures, Until: t.Until, Last: t.Last, Began: t.Began, Given: time.Duration(t.Given)}
 }

@@ -110,6 +110,34 @@ func (awayEngine) Find(context.Context, string, database.Query, func(bson.Raw) e
 	return models.Unavailable(errors.New("away"))
 }
 
+func TestGuessesGivenBackAfterTheirLimitWasRefilledAllowNoOther(t *testing.T) {
+	list, _, clock := replicas(t)
+	var all []ratelimit.Decision
+	for range 5 {
+		all = append(all, list[0].Allow(t.Context(), "key", secretChecksPerMinute))
+	}
+	for _, d := range all[:4] {
+		list[1].GiveBack(t.Context(), "key", d)
+	}
+	clock.Advance(time.Minute/secretChecksPerMinute + 100*time.Millisecond)
+	allowed := 0
+	guess := func() bool {
+		d := list[0].Allow(t.Context(), "key", secretChecksPerMinute)
+		if d.Allowed {
+			allowed++
+		}
+		return d.Allowed
+	}
+	guess()
+	guess()
+	list[1].GiveBack(t.Context(), "key", all[4])
+	for guess() {
+	}
+	if allowed != secretChecksPerMinute {
+		t.Errorf("%d guesses at once", allowed)
+	}
+}
+
 func TestAGuessIsGivenBackWhereItWasCounted(t *testing.T) {
 	list, engine, clock := replicas(t)
 	for i := range 3 * secretChecksPerMinute {

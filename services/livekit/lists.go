@@ -53,14 +53,14 @@ func (l *Client) Participants(ctx context.Context, room string) (active []models
 	if err != nil {
 		return nil, nil, models.Unavailable(withoutKeys(err))
 	}
-	project, _, _ := models.SplitRoom(room)
+	project, name, _ := models.SplitRoom(room)
 	for _, p := range list.Participants {
 		switch p.State {
 		case livekit.ParticipantInfo_ACTIVE:
-			found := models.EventParticipant{SID: p.Sid, Identity: p.Identity, Kind: p.Kind.String(), JoinedAt: Milliseconds(p.JoinedAtMs, p.JoinedAt),
+			found := models.EventParticipant{SID: p.Sid, Identity: models.KeptIdentity(p.Identity), Kind: p.Kind.String(), JoinedAt: Milliseconds(p.JoinedAtMs, p.JoinedAt),
 				//lint:ignore SA1019 livekit/protocol's own IsDependent goes by these
 				Recorder: p.Permission.GetRecorder(), Agent: p.Permission.GetAgent()}
-			l.tokens.Authenticate(&found, project, p.Attributes[TokenAttribute])
+			l.tokens.Authenticate(&found, project, name, p.Attributes[TokenAttribute])
 			active = append(active, found)
 		case livekit.ParticipantInfo_JOINING, livekit.ParticipantInfo_JOINED:
 			joining = append(joining, p.Sid)
@@ -104,13 +104,28 @@ func (l *Client) Ingresses(ctx context.Context) ([]Media, error) {
 	return out, nil
 }
 
-// RemoveParticipant makes a participant leave a room, by its qualified name. A
-// participant that is not there is not an error.
+// RemoveParticipant makes a participant leave a room, by its qualified name and by
+// its identity as it is kept. A participant that is not there is not an error.
 func (l *Client) RemoveParticipant(ctx context.Context, room, identity string) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	if _, err := l.rooms.RemoveParticipant(ctx, &livekit.RoomParticipantIdentity{Room: room, Identity: identity}); err != nil && !isGone(err) {
-		return models.Unavailable(withoutKeys(err))
+	all := []string{identity}
+	if models.IsShortened(identity) {
+		list, err := l.rooms.ListParticipants(ctx, &livekit.ListParticipantsRequest{Room: room})
+		if err != nil && !isGone(err) {
+			return models.Unavailable(withoutKeys(err))
+		}
+		all = nil
+		for _, p := range list.GetParticipants() {
+			if models.KeptIdentity(p.Identity) == identity {
+				all = append(all, p.Identity)
+			}
+		}
+	}
+	for _, identity := range all {
+		if _, err := l.rooms.RemoveParticipant(ctx, &livekit.RoomParticipantIdentity{Room: room, Identity: identity}); err != nil && !isGone(err) {
+			return models.Unavailable(withoutKeys(err))
+		}
 	}
 	return nil
 }

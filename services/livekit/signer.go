@@ -135,7 +135,7 @@ func (s *Signer) Sign(m *Mint) string {
 	b = append(append(append(b, `,"attributes":{"`+projectAttribute+`":"`...), m.Project...), `","`+TokenAttribute+`":"`...)
 	claim := len(b)
 	b = append(appendTokenClaim(b, m.ID, m.IssuedAt), '.')
-	b = append(appendTokenMAC(b, st.attribute, m.Project, b[claim:len(b)-1], m.Identity), '"')
+	b = append(appendTokenMAC(b, st.attribute, m.Project, m.Room, b[claim:len(b)-1], m.Identity), '"')
 	for name, value := range m.Attributes {
 		b = text(append(text(append(b, ','), name), ':'), value)
 	}

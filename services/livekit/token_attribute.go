@@ -15,8 +15,9 @@ import (
 
 // TokenAttribute is the participant attribute that names the token a
 // participant joined with: its id, the Unix milliseconds at which it was issued,
-// and a MAC, with dots between. Participants may set their own attributes, so that
-// without the MAC they could claim a later token than theirs.
+// and a MAC, with dots between. Participants may set their own attributes, already
+// when they connect, so that without the MAC they could claim a later token than
+// theirs, and without the room in it the one that they have for another room.
 const TokenAttribute = "pulse.token"
 
 // tokenMACBytes of HMAC-SHA256 are written (RFC 2104, section 5, allows half).
@@ -24,7 +25,7 @@ const tokenMACBytes = sha256.Size / 2
 
 // tokenMACKey derives the key of the MAC from the secret that signs the token.
 func tokenMACKey(signs secret.Value) []byte {
-	return secret.Derive([]byte(signs.Reveal()), "the participant attribute "+TokenAttribute)
+	return secret.Derive([]byte(signs.Reveal()), "the participant attribute "+TokenAttribute+" in a room")
 }
 
 // appendTokenClaim appends what the MAC is of.
@@ -33,13 +34,14 @@ func appendTokenClaim(b []byte, id models.TokenID, issued time.Time) []byte {
 }
 
 // appendTokenMAC appends the MAC, in base64, of what is claimed of a token for an
-// identity of a project. Neither project nor claim holds a zero, so no two inputs
-// are alike.
-func appendTokenMAC(b []byte, mac hash.Hash, project models.ProjectID, claim []byte, identity string) []byte {
+// identity in a room of a project. Only the identity may hold a zero, so no two
+// inputs are alike.
+func appendTokenMAC(b []byte, mac hash.Hash, project models.ProjectID, room string, claim []byte, identity string) []byte {
 	// The input, its sum and the encoded sum are made behind b, which is pooled: an
 	// array of their own would be allocated, as mac is an interface.
 	start := len(b)
-	b = append(append(append(b, project...), 0), claim...)
+	b = append(append(append(b, project...), 0), room...)
+	b = append(append(b, 0), claim...)
 	b = append(append(b, 0), identity...)
 	mac.Reset()
 	mac.Write(b[start:])
@@ -64,11 +66,11 @@ func NewTokenAttributes(clusters []Cluster) TokenAttributes {
 	return t
 }
 
-// Authenticate fills in which token a participant of a project joined with and
-// when it was issued. Both stay empty without an attribute, or with one that
-// no key of the clusters made for that participant.
+// Authenticate fills in which token a participant joined a room of a project with
+// and when it was issued. Both stay empty without an attribute, or with one that
+// no key of the clusters made for that participant and that room.
 // The token may have been issued for any of the models.TokenIdentities.
-func (t TokenAttributes) Authenticate(p *models.EventParticipant, project models.ProjectID, attribute string) {
+func (t TokenAttributes) Authenticate(p *models.EventParticipant, project models.ProjectID, room, attribute string) {
 	dot := strings.LastIndexByte(attribute, '.')
 	if dot < 0 || len(attribute) > MaxName {
 		return
@@ -83,7 +85,7 @@ func (t TokenAttributes) Authenticate(p *models.EventParticipant, project models
 		mac := hmac.New(sha256.New, key)
 		for identity := range models.TokenIdentities(p.Identity) {
 			var sum [2 * sha256.Size]byte
-			if hmac.Equal(appendTokenMAC(sum[:0], mac, project, []byte(claim), identity), sent) {
+			if hmac.Equal(appendTokenMAC(sum[:0], mac, project, room, []byte(claim), identity), sent) {
 				p.TokenID, p.TokenIssuedAt = models.TokenID(id), time.UnixMilli(issued).UTC()
 				return
 			}

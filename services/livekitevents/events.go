@@ -149,7 +149,7 @@ func (v Verifier) understand(cluster, bodyID string, in *rawEvent, kept string, 
 	e.ProjectID, e.RoomName, _ = models.SplitRoom(qualified)
 	if p := in.participant; p != nil {
 		e.Participant = &models.EventParticipant{SID: p.sid, Identity: p.identity}
-		v.tokens.Authenticate(e.Participant, e.ProjectID, p.token)
+		v.tokens.Authenticate(e.Participant, e.ProjectID, e.RoomName, p.token)
 		joined := livekit.Milliseconds(p.joinedAtMs, p.joinedAt)
 		if !joined.IsZero() || models.BeginsOrEndsParticipant(e.Event) { // track events carry no more than the names
 			e.Participant.Kind, e.Participant.JoinedAt = orDefault(p.kind, models.ParticipantStandard), joined

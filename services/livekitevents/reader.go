@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"pulse-control-plane/models"
 	"pulse-control-plane/services/livekit"
 )
 
@@ -262,7 +263,11 @@ func (r *eventReader) captureParticipant(depth int, token jsontext.Token) error 
 		case "sid":
 			return textOf(&p.sid, token)
 		case "identity":
-			return textOf(&p.identity, token)
+			if err := is(token, '"'); err != nil {
+				return err
+			}
+			p.identity = models.KeptIdentity(token.String())
+			return nil
 		case "kind":
 			return enum(&p.kind, token, livekit.KindName)
 		case "disconnectReason":

@@ -116,10 +116,16 @@ func (l ledger) session(e *models.LiveKitEvent, id string, subject models.Subjec
 	s.Observed.Clamped = s.Observed.Clamped || e.Clamped
 	if p := e.Participant; p != nil && subject == models.SubjectParticipant {
 		s.Identity, s.Kind = p.Identity, p.Kind
-		o := &s.Observed
-		o.Person, o.Recorder, o.Agent = o.Person || !p.Recorder && !p.Agent, o.Recorder || p.Recorder, o.Agent || p.Agent
+		if o := &s.Observed; e.Event != models.EventFoundGone { // what is not listed shows no permissions
+			o.Person, o.Recorder, o.Agent = o.Person || !p.Recorder && !p.Agent, o.Recorder || p.Recorder, o.Agent || p.Agent
+		}
 		if p.TokenID != "" {
 			s.TokenID, s.TokenIssuedAt = p.TokenID, p.TokenIssuedAt
+		}
+		// A token proves nothing in another room than its own. A participant whom a server
+		// moved or forwarded joined with that of the first room.
+		if first := l[p.SID]; s.TokenID == "" && first != nil && first != s && first.ProjectID == s.ProjectID && first.Identity == s.Identity {
+			s.TokenID, s.TokenIssuedAt = first.TokenID, first.TokenIssuedAt
 		}
 	}
 	s.Name = models.SessionName(subject, s.ProjectID, s.RoomName, s.RoomSID, s.Identity)

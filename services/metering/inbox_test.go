@@ -69,9 +69,9 @@ func readEvent(t testing.TB, body []byte, received time.Time) models.LiveKitEven
 
 // tokenAttribute gives the attribute pulse.token of a token that the test's
 // cluster would admit somebody with.
-func tokenAttribute(t testing.TB, project models.ProjectID, id models.TokenID, identity string) string {
+func tokenAttribute(t testing.TB, project models.ProjectID, room string, id models.TokenID, identity string) string {
 	t.Helper()
-	token := livekit.NewSigner(testCluster()).Sign(&livekit.Mint{ID: id, Project: project, Room: "daily", Identity: identity,
+	token := livekit.NewSigner(testCluster()).Sign(&livekit.Mint{ID: id, Project: project, Room: room, Identity: identity,
 		Grants: &models.VideoGrants{}, IssuedAt: aMorning, ExpiresAt: aMorning.Add(time.Hour)})
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
 	if err != nil {
@@ -91,7 +91,7 @@ func joinedBody(t testing.TB, id string) []byte {
 	return fmt.Appendf(nil, `{"event":"participant_joined","id":%q,"createdAt":"%d","room":{"sid":"RM_1","name":"%s_daily",
 		"creationTimeMs":"%d","turnPassword":"tell-nobody"},"participant":{"sid":"PA_1","identity":"ann","joinedAtMs":"%d",
 		"attributes":{"pulse.token":%q}},"newThing":{"turnPassword":"kept, it is not the room's"}}`,
-		id, aMorning.Unix(), testProject, aMorning.UnixMilli(), aMorning.UnixMilli(), tokenAttribute(t, testProject, "tok_1", "ann"))
+		id, aMorning.Unix(), testProject, aMorning.UnixMilli(), aMorning.UnixMilli(), tokenAttribute(t, testProject, "daily", "tok_1", "ann"))
 }
 
 func TestARepeatedEventIsStoredOnce(t *testing.T) {

@@ -61,8 +61,8 @@ func (b *recordedBody) sign(t *testing.T) {
 	}
 	b.received = time.Unix(in.CreatedAt, 0).UTC()
 	if id := in.Participant.Attributes["pulse.token"]; id != "" {
-		project, _, _ := models.SplitRoom(in.Room.Name)
-		b.Body = bytes.ReplaceAll(b.Body, []byte(id), []byte(tokenAttribute(t, project, models.TokenID(id), in.Participant.Identity)))
+		project, room, _ := models.SplitRoom(in.Room.Name)
+		b.Body = bytes.ReplaceAll(b.Body, []byte(id), []byte(tokenAttribute(t, project, room, models.TokenID(id), in.Participant.Identity)))
 	}
 }
 

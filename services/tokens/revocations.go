@@ -24,6 +24,11 @@ import (
 // that others are there evict the rest.
 const evictedAtOnce = 1000
 
+// refreshedFor is how long a revocation outlasts the join of a participant it covers:
+// six times the life of the tokens that LiveKit issues to those who joined
+// (livekit-server, pkg/service/roommanager.go), since an eviction may be late.
+const refreshedFor = time.Hour
+
 // Revocations take tokens back: LiveKit would honour them until they end. What
 // they say is in the database, under an id that follows from project, identity
 // and room; memory holds a few bytes of each, so that minting asks the database
@@ -239,6 +244,28 @@ func (s *Revocations) Consume(ctx context.Context, b *metering.Batch) error {
 		if err := s.c.Evictions.Add(ctx, models.EvictionOf(session, models.EvictedByRevocation, s.c.Now())); err != nil {
 			return err
 		}
+		if err := s.outlast(ctx, v, session); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// outlast keeps a revocation in force until the tokens have ended that LiveKit may
+// have given a participant it covers: with each join LiveKit issues another one, for
+// ten minutes, that says what the revoked one said.
+func (s *Revocations) outlast(ctx context.Context, v *models.Revocation, session *models.UsageSession) error {
+	now := s.c.Now().UTC().Truncate(time.Millisecond)
+	joined := times.Latest(session.JoinedAt, now)
+	if v.ExpiresAt.Sub(joined) > refreshedFor/2 {
+		return nil
+	}
+	extended := *v
+	extended.ExpiresAt = joined.Add(refreshedFor)
+	if err := s.c.Store.Extend(ctx, v, now, extended.ExpiresAt); err != nil {
+		return err
+	}
+	s.known.add(&extended)
+	s.c.Stored()
 	return nil
 }

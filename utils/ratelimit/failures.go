@@ -24,6 +24,9 @@ type Tally struct {
 	Failures int
 	// Until is the end of the delay that they cause.
 	Until, Last time.Time
+	// Began and Given are those of an Account whose Paid is Until, in a tally of guesses.
+	Began time.Time
+	Given time.Duration
 }
 
 // At is a tally at a time: empty if its failures are long ago.

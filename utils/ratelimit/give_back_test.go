@@ -22,6 +22,7 @@ func givers(t *testing.T) map[string]giver {
 	server, at := miniredis.RunT(t), time.Unix(1_700_000_000, 0)
 	server.SetTime(at)
 	redis := shared(t, "redis://"+server.Addr())
+	redis.timeout = time.Minute
 	return map[string]giver{
 		"in this process": {
 			func(k string, l PerMinute) Decision { return local.Allow(t.Context(), k, l) },
@@ -123,5 +124,111 @@ func TestARequestIsGivenBackWhereItWasCounted(t *testing.T) {
 	s.GiveBack(gone, "k", inRedis)
 	if d := s.Peek(t.Context(), "k", 2); d.Remaining != 2 {
 		t.Errorf("in Redis it is still counted: %+v", d)
+	}
+}
+
+func TestWhatIsGivenBackLateAllowsNoMoreThanTheLimit(t *testing.T) {
+	const limit = 20 // one in three seconds
+	for name, g := range givers(t) {
+		t.Run(name, func(t *testing.T) {
+			if allowed := func() (n int) {
+				var old []Decision
+				for range 2 {
+					old = append(old, g.allow("refilled", limit))
+				}
+				g.advance(7 * time.Second) // time has given both back
+				for range limit {
+					if g.allow("refilled", limit).Allowed {
+						n++
+					}
+				}
+				for _, d := range old {
+					g.giveBack("refilled", d)
+				}
+				for g.allow("refilled", limit).Allowed {
+					n++
+				}
+				return n
+			}(); allowed != limit {
+				t.Errorf("after a refill %d at once", allowed)
+			}
+			g.advance(time.Hour)
+			var all []Decision
+			for range 5 {
+				all = append(all, g.allow("idle", limit))
+			}
+			for _, d := range all[:4] {
+				g.giveBack("idle", d)
+			}
+			g.advance(3100 * time.Millisecond) // the key has its full limit again
+			idle := 0
+			for range 2 {
+				g.allow("idle", limit)
+				idle++
+			}
+			g.giveBack("idle", all[4])
+			for g.allow("idle", limit).Allowed {
+				idle++
+			}
+			if idle != limit {
+				t.Errorf("%d at once after all was given back", idle)
+			}
+			g.advance(time.Hour)
+			a, b := g.allow("partly", limit), g.allow("partly", limit)
+			g.giveBack("partly", a)
+			g.advance(2900 * time.Millisecond)
+			kept := 0
+			for g.allow("partly", limit).Allowed {
+				kept++
+				if kept == 1 {
+					g.giveBack("partly", b) // a thirtieth of it is left
+				}
+			}
+			if kept != limit {
+				t.Errorf("%d at once while others are given back", kept)
+			}
+			g.advance(time.Hour)
+		})
+	}
+}
+
+// TestNoOrderOfGivingBackAllowsMoreThanWithoutTheRequestsGivenBack compares each count
+// with one of the requests alone that are never given back.
+func TestNoOrderOfGivingBackAllowsMoreThanWithoutTheRequestsGivenBack(t *testing.T) {
+	const limit = 6 // one in ten seconds
+	for name, g := range givers(t) {
+		t.Run(name, func(t *testing.T) {
+			seeds := uint64(500)
+			if name == "Redis" {
+				seeds = 5
+			}
+			for seed := range seeds {
+				random, key := rand.New(rand.NewPCG(seed, 2)), "k"+string(rune('a'+seed))
+				alone, clock := limiter(10)
+				var pending []Decision
+				for step := range 200 {
+					wait := time.Duration(random.IntN(4)) * time.Second
+					g.advance(wait)
+					clock.advance(wait)
+					for range random.IntN(3) {
+						d := g.allow(key, limit)
+						if !d.Allowed {
+							break
+						}
+						if random.IntN(3) > 0 {
+							pending = append(pending, d)
+						} else if !alone.Allow(key, limit).Allowed {
+							t.Fatalf("seed %d, step %d: more than the limit", seed, step)
+						}
+					}
+					for len(pending) > 0 && random.IntN(4) == 0 {
+						at := random.IntN(len(pending))
+						g.giveBack(key, pending[at])
+						pending = append(pending[:at], pending[at+1:]...)
+					}
+				}
+				g.advance(time.Hour)
+			}
+		})
 	}
 }

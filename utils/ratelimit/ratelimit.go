@@ -28,6 +28,8 @@ type Decision struct {
 	// Fallback says that the request was counted in this process, because the store
 	// that replicas share was away.
 	Fallback bool
+	// Receipt names what the request took, for GiveBack.
+	Receipt Receipt
 }
 
 // Limiter counts by key. It is safe for concurrent use.
@@ -36,19 +38,18 @@ type Limiter struct {
 	start time.Time
 
 	mu sync.Mutex
-	// arrivals holds for each key GCRA's theoretical arrival time, counted
-	// from start: when the key has its full limit again. By pointer, so that a
-	// known key needs one lookup and no allocation.
-	arrivals *simplelru.LRU[string, *time.Duration]
+	// arrivals holds the accounts, counted from start. By pointer, so that a known key needs one lookup
+	// and no allocation.
+	arrivals *simplelru.LRU[string, *Account]
 }
 
 // New returns a Limiter of at most capacity keys (at least one).
 func New(capacity int, clock func() time.Time) *Limiter {
-	arrivals, err := simplelru.NewLRU[string, *time.Duration](max(1, capacity), nil)
+	accounts, err := simplelru.NewLRU[string, *Account](max(1, capacity), nil)
 	if err != nil {
 		panic(err) // the library refuses a size below one only
 	}
-	return &Limiter{clock: clock, start: clock(), arrivals: arrivals}
+	return &Limiter{clock: clock, start: clock(), arrivals: accounts}
 }
 
 // Allow counts one request under the key, unless it is refused. The limit of a
@@ -59,19 +60,20 @@ func (l *Limiter) Allow(key string, limit PerMinute) Decision { return l.decide(
 func (l *Limiter) Peek(key string, limit PerMinute) Decision { return l.decide(key, limit, 0) }
 
 // GiveBack takes back that a request was counted, once for one that Allow allowed
-// as d says. So the requests that are not given back stay within the limit,
-// whatever order both come in.
+// as d says, as far as time has not done so. So the requests that are not given back
+// stay within the limit, whatever order both come in and however late.
 func (l *Limiter) GiveBack(key string, d Decision) {
 	if !d.Allowed || d.Limit <= 0 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	arrival, known := l.arrivals.Peek(key)
+	account, known := l.arrivals.Peek(key)
 	if !known {
 		return
 	}
-	if *arrival -= intervalOf(d.Limit); *arrival <= l.clock().Sub(l.start) {
+	now := int64(l.clock().Sub(l.start))
+	if *account = account.GiveBack(d.Receipt, now, int64(intervalOf(d.Limit))); account.Paid <= now {
 		l.arrivals.Remove(key)
 	}
 }
@@ -91,10 +93,10 @@ func (l *Limiter) decide(key string, limit PerMinute, cost time.Duration) Decisi
 	defer l.mu.Unlock()
 	// Sub uses the monotonic clock: setting the wall clock back refuses nothing.
 	now := l.clock().Sub(l.start)
-	arrival, known := l.arrivals.Get(key)
+	account, known := l.arrivals.Get(key)
 	due := now
 	if known {
-		due = max(now, *arrival)
+		due = max(now, time.Duration(account.Paid))
 	}
 	next := due + interval
 	if wait := next - now - window; wait > 0 {
@@ -104,12 +106,13 @@ func (l *Limiter) decide(key string, limit PerMinute, cost time.Duration) Decisi
 		return Decision{Allowed: true, Limit: int(limit), Remaining: int((window - (next - now)) / interval), ResetAfter: next - now}
 	}
 	if !known {
-		arrival = new(time.Duration)
-		l.arrivals.Add(key, arrival)
+		account = new(Account)
+		l.arrivals.Add(key, account)
 	}
-	*arrival = next
+	var receipt Receipt
+	*account, receipt = account.Take(int64(now), int64(interval))
 	return Decision{
-		Allowed: true, Limit: int(limit),
+		Allowed: true, Limit: int(limit), Receipt: receipt,
 		Remaining:  int((window - (next - now)) / interval),
 		ResetAfter: next - now,
 	}

@@ -16,8 +16,9 @@ const (
 	sharedConnections = 64
 	// sharedIdle is how long an unused connection is kept.
 	sharedIdle = time.Minute
-	// sharedPrefix separates these keys from others in the same Redis.
-	sharedPrefix = "pulse:ratelimit:"
+	// sharedPrefix separates these keys from others in the same Redis, and from those
+	// of earlier versions, whose values are numbers.
+	sharedPrefix = "pulse:account:"
 	// probeKey is written to learn whether Redis takes writes.
 	probeKey = "pulse:probe"
 	// failuresPrefix is that of counts of failures.
@@ -25,29 +26,38 @@ const (
 )
 
 // gcra is Limiter.Allow by Redis' clock, or Limiter.Peek, or GiveBack. It takes the
-// interval and the window in microseconds and what to count, 1, 0 or -1, and returns
-// whether the request is allowed and, in microseconds, ResetAfter and RetryAfter.
+// interval and the window in microseconds, what to count, 1, 0 or -1, and the Receipt
+// to give back, and returns whether the request is allowed and, in microseconds,
+// ResetAfter, RetryAfter and the Receipt. A value is an Account.
 const gcra = `
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local interval, window = tonumber(ARGV[1]), tonumber(ARGV[2])
-local paid = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
-local wait = paid + interval - window - now
-if ARGV[3] == '-1' then
-  paid = paid - interval
+local paid, began, given = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (%d+) (%d+)$')
+paid, began, given = tonumber(paid or '0'), tonumber(began or '0'), tonumber(given or '0')
+local function keep()
   if paid <= now then
     redis.call('DEL', KEYS[1])
-    return {1, 0, 0}
+  else
+    redis.call('SET', KEYS[1], string.format('%.0f %.0f %.0f', paid, began, given), 'PX', math.ceil((paid - now) / 1000))
   end
-  redis.call('SET', KEYS[1], string.format('%.0f', paid), 'PX', math.ceil((paid - now) / 1000))
-  return {1, paid - now, 0}
 end
-if wait > 0 then return {0, paid - now, wait} end
+if ARGV[3] == '-1' then
+  local left = math.min(tonumber(ARGV[5]) - given - now, interval)
+  if paid > now and began == tonumber(ARGV[4]) and left > 0 then
+    paid, given = paid - left, given + left
+    keep()
+  end
+  return {1, 0, 0, 0, 0}
+end
+if paid <= now then paid, began, given = now, now, 0 end
+local wait = paid + interval - window - now
+if wait > 0 then return {0, paid - now, wait, 0, 0} end
 if ARGV[3] == '1' then
   paid = paid + interval
-  redis.call('SET', KEYS[1], string.format('%.0f', paid), 'PX', math.ceil((paid - now) / 1000))
+  keep()
 end
-return {1, paid - now, 0}`
+return {1, paid - now, 0, began, paid + given}`
 
 // Shared counts in Redis (5 or later), so that replicas share one limit, by the
 // same GCRA as Limiter. While Redis is unavailable each replica counts its own
@@ -56,6 +66,8 @@ type Shared struct {
 	pool   *redis.Pool
 	script *redis.Script
 	local  *Limiter
+	// timeout is sharedTimeout, but where a test holds the machine up.
+	timeout time.Duration
 	// Breaker is open while Redis does not answer.
 	Breaker *Breaker
 }
@@ -63,17 +75,15 @@ type Shared struct {
 // NewShared returns a Shared over a redis:// or rediss:// URL, which it connects
 // to when first used; local counts while Redis is unavailable.
 func NewShared(url string, local *Limiter) *Shared {
-	return &Shared{
-		local: local, Breaker: NewBreaker(),
-		script: redis.NewScript(1, gcra),
-		pool: &redis.Pool{
-			MaxActive: sharedConnections, MaxIdle: sharedConnections, IdleTimeout: sharedIdle,
-			DialContext: func(ctx context.Context) (redis.Conn, error) {
-				return redis.DialURLContext(ctx, url, redis.DialConnectTimeout(sharedTimeout),
-					redis.DialReadTimeout(sharedTimeout), redis.DialWriteTimeout(sharedTimeout))
-			},
+	s := &Shared{local: local, Breaker: NewBreaker(), script: redis.NewScript(1, gcra), timeout: sharedTimeout}
+	s.pool = &redis.Pool{
+		MaxActive: sharedConnections, MaxIdle: sharedConnections, IdleTimeout: sharedIdle,
+		DialContext: func(ctx context.Context) (redis.Conn, error) {
+			return redis.DialURLContext(ctx, url, redis.DialConnectTimeout(s.timeout),
+				redis.DialReadTimeout(s.timeout), redis.DialWriteTimeout(s.timeout))
 		},
 	}
+	return s
 }
 
 // Allow counts one request under the key, unless it is refused.
@@ -81,7 +91,7 @@ func (s *Shared) Allow(ctx context.Context, key string, limit PerMinute) Decisio
 	if limit <= 0 {
 		return Decision{Allowed: true}
 	}
-	d, err := s.ask(ctx, key, limit, 1)
+	d, err := s.ask(ctx, key, limit, 1, Receipt{})
 	if err != nil {
 		d = s.local.Allow(key, limit)
 		d.Fallback = true
@@ -89,8 +99,7 @@ func (s *Shared) Allow(ctx context.Context, key string, limit PerMinute) Decisio
 	return d
 }
 
-// GiveBack takes back that a request was counted, once for one that Allow allowed
-// as d says, where it was counted. Redis that is away keeps the count: too many
+// GiveBack is Limiter.GiveBack, where the request was counted. Redis that is away keeps the count: too many
 // are counted then, for at most a minute.
 func (s *Shared) GiveBack(ctx context.Context, key string, d Decision) {
 	switch {
@@ -98,7 +107,7 @@ func (s *Shared) GiveBack(ctx context.Context, key string, d Decision) {
 	case d.Fallback:
 		s.local.GiveBack(key, d)
 	default:
-		_, _ = s.ask(ctx, key, PerMinute(d.Limit), -1)
+		_, _ = s.ask(ctx, key, PerMinute(d.Limit), -1, d.Receipt)
 	}
 }
 
@@ -107,20 +116,20 @@ func (s *Shared) Peek(ctx context.Context, key string, limit PerMinute) Decision
 	if limit <= 0 {
 		return Decision{Allowed: true}
 	}
-	d, err := s.ask(ctx, key, limit, 0)
+	d, err := s.ask(ctx, key, limit, 0, Receipt{})
 	if err != nil {
 		return s.local.Peek(key, limit)
 	}
 	return d
 }
 
-func (s *Shared) ask(ctx context.Context, key string, limit PerMinute, cost int) (Decision, error) {
+func (s *Shared) ask(ctx context.Context, key string, limit PerMinute, cost int, r Receipt) (Decision, error) {
 	interval := max(1, time.Minute/time.Duration(limit)/time.Microsecond)
 	window := interval * time.Duration(limit)
 	var out []int64
 	err := s.do(ctx, func(ctx context.Context, conn redis.Conn) (err error) {
-		out, err = redis.Int64s(s.script.DoContext(ctx, conn, sharedPrefix+key, int64(interval), int64(window), cost))
-		if err == nil && len(out) != 3 {
+		out, err = redis.Int64s(s.script.DoContext(ctx, conn, sharedPrefix+key, int64(interval), int64(window), cost, r.Began, r.Ends))
+		if err == nil && len(out) != 5 {
 			err = fmt.Errorf("ratelimit: %d values", len(out))
 		}
 		return err
@@ -132,6 +141,7 @@ func (s *Shared) ask(ctx context.Context, key string, limit PerMinute, cost int)
 	return Decision{
 		Allowed: out[0] == 1, Limit: int(limit), Remaining: int((window - owed) / interval),
 		ResetAfter: owed * time.Microsecond, RetryAfter: time.Duration(out[2]) * time.Microsecond,
+		Receipt: Receipt{Began: out[3], Ends: out[4]},
 	}, nil
 }
 
@@ -144,7 +154,7 @@ func (s *Shared) do(ctx context.Context, ask func(context.Context, redis.Conn) e
 		return errAway
 	}
 	// Not the caller's: one who hangs up says nothing about Redis.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
 	conn, err := s.pool.GetContext(ctx)
 	if errors.Is(err, redis.ErrPoolExhausted) {
