@@ -181,7 +181,7 @@ func variables() []variable {
 			parse: func(c *Config, text string) error { return integer(&c.RateLimitProject, text, 0, maxRate) }},
 
 		{Variable: Variable{Name: "BODY_MEMORY", Group: groupNetwork, Default: "64MiB",
-			Description: "Memory of all request bodies being read, such as 64MiB; further requests with a body get 503. Unauthenticated requests use at most a quarter of it."},
+			Description: "Memory of all request bodies being read, such as 64MiB; further requests with a body get 503. Unauthenticated requests use at most a quarter of it, and one caller with several unfinished bodies at most half of what is left."},
 			parse: func(c *Config, text string) error { return size(&c.BodyMemory, text) }},
 
 		{Variable: Variable{Name: "QUOTA_FREE", Group: groupNetwork,

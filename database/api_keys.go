@@ -209,10 +209,17 @@ func (r *APIKeys) Used(ctx context.Context, id models.KeyID, at time.Time) error
 	return err
 }
 
-// Rehash replaces the hash of an API key's secret, as it was read, by one with
-// another pepper. It reports false if the key was rehashed since, or less than
+// Mark stores what recognizes the secret of an API key.
+func (r *APIKeys) Mark(ctx context.Context, id models.KeyID, mark string) error {
+	_, err := r.engine.Update(ctx, apiKeys, bson.D{{Key: "_id", Value: string(id)}},
+		fields{{Key: "secret_mark", Value: mark}}.update(), UpdateOptions{})
+	return err
+}
+
+// Rehash replaces the hash of an API key's secret, as it was read, and its mark, by
+// those with another pepper: SecretHash, SecretMark and PepperID of fresh. It reports false if the key was rehashed since, or less than
 // models.RehashInterval ago.
-func (r *APIKeys) Rehash(ctx context.Context, read *models.APIKey, hash, pepper string, now time.Time) (bool, error) {
+func (r *APIKeys) Rehash(ctx context.Context, read, fresh *models.APIKey, now time.Time) (bool, error) {
 	filter := bson.D{
 		{Key: "_id", Value: string(read.ID)}, {Key: "pepper_id", Value: read.PepperID},
 		{Key: "$or", Value: bson.A{
@@ -224,7 +231,8 @@ func (r *APIKeys) Rehash(ctx context.Context, read *models.APIKey, hash, pepper 
 		filter[1].Value = bson.D{{Key: "$exists", Value: false}}
 	}
 	matched, err := r.engine.Update(ctx, apiKeys, filter,
-		fields{{Key: "secret_hash", Value: hash}, {Key: "pepper_id", Value: pepper}, {Key: "rehashed_at", Value: now}}.update(), UpdateOptions{})
+		fields{{Key: "secret_hash", Value: fresh.SecretHash}, {Key: "secret_mark", Value: fresh.SecretMark},
+			{Key: "pepper_id", Value: fresh.PepperID}, {Key: "rehashed_at", Value: now}}.update(), UpdateOptions{})
 	return matched > 0, err
 }
 

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -12,9 +13,10 @@ import (
 const recheckEvery = time.Second
 
 // stillMay returns a check for what takes long: at most once a second it authenticates
-// the caller again, and returns an error if they may no longer do what they began.
-// While the database is away the caller's rights are unknown, and no row can be read.
-func stillMay(c *gin.Context, again Again, action models.Action) func() error {
+// the caller again and asks may, which is the question that the request began with, so
+// that it ends like a new request would be refused: also when what is read is gone.
+// While the database is away that is unknown, and no row can be read.
+func stillMay(c *gin.Context, again Again, may func(context.Context, *models.Principal) error) func() error {
 	next := time.Now().Add(recheckEvery)
 	return func() error {
 		if time.Now().Before(next) {
@@ -22,7 +24,7 @@ func stillMay(c *gin.Context, again Again, action models.Action) func() error {
 		}
 		p, err := again(c)
 		if err == nil {
-			err = p.May(action)
+			err = may(c.Request.Context(), p)
 		}
 		next = time.Now().Add(recheckEvery)
 		if models.IsKind(err, models.KindUnavailable) {

@@ -33,10 +33,10 @@ type ExportedFact struct {
 // Export streams the facts of a project, or with of=sessions its usage sessions, as
 // CSV (RFC 4180) or JSON lines, as long as the caller may read them.
 func (h *Usage) Export(again Again) func(*gin.Context) error {
-	return func(c *gin.Context) error { return h.export(c, stillMay(c, again, models.ActionUsageRead)) }
+	return func(c *gin.Context) error { return h.export(c, again) }
 }
 
-func (h *Usage) export(c *gin.Context, still func() error) error {
+func (h *Usage) export(c *gin.Context, again Again) error {
 	q := request.NewQuery(c)
 	ask, format, of := rangeOf(q), q.OneOf("format", "csv", "jsonl"), q.OneOf("of", "facts", "sessions")
 	if format == "" {
@@ -45,6 +45,10 @@ func (h *Usage) export(c *gin.Context, still func() error) error {
 	if err := q.Err(); err != nil {
 		return err
 	}
+	still := stillMay(c, again, func(ctx context.Context, p *models.Principal) error {
+		_, err := h.service.Project(ctx, p, ask.ProjectID)
+		return err
+	})
 	if of == "sessions" {
 		each, err := h.service.ExportSessions(c.Request.Context(), actor(c), ask)
 		if err != nil {

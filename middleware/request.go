@@ -50,10 +50,10 @@ func wellFormedRequestID(id string) bool {
 }
 
 // holdsCredential tells whether text must not be logged because it may hold a
-// key or secret, a webhook's secret, a refresh token or a JWT (which begins with
-// {" in base64).
+// key or secret (also as the user of a credential of the scheme Basic, in base64), a
+// webhook's secret, a refresh token or a JWT (which begins with {" in base64).
 func holdsCredential(id string) bool {
-	return strings.Contains(id, "pulse_") || strings.Contains(id, models.SessionPrefix) || strings.Contains(id, "eyJ") || strings.Contains(id, "whsec_")
+	return strings.Contains(id, "pulse_") || strings.Contains(id, "cHVsc2Vf") || strings.Contains(id, models.SessionPrefix) || strings.Contains(id, "eyJ") || strings.Contains(id, "whsec_")
 }
 
 // RequestIDOf gives the id of the request.

@@ -18,6 +18,9 @@ type APIKey struct {
 	SecretHash string `bson:"secret_hash"`
 	// PepperID names the pepper in SecretHash; empty in hashes older than it.
 	PepperID string `bson:"pepper_id,omitempty"`
+	// SecretMark recognizes the secret without proving it (hashing.Mark); empty until a
+	// key that is older than it was verified.
+	SecretMark string `bson:"secret_mark,omitempty"`
 	// RehashedAt is when the secret was hashed with another pepper.
 	RehashedAt *time.Time `bson:"rehashed_at,omitempty"`
 	// SecretHint is the last four characters of the secret.

@@ -218,6 +218,7 @@ func TestABodyOfAnotherTypeIsRefused(t *testing.T) {
 		"application/json;charset=utf8", "application/json; charset=UTF8", `application/json; charset="utf-8"`, `application/json; charset="UTF8"`} {
 		s.do(http.MethodPost, create, "{}", ada.asKey, header("Content-Type", kind)).want(http.StatusCreated)
 		s.do(http.MethodPost, create, "{}", ada.asKey, header("Content-Type", kind, kind)).want(http.StatusCreated)
+		s.do(http.MethodPost, create, "{}", ada.asKey, header("Content-Type", kind+", "+kind)).want(http.StatusCreated)
 	}
 }
 

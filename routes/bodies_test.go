@@ -53,22 +53,85 @@ func (u *unfinished) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
+// hold sends so many bytes of a body and no more until release; false if they were
+// refused.
+func (s *server) hold(path string, bytes int, caller with) (release func(), held bool) {
+	body := &unfinished{text: `{"x":"` + strings.Repeat("x", bytes-6), wait: make(chan struct{}), reads: make(chan struct{})}
+	r := httptest.NewRequest(http.MethodPost, path, body)
+	r.ContentLength = -1
+	r.Header.Set("Content-Type", "application/json")
+	caller(r)
+	done := make(chan struct{})
+	go func() {
+		s.handler.ServeHTTP(httptest.NewRecorder(), r)
+		close(done)
+	}()
+	select {
+	case <-body.reads:
+		return func() { close(body.wait); <-done }, true
+	case <-done:
+		return func() {}, false
+	}
+}
+
+func TestNoCallerFillsTheMemoryOfBodiesForOthers(t *testing.T) {
+	const budget, piece, tries = 400_000, 4_000, 120
+	s := newServer(t, func(o *setup) { o.bodyMemory = budget })
+	ada, bob := s.tenant("ada"), s.tenant("bob")
+	from := func(ip string) with { return func(r *http.Request) { r.RemoteAddr = ip } }
+	for name, row := range map[string]struct {
+		path string
+		// all are what its senders may use together.
+		all    int
+		sender func(n int) with
+		// other sends one body that is complete, and one that is not.
+		otherPath string
+		other     with
+	}{
+		"a public key, from many addresses": {create, budget, func(n int) with {
+			return func(r *http.Request) { ada.asKey(r); from(fmt.Sprintf("203.0.113.%d:1", n))(r) }
+		}, "/v1/projects", ada.asPerson},
+		"an organization": {"/v1/projects", budget, func(n int) with { return ada.asPerson }, "/v1/projects", bob.asPerson},
+		"an address":      {"/v1/auth/login", budget / 4, func(n int) with { return from("203.0.113.1:1") }, "/v1/auth/login", from("203.0.113.2:1")},
+		"a network":       {"/v1/auth/login", budget / 4, func(n int) with { return from(fmt.Sprintf("[2001:db8::%x]:1", n)) }, "/v1/auth/login", from("[2001:db8:0:1::1]:1")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var ends []func()
+			for n := range tries {
+				release, held := s.hold(row.path, piece, row.sender(n))
+				if held {
+					ends = append(ends, release)
+				}
+			}
+			if most := row.all / 2; len(ends)*piece > most+piece || len(ends)*piece < most-piece {
+				t.Errorf("one caller holds %d bytes of %d", len(ends)*piece, row.all)
+			}
+			release, held := s.hold(row.otherPath, 3*piece, row.other)
+			if !held {
+				t.Error("another caller has nothing left")
+			}
+			release()
+			for _, end := range ends {
+				end()
+			}
+			if release, held := s.hold(row.path, piece, row.sender(0)); !held {
+				t.Error("it is still full afterwards")
+			} else {
+				release()
+			}
+		})
+	}
+}
+
 func TestBodiesBeingReadShareOneBudgetAndAnonymousOnesAPartOfIt(t *testing.T) {
 	s := newServer(t, func(o *setup) { o.bodyMemory = 40_000 })
 	ada := s.tenant("ada")
 	hold := func(path string, bytes int, caller with) (release func()) {
-		body := &unfinished{text: `{"x":"` + strings.Repeat("x", bytes-6), wait: make(chan struct{}), reads: make(chan struct{})}
-		r := httptest.NewRequest(http.MethodPost, path, body)
-		r.ContentLength = -1
-		r.Header.Set("Content-Type", "application/json")
-		caller(r)
-		done := make(chan struct{})
-		go func() {
-			s.handler.ServeHTTP(httptest.NewRecorder(), r)
-			close(done)
-		}()
-		<-body.reads
-		return func() { close(body.wait); <-done }
+		release, held := s.hold(path, bytes, caller)
+		if !held {
+			t.Fatal("the body is not read")
+		}
+		return release
 	}
 	nobody := func(*http.Request) {}
 	login := `{"email":"` + ada.email + `","password":"` + password + `"}`

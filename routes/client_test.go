@@ -122,7 +122,7 @@ func (a *answer) checkProblem(r *http.Request) {
 func isInstanceOf(instance string, u *url.URL) bool {
 	path := u.EscapedPath()
 	switch {
-	case strings.Contains(u.Path, "pulse_"), strings.Contains(u.Path, "ses_"), strings.Contains(u.Path, "eyJ"), strings.Contains(u.Path, "whsec_"):
+	case strings.Contains(u.Path, "pulse_"), strings.Contains(u.Path, "ses_"), strings.Contains(u.Path, "eyJ"), strings.Contains(u.Path, "whsec_"), strings.Contains(u.Path, "cHVsc2Vf"):
 		return instance == "/" || strings.HasPrefix(instance, "/v1/") && strings.Contains(instance, ":")
 	case len(path) > 256:
 		start, cut := strings.CutSuffix(instance, "...")

@@ -88,34 +88,51 @@ func TestAnExportEndsWhenItsCallerMayNoLongerReadIt(t *testing.T) {
 	deleted := func(s *server, ada tenant) {
 		s.do(http.MethodDelete, "/v1/organizations/"+ada.org, nil, ada.asPerson).want(http.StatusNoContent)
 	}
+	withdrawn := func(s *server, ada tenant) {
+		s.do(http.MethodDelete, "/v1/projects/"+ada.project, nil, ada.asPerson).want(http.StatusNoContent)
+	}
+	suspended := func(s *server, ada tenant) {
+		s.do(http.MethodPost, "/v1/organizations/"+ada.org+"/suspend", nil, asOperator()).want(http.StatusOK)
+	}
 	demoted := func(s *server, ada tenant) {
 		s.do(http.MethodPatch, "/v1/organizations/"+ada.org+"/members/"+ada.user, map[string]any{"role": "viewer"}, ada.asPerson).want(http.StatusOK)
 	}
+	asKeyOf := func(ada tenant) with { return ada.asOwn }
+	byOperator := func(tenant) with { return asOperator() }
 	for name, c := range map[string]struct {
-		path      string
-		byKey     bool
+		path string
+		// by is the caller; nil is the owner.
+		by        func(tenant) with
 		meanwhile func(*server, tenant)
 		cut       bool
 	}{
-		"facts":                              {"/v1/usage/export?format=jsonl&project_id=", false, nothing, false},
-		"facts, logged out":                  {"/v1/usage/export?format=jsonl&project_id=", false, ended, true},
-		"facts as CSV, logged out":           {"/v1/usage/export?format=csv&project_id=", false, ended, true},
-		"facts with a key, crowded":          {"/v1/usage/export?format=jsonl&project_id=", true, crowded, false},
-		"facts with a key, the tenant gone":  {"/v1/usage/export?format=jsonl&project_id=", true, deleted, true},
-		"the trail":                          {"/v1/audit-logs/export", false, nothing, false},
-		"the trail, logged out":              {"/v1/audit-logs/export", false, ended, true},
-		"the trail as CSV, logged out":       {"/v1/audit-logs/export?format=csv", false, ended, true},
-		"the trail, demoted":                 {"/v1/audit-logs/export", false, demoted, true},
-		"facts, which a viewer may read too": {"/v1/usage/export?format=jsonl&project_id=", false, demoted, false},
+		"facts":                              {"/v1/usage/export?format=jsonl&project_id=", nil, nothing, false},
+		"facts, logged out":                  {"/v1/usage/export?format=jsonl&project_id=", nil, ended, true},
+		"facts as CSV, logged out":           {"/v1/usage/export?format=csv&project_id=", nil, ended, true},
+		"facts with a key, crowded":          {"/v1/usage/export?format=jsonl&project_id=", asKeyOf, crowded, false},
+		"facts with a key, the tenant gone":  {"/v1/usage/export?format=jsonl&project_id=", asKeyOf, deleted, true},
+		"facts, the project gone":            {"/v1/usage/export?format=jsonl&project_id=", nil, withdrawn, true},
+		"facts as CSV, the project gone":     {"/v1/usage/export?format=csv&project_id=", nil, withdrawn, true},
+		"facts with a key, the project gone": {"/v1/usage/export?format=jsonl&project_id=", asKeyOf, withdrawn, true},
+		"the operator's facts, project gone": {"/v1/usage/export?format=jsonl&project_id=", byOperator, withdrawn, true},
+		"the operator's, the tenant gone":    {"/v1/usage/export?format=jsonl&project_id=", byOperator, deleted, true},
+		"facts, suspended":                   {"/v1/usage/export?format=jsonl&project_id=", nil, suspended, true},
+		"facts with a key, suspended":        {"/v1/usage/export?format=jsonl&project_id=", asKeyOf, suspended, true},
+		"the trail, suspended":               {"/v1/audit-logs/export", nil, suspended, true},
+		"the trail":                          {"/v1/audit-logs/export", nil, nothing, false},
+		"the trail, logged out":              {"/v1/audit-logs/export", nil, ended, true},
+		"the trail as CSV, logged out":       {"/v1/audit-logs/export?format=csv", nil, ended, true},
+		"the trail, demoted":                 {"/v1/audit-logs/export", nil, demoted, true},
+		"facts, which a viewer may read too": {"/v1/usage/export?format=jsonl&project_id=", nil, demoted, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, ada := begins(t)
-			path, how := c.path, ada.asPerson
+			path, how := c.path, with(ada.asPerson)
 			if strings.HasSuffix(path, "project_id=") {
 				path += ada.project
 			}
-			if c.byKey {
-				how = ada.asOwn
+			if c.by != nil {
+				how = c.by(ada)
 			}
 			body, cut := s.exported(path, how, func() { c.meanwhile(s, ada) })
 			lines, all := strings.Count(body, "\n"), changes

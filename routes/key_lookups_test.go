@@ -42,3 +42,17 @@ func TestAWarmKeyAsksTheDatabaseNothing(t *testing.T) {
 		t.Errorf("%d look-ups", got-reads)
 	}
 }
+
+func TestWrongSecretsFromItsAddressKeepANewSecretOutOfNoProcess(t *testing.T) {
+	s := newServer(t)
+	ada, bob := s.tenant("ada"), s.tenant("bob")
+	fresh := s.another()
+	wrong := func(r *http.Request) { ada.asOwn(r); r.Header.Set("X-Pulse-Secret", bob.secret) }
+	for n := 0; fresh.do(http.MethodGet, "/v1/rooms", nil, wrong).status != http.StatusTooManyRequests; n++ {
+		if n > 100 {
+			t.Fatal("guesses are not limited")
+		}
+	}
+	fresh.do(http.MethodPost, create, nil, ada.asOwn).want(http.StatusCreated)
+	fresh.do(http.MethodPost, create, nil, wrong).refused(http.StatusTooManyRequests, "too_many_attempts")
+}

@@ -1,6 +1,7 @@
 package routes_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -16,7 +17,7 @@ func TestNoCredentialAppearsInTheLog(t *testing.T) {
 	word := "hunter2-hunter2-hunter2"
 	minted := read[handlers.Token](s.do(http.MethodPost, create, nil, ada.asOwn).want(http.StatusCreated)).ParticipantToken
 	secrets := []string{ada.secret, ada.key, ada.session.AccessToken, ada.session.RefreshToken, operatorToken, clusterSecret, word, password, minted,
-		"metrics-token-0123456789", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"}
+		base64.StdEncoding.EncodeToString([]byte(ada.key + ":" + ada.secret)), "metrics-token-0123456789", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"}
 	headers := []string{"X-Pulse-Key", "X-Pulse-Secret", "Authorization", "X-Request-Id", "Idempotency-Key", "Cookie", "Origin", "Referer", "User-Agent",
 		"Traceparent", "Tracestate", "Content-Type", "Accept", "X-Forwarded-For", "X-Real-Ip", "Forwarded", "Host", "X-Anything", "Proxy-Authorization"}
 	for _, secret := range secrets {

@@ -170,8 +170,9 @@ func newTenants(projects int) (*tenants, error) {
 			ClientTokens: models.DefaultClientTokens(), CreatedAt: now, UpdatedAt: now,
 		}
 		out.projects = append(out.projects, project)
+		id := models.KeyID(ids.New(models.KeyPrefix))
 		out.keys = append(out.keys, &models.APIKey{
-			ID: models.KeyID(ids.New(models.KeyPrefix)), Key: key, ProjectID: project.ID, OrgID: org, Name: "default",
+			ID: id, Key: key, SecretMark: hasher.Mark(string(id), hash.Hash, value), ProjectID: project.ID, OrgID: org, Name: "default",
 			SecretHash: hash.Hash, PepperID: hash.Pepper, SecretHint: apikey.Hint(value), Scopes: []models.Scope{models.ScopeAll}, CreatedAt: now,
 		})
 	}

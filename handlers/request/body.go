@@ -122,10 +122,12 @@ func jsonContent(req *http.Request) error {
 	if len(header) == 1 && header[0] == plain {
 		return nil
 	}
-	isJSON := len(header) > 0
-	for _, line := range header { // some clients and proxies repeat the line
-		kind, params, err := mime.ParseMediaType(line)
-		isJSON = isJSON && err == nil && isUTF8(params["charset"]) && strings.EqualFold(line, header[0]) &&
+	// Some clients and proxies repeat the line, and others make one of two.
+	kinds := strings.Split(strings.Join(header, ","), ",")
+	isJSON := true
+	for _, text := range kinds {
+		kind, params, err := mime.ParseMediaType(text)
+		isJSON = isJSON && err == nil && isUTF8(params["charset"]) && strings.EqualFold(strings.TrimSpace(text), strings.TrimSpace(kinds[0])) &&
 			(kind == plain || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json"))
 	}
 	if isJSON {

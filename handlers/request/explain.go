@@ -119,7 +119,7 @@ func (e *explanation) value(at string, raw jsontext.Value, v reflect.Value, elem
 			v.Set(reflect.Append(v, item))
 		})
 	default:
-		err := json.Unmarshal(raw, v.Addr().Interface())
+		err := json.Unmarshal(whole(raw, v), v.Addr().Interface())
 		switch {
 		case err == nil:
 		case errors.Is(err, strconv.ErrRange):

@@ -54,6 +54,13 @@ func (s *Logs) organization(actor *models.Principal, asked models.OrganizationID
 	return org, nil
 }
 
+// MayRead returns an error if a caller may not read the trail that Query names as
+// asked.
+func (s *Logs) MayRead(actor *models.Principal, asked models.OrganizationID) error {
+	_, err := s.organization(actor, asked)
+	return err
+}
+
 // List reads a page of an organization's trail, newest first.
 func (s *Logs) List(ctx context.Context, actor *models.Principal, q Query, p paging.Request) (paging.Page[ActorEntry], error) {
 	org, err := s.organization(actor, q.OrgID)

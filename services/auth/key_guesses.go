@@ -28,26 +28,31 @@ type Guesses interface {
 // check verifies a secret with bcrypt, unless it was verified meanwhile, and caches
 // the result. An attempt counts as a guess until it is known to be none, so that
 // concurrent guesses gain nothing; what stays counted are wrong secrets and those that
-// did not match under the peppers there was time for. A secret that this process
-// verified before is none: others' guesses from its address don't keep its owner out.
+// did not match under the peppers there was time for.
+//
+// A secret that this process verified before, or that has the mark stored with the key,
+// is no guess. Others' guesses from its address then neither keep it out, also of a
+// process that has just started, nor come before it at bcrypt.
 func (a *Keys) check(ctx context.Context, k *models.APIKey, s secret.Value, ip string) error {
 	if a.verified.Check(string(k.ID), s, k.SecretHash) {
 		return nil
 	}
-	giveBack := func() {}
-	if !a.verified.Recalls(string(k.ID), s, k.SecretHash) {
+	giveBack, share := func() {}, "key "+string(k.ID)
+	marked := a.hasher.Marked(k.SecretMark, string(k.ID), k.SecretHash, s)
+	if !marked && !a.verified.Recalls(string(k.ID), s, k.SecretHash) {
 		var err error
 		if giveBack, err = a.guess(ctx, k.ID, ip); err != nil {
 			return err
 		}
+		share = clientip.BucketOf(ip)
 	}
-	ctx = hashing.WithShare(ctx, clientip.BucketOf(ip))
+	ctx = hashing.WithShare(ctx, share)
 	mismatched, err := a.hasher.Compare(ctx, hashing.Peppered{Hash: k.SecretHash, Pepper: k.PepperID}, s)
 	switch {
 	case err == nil:
 		a.verified.Remember(string(k.ID), s, k.SecretHash)
 		giveBack()
-		a.rehash(ctx, k, s)
+		a.renew(ctx, k, s, marked)
 		return nil
 	case errors.Is(err, hashing.ErrMismatch):
 		return ErrBadKey()

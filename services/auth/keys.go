@@ -192,22 +192,31 @@ func (a *Keys) Server(ctx context.Context, key string, s secret.Value, ip string
 	}
 }
 
-// rehashTimeout limits what a verified request waits for the new hash of its secret.
+// rehashTimeout limits what a verified request waits for the new hash or mark of its
+// secret.
 const rehashTimeout = 500 * time.Millisecond
 
-// rehash hashes a verified secret with the current pepper, if another one was
-// used and none was stored lately. It may fail: a later verification tries again.
-func (a *Keys) rehash(ctx context.Context, k *models.APIKey, s secret.Value) {
-	if k.PepperID == a.hasher.Pepper() || k.RehashedAt != nil && a.now().Sub(*k.RehashedAt) < models.RehashInterval {
-		return
-	}
+// renew stores what is missing of a verified secret: its hash with the current pepper,
+// if another one was used and none was stored lately, and the mark that recognizes it.
+// It may fail: a later verification tries again.
+func (a *Keys) renew(ctx context.Context, k *models.APIKey, s secret.Value, marked bool) {
 	ctx, cancel := context.WithTimeout(ctx, rehashTimeout)
 	defer cancel()
-	fresh, err := a.hasher.Hash(ctx, s)
-	if err != nil {
-		return
-	}
-	if stored, err := a.stored.Rehash(ctx, k, fresh.Hash, fresh.Pepper, a.now()); err != nil || !stored {
+	switch {
+	case k.PepperID != a.hasher.Pepper() && (k.RehashedAt == nil || a.now().Sub(*k.RehashedAt) >= models.RehashInterval):
+		hash, err := a.hasher.Hash(ctx, s)
+		if err != nil {
+			return
+		}
+		fresh := models.APIKey{SecretHash: hash.Hash, PepperID: hash.Pepper, SecretMark: a.hasher.Mark(string(k.ID), hash.Hash, s)}
+		if stored, err := a.stored.Rehash(ctx, k, &fresh, a.now()); err != nil || !stored {
+			return
+		}
+	case !marked:
+		if err := a.stored.Mark(ctx, k.ID, a.hasher.Mark(string(k.ID), k.SecretHash, s)); err != nil {
+			return
+		}
+	default:
 		return
 	}
 	a.changes.Publish(models.KeyChanged(k.ID, k.Key))

@@ -64,6 +64,7 @@ func newKeyWorld(t testing.TB, allowed []string, scopes ...models.Scope) *keyWor
 		ID: models.KeyID(ids.New(models.KeyPrefix)), Key: project.PulseAPIKey, ProjectID: project.ID, OrgID: org.ID,
 		SecretHash: hash.Hash, PepperID: hash.Pepper, Scopes: scopes, AllowedIPs: allowed,
 	}
+	w.pair.SecretMark = w.hasher.Mark(string(w.pair.ID), hash.Hash, w.secret)
 	must(database.NewOrganizations(w.engine).Insert(ctx, &org))
 	must(database.NewProjects(w.engine).Insert(ctx, &project))
 	must(database.NewAPIKeys(w.engine).Insert(ctx, &w.pair))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
@@ -195,6 +196,54 @@ func TestGuessesFromItsAddressKeepNoSecretOutThatTheProcessVerifiedBefore(t *tes
 			}
 		})
 		w.clock.now = w.clock.now.Add(time.Hour)
+	}
+}
+
+func TestGuessesFromItsAddressKeepNoSecretOutOfAProcessThatHasJustStarted(t *testing.T) {
+	w := newKeyWorld(t, nil, models.ScopeAll)
+	older := func() { // a key that was made before marks were
+		if _, err := w.engine.Update(t.Context(), "api_keys", bson.D{{Key: "_id", Value: string(w.pair.ID)}},
+			bson.D{{Key: "$unset", Value: bson.D{{Key: "secret_mark", Value: ""}}}}, database.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if w.stored().SecretMark != "" {
+			t.Fatal("the mark is still there")
+		}
+	}
+	addresses := 0
+	for name, guesses := range guessStores(t, w) {
+		for age, before := range map[string]func(){"new": func() {}, "older": older, "replaced": func() {
+			if err := database.NewAPIKeys(w.engine).Mark(t.Context(), w.pair.ID, "of an older hash"); err != nil {
+				t.Fatal(err)
+			}
+		}} {
+			t.Run(name+", "+age, func(t *testing.T) {
+				before()
+				addresses++ // Redis has a clock of its own, so what was counted before still is
+				ip := fmt.Sprint("203.0.113.", addresses)
+				ask := func(process *auth.Keys, s secret.Value) error {
+					_, err := process.Server(t.Context(), w.pair.Key, s, ip)
+					return err
+				}
+				if age != "new" { // it gets its mark when it is verified first
+					if err := ask(w.processWith(true, guesses()), w.secret); err != nil {
+						t.Fatal(err)
+					}
+				}
+				process := w.processWith(true, guesses())
+				for n := 0; !models.HasCode(ask(process, wrongSecret(t)), "too_many_attempts"); n++ {
+					if n > 3*secretGuesses {
+						t.Fatal("guesses are not limited")
+					}
+				}
+				if err := ask(process, w.secret); err != nil {
+					t.Errorf("the right secret: %v", err)
+				}
+				if err := ask(process, wrongSecret(t)); !models.HasCode(err, "too_many_attempts") {
+					t.Errorf("a wrong one after it: %v", err)
+				}
+			})
+		}
 	}
 }
 

@@ -12,9 +12,14 @@ import (
 
 const (
 	// maxStreams bounds the open streams of a process, maxCallerStreams those of
-	// one caller in it: a project, a person or the operator.
+	// one caller in it, a project or the operator, and maxPersonStreams those of a
+	// person.
 	maxStreams       = 10_000
 	maxCallerStreams = 2_000
+	maxPersonStreams = 500
+	// maxTenantStreams bounds those of an organization: of its projects, keys and
+	// people together. It may also have no more than half of what it leaves free.
+	maxTenantStreams = 2_500
 	// maxAddressStreams bounds those from one IP address (IPv6: /64), and
 	// maxWideStreams those from a /48: nobody keeps all others out with many callers.
 	maxAddressStreams = 3_000
@@ -86,11 +91,15 @@ func (f *Feed) Open(ctx context.Context, actor *models.Principal, q StreamQuery)
 	return s, nil
 }
 
-func callerOf(p *models.Principal) string {
-	if p.Project != nil {
-		return string(p.Project.ID)
+// callerOf is what a caller's streams count under, and how many they may be.
+func callerOf(p *models.Principal) counted {
+	switch {
+	case p.Project != nil:
+		return counted{string(p.Project.ID), maxCallerStreams}
+	case p.Kind == models.CallerPerson:
+		return counted{string(p.UserID), maxPersonStreams}
 	}
-	return string(p.Kind) + string(p.UserID)
+	return counted{string(p.Kind), maxCallerStreams}
 }
 
 func (f *Feed) admit(s *Stream) error {
@@ -99,7 +108,7 @@ func (f *Feed) admit(s *Stream) error {
 	if f.closed || len(f.open) >= maxStreams {
 		return models.Unavailable(io.EOF)
 	}
-	counted := countedOf(s)
+	counted := f.countedOf(s)
 	for _, c := range counted {
 		if f.counts[c.name] >= c.most {
 			full := models.NewError(models.KindRateLimited, "too_many_streams", "You have reached the limit of open streams.")
@@ -120,8 +129,17 @@ type counted struct {
 	most int
 }
 
-func countedOf(s *Stream) []counted {
-	out := append(make([]counted, 0, 3), counted{callerOf(s.actor), maxCallerStreams})
+// countedOf gives what a stream counts under, and how many streams may now.
+//
+// The more is open, the less an organization may have: half of what is free. So
+// streams are left for the next one however many organizations, and from however many
+// addresses, try to have all of them (Choudhury and Hahne, "Dynamic Queue Length
+// Thresholds for Shared-Memory Packet Switches", 1998).
+func (f *Feed) countedOf(s *Stream) []counted {
+	out := append(make([]counted, 0, 4), callerOf(s.actor))
+	if s.actor.OrgID != "" {
+		out = append(out, counted{string(s.actor.OrgID), min(maxTenantStreams, (maxStreams-len(f.open)+1)/2)})
+	}
 	for _, c := range clientip.CountedUnder(s.query.IP) {
 		most := maxAddressStreams
 		if c.Factor > 1 {
@@ -143,7 +161,7 @@ func (f *Feed) dismiss(s *Stream) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.open, s)
-	for _, c := range countedOf(s) {
+	for _, c := range f.countedOf(s) {
 		if f.counts[c.name]--; f.counts[c.name] == 0 {
 			delete(f.counts, c.name)
 		}

@@ -35,17 +35,59 @@ func TestAStreamIsCheckedWhenTheProjectItIsOfChangesForEachKindOfReader(t *testi
 	}
 }
 
+func person(id string) *models.Principal {
+	return &models.Principal{Kind: models.CallerPerson, UserID: models.UserID(id)}
+}
+
+// member is a key of a project of an organization.
+func member(org, project string) *models.Principal {
+	return &models.Principal{Kind: models.CallerServerKey, OrgID: models.OrganizationID(org), Project: &models.Project{ID: models.ProjectID(project)}}
+}
+
+func TestHoweverManyOrganizationsTakeStreamsTheNextOneHasSome(t *testing.T) {
+	for _, tenants := range []int{1, 4, 10, 100} {
+		f := &Feed{open: map[*Stream]struct{}{}, counts: map[string]int{}}
+		open := func(org, n int) bool {
+			// Each from addresses of its own, and of many projects.
+			return f.admit(&Stream{actor: member(fmt.Sprint("org_", org), fmt.Sprint("prj_", org, "_", n%10)),
+				query: StreamQuery{IP: fmt.Sprintf("2001:db8:%x:%x::1", org, n%10)}}) == nil
+		}
+		for more, n := true, 0; more; n++ {
+			more = false
+			for org := range tenants {
+				more = open(org, n) || more
+			}
+		}
+		free := maxStreams - f.Streams()
+		if least := maxStreams / (2 * (tenants + 2)); free < least {
+			t.Errorf("%d organizations leave %d streams, want %d", tenants, free, least)
+		}
+		next := 0
+		for open(tenants, next) {
+			next++
+		}
+		if next < free/3 {
+			t.Errorf("after %d organizations the next one gets %d streams of %d", tenants, next, free)
+		}
+	}
+}
+
 func TestNeitherACallerNorAnAddressKeepsOthersFromStreams(t *testing.T) {
 	open := func(project, ip string) *Stream {
 		return &Stream{actor: &models.Principal{Kind: models.CallerServerKey, Project: &models.Project{ID: models.ProjectID(project)}}, query: StreamQuery{IP: ip}}
 	}
+	of := func(p *models.Principal, ip string) *Stream { return &Stream{actor: p, query: StreamQuery{IP: ip}} }
 	for name, c := range map[string]struct {
 		most int
 		// next is the n-th stream of those that are counted together.
 		next  func(n int) *Stream
 		other *Stream
 	}{
-		"a caller":   {maxCallerStreams, func(n int) *Stream { return open("prj_a", fmt.Sprint("203.0.113.", n%250)) }, open("prj_b", "203.0.113.1")},
+		"a person": {maxPersonStreams, func(n int) *Stream { return of(person("usr_a"), fmt.Sprint("203.0.113.", n%250)) }, of(person("usr_b"), "203.0.113.1")},
+		"an organization": {maxTenantStreams, func(n int) *Stream {
+			return of(member("org_a", fmt.Sprint("prj_", n%10)), fmt.Sprint("203.0.113.", n%250))
+		}, of(member("org_b", "prj_b"), "203.0.113.1")},
+		"a project":  {maxCallerStreams, func(n int) *Stream { return open("prj_a", fmt.Sprint("203.0.113.", n%250)) }, open("prj_b", "203.0.113.1")},
 		"an address": {maxAddressStreams, func(n int) *Stream { return open(fmt.Sprint("prj_", n%50), "203.0.113.1") }, open("prj_1", "203.0.113.2")},
 		"a /64":      {maxAddressStreams, func(n int) *Stream { return open(fmt.Sprint("prj_", n%50), fmt.Sprintf("2001:db8::%x", n)) }, open("prj_1", "2001:db8:0:1::1")},
 		"a /48":      {maxWideStreams, func(n int) *Stream { return open(fmt.Sprint("prj_", n%50), fmt.Sprintf("2001:db8:0:%x::1", n)) }, open("prj_1", "2001:db8:1::1")},

@@ -82,6 +82,7 @@ func mintPair(ctx context.Context, hasher *hashing.Hasher, pair models.APIKey) (
 	}
 	pair.ID, pair.Key = models.KeyID(intent.ID(ctx, models.KeyPrefix)), key
 	pair.SecretHash, pair.PepperID, pair.SecretHint = hash.Hash, hash.Pepper, apikey.Hint(value)
+	pair.SecretMark = hasher.Mark(string(pair.ID), hash.Hash, value)
 	return NewKeyPair{Key: pair, Secret: value}, nil
 }
 

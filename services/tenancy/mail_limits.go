@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/net/idna"
+
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/utils/secret"
@@ -97,15 +99,24 @@ func (p *MailLimits) take(ctx context.Context, l mailLimit) (id string, err erro
 }
 
 // mailbox is where mails to an address arrive: of what is before the @ only the
-// part before a plus, since what follows is the sender's to choose (RFC 5233).
+// part before a plus, since what follows is the sender's to choose (RFC 5233), and
+// without quotes and escapes, which mean nothing (RFC 5321, section 4.1.2); the domain
+// as the DNS knows it (UTS #46).
 func mailbox(address string) string {
 	folded := models.FoldEmail(address)
 	at := strings.LastIndexByte(folded, '@')
 	if at < 0 {
 		return folded
 	}
-	name, _, _ := strings.Cut(folded[:at], "+")
-	return name + folded[at:]
+	name, domain := folded[:at], folded[at+1:]
+	if len(name) > 1 && name[0] == '"' {
+		name = strings.ReplaceAll(strings.Trim(name, `"`), `\`, "")
+	}
+	name, _, _ = strings.Cut(name, "+")
+	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+		domain = ascii
+	}
+	return name + "@" + domain
 }
 
 // maxNameInMail bounds a name in a mail, in characters.

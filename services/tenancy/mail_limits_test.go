@@ -49,7 +49,9 @@ func TestAnAddressGetsFiveMailsAnHourWhateverTheProcess(t *testing.T) {
 			t.Errorf("the next is let through after %s", wait)
 		}
 	}
-	testkit.WantCode(t, send("ada+newsletter@example.com"), "too_many_mails")
+	for _, same := range []string{"ada+newsletter@example.com", `"ada"@example.com`, `"a\d\a"@example.com`, `"ada+x"@example.com`, "ada@\uff45xample.com", "ada@exam\u00adple.com"} {
+		testkit.WantCode(t, send(same), "too_many_mails")
+	}
 	if err := send("eve@example.com"); err != nil {
 		t.Errorf("another address: %v", err)
 	}
@@ -84,6 +86,20 @@ func TestAnOrganizationSendsAHundredMailsADay(t *testing.T) {
 	clock.Advance(models.MailOrganizationWindow)
 	if err := p.Send(t.Context(), Mail{To: to(1), From: "org_a"}); err != nil {
 		t.Errorf("a day later: %v", err)
+	}
+}
+
+func TestADomainIsOneHoweverItsNameIsWritten(t *testing.T) {
+	want := mailbox("ada@xn--bcher-kva.example")
+	for _, same := range []string{"ada@b\u00fccher.example", "ada@bu\u0308cher.example", "Ada@B\u00dcCHER.example", "ada@b\u00fccher\uff0eexample", `"ada"@XN--bcher-kva.example`} {
+		if got := mailbox(same); got != want {
+			t.Errorf("%+q: %q", same, got)
+		}
+	}
+	for _, other := range []string{"ada@bucher.example", "ida@b\u00fccher.example", `"@xn--bcher-kva.example`, "ada@b_cher.example"} {
+		if got := mailbox(other); got == want {
+			t.Errorf("%+q: %q", other, got)
+		}
 	}
 }
 

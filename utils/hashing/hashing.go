@@ -63,6 +63,8 @@ type Hasher struct {
 type pepper struct {
 	id  string
 	key []byte
+	// marks keys Mark.
+	marks []byte
 }
 
 // NewHasher makes a Hasher. The pepper (API_KEY_PEPPER) goes into the hashes
@@ -74,7 +76,7 @@ func NewHasher(current secret.Value, cost int, older ...secret.Value) (*Hasher, 
 		if p.IsZero() {
 			return nil, errors.New("hashing: the pepper is empty")
 		}
-		peppers = append(peppers, pepper{secret.KeyID(p), []byte(p.Reveal())})
+		peppers = append(peppers, pepper{secret.KeyID(p), []byte(p.Reveal()), secret.Derive([]byte(p.Reveal()), "marks of API secrets")})
 	}
 	if cost < bcrypt.MinCost || cost > bcrypt.MaxCost {
 		return nil, fmt.Errorf("hashing: bcrypt's cost is %d to %d, not %d", bcrypt.MinCost, bcrypt.MaxCost, cost)
