@@ -212,6 +212,38 @@ func TestTwoProcessesWriteOneChainWithoutGaps(t *testing.T) {
 		})
 	}
 	all.Wait()
+	// An attempt that a change of the other process came before has an entry too.
+	made := 0
+	for next := ""; ; {
+		page := read[handlers.List[audit.Line]](s.do(http.MethodGet, "/v1/audit-logs?limit=100&action=project.updated&org_id="+own.org+"&cursor="+next, nil, asOperator()).want(200))
+		for _, line := range page.Items {
+			switch {
+			case line.Outcome == "success":
+				made++
+			case line.Outcome != "failure" || line.Code != "concurrent_change":
+				t.Errorf("got %+v", line)
+			}
+		}
+		if page.NextCursor == nil {
+			break
+		}
+		next = *page.NextCursor
+	}
+	if check := s.verify(own); !check.Valid || check.Entries < 34 || made != 32 {
+		t.Errorf("%d changes; got %+v", made, check)
+	}
+}
+
+func TestConcurrentChangesInOneProcessHaveAnEntryEach(t *testing.T) {
+	s := newServer(t)
+	own := s.tenant("acme")
+	var all sync.WaitGroup
+	for i := range 32 {
+		all.Go(func() {
+			s.do(http.MethodPatch, "/v1/projects/"+own.project, map[string]any{"name": text(i)}, asOperator()).want(200)
+		})
+	}
+	all.Wait()
 	if check := s.verify(own); !check.Valid || check.Entries != 34 {
 		t.Errorf("got %+v", check)
 	}

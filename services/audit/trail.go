@@ -41,6 +41,7 @@ type Trail struct {
 	mu      sync.Mutex
 	// chains caches the end of each organization's chain.
 	chains *lru.Cache[models.OrganizationID, *auditChain]
+	turns  [256]chan struct{}
 }
 
 // auditChain is the end of one organization's chain. Its lock serializes the
@@ -84,7 +85,7 @@ func NewTrail(logs *database.AuditLogs, telling Telling, now func() time.Time) (
 	if err != nil {
 		return nil, err
 	}
-	return &Trail{logs: logs, telling: telling, now: now, chains: chains}, nil
+	return &Trail{logs: logs, telling: telling, now: now, chains: chains, turns: newTurns()}, nil
 }
 
 // Event is a change about to be made. Before and After contain the changed fields
@@ -115,6 +116,9 @@ func (t *Trail) Begin(ctx context.Context, actor *models.Principal, event Event)
 	}
 	if t.telling.Heard(event.Action) {
 		doc.ProjectID = event.ProjectID
+	}
+	if entry := again(ctx, &doc); entry != nil {
+		return entry, nil
 	}
 	chain, err := t.append(ctx, &doc, nil)
 	if err != nil {
@@ -188,6 +192,12 @@ func (t *Trail) append(ctx context.Context, doc *models.AuditEntry, settle func(
 // End writes the outcome of the change. It does not alter the error of the change;
 // an outcome that can't be written stays pending.
 func (e *Entry) End(ctx context.Context, failed *error) {
+	if !keep(ctx, e, *failed) {
+		e.end(ctx, failed)
+	}
+}
+
+func (e *Entry) end(ctx context.Context, failed *error) {
 	now := auditTime(e.trail.now())
 	done := e.doc
 	end(&done, now, *failed)

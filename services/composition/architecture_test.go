@@ -13,7 +13,7 @@ import (
 // all of them, and import nothing of services but what is listed.
 var (
 	chain = [][]string{
-		{"rooms", "media", "ingress", "webhooks"}, {"tokens"}, {"quotas"}, {"evictions"}, {"metering"}, {"usage", "events"}, {"storage"}, {"clusters"}, {"livekitevents"}, {"livekit"},
+		{"rooms", "media", "ingress", "webhooks"}, {"tokens"}, {"quotas"}, {"evictions"}, {"metering", "counters"}, {"usage", "events"}, {"storage"}, {"clusters"}, {"livekitevents"}, {"livekit"},
 	}
 	beside = map[string][]string{
 		"tenancy":     {"quotas", "storage", "auth", "audit", "paging", "lookup"},

@@ -9,6 +9,7 @@ import (
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/clusters"
+	"pulse-control-plane/services/counters"
 	"pulse-control-plane/services/downloads"
 	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/evictions"
@@ -161,16 +162,16 @@ func (b *builder) metering() (err error) {
 	if err != nil {
 		return err
 	}
-	counting := metering.CountersConfig{
+	counting := counters.Config{
 		Facts: b.facts, Totals: b.totals, Journal: database.NewCounterJournal(b.engine), Holder: b.process, Exclusive: b.engine.Exclusive(), Log: b.Log, Now: b.Now,
 	}
 	if b.ProjectMetrics {
-		if counting.Metrics, err = metering.NewProjectMetrics(); err != nil {
+		if counting.Metrics, err = counters.NewProjectMetrics(); err != nil {
 			return err
 		}
 		b.out.projectMetrics = counting.Metrics
 	}
-	if b.out.Counters, err = metering.NewCounters(counting); err != nil {
+	if b.out.Counters, err = counters.New(counting); err != nil {
 		return err
 	}
 	b.out.Totals, err = usage.NewTotals(usage.TotalsConfig{

@@ -14,6 +14,7 @@ import (
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/clock"
 	"pulse-control-plane/services/clusters"
+	"pulse-control-plane/services/counters"
 	"pulse-control-plane/services/downloads"
 	"pulse-control-plane/services/events"
 	"pulse-control-plane/services/evictions"
@@ -161,7 +162,7 @@ type Services struct {
 	Evictions      *evictions.Queue
 	Inbox          *metering.Inbox
 	InboxWorker    *metering.InboxWorker
-	Counters       *metering.Counters
+	Counters       *counters.Counters
 	Totals         *usage.Totals
 	Usage          *usage.Reports
 	Reconciliation *metering.Reconciliation
@@ -183,7 +184,7 @@ type Services struct {
 	exclusive      bool
 	workers        []Worker
 	measured       []measured
-	projectMetrics *metering.ProjectMetrics
+	projectMetrics *counters.ProjectMetrics
 }
 
 // New builds every service over an engine with the current schema. It starts

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/audit"
 	"pulse-control-plane/services/auth"
@@ -158,7 +157,7 @@ func (s *Invitations) reopen(ctx context.Context, i *models.Invitation, failed e
 // join makes a new member an owner.
 func (s *Members) join(ctx context.Context, id models.OrganizationID, user models.UserID) (models.Organization, error) {
 	var org models.Organization
-	err := database.Reapply(ctx, func() (err error) {
+	err := s.c.Trail.Reapply(ctx, "", func(ctx context.Context) (err error) {
 		if org, err = s.c.Organizations.Get(ctx, models.TenantOf(id), id); err != nil {
 			return err
 		}

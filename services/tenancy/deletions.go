@@ -41,7 +41,7 @@ func (r deletion) project(ctx context.Context, projects *database.Projects, t mo
 // projectsOf deletes projects of an organization, up to deletedAtOnce; done reports
 // that none is left.
 func (r deletion) projectsOf(ctx context.Context, projects *database.Projects, org models.OrganizationID, now time.Time) (done bool, err error) {
-	err = database.Reapply(ctx, func() error {
+	err = r.trail.Reapply(ctx, "", func(ctx context.Context) error {
 		list, err := projects.List(ctx, models.TenantOf(org), database.ProjectFilter{}, database.Page{Limit: deletedAtOnce})
 		for i := 0; err == nil && i < len(list); i++ {
 			err = r.project(ctx, projects, models.TenantOf(org), &list[i], now)
@@ -135,7 +135,7 @@ func (r deletion) key(ctx context.Context, k *models.APIKey, remove func() error
 
 // keysBy deletes every API key of an organization that a user created.
 func (r deletion) keysBy(ctx context.Context, keys *database.APIKeys, org models.OrganizationID, by models.UserID) error {
-	return database.Reapply(ctx, func() error {
+	return r.trail.Reapply(ctx, "", func(ctx context.Context) error {
 		for {
 			list, err := keys.CreatedBy(ctx, org, by, deletedAtOnce)
 			if err != nil || len(list) == 0 {

@@ -127,7 +127,7 @@ func (s *Invitations) Create(ctx context.Context, actor *models.Principal, id mo
 		}
 		out.Token = secret.Value{}
 	}
-	err = database.Reapply(ctx, func() error {
+	err = s.c.Trail.Reapply(ctx, "", func(ctx context.Context) error {
 		if err := s.c.Invitations.Replace(ctx, out.Invitation.PendingKey); err != nil {
 			return err
 		}

@@ -193,7 +193,7 @@ func (s *Keys) Update(ctx context.Context, actor *models.Principal, project mode
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return models.APIKey{}, err
 	}
-	err = database.Reapply(ctx, func() error {
+	err = s.c.Trail.Reapply(ctx, string(id), func(ctx context.Context) error {
 		after, err = s.update(ctx, actor, project, id, c)
 		return err
 	})
@@ -255,7 +255,7 @@ func (s *Keys) Delete(ctx context.Context, actor *models.Principal, project mode
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return err
 	}
-	return database.Reapply(ctx, func() error { return s.delete(ctx, actor, project, id, force) })
+	return s.c.Trail.Reapply(ctx, "", func(ctx context.Context) error { return s.delete(ctx, actor, project, id, force) })
 }
 
 // delete deletes an API key as it is read now; conflict database.ChangedSince.
@@ -285,7 +285,7 @@ func (s *Keys) delete(ctx context.Context, actor *models.Principal, project mode
 // usable key remains. Keys that others are about to delete do not count, and the
 // project's version serializes claims.
 func (s *Keys) claimDeletion(ctx context.Context, actor *models.Principal, pair *models.APIKey) error {
-	return database.Reapply(ctx, func() error {
+	return s.c.Trail.Reapply(ctx, "", func(ctx context.Context) error {
 		project, err := s.c.Projects.Get(ctx, actor.Tenant(), pair.ProjectID)
 		if err != nil {
 			return err

@@ -88,7 +88,7 @@ func (s *Members) ChangeRole(ctx context.Context, actor *models.Principal, id mo
 	if err := actor.May(models.ActionMembersWrite); err != nil {
 		return models.User{}, err
 	}
-	err = database.Reapply(ctx, func() error {
+	err = s.c.Trail.Reapply(ctx, string(id), func(ctx context.Context) error {
 		member, err = s.changeRole(ctx, actor, id, user, role)
 		return err
 	})
@@ -170,7 +170,7 @@ func (s *Members) Remove(ctx context.Context, actor *models.Principal, in Remove
 		}
 	}
 	owner := false
-	return database.Reapply(ctx, func() error { return s.remove(ctx, actor, in, &owner) })
+	return s.c.Trail.Reapply(ctx, "", func(ctx context.Context) error { return s.remove(ctx, actor, in, &owner) })
 }
 
 // remove removes a member with the role they have now, or had as an owner before a
@@ -219,7 +219,7 @@ func (s *Members) remove(ctx context.Context, actor *models.Principal, in Remove
 	if err := s.revokeInvitations(ctx, in.OrgID, in.UserID, ""); err != nil {
 		return err
 	}
-	return database.Reapply(ctx, func() error {
+	return s.c.Trail.Reapply(ctx, "", func(ctx context.Context) error {
 		org, err := s.c.Organizations.Get(ctx, models.TenantOf(in.OrgID), in.OrgID)
 		if err != nil {
 			return err

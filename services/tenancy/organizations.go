@@ -303,7 +303,7 @@ type organizationWrite struct {
 // change makes a change of an organization, again if another comes between its read
 // and its write.
 func (s *Organizations) change(ctx context.Context, actor *models.Principal, id models.OrganizationID, of func(*models.Organization) organizationWrite) (org models.Organization, err error) {
-	err = database.Reapply(ctx, func() (err error) {
+	err = s.c.Trail.Reapply(ctx, string(id), func(ctx context.Context) (err error) {
 		read, err := s.c.Organizations.Get(ctx, actor.Tenant(), id)
 		if err != nil {
 			return err

@@ -212,7 +212,7 @@ func (s *Projects) Update(ctx context.Context, actor *models.Principal, id model
 			return models.Project{}, err
 		}
 	}
-	err = database.Reapply(ctx, func() error {
+	err = s.c.Trail.Reapply(ctx, string(id), func(ctx context.Context) error {
 		project, err = s.update(ctx, actor, id, c)
 		return err
 	})
@@ -250,7 +250,7 @@ func (s *Projects) Delete(ctx context.Context, actor *models.Principal, id model
 		return err
 	}
 	var project models.Project
-	err = database.Reapply(ctx, func() error {
+	err = s.c.Trail.Reapply(ctx, "", func(ctx context.Context) error {
 		if project, err = s.c.Projects.Get(ctx, actor.Tenant(), id); err != nil {
 			return err
 		}

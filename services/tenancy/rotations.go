@@ -21,7 +21,7 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 		return KeyedProject{}, err
 	}
 	first, lost := "", false
-	err = database.Reapply(ctx, func() error {
+	err = s.c.Trail.Reapply(ctx, "", func(ctx context.Context) error {
 		project, err := s.c.Projects.Get(ctx, actor.Tenant(), id)
 		if err != nil {
 			return err

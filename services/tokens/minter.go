@@ -9,8 +9,8 @@ import (
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 	"pulse-control-plane/services/clusters"
+	"pulse-control-plane/services/counters"
 	"pulse-control-plane/services/livekit"
-	"pulse-control-plane/services/metering"
 	"pulse-control-plane/services/quotas"
 	"pulse-control-plane/utils/ids"
 	"pulse-control-plane/utils/required"
@@ -29,7 +29,7 @@ type MinterConfig struct {
 	// Clusters sign the tokens; Placements say which one a room is on.
 	Clusters   *clusters.Set
 	Placements *clusters.Placements
-	Counters   *metering.Counters
+	Counters   *counters.Counters
 	// Revoked identities get no token.
 	Revoked *Revocations
 	Quotas  *quotas.Limits

@@ -248,7 +248,7 @@ type EndpointChange = database.EndpointChange
 
 // Update changes an endpoint. Enabling has what waits sent at once.
 func (s *Endpoints) Update(ctx context.Context, actor *models.Principal, id models.EndpointID, c EndpointChange) (e models.Endpoint, err error) {
-	err = database.Reapply(ctx, func() error {
+	err = s.c.Trail.Reapply(ctx, string(id), func(ctx context.Context) error {
 		e, err = s.update(ctx, actor, id, c)
 		return err
 	})
@@ -287,7 +287,7 @@ func (s *Endpoints) update(ctx context.Context, actor *models.Principal, id mode
 
 // Delete deletes an endpoint; what waits is not sent any more.
 func (s *Endpoints) Delete(ctx context.Context, actor *models.Principal, id models.EndpointID) error {
-	err := database.Reapply(ctx, func() error { return s.delete(ctx, actor, id) })
+	err := s.c.Trail.Reapply(ctx, "", func(ctx context.Context) error { return s.delete(ctx, actor, id) })
 	if err == nil {
 		s.c.Wake(id)
 	}
@@ -313,7 +313,7 @@ func (s *Endpoints) delete(ctx context.Context, actor *models.Principal, id mode
 // MaxGracePeriod) the previous one signs too.
 func (s *Endpoints) RotateSecret(ctx context.Context, actor *models.Principal, id models.EndpointID, grace time.Duration) (e models.Endpoint, shown secret.Value, err error) {
 	first, lost := "", false
-	err = database.Reapply(ctx, func() error {
+	err = s.c.Trail.Reapply(ctx, "", func(ctx context.Context) error {
 		before, err := s.find(ctx, actor, models.ActionWebhooksWrite, id)
 		if err != nil {
 			return err

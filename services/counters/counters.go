@@ -1,4 +1,4 @@
-package metering
+package counters
 
 import (
 	"context"
@@ -84,9 +84,9 @@ type minuteFact struct {
 	page *journalPage
 }
 
-// CountersConfig of NewCounters. Fields without "optional" in their comment are
+// Config of New. Fields without "optional" in their comment are
 // required.
-type CountersConfig struct {
+type Config struct {
 	Facts   *database.UsageMetrics
 	Totals  *database.UsageTotals
 	Journal *database.CounterJournal
@@ -100,8 +100,8 @@ type CountersConfig struct {
 	Now     func() time.Time
 }
 
-// NewCounters fails if a required field is missing.
-func NewCounters(c CountersConfig) (*Counters, error) {
+// New fails if a required field is missing.
+func New(c Config) (*Counters, error) {
 	return &Counters{facts: c.Facts, totals: c.Totals, holder: c.Holder, metrics: c.Metrics, log: c.Log, now: c.Now, minutes: map[string]*minuteFact{},
 		journal: &journal{store: c.Journal, holder: c.Holder, exclusive: c.Exclusive}}, required.Fields(c)
 }
@@ -226,7 +226,7 @@ func (c *Counters) write(ctx context.Context, list []*minuteFact) error {
 func (c *Counters) announce(ctx context.Context, facts []models.UsageFact) ([]models.UsageTotal, error) {
 	marks := map[string]models.UsageTotal{}
 	for i := range facts {
-		t := hourTotal(facts[i].ProjectID, facts[i].Meter, facts[i].Timestamp)
+		t := models.NewUsageTotal(facts[i].ProjectID, facts[i].Meter, models.WindowHour, facts[i].Timestamp)
 		marks[t.ID] = t
 	}
 	if hour := models.WindowHour.Start(c.now()); !hour.Equal(c.hour) {

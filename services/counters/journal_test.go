@@ -1,4 +1,4 @@
-package metering
+package counters
 
 import (
 	"fmt"
@@ -91,7 +91,6 @@ func TestCountsOfManyProjectsAreDurableWithEachFlushWhereverTheProcessDies(t *te
 	}{{0, false}, {1, false}, {1, true}, {2, false}, {2, true}, {3, false}, {4, false}, {5, false}, {directFacts / 2, false}, {directFacts, true}} {
 		t.Run(fmt.Sprintf("write %d, late %v", dies.write, dies.late), func(t *testing.T) {
 			r := newRig(t)
-			r.now = aMorning
 			one, told := r.counters("one"), tally{}
 			r.countEach(one, told)
 			if err := one.Flush(t.Context()); err != nil {
@@ -136,7 +135,6 @@ func TestCountsOfManyProjectsAreDurableWithEachFlushWhereverTheProcessDies(t *te
 
 func TestFactsHaveWhatTheJournalHadSoonAfterAFloodAndTheJournalIsEmptyThen(t *testing.T) {
 	r := newRig(t)
-	r.now = aMorning
 	one, told := r.counters("one"), tally{}
 	most := 0
 	flush := func() {
@@ -192,7 +190,6 @@ func TestFactsHaveWhatTheJournalHadSoonAfterAFloodAndTheJournalIsEmptyThen(t *te
 
 func TestAProcessBesideOthersRecoversOnlyOldPagesAndDoublesNothing(t *testing.T) {
 	r := newRig(t)
-	r.now = aMorning
 	one, told := r.counters("one"), tally{}
 	two := r.counters("two")
 	one.journal.exclusive, two.journal.exclusive = false, false
@@ -240,7 +237,6 @@ func TestPagesOfAClockThatRanAheadAreRecoveredByAProcessThatIsAlone(t *testing.T
 
 func TestNoCountIsLostWhileCountersAreForgotten(t *testing.T) {
 	r := newRig(t)
-	r.now = aMorning
 	c := r.counters("one")
 	const goroutines, each = 8, 5_000
 	var counting sync.WaitGroup

@@ -1,0 +1,111 @@
+package audit
+
+import (
+	"context"
+	"hash/fnv"
+	"sync"
+
+	"pulse-control-plane/database"
+	"pulse-control-plane/models"
+)
+
+// attempts holds the entries of attempts that another change came before, for the
+// next attempt.
+type attempts struct {
+	mu   sync.Mutex
+	open []*Entry
+}
+
+type attemptsKey struct{}
+
+// newTurns makes the locks of changes in this process, by a hash of what is changed. Each
+// contains a value while it is free.
+func newTurns() (all [256]chan struct{}) {
+	for i := range all {
+		all[i] = make(chan struct{}, 1)
+		all[i] <- struct{}{}
+	}
+	return all
+}
+
+// turn waits until nobody in this process changes an object; unavailable if ctx ends
+// before.
+func (t *Trail) turn(ctx context.Context, object string) (leave func(), err error) {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(object)) // never fails
+	lock := t.turns[h.Sum32()%uint32(len(t.turns))]
+	select {
+	case <-lock:
+		return func() { lock <- struct{}{} }, nil
+	case <-ctx.Done():
+		return nil, models.Unavailable(ctx.Err())
+	}
+}
+
+// Reapply is database.Reapply for a change of an object that begins an entry. Changes of
+// the same object in this process wait for each other, so that only those of other
+// processes come between; without an object ("") they do not, and must not wait for
+// those of others inside of change. An attempt that another change came before leaves
+// its entry to the next one, if that finds and wants the same.
+func (t *Trail) Reapply(ctx context.Context, object string, change func(ctx context.Context) error) error {
+	if object != "" {
+		leave, err := t.turn(ctx, object)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
+	held := &attempts{}
+	inner := context.WithValue(ctx, attemptsKey{}, held)
+	err := database.Reapply(ctx, func() error {
+		err := change(inner)
+		if !models.HasCode(err, database.ChangedSince) {
+			held.end(ctx, err)
+		}
+		return err
+	})
+	held.end(ctx, err)
+	return err
+}
+
+// end ends the entries that no attempt took again.
+func (a *attempts) end(ctx context.Context, err error) {
+	if err == nil {
+		err = database.ErrChangedSince() // the change was made with an entry of its own
+	}
+	for _, entry := range a.open {
+		entry.end(ctx, &err)
+	}
+	a.open = nil
+}
+
+// again takes the entry of an earlier attempt at the same change, nil if there is none.
+func again(ctx context.Context, doc *models.AuditEntry) *Entry {
+	held, _ := ctx.Value(attemptsKey{}).(*attempts)
+	if held == nil {
+		return nil
+	}
+	held.mu.Lock()
+	defer held.mu.Unlock()
+	for i, entry := range held.open {
+		e := &entry.doc
+		if e.OrgID == doc.OrgID && e.Action == doc.Action && e.Target == doc.Target && e.Before == doc.Before && e.After == doc.After {
+			held.open = append(held.open[:i:i], held.open[i+1:]...)
+			return entry
+		}
+	}
+	return nil
+}
+
+// keep leaves the entry of an attempt that another change came before to the next one;
+// false if there will be none.
+func keep(ctx context.Context, e *Entry, failed error) bool {
+	held, _ := ctx.Value(attemptsKey{}).(*attempts)
+	if held == nil || !models.HasCode(failed, database.ChangedSince) {
+		return false
+	}
+	held.mu.Lock()
+	defer held.mu.Unlock()
+	held.open = append(held.open, e)
+	return true
+}
