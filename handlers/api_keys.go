@@ -61,7 +61,7 @@ type CreatedAPIKey struct {
 }
 
 type createAPIKeyRequest struct {
-	Name       string         `json:"name" validate:"required,notblank,max=100,shown"`
+	Name       string         `json:"name" validate:"required,notblank,max=100,line"`
 	Scopes     []models.Scope `json:"scopes" validate:"omitempty,max=20,dive,oneof=* tokens:create rooms:read rooms:write egress:write ingress:write usage:read webhooks:write keys:write"`
 	ExpiresAt  *time.Time     `json:"expires_at"`
 	AllowedIPs []string       `json:"allowed_ips" validate:"omitempty,max=100,dive,max=64"`
@@ -106,7 +106,7 @@ func (h *APIKeys) Get(c *gin.Context) error {
 }
 
 type patchAPIKeyRequest struct {
-	Name       *string                      `json:"name" validate:"omitempty,notblank,max=100,shown"`
+	Name       *string                      `json:"name" validate:"omitempty,notblank,max=100,line"`
 	Scopes     *[]models.Scope              `json:"scopes" validate:"omitempty,min=1,max=20,dive,oneof=* tokens:create rooms:read rooms:write egress:write ingress:write usage:read webhooks:write keys:write"`
 	ExpiresAt  request.Clearable[time.Time] `json:"expires_at"`
 	AllowedIPs request.Clearable[[]string]  `json:"allowed_ips" validate:"omitempty,max=100,dive,max=64"`

@@ -97,7 +97,7 @@ func (h *Invitations) Delete(c *gin.Context) error {
 
 type acceptRequest struct {
 	Token    secret.Value `json:"token" validate:"required,max=128"`
-	Name     string       `json:"name" validate:"required,notblank,max=100,shown"`
+	Name     string       `json:"name" validate:"required,notblank,max=100,line"`
 	Password secret.Value `json:"password" validate:"required,min=10,max=128,uncommon"`
 	Cookie   bool         `json:"cookie"`
 }

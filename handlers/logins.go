@@ -76,7 +76,7 @@ func (h *Auth) EndLogin(c *gin.Context) error {
 }
 
 type renameRequest struct {
-	Name string `json:"name" validate:"required,notblank,max=100,shown"`
+	Name string `json:"name" validate:"required,notblank,max=100,line"`
 }
 
 // Rename changes the caller's name.

@@ -42,7 +42,7 @@ func renderOrganization(o models.Organization) Organization {
 }
 
 type signUpRequest struct {
-	Name       string       `json:"name" validate:"required,notblank,max=100,shown"`
+	Name       string       `json:"name" validate:"required,notblank,max=100,line"`
 	AdminEmail string       `json:"admin_email" validate:"required,max=254,email,mailbox"`
 	Password   secret.Value `json:"password" validate:"required,min=10,max=128,uncommon"`
 	Cookie     bool         `json:"cookie"`
@@ -99,7 +99,7 @@ func (h *Organizations) Get(c *gin.Context) error {
 }
 
 type putOrganizationRequest struct {
-	Name string       `json:"name" validate:"required,notblank,max=100,shown"`
+	Name string       `json:"name" validate:"required,notblank,max=100,line"`
 	Plan *models.Plan `json:"plan" validate:"omitempty,oneof=free pro enterprise"`
 }
 
@@ -113,7 +113,7 @@ func (h *Organizations) Put(c *gin.Context) error {
 }
 
 type patchOrganizationRequest struct {
-	Name *string      `json:"name" validate:"omitempty,notblank,max=100,shown"`
+	Name *string      `json:"name" validate:"omitempty,notblank,max=100,line"`
 	Plan *models.Plan `json:"plan" validate:"omitempty,oneof=free pro enterprise"`
 }
 

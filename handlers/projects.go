@@ -97,7 +97,7 @@ func renderKeyed(k tenancy.KeyedProject) KeyedProject {
 }
 
 type createProjectRequest struct {
-	Name   string                `json:"name" validate:"required,notblank,max=100,shown"`
+	Name   string                `json:"name" validate:"required,notblank,max=100,line"`
 	Region string                `json:"region" validate:"omitempty,max=64,region"`
 	OrgID  models.OrganizationID `json:"org_id" validate:"max=64"`
 }
@@ -171,7 +171,7 @@ func (r limitsRequest) change() models.ProjectLimitsChange {
 }
 
 type putProjectRequest struct {
-	Name         string                      `json:"name" validate:"required,notblank,max=100,shown"`
+	Name         string                      `json:"name" validate:"required,notblank,max=100,line"`
 	Region       string                      `json:"region" validate:"omitempty,max=64,region"`
 	ClientTokens clientTokensRequest         `json:"client_tokens"`
 	Agents       request.Clearable[[]string] `json:"agents" validate:"omitempty,max=100,dive,min=1,max=128,line"`
@@ -218,7 +218,7 @@ func orDefault[T any](value *T, otherwise T) *T {
 }
 
 type patchProjectRequest struct {
-	Name         *string                           `json:"name" validate:"omitempty,notblank,max=100,shown"`
+	Name         *string                           `json:"name" validate:"omitempty,notblank,max=100,line"`
 	Region       request.Clearable[string]         `json:"region" validate:"omitempty,max=64,region"`
 	ClientTokens clientTokensRequest               `json:"client_tokens"`
 	Agents       request.Clearable[[]string]       `json:"agents" validate:"omitempty,max=100,dive,min=1,max=128,line"`

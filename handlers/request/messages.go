@@ -52,7 +52,7 @@ func message(rule validator.FieldError) string {
 		return "must not contain duplicates"
 	case "roomname":
 		return `must be 1 to 128 printable characters and at most 215 bytes, none of / \ { }`
-	case "line", "shown":
+	case "line":
 		return "must be one line without control characters"
 	case "notblank":
 		return "must not be blank"

@@ -25,7 +25,6 @@ const embedded = "\x00"
 //	roomname     what models.ValidRoomName allows
 //	line         no control characters, so one line
 //	mailbox      visible characters without spaces: no control, bidi or line ones
-//	shown        as line, and nothing that changes the direction of what stands around
 //	notblank     at least one visible character
 //	region       lower-case letters, digits and hyphens, as clouds name regions
 //	uncommon     not a commonly used password (utils/passwords)
@@ -56,7 +55,6 @@ func newValidator() *validator.Validate {
 		"roomname": func(text, _ string) bool { return models.ValidRoomName(text) },
 		"line":     func(text, _ string) bool { return every(text, func(r rune) bool { return !unicode.IsControl(r) }) },
 		"mailbox":  func(text, _ string) bool { return every(text, visible) },
-		"shown":    func(text, _ string) bool { return every(text, showable) },
 		"notblank": func(text, _ string) bool { return strings.IndexFunc(text, visible) >= 0 },
 		"region":   func(text, _ string) bool { return every(text, inRegion) },
 		"uncommon": func(text, _ string) bool { return !known.Common(text) },
@@ -80,14 +78,6 @@ func newValidator() *validator.Validate {
 }
 
 func visible(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
-
-// showable is false for control characters, the separators of lines and paragraphs, and
-// the embeddings, overrides and isolates of Unicode's bidirectional algorithm: they
-// reach beyond the name that holds them (Unicode Technical Report 36, section 2.6).
-// The marks that only stand between letters are ordinary spelling.
-func showable(r rune) bool {
-	return !unicode.IsControl(r) && !unicode.In(r, unicode.Zl, unicode.Zp) && (r < '\u202a' || r > '\u202e') && (r < '\u2066' || r > '\u2069')
-}
 
 func every(text string, allowed func(rune) bool) bool {
 	return strings.IndexFunc(text, func(r rune) bool { return !allowed(r) }) < 0
