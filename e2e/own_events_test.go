@@ -86,7 +86,7 @@ func TestEachChangeHasOneEventWhilePulseIsKilled(t *testing.T) {
 	})
 	// What was not answered: a change that is told was made, and one that was made is told.
 	var left map[string]string
-	harness.Eventually(t, time.Minute, "every deletion without an answer is told", func() (err error) {
+	harness.Eventually(t, time.Minute, "every change without an answer is told", func() (err error) {
 		if left, err = keyNames(t.Context(), in.API, project); err != nil {
 			return err
 		}
@@ -97,6 +97,11 @@ func TestEachChangeHasOneEventWhilePulseIsKilled(t *testing.T) {
 			kind, id, _ := strings.Cut(what, " ")
 			if _, is := left[id]; kind == "key.created" && !is && told["key.deleted "+id] == 0 {
 				return fmt.Errorf("%s is gone, and nobody was told", id)
+			}
+		}
+		for id, name := range left {
+			if told["key.created "+id] == 0 || strings.HasSuffix(name, "renamed") && told["key.updated "+id] == 0 {
+				return fmt.Errorf("%s is %q, and nobody was told", id, name)
 			}
 		}
 		return nil
