@@ -217,8 +217,8 @@ func (r *APIKeys) Mark(ctx context.Context, id models.KeyID, mark string) error 
 }
 
 // Rehash replaces the hash of an API key's secret, as it was read, and its mark, by
-// those with another pepper: SecretHash, SecretMark and PepperID of fresh. It reports false if the key was rehashed since, or less than
-// models.RehashInterval ago.
+// those with another pepper: SecretHash, SecretMark and PepperID of fresh. It reports
+// false if the key was rehashed since, or less than models.RehashInterval ago.
 func (r *APIKeys) Rehash(ctx context.Context, read, fresh *models.APIKey, now time.Time) (bool, error) {
 	filter := bson.D{
 		{Key: "_id", Value: string(read.ID)}, {Key: "pepper_id", Value: read.PepperID},

@@ -21,18 +21,8 @@ type Sequences struct{ engine Engine }
 // NewSequences reads and writes sequences through an engine.
 func NewSequences(e Engine) *Sequences { return &Sequences{e} }
 
-// Next gives a sequence's next number, from 1. Who asks after another was
-// answered gets a greater one, whatever their clocks say.
-func (r *Sequences) Next(ctx context.Context, name string) (int64, error) {
-	var out struct {
-		N int64 `bson:"n"`
-	}
-	err := r.engine.FindOneAndUpdate(ctx, sequences, bson.D{{Key: "_id", Value: name}},
-		bson.D{{Key: "$inc", Value: bson.D{{Key: "n", Value: int64(1)}}}}, FindAndUpdateOptions{Upsert: true}, &out)
-	return out.N, err
-}
-
-// Take gives the first of n numbers in a row of a sequence.
+// Take gives the first of n numbers in a row of a sequence, from 1. Who asks after another
+// was answered gets greater ones, whatever their clocks say.
 func (r *Sequences) Take(ctx context.Context, name string, n int64) (int64, error) {
 	var out struct {
 		N int64 `bson:"n"`

@@ -109,7 +109,6 @@ func (l load) worked(t *testing.T, replicas int) (perSecond, share float64) {
 	return 2 * float64(people) / time.Since(began).Seconds(), (busyAfter - busyBefore) / (allAfter - allBefore)
 }
 
-// TestOneReplicaWorksOnAThousandEventsASecond runs when soaking: throughput of a machine that others use says nothing.
 func TestOneReplicaWorksOnAThousandEventsASecondOfASlowDatabase(t *testing.T) {
 	if !soaking() {
 		t.Skip("PULSE_SOAK is not set: throughput of a machine that others use says nothing")

@@ -3,18 +3,14 @@ package audit
 import (
 	"context"
 	"hash/fnv"
-	"sync"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
 )
 
 // attempts holds the entries of attempts that another change came before, for the
-// next attempt.
-type attempts struct {
-	mu   sync.Mutex
-	open []*Entry
-}
+// next attempt. One goroutine uses it.
+type attempts struct{ open []*Entry }
 
 type attemptsKey struct{}
 
@@ -42,11 +38,12 @@ func (t *Trail) turn(ctx context.Context, object string) (leave func(), err erro
 	}
 }
 
-// Reapply is database.Reapply for a change of an object that begins an entry. Changes of
-// the same object in this process wait for each other, so that only those of other
-// processes come between; without an object ("") they do not, and must not wait for
-// those of others inside of change. An attempt that another change came before leaves
-// its entry to the next one, if that finds and wants the same.
+// Reapply is database.Reapply for a change that begins an entry. Changes of the same
+// object in this process wait for each other, so that only those of other processes can
+// come between; with "" for the object a change waits for none, as one that is part of
+// another must. An attempt that another change came before leaves its entry to the next
+// one, if that finds and wants the same; else the entry ends as failure ChangedSince.
+// unavailable if ctx ends before it is the change's turn.
 func (t *Trail) Reapply(ctx context.Context, object string, change func(ctx context.Context) error) error {
 	if object != "" {
 		leave, err := t.turn(ctx, object)
@@ -85,8 +82,6 @@ func again(ctx context.Context, doc *models.AuditEntry) *Entry {
 	if held == nil {
 		return nil
 	}
-	held.mu.Lock()
-	defer held.mu.Unlock()
 	for i, entry := range held.open {
 		e := &entry.doc
 		if e.OrgID == doc.OrgID && e.Action == doc.Action && e.Target == doc.Target && e.Before == doc.Before && e.After == doc.After {
@@ -104,8 +99,6 @@ func keep(ctx context.Context, e *Entry, failed error) bool {
 	if held == nil || !models.HasCode(failed, database.ChangedSince) {
 		return false
 	}
-	held.mu.Lock()
-	defer held.mu.Unlock()
 	held.open = append(held.open, e)
 	return true
 }

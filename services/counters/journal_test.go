@@ -275,3 +275,19 @@ func TestNoCountIsLostWhileCountersAreForgotten(t *testing.T) {
 		t.Errorf("%v of %d are counted, %d counters are left: %v", sum, goroutines*each, left, err)
 	}
 }
+
+func TestACountThatMeetsACounterBeingForgottenGoesToANewOne(t *testing.T) {
+	r := newRig(t)
+	c := r.counters("one")
+	forgotten := new(counter)
+	forgotten.n.Store(retired) // and it is still in the map
+	c.counts.Store(counted{testProject, models.MeterTokensIssued}, forgotten)
+	c.Count(testProject, models.MeterTokensIssued)
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := r.facts.Sum(t.Context(), testProject, models.MeterTokensIssued, aMorning, aMorning.Add(time.Hour))
+	if err != nil || sum != 1 {
+		t.Errorf("%v is counted, not 1: %v", sum, err)
+	}
+}

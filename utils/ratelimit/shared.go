@@ -99,8 +99,8 @@ func (s *Shared) Allow(ctx context.Context, key string, limit PerMinute) Decisio
 	return d
 }
 
-// GiveBack is Limiter.GiveBack, where the request was counted. Redis that is away keeps the count: too many
-// are counted then, for at most a minute.
+// GiveBack is Limiter.GiveBack, where the request was counted. Redis that is away keeps
+// the count: too many are counted then, for at most a minute.
 func (s *Shared) GiveBack(ctx context.Context, key string, d Decision) {
 	switch {
 	case !d.Allowed || d.Limit <= 0:
