@@ -18,7 +18,8 @@ import (
 
 // Options configure an embedded engine. The zero value is right for production.
 type Options struct {
-	// Log receives failures of maintenance; the zero Logger drops them.
+	// Log receives failures of maintenance and the progress of long upgrades; the
+	// zero Logger drops them.
 	Log zerolog.Logger
 	// Clock returns the time that decides which documents have expired; default
 	// time.Now.
@@ -189,7 +190,7 @@ func (e *Engine) EnsureSchema(ctx context.Context) ([]engine.IndexDifference, er
 	var differences []engine.IndexDifference
 	err := e.writer.do(ctx, allTables, func(conn *sqliteConn) error {
 		var err error
-		differences, err = ensureIndexes(ctx, conn, e.tables)
+		differences, err = ensureIndexes(ctx, conn, e.tables, e.progress())
 		return err
 	})
 	if err != nil {

@@ -30,7 +30,7 @@ func (e *Engine) Declare(ctx context.Context, schema []engine.Collection) error 
 func (e *Engine) layOut(ctx context.Context) error {
 	var tables map[string]*table
 	err := e.writer.do(ctx, allTables, func(conn *sqliteConn) (err error) {
-		tables, err = layOut(ctx, conn, e.declare, e.beside)
+		tables, err = layOut(ctx, conn, e.declare, e.beside, e.progress())
 		return err
 	})
 	if err != nil {

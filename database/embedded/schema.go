@@ -19,7 +19,7 @@ const backfillBatch = 1000
 // layOut creates missing tables, columns and indexes, fills new columns from
 // the documents and returns the tables. It runs alone in the writer's
 // transaction and may change every row.
-func layOut(ctx context.Context, conn *sqliteConn, all engine.Declarations, beside bool) (map[string]*table, error) {
+func layOut(ctx context.Context, conn *sqliteConn, all engine.Declarations, beside bool, tell progress) (map[string]*table, error) {
 	var tables map[string]*table
 	err := atomically(ctx, conn, func() error {
 		if beside {
@@ -32,7 +32,7 @@ func layOut(ctx context.Context, conn *sqliteConn, all engine.Declarations, besi
 		}
 		tables = map[string]*table{}
 		for _, name := range slices.Sorted(maps.Keys(all)) {
-			t, err := ensureTable(ctx, conn, all[name])
+			t, err := ensureTable(ctx, conn, all[name], tell)
 			if err != nil {
 				return err
 			}
@@ -41,7 +41,7 @@ func layOut(ctx context.Context, conn *sqliteConn, all engine.Declarations, besi
 		if beside {
 			return nil
 		}
-		differences, err := ensureIndexes(ctx, conn, tables)
+		differences, err := ensureIndexes(ctx, conn, tables, tell)
 		for _, d := range differences {
 			tables[d.Collection].forgetPlan(d.Index)
 		}
@@ -104,7 +104,7 @@ func tooNew(layout int64) error {
 
 // ensureTable creates a collection's table, or adds and fills the columns of
 // newly declared fields.
-func ensureTable(ctx context.Context, conn *sqliteConn, d *engine.Declared) (*table, error) {
+func ensureTable(ctx context.Context, conn *sqliteConn, d *engine.Declared, tell progress) (*table, error) {
 	found, order, err := tableColumns(ctx, conn, d.StoredName())
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func ensureTable(ctx context.Context, conn *sqliteConn, d *engine.Declared) (*ta
 		leftover = append(leftover, column{engine.NewPath(name, kind), true})
 	}
 	t := newTable(d, leftover)
-	return t, backfill(ctx, conn, t, added)
+	return t, backfill(ctx, conn, t, added, tell)
 }
 
 // tableColumns returns a table's column types by name and the columns' order;
@@ -159,7 +159,7 @@ func tableColumns(ctx context.Context, conn *sqliteConn, name string) (types map
 
 // backfill fills new columns from the stored documents. A field of another kind
 // than declared is an error with the document's id.
-func backfill(ctx context.Context, conn *sqliteConn, t *table, added []column) error {
+func backfill(ctx context.Context, conn *sqliteConn, t *table, added []column, tell progress) error {
 	if len(added) == 0 {
 		return nil
 	}
@@ -172,6 +172,7 @@ func backfill(ctx context.Context, conn *sqliteConn, t *table, added []column) e
 	}
 	update += " WHERE rowid = ?"
 	list := "SELECT rowid, doc FROM " + quoted(t.StoredName()) + " WHERE rowid > ? ORDER BY rowid LIMIT ?"
+	done := 0
 	for last := int64(0); ; {
 		batch, err := storedRows(ctx, conn, list, last, int64(backfillBatch))
 		if err != nil {
@@ -179,6 +180,8 @@ func backfill(ctx context.Context, conn *sqliteConn, t *table, added []column) e
 		}
 		for _, row := range batch {
 			last = row.id
+			done++
+			tell.filled(t.Name, added, done)
 			var values []any
 			for _, c := range added {
 				v, err := t.columnValue(row.doc, c)
@@ -229,7 +232,7 @@ func storedRows(ctx context.Context, conn *sqliteConn, text string, args ...any)
 
 // ensureIndexes creates missing indexes and reports those that exist with
 // another definition.
-func ensureIndexes(ctx context.Context, conn *sqliteConn, tables map[string]*table) ([]engine.IndexDifference, error) {
+func ensureIndexes(ctx context.Context, conn *sqliteConn, tables map[string]*table, tell progress) ([]engine.IndexDifference, error) {
 	found, err := definedIndexes(ctx, conn)
 	if err != nil {
 		return nil, err
@@ -238,7 +241,7 @@ func ensureIndexes(ctx context.Context, conn *sqliteConn, tables map[string]*tab
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		t := tables[name]
 		for _, ix := range t.built {
-			difference, err := ensureIndex(ctx, conn, t, ix, found)
+			difference, err := ensureIndex(ctx, conn, t, ix, found, tell)
 			if err != nil {
 				return nil, err
 			}
@@ -313,11 +316,16 @@ func indexDifference(t *table, ix engine.Index, found map[string]string) *engine
 	return nil
 }
 
-func ensureIndex(ctx context.Context, conn *sqliteConn, t *table, ix engine.Index, found map[string]string) (*engine.IndexDifference, error) {
+func ensureIndex(ctx context.Context, conn *sqliteConn, t *table, ix engine.Index, found map[string]string, tell progress) (*engine.IndexDifference, error) {
 	if d := indexDifference(t, ix, found); d != nil {
 		return d, nil
 	}
 	statements := t.indexStatements(ix)
+	if found[t.indexName(ix)] == "" {
+		if err := tell.indexing(ctx, conn, t, engine.IndexName(ix)); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(statements)) {
 		if found[name] != "" {
 			continue
