@@ -17,16 +17,21 @@ type load struct {
 	connections int
 }
 
-// keysOf says with which keys wrk asks: one pair, or those in a file, one a line.
+// keysOf says with which keys wrk asks: one pair, or those in a file, one a line; of these at random, or in an order
+// of their own, after those asked.
 type keysOf struct {
-	one  pair
-	file string
+	one     pair
+	file    string
+	inOrder bool
+	asked   int
 }
 
 func (k keysOf) arguments() []string {
 	switch {
+	case k.file != "" && k.inOrder:
+		return []string{k.file, fmt.Sprint(k.asked)}
 	case k.file != "":
-		return []string{k.file}
+		return []string{k.file, "-"}
 	case k.one.Secret == "":
 		return []string{"-", k.one.Key, "-"}
 	}
@@ -35,7 +40,7 @@ func (k keysOf) arguments() []string {
 
 // result is one run of wrk: requests a second, latencies in milliseconds, and the server's CPU time for each request in
 // microseconds.
-type result struct{ perSecond, p50, p99, cpu float64 }
+type result struct{ perSecond, p50, p99, cpu, requests float64 }
 
 // run loads a server once. An answer that is not 2xx is an error: refusals would be fast.
 func (l load) run(ctx context.Context, s *server, k keysOf) (result, error) {
@@ -58,9 +63,27 @@ func (l load) run(ctx context.Context, s *server, k keysOf) (result, error) {
 			return result{}, fmt.Errorf("%g of %g requests failed\n%s", failed, requests, out)
 		}
 		after, err := s.cpuSeconds()
-		return result{requests / (microseconds / 1e6), p50 / 1000, p99 / 1000, (after - before) * 1e6 / requests}, err
+		return result{requests / (microseconds / 1e6), p50 / 1000, p99 / 1000, (after - before) * 1e6 / requests, requests}, err
 	}
 	return result{}, fmt.Errorf("wrk said nothing of its result\n%s", out)
+}
+
+// introduce asks a server once for each of so many keys in a file, in turn with another server, and gives both sides'
+// results. Each run asks for the keys that follow those of the run before; the last one begins again after the last key.
+func (l load) introduce(ctx context.Context, file string, keys int, server, other contender, progress func(string)) (results [2][]result, err error) {
+	server.keys = keysOf{file: file, inOrder: true}
+	for server.keys.asked < keys {
+		for i, c := range []contender{server, other} {
+			r, err := l.run(ctx, c.server, c.keys)
+			if err != nil {
+				return results, fmt.Errorf("%s: %w", c.name, err)
+			}
+			results[i] = append(results[i], r)
+			progress(fmt.Sprintf("introducing keys: %-28s %8.0f/s  p50 %6.2f ms  p99 %6.2f ms  CPU %6.2f µs", c.name, r.perSecond, r.p50, r.p99, r.cpu))
+		}
+		server.keys.asked += int(results[0][len(results[0])-1].requests)
+	}
+	return results, nil
 }
 
 // contender is one side of a comparison.

@@ -83,7 +83,7 @@ net/http handler that reads the same JSON request, mints a JWT with livekit/prot
 from one thread for %s each, %d rounds after one to warm up. CPU time is what the kernel accounts to the process, divided by
 the requests: other load on the machine changes it least. Figures are medians over the rounds; a ratio is the
 median of the ratios within each round. A database of %d projects is filled through the embedded engine, with every
-project's key, and keys are drawn at random from 100,000 of them: most are asked of the database once and then found in memory.
+project's key. Each of 100,000 of the keys is exchanged once, which asks the database for it, and then keys are drawn from these at random.
 The embedded engine's figures are BenchmarkPointRead and BenchmarkDurableInsert32Writers of package database/embedded, whole
 documents, decoded; durable means that each insert waited for its fsync. LiveKit's events are POST /v1/webhooks/livekit as
 LiveKit's server sends it, signed before the clock starts, to a Pulse with a new database in each of %d rounds: participants join
