@@ -71,7 +71,7 @@ func TestRequestsWorkersDatabaseAndLiveKitAreTracedAndLogsAndProblemsNameTheTrac
 		t.Errorf("the problem names trace %q", problem.TraceID)
 	}
 	eventually(t, "every kind of span is exported", func() error {
-		for _, name := range []string{"POST /v1/projects", "POST /v1/auth/login", "database.", "livekit.ListRooms", "worker quotas", "worker inbox_shard_", "worker deliveries_scan"} {
+		for _, name := range []string{"POST /v1/projects", "POST /v1/auth/login", "database.", "livekit.ListRooms", "worker quotas", "worker inbox_lane_", "worker deliveries_scan"} {
 			if len(got.of(name)) == 0 {
 				return fmt.Errorf("no span %s", name)
 			}

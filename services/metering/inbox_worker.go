@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -22,6 +23,10 @@ const (
 	// due again, are looked for; ownInboxPoll where there are no others.
 	inboxPoll    = 500 * time.Millisecond
 	ownInboxPoll = 250 * time.Millisecond
+	// ownInboxPause is the least time from the start of a batch to the next of the
+	// same lane where one process stores events: what comes meanwhile shares its
+	// writes.
+	ownInboxPause = 10 * time.Millisecond
 	// inboxDeadline bounds one batch.
 	inboxDeadline = 30 * time.Second
 	// measureEvery is how often waiting and dead events are counted.
@@ -35,12 +40,11 @@ type InboxWorker struct {
 	c      InboxWorkerConfig
 	steps  []Step
 	shares *shards.Shares
-	shards [inboxShards]*shard
-	// parallel holds a token for each shard that is being worked on.
+	// lanes take the shards in turn: shard n is in lane n modulo their number.
+	lanes []*lane
+	// parallel holds a token for each lane that is being worked on.
 	parallel chan struct{}
 	workers  []*worker.Worker
-	// ofShard wakes the worker of each shard.
-	ofShard [inboxShards]*worker.Worker
 }
 
 // InboxWorkerConfig of NewInboxWorker; every field is required save those marked
@@ -71,25 +75,32 @@ func NewInboxWorker(c InboxWorkerConfig) (*InboxWorker, error) {
 		return nil, err
 	}
 	w := &InboxWorker{c: c, steps: steps, parallel: make(chan struct{}, parallelShards)}
+	lanes, pause, poll := inboxShards, time.Duration(0), inboxPoll
+	if c.Inbox.c.Exclusive {
+		// No other process can have a shard: fewer and larger batches.
+		lanes, pause, poll = min(parallelShards, runtime.GOMAXPROCS(0)), ownInboxPause, ownInboxPoll
+	}
 	w.shares, err = shards.New(shards.Config{Name: "inbox", Count: inboxShards, Leases: c.Leases, Holder: c.Site.Owner,
 		Now:    func() time.Time { return c.Inbox.now() },
-		Gained: func(ctx context.Context, n int64) error { return w.shards[n].gained(ctx) }})
+		Gained: func(ctx context.Context, n int64) error { return w.of(n).gained(ctx, n) }})
 	if err != nil {
 		return nil, err
-	}
-	poll := inboxPoll
-	if c.Inbox.c.Exclusive {
-		poll = ownInboxPoll
 	}
 	passes := []worker.Config{
 		{Name: "inbox_shares", Pass: worker.Simple(w.share), Every: shards.PassInterval, Deadline: shards.TTL},
 		{Name: "inbox_poll", Pass: worker.Simple(w.poll), Every: poll, Deadline: inboxDeadline},
 		{Name: "inbox_measure", Pass: worker.Simple(c.Inbox.Measure), Every: measureEvery, Deadline: inboxDeadline},
 	}
-	for n := range int64(inboxShards) {
-		w.shards[n] = &shard{w: w, number: n, parked: map[string]time.Time{}}
-		passes = append(passes, worker.Config{Name: fmt.Sprintf("inbox_shard_%d", n), Every: time.Minute, Deadline: inboxDeadline,
-			Pass: func(ctx context.Context) (int, error) { return w.workOn(ctx, n) }})
+	for n := range lanes {
+		l := newLane(w, pause)
+		w.lanes = append(w.lanes, l)
+		passes = append(passes, worker.Config{Name: fmt.Sprintf("inbox_lane_%d", n), Every: time.Minute, Deadline: inboxDeadline,
+			Pass: func(ctx context.Context) (int, error) {
+				if err := l.rest(ctx); err != nil {
+					return 0, err
+				}
+				return w.workOn(ctx, l)
+			}})
 	}
 	for i, pass := range passes {
 		options := c.Site.Options()
@@ -105,13 +116,22 @@ func NewInboxWorker(c InboxWorkerConfig) (*InboxWorker, error) {
 			return nil, err
 		}
 		w.workers = append(w.workers, running)
-		if n := i - (len(passes) - inboxShards); n >= 0 {
-			w.ofShard[n] = running
+		if n := i - (len(passes) - lanes); n >= 0 {
+			w.lanes[n].worker = running
 		}
 	}
-	wake := func(n int64) { w.ofShard[n].Wake() }
-	c.Inbox.wakeShard.Store(&wake)
+	c.Inbox.wakeShard.Store(new(w.wake))
 	return w, nil
+}
+
+// of is a shard's lane.
+func (w *InboxWorker) of(shard int64) *lane { return w.lanes[shard%int64(len(w.lanes))] }
+
+// wake has a shard worked on.
+func (w *InboxWorker) wake(shard int64) {
+	l := w.of(shard)
+	l.due(shard)
+	l.worker.Wake()
 }
 
 // Run works until ctx ends, then gives its shards back.
@@ -133,7 +153,7 @@ func (w *InboxWorker) Run(ctx context.Context) error {
 func (w *InboxWorker) share(ctx context.Context) error {
 	taken, err := w.shares.Pass(ctx)
 	for _, n := range taken {
-		w.ofShard[n].Wake()
+		w.wake(n)
 	}
 	return err
 }
@@ -147,37 +167,35 @@ func (w *InboxWorker) poll(ctx context.Context) error {
 	ready, err := w.c.Events.Ready(ctx, idle, w.c.Inbox.now())
 	for _, n := range ready {
 		if n >= 0 && n < inboxShards {
-			w.ofShard[n].Wake()
+			w.wake(n)
 		}
 	}
 	return err
 }
 
-// workOn works on a batch of a shard, if it is this process's, and tells how
-// many events were finished.
-func (w *InboxWorker) workOn(ctx context.Context, n int64) (int, error) {
+// workOn works on a batch of a lane and tells how many events were finished.
+func (w *InboxWorker) workOn(ctx context.Context, l *lane) (int, error) {
 	select {
 	case w.parallel <- struct{}{}:
 		defer func() { <-w.parallel }()
 	case <-ctx.Done():
 		return 0, models.Unavailable(ctx.Err())
 	}
-	if !w.shares.Begin(n) {
-		return 0, nil
-	}
-	defer w.shares.End(n)
-	return w.shards[n].work(ctx)
+	return l.work(ctx)
 }
 
 // Work does once, in turn, what Run does at the same time: it renews the shares
-// and takes one batch from each shard. It tells how many events it finished.
+// and takes one batch from each lane. It tells how many events it finished.
 func (w *InboxWorker) Work(ctx context.Context) (int, error) {
 	if err := w.share(ctx); err != nil {
 		return 0, err
 	}
 	done, failures := 0, []error{w.c.Inbox.Measure(ctx)}
 	for n := range int64(inboxShards) {
-		worked, err := w.workOn(ctx, n)
+		w.of(n).due(n)
+	}
+	for _, l := range w.lanes {
+		worked, err := w.workOn(ctx, l)
 		done += worked
 		failures = append(failures, err)
 	}
