@@ -133,9 +133,12 @@ func (r *countedBody) Read(p []byte) (int, error) {
 			return 0, errBodyMemory()
 		}
 		r.taken += int64(n)
-		if err == nil && r.taken != r.length && !r.hold() {
-			return 0, errBodyMemory()
-		}
+	}
+	switch {
+	case err != nil, r.taken == r.length:
+		r.drop()
+	case n > 0 && !r.hold():
+		return 0, errBodyMemory()
 	}
 	return n, err
 }
@@ -158,9 +161,15 @@ func errBodyMemory() *models.Error {
 	return full
 }
 
-func (r *countedBody) release() {
-	r.in.give(r.taken)
+// drop takes back what hold counted, once a body is complete or is read no further.
+func (r *countedBody) drop() {
 	if r.held > 0 {
 		r.in.drop(r.sender, r.held)
+		r.held = 0
 	}
+}
+
+func (r *countedBody) release() {
+	r.in.give(r.taken)
+	r.drop()
 }

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"hash/fnv"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
@@ -14,30 +13,6 @@ type attempts struct{ open []*Entry }
 
 type attemptsKey struct{}
 
-// newTurns makes the locks of changes in this process, by a hash of what is changed. Each
-// contains a value while it is free.
-func newTurns() (all [256]chan struct{}) {
-	for i := range all {
-		all[i] = make(chan struct{}, 1)
-		all[i] <- struct{}{}
-	}
-	return all
-}
-
-// turn waits until nobody in this process changes an object; unavailable if ctx ends
-// before.
-func (t *Trail) turn(ctx context.Context, object string) (leave func(), err error) {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(object)) // never fails
-	lock := t.turns[h.Sum32()%uint32(len(t.turns))]
-	select {
-	case <-lock:
-		return func() { lock <- struct{}{} }, nil
-	case <-ctx.Done():
-		return nil, models.Unavailable(ctx.Err())
-	}
-}
-
 // Reapply is database.Reapply for a change that begins an entry. Changes of the same
 // object in this process wait for each other, so that only those of other processes can
 // come between; with "" for the object a change waits for none, as one that is part of
@@ -46,7 +21,7 @@ func (t *Trail) turn(ctx context.Context, object string) (leave func(), err erro
 // unavailable if ctx ends before it is the change's turn.
 func (t *Trail) Reapply(ctx context.Context, object string, change func(ctx context.Context) error) error {
 	if object != "" {
-		leave, err := t.turn(ctx, object)
+		leave, err := t.turns.take(ctx, object)
 		if err != nil {
 			return err
 		}

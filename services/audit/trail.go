@@ -41,7 +41,7 @@ type Trail struct {
 	mu      sync.Mutex
 	// chains caches the end of each organization's chain.
 	chains *lru.Cache[models.OrganizationID, *auditChain]
-	turns  [256]chan struct{}
+	turns  turns
 }
 
 // auditChain is the end of one organization's chain. Its lock serializes the
@@ -85,7 +85,7 @@ func NewTrail(logs *database.AuditLogs, telling Telling, now func() time.Time) (
 	if err != nil {
 		return nil, err
 	}
-	return &Trail{logs: logs, telling: telling, now: now, chains: chains, turns: newTurns()}, nil
+	return &Trail{logs: logs, telling: telling, now: now, chains: chains, turns: turns{of: map[string]*turn{}}}, nil
 }
 
 // Event is a change about to be made. Before and After contain the changed fields

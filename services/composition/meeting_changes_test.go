@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -232,6 +233,23 @@ func metOf() map[string]met {
 			return string(p.ID), rotate, rotate, func(err error) error {
 				return want(models.HasCode(err, database.ChangedSince) && w.told("key.rotated", "previous_key_id") == 1, "%v", err)
 			}
+		}},
+		"a rotation by the key that another rotation has replaced so far": {"api_keys", func(w *ownWorld) (string, act, act, func(error) error) {
+			p, keys := w.project(1), database.NewAPIKeys(w.engine)
+			first, err := keys.ByKey(w.t.Context(), p.PulseAPIKey)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			caller := &models.Principal{Kind: models.CallerServerKey, OrgID: p.OrgID, Project: &p, KeyID: first.ID, Scopes: first.Scopes}
+			return string(p.ID), func(s *services.Services) error {
+					_, err := s.Projects.RegenerateKeys(w.t.Context(), caller, p.ID, time.Hour)
+					return err
+				}, func(*services.Services) error {
+					_, err := keys.Rotate(w.t.Context(), &first, w.clock.Now(), w.clock.Now().Add(time.Hour))
+					return err
+				}, func(err error) error {
+					return want(models.HasCode(err, database.ChangedSince) && w.stored(p.ID).PulseAPIKey == first.Key, "%v", err)
+				}
 		}},
 		"two roles": {"users", func(w *ownWorld) (string, act, act, func(error) error) {
 			m := w.member(1).ID

@@ -47,11 +47,15 @@ type Counters struct {
 
 	counts sync.Map // counted → *counter
 
-	// flushing is held by the one who flushes. minutes are the facts of this
-	// minute and of the one before, and those of earlier ones that are not stored.
+	// flushing is held by the one who flushes. minutes are the facts of this minute,
+	// and those of others whose value is not in the fact.
 	flushing sync.Mutex
 	minutes  map[string]*minuteFact
 	minute   time.Time
+	// setBack is a millisecond for each time that the clock went back to an earlier
+	// minute. It is added to the minutes from then on, so that no fact is begun twice:
+	// it would keep only the larger one of its values.
+	setBack time.Duration
 	// changed are the facts with a value that is not known to be durable.
 	changed []*minuteFact
 	journal *journal
@@ -154,6 +158,10 @@ func (c *Counters) Flush(ctx context.Context) error {
 // process, minute, project and meter.
 func (c *Counters) collect() {
 	minute := c.now().UTC().Truncate(time.Minute)
+	if minute.Add(c.setBack).Before(c.minute) {
+		c.setBack += time.Millisecond
+	}
+	minute = minute.Add(c.setBack)
 	if !minute.Equal(c.minute) {
 		maps.DeleteFunc(c.minutes, func(_ string, f *minuteFact) bool { return !f.changed && f.page == nil && !f.Timestamp.Equal(minute) })
 		c.minute = minute
@@ -192,7 +200,7 @@ func (c *Counters) collect() {
 // countID is the id of the fact of what a process counts of a project's meter in a
 // minute.
 func countID(holder string, minute time.Time, p models.ProjectID, m models.Meter) string {
-	return holder + "|" + minute.UTC().Format("2006-01-02T15:04") + "|" + string(p) + "|" + string(m)
+	return holder + "|" + minute.UTC().Format("2006-01-02T15:04:05.999") + "|" + string(p) + "|" + string(m)
 }
 
 // write stores facts and marks their totals.

@@ -90,3 +90,33 @@ func TestCountsAreOneFactAMinuteAndACrashLosesNothingFlushed(t *testing.T) {
 		t.Errorf("the totals are %+v, not %v: %v", totals, counted, err)
 	}
 }
+
+func TestAClockThatIsSetBackLosesAndDoublesNoCount(t *testing.T) {
+	r := newRig(t)
+	one, told := r.counters("one"), tally{}
+	r.now = aMorning.Add(time.Hour)
+	for step, by := range []time.Duration{0, time.Minute, time.Minute, -2 * time.Minute, time.Minute, 30 * time.Second, -30 * time.Minute, -time.Second, 30 * time.Minute, 0} {
+		r.now = r.now.Add(by)
+		if step%2 == 0 { // through the journal
+			r.countEach(one, told)
+		}
+		for range 10 - step {
+			one.Count(testProject, models.MeterTokensIssued)
+			told[testProject]++
+		}
+		if err := one.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	two := r.counters("two") // the process dies here
+	r.recoverAll(two)
+	sum, err := r.facts.Sum(t.Context(), testProject, models.MeterTokensIssued, aMorning, aMorning.Add(24*time.Hour))
+	if err != nil || sum != told[testProject] {
+		t.Errorf("%v of %v are counted: %v", sum, told[testProject], err)
+	}
+	for p, n := range r.factsSum(false) {
+		if n != told[p] {
+			t.Fatalf("the facts of %s are %v, not %v", p, n, told[p])
+		}
+	}
+}

@@ -87,16 +87,23 @@ func (t *intake) run() {
 	}
 }
 
-// next takes the events of a call from those that wait. The lock is held.
-func (t *intake) next() []*arrival {
-	n, size := 0, 0
-	for ; n < len(t.waiting) && n < intakeEvents; n++ {
-		if size += len(t.waiting[n].event.Body); n > 0 && size > intakeBytes {
+// next takes the events of a call from those that wait. Those whose senders are gone
+// are dropped: they are sent again, and would fill the memory while the database is
+// away. The lock is held.
+func (t *intake) next() (batch []*arrival) {
+	taken, size := 0, 0
+	for ; taken < len(t.waiting) && len(batch) < intakeEvents; taken++ {
+		a := t.waiting[taken]
+		if a.ctx.Err() != nil {
+			continue
+		}
+		if size += len(a.event.Body); len(batch) > 0 && size > intakeBytes {
 			break
 		}
+		batch = append(batch, a)
 	}
-	batch := t.waiting[:n:n]
-	if t.waiting = t.waiting[n:]; len(t.waiting) == 0 {
+	clear(t.waiting[:taken])
+	if t.waiting = t.waiting[taken:]; len(t.waiting) == 0 {
 		t.waiting = nil
 	}
 	return batch

@@ -156,7 +156,7 @@ func TestACallThatHangsHoldsUpNoSenderBeyondTheirDeadline(t *testing.T) {
 func TestLargeEventsAreStoredInCallsOfBoundedSize(t *testing.T) {
 	in := &intake{}
 	for range 5 {
-		in.waiting = append(in.waiting, &arrival{event: &models.LiveKitEvent{Body: string(make([]byte, intakeBytes*2/3))}})
+		in.waiting = append(in.waiting, &arrival{ctx: t.Context(), event: &models.LiveKitEvent{Body: string(make([]byte, intakeBytes*2/3))}})
 	}
 	for n := range 5 {
 		if batch := in.next(); len(batch) != 1 {
@@ -167,9 +167,28 @@ func TestLargeEventsAreStoredInCallsOfBoundedSize(t *testing.T) {
 		t.Error("more waits")
 	}
 	for range 2*intakeEvents + 1 {
-		in.waiting = append(in.waiting, &arrival{event: &models.LiveKitEvent{}})
+		in.waiting = append(in.waiting, &arrival{ctx: t.Context(), event: &models.LiveKitEvent{}})
 	}
 	if a, b, c := len(in.next()), len(in.next()), len(in.next()); a != intakeEvents || b != intakeEvents || c != 1 {
 		t.Errorf("calls of %d, %d and %d events", a, b, c)
+	}
+}
+
+func TestEventsWhoseSendersAreGoneTakeNoMemoryWhileTheDatabaseIsAway(t *testing.T) {
+	e := &heldEngine{Engine: testkit.NewEngine(t), release: make(chan struct{})}
+	close(e.release)
+	in := sharedInbox(t, e)
+	held := in.intakes[shardOf("room")]
+	held.calls = intakeCalls // as if all of them hung
+	gone, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	names := eventNames(2*intakeEvents + 1)
+	if _, failures := arrive(gone, in, names[1:]); len(failures) != len(names)-1 {
+		t.Fatalf("%d senders of %d are gone", len(failures), len(names)-1)
+	}
+	stays := &arrival{ctx: t.Context(), event: &models.LiveKitEvent{ID: names[0]}}
+	held.waiting = append(held.waiting, stays)
+	if batch := held.next(); len(batch) != 1 || batch[0] != stays || held.waiting != nil {
+		t.Errorf("a call has %d events, and %d wait", len(batch), len(held.waiting))
 	}
 }

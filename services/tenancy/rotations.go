@@ -20,17 +20,25 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 	if err := actor.May(models.ActionKeysWrite); err != nil {
 		return KeyedProject{}, err
 	}
-	first, lost := "", false
+	var found *models.APIKey // by the first attempt
+	lost := false
 	err = s.c.Trail.Reapply(ctx, "", func(ctx context.Context) error {
 		project, err := s.c.Projects.Get(ctx, actor.Tenant(), id)
 		if err != nil {
 			return err
 		}
-		if lost = first != "" && project.PulseAPIKey != first; lost {
+		present, err := s.firstKey(ctx, &project)
+		if err != nil {
+			return err
+		}
+		if found == nil {
+			found = &present
+		}
+		// Another rotation replaces the key first, then gives the project a new one.
+		if lost = present.Key != found.Key || !times.Same(present.RotatedAt, found.RotatedAt); lost {
 			return nil
 		}
-		first = project.PulseAPIKey
-		out, err = s.rotate(ctx, actor, &project, grace)
+		out, err = s.rotate(ctx, actor, &project, &present, grace)
 		return err
 	})
 	if lost {
@@ -42,11 +50,20 @@ func (s *Projects) RegenerateKeys(ctx context.Context, actor *models.Principal, 
 	return out, nil
 }
 
-// rotate gives a project, as it was read, a new first key, with the rights that the
-// present one has now; conflict database.ChangedSince if either was changed since.
-func (s *Projects) rotate(ctx context.Context, actor *models.Principal, project *models.Project, grace time.Duration) (out KeyedProject, err error) {
+// firstKey reads the first key of a project. One that was deleted has no id.
+func (s *Projects) firstKey(ctx context.Context, project *models.Project) (models.APIKey, error) {
+	key, err := s.c.APIKeys.ByKey(ctx, project.PulseAPIKey)
+	if models.IsKind(err, models.KindNotFound) {
+		return models.APIKey{Key: project.PulseAPIKey}, nil
+	}
+	return key, err
+}
+
+// rotate gives a project a new first key, with the rights of the present one; conflict
+// database.ChangedSince if either was changed since they were read.
+func (s *Projects) rotate(ctx context.Context, actor *models.Principal, project *models.Project, present *models.APIKey, grace time.Duration) (out KeyedProject, err error) {
 	now, id := s.c.Now(), project.ID
-	pair, replaced, err := s.replacement(ctx, actor, project, now)
+	pair, err := s.replacement(ctx, actor, project, present, now)
 	if err != nil {
 		return KeyedProject{}, err
 	}
@@ -56,7 +73,7 @@ func (s *Projects) rotate(ctx context.Context, actor *models.Principal, project 
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
 		OrgID: project.OrgID, ProjectID: id, Action: "key.rotated", Type: "project", ID: string(id),
-		Before: map[string]any{"key_id": replaced.ID, "secret_hint": replaced.SecretHint},
+		Before: map[string]any{"key_id": present.ID, "secret_hint": present.SecretHint},
 		After: map[string]any{
 			"key_id": pair.Key.ID, "secret_hint": pair.Key.SecretHint, "grace_period_seconds": int64(grace / time.Second),
 		},
@@ -70,14 +87,14 @@ func (s *Projects) rotate(ctx context.Context, actor *models.Principal, project 
 	}
 	// The expiry of the old key is written before the new key is returned: a crash in
 	// between can lose a rotation, never keep a key alive that should end.
-	if replaced.ID != "" {
-		_, err = s.c.APIKeys.Rotate(ctx, &replaced, now, now.Add(grace))
+	if present.ID != "" {
+		_, err = s.c.APIKeys.Rotate(ctx, present, now, now.Add(grace))
 	}
 	rotated := *project
 	if err == nil {
 		rotated, err = s.c.Projects.ReplaceKey(ctx, actor.Tenant(), id, project.PulseAPIKey, pair.Key.Key, now)
 	}
-	s.c.Changes.Publish(models.KeyChanged(replaced.ID, project.PulseAPIKey))
+	s.c.Changes.Publish(models.KeyChanged(present.ID, project.PulseAPIKey))
 	s.c.Changes.Publish(models.ProjectChanged(id))
 	if models.HasCode(err, database.ChangedSince) {
 		if err := s.c.APIKeys.Discard(ctx, id, pair.Key.ID); err != nil {
@@ -88,26 +105,28 @@ func (s *Projects) rotate(ctx context.Context, actor *models.Principal, project 
 }
 
 // replacement makes the next first pair of a project, or finds what an earlier
-// attempt of the same request stored, and gives the pair before it.
-func (s *Projects) replacement(ctx context.Context, actor *models.Principal, project *models.Project, now time.Time) (NewKeyPair, models.APIKey, error) {
-	made, replaced, err := s.successor(ctx, actor, project, now)
-	if err != nil {
-		return NewKeyPair{}, replaced, err
+// attempt of the same request stored.
+func (s *Projects) replacement(ctx context.Context, actor *models.Principal, project *models.Project, present *models.APIKey, now time.Time) (NewKeyPair, error) {
+	made := successor(actor, project, present, now)
+	pair, err := madeBefore(ctx, s.c.APIKeys, actor.Tenant(), project.ID)
+	if err == nil && present.RotatedAt != nil {
+		// That attempt came as far as to end the present key; only the pair still has the
+		// expiry from before.
+		made.ExpiresAt = pair.Key.ExpiresAt
 	}
-	switch pair, err := madeBefore(ctx, s.c.APIKeys, actor.Tenant(), project.ID); {
+	switch {
 	case models.IsKind(err, models.KindNotFound):
-	case err != nil, pair.Key.RotatedAt != nil, sameRights(&pair.Key, &made):
-		return pair, replaced, err
+	case err != nil, pair.Key.Key == present.Key, pair.Key.RotatedAt != nil, sameRights(&pair.Key, &made):
+		return pair, err
 	default: // the present key's rights were changed since
 		if err := s.c.APIKeys.Discard(ctx, project.ID, pair.Key.ID); err != nil {
-			return NewKeyPair{}, replaced, err
+			return NewKeyPair{}, err
 		}
 	}
 	if err := withinReach(ctx, s.c.APIKeys, actor, &made); err != nil {
-		return NewKeyPair{}, replaced, err
+		return NewKeyPair{}, err
 	}
-	pair, err := mintPair(ctx, s.c.Hasher, made)
-	return pair, replaced, err
+	return mintPair(ctx, s.c.Hasher, made)
 }
 
 // sameRights reports whether two keys may do the same, from the same addresses, for as
@@ -116,23 +135,19 @@ func sameRights(a, b *models.APIKey) bool {
 	return slices.Equal(a.Scopes, b.Scopes) && slices.Equal(a.AllowedIPs, b.AllowedIPs) && times.Same(a.ExpiresAt, b.ExpiresAt)
 }
 
-// successor is what the next first pair of a project may do: what the one
-// before it may, or everything if that one was removed; and the one before it.
-func (s *Projects) successor(ctx context.Context, actor *models.Principal, project *models.Project, now time.Time) (next, old models.APIKey, err error) {
-	next = models.APIKey{
+// successor is what the next first pair of a project may do: what the present one may,
+// or everything if that one was deleted.
+func successor(actor *models.Principal, project *models.Project, present *models.APIKey, now time.Time) models.APIKey {
+	next := models.APIKey{
 		ProjectID: project.ID, OrgID: project.OrgID, Name: firstPairName, Scopes: []models.Scope{models.ScopeAll},
 		CreatedBy: actor.UserID, CreatedAt: now,
 	}
-	old, err = s.c.APIKeys.ByKey(ctx, project.PulseAPIKey)
-	switch {
-	case models.IsKind(err, models.KindNotFound):
-		return next, old, nil
-	case err != nil:
-		return next, old, err
+	if present.ID == "" {
+		return next
 	}
-	next.Name, next.Scopes, next.AllowedIPs = old.Name, old.Scopes, old.AllowedIPs
-	if actor.KeyID != "" && old.RotatedAt == nil {
-		next.ExpiresAt = old.ExpiresAt // only a person may remove it
+	next.Name, next.Scopes, next.AllowedIPs = present.Name, present.Scopes, present.AllowedIPs
+	if actor.KeyID != "" && present.RotatedAt == nil {
+		next.ExpiresAt = present.ExpiresAt // only a person may remove it
 	}
-	return next, old, nil
+	return next
 }

@@ -38,9 +38,9 @@ type Limiter struct {
 	start time.Time
 
 	mu sync.Mutex
-	// arrivals holds the accounts, counted from start. By pointer, so that a known key needs one lookup
-	// and no allocation.
-	arrivals *simplelru.LRU[string, *Account]
+	// accounts are those of the keys, counted from start. By pointer, so that a known
+	// key needs one lookup and no allocation.
+	accounts *simplelru.LRU[string, *Account]
 }
 
 // New returns a Limiter of at most capacity keys (at least one).
@@ -49,7 +49,7 @@ func New(capacity int, clock func() time.Time) *Limiter {
 	if err != nil {
 		panic(err) // the library refuses a size below one only
 	}
-	return &Limiter{clock: clock, start: clock(), arrivals: accounts}
+	return &Limiter{clock: clock, start: clock(), accounts: accounts}
 }
 
 // Allow counts one request under the key, unless it is refused. The limit of a
@@ -68,13 +68,13 @@ func (l *Limiter) GiveBack(key string, d Decision) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	account, known := l.arrivals.Peek(key)
+	account, known := l.accounts.Peek(key)
 	if !known {
 		return
 	}
 	now := int64(l.clock().Sub(l.start))
 	if *account = account.GiveBack(d.Receipt, now, int64(intervalOf(d.Limit))); account.Paid <= now {
-		l.arrivals.Remove(key)
+		l.accounts.Remove(key)
 	}
 }
 
@@ -93,7 +93,7 @@ func (l *Limiter) decide(key string, limit PerMinute, cost time.Duration) Decisi
 	defer l.mu.Unlock()
 	// Sub uses the monotonic clock: setting the wall clock back refuses nothing.
 	now := l.clock().Sub(l.start)
-	account, known := l.arrivals.Get(key)
+	account, known := l.accounts.Get(key)
 	due := now
 	if known {
 		due = max(now, time.Duration(account.Paid))
@@ -107,7 +107,7 @@ func (l *Limiter) decide(key string, limit PerMinute, cost time.Duration) Decisi
 	}
 	if !known {
 		account = new(Account)
-		l.arrivals.Add(key, account)
+		l.accounts.Add(key, account)
 	}
 	var receipt Receipt
 	*account, receipt = account.Take(int64(now), int64(interval))

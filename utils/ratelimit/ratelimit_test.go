@@ -128,7 +128,7 @@ func TestALimitOfZeroIsOff(t *testing.T) {
 			}
 		}
 	}
-	if l.arrivals.Len() != 0 {
+	if l.accounts.Len() != 0 {
 		t.Fatal("a key without a limit takes room")
 	}
 }
@@ -149,8 +149,8 @@ func TestTheNumberOfKeysIsBounded(t *testing.T) {
 		l.Allow(strconv.Itoa(i), 1)
 		l.Allow("used", 1)
 	}
-	if l.arrivals.Len() != 100 {
-		t.Fatalf("%d keys", l.arrivals.Len())
+	if l.accounts.Len() != 100 {
+		t.Fatalf("%d keys", l.accounts.Len())
 	}
 	if l.Allow("used", 1).Allowed || !l.Allow("0", 1).Allowed {
 		t.Fatal("not the key unused longest made room")
