@@ -49,3 +49,51 @@ func TestAClockThatDiffersIsMeasuredWarnedOfAndAtFiveSecondsNotReady(t *testing.
 		}
 	}
 }
+
+func TestSettingTheProcessesClockMovesNoTimeOfTheServicesAndIsNoticedAtOnce(t *testing.T) {
+	engine := testkit.NewEngine(t)
+	var set time.Duration
+	reads := 0
+	store := countedReads{database.NewClockReadings(engine), &reads}
+	c := New(store, "proc_a", func() time.Time { return testkit.Stepped(time.Now(), set) }, zerolog.Nop())
+	follow := func() {
+		t.Helper()
+		if err := c.Follow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	follow()
+	begin, before := time.Now(), c.Database()
+	for _, set = range []time.Duration{0, time.Hour, -time.Hour, 6 * time.Second, -6 * time.Second, 0} {
+		for range 2 { // before and after the clocks are compared again
+			if off := c.Database().Sub(before) - time.Since(begin); off.Abs() > 200*time.Millisecond {
+				t.Errorf("set by %s, the services' time moved by %s", set, off)
+			}
+			if off := c.Ahead() - set; off.Abs() > 200*time.Millisecond {
+				t.Errorf("set by %s, the clock is said to be ahead by %s", set, c.Ahead())
+			}
+			if err := c.Check(t.Context()); (err != nil) != (set != 0) {
+				t.Errorf("set by %s: %v", set, err)
+			}
+			had := reads
+			follow()
+			follow()
+			if reads > had+1 {
+				t.Errorf("set by %s, the database was asked %d times", set, reads-had)
+			}
+		}
+	}
+	if reads != 6 {
+		t.Errorf("the database was asked %d times, not once at first and once for each time the clock was set", reads)
+	}
+}
+
+type countedReads struct {
+	Store
+	n *int
+}
+
+func (c countedReads) Read(ctx context.Context, process string) (time.Time, error) {
+	*c.n++
+	return c.Store.Read(ctx, process)
+}

@@ -14,8 +14,9 @@ import (
 	"pulse-control-plane/utils/worker"
 )
 
-// clockEvery is the time between two comparisons with the database's clock.
-const clockEvery = time.Minute
+// clockEvery is how soon it is noticed that this process's clock was set. The
+// database's is read each minute.
+const clockEvery = 5 * time.Second
 
 // shared builds what replicas have in common besides documents: the database's
 // clock, by which all services go, and the counts of guesses, in Redis if there is one, else in the database
@@ -84,7 +85,7 @@ func (b *builder) clockWorker(site worker.Site) error {
 	if b.engine.Exclusive() {
 		return nil
 	}
-	running, err := worker.New(worker.Config{Name: "clock", Pass: worker.Simple(b.out.Clock.Measure), Every: clockEvery, Deadline: 5 * time.Second}, site.Options())
+	running, err := worker.New(worker.Config{Name: "clock", Pass: worker.Simple(b.out.Clock.Follow), Every: clockEvery, Deadline: 5 * time.Second}, site.Options())
 	if err != nil {
 		return err
 	}
