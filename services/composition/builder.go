@@ -3,6 +3,7 @@ package composition
 import (
 	"context"
 	"errors"
+	"time"
 
 	"pulse-control-plane/database"
 	"pulse-control-plane/models"
@@ -67,6 +68,9 @@ type builder struct {
 	engine database.Engine
 	// process names this start of the process; holder is its name for leases.
 	process, holder string
+	// own is the process's own clock, for durations in memory. Now follows the
+	// database's.
+	own func() time.Time
 
 	placements *clusters.Placements
 	cursors    *cursor.Codec
@@ -136,7 +140,7 @@ func (b *builder) foundations() (err error) {
 }
 
 func (b *builder) authentication() (err error) {
-	verified, err := hashing.NewVerified(keyCacheSize, b.Now)
+	verified, err := hashing.NewVerified(keyCacheSize, b.own)
 	if err != nil {
 		return err
 	}

@@ -207,9 +207,6 @@ func New(engine database.Engine, c Config) (*Services, error) {
 		// The previous process is gone, so its leases need not expire first.
 		b.holder = "the only process"
 	}
-	if b.Mailer != nil {
-		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(b.engine), b.Now)
-	}
 	for _, step := range []func() error{b.shared, b.foundations, b.storage, b.authentication, b.metering, b.tenantEvents, b.quotas, b.pages, b.tenancy, b.tokens, b.egress, b.ingress, b.inbox, b.workers, b.operations} {
 		if err := step(); err != nil {
 			return nil, err

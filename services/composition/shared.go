@@ -10,6 +10,7 @@ import (
 	"pulse-control-plane/services/auth"
 	"pulse-control-plane/services/clock"
 	"pulse-control-plane/services/status"
+	"pulse-control-plane/services/tenancy"
 	"pulse-control-plane/utils/ratelimit"
 	"pulse-control-plane/utils/worker"
 )
@@ -19,17 +20,21 @@ import (
 const clockEvery = 5 * time.Second
 
 // shared builds what replicas have in common besides documents: the database's
-// clock, by which all services go, and the counts of guesses, in Redis if there is one, else in the database
+// clock, by which all services go, the limits of mails, and the counts of guesses, in Redis if there is one, else in the database
 // or, if no other process uses that, in memory.
 func (b *builder) shared() error {
+	b.own = b.Now
 	b.out.Clock = clock.New(database.NewClockReadings(b.engine), b.process, b.Now, b.Log)
 	if b.out.exclusive = b.engine.Exclusive(); !b.out.exclusive {
 		// Every time that is stored is compared by replicas with other clocks.
 		b.Now = b.out.Clock.Database
 	}
-	local := ratelimit.New(keyCacheSize, b.Now)
+	if b.Mailer != nil {
+		b.Mailer = tenancy.NewMailLimits(b.Mailer, database.NewMailSlots(b.engine), b.Now)
+	}
+	local := ratelimit.New(keyCacheSize, b.own)
 	stored := auth.NewStoredLimits(database.NewThrottles(b.engine), b.Now, local)
-	failures := ratelimit.NewLocalFailures(auth.LoginBackoff(), 2*sessionCacheSize, b.Now)
+	failures := ratelimit.NewLocalFailures(auth.LoginBackoff(), 2*sessionCacheSize, b.own)
 	switch {
 	case b.Redis != nil:
 		b.guesses, b.failures = b.Redis, b.Redis.Failures(failures)

@@ -23,7 +23,7 @@ const deletionsEvery = 5 * time.Second
 
 // site is what the workers of this process share.
 func (b *builder) site() worker.Site {
-	return worker.Site{Lease: b.elections, Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer(), Activity: b.activity}
+	return worker.Site{Lease: b.elections, Owner: b.holder, Log: b.Log, Observer: b.Observer, Tracer: b.Recorder.Tracer(), Activity: b.activity, Now: b.own}
 }
 
 // workers declares the background tasks: what a pass does, how often it runs, how

@@ -81,7 +81,7 @@ func NewInboxWorker(c InboxWorkerConfig) (*InboxWorker, error) {
 		lanes, pause, poll = min(parallelShards, runtime.GOMAXPROCS(0)), ownInboxPause, ownInboxPoll
 	}
 	w.shares, err = shards.New(shards.Config{Name: "inbox", Count: inboxShards, Leases: c.Leases, Holder: c.Site.Owner,
-		Now:    func() time.Time { return c.Inbox.now() },
+		Now:    c.Site.Clock(func() time.Time { return c.Inbox.now() }),
 		Gained: func(ctx context.Context, n int64) error { return w.of(n).gained(ctx, n) }})
 	if err != nil {
 		return nil, err

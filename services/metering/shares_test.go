@@ -29,12 +29,18 @@ type process struct {
 
 func newProcess(t testing.TB, e database.Engine, name string, now *time.Time, ahead time.Duration) *process {
 	t.Helper()
+	return newProcessWith(t, e, name, now, ahead, nil)
+}
+
+// newProcessWith has leases last by the process's own clock.
+func newProcessWith(t testing.TB, e database.Engine, name string, now *time.Time, ahead time.Duration, own func() time.Time) *process {
+	t.Helper()
 	p := &process{seen: &stubborn{}, ahead: ahead, now: now}
 	clock := func() time.Time { return p.now.Add(p.ahead) }
 	p.inbox = testkit.Must[*Inbox](t)(NewInbox(InboxConfig{Events: database.NewLiveKitEvents(e), Sequences: database.NewSequences(e),
 		Clusters: testClusters(t), Now: clock}))
 	p.InboxWorker = testkit.Must[*InboxWorker](t)(NewInboxWorker(InboxWorkerConfig{
-		Inbox: p.inbox, Events: database.NewLiveKitEvents(e), Leases: database.NewLeases(e), Site: worker.Site{Owner: name},
+		Inbox: p.inbox, Events: database.NewLiveKitEvents(e), Leases: database.NewLeases(e), Site: worker.Site{Owner: name, Now: own},
 		Recorder: NewRecorder(database.NewUsageSessions(e), database.NewUsageMetrics(e), database.NewUsageTotals(e), clock),
 		Steps:    []Step{{TurnQuotas, p.seen}}}))
 	return p

@@ -89,7 +89,7 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 	w := &Worker{c: c, secrets: secrets{c.Secret}, quick: make(chan struct{}, poolSize), slow: make(chan struct{}, poolSize),
 		bell: make(chan struct{}, 1), metrics: newMetrics(), storeFor: storeFor, lanes: map[models.EndpointID]*lane{}, asked: map[models.EndpointID]struct{}{}}
 	var err error
-	w.shares, err = shards.New(shards.Config{Name: "deliveries", Count: models.EndpointShards, Leases: c.Leases, Holder: c.Site.Owner, Now: c.Now,
+	w.shares, err = shards.New(shards.Config{Name: "deliveries", Count: models.EndpointShards, Leases: c.Leases, Holder: c.Site.Owner, Now: c.Site.Clock(c.Now),
 		Gained: func(context.Context, int64) error { return nil }})
 	if err != nil {
 		return nil, err

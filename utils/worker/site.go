@@ -19,6 +19,17 @@ type Site struct {
 	Tracer   trace.Tracer
 	// Activity may be nil.
 	Activity *Activity
+	// Now is the process's own clock, for durations in memory: nobody may set it, as a
+	// clock that follows a database's is. It may be nil.
+	Now func() time.Time
+}
+
+// Clock is Now, or another clock where there is none.
+func (s Site) Clock(other func() time.Time) func() time.Time {
+	if s.Now != nil {
+		return s.Now
+	}
+	return other
 }
 
 // Options are those of a worker that every process runs.

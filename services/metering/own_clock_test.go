@@ -1,0 +1,41 @@
+package metering
+
+import (
+	"testing"
+	"time"
+
+	"pulse-control-plane/database/testkit"
+	"pulse-control-plane/services/shards"
+)
+
+func TestNoShardIsTakenFromALiveProcessWhenTheDatabasesClockIsSet(t *testing.T) {
+	for _, set := range []time.Duration{time.Hour, -time.Hour} {
+		e, now, database := testkit.NewEngine(t), aMorning, aMorning
+		one := newProcessWith(t, e, "one", &database, 0, func() time.Time { return now })
+		two := newProcessWith(t, e, "two", &database, 0, func() time.Time { return now })
+		step := func(processes ...*process) {
+			t.Helper()
+			for _, p := range processes {
+				p.pass(t)
+				if held := one.holds() + two.holds(); held > inboxShards {
+					t.Fatalf("set by %s: %d shards are held, of %d", set, held, inboxShards)
+				}
+			}
+			now, database = now.Add(shards.PassInterval), database.Add(shards.PassInterval)
+		}
+		for range 4 {
+			step(one, two)
+		}
+		database = database.Add(set)
+		step(two, one)
+		if one.holds() != inboxShards/2 || two.holds() != inboxShards/2 {
+			t.Errorf("set by %s: one has %d, two %d", set, one.holds(), two.holds())
+		}
+		for range 6 { // two died
+			step(one)
+		}
+		if one.holds() != inboxShards {
+			t.Errorf("set by %s: of a process that died, %d shards are not taken", set, inboxShards-one.holds())
+		}
+	}
+}
