@@ -10,8 +10,12 @@ mkdir -p secrets
 cd secrets
 
 # Each file is written under another name first, so that it is whole or missing.
+# A pipeline fails with its last command only: that nothing was made shows here.
 write() {
-  [ -e "$1" ] || { cat > ".$1.new" && chmod "$2" ".$1.new" && mv ".$1.new" "$1"; }
+  [ -e "$1" ] && return
+  cat > ".$1.new"
+  [ -s ".$1.new" ] || { rm ".$1.new"; echo "make-secrets.sh: no $1 was made" >&2; return 1; }
+  chmod "$2" ".$1.new" && mv ".$1.new" "$1"
 }
 random() { openssl rand -base64 48 | tr -d '\n/+='; }
 
@@ -25,5 +29,5 @@ printf 'mongodb://pulse:%s@mongodb:27017/?replicaSet=rs0&authSource=admin' "$(ca
 printf 'pulse: %s\n' "$(cat livekit_api_secret)" | write livekit_keys 600
 # Optional: fill in to use.
 for name in redis_url smtp_url otel_headers; do
-  : | write "$name" 644
+  [ -e "$name" ] || (umask 022 && : > "$name")
 done

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,8 +41,18 @@ func TestComposeAsksForTheAddressesThatClientsNeed(t *testing.T) {
 }
 
 func TestEveryContainerRestartsAndRotatesItsLog(t *testing.T) {
-	for name, service := range installation(t).Services {
-		if service.Restart != "unless-stopped" || service.Logging == nil || service.Logging.Options["max-size"] == "" || service.Logging.Options["max-file"] == "" {
+	all, jobs := installation(t).Services, map[string]bool{}
+	for _, service := range all {
+		for name, needed := range service.DependsOn {
+			jobs[name] = jobs[name] || needed.Condition == types.ServiceConditionCompletedSuccessfully
+		}
+	}
+	for name, service := range all {
+		restart := "unless-stopped"
+		if jobs[name] {
+			restart = "no" // others wait until it has ended
+		}
+		if service.Restart != restart || service.Logging == nil || service.Logging.Options["max-size"] == "" || service.Logging.Options["max-file"] == "" {
 			t.Errorf("%s: restart %q, logging %+v", name, service.Restart, service.Logging)
 		}
 	}
@@ -116,6 +127,39 @@ func TestNoSecretIsInTheEnvironmentOfAContainerAndEachIsMade(t *testing.T) {
 	password, err := os.ReadFile(filepath.Join(folder, "mongo_password"))
 	if err != nil || len(password) < 32 || !strings.Contains(string(uri), ":"+string(password)+"@mongodb:27017/") {
 		t.Errorf("the URI is %s: %v", uri, err)
+	}
+}
+
+func TestSecretsAreMadeWholeOrNotAtAll(t *testing.T) {
+	dir := t.TempDir()
+	script, err := os.ReadFile("../../deploy/make-secrets.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, tools := filepath.Join(dir, "make-secrets.sh"), filepath.Join(dir, "tools")
+	if err := errors.Join(os.WriteFile(path, script, 0o755), os.Mkdir(tools, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"cat", "chmod", "dirname", "mkdir", "mv", "rm", "tr"} { // openssl is missing
+		tool, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(tool, filepath.Join(tools, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := exec.Command(shell, path)
+	run.Env = []string{"PATH=" + tools}
+	if out, err := run.CombinedOutput(); err == nil || !strings.Contains(string(out), "openssl") {
+		t.Errorf("without openssl: %v: %s", err, out)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "secrets")); err != nil || len(left) > 0 {
+		t.Errorf("without openssl it left %v: %v", left, err)
 	}
 }
 
