@@ -152,6 +152,10 @@ func TestPingWritesUnlessAWriteWasJustAcknowledged(t *testing.T) {
 	if n := probes(); n != 1 {
 		t.Errorf("probed %d times right after a probe; want once", n)
 	}
+	now.Add(-3600)
+	if n := probes(); n != 2 {
+		t.Errorf("probed %d times after the clock was set back; want twice", n)
+	}
 }
 
 func TestTheLogStaysShortWhileWritesNeverPause(t *testing.T) {

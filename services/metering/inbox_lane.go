@@ -35,6 +35,8 @@ type lane struct {
 	waiting, regained atomic.Uint32
 	// parked rooms wait for their first event to be tried again.
 	parked map[string]time.Time
+	// looked is when events were last looked for, by the wall clock.
+	looked time.Time
 }
 
 func newLane(w *InboxWorker, pause time.Duration) *lane {
@@ -69,7 +71,13 @@ func (l *lane) rest(ctx context.Context) error {
 // work takes one batch from the shards that may have something due and are this
 // process's.
 func (l *lane) work(ctx context.Context) (finished int, err error) {
+	now := l.w.c.Inbox.now()
+	// Round drops the monotonic reading.
+	setBack := now.Round(0).Before(l.looked.Add(-firstRetry))
 	waiting := l.waiting.Swap(0)
+	if setBack {
+		waiting = 1<<inboxShards - 1
+	}
 	var taken []int64
 	defer func() {
 		for _, n := range taken {
@@ -80,11 +88,20 @@ func (l *lane) work(ctx context.Context) (finished int, err error) {
 		}
 	}()
 	for n := range int64(inboxShards) {
-		if waiting&(1<<n) != 0 && l.w.shares.Begin(n) {
+		if waiting&(1<<n) != 0 && l.w.of(n) == l && l.w.shares.Begin(n) {
 			taken = append(taken, n)
 		}
 	}
-	due, err := l.take(ctx, taken)
+	if setBack {
+		// What waits would do so until the clock comes to that time again.
+		for _, n := range taken {
+			if err := l.gained(ctx, n); err != nil {
+				return 0, err
+			}
+		}
+	}
+	l.looked = now.Round(0)
+	due, err := l.take(ctx, taken, now)
 	if err != nil || len(due) == 0 {
 		return 0, err
 	}
@@ -93,8 +110,7 @@ func (l *lane) work(ctx context.Context) (finished int, err error) {
 
 // take reads what is due in some shards. A shard that has more is looked at again in
 // the next batch.
-func (l *lane) take(ctx context.Context, from []int64) (due []models.LiveKitEvent, err error) {
-	now := l.w.c.Inbox.now()
+func (l *lane) take(ctx context.Context, from []int64, now time.Time) (due []models.LiveKitEvent, err error) {
 	for i, n := range from {
 		most := (inboxBatch - len(due)) / (len(from) - i)
 		found, err := l.w.c.Events.Due(ctx, n, now, int64(most))

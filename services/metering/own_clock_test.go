@@ -1,6 +1,7 @@
 package metering
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -37,5 +38,30 @@ func TestNoShardIsTakenFromALiveProcessWhenTheDatabasesClockIsSet(t *testing.T) 
 		if one.holds() != inboxShards {
 			t.Errorf("set by %s: of a process that died, %d shards are not taken", set, inboxShards-one.holds())
 		}
+	}
+}
+
+func TestEventsThatWaitAreTriedAgainSoonAfterTheClockWasSetBack(t *testing.T) {
+	r := newRig(t)
+	r.keep(numbered("a", 0, 3))
+	s := &stubborn{poison: "EV_a_1", failures: 2}
+	w := r.worker("one", s)
+	for range 2 {
+		if _, err := w.Work(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if slices.Contains(s.seen, "EV_a_1") {
+		t.Fatalf("seen %v", s.seen)
+	}
+	r.now = r.now.Add(-24 * time.Hour)
+	for range 4 {
+		if _, err := w.Work(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.now = r.now.Add(time.Second)
+	}
+	if !slices.Equal(s.seen, []string{"EV_a_0", "EV_a_1", "EV_a_2"}) {
+		t.Errorf("seen %v", s.seen)
 	}
 }
