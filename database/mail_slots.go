@@ -36,10 +36,14 @@ func (r *MailSlots) Of(ctx context.Context, ids []string) ([]models.MailSlot, er
 	})
 }
 
-// Take takes a slot that is free at a time; conflict if it is taken.
-func (r *MailSlots) Take(ctx context.Context, slot models.MailSlot, now time.Time) error {
+// Take takes a slot that is free at a time; conflict if it is taken. One that is
+// taken until after latest is free: the clock was ahead.
+func (r *MailSlots) Take(ctx context.Context, slot models.MailSlot, now, latest time.Time) error {
 	_, err := changed[models.MailSlot](ctx, r.engine, mailSlots, bson.D{
-		{Key: "_id", Value: slot.ID}, {Key: "expires_at", Value: bson.D{{Key: "$lte", Value: now}}},
+		{Key: "_id", Value: slot.ID}, {Key: "$or", Value: bson.A{
+			bson.D{{Key: "expires_at", Value: bson.D{{Key: "$lte", Value: now}}}},
+			bson.D{{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: latest}}}},
+		}},
 	}, fields{{Key: "expires_at", Value: slot.ExpiresAt}}.update())
 	if !models.IsKind(err, models.KindNotFound) {
 		return err

@@ -73,11 +73,12 @@ func (p *MailLimits) take(ctx context.Context, l mailLimit) (id string, err erro
 	}
 	for range mailSlotTries {
 		now := p.now()
+		latest := now.Add(l.window + models.ClockLimit) // what ends later was taken by a clock that was ahead
 		held, err := p.slots.Of(ctx, ids)
 		if err != nil {
 			return "", err
 		}
-		held = slices.DeleteFunc(held, func(s models.MailSlot) bool { return !now.Before(s.ExpiresAt) })
+		held = slices.DeleteFunc(held, func(s models.MailSlot) bool { return !now.Before(s.ExpiresAt) || s.ExpiresAt.After(latest) })
 		if len(held) >= l.most {
 			first := slices.MinFunc(held, func(a, b models.MailSlot) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
 			refused := models.NewError(models.KindRateLimited, "too_many_mails", "Too many mails to this address, or from this organization; try again later.")
@@ -88,7 +89,7 @@ func (p *MailLimits) take(ctx context.Context, l mailLimit) (id string, err erro
 			if slices.ContainsFunc(held, func(s models.MailSlot) bool { return s.ID == id }) {
 				continue
 			}
-			err := p.slots.Take(ctx, models.MailSlot{ID: id, ExpiresAt: now.Add(l.window)}, now)
+			err := p.slots.Take(ctx, models.MailSlot{ID: id, ExpiresAt: now.Add(l.window)}, now, latest)
 			if !models.IsKind(err, models.KindConflict) {
 				return id, err
 			}

@@ -30,6 +30,20 @@ func (s *sent) Send(context.Context, Mail) error {
 
 func to(n int) string { return fmt.Sprintf("p%d@example.com", n) }
 
+func TestMailsThatAClockAheadCountedDoNotCountBeyondTheWindow(t *testing.T) {
+	engine, clock, box := testkit.NewEngine(t), testkit.NewClock(), &sent{}
+	p := NewMailLimits(box, database.NewMailSlots(engine), clock.Now)
+	for _, set := range []time.Duration{1000 * time.Hour, -1000 * time.Hour} {
+		clock.Advance(set)
+		for range models.MailsPerAddress {
+			if err := p.Send(t.Context(), Mail{To: "ada@example.com"}); err != nil {
+				t.Fatalf("set by %s: %v", set, err)
+			}
+		}
+		testkit.WantCode(t, p.Send(t.Context(), Mail{To: "ada@example.com"}), "too_many_mails")
+	}
+}
+
 func TestAnAddressGetsFiveMailsAnHourWhateverTheProcess(t *testing.T) {
 	engine, clock, box := testkit.NewEngine(t), testkit.NewClock(), &sent{}
 	send := func(address string) error {

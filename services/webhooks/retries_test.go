@@ -47,6 +47,20 @@ func TestADeliveryIsTriedEightTimesAtTheTimesOfTheTable(t *testing.T) {
 	}
 }
 
+func TestADeliveryThatAClockAheadPostponedIsTriedAgainWhenTheClockIsRight(t *testing.T) {
+	server := newReceiver(t, status(http.StatusInternalServerError))
+	r := newRig(t)
+	e, _ := r.endpoint(server.URL)
+	r.clock.Advance(1000 * time.Hour)
+	r.event(1, "room.started", "lobby")
+	r.work()
+	r.later(-1000 * time.Hour)
+	r.later(time.Second)
+	if n := len(server.got); n != 2 {
+		t.Errorf("%d requests; the delivery is %+v", n, r.only(e))
+	}
+}
+
 func TestWaitsVaryByAFifth(t *testing.T) {
 	for n, wait := range retryWaits() {
 		d, now := models.Delivery{Tries: int64(n)}, time.Unix(1_800_000_000, 0)

@@ -210,7 +210,17 @@ func (r *round) nextDue(ctx context.Context) (time.Time, error) {
 	if r.early {
 		return r.w.c.Now().Add(tick), nil
 	}
-	return r.w.c.Deliveries.NextDue(ctx, r.id)
+	next, err := r.w.c.Deliveries.NextDue(ctx, r.id)
+	now := r.w.c.Now()
+	if latest := now.Add(maxRetryAfter); err == nil && next.After(latest) {
+		// No wait is that long: the clock was ahead when it began.
+		ids, err := r.w.c.Deliveries.Waiting(ctx, r.id, latest, database.MaxBatch)
+		if err != nil {
+			return now, err
+		}
+		return now, r.w.c.Deliveries.SetDue(ctx, ids, models.DueAtOnce())
+	}
+	return next, err
 }
 
 // wait waits for an attempt, for being woken, or until it is time to look for
