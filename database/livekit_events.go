@@ -142,6 +142,21 @@ func (r *LiveKitEvents) OldestIn(ctx context.Context, state models.EventState, s
 	return oldest, nil
 }
 
+// LastPending gives the greatest number of the pending events of those shards, 0 if
+// there is none. It asks for the last of each shard.
+func (r *LiveKitEvents) LastPending(ctx context.Context, shards int64) (seq int64, err error) {
+	for shard := range shards {
+		last, err := one[models.LiveKitEvent](ctx, r.engine, liveKitEvents, Query{
+			Filter: bson.D{{Key: "state", Value: string(models.EventPending)}, {Key: "shard", Value: shard}}, Sort: bson.D{{Key: "seq", Value: -1}},
+		})
+		if err != nil && !models.IsKind(err, models.KindNotFound) {
+			return 0, err
+		}
+		seq = max(seq, last.Seq)
+	}
+	return seq, nil
+}
+
 // Revive makes up to limit dead events pending and due, with no attempt counted,
 // and returns how many. Those of a shard are revived in order of arrival.
 func (r *LiveKitEvents) Revive(ctx context.Context, limit int64) (int64, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +33,11 @@ type Inbox struct {
 	c       InboxConfig
 	now     func() time.Time
 	lastSeq atomic.Int64
-	intakes [inboxShards]*intake
+	// numbering is held by the one who reads what lastSeq begins with; numbered once
+	// it is read.
+	numbering sync.Mutex
+	numbered  bool
+	intakes   [inboxShards]*intake
 	// wakeShard wakes the worker of a shard in this process.
 	wakeShard atomic.Pointer[func(shard int64)]
 	metrics   *inboxMetrics
@@ -116,6 +121,9 @@ func (s *Inbox) Keep(ctx context.Context, e *models.LiveKitEvent) (fresh bool, e
 // the caller's deadline: the caller waits, and would send the event again only once.
 func (s *Inbox) insert(ctx context.Context, e *models.LiveKitEvent, now time.Time) (fresh bool, err error) {
 	if s.c.Exclusive {
+		if err := s.number(ctx); err != nil {
+			return false, err
+		}
 		e.Seq = s.nextSeq(now)
 		err := s.c.Events.Insert(ctx, e)
 		if models.IsKind(err, models.KindConflict) {
@@ -135,6 +143,23 @@ func (s *Inbox) insert(ctx context.Context, e *models.LiveKitEvent, now time.Tim
 			return false, err
 		}
 	}
+}
+
+// number has numbers begin behind those of the events that wait since before the start,
+// which a clock that was ahead gave, or the database before a move.
+func (s *Inbox) number(ctx context.Context) error {
+	s.numbering.Lock()
+	defer s.numbering.Unlock()
+	if s.numbered {
+		return nil
+	}
+	last, err := s.c.Events.LastPending(ctx, inboxShards)
+	if err != nil {
+		return err
+	}
+	s.lastSeq.Store(last)
+	s.numbered = true
+	return nil
 }
 
 // nextSeq numbers events in order of arrival where one process stores them: by its
