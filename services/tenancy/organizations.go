@@ -169,7 +169,7 @@ func (s *Organizations) addressFree(ctx context.Context, email string, own model
 }
 
 func emailTaken() *models.Error {
-	return models.Conflict("email_taken", "Something with the same unique value exists already.")
+	return models.Conflict("email_taken", database.EmailTakenMessage)
 }
 
 // settle ends a sign-up. From then on no other one with the address can discard
