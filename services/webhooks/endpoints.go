@@ -203,7 +203,7 @@ func (s *Endpoints) check(ctx context.Context, url *string, patterns *[]string) 
 		if err := s.c.Guard.CheckURL(ctx, *url); err != nil && !errors.Is(err, safedial.ErrLookup) {
 			message := strings.TrimPrefix(err.Error(), safedial.ErrURL.Error()+": ")
 			if errors.Is(err, safedial.ErrRefused) {
-				message = "must lead to a public address"
+				message = "must lead to a public address; the operator can allow private ones (WEBHOOK_ALLOW_PRIVATE)"
 			}
 			wrong = append(wrong, models.FieldError{Location: "url", Message: message})
 		} else if strings.Contains(*url, "#") {
