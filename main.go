@@ -178,7 +178,7 @@ func (p process) serve(ctx context.Context, cfg config.Config, log zerolog.Logge
 	// It listens before the database is open, so that /health tells the two apart.
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
 	if err != nil {
-		return errors.Join(err, life.Close(ctx))
+		return errors.Join(fmt.Errorf("HOST and PORT cannot be listened on: %w", err), life.Close(ctx))
 	}
 	options := routes.Options{
 		Log: log, Mode: cfg.GinMode, CORSOrigins: cfg.CORSOrigins, TrustedProxies: cfg.TrustedProxies, BodyMemory: cfg.BodyMemory,

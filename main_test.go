@@ -186,11 +186,15 @@ func TestAKilledServerHasLostNothingItAcknowledged(t *testing.T) {
 	}
 }
 
-func TestASecondProcessOnTheSameDataIsRefused(t *testing.T) {
+func TestASecondProcessOnTheSameDataOrPortIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	start(t, dir)
+	s := start(t, dir)
 	if code, _, errs := command(t, settings(dir), "migrate"); code != exitFailed || !strings.Contains(errs, "database_in_use") {
 		t.Errorf("exit code %d:\n%s", code, errs)
+	}
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.URL, "http://"))
+	if code, _, errs := command(t, settings(dir, "PORT="+port)); code != exitFailed || !strings.Contains(errs, "HOST and PORT") {
+		t.Errorf("on the same port: exit code %d:\n%s", code, errs)
 	}
 }
 

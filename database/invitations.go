@@ -24,7 +24,8 @@ func invitationsCollection() Collection {
 		},
 		Indexes: []Index{
 			{Keys: []string{"token_hash"}, Unique: true},
-			{Keys: []string{"pending_key"}, Unique: true, Partial: true, ConflictCode: "invitation_pending"},
+			{Keys: []string{"pending_key"}, Unique: true, Partial: true, ConflictCode: "invitation_pending",
+				ConflictMessage: "An invitation for this email address is pending already."},
 			{Keys: []string{"org_id", "_id"}},
 			{Keys: []string{"expires_at"}, ExpireAfter: &keep},
 		},

@@ -21,7 +21,7 @@ func organizationsCollection() Collection {
 			{Name: "deletion.pending", Kind: Bool}, {Name: "version", Kind: Int}, {Name: "updated_at", Kind: Time},
 		},
 		Indexes: []Index{
-			{Keys: []string{"admin_email"}, Unique: true, ConflictCode: "email_taken"},
+			{Keys: []string{"admin_email"}, Unique: true, ConflictCode: "email_taken", ConflictMessage: EmailTakenMessage},
 			{Keys: []string{"is_deleted"}},
 			{Keys: []string{"is_deleted", "_id"}},
 			{Keys: []string{"name_key"}},

@@ -11,6 +11,9 @@ import (
 
 const users = "users"
 
+// EmailTakenMessage is what callers read with the conflict email_taken.
+const EmailTakenMessage = "An account with this email address exists already."
+
 // usersCollection holds the users. A user belongs to one organization.
 func usersCollection() Collection {
 	return Collection{
@@ -20,7 +23,7 @@ func usersCollection() Collection {
 			{Name: "version", Kind: Int}, {Name: "updated_at", Kind: Time},
 		},
 		Indexes: []Index{
-			{Keys: []string{"email"}, Unique: true, ConflictCode: "email_taken"},
+			{Keys: []string{"email"}, Unique: true, ConflictCode: "email_taken", ConflictMessage: EmailTakenMessage},
 			{Keys: []string{"org_id"}},
 			{Keys: []string{"org_id", "_id"}},
 		},

@@ -28,7 +28,8 @@ func NewEvents(f *events.Feed) *Events { return &Events{f} }
 // Again authenticates a request a second time, without counting it.
 type Again func(*gin.Context) (*models.Principal, error)
 
-// Event is an event as it is delivered, and which of LiveKit's it was made of.
+// Event is an event as it is delivered, and which of LiveKit's it was made of; null
+// for Pulse's own.
 type Event struct {
 	events.Body
 	LiveKitEventID *string `json:"livekit_event_id"`
@@ -36,7 +37,7 @@ type Event struct {
 
 func renderEvent(e models.Event) Event {
 	out := Event{Body: events.BodyOf(&e)}
-	if e.SourceID != "" {
+	if e.SourceID != "" && events.FromLiveKit(e.Type) {
 		out.LiveKitEventID = &e.SourceID
 	}
 	return out

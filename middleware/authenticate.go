@@ -162,7 +162,9 @@ func (a *Authentication) principal(c *gin.Context, limits *RateLimits) (*models.
 				return nil, errBadCredential("an Authorization header of the scheme Basic that cannot be read")
 			}
 			return a.server(c, user, secret.New(password), limits)
-		case !strings.EqualFold(scheme, "Bearer") || credential == "":
+		case strings.EqualFold(scheme, "Bearer") && credential == "":
+			return nil, errBadCredential("an Authorization header without a token after Bearer")
+		case !strings.EqualFold(scheme, "Bearer"):
 			return nil, errBadCredential("an Authorization header that is not one Bearer credential")
 		case strings.HasPrefix(credential, keyPrefix):
 			key, hasKey = credential, true

@@ -211,7 +211,9 @@ func challenge(code string) string {
 }
 
 // NotFound is the error of an unknown path.
-func NotFound(*gin.Context) error { return models.NotFound() }
+func NotFound(*gin.Context) error {
+	return models.NewError(models.KindNotFound, "not_found", "This path does not exist; /docs lists those that do.")
+}
 
 // MethodNotAllowed is the error of a method the path does not support. gin has
 // set Allow.

@@ -22,7 +22,8 @@ type Event struct {
 	ProjectID ProjectID `bson:"project_id,omitempty"`
 	// Order names what an ordered endpoint keeps the order of: the room.
 	Order string `bson:"order,omitempty"`
-	// SourceID is LiveKit's id of the event it was made of.
+	// SourceID is LiveKit's id of the event it was made of; for Pulse's own events
+	// the id of the audit entry or object that it follows from.
 	SourceID string `bson:"source_id,omitempty"`
 	// Only is the one endpoint that a test event is for.
 	Only EndpointID `bson:"only,omitempty"`

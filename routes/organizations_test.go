@@ -36,7 +36,10 @@ func TestEmailAddressesAreUniqueRegardlessOfCase(t *testing.T) {
 	body := map[string]any{"name": "Acme", "admin_email": "ada@example.com", "password": password}
 	s.do(http.MethodPost, "/v1/organizations", body).want(http.StatusCreated)
 	body["admin_email"] = "ADA@Example.com"
-	s.do(http.MethodPost, "/v1/organizations", body).refused(http.StatusConflict, "email_taken")
+	taken := s.do(http.MethodPost, "/v1/organizations", body).refused(http.StatusConflict, "email_taken")
+	if detail := taken.problem().Detail; !strings.Contains(detail, "email address") {
+		t.Errorf("the person reads %q", detail)
+	}
 	all := read[handlers.List[handlers.Organization]](s.do(http.MethodGet, "/v1/organizations", nil, asOperator()).want(http.StatusOK))
 	if len(all.Items) != 1 {
 		t.Errorf("there are %d organizations", len(all.Items))

@@ -211,3 +211,21 @@ func TestMissingCredentialsAreAnsweredWithTheAcceptedOnes(t *testing.T) {
 		}
 	}
 }
+
+func TestUnknownPathsAndEmptyCredentialsAreToldApartFromMissingObjects(t *testing.T) {
+	s := newServer(t)
+	ada := s.tenant("ada")
+	for path, want := range map[string]string{
+		"/v1/projects/":        "path",
+		"/v1/project":          "path",
+		"/v1/projects/prj_one": "Not found.",
+	} {
+		if p := s.do(http.MethodGet, path, nil, ada.asPerson).refused(http.StatusNotFound, "not_found").problem(); !strings.Contains(p.Detail, want) {
+			t.Errorf("%s: %q", path, p.Detail)
+		}
+	}
+	p := s.do(http.MethodGet, "/v1/projects", nil, header("Authorization", "Bearer ")).refused(http.StatusUnauthorized, "invalid_credential").problem()
+	if !strings.Contains(p.Detail, "without a token after Bearer") {
+		t.Errorf("an empty token: %q", p.Detail)
+	}
+}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -235,13 +236,13 @@ func (d *Declared) CheckDrop(keys []string) error {
 // Conflict returns the error for a duplicate in the named unique index. An
 // unknown name means "_id".
 func (d *Declared) Conflict(index string, cause error) error {
-	code := "already_exists"
+	code, message := "already_exists", "Something with the same unique value exists already."
 	for _, ix := range d.Indexes {
 		if ix.ConflictCode != "" && IndexName(ix) == index {
-			code = ix.ConflictCode
+			code, message = ix.ConflictCode, cmp.Or(ix.ConflictMessage, message)
 		}
 	}
-	return models.Conflict(code, "Something with the same unique value exists already.").Because(cause)
+	return models.Conflict(code, message).Because(cause)
 }
 
 // NamesTaken is the error of a Rename that found documents under both names.

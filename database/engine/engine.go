@@ -209,4 +209,7 @@ type Index struct {
 	// ConflictCode is the stable code of the conflict error for a duplicate in
 	// this unique index, such as "email_taken"; default "already_exists".
 	ConflictCode string
+	// ConflictMessage is what callers read with ConflictCode; the default names no
+	// field.
+	ConflictMessage string
 }

@@ -115,7 +115,7 @@ func (c Commands) Shrink(ctx context.Context) error {
 
 // summary is what a backup holds, on one line.
 func (m *Manifest) summary() string {
-	return fmt.Sprintf("the database of %s: %d documents in %d collections, %d audit chains, schema version %d, %d bytes",
+	return fmt.Sprintf("the database of %s: %d documents in %d collections, %d audit trails, schema version %d, %d bytes",
 		m.CreatedAt.Format("2006-01-02T15:04:05Z"), m.Documents(), len(m.Collections), len(m.AuditHeads), m.SchemaVersion, m.Database.Size)
 }
 

@@ -29,7 +29,7 @@ const (
 	databaseName = "pulse.db"
 	// manifestFormat is the version of the manifest and of the archive.
 	manifestFormat = 1
-	// maxManifest bounds the manifest, in bytes: a million audit chains.
+	// maxManifest bounds the manifest, in bytes: a million audit trails.
 	maxManifest = 256 << 20
 )
 
@@ -45,7 +45,7 @@ type Manifest struct {
 	Database      FileFacts `json:"database"`
 	// Collections is the number of documents in each collection.
 	Collections map[string]int64 `json:"collections"`
-	// AuditHeads are the ends of the audit chains, in order of the organizations.
+	// AuditHeads are the ends of the audit trails, in order of the organizations.
 	AuditHeads []AuditHead `json:"audit_heads"`
 	// Secrets tell which secrets the database needs.
 	Secrets []SecretFacts `json:"secrets"`
@@ -124,7 +124,7 @@ func (m *Manifest) contradiction(found *Manifest) string {
 	case len(m.Collections) != len(found.Collections):
 		return fmt.Sprintf("it has %d collections, the manifest says %d", len(found.Collections), len(m.Collections))
 	case !slices.Equal(m.AuditHeads, found.AuditHeads):
-		return "its audit chains do not end as the manifest says"
+		return "its audit trails do not end as the manifest says"
 	case m.SchemaVersion != found.SchemaVersion:
 		return fmt.Sprintf("it has schema version %d, the manifest says %d", found.SchemaVersion, m.SchemaVersion)
 	}

@@ -103,7 +103,7 @@ func (c Commands) move(ctx context.Context, source, target database.Engine) (err
 	} else if difference != "" {
 		return m.Differs("the usage totals are " + difference)
 	}
-	if err := say(c.Out, "%d documents in %d collections, %d audit chains and all usage totals are the same in both, after %s\n",
+	if err := say(c.Out, "%d documents in %d collections, %d audit trails and all usage totals are the same in both, after %s\n",
 		documents, len(m.Collections()), chains, c.Now().Sub(began).Round(time.Second)); err != nil || m.Finished() {
 		return err
 	}
@@ -145,7 +145,7 @@ func (c Commands) each(ctx context.Context, m *database.Move, p pass) (documents
 // chainPage is how many entries of the audit trail are verified at once.
 const chainPage = 500
 
-// verifyChains verifies every audit chain of the target, and that it ends as in
+// verifyChains verifies every audit trail of the target, and that it ends as in
 // the source.
 func verifyChains(ctx context.Context, m *database.Move, source, target database.Engine) (chains int64, err error) {
 	logs := database.NewAuditLogs(target)

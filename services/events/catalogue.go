@@ -3,6 +3,8 @@ package events
 import (
 	"slices"
 	"strings"
+
+	"pulse-control-plane/models"
 )
 
 // The types of event. Their data is described in the OpenAPI document.
@@ -58,6 +60,16 @@ func Types() []string {
 		QuotaWarning, QuotaExceeded, KeyCreated, KeyUpdated, KeyRotated, KeyExpiring, KeyDeleted, TokenRevoked,
 		ProjectCreated, ProjectUpdated, ProjectDeleted, MemberJoined, MemberRoleChanged, MemberRemoved, EndpointDisabled, EndpointTest,
 	}
+}
+
+// FromLiveKit reports whether events of a type are made of LiveKit's, so that their
+// SourceID is LiveKit's id.
+func FromLiveKit(eventType string) bool {
+	switch models.FamilyOf(eventType) {
+	case "room", "participant", "track", "egress", "ingress", "livekit":
+		return true
+	}
+	return eventType == RecordingAvailable
 }
 
 // ValidPattern reports whether a text may select events: "*", a type of the

@@ -169,7 +169,7 @@ func (s *Organizations) addressFree(ctx context.Context, email string, own model
 }
 
 func emailTaken() *models.Error {
-	return models.Conflict("email_taken", "Something with the same unique value exists already.")
+	return models.Conflict("email_taken", database.EmailTakenMessage)
 }
 
 // settle ends a sign-up. From then on no other one with the address can discard
@@ -309,6 +309,10 @@ func (s *Organizations) change(ctx context.Context, actor *models.Principal, id 
 			return err
 		}
 		c := of(&read)
+		if c.action == "organization.updated" && len(c.after) == 0 {
+			org = read
+			return nil
+		}
 		entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{OrgID: id, Action: c.action, Type: "organization", ID: string(id), Before: c.before, After: c.after})
 		if err != nil {
 			return err

@@ -233,7 +233,11 @@ func (s *Projects) update(ctx context.Context, actor *models.Principal, id model
 	if err != nil {
 		return models.Project{}, err
 	}
-	entry, err := s.c.Trail.Begin(ctx, actor, projectUpdated(&before, c, store))
+	event := projectUpdated(&before, c, store)
+	if len(event.After) == 0 && c.Storage == nil {
+		return before, nil
+	}
+	entry, err := s.c.Trail.Begin(ctx, actor, event)
 	if err != nil {
 		return models.Project{}, err
 	}

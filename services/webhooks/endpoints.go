@@ -203,7 +203,7 @@ func (s *Endpoints) check(ctx context.Context, url *string, patterns *[]string) 
 		if err := s.c.Guard.CheckURL(ctx, *url); err != nil && !errors.Is(err, safedial.ErrLookup) {
 			message := strings.TrimPrefix(err.Error(), safedial.ErrURL.Error()+": ")
 			if errors.Is(err, safedial.ErrRefused) {
-				message = "must lead to a public address"
+				message = "must lead to a public address; the operator can allow private ones (WEBHOOK_ALLOW_PRIVATE)"
 			}
 			wrong = append(wrong, models.FieldError{Location: "url", Message: message})
 		} else if strings.Contains(*url, "#") {
@@ -275,6 +275,9 @@ func (s *Endpoints) update(ctx context.Context, actor *models.Principal, id mode
 	audit.Changed(&changes, "enabled", before.Enabled, c.Enabled)
 	if c.Enabled != nil && *c.Enabled && before.Enabled {
 		c.Enabled = nil
+	}
+	if changes.None() {
+		return before, nil
 	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{OrgID: before.OrgID, Action: "webhooks.endpoint_updated", Type: "endpoint", ID: string(id),
 		Before: changes.Before, After: changes.After})
