@@ -71,13 +71,12 @@ const (
 	// pageSize (bytes) is SQLite's default; it is explicit because the
 	// checkpointer counts pages.
 	pageSize = "page_size=4096"
-	// writerCache and readerCache limit the page cache of a connection (KiB,
-	// hence negative) and with it the server's memory; other pages are read
-	// from the mapped file.
+	// writerCache limits the page cache of the writer (KiB, hence negative) and
+	// with it the server's memory; other pages are read from the mapped file.
 	writerCache = "cache_size=-32768"
-	readerCache = "cache_size=-4096"
-	// mappedBytes is how much of the file is memory-mapped and read without
-	// system calls.
+	// mappedBytes is how much of the file the writer maps into memory and reads
+	// without system calls. Readers do not: their first look at a page of a large
+	// file would be a page fault, which costs more than a read.
 	mappedBytes = "mmap_size=1073741824"
 	// The checkpointer does the checkpoints, not the commits.
 	noCheckpoints = "wal_autocheckpoint=0"
@@ -85,6 +84,14 @@ const (
 	// as a backup, can hold one.
 	busyMilliseconds = "busy_timeout=5000"
 )
+
+// readerCacheKiB is the page cache of a reader. It holds the pages that the reads
+// between two commits share: the upper levels of indexes and the documents of known
+// keys.
+const readerCacheKiB = 2048
+
+// readerCache limits the page cache of a reader.
+var readerCache = fmt.Sprintf("cache_size=-%d", readerCacheKiB)
 
 // Open opens or creates the database file at path (never ":memory:") and brings
 // it to the schema, as EnsureSchema does. It creates a missing folder; only the
@@ -156,7 +163,7 @@ func (e *Engine) open(ctx context.Context) error {
 	e.writer = startWriter(ctx, e.path, conn, startCheckpointer(ctx, moving, e.log), e.clock)
 	e.readers = newReaders(max(4, 2*runtime.GOMAXPROCS(0)), func() (*sqliteConn, error) {
 		return openSQLite(e.path, []string{
-			busyMilliseconds, readerCache, mappedBytes, "temp_store=MEMORY", "query_only=ON",
+			busyMilliseconds, readerCache, "temp_store=MEMORY", "query_only=ON",
 		})
 	})
 	return e.layOut(ctx)

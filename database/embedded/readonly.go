@@ -48,7 +48,7 @@ func OpenReadOnly(ctx context.Context, path string, schema []engine.Collection) 
 
 func (e *Engine) openReadOnly(ctx context.Context) error {
 	open := func() (*sqliteConn, error) {
-		return openSQLite(e.path, []string{busyMilliseconds, readerCache, mappedBytes, noCheckpoints, "temp_store=MEMORY", "query_only=ON"})
+		return openSQLite(e.path, []string{busyMilliseconds, readerCache, noCheckpoints, "temp_store=MEMORY", "query_only=ON"})
 	}
 	conn, err := open()
 	if err != nil {

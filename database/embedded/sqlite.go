@@ -57,6 +57,7 @@ func openSQLite(path string, pragmas []string) (*sqliteConn, error) {
 	for _, p := range pragmas {
 		options.Add("_pragma", p)
 	}
+	_ = allocatePagesInBulk() // refused: slower, not wrong
 	source := url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}
 	conn, err := (&sqlite.Driver{}).Open(source.String())
 	if err != nil {
