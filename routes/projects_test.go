@@ -91,18 +91,11 @@ func TestPatchChangesOnlyTheFieldsSent(t *testing.T) {
 		`{"limits":{"participant_minutes_per_month":9}}`:  func(p *handlers.Project) { p.Limits.ParticipantMinutes = 9 },
 		`{"limits":{"egress_minutes_per_month":9}}`:       func(p *handlers.Project) { p.Limits.EgressMinutes = 9 },
 	} {
-		before := read[handlers.Project](s.do(http.MethodGet, path, nil, ada.asPerson))
-		want := before
+		want := read[handlers.Project](s.do(http.MethodGet, path, nil, ada.asPerson))
 		apply(&want)
 		s.clock.Advance(time.Second)
+		want.UpdatedAt = s.clock.Now()
 		changed := read[handlers.Project](s.do(http.MethodPatch, path, change, asOperator()).want(http.StatusOK))
-		if want.UpdatedAt = s.clock.Now(); reflect.DeepEqual(changed.UpdatedAt, before.UpdatedAt) {
-			before.UpdatedAt = want.UpdatedAt
-			if !reflect.DeepEqual(want, before) {
-				t.Errorf("%s changed the project and kept updated_at", change)
-			}
-			want.UpdatedAt = changed.UpdatedAt
-		}
 		got := read[handlers.Project](s.do(http.MethodGet, path, nil, ada.asPerson))
 		if !reflect.DeepEqual(changed, want) || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s made %+v, then read %+v, want %+v", change, changed, got, want)

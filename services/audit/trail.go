@@ -362,10 +362,6 @@ func auditActor(p *models.Principal) models.AuditActor {
 // Changes collects the changed fields of a partial update.
 type Changes struct{ Before, After map[string]any }
 
-// None reports whether no field differs: such an update is neither written nor
-// recorded.
-func (c *Changes) None() bool { return len(c.After) == 0 }
-
 // Changed adds a field that is sent and differs.
 func Changed[T any](c *Changes, field string, before T, sent *T) {
 	if sent == nil || reflect.DeepEqual(before, *sent) {

@@ -44,9 +44,6 @@ func (s *LoginSessions) Rename(ctx context.Context, actor *models.Principal, nam
 	if err != nil {
 		return Account{}, err
 	}
-	if before.User.Name == name {
-		return before, nil
-	}
 	entry, err := s.trail.Begin(ctx, actor, audit.Event{
 		OrgID: actor.OrgID, Action: "account.updated", Type: "user", ID: string(actor.UserID),
 		Before: map[string]any{"name": before.User.Name}, After: map[string]any{"name": name},

@@ -236,9 +236,6 @@ func (s *Keys) update(ctx context.Context, actor *models.Principal, project mode
 	if change.Ends() {
 		audit.Changed(&fields, "expires_at", before.ExpiresAt, &c.ExpiresAt)
 	}
-	if fields.None() {
-		return before, nil
-	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
 		OrgID: before.OrgID, ProjectID: before.ProjectID, Action: "key.updated", Type: "key", ID: string(id), Before: fields.Before, After: fields.After,
 	})

@@ -109,9 +109,6 @@ func (s *Members) changeRole(ctx context.Context, actor *models.Principal, id mo
 		return models.User{}, err
 	}
 	was := member.Role
-	if was == role {
-		return member, nil
-	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{
 		OrgID: id, Action: "member.role_changed", Type: "user", ID: string(user), Before: map[string]any{"role": was}, After: map[string]any{"role": role},
 	})
@@ -119,6 +116,9 @@ func (s *Members) changeRole(ctx context.Context, actor *models.Principal, id mo
 		return models.User{}, err
 	}
 	defer entry.End(ctx, &err)
+	if was == role {
+		return member, nil
+	}
 	if was == models.RoleOwner || role == models.RoleOwner {
 		if err := actor.May(models.ActionOwnersWrite); err != nil {
 			return models.User{}, err

@@ -309,10 +309,6 @@ func (s *Organizations) change(ctx context.Context, actor *models.Principal, id 
 			return err
 		}
 		c := of(&read)
-		if c.action == "organization.updated" && len(c.after) == 0 {
-			org = read
-			return nil
-		}
 		entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{OrgID: id, Action: c.action, Type: "organization", ID: string(id), Before: c.before, After: c.after})
 		if err != nil {
 			return err

@@ -233,11 +233,7 @@ func (s *Projects) update(ctx context.Context, actor *models.Principal, id model
 	if err != nil {
 		return models.Project{}, err
 	}
-	event := projectUpdated(&before, c, store)
-	if len(event.After) == 0 && c.Storage == nil {
-		return before, nil
-	}
-	entry, err := s.c.Trail.Begin(ctx, actor, event)
+	entry, err := s.c.Trail.Begin(ctx, actor, projectUpdated(&before, c, store))
 	if err != nil {
 		return models.Project{}, err
 	}

@@ -276,9 +276,6 @@ func (s *Endpoints) update(ctx context.Context, actor *models.Principal, id mode
 	if c.Enabled != nil && *c.Enabled && before.Enabled {
 		c.Enabled = nil
 	}
-	if changes.None() {
-		return before, nil
-	}
 	entry, err := s.c.Trail.Begin(ctx, actor, audit.Event{OrgID: before.OrgID, Action: "webhooks.endpoint_updated", Type: "endpoint", ID: string(id),
 		Before: changes.Before, After: changes.After})
 	if err != nil {
