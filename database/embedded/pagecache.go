@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"unsafe"
@@ -25,7 +26,7 @@ var allocatePagesInBulk = sync.OnceValue(func() error {
 	// A pointer and two numbers, each in 8 bytes as libc.VaList writes them.
 	arguments := libc.Xmalloc(tls, 3*libc.Tsize_t(unsafe.Sizeof(uint64(0))))
 	if arguments == 0 {
-		return fmt.Errorf("sqlite: out of memory")
+		return errors.New("sqlite: out of memory")
 	}
 	defer libc.Xfree(tls, arguments)
 	noBuffer, pageBytes, kib := uintptr(0), int32(0), int32(-readerCacheKiB)

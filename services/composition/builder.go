@@ -320,6 +320,6 @@ func (b *builder) inbox() (err error) {
 		probes = append(probes, status.Probe{Name: "livekit/" + m.Name, Check: m.Check})
 	}
 	probes = append(probes, b.clockProbes()...)
-	b.out.Status = status.New(b.Now, append(probes, b.Probes...)...)
+	b.out.Status = status.New(b.own, append(probes, b.Probes...)...)
 	return err
 }

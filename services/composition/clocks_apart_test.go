@@ -54,3 +54,18 @@ func TestMailLimitsHoldAcrossReplicasWhoseClocksAreApart(t *testing.T) {
 		}
 	}
 }
+
+func TestComponentsAreMeasuredAgainAfterTheDatabasesClockWasSetBack(t *testing.T) {
+	p := newPeople(t)
+	theirs := p.clock
+	p.clock = testkit.NewClock()
+	s := p.process(shared{p.engine}, nil, "jwt secret of the tests")
+	s.MeasureClock(t.Context())
+	before := s.Status.Report(t.Context()).Components[0].CheckedAt
+	theirs.Advance(-time.Hour)
+	s.MeasureClock(t.Context())
+	p.clock.Advance(time.Minute)
+	if again := s.Status.Report(t.Context()).Components[0].CheckedAt; again.Sub(before) != time.Minute {
+		t.Errorf("measured at %v, and a minute later at %v", before, again)
+	}
+}
